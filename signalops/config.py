@@ -1,0 +1,58 @@
+"""Every setting, in one typed place: read from the environment, validated at start, secrets never printed."""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of the installation. Each is read from SIGNALOPS_<NAME>; DATABASE_URL is also read without the prefix."""
+
+    model_config = SettingsConfigDict(env_prefix="SIGNALOPS_", extra="ignore", populate_by_name=True)
+
+    database_url: SecretStr | None = Field(
+        None, validation_alias="DATABASE_URL", description="PostgreSQL to use; without it an embedded one is started."
+    )
+    api_database_url: SecretStr | None = Field(
+        None, description="Login of the API process; without it DATABASE_URL in the role signalops_api."
+    )
+    worker_database_url: SecretStr | None = Field(
+        None, description="Login of the workers; without it DATABASE_URL in the role signalops_worker."
+    )
+    data: Path = Field(Path(".data"), description="Folder of the embedded PostgreSQL and of generated secrets.")
+    embedded_version: int = Field(18, description="Major version of the embedded PostgreSQL: 16 or 18.")
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Fernet keys that encrypt channel secrets, comma-separated, newest first; "
+        "without it one is generated in the data folder.",
+    )
+
+    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(3000, ge=0, le=65535, description="Port that the API listens on.")
+    api_connections: int = Field(6, ge=3, description="Most database connections of one API process.")
+
+    max_event_bytes: int = Field(256 * 1024, ge=1024, description="Largest body of one event.")
+    max_batch_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest body of a batch of events.")
+    max_waiting_events: int = Field(10_000, ge=1, description="Events waiting for their flush beyond which 503 is answered.")
+    max_flush_events: int = Field(500, ge=1, description="Most events of one flush.")
+    flush_linger_ms: float = Field(
+        4.0, ge=0, description="Under load, the shortest time from one flush to the next: bounds NOTIFYing commits."
+    )
+
+    worker_concurrency: int = Field(4, ge=1, description="Jobs that one worker process runs at once.")
+    smtp_host: str = Field("127.0.0.1", description="Mail server.")
+    smtp_port: int = Field(1025, description="Port of the mail server.")
+    mail_from: str = Field("SignalOps <signalops@localhost>", description="Sender of notifications by email.")
+    send_timeout: float = Field(10.0, gt=0, description="Seconds that a provider gets to answer.")
+    retry_schedule: tuple[float, ...] = Field(
+        (5, 30, 120, 600, 3600, 10800, 28800),
+        description="Seconds before each further attempt at a delivery, before jitter; after the last it is a dead letter.",
+    )
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return Settings()

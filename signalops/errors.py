@@ -1,0 +1,114 @@
+"""What can go wrong, in one place: every refusal is a Problem with a type of its own, and maps to one HTTP status."""
+
+from http import HTTPStatus
+from typing import Any
+
+
+class Problem(Exception):
+    """A refusal that names its remedy, in the members of RFC 9457.
+
+    `status` and `kind` are the class's own; `detail` is one sentence for the caller; `members` are further members of the
+    problem document, and `headers` go with the answer.
+    """
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = "internal"
+    title = "Something went wrong on our side"
+
+    def __init__(self, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+        self.members = members
+
+    def document(self) -> dict[str, Any]:
+        """Return the problem document (RFC 9457): type, title, status, detail and further members."""
+        return {
+            "type": f"urn:signalops:problem:{self.kind}",
+            "title": self.title,
+            "status": int(self.status),
+            "detail": self.detail,
+            **self.members,
+        }
+
+
+class Malformed(Problem):
+    status = HTTPStatus.BAD_REQUEST
+    kind = "malformed"
+    title = "The request can't be read"
+
+
+class Unauthenticated(Problem):
+    status = HTTPStatus.UNAUTHORIZED
+    kind = "unauthenticated"
+    title = "No valid credentials"
+
+
+class Forbidden(Problem):
+    status = HTTPStatus.FORBIDDEN
+    kind = "forbidden"
+    title = "Not allowed"
+
+
+class NotFound(Problem):
+    status = HTTPStatus.NOT_FOUND
+    kind = "not-found"
+    title = "Not found"
+
+
+class MethodNotAllowed(Problem):
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    kind = "method-not-allowed"
+    title = "Method not allowed"
+
+
+class TooLarge(Problem):
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    kind = "too-large"
+    title = "The request is too large"
+
+
+class UnsupportedMedia(Problem):
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    kind = "unsupported-media-type"
+    title = "Unsupported media type"
+
+
+class Invalid(Problem):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    kind = "invalid"
+    title = "The request is not valid"
+
+
+class IdempotencyConflict(Problem):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    kind = "idempotency-conflict"
+    title = "The idempotency key was used for another body"
+
+
+class QuotaExceeded(Problem):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    kind = "quota-exceeded"
+    title = "The hard limit of the month is reached"
+
+
+class TooManyFailures(Problem):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    kind = "too-many-failures"
+    title = "Too many failed attempts"
+
+
+class Overloaded(Problem):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = "overloaded"
+    title = "Overloaded; try again"
+
+
+class Unavailable(Problem):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = "unavailable"
+    title = "The database can't be reached; try again"
+
+
+class Unusable(Exception):
+    """The installation can't run as it is; the message says why and names the remedy."""

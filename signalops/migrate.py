@@ -1,0 +1,80 @@
+"""The migrator: bootstrap, then yoyo's migrations, one process at a time; and the check that code and schema fit."""
+
+import logging
+from contextlib import contextmanager
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from yoyo import get_backend, read_migrations
+from yoyo.backends import DatabaseBackend
+from yoyo.migrations import MigrationList
+
+from signalops import db
+from signalops.config import Settings
+from signalops.errors import Unusable
+
+# One migrator at a time in a database; the number is arbitrary, and ours.
+LOCK = 7_303_014_518
+# A migration that can't get its lock must not make the traffic queue up behind it.
+TIMEOUTS = "-c lock_timeout=10s -c statement_timeout=15min"
+
+
+def upgrade(settings: Settings) -> list[str]:
+    """Apply what is missing and make the partitions ahead; return the ids of the migrations that were applied."""
+    with _alone(settings) as connection:
+        connection.execute((db.sql_folder() / "bootstrap.sql").read_bytes())
+        with _backend(settings) as backend:
+            pending = backend.to_apply(_known())
+            backend.apply_migrations(pending)
+        connection.execute("set role signalops_owner")
+        connection.execute("select signalops.make_partitions()")
+        return [migration.id for migration in pending]
+
+
+def downgrade(settings: Settings) -> list[str]:
+    """Roll everything back, newest first; return the ids. All data goes with it."""
+    with _alone(settings), _backend(settings) as backend:
+        applied = backend.to_rollback(_known())
+        backend.rollback_migrations(applied)
+        return [migration.id for migration in applied]
+
+
+def require_current(settings: Settings, role: db.Role) -> None:
+    """Raise Unusable unless the database has exactly the migrations that this code knows."""
+    known = {migration.id for migration in _known()}
+    with psycopg.connect(db.dsn(settings, role)) as connection:
+        if connection.execute("select to_regclass('yoyo._yoyo_migration')").fetchone() == (None,):
+            raise Unusable("The database is empty: run `signalops migrate` first.")
+        applied = {name for (name,) in connection.execute("select migration_id from yoyo._yoyo_migration")}
+    if missing := sorted(known - applied):
+        raise Unusable(f"The database is older than this code (missing {missing[0]}): run `signalops migrate`.")
+    if unknown := sorted(applied - known):
+        raise Unusable(f"The database is newer than this code (it has {unknown[-1]}): start the newer release of SignalOps.")
+
+
+def _known() -> MigrationList:
+    return read_migrations(str(db.sql_folder() / "migrations"))
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[psycopg.Connection]:
+    try:
+        with psycopg.connect(db.admin_url(settings), autocommit=True, connect_timeout=10) as connection:
+            connection.execute("select pg_advisory_lock(%s)", [LOCK])
+            yield connection
+    except psycopg.OperationalError as error:
+        raise Unusable(f"PostgreSQL can't be reached or gave up ({str(error).strip()}): check DATABASE_URL.") from error
+
+
+@contextmanager
+def _backend(settings: Settings) -> Iterator[DatabaseBackend]:
+    logging.getLogger("yoyo").setLevel(logging.WARNING)
+    parameters = conninfo_to_dict(db.admin_url(settings), options=f"-c role=signalops_owner -c search_path=yoyo {TIMEOUTS}")
+    query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in parameters.items() if name != "dbname")
+    backend = get_backend(f"postgresql+psycopg:///{quote(str(parameters['dbname']))}?{query}")
+    try:
+        yield backend
+    finally:
+        backend.connection.close()

@@ -1,0 +1,25 @@
+"""The words of the product as types: what an id identifies, and which states a thing can be in."""
+
+from typing import Literal, NewType
+from uuid import UUID
+
+TenantId = NewType("TenantId", UUID)
+EventId = NewType("EventId", UUID)
+BatchId = NewType("BatchId", UUID)
+RuleId = NewType("RuleId", UUID)
+ChannelId = NewType("ChannelId", UUID)
+DeliveryId = NewType("DeliveryId", UUID)
+KeyId = NewType("KeyId", UUID)
+
+Scope = Literal[
+    "events:write",
+    "events:read",
+    "rules:*",
+    "channels:*",
+    "deliveries:*",
+    "usage:read",
+    "keys:*",
+]
+EventStatus = Literal["pending", "processed", "dead"]
+ChannelKind = Literal["email", "webhook"]
+DeliveryStatus = Literal["pending", "sending", "sent", "retrying", "dead"]

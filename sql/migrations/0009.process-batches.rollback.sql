@@ -1,0 +1,9 @@
+-- Removes the functions that process; what waits in the inbox stays there.
+
+drop function signalops.enqueue_lost_batches(interval, integer);
+drop function signalops.enqueue_lost_deliveries(interval, integer);
+drop function signalops.enqueue_due_deliveries(integer);
+drop function signalops.record_batch(uuid, bigint, text, jsonb);
+drop function signalops.enqueue_deliveries(jsonb);
+drop function signalops.read_batch(uuid);
+drop function signalops.take_batch(uuid);

@@ -1,0 +1,168 @@
+-- Processing: what a worker's job does in one transaction; and the sweeps that find what has no job.
+
+create function signalops.take_batch(wanted uuid) returns table (tenant_id uuid, event_ids uuid[])
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+  with taken as (
+    delete from signalops.inbox i where i.batch = wanted returning i.tenant_id, i.event_id
+  )
+  select tenant_id, array_agg(event_id) from taken group by tenant_id order by tenant_id
+$$;
+comment on function signalops.take_batch(uuid) is
+  'Takes a batch out of the inbox. A second worker with the same batch waits for the first one''s commit and then finds nothing: '
+  'that is what makes processing exactly-once.';
+revoke all on function signalops.take_batch(uuid) from public;
+grant execute on function signalops.take_batch(uuid) to signalops_worker;
+
+create function signalops.read_batch(wanted uuid) returns table (tenant uuid, ruleset bigint, events text)
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set timezone = 'UTC'
+as $$
+declare
+  taken record;
+begin
+  for taken in select * from signalops.take_batch(wanted) loop
+    perform set_config('signalops.tenant_id', taken.tenant_id::text, true);
+    return query
+      select taken.tenant_id,
+        coalesce((select r.version from signalops.rulesets r where r.tenant_id = taken.tenant_id), 0),
+        -- One text per tenant: parsing it costs a third of loading as many rows.
+        json_agg(json_build_object('id', e.id, 'day', e.received_at::date, 'depth', e.depth, 'attributes', e.attributes,
+          'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload) order by e.id)::text
+      from signalops.events e where e.tenant_id = taken.tenant_id and e.id = any (taken.event_ids);
+  end loop;
+end
+$$;
+comment on function signalops.read_batch(uuid) is
+  'Takes a batch and returns its events tenant by tenant, each with the version of the rules to use: '
+  '[{id, day, depth, type, source, occurredAt, payload, attributes}].';
+
+create function signalops.enqueue_deliveries(wanted jsonb) returns bigint
+language sql volatile security definer set search_path = procrastinate, pg_temp
+as $$
+  select count(*) from unnest((
+    select procrastinate_defer_jobs_v1(array_agg(
+      row('deliveries', 'send_delivery', 0, null, null, job, null)::procrastinate_job_to_defer_v1))
+    from jsonb_array_elements(wanted) as jobs (job))) as ids
+$$;
+comment on function signalops.enqueue_deliveries(jsonb) is 'Enqueues one attempt each: [{tenant, delivery}].';
+revoke all on function signalops.enqueue_deliveries(jsonb) from public;
+grant execute on function signalops.enqueue_deliveries(jsonb) to signalops_worker;
+
+create function signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) returns void
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  part record;
+begin
+  -- In the order of the tenants, as take_batch gave them: two workers lock the counters in the same order.
+  for part in
+    select * from jsonb_to_recordset(results) as r (tenant uuid, ruleset bigint, rules integer, events integer,
+      usage jsonb, matches jsonb, dead jsonb)
+  loop
+    perform set_config('signalops.tenant_id', part.tenant::text, true);
+    if part.matches <> '[]' then
+      with matched as materialized (
+        select * from jsonb_to_recordset(part.matches) as m (event uuid, rule uuid, version integer, channel uuid, delivery uuid)
+      ), noted as (
+        insert into signalops.matches (tenant_id, event_id, rule_id, rule_version)
+        select part.tenant, event, rule, version from matched
+      )
+      insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id)
+      select part.tenant, delivery, event, rule, version, channel from matched where delivery is not null;
+    end if;
+    if part.dead <> '[]' then
+      insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
+      select part.tenant, event, 'event', event, left(error, 500)
+      from jsonb_to_recordset(part.dead) as d (event uuid, error text);
+    end if;
+    -- A batch that was bisected around a poisonous event is recorded in several parts.
+    insert into signalops.batches as b (tenant_id, batch, job_id, worker, ruleset, rules, events, dead)
+    values (part.tenant, in_batch, job, worker, part.ruleset, part.rules, part.events, jsonb_array_length(part.dead))
+    on conflict (tenant_id, batch) do update
+      set events = b.events + excluded.events, dead = b.dead + excluded.dead, processed_at = clock_timestamp();
+    -- Last, since the counter row stays locked until the commit.
+    insert into signalops.usage_counters as u (tenant_id, meter, day, quantity)
+    select part.tenant, 'events', c.day::date, c.quantity::bigint
+    from jsonb_each_text(part.usage) as c (day, quantity) order by c.day
+    on conflict (tenant_id, meter, day) do update set quantity = u.quantity + excluded.quantity;
+  end loop;
+
+  perform signalops.enqueue_deliveries(jobs) from (
+    select jsonb_agg(jsonb_build_object('tenant', r.tenant, 'delivery', m.delivery)) as jobs
+    from jsonb_to_recordset(results) as r (tenant uuid, matches jsonb),
+      jsonb_to_recordset(r.matches) as m (delivery uuid)
+    where m.delivery is not null
+  ) as wanted where jobs is not null;
+end
+$$;
+comment on function signalops.record_batch(uuid, bigint, text, jsonb) is
+  'Records what was decided about a batch, sorted by tenant: matches, deliveries with their jobs, dead events, usage. '
+  '[{tenant, ruleset, rules, events, usage: {day: n}, matches: [{event, rule, version, channel, delivery}], dead: [{event, error}]}].';
+
+create function signalops.enqueue_due_deliveries(at_most integer) returns bigint
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+  with due as (
+    select tenant_id, id from signalops.deliveries
+    where status = 'retrying' and next_attempt_at <= now()
+    order by next_attempt_at limit at_most for update skip locked
+  ), woken as (
+    update signalops.deliveries d set status = 'pending', next_attempt_at = null, updated_at = now()
+    from due where d.tenant_id = due.tenant_id and d.id = due.id
+    returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id) as job
+  )
+  select coalesce((select signalops.enqueue_deliveries(jobs) from (select jsonb_agg(job) as jobs from woken) w where jobs is not null), 0)
+$$;
+comment on function signalops.enqueue_due_deliveries(integer) is
+  'Gives a job to the deliveries whose time to be tried again has come; returns how many.';
+revoke all on function signalops.enqueue_due_deliveries(integer) from public;
+grant execute on function signalops.enqueue_due_deliveries(integer) to signalops_worker;
+
+create function signalops.enqueue_lost_deliveries(older_than interval, at_most integer) returns bigint
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+  with old as (
+    select tenant_id, id from signalops.deliveries
+    where status in ('pending', 'sending') and updated_at < now() - older_than
+    order by updated_at limit at_most for update skip locked
+  ), lost as (
+    update signalops.deliveries d set updated_at = now()
+    from old where d.tenant_id = old.tenant_id and d.id = old.id and not exists (
+      select from procrastinate.procrastinate_jobs j
+      where j.status in ('todo', 'doing') and j.task_name = 'send_delivery' and j.args ->> 'delivery' = old.id::text)
+    returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id) as job
+  )
+  select coalesce((select signalops.enqueue_deliveries(jobs) from (select jsonb_agg(job) as jobs from lost) l where jobs is not null), 0)
+$$;
+comment on function signalops.enqueue_lost_deliveries(interval, integer) is
+  'Gives a new job to deliveries in hand whose job is gone (deleted, aborted); returns how many.';
+revoke all on function signalops.enqueue_lost_deliveries(interval, integer) from public;
+grant execute on function signalops.enqueue_lost_deliveries(interval, integer) to signalops_worker;
+
+create function signalops.enqueue_lost_batches(older_than interval, at_most integer) returns bigint
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+  with recursive waiting as (
+    -- Hops from batch to batch along the index: a select distinct would read the whole backlog.
+    (select batch from signalops.inbox order by batch limit 1)
+    union all
+    select (select i.batch from signalops.inbox i where i.batch > w.batch order by i.batch limit 1)
+    from waiting w where w.batch < signalops.id_at(now() - older_than)
+  ), old as (
+    select batch from waiting where batch < signalops.id_at(now() - older_than) limit at_most
+  )
+  select count(signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch)))
+  from old where not exists (
+    select from procrastinate.procrastinate_jobs j
+    where j.status in ('todo', 'doing') and j.task_name = 'process_batch' and j.args ->> 'batch' = old.batch::text)
+$$;
+comment on function signalops.enqueue_lost_batches(interval, integer) is
+  'Gives a new job to batches that wait in the inbox without one (deleted, aborted): accepted means processed, whatever becomes '
+  'of a job. Returns how many.';
+revoke all on function signalops.enqueue_lost_batches(interval, integer) from public;
+grant execute on function signalops.enqueue_lost_batches(interval, integer) to signalops_worker;
