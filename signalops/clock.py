@@ -1,7 +1,7 @@
 """Time and the ids made of it. Whoever needs time takes it from here, so that tests can pass their own."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import uuid_utils
@@ -20,3 +20,13 @@ def new_id() -> UUID:
 def unix() -> int:
     """Return the current Unix time in whole seconds."""
     return int(time.time())
+
+
+def next_month(moment: datetime) -> datetime:
+    """Return the first moment of the calendar month (UTC) after a moment's: when monthly limits start anew."""
+    return (moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
+
+
+def least_id(moment: datetime) -> UUID:
+    """Return the least UUIDv7 of a moment's millisecond: ids compare with it as their times do."""
+    return UUID(int=max(int(moment.timestamp() * 1000), 0) << 80)

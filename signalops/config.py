@@ -35,7 +35,9 @@ class Settings(BaseSettings):
 
     max_event_bytes: int = Field(256 * 1024, ge=1024, description="Largest body of one event.")
     max_batch_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest body of a batch of events.")
-    max_waiting_events: int = Field(10_000, ge=1, description="Events waiting for their flush beyond which 503 is answered.")
+    max_waiting_events: int = Field(
+        10_000, ge=1, description="Events waiting for their flush beyond which 503 is answered."
+    )
     max_flush_events: int = Field(500, ge=1, description="Most events of one flush.")
     flush_linger_ms: float = Field(
         4.0, ge=0, description="Under load, the shortest time from one flush to the next: bounds NOTIFYing commits."

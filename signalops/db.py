@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, LiteralString, cast
 
-from psycopg import AsyncConnection
+import psycopg
+from psycopg import AsyncConnection, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from signalops import embedded
 from signalops.config import Settings
@@ -20,6 +21,11 @@ from signalops.terms import TenantId
 Role = Literal["owner", "api", "worker", "operator"]
 Connection = AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[Connection]
+
+OUTAGE = (psycopg.OperationalError, PoolTimeout)
+"""The database is away, or gave up on a lock, a deadlock or a timeout: the same may succeed later."""
+REFUSAL = psycopg.Error
+"""Any error of the database; after OUTAGE was caught, one that the statement itself brought about."""
 
 # A jobs table that was vacuumed while empty leaves cached generic plans that scan it as if it still were: seconds a fetch.
 SESSION = "-c plan_cache_mode=force_custom_plan -c timezone=UTC -c search_path=signalops,procrastinate"
@@ -41,30 +47,49 @@ def dsn(settings: Settings, role: Role) -> str:
     )
 
 
-async def _autocommit(connection: Connection) -> None:
+async def autocommit(connection: Connection) -> None:
+    """Configure a connection of a pool: without a transaction block of its own a statement costs one round trip."""
     await connection.set_autocommit(True)
 
 
 def pool(settings: Settings, role: Role, most: int) -> Pool:
     """Make a pool (not yet open) whose connections are in autocommit: a lone statement costs one round trip."""
     return AsyncConnectionPool(
-        dsn(settings, role), min_size=min(2, most), max_size=most, configure=_autocommit, open=False, timeout=5, name=role
+        lambda: dsn(settings, role),
+        min_size=min(2, most),
+        max_size=most,
+        configure=autocommit,
+        open=False,
+        timeout=5,
+        name=role,
     )
+
+
+def reason(error: psycopg.Error) -> str:
+    """Return the server's own sentence about an error, without the statement and its values."""
+    return error.diag.message_primary or type(error).__name__
 
 
 @asynccontextmanager
 async def as_tenant(connections: Pool, tenant: TenantId) -> AsyncIterator[Connection]:
     """Open a transaction that sees and writes the rows of one tenant; its end forgets the tenant."""
-    async with connections.connection() as connection, transaction_of(connection, tenant):
+    async with connections.connection() as connection, connection.transaction():
+        await act_as(connection, tenant)
         yield connection
 
 
-@asynccontextmanager
-async def transaction_of(connection: Connection, tenant: TenantId) -> AsyncIterator[None]:
-    """Open a transaction on a connection at hand, with the tenant set."""
-    async with connection.transaction():
-        await connection.execute("select signalops.act_as(%s)", [tenant])
+async def act_as(connection: Connection, tenant: TenantId) -> None:
+    """Set the tenant of the transaction that a connection is in."""
+    await connection.execute("select signalops.act_as(%s)", [tenant])
+
+
+async def listen(conninfo: str, channel: LiteralString) -> AsyncIterator[None]:
+    """Yield once when listening to a channel begins, and at each notification; raise an OUTAGE when the connection is lost."""
+    async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
+        await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
         yield
+        async for _ in connection.notifies():
+            yield
 
 
 @cache

@@ -1,7 +1,18 @@
 """What can go wrong, in one place: every refusal is a Problem with a type of its own, and maps to one HTTP status."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+_PLAIN = {
+    "extra_forbidden": "unknown field; remove it",
+    "missing": "is required",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "string_type": "must be a string",
+    "string_pattern_mismatch": "must be dot-separated words of letters, digits, - and _, such as user.signup",
+}
 
 
 class Problem(Exception):
@@ -78,6 +89,18 @@ class Invalid(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     kind = "invalid"
     title = "The request is not valid"
+
+    @classmethod
+    def of(cls, error: ValidationError) -> Self:
+        """Translate pydantic's errors: `errors` holds a path and a message for each, `detail` the first of them."""
+        errors = [
+            {
+                "path": ".".join(map(str, e["loc"])),
+                "message": _PLAIN.get(e["type"]) or e["msg"].removeprefix("Value error, "),
+            }
+            for e in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        return cls(f"{errors[0]['path'] or 'body'}: {errors[0]['message']}.", errors=errors)
 
 
 class IdempotencyConflict(Problem):

@@ -1,8 +1,8 @@
 """The migrator: bootstrap, then yoyo's migrations, one process at a time; and the check that code and schema fit."""
 
 import logging
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote
 
 import psycopg
@@ -51,7 +51,9 @@ def require_current(settings: Settings, role: db.Role) -> None:
     if missing := sorted(known - applied):
         raise Unusable(f"The database is older than this code (missing {missing[0]}): run `signalops migrate`.")
     if unknown := sorted(applied - known):
-        raise Unusable(f"The database is newer than this code (it has {unknown[-1]}): start the newer release of SignalOps.")
+        raise Unusable(
+            f"The database is newer than this code (it has {unknown[-1]}): start the newer release of SignalOps."
+        )
 
 
 def _known() -> MigrationList:
@@ -71,7 +73,9 @@ def _alone(settings: Settings) -> Iterator[psycopg.Connection]:
 @contextmanager
 def _backend(settings: Settings) -> Iterator[DatabaseBackend]:
     logging.getLogger("yoyo").setLevel(logging.WARNING)
-    parameters = conninfo_to_dict(db.admin_url(settings), options=f"-c role=signalops_owner -c search_path=yoyo {TIMEOUTS}")
+    parameters = conninfo_to_dict(
+        db.admin_url(settings), options=f"-c role=signalops_owner -c search_path=yoyo {TIMEOUTS}"
+    )
     query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in parameters.items() if name != "dbname")
     backend = get_backend(f"postgresql+psycopg:///{quote(str(parameters['dbname']))}?{query}")
     try:

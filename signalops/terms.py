@@ -1,5 +1,6 @@
 """The words of the product as types: what an id identifies, and which states a thing can be in."""
 
+from dataclasses import dataclass
 from typing import Literal, NewType
 from uuid import UUID
 
@@ -23,3 +24,12 @@ Scope = Literal[
 EventStatus = Literal["pending", "processed", "dead"]
 ChannelKind = Literal["email", "webhook"]
 DeliveryStatus = Literal["pending", "sending", "sent", "retrying", "dead"]
+
+
+@dataclass(slots=True, frozen=True)
+class Caller:
+    """Who makes a request: the tenant, the key, and what the key may do."""
+
+    tenant: TenantId
+    key: KeyId
+    scopes: frozenset[str]

@@ -1,5 +1,6 @@
 -- Removes the functions that process; what waits in the inbox stays there.
 
+drop view signalops.event_status;
 drop function signalops.enqueue_lost_batches(interval, integer);
 drop function signalops.enqueue_lost_deliveries(interval, integer);
 drop function signalops.enqueue_due_deliveries(integer);

@@ -166,3 +166,14 @@ comment on function signalops.enqueue_lost_batches(interval, integer) is
   'of a job. Returns how many.';
 revoke all on function signalops.enqueue_lost_batches(interval, integer) from public;
 grant execute on function signalops.enqueue_lost_batches(interval, integer) to signalops_worker;
+
+create view signalops.event_status with (security_invoker = true) as
+select e.tenant_id, e.id, e.batch, e.type, e.source, e.occurred_at, e.received_at, e.payload, e.attributes, e.depth,
+  case when i.event_id is not null then 'pending' when d.id is not null then 'dead' else 'processed' end as status
+from signalops.events e
+left join signalops.inbox i on i.tenant_id = e.tenant_id and i.event_id = e.id
+left join signalops.dead_letters d on d.tenant_id = e.tenant_id and d.id = e.id;
+comment on view signalops.event_status is
+  'Events with what became of them: pending (in the inbox), processed, or dead (a dead letter).';
+comment on column signalops.event_status.status is 'pending, processed or dead.';
+grant select on signalops.event_status to signalops_api, signalops_worker;

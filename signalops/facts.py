@@ -1,0 +1,50 @@
+"""The facts that the code emits. Logs and metrics subscribe; the code that emits knows neither."""
+
+import logging
+from collections.abc import Callable
+
+FACTS = {
+    "api.started": ("host", "port"),
+    "api.stopped": (),
+    "events.flushed": ("events", "requests", "milliseconds"),
+    "events.flush_failed": ("events", "error"),
+    "batch.processed": ("batch", "job", "events", "matches", "milliseconds"),
+    "batch.bisected": ("batch", "job", "error"),
+    "event.died": ("tenant", "event", "error"),
+    "rule.broken": ("tenant", "rule", "error"),
+    "delivery.attempted": ("tenant", "delivery", "attempt", "outcome", "milliseconds"),
+    "delivery.died": ("tenant", "delivery", "error"),
+    "jobs.rescued": ("jobs",),
+    "jobs.replaced": ("batches", "deliveries"),
+    "keys.doubted": ("reason",),
+    "usage.soft_limit_reached": ("tenant", "event"),
+    "partitions.made": ("partitions",),
+}
+"""Every fact by name, with its fields. Milliseconds are floats, ids are UUIDs, errors are one sentence."""
+
+Subscriber = Callable[[str, dict[str, object]], None]
+_subscribers: list[Subscriber] = []
+
+
+def emit(name: str, **fields: object) -> None:
+    """Tell every subscriber of a fact; name and fields are those of FACTS."""
+    assert fields.keys() == set(FACTS[name]), f"the fact {name} has the fields {FACTS[name]}"
+    for subscriber in _subscribers:
+        subscriber(name, fields)
+
+
+def subscribe(subscriber: Subscriber) -> Callable[[], None]:
+    """Have a function called with every fact from now on; return the function that ends it."""
+    _subscribers.append(subscriber)
+    return lambda: _subscribers.remove(subscriber)
+
+
+_QUIET = {"events.flushed", "batch.processed", "delivery.attempted"}
+_log = logging.getLogger("signalops")
+
+
+def log(name: str, fields: dict[str, object]) -> None:
+    """Subscriber that writes a line per fact: what happens all day at DEBUG, everything else at INFO."""
+    level = logging.DEBUG if name in _QUIET else logging.INFO
+    if _log.isEnabledFor(level):
+        _log.log(level, "%s %s", name, " ".join(f"{field}={value}" for field, value in fields.items()))

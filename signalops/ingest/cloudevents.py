@@ -1,0 +1,63 @@
+"""CloudEvents 1.0, HTTP binding: structured, batched and binary. Source and id are the idempotency key.
+
+Source: CloudEvents 1.0.2 specification and its HTTP protocol binding.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from signalops.errors import Invalid, UnsupportedMedia
+from signalops.ingest.model import EVENT_TYPE, EventIn, Moment, Printable
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+_OWN = ("type", "source", "time", "data", "specversion", "datacontenttype")
+
+
+class CloudEvent(BaseModel):
+    """A CloudEvent whose data is an object; other attributes of it are kept beside the payload."""
+
+    model_config = ConfigDict(extra="allow", title="CloudEvent")
+    __pydantic_extra__: dict[str, str | int | bool | None]
+
+    specversion: Literal["1.0"]
+    id: Printable = Field(min_length=1, max_length=255)
+    source: Printable = Field(min_length=1, max_length=500)
+    type: str = Field(min_length=1, max_length=200, pattern=EVENT_TYPE)
+    time: Moment | None = None
+    subject: str | None = Field(None, max_length=1000)
+    dataschema: str | None = Field(None, max_length=1000)
+    datacontenttype: str | None = Field(None, pattern=r"(?i)^application/([a-z0-9.+-]+\+)?json\b")
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+def from_structured(value: object) -> tuple[EventIn, dict[str, Any]]:
+    """Translate a CloudEvent in JSON format into an event and its further attributes; raise Invalid."""
+    try:
+        event = CloudEvent.model_validate(value)
+    except ValidationError as error:
+        raise Invalid.of(error) from error
+    attributes = event.model_dump(exclude=set(_OWN), exclude_none=True)
+    key = f"{event.source}\n{event.id}"
+    return (
+        EventIn.model_construct(
+            type=event.type, payload=event.data, source=event.source, occurredAt=event.time, idempotencyKey=key
+        ),
+        attributes,
+    )
+
+
+def is_binary(names: Iterable[str]) -> bool:
+    """Tell whether a request's headers carry a CloudEvent in binary mode."""
+    return "ce-specversion" in names
+
+
+def from_binary(headers: Iterable[tuple[str, str]], content_type: str, data: object) -> tuple[EventIn, dict[str, Any]]:
+    """Translate headers `ce-*` (percent-encoded) and a JSON body into an event and its further attributes; raise Invalid."""
+    if content_type and not (content_type == "application/json" or content_type.endswith("+json")):
+        raise UnsupportedMedia("The data of a CloudEvent must be JSON: send Content-Type: application/json.")
+    attributes: dict[str, object] = {name[3:]: unquote(value) for name, value in headers if name.startswith("ce-")}
+    return from_structured({**attributes, "data": data})

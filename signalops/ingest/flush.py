@@ -1,0 +1,171 @@
+"""Group commit: requests do not open transactions; one flusher sends all that wait in one statement, and answers then."""
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from signalops import clock, db, facts
+from signalops.errors import IdempotencyConflict, Invalid, Overloaded, Problem, QuotaExceeded, Unavailable
+from signalops.ingest import store
+from signalops.ingest.model import Incoming
+from signalops.terms import BatchId, EventId, TenantId
+
+Exceptions = Mapping[EventId, EventId | Problem]
+"""What was not plainly accepted: the event first stored under the idempotency key, or why nothing was stored."""
+
+
+@dataclass(slots=True, frozen=True)
+class Limits:
+    """How many events may wait, how many are flushed at once, and for how many seconds a flush waits for company."""
+
+    waiting: int
+    flush: int
+    linger: float
+
+
+class _Request(NamedTuple):
+    events: list[Incoming]
+    answer: asyncio.Future[Exceptions]
+
+
+class Flusher:
+    """One lane into the database: a bounded queue of requests, and the task that empties it."""
+
+    def __init__(self, connections: db.Pool, priority: int, limits: Limits) -> None:
+        self._connections = connections
+        self._priority = priority
+        self._limits = limits
+        self._requests: deque[_Request] = deque()
+        self._waiting = 0
+        self._expected = 1
+        self._arrived = asyncio.Event()
+        self._enough = asyncio.Event()
+
+    async def submit(self, events: list[Incoming]) -> Exceptions:
+        """Have events stored; return, when their transaction has committed, what was not plainly accepted.
+
+        Raise Overloaded when too many wait, and Unavailable when the database did not answer.
+        """
+        if self._waiting + len(events) > self._limits.waiting and self._waiting:
+            raise Overloaded("Too many events wait to be stored: send again in a second.", headers={"Retry-After": "1"})
+        request = _Request(events, asyncio.get_running_loop().create_future())
+        self._requests.append(request)
+        self._waiting += len(events)
+        self._arrived.set()
+        if self._waiting >= self._expected:
+            self._enough.set()
+        return await request.answer
+
+    async def run(self) -> None:
+        """Flush what waits, until cancelled."""
+        while True:
+            await self._arrived.wait()
+            await self._linger()
+            requests = self._take()
+            await self._answer(requests)
+
+    async def drain(self) -> None:
+        """Return when all that was submitted so far is answered."""
+        if waiting := [request.answer for request in self._requests]:
+            await asyncio.wait(waiting)
+
+    async def _linger(self) -> None:
+        """After a large flush wait for as many events again: more of them per commit, fewer commits for NOTIFY's lock.
+
+        A lone event after a lone event waits for nobody.
+        """
+        if self._waiting >= self._expected or self._expected <= 2:
+            return
+        self._enough.clear()
+        timer = asyncio.get_running_loop().call_later(self._limits.linger, self._enough.set)
+        await self._enough.wait()
+        timer.cancel()
+
+    def _take(self) -> list[_Request]:
+        """Take what fits into one flush; a request is never split, and one that is larger goes alone."""
+        taken, size = [self._requests.popleft()], 0
+        size = len(taken[0].events)
+        while self._requests and size + len(self._requests[0].events) <= self._limits.flush:
+            taken.append(self._requests.popleft())
+            size += len(taken[-1].events)
+        self._waiting -= size
+        self._expected = size
+        if not self._requests:
+            self._arrived.clear()
+        return taken
+
+    async def _answer(self, requests: list[_Request]) -> None:
+        """Flush requests and answer each of them, whatever happens."""
+        try:
+            exceptions: Exceptions | Problem = await self._flush(
+                [event for request in requests for event in request.events]
+            )
+        except Problem as problem:
+            exceptions = problem
+        except Exception as error:
+            facts.emit("events.flush_failed", events=sum(len(r.events) for r in requests), error=str(error))
+            exceptions = Problem("The events were not stored: send them again, with the same idempotency keys.")
+        for _, answer in requests:
+            if answer.done():  # whoever asked has gone
+                continue
+            if isinstance(exceptions, Problem):
+                answer.set_exception(exceptions)
+            else:
+                answer.set_result(exceptions)
+
+    async def _flush(self, events: list[Incoming]) -> Exceptions:
+        """Store events in one transaction; halve what the database refuses, so that one bad event can't fail its neighbours."""
+        began = time.perf_counter()
+        try:
+            async with self._connections.connection() as connection:
+                rows = await store.accept(connection, _document(events), BatchId(clock.new_id()), self._priority)
+        except db.OUTAGE as error:
+            facts.emit("events.flush_failed", events=len(events), error=str(error))
+            raise Unavailable(
+                "The database did not answer, and the events may or may not be stored: send again, with the same "
+                "idempotency keys.",
+                headers={"Retry-After": "1"},
+            ) from error
+        except db.REFUSAL as error:
+            if len(events) == 1:
+                return {events[0].id: Invalid(f"The database can't store this event: {db.reason(error)}.")}
+            middle = len(events) // 2
+            return {**await self._flush(events[:middle]), **await self._flush(events[middle:])}
+        milliseconds = (time.perf_counter() - began) * 1000
+        facts.emit("events.flushed", events=len(events), requests=len(rows), milliseconds=milliseconds)
+        return {
+            EventId(event): outcome for event, verdict, first in rows if (outcome := _outcome(event, verdict, first))
+        }
+
+
+def _document(events: list[Incoming]) -> bytes:
+    """Write the argument of signalops.accept: the rows by tenant, tenants in the order in which their counters are locked."""
+    by_tenant: defaultdict[TenantId, list[bytes]] = defaultdict(list)
+    for event in events:
+        by_tenant[event.tenant].append(event.row)
+    parts = [b'{"tenant":"%s","events":[%s]}' % (str(t).encode(), b",".join(by_tenant[t])) for t in sorted(by_tenant)]
+    return b"[%s]" % b",".join(parts)
+
+
+def _outcome(event: EventId, verdict: str, first: EventId) -> EventId | Problem | None:
+    match verdict:
+        case "duplicate":
+            return first
+        case "conflict":
+            return IdempotencyConflict(
+                f"The idempotency key was first used for event {first} with another body: use a new key for a new event.",
+                headers={"Location": f"/api/events/{first}"},
+            )
+        case "refused":
+            end = clock.next_month(clock.now())
+            return QuotaExceeded(
+                f"The month's hard limit of events is reached: it starts anew at {end:%Y-%m-%dT%H:%MZ}, or raise the limit.",
+                headers={"Retry-After": str(int((end - clock.now()).total_seconds()) + 1)},
+                periodEnd=end.isoformat(),
+            )
+        case _:
+            facts.emit("usage.soft_limit_reached", tenant=first, event=event)
+            return None

@@ -1,0 +1,129 @@
+"""What a producer may send, and what becomes of it."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from signalops import clock
+from signalops.terms import EventId, EventStatus, TenantId
+
+EVENT_TYPE = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _moment(value: object) -> datetime:
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("must be an RFC 3339 time with a zone, such as 2026-11-23T12:00:00Z")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"is no moment of the calendar ({error})") from error
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must hold no control characters")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
+Printable = Annotated[str, AfterValidator(_printable)]
+
+
+class EventIn(BaseModel):
+    """An event as its producer sends it."""
+
+    model_config = ConfigDict(extra="forbid", title="Event to store")
+
+    type: str = Field(
+        min_length=1, max_length=200, pattern=EVENT_TYPE, description="Dot-separated words.", examples=["user.signup"]
+    )
+    payload: dict[str, Any] = Field(
+        default_factory=dict, description="Any object.", examples=[{"email": "user@example.com"}]
+    )
+    source: Printable | None = Field(None, min_length=1, max_length=500, description="Where it comes from.")
+    occurredAt: Moment | None = Field(None, description="When it happened (RFC 3339); default: now.")  # noqa: N815
+    idempotencyKey: Printable | None = Field(  # noqa: N815
+        None, min_length=1, max_length=255, description="A second request with this key and body stores nothing new."
+    )
+
+
+class Accepted(BaseModel):
+    """An event that is stored: now (accepted), or earlier under the same idempotency key (duplicate)."""
+
+    id: UUID = Field(description="The event's id, a UUIDv7.")
+    status: Literal["accepted", "duplicate"]
+
+
+class Rejected(BaseModel):
+    """An item of a batch that was not stored, and why."""
+
+    status: Literal["rejected"]
+    problem: dict[str, Any] = Field(description="A problem document (RFC 9457).")
+
+
+class BatchResult(BaseModel):
+    """What became of a batch: a result per item, in the order of the items."""
+
+    accepted: int
+    duplicates: int
+    rejected: int
+    results: list[Accepted | Rejected]
+
+
+class EventShown(BaseModel):
+    """An event as it is shown."""
+
+    id: UUID
+    type: str
+    source: str | None
+    status: EventStatus = Field(description="pending: not yet processed; processed; dead: could not be processed.")
+    occurredAt: datetime  # noqa: N815
+    receivedAt: datetime  # noqa: N815
+    payload: dict[str, Any]
+    attributes: dict[str, Any] | None = Field(None, description="CloudEvents attributes beyond type, source and time.")
+
+
+class EventList(BaseModel):
+    """A page of events, newest first."""
+
+    data: list[EventShown]
+    has_more: bool = Field(description="Whether there are more beyond this page.")
+
+
+@dataclass(slots=True, frozen=True)
+class Incoming:
+    """A validated event on its way into a flush: whose it is, its id, and its row as JSON for the SQL function accept."""
+
+    tenant: TenantId
+    id: EventId
+    row: bytes
+
+
+def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
+    """Give a validated event its id and write its row."""
+    event_id, now, key = clock.new_id(), clock.now(), event.idempotencyKey
+    row = {
+        "id": event_id,
+        "type": event.type,
+        "source": event.source,
+        "occurred_at": event.occurredAt or now,
+        "received_at": now,
+        "payload": event.payload,
+        "attributes": attributes,
+    }
+    if key is not None:
+        row |= {"key": key, "hash": _body_hash(event, attributes)}
+    return Incoming(tenant, EventId(event_id), orjson.dumps(row))
+
+
+def _body_hash(event: EventIn, attributes: dict[str, Any] | None) -> str:
+    """SHA-256 of what was sent, blind to white space, the order of keys and the way a time is written."""
+    sent = [event.type, event.source, event.occurredAt, event.payload, attributes]
+    return hashlib.sha256(orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,85 @@
+"""The procrastinate App: how it connects, which jobs there are, and how often the maintenance jobs run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+from uuid import UUID
+
+from procrastinate import App, JobContext, PsycopgConnector
+
+from signalops import db
+from signalops.queue.policy import RetryAlways
+from signalops.queue.rescue import rescue_stalled
+from signalops.terms import BatchId, DeliveryId, TenantId
+
+HEARTBEAT = 1.0
+STALLED_AFTER = 5.0
+
+
+class Bodies(Protocol):
+    """What the jobs do; `journey` has it."""
+
+    async def process_batch(self, batch: BatchId, job: int) -> None: ...
+    async def send_delivery(self, tenant: TenantId, delivery: DeliveryId) -> None: ...
+    async def enqueue_due(self) -> None: ...
+    async def enqueue_lost(self) -> None: ...
+    async def make_partitions(self) -> None: ...
+
+
+class _Connector(PsycopgConnector):
+    """procrastinate's connector on a pool of ours, which has autocommit and no check before each use: half the round trips."""
+
+    def __init__(self, connections: db.Pool, before_open: Callable[[], None]) -> None:
+        super().__init__(pool_factory=lambda **_: connections)
+        self._before_open = before_open
+
+    async def open_async(self, pool: db.Pool | None = None) -> None:
+        await asyncio.to_thread(self._before_open)
+        await super().open_async(pool)
+
+
+def make_app(connections: db.Pool, concurrency: int, before_open: Callable[[], None]) -> App:
+    """Make the App on a pool, which it opens and closes; `before_open` may refuse to start by raising."""
+    return App(
+        connector=_Connector(connections, before_open),
+        worker_defaults={
+            "concurrency": concurrency,
+            "fetch_job_polling_interval": 0.5,
+            "update_heartbeat_interval": HEARTBEAT,
+            "stalled_worker_timeout": STALLED_AFTER,
+            "shutdown_graceful_timeout": 20,
+            "delete_jobs": "successful",
+        },
+    )
+
+
+def register(app: App, bodies: Bodies) -> None:
+    """Register the jobs. Their names and arguments are a contract with the jobs that wait in the table: only add to it."""
+    always = RetryAlways()
+
+    @app.task(name="process_batch", queue="events", retry=always, pass_context=True)
+    async def process_batch(context: JobContext, batch: str) -> None:
+        assert context.job.id is not None
+        await bodies.process_batch(BatchId(UUID(batch)), context.job.id)
+
+    @app.task(name="send_delivery", queue="deliveries", retry=always)
+    async def send_delivery(tenant: str, delivery: str) -> None:
+        await bodies.send_delivery(TenantId(UUID(tenant)), DeliveryId(UUID(delivery)))
+
+    async def rescue() -> None:
+        await rescue_stalled(app.job_manager, STALLED_AFTER)
+
+    # Six fields: the last are seconds. Without any periodic task a dead heartbeat or listener would go unnoticed.
+    _periodic(app, "enqueue_due", "* * * * * *", bodies.enqueue_due)
+    _periodic(app, "rescue_stalled", "* * * * * */2", rescue)
+    _periodic(app, "enqueue_lost", "* * * * * */30", bodies.enqueue_lost)
+    _periodic(app, "make_partitions", "7 * * * *", bodies.make_partitions)
+
+
+def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]]) -> None:
+    """Register a maintenance job: urgent, since others wait for what it finds; never repeated, since the next tick is near."""
+
+    @app.periodic(cron=cron)
+    @app.task(name=name, queue="maintenance", priority=100)
+    async def task(timestamp: int) -> None:
+        await body()

@@ -1,0 +1,22 @@
+"""When a job that raised runs again."""
+
+import random
+
+from procrastinate import BaseRetryStrategy, RetryDecision
+from procrastinate.jobs import Job
+
+
+class RetryAlways(BaseRetryStrategy):
+    """Retry for ever, with backoff to a minute and jitter.
+
+    The jobs end their own business with dead letters; what escapes them is an outage (the database is away, the worker shuts
+    down), and that must never lose an accepted event. A strategy that refused CancelledError would end the jobs that a
+    shutdown cuts off as `aborted`.
+    """
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
+        """Return when to run again: at once after a shutdown, else after 0.5 s doubling to 60 s, less up to half."""
+        if not isinstance(exception, Exception):
+            return RetryDecision(retry_in={"milliseconds": 0})
+        ceiling = min(60_000, 500 * 2 ** min(job.attempts, 10))
+        return RetryDecision(retry_in={"milliseconds": random.randint(ceiling // 2, ceiling)})  # noqa: S311  # jitter

@@ -1,0 +1,49 @@
+"""What the jobs ask of the database: one named query each."""
+
+from typing import Any, NamedTuple
+
+import orjson
+
+from signalops import db
+from signalops.terms import BatchId, TenantId
+
+SQL = db.queries("queue")
+
+
+class Part(NamedTuple):
+    """One tenant's events of a batch, and the version of the rules to hold them against."""
+
+    tenant: TenantId
+    ruleset: int
+    events: list[dict[str, Any]]
+
+
+async def read_batch(connection: db.Connection, batch: BatchId) -> list[Part]:
+    """Take a batch out of the inbox, for this transaction to process; empty when another worker did."""
+    rows = await (await connection.execute(SQL["read-batch"], {"batch": batch}, prepare=True)).fetchall()
+    return [Part(TenantId(tenant), ruleset, orjson.loads(events)) for tenant, ruleset, events in rows]
+
+
+async def record_batch(
+    connection: db.Connection, batch: BatchId, job: int, worker: str, results: list[dict[str, Any]]
+) -> None:
+    """Record matches, deliveries with their jobs, dead events and usage; `results` as signalops.record_batch has it."""
+    parameters = {"batch": batch, "job": job, "worker": worker, "results": orjson.dumps(results).decode()}
+    await connection.execute(SQL["record-batch"], parameters, prepare=True)
+
+
+async def enqueue_due(connection: db.Connection, at_most: int) -> int:
+    """Give a job to deliveries whose next attempt is due; return how many."""
+    row = await (await connection.execute(SQL["enqueue-due"], {"at_most": at_most})).fetchone()
+    return row[0] if row else 0
+
+
+async def enqueue_lost(connection: db.Connection, at_most: int) -> tuple[int, int]:
+    """Give a new job to batches and deliveries that have none any more; return how many of each."""
+    row = await (await connection.execute(SQL["enqueue-lost"], {"at_most": at_most})).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+async def make_partitions(connection: db.Connection) -> list[str]:
+    """Make the partitions of this month and the next three; return the new ones."""
+    return [name for (name,) in await (await connection.execute(SQL["make-partitions"])).fetchall()]

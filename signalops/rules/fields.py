@@ -1,0 +1,132 @@
+"""The fields of an event that a set of patterns asks for.
+
+A tree of the patterns' field steps guides one walk over the event, so that the cost follows the event's own keys and
+never the number of patterns. `{"a.b": 1}` and `{"a": {"b": 1}}` are the same field, in patterns and in events.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import NamedTuple
+
+Place = tuple[int, int]  # (which array of the event, index of the element)
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One value of a field, and the elements of arrays it lies in, outermost first.
+
+    A scalar directly in an array lies in no element: ["x", "y"] puts no bond on other fields.
+    """
+
+    value: object
+    places: tuple[Place, ...] = ()
+
+
+class Many(list[object]):
+    """The values of a field that has several, or that stands in an array."""
+
+
+class _Node(NamedTuple):
+    path: str | None
+    below: "Tree"
+
+
+Tree = dict[str, _Node]
+
+
+def grow_tree(paths: Iterable[str]) -> Tree:
+    """The tree of the given field paths."""
+    tree: Tree = {}
+    for path in paths:
+        *parents, last = path.split(".")
+        level = tree
+        for step in parents:
+            level = level.setdefault(step, _Node(None, {})).below
+        level[last] = _Node(path, level[last].below if last in level else {})
+    return tree
+
+
+def scan(tree: Tree, event: Mapping[str, object], found: dict[str, object]) -> bool:
+    """Collect the values of plain events into `found`: path to a scalar, or to Many.
+
+    Returns False, with `found` half filled, when an array of objects makes it matter which element a value lies in:
+    then only `collect` tells the truth.
+    """
+    for step, value in event.items():
+        node = tree.get(step)
+        if node is None and ("." not in step or (node := _descend(tree, step)) is None):
+            continue
+        path, below = node
+        if isinstance(value, dict):
+            if below and not scan(below, value, found):
+                return False
+        elif isinstance(value, list):
+            if not _scan_list(node, value, found):
+                return False
+        elif path is not None:
+            if path in found:
+                _add(found, path, value)
+            else:
+                found[path] = value
+    return True
+
+
+def _scan_list(node: _Node, values: list[object], found: dict[str, object]) -> bool:
+    waiting = [values]
+    while waiting:
+        for value in waiting.pop():
+            if isinstance(value, dict):
+                if node.below:
+                    return False
+            elif isinstance(value, list):
+                waiting.append(value)
+            elif node.path is not None:
+                _add(found, node.path, value)
+    return True
+
+
+def _add(found: dict[str, object], path: str, value: object) -> None:
+    earlier = found.get(path, Many())
+    many = earlier if isinstance(earlier, Many) else Many([earlier])
+    many.append(value)
+    found[path] = many
+
+
+def collect(tree: Tree, event: Mapping[str, object]) -> dict[str, list[Occurrence]]:
+    """All values of the fields asked for, with their places in arrays, in the order of a breadth-first walk."""
+    found: dict[str, list[Occurrence]] = {}
+    arrays = count()
+    waiting: deque[tuple[_Node, object, tuple[Place, ...]]] = deque(_children(tree, event, ()))
+    while waiting:
+        node, value, places = waiting.popleft()
+        if isinstance(value, dict):
+            waiting.extend(_children(node.below, value, places))
+        elif isinstance(value, list):
+            array = next(arrays)
+            for index, element in enumerate(value):
+                nested = isinstance(element, dict | list)
+                waiting.append((node, element, (*places, (array, index)) if nested else places))
+        elif node.path is not None:
+            found.setdefault(node.path, []).append(Occurrence(value, places))
+    return found
+
+
+def _children(
+    tree: Tree, event: Mapping[str, object], places: tuple[Place, ...]
+) -> Iterable[tuple[_Node, object, tuple[Place, ...]]]:
+    for step, value in event.items():
+        node = tree.get(step) or _descend(tree, step)
+        if node is not None:
+            yield node, value, places
+
+
+def _descend(tree: Tree, dotted: str) -> _Node | None:
+    node = _Node(None, tree)
+    for step in dotted.split("."):
+        following = node.below.get(step)
+        if following is None:
+            return None
+        node = following
+    return node

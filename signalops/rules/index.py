@@ -1,0 +1,194 @@
+"""The index of one field: from a value to the mask of the branches that the value satisfies."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from signalops.rules.address import read_address
+from signalops.rules.conditions import (
+    Absent,
+    AnythingBut,
+    Condition,
+    Equals,
+    Exists,
+    IgnoringCase,
+    Leaf,
+    Network,
+    Prefix,
+    Range,
+    Suffix,
+    Wildcard,
+)
+from signalops.rules.fields import Many
+from signalops.rules.ignorecase import fold, is_foldable
+from signalops.rules.lookup import PrefixLookup, RangeLookup, WildcardLookup
+from signalops.rules.text import comparable
+
+# A field that many branches ask for remembers its answers to short texts: types and statuses come back all the time.
+MANY_LEAVES = 64
+MAX_REMEMBERED = 64
+SHORT_TEXT = 64
+
+Probe = Callable[[str], int]
+Masks = defaultdict[str, int]
+
+
+class FieldIndex:
+    """Leaves on one field, each with the bit of its branch."""
+
+    def __init__(self, leaves: Sequence[tuple[Leaf, int]], unconcerned: int) -> None:
+        """unconcerned: the branches that ask nothing of this field, which any value satisfies."""
+        self.absence = 0
+        self._base = unconcerned
+        self._negated = 0
+        wanted, excluded = _Conditions(), _Conditions()
+        for leaf, bit in leaves:
+            self._sort(leaf, bit, wanted, excluded)
+        self._remembers = len(leaves) >= MANY_LEAVES
+        self._answers: dict[str, int] = {}
+        self._wanted = wanted.index()
+        self._excluded = excluded.index()
+
+    def _sort(self, leaf: Leaf, bit: int, wanted: "_Conditions", excluded: "_Conditions") -> None:
+        for condition in leaf.conditions:
+            match condition:
+                case Absent():
+                    self.absence |= bit
+                case Exists():
+                    self._base |= bit
+                case AnythingBut(conditions) if not self._negated & bit:
+                    self._negated |= bit
+                    for inner in conditions:
+                        excluded.add(inner, bit)
+                case _:
+                    wanted.add(condition, bit)
+
+    def satisfied(self, value: object) -> int:
+        """The branches whose leaf on this field the value satisfies, with those that have none."""
+        if self._remembers and isinstance(value, str) and len(value) <= SHORT_TEXT:
+            mask = self._answers.get(value)
+            return self._remember(value) if mask is None else mask
+        if type(value) is Many:
+            mask = self._base
+            for one in value:
+                mask |= self._decide(one)
+            return mask
+        return self._decide(value)
+
+    def _decide(self, value: object) -> int:
+        mask = self._base | self._wanted(value)
+        if self._negated:
+            # XOR of the part excluded: `& ~` on long masks costs four times as much.
+            mask |= self._negated ^ (self._negated & self._excluded(value))
+        return mask
+
+    def _remember(self, text: str) -> int:
+        if len(self._answers) >= MAX_REMEMBERED:
+            self._answers = {}
+        mask = self._answers[text] = self._decide(text)
+        return mask
+
+
+class _Conditions:
+    """Gathers conditions by kind, then makes one function of them."""
+
+    def __init__(self) -> None:
+        self.scalars: defaultdict[object, int] = defaultdict(int)
+        self.constants: defaultdict[bool | None, int] = defaultdict(int)
+        self.prefixes, self.suffixes = Masks(int), Masks(int)
+        self.folded, self.folded_heads, self.folded_tails = Masks(int), Masks(int), Masks(int)
+        self.wildcards: defaultdict[Wildcard, int] = defaultdict(int)
+        self.ranges: list[tuple[float, bool, float, bool, int]] = []
+        self.networks: defaultdict[int, list[tuple[float, bool, float, bool, int]]] = defaultdict(list)
+        # What no look-up covers: unusual letters, and the second anything-but of one leaf.
+        self.others: defaultdict[Condition, int] = defaultdict(int)
+
+    def add(self, condition: Condition, bit: int) -> None:
+        match condition:
+            case Equals(bool() | None as value):
+                self.constants[value] |= bit
+            case Equals(value):
+                self.scalars[value] |= bit
+            case Prefix(text):
+                self.prefixes[text] |= bit
+            case Suffix(text):
+                self.suffixes[text[::-1]] |= bit
+            case IgnoringCase(text) if is_foldable(text):
+                self._add_folded(condition, bit)
+            case Wildcard():
+                self.wildcards[condition] |= bit
+            case Range(low, high, low_open, high_open):
+                self.ranges.append((low, low_open, high, high_open, bit))
+            case Network(bits, low, high):
+                self.networks[bits].append((low, False, high, False, bit))
+            case _:
+                self.others[condition] |= bit
+
+    def _add_folded(self, condition: IgnoringCase, bit: int) -> None:
+        text = fold(condition.text)
+        match condition.part:
+            case "whole":
+                self.folded[text] |= bit
+            case "head":
+                self.folded_heads[text] |= bit
+            case "tail":
+                self.folded_tails[text[::-1]] |= bit
+
+    def index(self) -> Callable[[object], int]:
+        """From a value to the mask of the branches with a condition that it satisfies."""
+        scalars, constants = dict(self.scalars), dict(self.constants)
+        probes, others = tuple(self._probes()), tuple(self.others.items())
+        ranges = RangeLookup(self.ranges).mask if self.ranges else None
+
+        def hits(value: object) -> int:
+            if isinstance(value, str):
+                mask = scalars.get(value, 0)
+                for probe in probes:
+                    mask |= probe(value)
+            elif isinstance(value, bool) or value is None:
+                mask = constants.get(value, 0)  # apart, since True and 1 are one key of a dict
+            else:
+                mask = scalars.get(value, 0)
+                if ranges and (number := comparable(value)) is not None:
+                    mask |= ranges(number)
+            for condition, bits in others:
+                if condition.test(value):
+                    mask |= bits
+            return mask
+
+        return hits
+
+    def _probes(self) -> Iterable[Probe]:
+        if self.prefixes:
+            yield PrefixLookup(self.prefixes).mask
+        if self.suffixes:
+            yield _reversed(PrefixLookup(self.suffixes).mask)
+        if self.wildcards:
+            yield WildcardLookup(self.wildcards).mask
+        if self.folded or self.folded_heads or self.folded_tails:
+            yield self._folded_probe()
+        if self.networks:
+            yield self._network_probe()
+
+    def _folded_probe(self) -> Probe:
+        whole = dict(self.folded)
+        head, tail = PrefixLookup(self.folded_heads).mask, PrefixLookup(self.folded_tails).mask
+
+        def probe(text: str) -> int:
+            folded = fold(text)
+            return whole.get(folded, 0) | head(folded) | tail(folded[::-1])
+
+        return probe
+
+    def _network_probe(self) -> Probe:
+        families = {bits: RangeLookup(ranges).mask for bits, ranges in self.networks.items()}
+
+        def probe(text: str) -> int:
+            address = read_address(text)
+            family = families.get(address.bits) if address else None
+            return family(address.value) if address and family else 0
+
+        return probe
+
+
+def _reversed(probe: Probe) -> Probe:
+    return lambda text: probe(text[::-1])

@@ -1,0 +1,63 @@
+"""A compiled pattern: one rule's answer to one event, and the reasons for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from signalops.rules.conditions import Leaf
+from signalops.rules.consistency import holds
+from signalops.rules.fields import collect, grow_tree
+from signalops.rules.grammar import Branch, read_pattern
+
+
+@dataclass(frozen=True, slots=True)
+class LeafExplanation:
+    """What one leaf asked for and what it saw.
+
+    path: the field, its steps joined by dots. condition: the list as written. seen: the values of that field in the
+    event, none when it is missing. matched: for this leaf alone; when all leaves of a branch matched and the pattern
+    did not, they matched in different elements of one array.
+    """
+
+    path: str
+    condition: list[object]
+    seen: list[object]
+    matched: bool
+
+
+class Pattern:
+    """A validated pattern. Immutable; shared freely between threads."""
+
+    def __init__(self, branches: list[Branch]) -> None:
+        # The order of the paths is part of the language: see consistency.py.
+        self.branches = tuple(tuple(branch[path] for path in sorted(branch)) for branch in branches)
+        self._leaves = {id(leaf): leaf for branch in self.branches for leaf in branch}
+        self._tree = grow_tree(leaf.path for leaf in self._leaves.values())
+
+    @property
+    def leaves(self) -> int:
+        """How many leaves the pattern has as written."""
+        return len(self._leaves)
+
+    def matches(self, event: Mapping[str, object]) -> bool:
+        """Whether the event, any JSON object, matches. For many patterns at once use RuleSet."""
+        fields = collect(self._tree, event)
+        return any(holds(branch, fields) for branch in self.branches)
+
+    def explain(self, event: Mapping[str, object]) -> list[LeafExplanation]:
+        """The verdict of each leaf, in the order written."""
+        fields = collect(self._tree, event)
+        seen = {path: [one.value for one in occurrences] for path, occurrences in fields.items()}
+        return [_explain(leaf, seen.get(leaf.path, [])) for leaf in self._leaves.values()]
+
+
+def compile_pattern(pattern: Mapping[str, object] | str | bytes) -> Pattern:
+    """Validate and compile a pattern of the current grammar, given as an object or as JSON text.
+
+    Raises: PatternError with the path of the fault, the reason and the remedy.
+    """
+    return Pattern(read_pattern(pattern))
+
+
+def _explain(leaf: Leaf, seen: list[object]) -> LeafExplanation:
+    matched = any(leaf.test(value) for value in seen) or (leaf.allows_absence and not seen)
+    return LeafExplanation(leaf.path, list(leaf.written), seen, matched)

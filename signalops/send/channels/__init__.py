@@ -1,0 +1,30 @@
+"""The channels. A new one is a file here with one class, and its entry in the table below.
+
+Its kind is a word of `terms.ChannelKind`, which the check on `channels.kind` knows too.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from signalops.errors import Invalid
+from signalops.send.channels.base import Channel
+from signalops.send.channels.email import Email
+from signalops.send.channels.webhook import Webhook
+from signalops.terms import ChannelKind
+
+CHANNELS: Mapping[ChannelKind, type[Channel]] = {
+    "email": Email,
+    "webhook": Webhook,
+}
+
+
+def configured(kind: ChannelKind, config: Mapping[str, Any]) -> Channel:
+    """Return the channel of a configuration; Invalid, naming the field, if the configuration does not fit its kind."""
+    try:
+        return CHANNELS[kind].model_validate(config)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, first["loc"])) or "config"
+        raise Invalid(f"The configuration of the {kind} channel is not valid: {field}: {first['msg']}.") from error

@@ -1,0 +1,82 @@
+"""Email: one text message over SMTP (RFC 5321, RFC 5322)."""
+
+import asyncio
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+
+import aiosmtplib
+from pydantic import field_validator
+
+from signalops import clock
+from signalops.send.channels.base import Channel
+from signalops.send.model import Envelope, Outcome
+from signalops.send.transport import Transport
+
+
+class Email(Channel):
+    """Mail to one address, through the installation's mail server."""
+
+    to: str
+
+    @field_validator("to")
+    @classmethod
+    def _one_address(cls, to: str) -> str:
+        try:
+            domain = Address(addr_spec=to).domain
+        except (ValueError, IndexError, MessageError):  # the parser of the standard library raises all of them
+            domain = ""
+        if not (domain and to.isascii() and to.isprintable() and " " not in to):
+            raise ValueError("must be one address such as ops@example.com")
+        return to
+
+    async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
+        settings = transport.settings
+        try:
+            message = self.compose(envelope, settings.mail_from)
+        except ValueError as error:
+            return Outcome("permanent", error=f"The mail can't be written ({error}): correct the rule's template.")
+        try:
+            async with asyncio.timeout(settings.send_timeout):
+                _, answer = await aiosmtplib.send(
+                    message, hostname=settings.smtp_host, port=settings.smtp_port, timeout=settings.send_timeout
+                )
+        except (aiosmtplib.SMTPException, OSError) as error:
+            return _failure(error)
+        return Outcome("sent", status_code=250, answer=answer)
+
+    def compose(self, envelope: Envelope, sender: str) -> EmailMessage:
+        """Return the mail; ValueError if a header would hold a line break.
+
+        Its Message-ID is made of the delivery's id: a repeated mail can be recognised by it.
+        """
+        message = EmailMessage()
+        message["Message-ID"] = f"<{envelope.delivery.hex}@{parseaddr(sender)[1].rpartition('@')[2]}>"
+        message["From"] = sender
+        message["To"] = self.to
+        message["Subject"] = envelope.message.subject
+        message["Date"] = format_datetime(clock.now())
+        # RFC 3834: keeps vacation responders quiet.
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(envelope.message.body)
+        return message
+
+
+def _failure(error: aiosmtplib.SMTPException | OSError) -> Outcome:
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        error = error.recipients[0]
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        # 5xx says no to this mail; as a greeting it says that the server serves nobody now.
+        final = error.code >= 500 and not isinstance(error, aiosmtplib.SMTPConnectError)
+        return Outcome(
+            "permanent" if final else "temporary",
+            status_code=error.code,
+            answer=error.message,
+            error=f"The mail server answered {error.code}.",
+        )
+    if isinstance(error, aiosmtplib.SMTPNotSupported):
+        return Outcome("permanent", error=f"The mail server can't take this mail: {error}.")
+    if isinstance(error, TimeoutError):
+        return Outcome("temporary", error="The mail server did not answer in time.")
+    return Outcome("temporary", error=f"The mail server can't be reached: {error or type(error).__name__}.")

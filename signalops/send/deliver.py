@@ -1,0 +1,99 @@
+"""One attempt at a delivery: take it in hand, send, record what came of it and what follows."""
+
+import logging
+import time
+from random import Random, SystemRandom
+
+from signalops import clock
+from signalops.config import Settings
+from signalops.db import Pool, as_tenant
+from signalops.errors import Invalid, Unusable
+from signalops.facts import emit
+from signalops.send import backoff, store, template
+from signalops.send.channels import configured
+from signalops.send.channels.base import Channel
+from signalops.send.model import Envelope, Outcome
+from signalops.send.secrets import Keyring
+from signalops.send.transport import Transport
+from signalops.terms import DeliveryId, DeliveryStatus, TenantId
+
+log = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends deliveries for one worker process: holds its outgoing connections and its keys. Close it at the end."""
+
+    def __init__(self, pool: Pool, settings: Settings, rng: Random | None = None) -> None:
+        self._pool = pool
+        self._schedule = settings.retry_schedule
+        self._keyring = Keyring(settings)
+        self._transport = Transport(settings)
+        self._rng = rng or SystemRandom()
+
+    async def close(self) -> None:
+        """Close the outgoing connections."""
+        await self._transport.close()
+
+    async def deliver(self, tenant: TenantId, delivery: DeliveryId) -> None:
+        """Make one attempt at a delivery and record it; nothing if the delivery has ended or waits for its time.
+
+        No transaction is open while the provider answers. If the record fails, the error is raised and the delivery
+        stays `sending`: the job's next run sends again with the same id, so the receiver is told at least once.
+        """
+        async with as_tenant(self._pool, tenant) as connection:
+            claim = await store.claim(connection, tenant, delivery)
+        if claim is None:
+            return
+        started_at, began = clock.now(), time.perf_counter()
+        outcome = await self._send(delivery, claim)
+        milliseconds = (time.perf_counter() - began) * 1000
+        status, delay = self._next(outcome, claim.attempt)
+        attempt = store.Attempt(delivery, claim.attempt, started_at, round(milliseconds), outcome, status, delay)
+        async with as_tenant(self._pool, tenant) as connection:
+            await store.settle(connection, tenant, attempt)
+        _tell(tenant, attempt, milliseconds)
+
+    async def _send(self, delivery: DeliveryId, claim: store.Claim) -> Outcome:
+        try:
+            channel, envelope = self._prepared(delivery, claim)
+            return await channel.send(envelope, self._transport)
+        except Invalid as refusal:
+            return Outcome("broken", error=refusal.detail)
+        except Unusable as error:  # the operator's to mend, so the tenant's notification waits for it
+            return Outcome("temporary", error=str(error))
+        except Exception as error:
+            # A bug of ours must end on record and in the backoff like any failure, not in a job that is retried unseen.
+            log.exception("Delivery %s failed unexpectedly.", delivery)
+            return Outcome("temporary", error=f"Unexpected {type(error).__name__}: {error}")
+
+    def _prepared(self, delivery: DeliveryId, claim: store.Claim) -> tuple[Channel, Envelope]:
+        event, rule, source = claim.event, claim.rule, claim.template
+        if event is None or rule is None or source is None or claim.kind is None or claim.config is None:
+            raise Invalid("The event, the rule or the channel was deleted: there is nothing left to send.")
+        if not claim.enabled:
+            raise Invalid("The channel is disabled: enable it.")
+        channel = configured(claim.kind, claim.config)
+        secret = self._keyring.open(claim.secret) if claim.secret is not None else None
+        return channel, Envelope(delivery, event, rule, template.render(source, event, rule), secret)
+
+    def _next(self, outcome: Outcome, attempt: int) -> tuple[DeliveryStatus, float | None]:
+        if outcome.verdict == "done":
+            return "sent", None
+        if outcome.verdict == "retry":
+            delay = backoff.next_attempt(self._schedule, attempt, outcome.retry_after, self._rng)
+            return ("retrying", delay) if delay is not None else ("dead", None)
+        return "dead", None
+
+
+def _tell(tenant: TenantId, attempt: store.Attempt, milliseconds: float) -> None:
+    outcome = attempt.outcome
+    emit(
+        "delivery.attempted",
+        tenant=tenant,
+        delivery=attempt.delivery,
+        attempt=attempt.number,
+        outcome=outcome.kind,
+        milliseconds=milliseconds,
+    )
+    if attempt.status == "dead":
+        emit("delivery.died", tenant=tenant, delivery=attempt.delivery, error=outcome.error)

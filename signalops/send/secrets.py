@@ -1,0 +1,56 @@
+"""Secrets of channels, encrypted at rest (Fernet: AES-128-CBC with HMAC-SHA256, https://github.com/fernet/spec)."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from signalops.config import Settings
+from signalops.errors import Unusable
+
+
+class Keyring:
+    """The installation's keys: the newest seals, each of them opens.
+
+    They are SIGNALOPS_SECRET_KEY, or else the one in the data folder's file `secret.key`, which is made when missing.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        keys = (
+            settings.secret_key.get_secret_value() if settings.secret_key else _kept_key(settings.data / "secret.key")
+        )
+        try:
+            self._fernet = MultiFernet([Fernet(key.strip()) for key in keys.split(",")])
+        except ValueError as error:
+            raise Unusable(
+                "SIGNALOPS_SECRET_KEY (or secret.key in the data folder) holds no Fernet keys: "
+                "a key is 32 bytes in URL-safe base64, several are separated by commas."
+            ) from error
+
+    def seal(self, secret: str) -> bytes:
+        """Return the secret encrypted, as `channels.secret` keeps it."""
+        return self._fernet.encrypt(secret.encode())
+
+    def open(self, sealed: bytes) -> str:
+        """Return a sealed secret in plain; Unusable if none of the keys is the one that sealed it."""
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except InvalidToken as error:
+            raise Unusable(
+                "A channel's secret was sealed with another key: add that key to SIGNALOPS_SECRET_KEY."
+            ) from error
+
+
+def _kept_key(file: Path) -> str:
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # A link to a finished file: whoever comes second, or reads meanwhile, finds the first one's whole key.
+        with NamedTemporaryFile("wb", dir=file.parent, prefix=".secret.key-") as draft:
+            draft.write(Fernet.generate_key())
+            draft.flush()
+            os.fsync(draft.fileno())
+            with suppress(FileExistsError):
+                os.link(draft.name, file)
+    return file.read_text(encoding="ascii")

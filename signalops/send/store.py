@@ -1,0 +1,103 @@
+"""The station's statements, one function each. All run in a transaction of the tenant (`db.as_tenant`)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from signalops.db import Connection, queries
+from signalops.send.model import ANSWER_LIMIT, ERROR_LIMIT, NewChannel, Outcome
+from signalops.terms import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery in hand: its attempt (1, 2, ...) and what it needs; None where something was deleted meanwhile."""
+
+    attempt: int
+    event: dict[str, Any] | None
+    rule: dict[str, Any] | None
+    template: dict[str, str] | None
+    kind: ChannelKind | None
+    config: dict[str, Any] | None
+    secret: bytes | None
+    enabled: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that was made and what follows from it; `delay` in seconds, only for retrying."""
+
+    delivery: DeliveryId
+    number: int
+    started_at: datetime
+    duration_ms: int
+    outcome: Outcome
+    status: DeliveryStatus
+    delay: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """A channel as it may be shown."""
+
+    id: ChannelId
+    name: str
+    kind: ChannelKind
+    config: dict[str, Any]
+    has_secret: bool
+    enabled: bool
+    created_at: datetime
+
+
+async def claim(connection: Connection, tenant: TenantId, delivery: DeliveryId) -> Claim | None:
+    """Begin an attempt at a delivery; None if it has ended, waits for its time, or does not exist."""
+    async with connection.cursor(row_factory=class_row(Claim)) as cursor:
+        await cursor.execute(queries("send")["claim-delivery"], {"tenant": tenant, "delivery": delivery})
+        return await cursor.fetchone()
+
+
+async def settle(connection: Connection, tenant: TenantId, attempt: Attempt) -> None:
+    """Record an attempt, and move its delivery on unless a newer attempt or a success has done so."""
+    outcome = attempt.outcome
+    await connection.execute(
+        queries("send")["settle-delivery"],
+        {
+            "tenant": tenant,
+            "delivery": attempt.delivery,
+            "attempt": attempt.number,
+            "started_at": attempt.started_at,
+            "duration_ms": attempt.duration_ms,
+            "outcome": outcome.kind,
+            "status_code": outcome.status_code,
+            "answer": _storable(outcome.answer, ANSWER_LIMIT),
+            "error": _storable(outcome.error, ERROR_LIMIT),
+            "status": attempt.status,
+            "delay": attempt.delay,
+        },
+    )
+
+
+async def add_channel(
+    connection: Connection, tenant: TenantId, channel_id: ChannelId, new: NewChannel, sealed: bytes | None
+) -> bool:
+    """Store a channel with its sealed secret; False if the tenant has one of that name."""
+    values = {"tenant": tenant, "id": channel_id, "name": new.name, "kind": new.kind}
+    cursor = await connection.execute(
+        queries("send")["add-channel"], {**values, "config": Jsonb(new.config), "secret": sealed}
+    )
+    return cursor.rowcount == 1
+
+
+async def list_channels(connection: Connection, tenant: TenantId) -> list[ChannelRow]:
+    """Return the tenant's channels by name."""
+    async with connection.cursor(row_factory=class_row(ChannelRow)) as cursor:
+        await cursor.execute(queries("send")["list-channels"], {"tenant": tenant})
+        return await cursor.fetchall()
+
+
+def _storable(text: str | None, most: int) -> str | None:
+    """Return what a text column takes: providers answer with anything, PostgreSQL refuses NUL and lone surrogates."""
+    return text and text.replace("\0", "\ufffd").encode(errors="replace").decode()[:most]

@@ -1,0 +1,47 @@
+"""The whole path of one event: received, job, rules, deliveries with their attempts."""
+
+from typing import Any
+
+from signalops import db
+from signalops.terms import EventId, TenantId
+from signalops.watch import store
+
+
+async def follow(connection: db.Connection, tenant: TenantId, event: EventId) -> dict[str, Any] | None:
+    """Return what became of an event, in the words of the API; None when the tenant has no such event."""
+    row = await store.event(connection, tenant, event)
+    if row is None:
+        return None
+    shown = {"id": row["id"], "type": row["type"], "source": row["source"], "status": row["status"]}
+    shown |= {"occurredAt": row["occurred_at"], "receivedAt": row["received_at"], "payload": row["payload"]}
+    if row["attributes"]:
+        shown["attributes"] = row["attributes"]
+    if row["depth"]:
+        shown["operational"] = True
+    shown["batch"] = row["batch"]
+    shown["processing"] = _processing(row)
+    shown["matches"] = await store.matches(connection, tenant, event)
+    shown["deliveries"] = [_delivery(d) for d in await store.deliveries(connection, tenant, event)]
+    return shown
+
+
+def _processing(row: dict[str, Any]) -> dict[str, Any] | None:
+    if row["processed_at"] is None:
+        return None
+    shown = {"processedAt": row["processed_at"], "job": row["job_id"], "worker": row["worker"]}
+    shown |= {"ruleset": row["ruleset"], "rulesEvaluated": row["rules"]}
+    return shown | ({"error": row["error"], "diedAt": row["died_at"]} if row["error"] else {})
+
+
+def _delivery(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "rule": {"id": row["rule_id"], "version": row["rule_version"]},
+        "channel": {"id": row["channel_id"], "name": row["channel"], "kind": row["kind"]},
+        "status": row["status"],
+        "createdAt": row["created_at"],
+        "updatedAt": row["updated_at"],
+        "nextAttemptAt": row["next_attempt_at"],
+        "error": row["dead_because"],
+        "attempts": row["attempt_log"],
+    }

@@ -1,0 +1,33 @@
+"""What watch asks of the database: one named query each."""
+
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from signalops import db
+from signalops.terms import EventId, TenantId
+
+SQL = db.queries("watch")
+
+
+async def event(connection: db.Connection, tenant: TenantId, event: EventId) -> dict[str, Any] | None:
+    """Return one event with its status and its processing, or None."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["event"], {"tenant": tenant, "event": event})).fetchone()
+
+
+async def matches(connection: db.Connection, tenant: TenantId, event: EventId) -> list[dict[str, Any]]:
+    """Return id, name and version of the rules that matched an event."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["matches-of-event"], {"tenant": tenant, "event": event})).fetchall()
+
+
+async def deliveries(connection: db.Connection, tenant: TenantId, event: EventId) -> list[dict[str, Any]]:
+    """Return an event's deliveries, each with its attempts."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["deliveries-of-event"], {"tenant": tenant, "event": event})).fetchall()
+
+
+async def ready(connection: db.Connection) -> None:
+    """Return when the database answers."""
+    await connection.execute(SQL["ready"])

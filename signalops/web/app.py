@@ -1,0 +1,133 @@
+"""Assembles the HTTP application: the stations' handlers behind the check of who asks, and their life cycle."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from signalops import db, facts, migrate
+from signalops.access.keys import KeyRing
+from signalops.access.listen import listen
+from signalops.config import Settings, settings
+from signalops.errors import Forbidden, Malformed, MethodNotAllowed, NotFound, Problem
+from signalops.ingest.flush import Flusher, Limits
+from signalops.ingest.http import Events
+from signalops.terms import Scope
+from signalops.usage.http import UsageHttp
+from signalops.watch.http import Watch
+from signalops.web import openapi
+from signalops.web.operations import ForCaller, Handlers, Open, operations
+
+BULK_PRIORITY = -10
+"""A batch is processed after the single events that wait: a tenant's bulk load never delays another's single events."""
+
+
+class Api:
+    """The application with the parts that must be started and stopped."""
+
+    def __init__(self, config: Settings) -> None:
+        self._config = config
+        self._connections = db.pool(config, "api", config.api_connections)
+        self._ring = KeyRing(self._connections)
+        limits = Limits(config.max_waiting_events, config.max_flush_events, config.flush_linger_ms / 1000)
+        self._single = Flusher(self._connections, 0, limits)
+        self._bulk = Flusher(self._connections, BULK_PRIORITY, limits)
+        self._draining = False
+        events = Events(self._single, self._bulk, self._connections, config.max_event_bytes, config.max_batch_bytes)
+        watch = Watch(self._connections, lambda: self._draining)
+        self._operations = operations(Handlers(events, watch, UsageHttp(self._connections)))
+
+    def application(self) -> Starlette:
+        """Return the ASGI application."""
+        described = orjson.dumps(openapi.document(self._operations))
+
+        async def document(_: Request) -> Response:
+            return Response(described, media_type="application/json")
+
+        async def page(_: Request) -> Response:
+            return HTMLResponse(openapi.PAGE)
+
+        return Starlette(
+            routes=[
+                *(Route(o.path, self._endpoint(o.handler, o.scope), methods=[o.method]) for o in self._operations),
+                Route("/api/openapi.json", document),
+                Route("/api/docs", page),
+                Mount("/api/docs", StaticFiles(directory=openapi.SWAGGER_UI)),
+            ],
+            exception_handlers={HTTPException: _http_problem, Exception: _bug},
+            lifespan=self._lifespan,
+        )
+
+    def _endpoint(self, handler: Open | ForCaller, scope: Scope | None):  # type: ignore[no-untyped-def]
+        """Put the check of who asks before a handler, and make a document of every refusal."""
+
+        async def guarded(request: Request) -> Response:
+            try:
+                if scope is None:
+                    return await handler(request)  # type: ignore[call-arg]
+                caller = await self._ring.identify(request.headers.get("x-api-key"))
+                if scope not in caller.scopes:
+                    raise Forbidden(f"The API key lacks the scope {scope}: use a key that has it.", requiredScope=scope)
+                return await handler(request, caller)  # type: ignore[call-arg]
+            except Problem as problem:
+                return _answer(request, problem)
+
+        return guarded
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        await asyncio.to_thread(migrate.require_current, self._config, "api")
+        await self._connections.open(wait=True)
+        tasks = [
+            asyncio.create_task(self._single.run(), name="flush single events"),
+            asyncio.create_task(self._bulk.run(), name="flush batches"),
+            asyncio.create_task(listen(self._ring, db.dsn(self._config, "api")), name="hear of revoked keys"),
+        ]
+        facts.emit("api.started", host=self._config.host, port=self._config.port)
+        try:
+            yield
+        finally:
+            self._draining = True
+            await self._single.drain()
+            await self._bulk.drain()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._connections.close()
+            facts.emit("api.stopped")
+
+
+def create() -> Starlette:
+    """Make the application from the environment's settings; what uvicorn calls in each process."""
+    facts.subscribe(facts.log)
+    return Api(settings()).application()
+
+
+def _answer(request: Request, problem: Problem) -> Response:
+    content = orjson.dumps(problem.document() | {"instance": request.url.path})
+    return Response(content, problem.status, problem.headers, "application/problem+json")
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    """Translate what Starlette itself refuses."""
+    assert isinstance(error, HTTPException)
+    allowed = dict(error.headers or {})
+    if error.status_code == 404:
+        return _answer(request, NotFound("There is nothing at this address: see /api/docs."))
+    if error.status_code == 405:
+        return _answer(
+            request, MethodNotAllowed(f"{request.method} is not possible here: see /api/docs.", headers=allowed)
+        )
+    return _answer(request, Malformed(f"The request can't be read: {error.detail}.", headers=allowed))
+
+
+async def _bug(request: Request, _: Exception) -> Response:
+    """Answer what nobody foresaw; Starlette logs the traceback."""
+    return _answer(request, Problem("An error of SignalOps itself: it is logged; send the request again later."))

@@ -1,0 +1,119 @@
+"""The OpenAPI 3.1 document, made of the operations and their models; and Swagger UI to read it with."""
+
+from collections.abc import Iterable
+from functools import reduce
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import swagger_ui_bundle
+from pydantic import BaseModel, TypeAdapter
+
+from signalops.errors import Problem
+from signalops.web.operations import Operation
+
+SWAGGER_UI = Path(swagger_ui_bundle.swagger_ui_path)
+_PROBLEM = {
+    "type": "object",
+    "title": "Problem",
+    "description": "A refusal (RFC 9457); some kinds have further members.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:signalops:problem:invalid"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, and how to mend it."},
+        "instance": {"type": "string", "description": "The path that was asked for."},
+        "errors": {"type": "array", "items": {"type": "object"}, "description": "Each fault: path and message."},
+        "periodEnd": {"type": "string", "format": "date-time", "description": "When a spent limit starts anew."},
+    },
+}
+
+
+def document(operations: Iterable[Operation]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the API."""
+    schemas: dict[str, Any] = {"Problem": _PROBLEM}
+    paths: dict[str, Any] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "SignalOps",
+            "version": version("signalops"),
+            "description": "Events in, once; the tenant's rules decide; notifications out; usage counted.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+        },
+    }
+
+
+def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"operationId": operation.name, "summary": operation.summary}
+    shown["description"] = operation.handler.__doc__
+    if operation.scope:
+        shown["security"] = [{"key": []}]
+        shown["description"] += f"\n\nNeeds the scope `{operation.scope}`."
+    if parameters := [*_path_parameters(operation.path), *_query_parameters(operation, schemas)]:
+        shown["parameters"] = parameters
+    if operation.bodies:
+        content = {media: {"schema": _schema(body, schemas, "validation")} for media, body in operation.bodies.items()}
+        shown["requestBody"] = {"required": True, "content": content}
+    answers = {
+        str(status): {
+            "description": (model.__doc__ or "").partition("\n")[0],
+            "content": {"application/json": {"schema": _schema(model, schemas, "serialization")}},
+        }
+        for status, model in operation.answers.items()
+    }
+    refusals: dict[str, Any] = {}
+    shown["responses"] = answers | reduce(_with_problem, operation.problems, refusals)
+    return shown
+
+
+def _with_problem(answers: dict[str, Any], problem: type[Problem]) -> dict[str, Any]:
+    """Add a kind of problem to the answers; kinds with one status share an answer."""
+    status = str(int(problem.status))
+    before = answers.get(status, {}).get("description")
+    described = f"{before}; or: {problem.title}" if before else problem.title
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return answers | {status: {"description": described, "content": {"application/problem+json": {"schema": schema}}}}
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    return [{"name": n, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}} for n in names]
+
+
+def _query_parameters(operation: Operation, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+    if operation.query is None:
+        if operation.name == "storeEvent":
+            about = "A second request with this key and body stores nothing new."
+            return [{"name": "Idempotency-Key", "in": "header", "description": about, "schema": {"type": "string"}}]
+        return []
+    schema = TypeAdapter(operation.query).json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs", {}))
+    return [
+        {"name": name, "in": "query", "description": member.pop("description", ""), "schema": member}
+        for name, member in schema["properties"].items()
+    ]
+
+
+def _schema(shape: Any, schemas: dict[str, Any], mode: Any) -> dict[str, Any]:
+    """Register a shape's schemas as components; return a reference to it, or the schema itself when it has no name."""
+    schema = TypeAdapter(shape).json_schema(ref_template="#/components/schemas/{model}", mode=mode)
+    schemas.update(schema.pop("$defs", {}))
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        schemas[shape.__name__] = schema
+        return {"$ref": f"#/components/schemas/{shape.__name__}"}
+    return schema
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>SignalOps API</title><link rel="stylesheet" href="docs/swagger-ui.css"></head>
+<body><div id="ui"></div><script src="docs/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({url: "openapi.json", dom_id: "#ui"})</script></body></html>
+"""

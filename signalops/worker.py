@@ -1,0 +1,18 @@
+"""The worker: `procrastinate --app=signalops.worker.app worker`, or `signalops work`. Run as many as the load wants."""
+
+import logging
+
+from signalops import db, facts, migrate
+from signalops.config import settings
+from signalops.journey import Journey
+from signalops.queue.app import make_app, register
+from signalops.send import Sender
+
+# procrastinate writes every job's arguments at INFO, several lines a job: a fifth of its speed, and noise.
+logging.getLogger("procrastinate").setLevel(logging.WARNING)
+facts.subscribe(facts.log)
+
+# One pool for the job tables and the jobs' own transactions: a job holds one connection, fetching and finishing share two.
+connections = db.pool(settings(), "worker", settings().worker_concurrency + 2)
+app = make_app(connections, settings().worker_concurrency, lambda: migrate.require_current(settings(), "worker"))
+register(app, Journey(connections, Sender(connections, settings())))

@@ -1,0 +1,16 @@
+-- Station queue: what the jobs do with batches, and the sweeps.
+
+-- read-batch: takes a batch out of the inbox and returns its events, a row per tenant
+select tenant, ruleset, events from signalops.read_batch(%(batch)s);
+
+-- record-batch: records what was decided about a batch
+select signalops.record_batch(%(batch)s, %(job)s, %(worker)s, %(results)s::text::jsonb);
+
+-- enqueue-due: gives a job to deliveries whose next attempt is due
+select signalops.enqueue_due_deliveries(%(at_most)s);
+
+-- enqueue-lost: gives a new job to what has none any more
+select signalops.enqueue_lost_batches('30 seconds', %(at_most)s), signalops.enqueue_lost_deliveries('5 minutes', %(at_most)s);
+
+-- make-partitions: makes the partitions of this month and the next three
+select signalops.make_partitions();

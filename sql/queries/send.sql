@@ -1,0 +1,52 @@
+-- Station send. Run in a transaction of the tenant; each statement is one round trip.
+
+-- claim-delivery: Begins an attempt and reads all that it needs; no row if there is nothing to send.
+-- `retrying` is not claimed: only the sweep wakes it, and a job that finds it so was given back after its work was done.
+-- Outer joins: what was deleted meanwhile must become a dead letter, not an endless attempt.
+with claimed as (
+  update signalops.deliveries
+  set status = 'sending', attempts = attempts + 1, updated_at = now()
+  where tenant_id = %(tenant)s and id = %(delivery)s and status in ('pending', 'sending')
+  returning event_id, rule_id, rule_version, channel_id, attempts
+)
+select
+  d.attempts as attempt,
+  case when e.id is not null then json_build_object(
+    'id', e.id, 'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload) end as event,
+  case when r.id is not null then json_build_object('id', r.id, 'name', r.name, 'version', v.version) end as rule,
+  v.template,
+  c.kind, c.config, c.secret, c.enabled
+from claimed d
+left join signalops.events e on e.tenant_id = %(tenant)s and e.id = d.event_id
+left join signalops.rules r on r.tenant_id = %(tenant)s and r.id = d.rule_id
+left join signalops.rule_versions v
+  on v.tenant_id = %(tenant)s and v.rule_id = d.rule_id and v.version = d.rule_version
+left join signalops.channels c on c.tenant_id = %(tenant)s and c.id = d.channel_id;
+
+-- settle-delivery: Records an attempt and what follows from it: sent, retrying, or dead with its letter.
+-- Two workers may have one delivery in hand after a rescue. What was sent is sent, whoever says so; beyond that only the
+-- newest attempt decides.
+with noted as (
+  insert into signalops.delivery_attempts
+    (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome, status_code, answer, error)
+  values (%(tenant)s, %(delivery)s, %(attempt)s, %(started_at)s, %(duration_ms)s, %(outcome)s, %(status_code)s,
+    %(answer)s, %(error)s)
+), settled as (
+  update signalops.deliveries
+  set status = %(status)s, next_attempt_at = now() + make_interval(secs => %(delay)s), updated_at = now()
+  where tenant_id = %(tenant)s and id = %(delivery)s
+    and (status = 'sending' and attempts = %(attempt)s or %(status)s = 'sent' and status in ('pending', 'sending', 'retrying'))
+  returning id, event_id, status
+)
+insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
+select %(tenant)s, id, 'delivery', event_id, id, %(error)s from settled where status = 'dead';
+
+-- add-channel: Stores a channel; no row if the tenant has one of that name.
+insert into signalops.channels (tenant_id, id, name, kind, config, secret)
+values (%(tenant)s, %(id)s, %(name)s, %(kind)s, %(config)s, %(secret)s)
+on conflict (tenant_id, name) do nothing
+returning id;
+
+-- list-channels: The tenant's channels by name, without their secrets.
+select id, name, kind, config, secret is not null as has_secret, enabled, created_at
+from signalops.channels where tenant_id = %(tenant)s order by name;
