@@ -30,3 +30,8 @@ def next_month(moment: datetime) -> datetime:
 def least_id(moment: datetime) -> UUID:
     """Return the least UUIDv7 of a moment's millisecond: ids compare with it as their times do."""
     return UUID(int=max(int(moment.timestamp() * 1000), 0) << 80)
+
+
+def time_of(identity: UUID) -> datetime:
+    """Return the millisecond in which a UUIDv7 was made."""
+    return datetime.fromtimestamp((identity.int >> 80) / 1000, UTC)

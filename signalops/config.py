@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     smtp_host: str = Field("127.0.0.1", description="Mail server.")
     smtp_port: int = Field(1025, description="Port of the mail server.")
     mail_from: str = Field("SignalOps <signalops@localhost>", description="Sender of notifications by email.")
+    sink_port: int = Field(8025, ge=0, le=65535, description="Port of the local webhook receiver of `signalops up`.")
     send_timeout: float = Field(10.0, gt=0, description="Seconds that a provider gets to answer.")
     retry_schedule: tuple[float, ...] = Field(
         (5, 30, 120, 600, 3600, 10800, 28800),

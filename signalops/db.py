@@ -65,6 +65,13 @@ def pool(settings: Settings, role: Role, most: int) -> Pool:
     )
 
 
+@asynccontextmanager
+async def as_owner(settings: Settings) -> AsyncIterator[Connection]:
+    """Open one connection as the owner, in a transaction: for the command line, which works across tenants."""
+    async with await AsyncConnection.connect(dsn(settings, "owner")) as connection:
+        yield connection
+
+
 def reason(error: psycopg.Error) -> str:
     """Return the server's own sentence about an error, without the statement and its values."""
     return error.diag.message_primary or type(error).__name__

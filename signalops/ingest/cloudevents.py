@@ -3,7 +3,7 @@
 Source: CloudEvents 1.0.2 specification and its HTTP protocol binding.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -50,14 +50,14 @@ def from_structured(value: object) -> tuple[EventIn, dict[str, Any]]:
     )
 
 
-def is_binary(names: Iterable[str]) -> bool:
+def is_binary(headers: Mapping[str, str]) -> bool:
     """Tell whether a request's headers carry a CloudEvent in binary mode."""
-    return "ce-specversion" in names
+    return "ce-specversion" in headers
 
 
-def from_binary(headers: Iterable[tuple[str, str]], content_type: str, data: object) -> tuple[EventIn, dict[str, Any]]:
+def from_binary(headers: Mapping[str, str], content_type: str, data: object) -> tuple[EventIn, dict[str, Any]]:
     """Translate headers `ce-*` (percent-encoded) and a JSON body into an event and its further attributes; raise Invalid."""
     if content_type and not (content_type == "application/json" or content_type.endswith("+json")):
         raise UnsupportedMedia("The data of a CloudEvent must be JSON: send Content-Type: application/json.")
-    attributes: dict[str, object] = {name[3:]: unquote(value) for name, value in headers if name.startswith("ce-")}
+    attributes: dict[str, object] = {name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")}
     return from_structured({**attributes, "data": data})

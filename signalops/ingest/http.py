@@ -1,6 +1,6 @@
 """The requests that bring events in, and the list of what came in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from signalops.ingest import cloudevents, store, strict_json
 from signalops.ingest.flush import Exceptions, Flusher
 from signalops.ingest.model import EventIn, Incoming, Moment, incoming
 from signalops.terms import Caller, EventStatus, TenantId
+
+Headers = Mapping[str, str]
 
 MOST_IN_BATCH = 1000
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -51,10 +53,10 @@ class Events:
 
     async def post(self, request: Request, caller: Caller) -> Response:
         """Store one event, plain or as a CloudEvent; a batch of CloudEvents too."""
-        media = media_type(request)
-        if media == cloudevents.BATCH:
+        headers = headers_of(request)
+        if media_type(headers) == cloudevents.BATCH:
             return await self.post_batch(request, caller)
-        event = _one(caller.tenant, request, media, await read_body(request, self._most_bytes))
+        event = _one(caller.tenant, headers, await read_body(request, headers, self._most_bytes))
         exceptions = await self._single.submit([event])
         match exceptions.get(event.id):
             case None:
@@ -66,8 +68,10 @@ class Events:
 
     async def post_batch(self, request: Request, caller: Caller) -> Response:
         """Store up to 1,000 events; each item has a result of its own."""
-        items = _items(media_type(request), await read_body(request, self._most_batch_bytes))
-        is_cloud = media_type(request) == cloudevents.BATCH
+        headers = headers_of(request)
+        media = media_type(headers)
+        items = _items(media, await read_body(request, headers, self._most_batch_bytes))
+        is_cloud = media == cloudevents.BATCH
         events = [_item(caller.tenant, item, is_cloud, self._most_bytes) for item in items]
         valid = [event for event in events if isinstance(event, Incoming)]
         exceptions = await self._bulk.submit(valid) if valid else {}
@@ -95,14 +99,19 @@ class Events:
         )
 
 
-def media_type(request: Request) -> str:
+def headers_of(request: Request) -> Headers:
+    """Return a request's headers by name in lower case: one pass, where each look-up in Starlette's Headers is one."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.raw}
+
+
+def media_type(headers: Headers) -> str:
     """Return a request's media type, in lower case and without parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_body(request: Request, most: int) -> bytes:
+async def read_body(request: Request, headers: Headers, most: int) -> bytes:
     """Read a request's body; raise TooLarge as soon as it is larger than allowed."""
-    if int(request.headers.get("content-length") or 0) > most:
+    if int(headers.get("content-length") or 0) > most:
         raise TooLarge(f"The body is larger than {most} bytes: send less at once.")
     body = bytearray()
     async for part in request.stream():
@@ -112,11 +121,12 @@ async def read_body(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-def _one(tenant: TenantId, request: Request, media: str, body: bytes) -> Incoming:
+def _one(tenant: TenantId, headers: Headers, body: bytes) -> Incoming:
     """Translate the body of one event, in any of its three forms."""
-    if cloudevents.is_binary(request.headers.keys()):
+    media = media_type(headers)
+    if cloudevents.is_binary(headers):
         data = strict_json.parse(body) if body else {}
-        return incoming(tenant, *cloudevents.from_binary(request.headers.items(), media, data))
+        return incoming(tenant, *cloudevents.from_binary(headers, media, data))
     if media == cloudevents.STRUCTURED:
         return incoming(tenant, *cloudevents.from_structured(strict_json.parse(body)))
     if media != "application/json":
@@ -125,8 +135,8 @@ def _one(tenant: TenantId, request: Request, media: str, body: bytes) -> Incomin
             headers={"Accept": f"application/json, {cloudevents.STRUCTURED}, {cloudevents.BATCH}"},
         )
     event = _validate(strict_json.parse(body))
-    if "idempotency-key" in request.headers:
-        event = _with_key(event, request.headers["idempotency-key"])
+    if "idempotency-key" in headers:
+        event = _with_key(event, headers["idempotency-key"])
     return incoming(tenant, event)
 
 

@@ -110,6 +110,7 @@ def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None
     """Give a validated event its id and write its row."""
     event_id, now, key = clock.new_id(), clock.now(), event.idempotencyKey
     row = {
+        "tenant": tenant,
         "id": event_id,
         "type": event.type,
         "source": event.source,

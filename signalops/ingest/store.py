@@ -1,18 +1,29 @@
 """What ingest asks of the database: one named query each."""
 
+from collections import Counter
 from typing import Any
 
+import orjson
 from psycopg.rows import dict_row
 
 from signalops import db
+from signalops.ingest.model import Incoming
 from signalops.terms import BatchId
 
 SQL = db.queries("ingest")
 
 
-async def accept(connection: db.Connection, flush: bytes, batch: BatchId, priority: int) -> list[tuple[Any, ...]]:
+async def accept(
+    connection: db.Connection, events: list[Incoming], batch: BatchId, priority: int
+) -> list[tuple[Any, ...]]:
     """Store a flush in one transaction; return (event, verdict, first event) of all that was not plainly accepted."""
-    parameters = {"flush": flush.decode(), "batch": batch, "priority": priority}
+    asked = Counter(event.tenant for event in events)
+    parameters = {
+        "flush": b"[%s]" % b",".join([event.row for event in events]),
+        "asked": orjson.dumps([{"tenant": tenant, "events": count} for tenant, count in asked.items()]),
+        "batch": batch,
+        "priority": priority,
+    }
     return await (await connection.execute(SQL["accept"], parameters, prepare=True)).fetchall()
 
 

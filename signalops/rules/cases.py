@@ -1,6 +1,6 @@
 """The matcher by hand: many patterns tried on their events, for `signalops rule match --cases`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 from signalops.rules.pattern import compile_pattern
@@ -14,8 +14,12 @@ class CaseResult(TypedDict):
     result: Result
 
 
-def run_cases(cases: list[Mapping[str, object]]) -> list[CaseResult]:
-    """Decide each {name, pattern, event}; pattern and event are JSON values, or JSON text in a string."""
+def run_cases(cases: Sequence[Mapping[str, object]]) -> list[CaseResult]:
+    """Decide each {name, pattern, event}; pattern and event are JSON values, or JSON text in a string.
+
+    Read the file with `read_json(text, unique_keys=False)`: numbers keep their digits, and a duplicate key in one case
+    does not cost the others their answer.
+    """
     return [{"name": case.get("name"), "result": _decide(case.get("pattern"), case.get("event"))} for case in cases]
 
 

@@ -1,72 +1,99 @@
 """Array consistency: conditions on one array of objects must hold in the same element.
 
 Semantics of aws/event-ruler's ACFinder, including that `exists: false` looks only at the elements which the fields
-before it in alphabetical order have settled. Here the settled elements are a set of states that is carried from leaf
-to leaf, each state cut down to the arrays that later leaves still touch: that keeps the work near the number of
-values, where a search for a fitting choice would multiply the arrays.
+before it in alphabetical order have settled. Here one pass over the fields decides all branches at once: a state is
+a choice of elements, with the mask of the branches that are satisfied so far under it. States are cut down to the arrays
+that later fields still touch, which keeps the work near the number of values, where a search for a fitting choice
+would multiply the arrays.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from signalops.rules.conditions import Leaf
-from signalops.rules.fields import Occurrence, Place
+from signalops.rules.fields import Place
 
 State = frozenset[Place]
-Fields = Mapping[str, Sequence[Occurrence]]
 
 
-def holds(leaves: Sequence[Leaf], fields: Fields) -> bool:
-    """Whether one choice of values satisfies all leaves, given in the order of their paths, without contradiction."""
-    states: set[State] = {frozenset()}
-    for position, leaf in enumerate(leaves):
-        kept = _arrays(fields, leaves[position + 1 :])
-        states = _after(leaf, fields.get(leaf.path, ()), states, kept)
-        if not states:
-            return False
-    return True
+class Judged(NamedTuple):
+    """A value of a field: the branches that it satisfies, and the elements of arrays it lies in."""
+
+    mask: int
+    places: tuple[Place, ...]
 
 
-def _arrays(fields: Fields, leaves: Iterable[Leaf]) -> set[int]:
-    return {array for leaf in leaves for seen in fields.get(leaf.path, ()) for array, _ in seen.places}
+class Bound(NamedTuple):
+    """A field with values inside array elements.
+
+    concerned: the branches that ask for the field; absence: those of them content when it is missing.
+    """
+
+    concerned: int
+    absence: int
+    values: Sequence[Judged]
 
 
-def _after(leaf: Leaf, seen: Sequence[Occurrence], states: set[State], kept: set[int]) -> set[State]:
-    """The states that remain once the leaf is satisfied."""
-    result: set[State] = set()
-    fitting = _Places({one.places for one in seen if leaf.test(one.value)})
-    present = _Places({one.places for one in seen})
-    for state in states:
-        for places in fitting.consistent_with(state):
-            result.add(frozenset(place for place in (*state, *places) if place[0] in kept))
-        if leaf.allows_absence and next(present.consistent_with(state), None) is None:
-            result.add(frozenset(place for place in state if place[0] in kept))
+def consistent(fields: Sequence[Bound], candidates: int) -> int:
+    """The candidates for which one choice of elements satisfies all fields, given in the order of their paths."""
+    states: dict[State, int] = {frozenset(): candidates}
+    for position, bound in enumerate(fields):
+        kept = {array for later in fields[position + 1 :] for value in later.values for array, _ in value.places}
+        states = _after(bound, states, kept)
+    mask = 0
+    for satisfied in states.values():
+        mask |= satisfied
+    return mask
+
+
+def _after(bound: Bound, states: Mapping[State, int], kept: set[int]) -> dict[State, int]:
+    """The states that remain once the field is satisfied."""
+    result: defaultdict[State, int] = defaultdict(int)
+    values = _Element()
+    for value in bound.values:
+        values.add(value)
+    for state, mask in states.items():
+        asking = mask & bound.concerned
+        unchanged = mask ^ asking
+        missing = True
+        for places, satisfied in values.consistent_with(state) if asking else ():
+            missing = False
+            if chosen := asking & satisfied:
+                result[_cut((*state, *places), kept)] |= chosen
+        if missing:
+            unchanged |= asking & bound.absence
+        if unchanged:
+            result[_cut(state, kept)] |= unchanged
     return result
 
 
-class _Places:
-    """The distinct places of a field's values, found by the elements that a state has settled."""
+def _cut(places: Iterable[Place], kept: set[int]) -> State:
+    return frozenset(place for place in places if place[0] in kept)
 
-    def __init__(self, places: set[tuple[Place, ...]]) -> None:
-        self._all = places
-        self._inside: dict[int, dict[int, list[tuple[Place, ...]]]] = defaultdict(lambda: defaultdict(list))
-        for chain in places:
-            for array, index in chain:
-                self._inside[array][index].append(chain)
 
-    def consistent_with(self, state: State) -> Iterator[tuple[Place, ...]]:
+class _Element:
+    """A tree of a field's values by the elements they lie in, outermost first."""
+
+    __slots__ = ("arrays", "mask")
+
+    def __init__(self) -> None:
+        self.mask: int | None = None  # what the values here satisfy together; None without a value
+        self.arrays: dict[int, dict[int, _Element]] = {}
+
+    def add(self, value: Judged) -> None:
+        element = self
+        for array, index in value.places:
+            element = element.arrays.setdefault(array, {}).setdefault(index, _Element())
+        element.mask = value.mask | (element.mask or 0)
+
+    def consistent_with(self, state: State) -> Iterator[tuple[tuple[Place, ...], int]]:
+        """The masks with their places, entering of each array only the element that the state has settled, if any."""
         settled = dict(state)
-        for chain in self._candidates(settled):
-            if all(settled.get(array, index) == index for array, index in chain):
-                yield chain
-
-    def _candidates(self, settled: Mapping[int, int]) -> Iterable[tuple[Place, ...]]:
-        # The innermost shared array has the highest number and leaves the fewest to look at. Chains outside of it are
-        # rare (an array that only some elements have), so they are looked through one by one.
-        shared = max((array for array in settled if array in self._inside), default=None)
-        if shared is None:
-            yield from self._all
-            return
-        yield from self._inside[shared].get(settled[shared], ())
-        if sum(map(len, self._inside[shared].values())) < len(self._all):
-            yield from (chain for chain in self._all if all(array != shared for array, _ in chain))
+        waiting: list[tuple[_Element, tuple[Place, ...]]] = [(self, ())]
+        while waiting:
+            element, places = waiting.pop()
+            if element.mask is not None:
+                yield places, element.mask
+            for array, inner in element.arrays.items():
+                indexes = (settled[array],) if array in settled else inner
+                waiting.extend((inner[index], (*places, (array, index))) for index in indexes if index in inner)

@@ -5,17 +5,19 @@ disjunctive form: each alternative of each `$or` makes a branch, and a pattern m
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from signalops.rules.conditions import Leaf
+from signalops.rules.conditions import AnythingBut, Condition, IgnoringCase, Leaf, Wildcard
 from signalops.rules.faults import PatternError
+from signalops.rules.ignorecase import is_foldable
 from signalops.rules.operators import OPERATORS, read_condition
 from signalops.rules.text import read_json
 
 MAX_TEXT = 64 * 1024
 MAX_DEPTH = 64
 MAX_LEAVES = 256
-MAX_EXPANDED_LEAVES = 4096
+MAX_EXPANDED_LEAVES = 1024
+MAX_TRIED = 128
 
 OR = "$or"
 # Inside $or these can't name a field: a list of matchers would read as a list of alternatives.
@@ -50,6 +52,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._leaves = 0
+        self._tried = 0
         self._depth = 0
 
     def read_object(
@@ -101,11 +104,30 @@ class _Reader:
             raise PatternError(path, "neither a list nor an object", "put the value in a list")
         if not items:
             raise PatternError(path, "an empty list", "name at least one value, or remove the field")
+        if path.count(".") >= MAX_DEPTH:
+            raise PatternError(path[:100], f"a name of more than {MAX_DEPTH} steps", "write a flatter pattern")
+        leaf = Leaf(path, tuple(items), tuple(read_condition(item, f"{path}[{n}]") for n, item in enumerate(items)))
+        self._count(leaf)
+        return leaf
+
+    def _count(self, leaf: Leaf) -> None:
         self._leaves += 1
         if self._leaves > MAX_LEAVES:
-            raise PatternError(path, f"more than {MAX_LEAVES} leaves", "split the rule")
-        conditions = (read_condition(item, f"{path}[{position}]") for position, item in enumerate(items))
-        return Leaf(path, tuple(items), tuple(conditions))
+            raise PatternError(leaf.path, f"more than {MAX_LEAVES} leaves", "split the rule")
+        self._tried += _tried_one_by_one(leaf.conditions)
+        if self._tried > MAX_TRIED:
+            reason = f"more than {MAX_TRIED} conditions that must be tried one by one, such as wildcards"
+            raise PatternError(leaf.path, reason, "use prefixes or suffixes, or split the rule")
+
+
+def _tried_one_by_one(conditions: Sequence[Condition]) -> int:
+    """How many of the conditions no look-up decides: each adds to the cost of every value of the field."""
+    negations = [condition for condition in conditions if isinstance(condition, AnythingBut)]
+    plain = [*conditions, *(inner for negation in negations for inner in negation.excluded)]
+    tried = sum(
+        isinstance(one, Wildcard) or (isinstance(one, IgnoringCase) and not is_foldable(one.text)) for one in plain
+    )
+    return tried + max(0, len(negations) - 1)
 
 
 def _bounded(branches: list[Branch], path: str) -> list[Branch]:

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import or_
 
 from signalops.rules.address import read_address
 from signalops.rules.conditions import (
@@ -29,38 +31,43 @@ MAX_REMEMBERED = 64
 SHORT_TEXT = 64
 
 Probe = Callable[[str], int]
+Hits = Callable[[object], int]
 Masks = defaultdict[str, int]
 
 
 class FieldIndex:
     """Leaves on one field, each with the bit of its branch."""
 
-    def __init__(self, leaves: Sequence[tuple[Leaf, int]], unconcerned: int) -> None:
-        """unconcerned: the branches that ask nothing of this field, which any value satisfies."""
+    def __init__(self, leaves: Sequence[tuple[Leaf, int]], everything: int) -> None:
+        """everything: all branches; those that ask nothing of this field are satisfied by any value."""
+        self.concerned = reduce(or_, (bit for _, bit in leaves))
         self.absence = 0
-        self._base = unconcerned
+        self._base = everything ^ self.concerned
         self._negated = 0
-        wanted, excluded = _Conditions(), _Conditions()
+        self._wanted, self._excluded = _Conditions(), _Conditions()
+        # An anything-but beside another in one leaf: satisfied by what either lets through, so it has its own index.
+        self._alternatives: list[tuple[Hits, int]] = []
         for leaf, bit in leaves:
-            self._sort(leaf, bit, wanted, excluded)
+            for condition in leaf.conditions:
+                self._sort(condition, bit)
+        self._hits, self._exclusions = self._wanted.index(), self._excluded.index()
+        del self._wanted, self._excluded
         self._remembers = len(leaves) >= MANY_LEAVES
         self._answers: dict[str, int] = {}
-        self._wanted = wanted.index()
-        self._excluded = excluded.index()
 
-    def _sort(self, leaf: Leaf, bit: int, wanted: "_Conditions", excluded: "_Conditions") -> None:
-        for condition in leaf.conditions:
-            match condition:
-                case Absent():
-                    self.absence |= bit
-                case Exists():
-                    self._base |= bit
-                case AnythingBut(conditions) if not self._negated & bit:
-                    self._negated |= bit
-                    for inner in conditions:
-                        excluded.add(inner, bit)
-                case _:
-                    wanted.add(condition, bit)
+    def _sort(self, condition: Condition, bit: int) -> None:
+        match condition:
+            case Absent():
+                self.absence |= bit
+            case Exists():
+                self._base |= bit
+            case AnythingBut(excluded) if self._negated & bit:
+                self._alternatives.append((_Conditions(excluded, bit).index(), bit))
+            case AnythingBut(excluded):
+                self._negated |= bit
+                self._excluded.add_all(excluded, bit)
+            case _:
+                self._wanted.add(condition, bit)
 
     def satisfied(self, value: object) -> int:
         """The branches whose leaf on this field the value satisfies, with those that have none."""
@@ -75,10 +82,13 @@ class FieldIndex:
         return self._decide(value)
 
     def _decide(self, value: object) -> int:
-        mask = self._base | self._wanted(value)
+        mask = self._base | self._hits(value)
         if self._negated:
             # XOR of the part excluded: `& ~` on long masks costs four times as much.
-            mask |= self._negated ^ (self._negated & self._excluded(value))
+            mask |= self._negated ^ (self._negated & self._exclusions(value))
+        for hits, bit in self._alternatives:
+            if not hits(value):
+                mask |= bit
         return mask
 
     def _remember(self, text: str) -> int:
@@ -91,7 +101,7 @@ class FieldIndex:
 class _Conditions:
     """Gathers conditions by kind, then makes one function of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, conditions: Iterable[Condition] = (), bit: int = 0) -> None:
         self.scalars: defaultdict[object, int] = defaultdict(int)
         self.constants: defaultdict[bool | None, int] = defaultdict(int)
         self.prefixes, self.suffixes = Masks(int), Masks(int)
@@ -99,8 +109,13 @@ class _Conditions:
         self.wildcards: defaultdict[Wildcard, int] = defaultdict(int)
         self.ranges: list[tuple[float, bool, float, bool, int]] = []
         self.networks: defaultdict[int, list[tuple[float, bool, float, bool, int]]] = defaultdict(list)
-        # What no look-up covers: unusual letters, and the second anything-but of one leaf.
-        self.others: defaultdict[Condition, int] = defaultdict(int)
+        # What no look-up covers: letters whose cases are no simple pair.
+        self.unusual: defaultdict[IgnoringCase, int] = defaultdict(int)
+        self.add_all(conditions, bit)
+
+    def add_all(self, conditions: Iterable[Condition], bit: int) -> None:
+        for condition in conditions:
+            self.add(condition, bit)
 
     def add(self, condition: Condition, bit: int) -> None:
         match condition:
@@ -120,8 +135,8 @@ class _Conditions:
                 self.ranges.append((low, low_open, high, high_open, bit))
             case Network(bits, low, high):
                 self.networks[bits].append((low, False, high, False, bit))
-            case _:
-                self.others[condition] |= bit
+            case IgnoringCase():
+                self.unusual[condition] |= bit
 
     def _add_folded(self, condition: IgnoringCase, bit: int) -> None:
         text = fold(condition.text)
@@ -133,26 +148,21 @@ class _Conditions:
             case "tail":
                 self.folded_tails[text[::-1]] |= bit
 
-    def index(self) -> Callable[[object], int]:
+    def index(self) -> Hits:
         """From a value to the mask of the branches with a condition that it satisfies."""
         scalars, constants = dict(self.scalars), dict(self.constants)
-        probes, others = tuple(self._probes()), tuple(self.others.items())
+        probes = tuple(self._probes())
         ranges = RangeLookup(self.ranges).mask if self.ranges else None
 
         def hits(value: object) -> int:
+            if isinstance(value, bool) or value is None:
+                return constants.get(value, 0)  # apart, since True and 1 are one key of a dict
+            mask = scalars.get(value, 0)
             if isinstance(value, str):
-                mask = scalars.get(value, 0)
                 for probe in probes:
                     mask |= probe(value)
-            elif isinstance(value, bool) or value is None:
-                mask = constants.get(value, 0)  # apart, since True and 1 are one key of a dict
-            else:
-                mask = scalars.get(value, 0)
-                if ranges and (number := comparable(value)) is not None:
-                    mask |= ranges(number)
-            for condition, bits in others:
-                if condition.test(value):
-                    mask |= bits
+            elif ranges and (number := comparable(value)) is not None:
+                mask |= ranges(number)
             return mask
 
         return hits
@@ -168,6 +178,8 @@ class _Conditions:
             yield self._folded_probe()
         if self.networks:
             yield self._network_probe()
+        if self.unusual:
+            yield self._unusual_probe()
 
     def _folded_probe(self) -> Probe:
         whole = dict(self.folded)
@@ -188,6 +200,10 @@ class _Conditions:
             return family(address.value) if address and family else 0
 
         return probe
+
+    def _unusual_probe(self) -> Probe:
+        listed = list(self.unusual.items())
+        return lambda text: reduce(or_, (mask for condition, mask in listed if condition.test(text)), 0)
 
 
 def _reversed(probe: Probe) -> Probe:

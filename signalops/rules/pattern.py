@@ -1,12 +1,14 @@
 """A compiled pattern: one rule's answer to one event, and the reasons for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from signalops.rules.branches import BranchIndex
 from signalops.rules.conditions import Leaf
-from signalops.rules.consistency import holds
-from signalops.rules.fields import collect, grow_tree
-from signalops.rules.grammar import Branch, read_pattern
+from signalops.rules.fields import Many, collect, grow_tree
+from signalops.rules.grammar import read_pattern
+from signalops.rules.index import FieldIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,16 @@ class LeafExplanation:
 class Pattern:
     """A validated pattern. Immutable; shared freely between threads."""
 
-    def __init__(self, branches: list[Branch]) -> None:
+    def __init__(self, branches: Sequence[Mapping[str, Leaf]]) -> None:
         # The order of the paths is part of the language: see consistency.py.
         self.branches = tuple(tuple(branch[path] for path in sorted(branch)) for branch in branches)
-        self._leaves = {id(leaf): leaf for branch in self.branches for leaf in branch}
-        self._tree = grow_tree(leaf.path for leaf in self._leaves.values())
+        # Branches share the leaves outside of their alternatives.
+        self._leaves = {id(leaf): leaf for branch in branches for leaf in branch.values()}
+
+    @cached_property
+    def _index(self) -> BranchIndex:
+        # On demand: a pattern that only lives in a RuleSet never asks for it.
+        return BranchIndex(self.branches)
 
     @property
     def leaves(self) -> int:
@@ -40,12 +47,11 @@ class Pattern:
 
     def matches(self, event: Mapping[str, object]) -> bool:
         """Whether the event, any JSON object, matches. For many patterns at once use RuleSet."""
-        fields = collect(self._tree, event)
-        return any(holds(branch, fields) for branch in self.branches)
+        return self._index.matching(event) != 0
 
     def explain(self, event: Mapping[str, object]) -> list[LeafExplanation]:
         """The verdict of each leaf, in the order written."""
-        fields = collect(self._tree, event)
+        fields = collect(grow_tree(leaf.path for leaf in self._leaves.values()), event)
         seen = {path: [one.value for one in occurrences] for path, occurrences in fields.items()}
         return [_explain(leaf, seen.get(leaf.path, [])) for leaf in self._leaves.values()]
 
@@ -59,5 +65,5 @@ def compile_pattern(pattern: Mapping[str, object] | str | bytes) -> Pattern:
 
 
 def _explain(leaf: Leaf, seen: list[object]) -> LeafExplanation:
-    matched = any(leaf.test(value) for value in seen) or (leaf.allows_absence and not seen)
+    matched = FieldIndex([(leaf, 1)], everything=1).satisfied(Many(seen)) != 0 if seen else leaf.allows_absence
     return LeafExplanation(leaf.path, list(leaf.written), seen, matched)

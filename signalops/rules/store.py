@@ -6,7 +6,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from signalops import db
-from signalops.terms import ChannelId, RuleId, TenantId
+from signalops.terms import TenantId
 
 SQL = db.queries("rules")
 
@@ -17,19 +17,10 @@ async def active_rules(connection: db.Connection, tenant: TenantId) -> list[dict
         return await (await cursor.execute(SQL["active-rules"], {"tenant": tenant})).fetchall()
 
 
-async def add_rule(  # noqa: PLR0913  # a row of the table
-    connection: db.Connection,
-    tenant: TenantId,
-    rule: RuleId,
-    name: str,
-    grammar: int,
-    pattern: dict[str, Any],
-    channel: ChannelId,
-    template: dict[str, str],
-) -> None:
-    """Store a rule as version 1; pattern and template must have been checked."""
-    parameters = {"tenant": tenant, "id": rule, "name": name, "grammar": grammar, "channel": channel}
-    await connection.execute(SQL["add-rule"], {**parameters, "pattern": Jsonb(pattern), "template": Jsonb(template)})
+async def add_rule(connection: db.Connection, **fields: Any) -> None:
+    """Store a rule as version 1; the fields are tenant, id, name, grammar, pattern, channel and template."""
+    fields |= {"pattern": Jsonb(fields["pattern"]), "template": Jsonb(fields["template"])}
+    await connection.execute(SQL["add-rule"], fields)
 
 
 async def list_rules(connection: db.Connection, tenant: TenantId) -> list[dict[str, Any]]:

@@ -8,17 +8,21 @@ MAX_DOUBLE = 1.7976931348623157e308
 MAX_EXACT_INT = 2**53
 
 
-def read_json(text: str | bytes) -> object:
+def read_json(text: str | bytes, *, unique_keys: bool = True) -> object:
     """Parse one JSON text, refusing what readers disagree on: duplicate keys, NaN, Infinity, anything after the value.
 
     A number that a double can't hold comes back as `Decimal`, so that nothing is rounded silently.
+    unique_keys: False lets the last of duplicate keys win, for a file whose parts are judged one by one.
 
     Raises: ValueError with one sentence.
     """
     try:
         source = text.decode() if isinstance(text, bytes) else text
         return json.loads(
-            source, object_pairs_hook=_unique_keys, parse_float=_read_number, parse_constant=_refuse_constant
+            source,
+            object_pairs_hook=_unique_keys if unique_keys else None,
+            parse_float=_read_number,
+            parse_constant=_refuse_constant,
         )
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None

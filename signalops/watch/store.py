@@ -1,6 +1,6 @@
 """What watch asks of the database: one named query each."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.rows import dict_row
 
@@ -31,3 +31,16 @@ async def deliveries(connection: db.Connection, tenant: TenantId, event: EventId
 async def ready(connection: db.Connection) -> None:
     """Return when the database answers."""
     await connection.execute(SQL["ready"])
+
+
+class Owned(NamedTuple):
+    """A tenant by id and slug."""
+
+    id: TenantId
+    slug: str
+
+
+async def tenant_of(connection: db.Connection, event: EventId) -> Owned | None:
+    """Return whose event an id is, or None; as the owner."""
+    row = await (await connection.execute(SQL["tenant-of-event"], {"event": event})).fetchone()
+    return Owned(*row) if row else None

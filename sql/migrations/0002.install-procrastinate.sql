@@ -616,10 +616,12 @@ alter table procrastinate.procrastinate_jobs set (autovacuum_vacuum_scale_factor
 alter table procrastinate.procrastinate_events set (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 create function signalops.enqueue(queue text, task text, priority integer, args jsonb) returns bigint
-language sql volatile security definer set search_path = procrastinate, pg_temp
+language plpgsql volatile security definer set search_path = procrastinate, pg_temp
 as $$
-  select (procrastinate_defer_jobs_v1(array[
-    row(queue, task, priority, null, null, args, null)::procrastinate_job_to_defer_v1]))[1]
+begin
+  return (procrastinate_defer_jobs_v1(array[
+    row(queue, task, priority, null, null, args, null)::procrastinate_job_to_defer_v1]))[1];
+end
 $$;
 comment on function signalops.enqueue(text, text, integer, jsonb) is
   'Enqueues one job in the current transaction and returns its id. Arguments are ids, never payloads.';

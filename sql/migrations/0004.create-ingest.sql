@@ -27,6 +27,7 @@ comment on column signalops.events.payload is 'The producer''s object.';
 comment on column signalops.events.attributes is 'CloudEvents attributes beyond type, source and time (id, subject, extensions ...); NULL: none.';
 comment on column signalops.events.depth is '0: sent by the tenant, and billed. 1 and above: an operational event of SignalOps, caused by an event one level up.';
 call signalops.protect('signalops.events');
+call signalops.admit_owner('signalops.events', 'The command line finds out whose event an id is.');
 grant select, insert on signalops.events to signalops_api, signalops_worker;
 
 -- Serves list-events with a type: a rare type among millions is found without reading the rest.

@@ -1,7 +1,8 @@
 -- Station ingest: what the API asks of the events' tables.
 
 -- accept: stores a flush of events of many tenants and enqueues one job; returns what was not plainly accepted
-select event_id, verdict, first_id from signalops.accept(%(flush)s::text::jsonb, %(batch)s, %(priority)s);
+select event_id, verdict, first_id
+from signalops.accept(convert_from(%(flush)s, 'UTF8')::jsonb, convert_from(%(asked)s, 'UTF8')::jsonb, %(batch)s, %(priority)s);
 
 -- list-events: a page of a tenant's events between two ids, newest first
 select id, type, source, occurred_at, received_at, status, payload, attributes from signalops.event_status

@@ -108,9 +108,9 @@ def _regex(name: str, operand: Any) -> str:
         return f"{text}.*" if name == "prefix" else f".*{text}"
     match name:
         case "prefix":
-            return re.escape(operand) + ".*"
+            return f"{re.escape(operand)}.*"
         case "suffix":
-            return ".*" + re.escape(operand)
+            return f".*{re.escape(operand)}"
         case "equals-ignore-case":
             return _cases(operand)
     parts = re.findall(r"\\.|[^\\]", operand, re.DOTALL)

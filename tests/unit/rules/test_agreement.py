@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signalops.rules import RuleSet, compile_pattern
-from tests.unit.rules.naive import naive_match
+
+from .naive import naive_match
 
 # Few names, letters and numbers, so that patterns and events meet.
 NAMES = st.sampled_from(["a", "b", "c", "d", "a.b"])
@@ -110,3 +111,29 @@ def test_many_wildcards_are_found_as_if_each_were_tried(wildcards: list[str], te
     rules = RuleSet({number: compile_pattern(body) for number, body in enumerate(bodies)})
     for text in texts:
         assert rules.match({"a": text}) == [n for n, body in enumerate(bodies) if naive_match(body, {"a": text})]
+
+
+# Rows within rows with few values: most of the conditions hold somewhere, and the elements decide.
+DIGITS = st.integers(min_value=0, max_value=2)
+ROWS = st.recursive(
+    st.dictionaries(st.sampled_from("abc"), DIGITS, max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from("abcr"), st.one_of(DIGITS, st.lists(inner, max_size=3)), max_size=3),
+    max_leaves=12,
+)
+ROW_LEAVES = st.lists(
+    st.one_of(DIGITS, st.just({"exists": False}), st.just({"anything-but": 1})), min_size=1, max_size=2
+)
+ROW_PATTERNS = st.recursive(
+    st.dictionaries(st.sampled_from("abc"), ROW_LEAVES, min_size=1, max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from("abcr"), st.one_of(ROW_LEAVES, inner), min_size=1, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ROW_PATTERNS, min_size=1, max_size=4), st.lists(st.lists(ROWS, min_size=1, max_size=3), min_size=1))
+def test_elements_of_arrays_are_kept_apart(bodies: list[dict[str, Any]], events: list[list[Any]]) -> None:
+    rules = RuleSet({number: compile_pattern({"r": body}) for number, body in enumerate(bodies)})
+    for rows in events:
+        expected = [number for number, body in enumerate(bodies) if naive_match({"r": body}, {"r": rows})]
+        assert rules.match({"r": rows}) == expected

@@ -1,0 +1,5 @@
+"""`python -m signalops` is the command line."""
+
+from signalops.cli import main
+
+main()

@@ -1,0 +1,62 @@
+"""What the commands share: a transaction of the owner, acting for a tenant, and two ways to print."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from signalops import db, migrate
+from signalops.access import store
+from signalops.config import settings
+from signalops.errors import Unusable
+from signalops.terms import TenantId
+
+Result = TypeVar("Result")
+
+TenantSlug = Annotated[str, typer.Option("--tenant", "-t", help="The tenant's slug.", envvar="SIGNALOPS_TENANT")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def as_owner(work: Callable[[db.Connection], Awaitable[Result]]) -> Result:
+    """Do something in one transaction of the owner; refuse when the schema is not the one that this code knows."""
+
+    async def transaction() -> Result:
+        async with db.as_owner(settings()) as connection:
+            return await work(connection)
+
+    migrate.require_current(settings(), "owner")
+    return asyncio.run(transaction())
+
+
+def for_tenant(slug: str, work: Callable[[db.Connection, TenantId], Awaitable[Result]]) -> Result:
+    """Do something in one transaction that acts for a tenant."""
+
+    async def acting(connection: db.Connection) -> Result:
+        row = await store.tenant_by_slug(connection, slug)
+        if row is None:
+            raise Unusable(f"There is no tenant {slug!r}: see `signalops tenant list`.")
+        tenant = TenantId(row["id"])
+        await db.act_as(connection, tenant)
+        return await work(connection, tenant)
+
+    return as_owner(acting)
+
+
+def show_json(value: object) -> None:
+    """Print a value as JSON."""
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+
+
+def show_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    """Print rows as a table of some columns, or all of them as JSON."""
+    if as_json:
+        show_json(rows)
+        return
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
+    Console().print(table)

@@ -1,0 +1,120 @@
+"""The commands that look: usage, follow, doctor, smoke, psql."""
+
+import os
+import subprocess
+import sys
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.tree import Tree
+
+from signalops import clock, db, embedded
+from signalops.cli.common import AsJson, TenantSlug, as_owner, for_tenant, show_json, show_rows
+from signalops.config import settings
+from signalops.errors import Unusable
+from signalops.terms import EventId, TenantId
+from signalops.usage.model import Usage
+from signalops.usage.read import usage as read_usage
+from signalops.watch import store as watch_store
+from signalops.watch.follow import follow as read_path
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command, example in (
+        (usage, "signalops usage --tenant acme --period 2026-11"),
+        (follow, "signalops follow 01a20862-10b6-70f7-a960-f844b7ad550a"),
+        (psql, "signalops psql -c 'select * from signalops.event_status limit 5'"),
+    ):
+        context = {"ignore_unknown_options": True} if command is psql else None
+        app.command(epilog=f"Example: {example}", context_settings=context)(command)
+
+
+def usage(
+    tenant: TenantSlug,
+    period: Annotated[
+        str | None, typer.Option(help="Calendar month (UTC), such as 2026-11; default: this one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a month's usage of a tenant."""
+    try:
+        first = date.fromisoformat(f"{period}-01") if period else clock.now().date().replace(day=1)
+    except ValueError as error:
+        raise Unusable(f"{period!r} is no month: write it as 2026-11.") from error
+
+    async def read(connection: db.Connection, tenant_id: TenantId) -> Usage:
+        return await read_usage(connection, tenant_id, first)
+
+    found = for_tenant(tenant, read).model_dump(mode="json")
+    if as_json:
+        show_json(found)
+        return
+    days = found.pop("days")
+    show_rows([found], list(found), as_json=False)
+    show_rows([{"day": day, "processed": count} for day, count in days.items()], ("day", "processed"), as_json=False)
+
+
+def follow(
+    event: Annotated[UUID, typer.Argument(help="The event's id, from the answer.")], as_json: AsJson = False
+) -> None:
+    """Show the whole path of one event: received, job, rules, deliveries with attempts, usage."""
+
+    async def path(connection: db.Connection) -> dict[str, Any] | None:
+        tenant = await watch_store.tenant_of(connection, EventId(event))
+        if tenant is None:
+            return None
+        await db.act_as(connection, tenant.id)
+        shown = await read_path(connection, tenant.id, EventId(event))
+        month = clock.time_of(event).date().replace(day=1)
+        counted = await read_usage(connection, tenant.id, month)
+        return shown and {"tenant": tenant.slug, **shown, "usage": counted.model_dump(mode="json", exclude={"days"})}
+
+    shown = as_owner(path)
+    if shown is None:
+        raise Unusable(f"There is no event {event}: check the id.")
+    if as_json:
+        show_json(shown)
+    else:
+        Console().print(_tree(shown))
+
+
+def _tree(shown: dict[str, Any]) -> Tree:
+    tree = Tree(f"[bold]{shown['type']}[/bold] {shown['id']} of {shown['tenant']}: {shown['status']}")
+    tree.add(f"received {shown['receivedAt']:%F %T.%f} in batch {shown['batch']}")
+    if done := shown["processing"]:
+        tree.add(f"processed {done['processedAt']:%F %T.%f} by job {done['job']} of worker {done['worker']}")
+        if "error" in done:
+            tree.add(f"dead: {done['error']}")
+        rules = tree.add(f"{done['rulesEvaluated']} rules evaluated (version {done['ruleset']} of the set)")
+    else:
+        rules = tree.add("waits in the inbox")
+    for match in shown["matches"]:
+        rules.add(f"matched {match['name']!r}, version {match['version']}")
+    for delivery in shown["deliveries"]:
+        branch = tree.add(f"delivery {delivery['id']} by {delivery['channel']['kind']}: {delivery['status']}")
+        for attempt in delivery["attempts"]:
+            why = f" {attempt['error']}" if attempt["error"] else ""
+            said = f" {attempt['statusCode']}" if attempt["statusCode"] else ""
+            took = f"{attempt['durationMs']} ms"
+            branch.add(
+                f"attempt {attempt['attempt']} at {attempt['startedAt']}, {took}: {attempt['outcome']}{said}{why}"
+            )
+    counted = shown["usage"]
+    tree.add(f"usage of {counted['period']}: {counted['accepted']} accepted, {counted['processed']} processed")
+    return tree
+
+
+def psql(arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to psql.")] = None) -> None:
+    """Open psql on the database, as its administrator."""
+    config = settings()
+    bundled = not config.database_url
+    program = str(embedded.program(config.data, config.embedded_version, "psql")) if bundled else "psql"
+    environment = {**os.environ, "PGOPTIONS": "-c search_path=signalops,procrastinate"}
+    try:
+        sys.exit(subprocess.call([program, db.admin_url(config), *(arguments or [])], env=environment))  # noqa: S603
+    except FileNotFoundError as error:
+        raise Unusable("psql is not installed: install PostgreSQL's client, or use any other.") from error

@@ -1,0 +1,80 @@
+"""The commands that start parts: up, serve, work, migrate, seed."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from signalops import migrate
+from signalops.cli import seed as seeding
+from signalops.cli import up as supervising
+from signalops.config import settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command(epilog="Example: signalops up, and in another terminal the curl that it prints.")(up)
+    app.command(epilog="Example: signalops serve --port 3000")(serve)
+    app.command(
+        epilog="Example: signalops work --queues events,maintenance --concurrency 8",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["--help"]},
+    )(work)
+    app.command("migrate", epilog="Example: DATABASE_URL=postgresql://... signalops migrate")(migrate_)
+    app.command(epilog="Example: signalops seed")(seed)
+
+
+def up() -> None:
+    """Start everything on this machine: PostgreSQL, API, worker, and a sink that shows the mails and webhooks."""
+    supervising.up(settings())
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", envvar="SIGNALOPS_HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", envvar="SIGNALOPS_PORT")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="API processes that share the port.")] = 1,
+) -> None:
+    """Start the API."""
+    import uvicorn  # noqa: PLC0415  a tenth of a second that the other commands need not wait
+
+    migrate.require_current(settings(), "api")
+    uvicorn.run(
+        "signalops.web.app:create",
+        factory=True,
+        host=host or settings().host,
+        port=port if port is not None else settings().port,
+        workers=processes,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def work(context: typer.Context) -> None:
+    """Start a worker; takes the options of `procrastinate worker`, such as --queues, --concurrency and --name."""
+    migrate.require_current(settings(), "worker")
+    command = [sys.executable, "-m", "procrastinate", "--app=signalops.worker.app", "--log-level=info", "worker"]
+    sys.stdout.flush()
+    os.execv(sys.executable, [*command, *context.args])  # noqa: S606  the worker takes this process's place and signals
+
+
+def migrate_(
+    down: Annotated[bool, typer.Option("--down", help="Roll everything back instead. ALL DATA IS LOST.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Bring the database to the schema that this code knows; safe to run again, and by several at once."""
+    if down:
+        if not yes:
+            typer.confirm("Roll back every migration? All data is lost", abort=True)
+        ids = migrate.downgrade(settings())
+    else:
+        ids = migrate.upgrade(settings())
+    for name in ids:
+        typer.echo(f"{'rolled back' if down else 'applied'} {name}")
+    typer.echo(f"{len(ids)} migrations." if ids else "Nothing to do: the schema is current.")
+
+
+def seed() -> None:
+    """Make the tenant acme of the documentation, with its key, two channels and two rules; safe to run again."""
+    migrate.require_current(settings(), "owner")
+    typer.echo(seeding.seed(settings()))

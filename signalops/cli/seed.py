@@ -1,0 +1,53 @@
+"""The tenant of the first documentation: its key, two channels that lead to the local sink, and two rules."""
+
+import asyncio
+
+from signalops import clock, db
+from signalops.access import store as access
+from signalops.config import Settings
+from signalops.rules.model import NewRule, add_rule
+from signalops.send import Keyring, NewChannel, add_channel
+from signalops.terms import TenantId
+
+KEY = "test_api_key_8077c438f557"
+_PREFIX = "test_api_key_807"
+_HASH = "$2a$12$6/BEeH39Jw5EpbWPIFiNxOq2/LONKgWDev/dUicvliI47gBP4q/we"
+_SCOPES = ["events:write", "events:read", "rules:*", "channels:*", "deliveries:*", "usage:read"]
+
+_WELCOME = NewRule(
+    name="greet new users",
+    pattern={"type": ["user.signup"]},
+    template={
+        "subject": "A new user: {{ payload.email }}",
+        "body": "{{ payload.email }} signed up at {{ occurredAt }}.\n",
+    },
+)
+# Written in the first grammar, which is accepted for ever.
+_BIG_ORDERS = NewRule(
+    name="tell the shop of paid orders", grammar=1, pattern={"type": "order.paid", "payload.currency": "EUR"}
+)
+
+
+def seed(settings: Settings) -> str:
+    """Make what is missing; return a sentence that says what there is."""
+    return asyncio.run(_seed(settings))
+
+
+async def _seed(settings: Settings) -> str:
+    async with db.as_owner(settings) as connection:
+        if await access.tenant_by_slug(connection, "acme"):
+            return "The tenant acme is there already."
+        tenant = TenantId(clock.new_id())
+        limits = {"plan": "free", "soft_limit": 100_000, "hard_limit": 120_000}
+        await access.add_tenant(connection, id=tenant, slug="acme", name="Acme", **limits)
+        await db.act_as(connection, tenant)
+        key = {"prefix": _PREFIX, "hash": _HASH, "label": "first documentation", "scopes": _SCOPES}
+        await access.add_key(connection, tenant=tenant, id=clock.new_id(), **key)
+        keyring = Keyring(settings)
+        mail = NewChannel("mail to the team", "email", {"to": "team@acme.example"})
+        hook = NewChannel("the shop", "webhook", {"url": f"http://127.0.0.1:{settings.sink_port}/hooks/shop"})
+        mail_id, _ = await add_channel(connection, tenant, keyring, mail)
+        hook_id, _ = await add_channel(connection, tenant, keyring, hook)
+        await add_rule(connection, tenant, _WELCOME, mail_id)
+        await add_rule(connection, tenant, _BIG_ORDERS, hook_id)
+    return f"The tenant acme is made, with the key {KEY}, two channels and two rules."

@@ -1,0 +1,108 @@
+"""Many branches against one event at a cost that does not follow their number.
+
+The event is walked once over the fields that any branch asks for. Each field's index answers with a bit mask of the
+branches that its value satisfies, and the masks are joined with AND; branches that ask for a field which the event
+lacks are out before that, by a mask that is remembered for each combination of fields seen.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from signalops.rules.conditions import Leaf
+from signalops.rules.consistency import Bound, Judged, consistent
+from signalops.rules.fields import collect, grow_tree, scan
+from signalops.rules.index import FieldIndex
+
+# When full the memory of shapes starts afresh, so that events of endless shapes can't grow a worker.
+MAX_SHAPES = 512
+
+
+class BranchIndex:
+    """Branches numbered from 0; a branch matches when all of its leaves, in the order of their paths, do."""
+
+    def __init__(self, branches: Sequence[tuple[Leaf, ...]]) -> None:
+        asked: defaultdict[str, list[tuple[Leaf, int]]] = defaultdict(list)
+        for position, branch in enumerate(branches):
+            for leaf in branch:
+                asked[leaf.path].append((leaf, 1 << position))
+        self._tree = grow_tree(asked)
+        everything = (1 << len(branches)) - 1
+        self._indexes = {path: FieldIndex(leaves, everything) for path, leaves in asked.items()}
+        self._requirements = _Requirements(branches)
+
+    def matching(self, event: Mapping[str, object]) -> int:
+        """The mask of the branches that match the event."""
+        found: dict[str, object] = {}
+        if not scan(self._tree, event, found):
+            return self._matching_arrays(event)
+        alive = self._requirements.met_by(tuple(found))
+        for path, value in found.items():
+            if not alive:
+                break
+            alive &= self._indexes[path].satisfied(value)
+        return alive
+
+    def _matching_arrays(self, event: Mapping[str, object]) -> int:
+        """The same for an event with arrays of objects, where satisfied fields must also agree on the elements."""
+        collected = collect(self._tree, event)
+        alive = self._requirements.met_by(tuple(collected))
+        bound = []
+        for path in sorted(collected):
+            index = self._indexes[path]
+            judged = [Judged(index.satisfied(one.value), one.places) for one in collected[path]]
+            if any(one.places for one in judged):
+                bound.append(Bound(index.concerned, index.absence, judged))
+                alive &= index.absence | _any(judged)
+            else:
+                alive &= _any(judged)
+        return consistent(bound, alive) if alive else 0
+
+
+class _Requirements:
+    """Which branches find every field they need in an event of a given shape."""
+
+    def __init__(self, branches: Sequence[tuple[Leaf, ...]]) -> None:
+        groups: defaultdict[frozenset[str], int] = defaultdict(int)
+        for position, leaves in enumerate(branches):
+            groups[frozenset(leaf.path for leaf in leaves if not leaf.allows_absence)] |= 1 << position
+        self._always = groups.pop(frozenset(), 0)
+        # A group is looked at only where its rarest field is present.
+        frequency = Counter(path for paths in groups for path in paths)
+        self._groups: defaultdict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
+        for paths, mask in groups.items():
+            self._groups[min(paths, key=lambda path: (frequency[path], path))].append((paths, mask))
+        self._shapes: dict[tuple[str, ...], int] = {}
+
+    def met_by(self, shape: tuple[str, ...]) -> int:
+        """The mask of those branches; shape: the paths present, in the event's order."""
+        mask = self._shapes.get(shape)
+        return self._remember(shape) if mask is None else mask
+
+    def _remember(self, shape: tuple[str, ...]) -> int:
+        if len(self._shapes) >= MAX_SHAPES:
+            self._shapes = {}
+        present = frozenset(shape)
+        mask = self._always
+        for path in shape:
+            for paths, group in self._groups.get(path, ()):
+                if paths <= present:
+                    mask |= group
+        self._shapes[shape] = mask
+        return mask
+
+
+def _any(judged: Sequence[Judged]) -> int:
+    mask = 0
+    for one in judged:
+        mask |= one.mask
+    return mask
+
+
+def positions(mask: int) -> Iterator[int]:
+    """The numbers of the bits that are set, ascending."""
+    passed = 0
+    while mask:
+        zeros = (mask & -mask).bit_length() - 1
+        yield passed + zeros
+        mask >>= zeros + 1
+        passed += zeros + 1

@@ -1,0 +1,129 @@
+"""One migrated template database for the session, a clone of it for each test; the failed test's clone stays, and is named."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+
+from signalops import db, embedded, migrate
+from signalops.config import Settings
+
+from tests.people import Tenant, make_tenant
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def server() -> str:
+    """The URL of a superuser's login: DATABASE_URL, or an embedded server that stays between runs."""
+    if url := os.environ.get("DATABASE_URL"):
+        return url
+    return embedded.url(Path(".data/test"), int(os.environ.get("SIGNALOPS_EMBEDDED_VERSION", "18")))
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Settings come from the test alone."""
+    for name in list(os.environ):
+        if name == "DATABASE_URL" or name.startswith("SIGNALOPS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SIGNALOPS_DATA", str(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def admin(server: str) -> Iterator[psycopg.Connection]:
+    """A superuser's connection to the server, for making and dropping databases."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def template(server: str, admin: psycopg.Connection) -> Iterator[str]:
+    """The name of a migrated database without rows."""
+    with _database(admin, "template") as name:
+        migrate.upgrade(settings_for(server, name))
+        yield name
+
+
+@pytest.fixture
+def database(
+    admin: psycopg.Connection, template: str, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The name of a fresh clone of the template."""
+    name = f"so_{uuid.uuid4().hex[:12]}"
+    admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
+    yield name
+    if request.node.stash.get(FAILED, False):
+        print(f"\nThe database of this test stays: {name}")
+    else:
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def settings(server: str, database: str, tmp_path: Path) -> Settings:
+    """Settings of an installation on the test's own database."""
+    return settings_for(server, database).model_copy(update={"data": tmp_path})
+
+
+@pytest.fixture
+def owner(settings: Settings) -> Iterator[psycopg.Connection]:
+    """A superuser's connection to the test's database: it sees every row, and may look at anything."""
+    with psycopg.connect(db.admin_url(settings), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def api_pool(settings: Settings) -> AsyncIterator[db.Pool]:
+    """Connections as the API has them."""
+    async with db.pool(settings, "api", 4) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def worker_pool(settings: Settings) -> AsyncIterator[db.Pool]:
+    """Connections as a worker has them."""
+    async with db.pool(settings, "worker", 4) as pool:
+        yield pool
+
+
+@pytest.fixture
+def acme(owner: psycopg.Connection) -> Tenant:
+    """A tenant with a key for everything."""
+    return make_tenant(owner, "acme")
+
+
+@pytest.fixture
+def globex(owner: psycopg.Connection) -> Tenant:
+    """Another tenant, who must never see anything of acme's."""
+    return make_tenant(owner, "globex")
+
+
+def settings_for(server: str, database: str) -> Settings:
+    """Return the default settings with a database of the server."""
+    return Settings(database_url=SecretStr(make_conninfo(server, dbname=database)))
+
+
+@contextmanager
+def _database(admin: psycopg.Connection, word: str) -> Iterator[str]:
+    name = f"so_{word}_{uuid.uuid4().hex[:8]}"
+    admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    yield name
+    admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember whether a test failed, for its database to stay."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report

@@ -1,0 +1,66 @@
+"""Tenants, keys and rules for tests, made as the superuser makes them."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import bcrypt
+import psycopg
+from psycopg.types.json import Jsonb
+
+from signalops import clock
+from signalops.access.keys import PREFIX, new_key
+from signalops.terms import TenantId
+
+EVERYTHING = ["events:write", "events:read", "rules:*", "channels:*", "deliveries:*", "usage:read", "keys:*"]
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant, and a key of it in plain."""
+
+    id: TenantId
+    slug: str
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"x-api-key": self.key}
+
+
+def make_tenant(
+    owner: psycopg.Connection, slug: str, soft: int | None = None, hard: int | None = None, scopes: list[str] = EVERYTHING
+) -> Tenant:
+    """Make a tenant with one key; its hash has the least cost that bcrypt allows, for speed."""
+    tenant, key = TenantId(clock.new_id()), new_key()
+    owner.execute(
+        "insert into signalops.tenants (id, slug, name, soft_limit, hard_limit) values (%s, %s, %s, %s, %s)",
+        [tenant, slug, slug.title(), soft, hard],
+    )
+    hashed = bcrypt.hashpw(key.encode(), bcrypt.gensalt(4)).decode()
+    owner.execute(
+        "insert into signalops.api_keys (tenant_id, id, prefix, hash, label, scopes) values (%s, %s, %s, %s, 'test', %s)",
+        [tenant, clock.new_id(), key[:PREFIX], hashed, scopes],
+    )
+    return Tenant(tenant, slug, key)
+
+
+def make_rule(
+    owner: psycopg.Connection, tenant: Tenant, pattern: dict[str, object], url: str = "http://127.0.0.1:9/", grammar: int = 2
+) -> UUID:
+    """Make a webhook channel and a rule that notifies through it; return the rule's id."""
+    channel, rule = clock.new_id(), clock.new_id()
+    owner.execute(
+        "insert into signalops.channels (tenant_id, id, name, kind, config) values (%s, %s, %s, 'webhook', %s)",
+        [tenant.id, channel, f"channel {channel}", Jsonb({"url": url})],
+    )
+    with owner.transaction():
+        owner.execute(
+            "insert into signalops.rules (tenant_id, id, name, active_version) values (%s, %s, %s, 1)",
+            [tenant.id, rule, f"rule {rule}"],
+        )
+        owner.execute(
+            "insert into signalops.rule_versions (tenant_id, rule_id, version, grammar, pattern, channel_id, template) "
+            "values (%s, %s, 1, %s, %s, %s, '{}')",
+            [tenant.id, rule, grammar, Jsonb(pattern), channel],
+        )
+    return rule
