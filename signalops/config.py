@@ -6,11 +6,21 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_SECRETS = Path("/run/secrets")
+
 
 class Settings(BaseSettings):
-    """Settings of the installation. Each is read from SIGNALOPS_<NAME>; DATABASE_URL is also read without the prefix."""
+    """Settings of the installation: from the environment as SIGNALOPS_<NAME>, or from a file of that name in /run/secrets.
 
-    model_config = SettingsConfigDict(env_prefix="SIGNALOPS_", extra="ignore", populate_by_name=True)
+    DATABASE_URL has no prefix.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SIGNALOPS_",
+        extra="ignore",
+        populate_by_name=True,
+        secrets_dir=_SECRETS if _SECRETS.is_dir() else None,
+    )
 
     database_url: SecretStr | None = Field(
         None, validation_alias="DATABASE_URL", description="PostgreSQL to use; without it an embedded one is started."

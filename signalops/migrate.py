@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from yoyo import get_backend, read_migrations
 from yoyo.backends import DatabaseBackend
@@ -28,6 +29,9 @@ def upgrade(settings: Settings) -> list[str]:
         with _backend(settings) as backend:
             pending = backend.to_apply(_known())
             backend.apply_migrations(pending)
+        for url in (settings.api_database_url, settings.worker_database_url):
+            if url:
+                _let_in(connection, url.get_secret_value())
         connection.execute("set role signalops_owner")
         connection.execute("select signalops.make_partitions()")
         return [migration.id for migration in pending]
@@ -58,6 +62,15 @@ def require_current(settings: Settings, role: db.Role) -> None:
 
 def _known() -> MigrationList:
     return read_migrations(str(db.sql_folder() / "migrations"))
+
+
+def _let_in(connection: psycopg.Connection, url: str) -> None:
+    """Give a role of ours the login and the password that its process's URL has; the password itself is not sent."""
+    login = conninfo_to_dict(url)
+    user, password = str(login.get("user")), login.get("password")
+    if password and user.startswith("signalops_"):
+        hashed = connection.pgconn.encrypt_password(str(password).encode(), user.encode(), b"scram-sha-256").decode()
+        connection.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(user), hashed))
 
 
 @contextmanager

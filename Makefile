@@ -1,0 +1,77 @@
+# SignalOps. `make` lists what there is; T= narrows the tests, A= passes arguments on.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+.venv/.run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SignalOps needs Python 3.11 or newer: set PYTHON=python3.x")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.dev: pyproject.toml .venv/.run
+	@echo "Installing the tools for tests ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+##@ Use
+.PHONY: run psql smoke
+run: .venv/.run ## Start everything: PostgreSQL, API, worker, mail and webhook sink
+	@$(BIN)/signalops up
+
+psql: .venv/.run ## Open psql on the database
+	@$(BIN)/signalops psql $(A)
+
+smoke: .venv/.run ## Walk one event through the running system and time each station
+	@$(BIN)/signalops smoke
+
+.PHONY: secrets
+secrets: ## Make the passwords and keys of compose.yaml, in .secrets; what is there is kept
+	@mkdir -p .secrets && chmod 700 .secrets && umask 077 && cd .secrets && \
+	random() { $(PYTHON) -c 'import secrets; print(secrets.token_hex(24), end="")'; } && \
+	make_once() { test -s $$1 || printf %s "$$2" > $$1; } && \
+	make_once postgres_password "$$(random)" && \
+	make_once database_url "postgresql://signalops_admin:$$(cat postgres_password)@postgres/signalops" && \
+	make_once signalops_api_database_url "postgresql://signalops_api:$$(random)@postgres/signalops" && \
+	make_once signalops_worker_database_url "postgresql://signalops_worker:$$(random)@postgres/signalops" && \
+	make_once signalops_secret_key \
+	  "$$($(PYTHON) -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode(), end="")')" && ls
+
+##@ Develop
+.PHONY: test check format schema
+test: .venv/.dev ## Run the tests (T=tests/sql for a part of them)
+	@$(BIN)/python -m pytest $(T) $(A)
+
+check: .venv/.dev ## Check format, lint, types, import contracts and the schema dump
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m tests.sql.dump --check
+
+format: .venv/.dev ## Format the code
+	@$(BIN)/ruff format --quiet
+	@$(BIN)/ruff check --fix
+
+schema: .venv/.dev ## Write sql/schema.sql anew from the migrations
+	@$(BIN)/python -m tests.sql.dump
+
+##@ Measure
+.PHONY: bench bench-rules chaos
+bench: .venv/.dev ## Measure throughput and latency (needs wrk)
+	@$(BIN)/python -m tests.bench $(A)
+
+bench-rules: .venv/.dev ## Measure the rule engine alone
+	@$(BIN)/python -m tests.bench.rules $(A)
+
+chaos: .venv/.dev ## Kill processes and cut connections under load, and check that nothing is lost
+	@$(BIN)/python -m pytest tests/chaos $(A)
+
+##@ Help
+.PHONY: help clean
+clean: ## Remove the virtual environment and the embedded database, with ALL ITS DATA
+	@rm -rf .venv .data
+
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
