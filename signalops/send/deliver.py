@@ -50,8 +50,17 @@ class Sender:
         status, delay = self._next(outcome, claim.attempt)
         attempt = store.Attempt(delivery, claim.attempt, started_at, round(milliseconds), outcome, status, delay)
         async with as_tenant(self._pool, tenant) as connection:
-            await store.settle(connection, tenant, attempt)
-        _tell(tenant, attempt, milliseconds)
+            died = await store.settle(connection, tenant, attempt)
+        emit(
+            "delivery.attempted",
+            tenant=tenant,
+            delivery=delivery,
+            attempt=claim.attempt,
+            outcome=outcome.kind,
+            milliseconds=milliseconds,
+        )
+        if died:
+            emit("delivery.died", tenant=tenant, delivery=delivery, error=outcome.error)
 
     async def _send(self, delivery: DeliveryId, claim: store.Claim) -> Outcome:
         try:
@@ -83,17 +92,3 @@ class Sender:
             delay = backoff.next_attempt(self._schedule, attempt, outcome.retry_after, self._rng)
             return ("retrying", delay) if delay is not None else ("dead", None)
         return "dead", None
-
-
-def _tell(tenant: TenantId, attempt: store.Attempt, milliseconds: float) -> None:
-    outcome = attempt.outcome
-    emit(
-        "delivery.attempted",
-        tenant=tenant,
-        delivery=attempt.delivery,
-        attempt=attempt.number,
-        outcome=outcome.kind,
-        milliseconds=milliseconds,
-    )
-    if attempt.status == "dead":
-        emit("delivery.died", tenant=tenant, delivery=attempt.delivery, error=outcome.error)

@@ -59,10 +59,10 @@ async def claim(connection: Connection, tenant: TenantId, delivery: DeliveryId) 
         return await cursor.fetchone()
 
 
-async def settle(connection: Connection, tenant: TenantId, attempt: Attempt) -> None:
-    """Record an attempt, and move its delivery on unless a newer attempt or a success has done so."""
+async def settle(connection: Connection, tenant: TenantId, attempt: Attempt) -> bool:
+    """Record an attempt, and move its delivery on unless a newer attempt or a success has done so; return if it died."""
     outcome = attempt.outcome
-    await connection.execute(
+    letters = await connection.execute(
         queries("send")["settle-delivery"],
         {
             "tenant": tenant,
@@ -78,6 +78,7 @@ async def settle(connection: Connection, tenant: TenantId, attempt: Attempt) -> 
             "delay": attempt.delay,
         },
     )
+    return letters.rowcount == 1
 
 
 async def add_channel(

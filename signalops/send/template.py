@@ -45,9 +45,12 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(value: object, *args: object, **options: object) -> object:
         factor = max(1, *map(_size, args)) if multiplies and args else 1
-        if _size(value) * factor <= GROWTH_LIMIT and _size(result := function(value, *args, **options)) <= TEXT_LIMIT:
-            return result
-        raise OutputStreamLimitError(f"the filter {name} makes too much", token=None)
+        if _size(value) * factor > GROWTH_LIMIT:
+            raise OutputStreamLimitError(f"the filter {name} is given too much", token=None)
+        result = function(value, *args, **options)
+        if _size(result) > TEXT_LIMIT:
+            raise OutputStreamLimitError(f"the filter {name} makes too much", token=None)
+        return result
 
     return call
 

@@ -1,0 +1,175 @@
+"""What stands at the other end: an HTTP receiver and a mail server on loopback, and a tenant with something to send."""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage, Message
+from typing import Any
+
+import psycopg
+from aiohttp import web
+from aiosmtpd.controller import Controller
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from signalops import clock, db
+from signalops.config import Settings
+from signalops.send import Keyring, NewChannel, Sender, add_channel
+from signalops.terms import ChannelId, DeliveryId, TenantId
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Received:
+    """A request as it came in."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Receiver:
+    """An HTTP server that keeps what it is sent, and answers what it is told to, 204 otherwise."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.answers: deque[web.Response | Answer] = deque()
+        self.url = ""
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.01)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/hook"
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.received.append(Received(request.path, request.headers, await request.read()))
+        answer = self.answers.popleft() if self.answers else web.Response(status=204)
+        return answer if isinstance(answer, web.Response) else await answer(request)
+
+
+class Mailbox:
+    """A mail server that keeps what it is sent, and answers `replies` first."""
+
+    def __init__(self) -> None:
+        self.received: list[Message] = []
+        self.recipients: list[str] = []
+        self.replies: deque[str] = deque()
+        self.recipient_replies: deque[str] = deque()
+        self.held: asyncio.Event | None = None
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_port(), server_hostname="sink")
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._controller.start)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._controller.stop)
+
+    @property
+    def port(self) -> int:
+        port: int = self._controller.port
+        return port
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        if self.recipient_replies:
+            return self.recipient_replies.popleft()
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        if self.held:
+            await self.held.wait()
+        self.recipients += envelope.rcpt_tos
+        self.received.append(message_from_bytes(envelope.content, EmailMessage, policy=policy.default))
+        return self.replies.popleft() if self.replies else "250 kept"
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class World:
+    """One tenant with an event, and what it takes to send it."""
+
+    settings: Settings
+    worker: db.Pool
+    api: db.Pool
+    owner: psycopg.Connection
+    tenant: TenantId
+    senders: list[Sender] = field(default_factory=list)
+
+    def sender(self, **changed: Any) -> Sender:
+        """Return a sender with some settings of its own."""
+        self.senders.append(Sender(self.worker, self.settings.model_copy(update=changed)))
+        return self.senders[-1]
+
+    async def channel(self, kind: Any, name: str = "channel", **config: Any) -> tuple[ChannelId, str | None]:
+        """Add a channel as the command line does."""
+        async with db.as_tenant(self.api, self.tenant) as connection:
+            return await add_channel(connection, self.tenant, Keyring(self.settings), NewChannel(name, kind, config))
+
+    def delivery(self, channel: ChannelId, **template: str) -> DeliveryId:
+        """Store an event, a rule and the pending delivery, as a processed batch leaves them."""
+        event, rule, delivery = clock.new_id(), clock.new_id(), clock.new_id()
+        payload = Jsonb({"email": "user@example.com", "amount": 10**30})
+        run = self.owner.execute
+        run(
+            "insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)"
+            " values (%s, %s, %s, 'user.signup', '2026-11-01T12:00:00Z', now(), %s)",
+            [self.tenant, event, clock.new_id(), payload],
+        )
+        run(
+            "insert into signalops.rules (tenant_id, id, name, active_version) values (%s, %s, %s, 1)",
+            [self.tenant, rule, f"rule {rule}"],
+        )
+        run(
+            "insert into signalops.rule_versions (tenant_id, rule_id, version, grammar, pattern, channel_id, template)"
+            " values (%s, %s, 1, 1, '{}', %s, %s)",
+            [self.tenant, rule, channel, Jsonb(template)],
+        )
+        run(
+            "insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id)"
+            " values (%s, %s, %s, %s, 1, %s)",
+            [self.tenant, delivery, event, rule, channel],
+        )
+        return DeliveryId(delivery)
+
+    def row(self, delivery: DeliveryId) -> dict[str, Any]:
+        """Return the delivery with `wait`, the seconds from its last change to its next attempt."""
+        return self._rows(
+            "select *, extract(epoch from next_attempt_at - updated_at)::float as wait"
+            " from signalops.deliveries where id = %s",
+            delivery,
+        )[0]
+
+    def attempts(self, delivery: DeliveryId) -> list[dict[str, Any]]:
+        """Return the attempts on record, in order."""
+        return self._rows("select * from signalops.delivery_attempts where delivery_id = %s order by attempt", delivery)
+
+    def letters(self, delivery: DeliveryId) -> list[dict[str, Any]]:
+        """Return the delivery's dead letters."""
+        return self._rows("select * from signalops.dead_letters where delivery_id = %s", delivery)
+
+    def wake(self, delivery: DeliveryId) -> None:
+        """Make a delivery that waits pending, as the sweep does when its time has come."""
+        self.owner.execute(
+            "update signalops.deliveries set status = 'pending', next_attempt_at = null where id = %s", [delivery]
+        )
+
+    def _rows(self, statement: Any, delivery: DeliveryId) -> list[dict[str, Any]]:
+        with self.owner.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement, [delivery]).fetchall()

@@ -1,0 +1,225 @@
+"""The webhook channel against a real HTTP server."""
+
+import asyncio
+import json
+from datetime import timedelta
+from email.utils import format_datetime
+
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook as Verifier
+
+from signalops import clock
+from signalops.send.model import ANSWER_LIMIT
+from tests.station.send.receivers import Receiver, World, free_port
+
+
+async def test_the_receiver_can_verify_and_read_it(world: World, receiver: Receiver) -> None:
+    channel, secret = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel, subject="Welcome {{ payload.email }}", body="{{ type }}")
+    await world.sender().deliver(world.tenant, delivery)
+    (request,) = receiver.received
+    assert secret is not None
+    document = Verifier(secret).verify(request.body, dict(request.headers))
+    assert request.path == "/hook"
+    assert request.headers["Content-Type"] == "application/json"
+    row = world.row(delivery)
+    assert document == {
+        "type": "user.signup",
+        "timestamp": "2026-11-01T12:00:00+00:00",
+        "data": {
+            "event": {
+                "id": str(row["event_id"]),
+                "type": "user.signup",
+                "source": None,
+                "occurredAt": "2026-11-01T12:00:00+00:00",
+                "payload": {"email": "user@example.com", "amount": 10**30},
+            },
+            "rule": {"id": str(row["rule_id"]), "name": f"rule {row['rule_id']}", "version": 1},
+            "subject": "Welcome user@example.com",
+            "body": "user.signup",
+        },
+    }
+
+
+async def test_each_attempt_carries_the_same_id_and_body(world: World, receiver: Receiver) -> None:
+    channel, secret = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel)
+    receiver.answers += [web.Response(status=500), web.Response(status=429)]
+    sender = world.sender()
+    for _ in range(3):
+        await sender.deliver(world.tenant, delivery)
+        if world.row(delivery)["status"] == "retrying":
+            world.wake(delivery)
+    assert world.row(delivery)["status"] == "sent"
+    assert secret is not None
+    for request in receiver.received:
+        Verifier(secret).verify(request.body, dict(request.headers))
+    assert {request.headers["webhook-id"] for request in receiver.received} == {f"msg_{delivery.hex}"}
+    assert len({json.dumps(json.loads(request.body)) for request in receiver.received}) == 1
+    assert len(receiver.received) == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "status"),
+    [
+        (200, "sent", "sent"),
+        (299, "sent", "sent"),
+        (304, "permanent", "dead"),
+        (400, "permanent", "dead"),
+        (404, "permanent", "dead"),
+        (408, "temporary", "retrying"),
+        (410, "permanent", "dead"),
+        (425, "temporary", "retrying"),
+        (429, "throttled", "retrying"),
+        (500, "temporary", "retrying"),
+        (503, "temporary", "retrying"),
+    ],
+)
+async def test_the_status_decides(world: World, receiver: Receiver, code: int, outcome: str, status: str) -> None:
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel)
+    receiver.answers.append(web.Response(status=code))
+    await world.sender().deliver(world.tenant, delivery)
+    (attempt,) = world.attempts(delivery)
+    assert (attempt["outcome"], attempt["status_code"], world.row(delivery)["status"]) == (outcome, code, status)
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [("900", 900, 1080), ("999999999", 86_400, 103_680), ("1", 4, 6), ("0", 4, 6)],
+)
+async def test_retry_after_is_honoured_within_bounds(
+    world: World, receiver: Receiver, header: str, least: float, most: float
+) -> None:
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    for code in (429, 503):
+        delivery = world.delivery(channel)
+        receiver.answers.append(web.Response(status=code, headers={"Retry-After": header}))
+        await world.sender(retry_schedule=(5.0,)).deliver(world.tenant, delivery)
+        assert world.attempts(delivery)[0]["outcome"] == "throttled"
+        assert least <= world.row(delivery)["wait"] <= most
+
+
+async def test_a_retry_after_may_be_a_date(world: World, receiver: Receiver) -> None:
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel)
+    in_two_hours = format_datetime(clock.now() + timedelta(hours=2), usegmt=True)
+    receiver.answers.append(web.Response(status=429, headers={"Retry-After": in_two_hours}))
+    await world.sender(retry_schedule=(5.0,)).deliver(world.tenant, delivery)
+    assert 7_100 <= world.row(delivery)["wait"] <= 7_200 * 1.2
+
+
+@pytest.mark.parametrize("header", ["soon", "-5", "²", "Mon, 99 Foo"])
+async def test_a_retry_after_that_can_t_be_read_is_ignored(world: World, receiver: Receiver, header: str) -> None:
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel)
+    receiver.answers.append(web.Response(status=429, headers={"Retry-After": header}))
+    await world.sender(retry_schedule=(5.0,)).deliver(world.tenant, delivery)
+    assert 4 <= world.row(delivery)["wait"] <= 6
+
+
+async def test_a_redirect_is_not_followed(world: World, receiver: Receiver) -> None:
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel)
+    receiver.answers.append(web.Response(status=307, headers={"Location": receiver.url + "/elsewhere"}))
+    await world.sender().deliver(world.tenant, delivery)
+    assert [request.path for request in receiver.received] == ["/hook"]
+    (letter,) = world.letters(delivery)
+    assert "redirects are not followed" in letter["error"]
+
+
+async def test_a_receiver_that_refuses_connections_is_tried_again(world: World) -> None:
+    channel, _ = await world.channel("webhook", url=f"http://127.0.0.1:{free_port()}/")
+    delivery = world.delivery(channel)
+    await world.sender().deliver(world.tenant, delivery)
+    (attempt,) = world.attempts(delivery)
+    assert (attempt["outcome"], attempt["status_code"], attempt["answer"]) == ("temporary", None, None)
+    assert "can't be reached" in attempt["error"]
+
+
+async def test_a_receiver_that_does_not_answer_in_time_is_tried_again(world: World, receiver: Receiver) -> None:
+    async def never(request: web.Request) -> web.Response:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel)
+    receiver.answers.append(never)
+    await world.sender(send_timeout=0.2).deliver(world.tenant, delivery)
+    (attempt,) = world.attempts(delivery)
+    assert (attempt["outcome"], attempt["error"]) == ("temporary", "The receiver did not answer in time.")
+    assert attempt["duration_ms"] >= 200
+
+
+async def test_a_receiver_that_hangs_up_is_tried_again(world: World, receiver: Receiver) -> None:
+    async def hang_up(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel)
+    receiver.answers.append(hang_up)
+    await world.sender().deliver(world.tenant, delivery)
+    assert world.attempts(delivery)[0]["outcome"] == "temporary"
+
+
+async def test_of_an_endless_answer_two_kib_are_kept(world: World, receiver: Receiver) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"\xffx" * 1000)
+
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel)
+    receiver.answers.append(endless)
+    await world.sender().deliver(world.tenant, delivery)
+    (attempt,) = world.attempts(delivery)
+    assert attempt["outcome"] == "sent"
+    assert attempt["answer"] == "\ufffdx" * (ANSWER_LIMIT // 2)
+
+
+async def test_a_success_whose_answer_breaks_off_stays_a_success(world: World, receiver: Receiver) -> None:
+    async def breaks_off(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b"begun")
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async def stalls(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b"begun")
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    for answer in (breaks_off, stalls):
+        delivery = world.delivery(channel)
+        receiver.answers.append(answer)
+        await world.sender(send_timeout=0.5).deliver(world.tenant, delivery)
+        (attempt,) = world.attempts(delivery)
+        assert (attempt["outcome"], attempt["answer"]) == ("sent", "begun")
+
+
+async def test_a_receiver_s_cookies_are_not_sent_back(world: World, receiver: Receiver) -> None:
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    receiver.answers.append(web.Response(headers={"Set-Cookie": "session=1"}))
+    sender = world.sender()
+    for _ in range(2):
+        await sender.deliver(world.tenant, world.delivery(channel))
+    assert [request.headers.get("Cookie") for request in receiver.received] == [None, None]
+
+
+async def test_a_proxy_of_the_environment_is_not_used(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel)
+    await world.sender().deliver(world.tenant, delivery)
+    assert world.row(delivery)["status"] == "sent"
