@@ -1,6 +1,9 @@
 """The worker: `procrastinate --app=signalops.worker.app worker`, or `signalops work`. Run as many as the load wants."""
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from signalops import db, facts, migrate
 from signalops.config import settings
@@ -14,5 +17,15 @@ facts.subscribe(facts.log)
 
 # One pool for the job tables and the jobs' own transactions: a job holds one connection, fetching and finishing share two.
 connections = db.pool(settings(), "worker", settings().worker_concurrency + 2)
-app = make_app(connections, settings().worker_concurrency, lambda: migrate.require_current(settings(), "worker"))
-register(app, Journey(connections, Sender(connections, settings())))
+sender = Sender(connections, settings())
+
+
+@asynccontextmanager
+async def _life() -> AsyncIterator[None]:
+    await asyncio.to_thread(migrate.require_current, settings(), "worker")
+    yield
+    await sender.close()
+
+
+app = make_app(connections, settings().worker_concurrency, _life)
+register(app, Journey(connections, sender))

@@ -59,5 +59,7 @@ def from_binary(headers: Mapping[str, str], content_type: str, data: object) -> 
     """Translate headers `ce-*` (percent-encoded) and a JSON body into an event and its further attributes; raise Invalid."""
     if content_type and not (content_type == "application/json" or content_type.endswith("+json")):
         raise UnsupportedMedia("The data of a CloudEvent must be JSON: send Content-Type: application/json.")
-    attributes: dict[str, object] = {name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")}
+    attributes: dict[str, object] = {
+        name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")
+    }
     return from_structured({**attributes, "data": data})

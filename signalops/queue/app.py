@@ -1,7 +1,7 @@
 """The procrastinate App: how it connects, which jobs there are, and how often the maintenance jobs run."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from signalops.queue.policy import RetryAlways
 from signalops.queue.rescue import rescue_stalled
 from signalops.terms import BatchId, DeliveryId, TenantId
 
+Around = Callable[[], AbstractAsyncContextManager[None]]
 HEARTBEAT = 1.0
 STALLED_AFTER = 5.0
 
@@ -29,19 +30,26 @@ class Bodies(Protocol):
 class _Connector(PsycopgConnector):
     """procrastinate's connector on a pool of ours, which has autocommit and no check before each use: half the round trips."""
 
-    def __init__(self, connections: db.Pool, before_open: Callable[[], None]) -> None:
+    def __init__(self, connections: db.Pool, around: Around) -> None:
         super().__init__(pool_factory=lambda **_: connections)
-        self._before_open = before_open
+        self._around = around()
 
     async def open_async(self, pool: db.Pool | None = None) -> None:
-        await asyncio.to_thread(self._before_open)
+        await self._around.__aenter__()
         await super().open_async(pool)
 
+    async def close_async(self) -> None:
+        await super().close_async()
+        await self._around.__aexit__(None, None, None)
 
-def make_app(connections: db.Pool, concurrency: int, before_open: Callable[[], None]) -> App:
-    """Make the App on a pool, which it opens and closes; `before_open` may refuse to start by raising."""
+
+def make_app(connections: db.Pool, concurrency: int, around: Around) -> App:
+    """Make the App on a pool, which it opens and closes.
+
+    `around` is entered before, and may refuse to start by raising; it is left at the end of the worker.
+    """
     return App(
-        connector=_Connector(connections, before_open),
+        connector=_Connector(connections, around),
         worker_defaults={
             "concurrency": concurrency,
             "fetch_job_polling_interval": 0.5,
