@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     )
     max_flush_events: int = Field(500, ge=1, description="Most events of one flush.")
     flush_linger_ms: float = Field(
-        4.0, ge=0, description="Under load, the shortest time from one flush to the next: bounds NOTIFYing commits."
+        1.5, ge=0, description="Under load, the shortest time from one flush to the next: bounds NOTIFYing commits."
     )
 
     worker_concurrency: int = Field(4, ge=1, description="Jobs that one worker process runs at once.")

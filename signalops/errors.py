@@ -9,6 +9,7 @@ _PLAIN = {
     "extra_forbidden": "unknown field; remove it",
     "missing": "is required",
     "dict_type": "must be an object",
+    "none_required": "is not supported; leave it out",
     "model_type": "must be an object",
     "string_type": "must be a string",
     "string_pattern_mismatch": "must be dot-separated words of letters, digits, - and _, such as user.signup",

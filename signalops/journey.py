@@ -14,11 +14,10 @@ import os
 import platform
 import time
 from collections import Counter
-from typing import Any
 
 from signalops import clock, db, facts
 from signalops.queue import store
-from signalops.queue.store import Part
+from signalops.queue.store import Part, Results
 from signalops.rules.book import RuleBook
 from signalops.send import Sender
 from signalops.terms import BatchId, DeliveryId, TenantId
@@ -71,24 +70,27 @@ class Journey:
             if made := await store.make_partitions(connection):
                 facts.emit("partitions.made", partitions=", ".join(made))
 
-    async def _process(self, batch: BatchId, job: int) -> list[dict[str, Any]]:
+    async def _process(self, batch: BatchId, job: int) -> Results:
         async with self._connections.connection() as connection, connection.transaction():
-            results = [await self._decide(connection, part) for part in await store.read_batch(connection, batch)]
-            if results:
+            results = Results()
+            for part in await store.read_batch(connection, batch):
+                await self._decide(connection, part, results)
+            if results.parts:
                 await store.record_batch(connection, batch, job, _WORKER, results)
             return results
 
-    async def _process_bisecting(self, batch: BatchId, job: int) -> list[dict[str, Any]]:
+    async def _process_bisecting(self, batch: BatchId, job: int) -> Results:
         """Process what can be; an event that fails alone becomes a dead letter and stops none of its neighbours."""
-        done: list[dict[str, Any]] = []
+        done = Results()
         async with self._connections.connection() as connection, connection.transaction():
             waiting = await store.read_batch(connection, batch)
             while waiting:
                 part = waiting.pop(0)
+                results = Results()
                 try:
                     async with connection.transaction():
-                        result = await self._decide(connection, part)
-                        await store.record_batch(connection, batch, job, _WORKER, [result])
+                        await self._decide(connection, part, results)
+                        await store.record_batch(connection, batch, job, _WORKER, results)
                 except db.OUTAGE:
                     raise
                 except Exception as error:
@@ -97,40 +99,38 @@ class Journey:
                         halves = (part.events[:middle], part.events[middle:])
                         waiting[:0] = [part._replace(events=half) for half in halves]
                         continue
-                    result = _bury(part, error)
-                    await store.record_batch(connection, batch, job, _WORKER, [result])
-                done.append(result)
+                    results = _buried(part, error)
+                    await store.record_batch(connection, batch, job, _WORKER, results)
+                done.add(results)
         return done
 
-    async def _decide(self, connection: db.Connection, part: Part) -> dict[str, Any]:
-        """Hold one tenant's events against its rules; return what record_batch is to record."""
-        compiled = await self._book.rules_of(connection, part.tenant, part.ruleset)
-        matches: list[dict[str, Any]] = []
+    async def _decide(self, connection: db.Connection, part: Part, results: Results) -> None:
+        """Hold one tenant's events against its rules."""
+        tenant = part.tenant
+        compiled = await self._book.rules_of(connection, tenant, part.ruleset)
         for event in part.events:
             seen = event if event["attributes"] is None else event["attributes"] | event
-            for ref in compiled.rules.match(seen):
-                match = {"event": event["id"], "rule": ref.rule, "version": ref.version, "channel": ref.channel}
-                matches.append(match | {"delivery": clock.new_id()})
-        return {
-            "tenant": part.tenant,
-            "ruleset": compiled.version,
-            "rules": compiled.size,
-            "events": len(part.events),
-            # Operational events (depth above 0) are processed and never billed.
-            "usage": Counter(event["day"] for event in part.events if event["depth"] == 0),
-            "matches": matches,
-            "dead": [],
-        }
+            for rule, version, channel in compiled.rules.match(seen):
+                match = {"tenant": tenant, "event": event["id"], "rule": rule, "version": version, "channel": channel}
+                results.matches.append(match | {"delivery": clock.new_id()})
+        events = len(part.events)
+        counts = {"ruleset": compiled.version, "rules": compiled.size, "events": events, "dead": 0}
+        results.parts.append({"tenant": tenant, **counts})
+        # Operational events (depth above 0) are processed and never billed.
+        billed = Counter(event["day"] for event in part.events if event["depth"] == 0)
+        results.usage += [{"tenant": tenant, "day": day, "quantity": quantity} for day, quantity in billed.items()]
 
 
-def _bury(part: Part, error: Exception) -> dict[str, Any]:
-    """What record_batch is to record of an event that can't be processed: a dead letter, and no usage."""
+def _buried(part: Part, error: Exception) -> Results:
+    """What is to be recorded of an event that can't be processed: a dead letter, and no usage."""
     event = part.events[0]["id"]
     facts.emit("event.died", tenant=part.tenant, event=event, error=repr(error))
-    nothing: dict[str, Any] = {"rules": 0, "events": 0, "usage": {}, "matches": []}
-    return {"tenant": part.tenant, "ruleset": part.ruleset, "dead": [{"event": event, "error": repr(error)}], **nothing}
+    return Results(
+        parts=[{"tenant": part.tenant, "ruleset": part.ruleset, "rules": 0, "events": 0, "dead": 1}],
+        dead=[{"tenant": part.tenant, "event": event, "error": repr(error)}],
+    )
 
 
-def _tell(batch: BatchId, job: int, results: list[dict[str, Any]], seconds: float) -> None:
-    events, matches = sum(r["events"] for r in results), sum(len(r["matches"]) for r in results)
+def _tell(batch: BatchId, job: int, results: Results, seconds: float) -> None:
+    events, matches = sum(part["events"] for part in results.parts), len(results.matches)
     facts.emit("batch.processed", batch=batch, job=job, events=events, matches=matches, milliseconds=seconds * 1000)

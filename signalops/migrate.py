@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from yoyo import get_backend, read_migrations
 from yoyo.backends import DatabaseBackend
 from yoyo.migrations import MigrationList
@@ -48,8 +48,10 @@ def downgrade(settings: Settings) -> list[str]:
 def require_current(settings: Settings, role: db.Role) -> None:
     """Raise Unusable unless the database has exactly the migrations that this code knows."""
     known = {migration.id for migration in _known()}
-    with psycopg.connect(db.dsn(settings, role)) as connection:
-        if connection.execute("select to_regclass('yoyo._yoyo_migration')").fetchone() == (None,):
+    with _connect(db.dsn(settings, role)) as connection:
+        # Rolled back, the schema yoyo is there, and closed to the role: asking for the table by its name would raise.
+        seen = "select from pg_class where relname = '_yoyo_migration' and has_schema_privilege(relnamespace, 'usage')"
+        if connection.execute(seen).rowcount == 0:
             raise Unusable("The database is empty: run `signalops migrate` first.")
         applied = {name for (name,) in connection.execute("select migration_id from yoyo._yoyo_migration")}
     if missing := sorted(known - applied):
@@ -75,9 +77,15 @@ def _let_in(connection: psycopg.Connection, url: str) -> None:
 
 @contextmanager
 def _alone(settings: Settings) -> Iterator[psycopg.Connection]:
+    with _connect(make_conninfo(db.admin_url(settings), connect_timeout=10)) as connection:
+        connection.execute("select pg_advisory_lock(%s)", [LOCK])
+        yield connection
+
+
+@contextmanager
+def _connect(conninfo: str) -> Iterator[psycopg.Connection]:
     try:
-        with psycopg.connect(db.admin_url(settings), autocommit=True, connect_timeout=10) as connection:
-            connection.execute("select pg_advisory_lock(%s)", [LOCK])
+        with psycopg.connect(conninfo, autocommit=True) as connection:
             yield connection
     except psycopg.OperationalError as error:
         raise Unusable(f"PostgreSQL can't be reached or gave up ({str(error).strip()}): check DATABASE_URL.") from error

@@ -65,6 +65,7 @@ class KeyRing:
     def __init__(self, connections: db.Pool) -> None:
         self._connections = connections
         self._known: dict[bytes, _Known] = {}
+        self._asked: dict[bytes, asyncio.Task[_Known]] = {}
         self._failures: Counter[str] = Counter()
         self._failures_since = 0.0
         # One check at a time: wrong keys can delay other unknown keys, and never the event loop or the second core.
@@ -74,6 +75,7 @@ class KeyRing:
     def doubt(self, reason: str) -> None:
         """Look every key up again at its next use. What is still there unchanged needs no second bcrypt check."""
         self._doubted_at = _seconds()
+        self._asked = {}
         self._failures.clear()
         facts.emit("keys.doubted", reason=reason)
 
@@ -84,12 +86,20 @@ class KeyRing:
         digest = hashlib.sha256(key.encode()).digest()
         known = self._known.get(digest)
         if known is None or known.until < _seconds() or known.until - _REMEMBER <= self._doubted_at:
-            known = await self._look_up(key, digest, known)
+            known = await asyncio.shield(self._look_up_once(key, digest, known))
         if known.row.expires_at and known.row.expires_at <= clock.now():
             raise _refusal("The API key is expired: create a new one.")
         if known.row.tenant_status != "active":
             raise Forbidden(f"The tenant is {known.row.tenant_status}: ask the operator of this installation.")
         return known.row.caller
+
+    def _look_up_once(self, key: str, digest: bytes, before: _Known | None) -> asyncio.Task[_Known]:
+        """Join the look-up of the same key that is under way: a busy producer's first requests all come at once."""
+        asked = self._asked
+        if digest not in asked:
+            asked[digest] = asyncio.create_task(self._look_up(key, digest, before))
+            asked[digest].add_done_callback(lambda _: asked.pop(digest))
+        return asked[digest]
 
     async def _look_up(self, key: str, digest: bytes, before: _Known | None) -> _Known:
         if not is_plausible(key):

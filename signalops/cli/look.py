@@ -79,7 +79,7 @@ def follow(
     if as_json:
         show_json(shown)
     else:
-        Console().print(_tree(shown))
+        Console(soft_wrap=True).print(_tree(shown))
 
 
 def _tree(shown: dict[str, Any]) -> Tree:

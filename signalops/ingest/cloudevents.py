@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from signalops.errors import Invalid, UnsupportedMedia
+from signalops.ingest import strict_json
 from signalops.ingest.model import EVENT_TYPE, EventIn, Moment, Printable
 
 STRUCTURED = "application/cloudevents+json"
@@ -21,17 +22,18 @@ class CloudEvent(BaseModel):
     """A CloudEvent whose data is an object; other attributes of it are kept beside the payload."""
 
     model_config = ConfigDict(extra="allow", title="CloudEvent")
-    __pydantic_extra__: dict[str, str | int | bool | None]
+    __pydantic_extra__: dict[str, Printable | int | bool | None]
 
     specversion: Literal["1.0"]
     id: Printable = Field(min_length=1, max_length=255)
     source: Printable = Field(min_length=1, max_length=500)
     type: str = Field(min_length=1, max_length=200, pattern=EVENT_TYPE)
     time: Moment | None = None
-    subject: str | None = Field(None, max_length=1000)
-    dataschema: str | None = Field(None, max_length=1000)
+    subject: Printable | None = Field(None, max_length=1000)
+    dataschema: Printable | None = Field(None, max_length=1000)
     datacontenttype: str | None = Field(None, pattern=r"(?i)^application/([a-z0-9.+-]+\+)?json\b")
     data: dict[str, Any] = Field(default_factory=dict)
+    data_base64: None = Field(None, description="Binary data is not taken: send an object as data.")
 
 
 def from_structured(value: object) -> tuple[EventIn, dict[str, Any]]:
@@ -55,10 +57,14 @@ def is_binary(headers: Mapping[str, str]) -> bool:
     return "ce-specversion" in headers
 
 
-def from_binary(headers: Mapping[str, str], content_type: str, data: object) -> tuple[EventIn, dict[str, Any]]:
-    """Translate headers `ce-*` (percent-encoded) and a JSON body into an event and its further attributes; raise Invalid."""
-    if content_type and not (content_type == "application/json" or content_type.endswith("+json")):
+def from_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> tuple[EventIn, dict[str, Any]]:
+    """Translate headers `ce-*` (percent-encoded) and a JSON body, if any, into an event and its further attributes.
+
+    Raise UnsupportedMedia, Malformed or Invalid.
+    """
+    if body and content_type not in ("", "application/json") and not content_type.endswith("+json"):
         raise UnsupportedMedia("The data of a CloudEvent must be JSON: send Content-Type: application/json.")
+    data = strict_json.parse(body) if body else {}
     attributes: dict[str, object] = {
         name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")
     }

@@ -13,7 +13,7 @@ from signalops import clock, db
 from signalops.errors import Invalid, Malformed, Problem, TooLarge, UnsupportedMedia
 from signalops.ingest import cloudevents, store, strict_json
 from signalops.ingest.flush import Exceptions, Flusher
-from signalops.ingest.model import EventIn, Incoming, Moment, incoming
+from signalops.ingest.model import EVENT_TYPE, EventIn, Incoming, Moment, incoming
 from signalops.terms import Caller, EventStatus, TenantId
 
 Headers = Mapping[str, str]
@@ -26,9 +26,9 @@ _LAST_ID = UUID(int=2**128 - 1)
 class EventsPage(BaseModel):
     """Query of a list of events."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid")
 
-    type: str | None = Field(None, description="Only events of this type.")
+    type: str | None = Field(None, max_length=200, pattern=EVENT_TYPE, description="Only events of this type.")
     status: EventStatus | None = Field(None, description="Only events in this state.")
     since: Annotated[Moment | None, Field(alias="from", description="Received at or after this time (RFC 3339).")] = (
         None
@@ -125,8 +125,7 @@ def _one(tenant: TenantId, headers: Headers, body: bytes) -> Incoming:
     """Translate the body of one event, in any of its three forms."""
     media = media_type(headers)
     if cloudevents.is_binary(headers):
-        data = strict_json.parse(body) if body else {}
-        return incoming(tenant, *cloudevents.from_binary(headers, media, data))
+        return incoming(tenant, *cloudevents.from_binary(headers, media, body))
     if media == cloudevents.STRUCTURED:
         return incoming(tenant, *cloudevents.from_structured(strict_json.parse(body)))
     if media != "application/json":
@@ -159,16 +158,16 @@ def _with_key(event: EventIn, header: str) -> EventIn:
 
 def _items(media: str, body: bytes) -> Sequence[object]:
     if media in _NDJSON:
-        items = strict_json.parse_lines(body)
+        items = strict_json.parse_lines(body, MOST_IN_BATCH)
     elif media in ("application/json", cloudevents.BATCH):
-        items = strict_json.parse_array(body)
+        items = strict_json.parse_array(body, MOST_IN_BATCH)
     else:
         raise UnsupportedMedia(
             f"A batch is a JSON array or NDJSON: send Content-Type: application/json or {_NDJSON[0]}.",
             headers={"Accept": f"application/json, {_NDJSON[0]}, {cloudevents.BATCH}"},
         )
     if len(items) > MOST_IN_BATCH:
-        raise TooLarge(f"A batch holds at most {MOST_IN_BATCH} events, this one {len(items)}: split it.")
+        raise TooLarge(f"A batch holds at most {MOST_IN_BATCH} events: split it.")
     return items
 
 

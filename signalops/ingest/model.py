@@ -16,6 +16,8 @@ from signalops.terms import EventId, EventStatus, TenantId
 EVENT_TYPE = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 
 def _moment(value: object) -> datetime:
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
@@ -27,7 +29,7 @@ def _moment(value: object) -> datetime:
 
 
 def _printable(value: str) -> str:
-    if not value.isprintable():
+    if _CONTROL.search(value):
         raise ValueError("must hold no control characters")
     return value
 

@@ -7,6 +7,7 @@ bytes such as 1e131071 back as 131,072 digits.
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -39,20 +40,25 @@ def parse(body: bytes) -> Any:
     return value
 
 
-def parse_array(body: bytes) -> list[Any]:
-    """Parse an array; an item that `parse` would refuse is replaced by its Malformed. Raise Malformed when it is no array."""
+def parse_array(body: bytes, most: int) -> list[Any]:
+    """Parse an array; an item that `parse` would refuse is replaced by its Malformed. Raise Malformed when it is no array.
+
+    Where items must be cut apart, one more than `most` is the last: a few megabytes can hold a million of them.
+    """
     try:
         items = parse(body)
     except Malformed as whole:
-        return [_parse_or_problem(text.encode("utf-8", "surrogatepass")) for text in _item_texts(body, whole)]
+        texts = islice(_item_texts(body, whole), most + 1)
+        return [_parse_or_problem(text.encode()) for text in texts]
     if not isinstance(items, list):
         raise Malformed("The body must be a JSON array of events.")
     return items
 
 
-def parse_lines(body: bytes) -> list[Any]:
-    """Parse NDJSON, a value per line; a line that `parse` would refuse is replaced by its Malformed."""
-    return [_parse_or_problem(line) for line in body.splitlines() if line.strip()]
+def parse_lines(body: bytes, most: int) -> list[Any]:
+    """Parse NDJSON, a value per line and no more than `most` + 1; a line that `parse` would refuse becomes its Malformed."""
+    lines = (line for line in body.splitlines() if line.strip())
+    return [_parse_or_problem(line) for line in islice(lines, most + 1)]
 
 
 def _parse_or_problem(text: bytes) -> Any:
@@ -64,7 +70,7 @@ def _parse_or_problem(text: bytes) -> Any:
 
 def _item_texts(body: bytes, whole: Malformed) -> Iterator[str]:
     """Cut an array into the texts of its items; raise the problem of the whole when it can't be cut."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_int=float)  # int() raises beyond 4,300 digits; only where an item ends matters
     try:
         text = body.decode()
         match = _OPENING.match(text)

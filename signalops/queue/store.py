@@ -1,5 +1,6 @@
 """What the jobs ask of the database: one named query each."""
 
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,16 +19,31 @@ class Part(NamedTuple):
     events: list[dict[str, Any]]
 
 
+@dataclass(slots=True)
+class Results:
+    """What was decided about a batch, as signalops.record_batch takes it."""
+
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    matches: list[dict[str, Any]] = field(default_factory=list)
+    usage: list[dict[str, Any]] = field(default_factory=list)
+    dead: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, more: "Results") -> None:
+        """Add what was decided about further events."""
+        self.parts += more.parts
+        self.matches += more.matches
+        self.usage += more.usage
+        self.dead += more.dead
+
+
 async def read_batch(connection: db.Connection, batch: BatchId) -> list[Part]:
     """Take a batch out of the inbox, for this transaction to process; empty when another worker did."""
     rows = await (await connection.execute(SQL["read-batch"], {"batch": batch}, prepare=True)).fetchall()
     return [Part(TenantId(tenant), ruleset, orjson.loads(events)) for tenant, ruleset, events in rows]
 
 
-async def record_batch(
-    connection: db.Connection, batch: BatchId, job: int, worker: str, results: list[dict[str, Any]]
-) -> None:
-    """Record matches, deliveries with their jobs, dead events and usage; `results` as signalops.record_batch has it."""
+async def record_batch(connection: db.Connection, batch: BatchId, job: int, worker: str, results: Results) -> None:
+    """Record matches, deliveries with their jobs, dead events and usage."""
     parameters = {"batch": batch, "job": job, "worker": worker, "results": orjson.dumps(results).decode()}
     await connection.execute(SQL["record-batch"], parameters, prepare=True)
 

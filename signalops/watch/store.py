@@ -1,7 +1,10 @@
 """What watch asks of the database: one named query each."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from signalops import db
@@ -44,3 +47,17 @@ async def tenant_of(connection: db.Connection, event: EventId) -> Owned | None:
     """Return whose event an id is, or None; as the owner."""
     row = await (await connection.execute(SQL["tenant-of-event"], {"event": event})).fetchone()
     return Owned(*row) if row else None
+
+
+@asynccontextmanager
+async def session(conninfo: str) -> AsyncIterator[db.Connection]:
+    """Open one connection in autocommit: a check that fails leaves those after it unharmed."""
+    async with await AsyncConnection.connect(conninfo, autocommit=True, connect_timeout=5) as connection:
+        yield connection
+
+
+async def examine(connection: db.Connection, query: str) -> tuple[bool, str]:
+    """Run a check of doctor.sql; return whether all is well, and what was found."""
+    row = await (await connection.execute(db.queries("doctor")[query])).fetchone()
+    assert row is not None, "a check returns one row"
+    return row[0], row[1]

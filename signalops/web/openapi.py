@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import reduce
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import swagger_ui_bundle
 from pydantic import BaseModel, TypeAdapter
@@ -64,7 +64,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         shown["requestBody"] = {"required": True, "content": content}
     answers = {
         str(status): {
-            "description": (model.__doc__ or "").partition("\n")[0],
+            "description": " Or: ".join(_first_line(m) for m in get_args(model) or (model,)),
             "content": {"application/json": {"schema": _schema(model, schemas, "serialization")}},
         }
         for status, model in operation.answers.items()
@@ -72,6 +72,10 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     refusals: dict[str, Any] = {}
     shown["responses"] = answers | reduce(_with_problem, operation.problems, refusals)
     return shown
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").partition("\n")[0]
 
 
 def _with_problem(answers: dict[str, Any], problem: type[Problem]) -> dict[str, Any]:

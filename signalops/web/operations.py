@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -35,7 +36,7 @@ class Operation:
     summary: str
     handler: Open | ForCaller
     scope: Scope | None
-    answers: dict[int, type[BaseModel]]
+    answers: dict[int, type[BaseModel] | UnionType]
     problems: tuple[type[Problem], ...] = ()
     query: type[BaseModel] | None = None
     bodies: dict[str, object] = field(default_factory=dict)
@@ -60,7 +61,7 @@ def operations(handlers: Handlers) -> list[Operation]:
             "Store an event, once",
             events.post,
             "events:write",
-            {202: Accepted, 200: Accepted},
+            {202: Accepted | BatchResult, 200: Accepted},
             (*_ALWAYS, *_BODY, errors.IdempotencyConflict, errors.QuotaExceeded, errors.Overloaded),
             bodies={
                 "application/json": EventIn,

@@ -79,5 +79,5 @@ call signalops.admit_owner('signalops.inbox', 'take_batch removes a batch before
 grant select, insert on signalops.inbox to signalops_api;
 grant select on signalops.inbox to signalops_worker;
 
--- Serves take_batch and lost_batches.
+-- Serves take_batch and enqueue_lost_batches.
 create index inbox_by_batch on signalops.inbox (batch);

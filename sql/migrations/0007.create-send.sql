@@ -28,7 +28,7 @@ comment on column signalops.deliveries.next_attempt_at is 'When the sweep enqueu
 comment on column signalops.deliveries.created_at is 'When the rule asked for it.';
 comment on column signalops.deliveries.updated_at is 'When the status changed last.';
 call signalops.protect('signalops.deliveries');
-call signalops.admit_owner('signalops.deliveries', 'enqueue_due_deliveries and lost_deliveries sweep all tenants for what has no job.');
+call signalops.admit_owner('signalops.deliveries', 'enqueue_due_deliveries and enqueue_lost_deliveries sweep all tenants for what has no job.');
 grant select on signalops.deliveries to signalops_api;
 grant select, insert, update on signalops.deliveries to signalops_worker;
 

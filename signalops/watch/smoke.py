@@ -1,0 +1,149 @@
+"""Walks one event through a running system over HTTP, as a producer would, and tells when it reached each station."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from signalops import clock
+from signalops.config import Settings
+from signalops.errors import Unusable
+from signalops.send.transport import Transport
+
+EVENT = {"type": "user.signup", "source": "signalops smoke", "payload": {"email": "user@example.com"}}
+"""The event of the documentation: the seeded rules match it."""
+BOUND = 15.0
+"""Seconds that each station gets."""
+_POLL = 0.02
+
+Json = dict[str, Any]
+
+
+class Station(NamedTuple):
+    """A station that the event has reached, in milliseconds since the POST began.
+
+    For times that others noted (received, processed, delivered) these are by their clocks: on one machine the same.
+    """
+
+    name: str
+    milliseconds: float
+    detail: str
+
+
+async def walk(base_url: str, key: str, settings: Settings) -> AsyncIterator[Station]:
+    """Post one event and yield each station as it reaches it: received, answered, processed, delivered, counted.
+
+    The key needs the scopes events:write, events:read and usage:read. Unusable, with the remedy, when a request is refused or
+    a station is not reached within BOUND seconds.
+    """
+    transport = Transport(settings)
+    try:
+        async for station in _stations(_Api(transport, base_url.rstrip("/"), key)):
+            yield station
+    finally:
+        await transport.close()
+
+
+class _Api:
+    """The requests of the walk."""
+
+    def __init__(self, transport: Transport, base_url: str, key: str) -> None:
+        self._http = transport.http()
+        self._base_url = base_url
+        self._headers = {"x-api-key": key}
+
+    async def post(self, path: str, body: Json) -> Json:
+        return await self._answer("POST", path, body)
+
+    async def get(self, path: str) -> Json:
+        return await self._answer("GET", path, None)
+
+    async def get_until(self, path: str, is_there: Callable[[Json], bool], failure: Callable[[Json], str]) -> Json:
+        """Ask again and again until the answer is the one waited for."""
+        deadline = time.perf_counter() + BOUND
+        while not is_there(answer := await self.get(path)):
+            if time.perf_counter() > deadline:
+                raise Unusable(f"After {BOUND:.0f} s {failure(answer)}")
+            await asyncio.sleep(_POLL)
+        return answer
+
+    async def _answer(self, method: str, path: str, body: Json | None) -> Json:
+        try:
+            async with self._http.request(method, self._base_url + path, json=body, headers=self._headers) as response:
+                answer: Json = await response.json(content_type=None)
+        except OSError as error:
+            raise Unusable(
+                f"Nothing answers at {self._base_url} ({error}): start it with `signalops up`, or correct the URL."
+            ) from error
+        except ValueError as error:
+            raise Unusable(f"{self._base_url} is not SignalOps (its answer is no JSON): correct the URL.") from error
+        if not response.ok:
+            raise Unusable(f"{method} {path} was answered with {response.status}: {answer.get('detail', answer)}")
+        return answer
+
+
+async def _stations(api: _Api) -> AsyncIterator[Station]:
+    # Asked before, it also has the key verified: the slow check of its hash is no part of an event's way.
+    usage = await api.get("/api/usage")
+    posted_at, began = clock.now(), time.perf_counter()
+    answer = await api.post("/api/events", EVENT)
+    answered = _milliseconds(began)
+    path = f"/api/events/{answer['id']}"
+    event = await api.get(path)
+    yield Station("received", _since(posted_at, event["receivedAt"]), f"{event['type']} {event['id']}")
+    yield Station("answered", answered, f"stored and {answer['status']}, in batch {event['batch']}")
+    event = await api.get_until(path, lambda event: event["status"] != "pending", _not_processed)
+    yield _processed(posted_at, event)
+    event = await api.get_until(path, _is_settled, _not_delivered)
+    for delivery in event["deliveries"]:
+        yield _delivered(posted_at, delivery)
+    counted = await api.get_until("/api/usage", lambda now: now["processed"] > usage["processed"], _not_counted)
+    yield Station("counted", _milliseconds(began), f"{counted['processed']} events processed in {counted['period']}")
+
+
+def _processed(posted_at: datetime, event: Json) -> Station:
+    done = event["processing"]
+    if event["status"] == "dead":
+        raise Unusable(f"The event could not be processed ({done['error']}): see the worker's log.")
+    detail = f"{done['rulesEvaluated']} rules, {len(event['matches'])} matched; by worker {done['worker']}"
+    return Station("processed", _since(posted_at, done["processedAt"]), detail)
+
+
+def _delivered(posted_at: datetime, delivery: Json) -> Station:
+    channel = delivery["channel"]
+    if delivery["status"] == "dead":
+        raise Unusable(
+            f"The delivery through {channel['name']} was given up ({delivery['error']}): correct the channel."
+        )
+    last = delivery["attempts"][-1]
+    detail = f"by {channel['kind']} through {channel['name']}, attempt {last['attempt']} took {last['durationMs']} ms"
+    return Station("delivered", _since(posted_at, last["startedAt"]) + last["durationMs"], detail)
+
+
+def _is_settled(event: Json) -> bool:
+    return all(delivery["status"] in ("sent", "dead") for delivery in event["deliveries"])
+
+
+def _not_processed(_: Json) -> str:
+    return "the event still waits to be processed: start a worker with `signalops work`, and see `signalops doctor`."
+
+
+def _not_delivered(event: Json) -> str:
+    errors = {
+        attempt["error"] for delivery in event["deliveries"] for attempt in delivery["attempts"] if attempt["error"]
+    }
+    said = f" ({' '.join(sorted(errors))})" if errors else ""
+    return f"a delivery is not made{said}: check its channel, and that a worker takes the queue deliveries."
+
+
+def _not_counted(_: Json) -> str:
+    return "the usage has not risen: see `signalops doctor`."
+
+
+def _milliseconds(began: float) -> float:
+    return (time.perf_counter() - began) * 1000
+
+
+def _since(posted_at: datetime, moment: str) -> float:
+    return (datetime.fromisoformat(moment) - posted_at).total_seconds() * 1000

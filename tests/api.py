@@ -1,0 +1,177 @@
+"""The real application under a real server, and a client that holds every answer against the API's own OpenAPI document."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import psycopg
+import uvicorn
+from openapi_schema_validator import OAS31Validator
+from psycopg.rows import dict_row
+
+from signalops import facts
+from signalops.config import Settings
+from signalops.web.app import Api
+
+from tests.people import Tenant
+
+JSON = {"content-type": "application/json"}
+NDJSON = {"content-type": "application/x-ndjson"}
+SIGNUP = {"type": "user.signup", "payload": {"email": "user@example.com"}}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the API, read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0]
+
+
+class Client:
+    """Speaks to one running API process, as one tenant unless told otherwise."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self.url = url
+        self._session = session
+        self._described: dict[str, Any] = {}
+        self._validators: dict[str, OAS31Validator] = {}
+
+    async def request(self, method: str, path: str, tenant: Tenant | None = None, **arguments: Any) -> Answer:
+        """Send a request; check that the API documents such an answer."""
+        headers = {**(tenant.headers if tenant else {}), **(arguments.pop("headers", None) or {})}
+        async with self._session.request(method, self.url + path, headers=headers, **arguments) as response:
+            answer = Answer(response.status, response.headers, await response.read())
+        await self.described()
+        self._check_documented(method, path.partition("?")[0], answer)
+        return answer
+
+    async def get(self, path: str, tenant: Tenant | None = None, **params: object) -> Answer:
+        return await self.request("GET", path, tenant, params={name: str(value) for name, value in params.items()})
+
+    async def post(
+        self, body: object, tenant: Tenant | None = None, path: str = "/api/events", **headers: str
+    ) -> Answer:
+        """Post a body: bytes as they are, all else as JSON. Header names have _ for -."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.request("POST", path, tenant, data=BytesIO(data), headers={**JSON, **named})
+
+    async def post_batch(self, body: object, tenant: Tenant, **headers: str) -> Answer:
+        return await self.post(body, tenant, "/api/events/batch", **headers)
+
+    async def described(self) -> dict[str, Any]:
+        """Return the API's OpenAPI document, asked for once."""
+        if not self._described:
+            async with self._session.get(f"{self.url}/api/openapi.json") as response:
+                self._described = await response.json()
+        return self._described
+
+    def _check_documented(self, method: str, path: str, answer: Answer) -> None:
+        operation = _operation(self._described["paths"], method, path)
+        if operation is None:
+            return
+        assert str(answer.status) in operation["responses"], f"{method} {path} documents no {answer.status}"
+        content = operation["responses"][str(answer.status)]["content"]
+        assert answer.media_type in content, f"{method} {path} documents no {answer.media_type} at {answer.status}"
+        errors = self._validator(content[answer.media_type]["schema"]).iter_errors(answer.json)
+        assert [error.message for error in errors] == []
+
+    def _validator(self, schema: dict[str, Any]) -> OAS31Validator:
+        """Return the validator of a schema of the document; making one costs more than the request."""
+        name = json.dumps(schema)
+        if name not in self._validators:
+            self._validators[name] = OAS31Validator({**schema, "components": self._described["components"]})
+        return self._validators[name]
+
+
+def _operation(paths: dict[str, Any], method: str, path: str) -> dict[str, Any] | None:
+    for template in sorted(paths, key=lambda p: "{" in p):
+        if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
+            operation: dict[str, Any] | None = paths[template].get(method.lower())
+            return operation
+    return None
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Client]:
+    """Run one API process' worth of application in this event loop, on a free port."""
+    application = Api(settings).application()
+    config = uvicorn.Config(application, port=0, http="httptools", lifespan="on", log_config=None)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            yield Client(session, f"http://127.0.0.1:{port}")
+    finally:
+        await server.shutdown()
+
+
+@contextmanager
+def hearing(fact: str) -> Iterator[asyncio.Queue[dict[str, object]]]:
+    """Put the fields of every fact of a name into a queue, for a test to await."""
+    heard: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+    end = facts.subscribe(lambda name, fields: heard.put_nowait(fields) if name == fact else None)
+    try:
+        yield heard
+    finally:
+        end()
+
+
+def assert_problem(answer: Answer, status: int, kind: str) -> dict[str, Any]:
+    """Check that an answer is a problem document (RFC 9457) of a kind; return it."""
+    assert (answer.status, answer.media_type) == (status, "application/problem+json"), answer
+    problem: dict[str, Any] = answer.json
+    assert problem["type"] == f"urn:signalops:problem:{kind}"
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"].endswith(".")
+    assert problem["instance"].startswith("/")
+    return problem
+
+
+_ROWS = """
+select (select count(*) from signalops.events) as events,
+  (select count(*) from signalops.idempotency_keys) as keys,
+  (select count(*) from signalops.inbox) as inbox,
+  (select coalesce(sum(accepted), 0)::int from signalops.quotas) as accepted,
+  (select count(*) from procrastinate.procrastinate_jobs where task_name = 'process_batch') as jobs
+"""
+
+
+def rows(owner: psycopg.Connection) -> dict[str, int]:
+    """Return how many rows accepting has left: events, keys, inbox, accepted (the sum of the counters) and jobs."""
+    with owner.cursor(row_factory=dict_row) as cursor:
+        counted = cursor.execute(_ROWS).fetchone()
+    assert counted is not None
+    return counted
+
+
+NOTHING = {"events": 0, "keys": 0, "inbox": 0, "accepted": 0, "jobs": 0}
+
+
+def stored(owner: psycopg.Connection, event: str) -> dict[str, Any]:
+    """Return an event's row as it is stored."""
+    with owner.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute("select * from signalops.events where id = %s", [UUID(event)]).fetchone()
+    assert row is not None, f"there is no event {event}"
+    return row

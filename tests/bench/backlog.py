@@ -1,0 +1,48 @@
+"""A database full of accepted events that no worker has seen, in flushes as an API process under load makes them."""
+
+import asyncio
+
+from signalops import clock, db
+from signalops.ingest import store
+from signalops.ingest.model import EventIn, Incoming, incoming
+from signalops.terms import BatchId
+from tests.bench import events
+from tests.bench.installation import Installation, Server
+
+EVENTS = 200_000
+FLUSH = 40
+WANTED_EACH = 10
+"""One event of ten is wanted by a rule, and makes a delivery."""
+_LANES = 2
+
+
+def prepare(server: Server, seeded: str) -> str:
+    """Make a database with EVENTS waiting events; return its name, to be cloned by each round."""
+    home = server.keep(seeded)
+    asyncio.run(_fill(home))
+    # As it would be after the hours that such a backlog takes to grow.
+    home.connection.execute("vacuum analyze")
+    name = home.connection.info.dbname
+    home.connection.close()
+    return name
+
+
+async def _fill(home: Installation) -> None:
+    async with db.pool(home.settings, "api", _LANES) as connections, asyncio.TaskGroup() as lanes:
+        for lane in range(_LANES):
+            lanes.create_task(_lane(connections, home, range(lane * FLUSH, EVENTS, _LANES * FLUSH)))
+
+
+async def _lane(connections: db.Pool, home: Installation, starts: range) -> None:
+    posted = [EventIn.model_validate(events.event(is_wanted)) for is_wanted in (False, True)]
+    async with connections.connection() as connection:
+        for start in starts:
+            flush = [_made(home, posted, number) for number in range(start, start + FLUSH)]
+            await store.accept(connection, flush, BatchId(clock.new_id()), 0)
+
+
+def _made(home: Installation, posted: list[EventIn], number: int) -> Incoming:
+    # Not `number % WANTED_EACH`: always the same tenants would have the wanted events.
+    is_wanted = number // len(home.tenants) % WANTED_EACH == 0
+    event = posted[is_wanted].model_copy(update={"idempotencyKey": f"backlog-{number}"})
+    return incoming(home.tenants[number % len(home.tenants)].id, event)

@@ -1,0 +1,148 @@
+"""The real processes of a round, started as an installation starts them and always stopped; and the CPU time they use."""
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from signalops import db
+from tests.bench.installation import Installation, Wrong
+
+ELSE, IDLE = "all else", "nothing (idle)"
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+
+
+@contextmanager
+def api(home: Installation) -> Iterator[tuple[str, int]]:
+    """Run one API process; yield its base URL and its process id once it is ready."""
+    port = _free_port()
+    arguments = [
+        "--factory",
+        "signalops.web.app:create",
+        "--port",
+        str(port),
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+    ]
+    url = f"http://127.0.0.1:{port}"
+    with _process(home, ["uvicorn", *arguments, "--no-access-log", "--log-level", "warning"], _answers(url)) as pid:
+        yield url, pid
+
+
+@contextmanager
+def worker(home: Installation) -> Iterator[int]:
+    """Run one worker process on the queue of events; yield its process id once it is registered."""
+    command = ["procrastinate", "--app=signalops.worker.app", "--log-level=warning", "worker", "-q", "events"]
+    with _process(
+        home, command, lambda: bool(home.value("select count(*) from procrastinate.procrastinate_workers"))
+    ) as pid:
+        yield pid
+
+
+@contextmanager
+def metered(groups: Mapping[str, int | None]) -> Iterator[dict[str, float]]:
+    """Yield what holds, after the block, the CPU seconds used in it: by each process tree, the generator, and all else."""
+    before = _used(groups)
+    used: dict[str, float] = {}
+    yield used
+    used.update({group: seconds - before[group] for group, seconds in _used(groups).items()})
+
+
+def _used(groups: Mapping[str, int | None]) -> dict[str, float]:
+    # The load generators are the only children of ours that end while we measure.
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = {group: _of_tree(pid) for group, pid in groups.items() if pid}
+    used["generator"] = ended.ru_utime + ended.ru_stime
+    machine = psutil.cpu_times()
+    idle = machine.idle + getattr(machine, "iowait", 0.0)
+    # In user and nice, guests are counted already.
+    busy = sum(machine) - idle - getattr(machine, "guest", 0.0) - getattr(machine, "guest_nice", 0.0)
+    return {**used, ELSE: busy - sum(used.values()), IDLE: idle}
+
+
+def _of_tree(pid: int) -> float:
+    root = psutil.Process(pid)
+    seconds = 0.0
+    for process in (root, *root.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:  # it has ended since, and is in its parent's children_user
+            continue
+        # Backends that ended are in what their parent has waited for.
+        seconds += times.user + times.system + times.children_user + times.children_system
+    return seconds
+
+
+@contextmanager
+def _process(home: Installation, module: list[str], is_ready: Callable[[], bool]) -> Iterator[int]:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *module], env=_environment(home), stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            _await(lambda: process.poll() is not None or is_ready(), f"{module[0]} did not start", log)
+            if process.poll() is not None:
+                raise Wrong(f"{module[0]} ended at once with {process.returncode}: {_tail(log)}")
+            yield process.pid
+        finally:
+            _stop(process)
+            if said := _tail(log).removeprefix("Launching a worker on events").strip():
+                print(f"  {module[0]} said: {said}", file=sys.stderr)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _await(is_done: Callable[[], bool], failure: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise Wrong(f"{failure} within {START_SECONDS:.0f} s: {_tail(log)}")
+        time.sleep(0.05)
+
+
+def _environment(home: Installation) -> dict[str, str]:
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("SIGNALOPS_")}
+    return {**outside, "DATABASE_URL": db.admin_url(home.settings), "SIGNALOPS_DATA": str(home.settings.data)}
+
+
+def _answers(url: str) -> Callable[[], bool]:
+    def asked() -> bool:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    return asked
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:].strip()

@@ -1,0 +1,71 @@
+"""What the READMEs say is true: the settings, the problems, the commands, the SQL."""
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from signalops import errors
+from signalops.cli import app
+from signalops.config import Settings
+from signalops.errors import Problem
+from signalops.facts import FACTS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SQL_README = (ROOT / "sql" / "README.md").read_text()
+
+
+def settings_table() -> str:
+    """The table of settings as the README must have it."""
+    rows = ["| variable | default | |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        variable = field.validation_alias or f"SIGNALOPS_{name.upper()}"
+        default = "" if field.default is None else f"`{_plain(field.default)}`"
+        rows.append(f"| `{variable}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def _plain(default: object) -> str:
+    return ", ".join(str(part) for part in default) if isinstance(default, tuple) else str(default)
+
+
+def test_every_setting_stands_in_the_readme_as_it_is() -> None:
+    assert settings_table() in README, f"paste this into README.md, under Settings:\n\n{settings_table()}"
+
+
+def test_every_status_of_a_problem_is_explained() -> None:
+    problems = [p for p in vars(errors).values() if isinstance(p, type) and issubclass(p, Problem) and p is not Problem]
+    told = set(re.findall(r"\b[45]\d\d\b", README))
+    untold = {p.kind for p in problems if str(int(p.status)) not in told} - {"not-found", "method-not-allowed"}
+    assert not untold
+    assert len({p.kind for p in problems}) == len(problems)
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^signalops ((?:[a-z]+ ?)+)", README, re.MULTILINE))))
+def test_every_command_of_the_readme_exists(command: str) -> None:
+    words = command.split()
+    groups = {group.name for group in app.registered_groups}
+    result = CliRunner().invoke(app, [*words[: 2 if words[0] in groups else 1], "--help"])
+    assert result.exit_code == 0, result.output
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"make ([a-z-]+)", README)) - {"are"}
+    assert named <= targets
+    assert {"run", "test", "check"} <= named
+
+
+@pytest.mark.parametrize("query", re.findall(r"```sql\n(.*?)```", SQL_README, re.DOTALL))
+def test_every_query_of_the_cookbook_runs(query: str, owner: psycopg.Connection) -> None:
+    owner.execute("set search_path = signalops, procrastinate")
+    owner.execute(query.encode())
+
+
+def test_every_fact_is_emitted_somewhere() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "signalops").rglob("*.py") if path.name != "facts.py")
+    emitted = set(re.findall(r'emit\(\s*"([a-z_.]+)"', code))
+    assert emitted == set(FACTS)

@@ -1,0 +1,64 @@
+"""Some thousand rows of many tenants, in this month's and the next month's partitions, for the planner to choose among."""
+
+from uuid import UUID
+
+import psycopg
+
+from signalops import clock
+
+FILL = """
+  create temp table crowd as
+  select t.n as tenant_no, signalops.new_id() as tenant, signalops.new_id() as channel, signalops.new_id() as rule
+  from generate_series(1, 300) as t (n);
+  update crowd set tenant = '{ours}' where tenant_no = 7;
+  insert into signalops.tenants (id, slug, name, soft_limit)
+  select tenant, 't-' || tenant_no, 'Tenant', 1000000 from crowd;
+  insert into signalops.quotas (tenant_id, period, accepted)
+  select tenant, date_trunc('month', now() at time zone 'UTC'), 200 from crowd;
+  insert into signalops.api_keys (tenant_id, id, prefix, hash, label, scopes)
+  select tenant, signalops.new_id(), lpad(tenant_no || '_' || k, 16, 'x'), '$2b$04$', 'l', '{{}}'
+  from crowd, generate_series(1, 15) as k;
+  insert into signalops.channels (tenant_id, id, name, kind, config)
+  select tenant, channel, 'c', 'webhook', '{{}}' from crowd;
+  insert into signalops.rules (tenant_id, id, name, active_version)
+  select tenant, rule, 'r', 1 from crowd;
+  insert into signalops.rule_versions (tenant_id, rule_id, version, grammar, pattern, channel_id, template)
+  select tenant, rule, 1, 2, '{{}}', channel, '{{}}' from crowd;
+
+  create temp table happened as
+  select c.*, e.n,
+    case when e.n % 2 = 0 then signalops.new_id()
+      else signalops.id_at(now() + interval '1 month' + (c.tenant_no * 100 + e.n) * interval '1 s') end as event, case when e.n = 4 then 'rare.type' else 'frequent.type' end as type,
+    signalops.id_at(now() - interval '1 hour' + (c.tenant_no / 4 * 8 + e.n / 4) * interval '1 ms') as batch
+  from crowd c, generate_series(1, 30) as e (n);
+  insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)
+  select tenant, event, batch, type, now(), now(), '{{"a": 1}}' from happened;
+  insert into signalops.inbox (tenant_id, event_id, batch) select tenant, event, batch from happened;
+  insert into signalops.idempotency_keys (tenant_id, key, event_id, body_hash)
+  select tenant, n::text, event, 'h' from happened;
+  insert into signalops.matches (tenant_id, event_id, rule_id, rule_version)
+  select tenant, event, rule, 1 from happened;
+  insert into signalops.batches (tenant_id, batch, job_id, worker, ruleset, rules, events)
+  select tenant, batch, 1, 'w', 1, 1, 1 from happened on conflict do nothing;
+  insert into signalops.deliveries
+    (tenant_id, id, event_id, rule_id, rule_version, channel_id, status, next_attempt_at, updated_at)
+  select tenant, signalops.new_id(), event, rule, 1, channel,
+    case when n < 4 and tenant_no < 9 then 'retrying' when n < 8 and tenant_no < 9 then 'pending' else 'sent' end,
+    case when n < 4 and tenant_no < 9 then now() + (n - 2) * interval '1 hour' end,
+    case when n < 6 then now() - interval '1 hour' else now() end
+  from happened where n <= 10;
+  insert into signalops.delivery_attempts (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome)
+  select tenant_id, id, 1, now(), 1, 'sent' from signalops.deliveries;
+  insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
+  select tenant, event, 'event', event, 'e' from happened where n > 25;
+  select signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch))
+  from (select distinct batch from happened) as b;
+  drop table crowd, happened;
+"""
+
+
+def gather(owner: psycopg.Connection, tenant: UUID | None = None) -> UUID:
+    """Store the rows; return one of the tenants, whose id may be given."""
+    ours = tenant or clock.new_id()
+    owner.execute(FILL.format(ours=ours).encode())
+    return ours

@@ -1,0 +1,78 @@
+"""A row of every tenant table, for what must be shown of each of them."""
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from signalops import clock
+
+Row = dict[str, Any]
+_MONTH = "2026-01-01"
+
+
+def rows_of(tenant: UUID) -> dict[str, Row]:
+    """Return a valid row of each table, parents first; all belong to one tenant and to one another."""
+    event, batch, rule, channel, delivery = (clock.new_id() for _ in range(5))
+    now = clock.now()
+    own = {"tenant_id": tenant}
+    decided = {"event_id": event, "rule_id": rule, "rule_version": 1}
+    told = {"type": "user.signup", "occurred_at": now, "received_at": now, "payload": Jsonb({})}
+    return {
+        "tenants": {"id": tenant, "slug": f"t-{tenant}", "name": "Tenant"},
+        "api_keys": own
+        | {
+            "id": clock.new_id(),
+            "prefix": "test_api_key_xyz",
+            "hash": "$2b$04$",
+            "label": "l",
+            "scopes": ["events:read"],
+        },
+        "events": own | {"id": event, "batch": batch} | told,
+        "idempotency_keys": own | {"key": "k", "event_id": event, "body_hash": b"h"},
+        "quotas": own | {"period": _MONTH, "accepted": 1},
+        "inbox": own | {"event_id": event, "batch": batch},
+        "channels": own
+        | {"id": channel, "name": "c", "kind": "webhook", "config": Jsonb({"url": "http://127.0.0.1:9/"})},
+        "rules": own | {"id": rule, "name": "r", "active_version": 1},
+        "rule_versions": own
+        | {
+            "rule_id": rule,
+            "version": 1,
+            "grammar": 2,
+            "pattern": Jsonb({}),
+            "channel_id": channel,
+            "template": Jsonb({}),
+        },
+        "rulesets": own | {"version": 1},
+        "matches": own | decided,
+        "deliveries": own | {"id": delivery, "channel_id": channel} | decided,
+        "delivery_attempts": own
+        | {"delivery_id": delivery, "attempt": 1, "started_at": now, "duration_ms": 1, "outcome": "sent"},
+        "dead_letters": own | {"id": event, "kind": "event", "event_id": event, "error": "e"},
+        "usage_counters": own | {"meter": "events", "day": _MONTH, "quantity": 1},
+        "batches": own | {"batch": batch, "job_id": 1, "worker": "w", "ruleset": 1, "rules": 1, "events": 1},
+    }
+
+
+def insert(connection: psycopg.Connection, table: str, row: Row) -> int:
+    """Insert a row, as whoever the connection is; return how many were."""
+    statement = sql.SQL("insert into signalops.{} ({}) values ({})").format(
+        sql.Identifier(table),
+        sql.SQL(", ").join(map(sql.Identifier, row)),
+        sql.SQL(", ").join(map(sql.Placeholder, row)),
+    )
+    return connection.execute(statement, row).rowcount
+
+
+def fill(owner: psycopg.Connection, tenant: UUID) -> dict[str, Row]:
+    """Store a row of each table; return them."""
+    rows = rows_of(tenant)
+    with owner.transaction():
+        # Without triggers: the rule would count its own change into rulesets.
+        owner.execute("set local session_replication_role = replica")
+        for table, row in rows.items():
+            insert(owner, table, row)
+    return rows

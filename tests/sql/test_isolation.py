@@ -1,0 +1,195 @@
+"""No tenant sees or touches another's rows, in any table, in any role; what is granted works on the tenant's own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from signalops import clock, db
+from signalops.ingest import store
+from signalops.ingest.model import EventIn, incoming
+from signalops.terms import BatchId
+from tests.people import Tenant
+from tests.sql.catalogue import TABLES
+from tests.sql.rows import Row, fill, insert, rows_of
+
+ROLES = ["api", "worker"]
+each_role = pytest.mark.parametrize("role", ROLES)
+
+Sides = tuple[dict[str, Row], dict[str, Row]]
+
+
+@pytest.fixture
+def sides(owner: psycopg.Connection) -> Sides:
+    """The rows of two tenants: ours, and the other's."""
+    return fill(owner, clock.new_id()), fill(owner, clock.new_id())
+
+
+def tables(owner: psycopg.Connection, role: str, privilege: str) -> list[tuple[str, str]]:
+    """The tables on which a role has a privilege, each with its tenant column."""
+    query = f"select relname, key from ({TABLES}) as t where not relispartition and has_table_privilege(%s, oid, %s)"
+    granted = owner.execute(query, [f"signalops_{role}", privilege]).fetchall()
+    assert len(granted) > 1, "the walk must find tables"
+    return granted
+
+
+@contextmanager
+def acting(owner: psycopg.Connection, role: str, tenant: UUID | None) -> Iterator[None]:
+    """What follows is done in a role for a tenant, without triggers and foreign keys, and undone at the end."""
+    with owner.transaction(force_rollback=True):
+        owner.execute("set local session_replication_role = replica")
+        owner.execute(sql.SQL("set local role {}").format(sql.Identifier(f"signalops_{role}")))
+        if tenant is not None:
+            owner.execute("select signalops.act_as(%s)", [tenant])
+        yield
+
+
+def touched(owner: psycopg.Connection, statement: LiteralString, table: str, key: str, tenant: UUID) -> int:
+    names = {"table": sql.Identifier("signalops", table), "key": sql.Identifier(key)}
+    return owner.execute(sql.SQL(statement).format(**names), {"tenant": tenant}).rowcount
+
+
+def refusal(owner: psycopg.Connection, statement: LiteralString, table: str, key: str, tenant: UUID) -> str:
+    try:
+        with owner.transaction():
+            return f"touched {touched(owner, statement, table, key, tenant)} rows"
+    except psycopg.errors.InsufficientPrivilege as error:
+        return str(error.diag.message_primary)
+
+
+def test_there_is_a_row_of_every_table(owner: psycopg.Connection) -> None:
+    walked = {name for _, name, partition, *_ in owner.execute(TABLES) if not partition}
+    assert set(rows_of(clock.new_id())) == walked
+
+
+SELECT: LiteralString = "select from {table} where {key} = %(tenant)s"
+UPDATE: LiteralString = "update {table} set {key} = {key} where {key} = %(tenant)s"
+DELETE: LiteralString = "delete from {table} where {key} = %(tenant)s"
+
+
+@pytest.mark.parametrize(
+    ("role", "privilege", "statement"),
+    [
+        ("api", "select", SELECT),
+        ("api", "update", UPDATE),
+        ("api", "delete", DELETE),
+        ("worker", "select", SELECT),
+        ("worker", "update", UPDATE),
+    ],
+)
+def test_only_own_rows_are_touched(
+    owner: psycopg.Connection, sides: Sides, role: str, privilege: str, statement: LiteralString
+) -> None:
+    ours, others = (side["tenants"]["id"] for side in sides)
+    for table, key in tables(owner, role, privilege):
+        with acting(owner, role, ours):
+            assert touched(owner, statement, table, key, others) == 0, f"{table}: the other's row"
+            assert touched(owner, statement, table, key, ours) == 1, f"{table}: the own row"
+        with acting(owner, role, None):
+            assert touched(owner, statement, table, key, ours) == 0, f"{table}: without a tenant"
+
+
+@each_role
+def test_no_row_is_written_for_another_tenant(owner: psycopg.Connection, sides: Sides, role: str) -> None:
+    ours, others = sides
+    for table, key in tables(owner, role, "insert"):
+        for tenant, row in ((ours[table][key], others[table]), (None, ours[table])):
+            with (
+                acting(owner, role, tenant),
+                pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"),
+            ):
+                insert(owner, table, row)
+        with acting(owner, role, ours[table][key]):
+            # The same statement for our own tenant, once the row that stands there has made room.
+            owner.execute("set local role none")
+            touched(owner, DELETE, table, key, ours[table][key])
+            owner.execute(sql.SQL("set local role {}").format(sql.Identifier(f"signalops_{role}")))
+            assert insert(owner, table, ours[table]) == 1
+
+
+@each_role
+def test_no_row_is_given_to_another_tenant(owner: psycopg.Connection, sides: Sides, role: str) -> None:
+    ours, others = (side["tenants"]["id"] for side in sides)
+    for table, key in tables(owner, role, "update"):
+        with acting(owner, role, ours):
+            said = refusal(owner, "update {table} set {key} = %(tenant)s", table, key, others)
+            assert "row-level security" in said, table
+
+
+@each_role
+def test_a_partition_shows_nothing_by_itself(owner: psycopg.Connection, sides: Sides, role: str) -> None:
+    ours = sides[0]["tenants"]["id"]
+    partitions = [name for _, name, partition, *_ in owner.execute(TABLES) if partition]
+    for name in partitions:
+        # Nothing is granted on it; and were it granted, no policy of it admits anyone.
+        with acting(owner, role, ours):
+            assert "permission denied" in refusal(owner, "select from {table}", name, "tenant_id", ours)
+        with owner.transaction(force_rollback=True):
+            owner.execute(sql.SQL("grant select on {} to public").format(sql.Identifier("signalops", name)))
+            with acting(owner, role, ours):
+                assert touched(owner, "select from {table}", name, "tenant_id", ours) == 0
+
+
+async def seen(connection: db.Connection) -> dict[str, int]:
+    """How many rows of each table that accepting uses a session sees."""
+    counts = {}
+    for table in ("tenants", "quotas", "idempotency_keys", "events", "inbox"):
+        statement = sql.SQL("select from {}").format(sql.Identifier("signalops", table))
+        counts[table] = (await connection.execute(statement)).rowcount
+    return counts
+
+
+async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(
+    api_pool: db.Pool, acme: Tenant, globex: Tenant
+) -> None:
+    events = [incoming(t.id, EventIn(type="a.b", idempotencyKey="k")) for t in (acme, globex)]
+    batch = BatchId(clock.new_id())
+    async with api_pool.connection() as connection:
+        nothing = dict.fromkeys(["tenants", "quotas", "idempotency_keys", "events", "inbox"], 0)
+        async with connection.transaction():
+            await store.accept(connection, events, batch, 0)
+            assert await seen(connection) == nothing, "in the same transaction"
+            await db.act_as(connection, acme.id)
+            assert await seen(connection) == dict.fromkeys(nothing, 1), "the positive control: one's own"
+        assert await seen(connection) == nothing, "in the same session"
+        twin = incoming(acme.id, EventIn(type="a.b"))
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await store.accept(connection, [twin, twin], BatchId(clock.new_id()), 0)
+        assert await seen(connection) == nothing, "after a flush that failed"
+
+
+async def test_a_flush_opens_exactly_its_own_tenants(
+    api_pool: db.Pool, owner: psycopg.Connection, sides: Sides
+) -> None:
+    ours = sides[0]["tenants"]["id"]
+    owner.execute("delete from signalops.events where tenant_id = %s", [ours])
+    async with api_pool.connection() as connection, connection.transaction():
+        await connection.execute("select set_config('signalops.tenant_group', %s, true)", [f"{{{ours}}}"])
+        assert await seen(connection) == {"tenants": 1, "quotas": 1, "idempotency_keys": 1, "events": 0, "inbox": 1}
+
+
+def test_keys_of_a_prefix_are_found_before_a_tenant_is_known_and_nothing_else(
+    owner: psycopg.Connection, acme: Tenant
+) -> None:
+    with acting(owner, "api", None):
+        found = owner.execute("select tenant_id from signalops.find_keys(%s)", [acme.key[:16]]).fetchall()
+        assert found == [(acme.id,)]
+    with acting(owner, "worker", None), pytest.raises(psycopg.errors.InsufficientPrivilege):
+        owner.execute("select from signalops.find_keys('x')")
+
+
+def test_the_api_reaches_no_job(owner: psycopg.Connection) -> None:
+    with acting(owner, "api", None), pytest.raises(psycopg.errors.InsufficientPrivilege):
+        owner.execute("select from procrastinate.procrastinate_jobs")
+    with acting(owner, "worker", None):
+        owner.execute("select from procrastinate.procrastinate_jobs")
+
+
+def test_the_worker_deletes_from_no_table_itself(owner: psycopg.Connection) -> None:
+    deletable = f"select relname from ({TABLES}) as t where has_table_privilege(%s, oid, 'delete')"
+    assert owner.execute(deletable, ["signalops_worker"]).fetchall() == []
+    assert owner.execute(deletable, ["signalops_api"]).fetchall() != []

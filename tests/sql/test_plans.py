@@ -1,0 +1,133 @@
+"""The hot statements go through the indexes that were made for them, and through the partitions concerned alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, LiteralString
+from uuid import UUID
+
+import orjson
+import psycopg
+import pytest
+
+from signalops import clock, db
+from signalops.config import Settings
+
+from tests.sql.crowd import gather
+from tests.sql.scans import scanned
+
+PROBED = {"api_keys_pkey"}
+"""The planner itself looks at the ends of this index, to estimate a join."""
+
+
+class Hot:
+    """A statement of a role, with what it may scan: an index (or table) and how many partitions of it."""
+
+    def __init__(self, role: db.Role, station: str, query: str, may_scan: dict[str, int], **parameters: object) -> None:
+        self.role, self.query, self.may_scan = role, query, may_scan
+        self.statement: LiteralString = db.queries(station)[query]
+        self.parameters = parameters
+
+    def __repr__(self) -> str:
+        return f"{self.query} {self.parameters.get('type') or ''}".strip()
+
+
+HOT = [
+    Hot("api", "access", "find-keys", {"api_keys_by_prefix": 1}),
+    Hot("api", "ingest", "accept", {"idempotency_keys_pkey": 1}),
+    Hot("worker", "queue", "read-batch", {"inbox_by_batch": 1, "events_pkey": 2}),
+    Hot("worker", "queue", "record-batch", {"batches_pkey": 1}),
+    Hot("worker", "rules", "active-rules", {}),
+    Hot("worker", "queue", "enqueue-due", {"deliveries_by_due": 4, "deliveries_pkey": 1}),
+    Hot("worker", "send", "claim-delivery", {"deliveries_pkey": 1, "events_pkey": 1}),
+    Hot("worker", "send", "settle-delivery", {"deliveries_pkey": 1}, status="sent"),
+    Hot("api", "watch", "event", {"events_pkey": 1, "inbox_pkey": 1, "dead_letters_pkey": 1, "batches_pkey": 1}),
+    Hot("api", "watch", "matches-of-event", {"matches_pkey": 1}),
+    Hot(
+        "api",
+        "watch",
+        "deliveries-of-event",
+        {"deliveries_by_event": 4, "delivery_attempts_pkey": 1, "dead_letters_pkey": 1},
+    ),
+    Hot("api", "ingest", "list-events", {"events_pkey": 4, "inbox_pkey": 1, "dead_letters_pkey": 1}, type=None),
+    Hot(
+        "api", "ingest", "list-events", {"events_by_type": 4, "inbox_pkey": 1, "dead_letters_pkey": 1}, type="rare.type"
+    ),
+]
+each_hot_statement = pytest.mark.parametrize("hot", HOT, ids=repr)
+
+
+def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
+    """Parameters of every hot statement: of a tenant's rows, or of nothing when there are none."""
+
+    def found(query: LiteralString) -> Any:
+        row = owner.execute(query, {"tenant": tenant}).fetchone()
+        return row[0] if row else clock.new_id()
+
+    now, new = clock.now(), clock.new_id()
+    told = {"id": new, "type": "a.b", "occurred_at": now, "received_at": now, "payload": {}, "key": "new", "hash": "00"}
+    match = {"tenant": tenant, "event": new, "rule": new, "version": 1, "channel": new, "delivery": new}
+    decided = {
+        "parts": [{"tenant": tenant, "ruleset": 1, "rules": 1, "events": 1, "dead": 0}],
+        "usage": [{"tenant": tenant, "day": f"{now:%Y-%m-%d}", "quantity": 1}],
+        "matches": [match],
+        "dead": [],
+    }
+    ids = {"tenant": tenant, "prefix": "xxxxxxxxxxxx7_10", "job": 1, "worker": "w", "priority": 0, "at_most": 1000}
+    return ids | {
+        "flush": orjson.dumps([{"tenant": tenant} | told]),
+        "asked": orjson.dumps([{"tenant": tenant, "events": 1}]),
+        "results": orjson.dumps(decided).decode(),
+        "batch": found("select batch from signalops.inbox where tenant_id = %(tenant)s order by batch limit 1"),
+        "event": found(
+            "select id from signalops.events where tenant_id = %(tenant)s and type = 'rare.type' order by id limit 1"
+        ),
+        "delivery": found(
+            "select id from signalops.deliveries where tenant_id = %(tenant)s and status = 'pending' limit 1"
+        ),
+        **{"attempt": 2, "started_at": now, "duration_ms": 1, "outcome": "sent", "delay": None},
+        **dict.fromkeys(("status", "status_code", "answer", "error")),
+        **{"lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "limit": 20},
+    }
+
+
+@contextmanager
+def session(settings: Settings, hot: Hot, tenant: UUID) -> Iterator[psycopg.Connection]:
+    """A session as the product has it, with a tenant set for good."""
+    with psycopg.connect(db.dsn(settings, hot.role), autocommit=True) as connection:
+        connection.execute("select set_config('signalops.tenant_id', %s, false)", [str(tenant)])
+        yield connection
+
+
+def scans_of(connection: psycopg.Connection, hot: Hot, parameters: dict[str, Any]) -> dict[str, int]:
+    with scanned(connection) as seen:
+        connection.execute(hot.statement, parameters | hot.parameters, prepare=True)
+    return {name: len(partitions) for name, partitions in seen.items() if name not in PROBED}
+
+
+def check(scans: dict[str, int], hot: Hot) -> None:
+    """Exactly the indexes that were meant, none in more partitions than it must be, and no table in whole."""
+    assert scans.keys() == hot.may_scan.keys()
+    assert all(scans[name] <= most for name, most in hot.may_scan.items()), f"{scans} is more than {hot.may_scan}"
+
+
+@each_hot_statement
+def test_plans_use_the_index_made_for_them(settings: Settings, owner: psycopg.Connection, hot: Hot) -> None:
+    tenant = gather(owner)
+    owner.execute("vacuum analyze")
+    with session(settings, hot, tenant) as connection:
+        check(scans_of(connection, hot, parameters_of(owner, tenant)), hot)
+        if hot.parameters.get("type"):
+            return  # an optional filter can use its index only when the plan is made for its value, as our sessions have it
+        connection.execute("set plan_cache_mode = force_generic_plan")
+        check(scans_of(connection, hot, parameters_of(owner, tenant)), hot)
+
+
+@each_hot_statement
+def test_plans_of_an_empty_database_do_not_outlive_it(settings: Settings, owner: psycopg.Connection, hot: Hot) -> None:
+    owner.execute("vacuum analyze")
+    tenant = clock.new_id()
+    with session(settings, hot, tenant) as connection:
+        for _ in range(7):  # from the sixth on PostgreSQL may keep a generic plan
+            scans_of(connection, hot, parameters_of(owner, tenant))
+        gather(owner, tenant)
+        check(scans_of(connection, hot, parameters_of(owner, tenant)), hot)
