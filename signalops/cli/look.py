@@ -1,5 +1,6 @@
 """The commands that look: usage, follow, doctor, smoke, psql."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,13 +14,16 @@ from rich.tree import Tree
 
 from signalops import clock, db, embedded
 from signalops.cli.common import AsJson, TenantSlug, as_owner, for_tenant, show_json, show_rows
+from signalops.cli.seed import KEY
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.terms import EventId, TenantId
 from signalops.usage.model import Usage
 from signalops.usage.read import usage as read_usage
 from signalops.watch import store as watch_store
+from signalops.watch.doctor import diagnose
 from signalops.watch.follow import follow as read_path
+from signalops.watch.smoke import walk
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +31,8 @@ def register(app: typer.Typer) -> None:
     for command, example in (
         (usage, "signalops usage --tenant acme --period 2026-11"),
         (follow, "signalops follow 01a20862-10b6-70f7-a960-f844b7ad550a"),
+        (doctor, "signalops doctor --json"),
+        (smoke, "signalops smoke --url http://localhost:3000"),
         (psql, "signalops psql -c 'select * from signalops.event_status limit 5'"),
     ):
         context = {"ignore_unknown_options": True} if command is psql else None
@@ -106,6 +112,35 @@ def _tree(shown: dict[str, Any]) -> Tree:
     counted = shown["usage"]
     tree.add(f"usage of {counted['period']}: {counted['accepted']} accepted, {counted['processed']} processed")
     return tree
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Tell what is wrong with this installation and how to mend it; exit code 1 when something is."""
+    findings = asyncio.run(diagnose(settings()))
+    if as_json:
+        show_json([finding._asdict() for finding in findings])
+    else:
+        for finding in findings:
+            mark = "ok     " if finding.ok else "warning" if finding.is_warning else "WRONG  "
+            typer.echo(
+                f"{mark} {finding.check}: {finding.detail}" + (f"\n        {finding.remedy}" if finding.remedy else "")
+            )
+    if not all(finding.ok or finding.is_warning for finding in findings):
+        sys.exit(1)
+
+
+def smoke(
+    url: Annotated[str | None, typer.Option(help="Where the API is; default: this machine.")] = None,
+    key: Annotated[str, typer.Option(help="An API key; default: the documentation's.", envvar="SIGNALOPS_KEY")] = KEY,
+) -> None:
+    """Walk one event through the running system, and print each station with its time."""
+
+    async def stations() -> None:
+        base = url or f"http://{settings().host}:{settings().port}"
+        async for station in walk(base, key, settings()):
+            typer.echo(f"{station.milliseconds:9.1f} ms  {station.name:10} {station.detail}")
+
+    asyncio.run(stations())
 
 
 def psql(arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to psql.")] = None) -> None:

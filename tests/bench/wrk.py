@@ -38,7 +38,7 @@ def require() -> None:
 
 
 def load(url: str, home: Installation, seconds: int, size: int = 1) -> Load:
-    """Post events for some seconds, `size` in a request; raise Wrong unless every answer was 2xx."""
+    """Post events for some seconds, `size` in a request; raise Wrong unless every answer accepted all."""
     path = "/api/events" if size == 1 else "/api/events/batch"
     with tempfile.NamedTemporaryFile("wb", suffix=".txt") as told:
         told.write(orjson.dumps(events.event() | {"idempotencyKey": "@KEY@"}) + b"\n")
@@ -57,6 +57,6 @@ def _read(output: str, size: int) -> Load:
     seen = json.loads(line)
     if seen["refused"] or seen["broken"] or not seen["requests"]:
         raise Wrong(
-            f"of {seen['requests']} requests {seen['refused']} were not answered with 2xx and {seen['broken']} broke off"
+            f"of {seen['requests']} requests {seen['refused']} were not wholly accepted and {seen['broken']} broke off"
         )
     return Load(seen["requests"] * size, seen["seconds"], seen["p50"], seen["p99"], CONNECTIONS * size)

@@ -110,7 +110,15 @@ def test_a_strangers_first_minutes(installation: Installation) -> None:
         assert (usage["accepted"], usage["processed"]) == (2, 2)
         rows = installation.signalops("psql", "-Atc", "select type, status from signalops.event_status order by id")
         assert rows.split() == ["user.signup|processed", "order.paid|processed"]
-        assert "usage" in installation.signalops("smoke")
+        walked = installation.signalops("smoke")
+        assert [line.split()[2] for line in walked.splitlines()] == [
+            "received",
+            "answered",
+            "processed",
+            "delivered",
+            "counted",
+        ]
+        assert "WRONG" not in installation.signalops("doctor")
         up.interrupt()
 
     with installation.up() as up:

@@ -33,7 +33,7 @@ def test_the_numbers_of_the_migrations_have_no_gap() -> None:
 @pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.name)
 def test_every_query_has_a_name_and_a_purpose(path: Path) -> None:
     head, *queries = re.split(r"^-- [a-z-]+: ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert re.fullmatch(r"-- Station [a-z]+[:.] [^\n]+\n+", head)
+    assert re.fullmatch(r"-- (Station [a-z]+|Doctor)[:.] [^\n]+\n+", head)
     assert len(queries) == len(db.queries(path.stem)) > 0, "a name is given twice"
     for query in queries:
         purpose, statement = query.split("\n", 1)
