@@ -6,7 +6,7 @@ from collections.abc import Callable
 FACTS = {
     "api.started": ("host", "port"),
     "api.stopped": (),
-    "events.flushed": ("events", "requests", "milliseconds"),
+    "events.flushed": ("events", "exceptions", "milliseconds"),
     "events.flush_failed": ("events", "error"),
     "batch.processed": ("batch", "job", "events", "matches", "milliseconds"),
     "batch.bisected": ("batch", "job", "error"),

@@ -13,7 +13,6 @@ The bodies of the jobs stand here, as the stations follow one another.
 import os
 import platform
 import time
-from collections import Counter
 
 from signalops import clock, db, facts
 from signalops.queue import store
@@ -113,12 +112,10 @@ class Journey:
             for rule, version, channel in compiled.rules.match(seen):
                 match = {"tenant": tenant, "event": event["id"], "rule": rule, "version": version, "channel": channel}
                 results.matches.append(match | {"delivery": clock.new_id()})
-        events = len(part.events)
-        counts = {"ruleset": compiled.version, "rules": compiled.size, "events": events, "dead": 0}
-        results.parts.append({"tenant": tenant, **counts})
         # Operational events (depth above 0) are processed and never billed.
-        billed = Counter(event["day"] for event in part.events if event["depth"] == 0)
-        results.usage += [{"tenant": tenant, "day": day, "quantity": quantity} for day, quantity in billed.items()]
+        billed = sum(event["depth"] == 0 for event in part.events)
+        counts = {"events": len(part.events), "billed": billed, "dead": 0}
+        results.parts.append({"tenant": tenant, "ruleset": compiled.version, "rules": compiled.size, **counts})
 
 
 def _buried(part: Part, error: Exception) -> Results:
@@ -126,7 +123,7 @@ def _buried(part: Part, error: Exception) -> Results:
     event = part.events[0]["id"]
     facts.emit("event.died", tenant=part.tenant, event=event, error=repr(error))
     return Results(
-        parts=[{"tenant": part.tenant, "ruleset": part.ruleset, "rules": 0, "events": 0, "dead": 1}],
+        parts=[{"tenant": part.tenant, "ruleset": part.ruleset, "rules": 0, "events": 0, "billed": 0, "dead": 1}],
         dead=[{"tenant": part.tenant, "event": event, "error": repr(error)}],
     )
 

@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
+import socket
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -124,6 +128,24 @@ async def running(settings: Settings) -> AsyncIterator[Client]:
             yield Client(session, f"http://127.0.0.1:{port}")
     finally:
         await server.shutdown()
+
+
+@asynccontextmanager
+async def running_process(settings: Settings) -> AsyncIterator[Client]:
+    """Run the application in a process of its own; it takes over a socket on which clients may wait for it already."""
+    assert settings.database_url is not None
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        environment = {**os.environ, "DATABASE_URL": settings.database_url.get_secret_value()}
+        arguments = ["-m", "uvicorn", "--factory", "signalops.web.app:create", "--fd", str(listener.fileno())]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, "--log-level", "warning", env=environment, pass_fds=[listener.fileno()]
+        )
+        try:
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+                yield Client(session, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            process.terminate()
+            assert await process.wait() in (0, -signal.SIGTERM)
 
 
 @contextmanager

@@ -141,7 +141,7 @@ class Flusher:
             middle = len(events) // 2
             return {**await self._flush(events[:middle]), **await self._flush(events[middle:])}
         milliseconds = (time.perf_counter() - began) * 1000
-        facts.emit("events.flushed", events=len(events), requests=len(rows), milliseconds=milliseconds)
+        facts.emit("events.flushed", events=len(events), exceptions=len(rows), milliseconds=milliseconds)
         return {
             EventId(event): outcome for event, verdict, first in rows if (outcome := _outcome(event, verdict, first))
         }

@@ -25,14 +25,12 @@ class Results:
 
     parts: list[dict[str, Any]] = field(default_factory=list)
     matches: list[dict[str, Any]] = field(default_factory=list)
-    usage: list[dict[str, Any]] = field(default_factory=list)
     dead: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, more: "Results") -> None:
         """Add what was decided about further events."""
         self.parts += more.parts
         self.matches += more.matches
-        self.usage += more.usage
         self.dead += more.dead
 
 
@@ -43,7 +41,7 @@ async def read_batch(connection: db.Connection, batch: BatchId) -> list[Part]:
 
 
 async def record_batch(connection: db.Connection, batch: BatchId, job: int, worker: str, results: Results) -> None:
-    """Record matches, deliveries with their jobs, dead events and usage."""
+    """Record matches, deliveries with their jobs, dead events, and what is billed."""
     parameters = {"batch": batch, "job": job, "worker": worker, "results": orjson.dumps(results).decode()}
     await connection.execute(SQL["record-batch"], parameters, prepare=True)
 

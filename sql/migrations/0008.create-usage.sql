@@ -10,7 +10,7 @@ create table signalops.usage_counters (
 comment on table signalops.usage_counters is 'Usage by day: added to in the transaction that takes the events out of the inbox, so each is counted exactly once.';
 comment on column signalops.usage_counters.tenant_id is 'Whose usage it is.';
 comment on column signalops.usage_counters.meter is 'What is counted; events: processed events.';
-comment on column signalops.usage_counters.day is 'The day (UTC) on which the events came in.';
+comment on column signalops.usage_counters.day is 'The day (UTC) of the flush that stored the events; months agree with quotas.period.';
 comment on column signalops.usage_counters.quantity is 'How many.';
 call signalops.protect('signalops.usage_counters');
 grant select on signalops.usage_counters to signalops_api;

@@ -38,7 +38,7 @@ begin
   return query
     select e.tenant_id, coalesce(max(r.version), 0),
       -- One text per tenant: parsing it costs a third of loading as many rows.
-      json_agg(json_build_object('id', e.id, 'day', e.received_at::date, 'depth', e.depth, 'attributes', e.attributes,
+      json_agg(json_build_object('id', e.id, 'depth', e.depth, 'attributes', e.attributes,
         'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload) order by e.id)::text
     from unnest(tenants, ids) as taken (tenant_id, event_id)
     join signalops.events e on e.tenant_id = taken.tenant_id and e.id = taken.event_id
@@ -49,7 +49,7 @@ end
 $$;
 comment on function signalops.read_batch(uuid) is
   'Takes a batch and returns its events by tenant, with the version of the rules to use: '
-  '[{id, day, depth, type, source, occurredAt, payload, attributes}].';
+  '[{id, depth, type, source, occurredAt, payload, attributes}].';
 
 create function signalops.enqueue_deliveries(wanted jsonb) returns bigint
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp
@@ -101,8 +101,8 @@ begin
 
   -- Last, since the counters stay locked until the commit; and in one order, so that two workers can't lock each other out.
   insert into signalops.usage_counters as u (tenant_id, meter, day, quantity)
-  select c.tenant, 'events', c.day, c.quantity
-  from jsonb_to_recordset(results -> 'usage') as c (tenant uuid, day date, quantity bigint) order by c.tenant, c.day
+  select p.tenant, 'events', (signalops.time_of(in_batch) at time zone 'UTC')::date, p.billed
+  from jsonb_to_recordset(results -> 'parts') as p (tenant uuid, billed bigint) where p.billed > 0 order by p.tenant
   on conflict (tenant_id, meter, day) do update set quantity = u.quantity + excluded.quantity;
 
   perform signalops.act_for(null);
@@ -110,8 +110,7 @@ end
 $$;
 comment on function signalops.record_batch(uuid, bigint, text, jsonb) is
   'Records what was decided about a batch: matches, deliveries with their jobs, dead events, usage. {parts: [{tenant, ruleset, '
-  'rules, events, dead}], matches: [{tenant, event, rule, version, channel, delivery}], dead: [{tenant, event, error}], '
-  'usage: [{tenant, day, quantity}]}.';
+  'rules, events, billed, dead}], matches: [{tenant, event, rule, version, channel, delivery}], dead: [{tenant, event, error}]}.';
 
 create function signalops.enqueue_due_deliveries(at_most integer) returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp

@@ -1,6 +1,7 @@
 """The real processes of a round, started as an installation starts them and always stopped; and the CPU time they use."""
 
 import os
+import re
 import resource
 import socket
 import subprocess
@@ -43,12 +44,11 @@ def api(home: Installation) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def worker(home: Installation) -> Iterator[int]:
-    """Run one worker process on the queue of events; yield its process id once it is registered."""
-    command = ["procrastinate", "--app=signalops.worker.app", "--log-level=warning", "worker", "-q", "events"]
-    with _process(
-        home, command, lambda: bool(home.value("select count(*) from procrastinate.procrastinate_workers"))
-    ) as pid:
+def worker(home: Installation, *options: str) -> Iterator[int]:
+    """Run one worker process with options of procrastinate's own; yield its process id once it is registered."""
+    command = ["procrastinate", "--app=signalops.worker.app", "--log-level=warning", "worker", *options]
+    is_ready = "select count(*) from procrastinate.procrastinate_workers"
+    with _process(home, command, lambda: bool(home.value(is_ready))) as pid:
         yield pid
 
 
@@ -101,7 +101,7 @@ def _process(home: Installation, module: list[str], is_ready: Callable[[], bool]
             yield process.pid
         finally:
             _stop(process)
-            if said := _tail(log).removeprefix("Launching a worker on events").strip():
+            if said := re.sub(r"\ALaunching a worker on .*\n?", "", _tail(log)):
                 print(f"  {module[0]} said: {said}", file=sys.stderr)
 
 

@@ -12,6 +12,7 @@ WARM_UP = 2
 RATE = 200
 BATCH = 100
 MOST_WAIT = 180.0
+EVENTS_ONLY = ("-q", "events")
 
 _NOW = "select clock_timestamp()"
 _STORED = "select count(*) from signalops.events"
@@ -57,7 +58,7 @@ def _ingest(home: Installation, seconds: int, size: int) -> Round:
 
 
 def both(home: Installation, seconds: int) -> Round:
-    with api(home) as (url, api_pid), worker(home) as worker_pid:
+    with api(home) as (url, api_pid), worker(home, *EVENTS_ONLY) as worker_pid:
         warm_up = wrk.load(url, home, WARM_UP)
         began, backlog_before = home.value(_NOW), home.value(_WAITING)
         with metered({"API": api_pid, "worker": worker_pid, "PostgreSQL": home.postmaster()}) as cpu:
@@ -79,7 +80,7 @@ def both(home: Installation, seconds: int) -> Round:
 
 
 def drain(home: Installation, _: int) -> Round:
-    with worker(home) as pid:
+    with worker(home, *EVENTS_ONLY) as pid:
         _await(home, f"{_PROCESSED} having sum(events) > 0")
         began_with = home.value(_PROCESSED)
         with metered({"worker": pid, "PostgreSQL": home.postmaster()}) as cpu:
@@ -91,7 +92,7 @@ def drain(home: Installation, _: int) -> Round:
 
 
 def steady(home: Installation, seconds: int) -> Round:
-    with api(home) as (url, api_pid), worker(home) as worker_pid:
+    with api(home) as (url, api_pid), worker(home, *EVENTS_ONLY) as worker_pid:
         paced.load(url, home, RATE, WARM_UP)
         began = home.value(_NOW)
         with metered({"API": api_pid, "worker": worker_pid, "PostgreSQL": home.postmaster()}) as cpu:

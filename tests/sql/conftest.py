@@ -8,7 +8,6 @@ import pytest
 from psycopg import sql
 
 from signalops.config import Settings
-
 from tests.conftest import settings_for
 
 

@@ -12,8 +12,9 @@ from psycopg import sql
 from signalops import clock, db
 from signalops.ingest import store
 from signalops.ingest.model import EventIn, incoming
+from signalops.queue import store as queue
 from signalops.terms import BatchId
-from tests.people import Tenant
+from tests.people import Tenant, make_rule
 from tests.sql.catalogue import TABLES
 from tests.sql.rows import Row, fill, insert, rows_of
 
@@ -134,10 +135,14 @@ def test_a_partition_shows_nothing_by_itself(owner: psycopg.Connection, sides: S
                 assert touched(owner, "select from {table}", name, "tenant_id", ours) == 0
 
 
-async def seen(connection: db.Connection) -> dict[str, int]:
-    """How many rows of each table that accepting uses a session sees."""
+TAKEN_IN = ("tenants", "quotas", "idempotency_keys", "events", "inbox")
+PROCESSED = ("events", "rulesets", "matches", "deliveries", "batches", "usage_counters")
+
+
+async def seen(connection: db.Connection, tables: tuple[str, ...] = TAKEN_IN) -> dict[str, int]:
+    """How many rows of each table a session sees."""
     counts = {}
-    for table in ("tenants", "quotas", "idempotency_keys", "events", "inbox"):
+    for table in tables:
         statement = sql.SQL("select from {}").format(sql.Identifier("signalops", table))
         counts[table] = (await connection.execute(statement)).rowcount
     return counts
@@ -149,7 +154,7 @@ async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(
     events = [incoming(t.id, EventIn(type="a.b", idempotencyKey="k")) for t in (acme, globex)]
     batch = BatchId(clock.new_id())
     async with api_pool.connection() as connection:
-        nothing = dict.fromkeys(["tenants", "quotas", "idempotency_keys", "events", "inbox"], 0)
+        nothing = dict.fromkeys(TAKEN_IN, 0)
         async with connection.transaction():
             await store.accept(connection, events, batch, 0)
             assert await seen(connection) == nothing, "in the same transaction"
@@ -160,6 +165,30 @@ async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(
         with pytest.raises(psycopg.errors.UniqueViolation):
             await store.accept(connection, [twin, twin], BatchId(clock.new_id()), 0)
         assert await seen(connection) == nothing, "after a flush that failed"
+
+
+async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
+    api_pool: db.Pool, worker_pool: db.Pool, owner: psycopg.Connection, acme: Tenant, globex: Tenant
+) -> None:
+    rule = make_rule(owner, acme, {"type": ["a.b"]})
+    events = [incoming(t.id, EventIn(type="a.b")) for t in (acme, globex)]
+    batch, nothing = BatchId(clock.new_id()), dict.fromkeys(PROCESSED, 0)
+    async with api_pool.connection() as connection:
+        await store.accept(connection, events, batch, 0)
+    parts = [{"tenant": t.id, "ruleset": 1, "rules": 1, "events": 1, "dead": 0} for t in (acme, globex)]
+    match = {"tenant": acme.id, "event": events[0].id, "rule": rule, "version": 1, "channel": rule}
+    usage = [{"tenant": t.id, "day": clock.now().date(), "quantity": 1} for t in (acme, globex)]
+    async with worker_pool.connection() as connection:
+        async with connection.transaction():
+            read = await queue.read_batch(connection, batch)
+            assert {part.tenant for part in read} == {acme.id, globex.id}
+            assert await seen(connection, PROCESSED) == nothing, "between reading and recording"
+            results = queue.Results(parts, [match | {"delivery": clock.new_id()}], usage)
+            await queue.record_batch(connection, batch, 1, "w", results)
+            assert await seen(connection, PROCESSED) == nothing, "in the same transaction"
+            await db.act_as(connection, acme.id)
+            assert await seen(connection, PROCESSED) == dict.fromkeys(PROCESSED, 1), "the positive control: one's own"
+        assert await seen(connection, PROCESSED) == nothing, "in the same session"
 
 
 async def test_a_flush_opens_exactly_its_own_tenants(

@@ -10,7 +10,6 @@ from pydantic import SecretStr
 from signalops import clock, db, migrate
 from signalops.config import Settings
 from signalops.errors import Unusable
-
 from tests.sql import dump
 from tests.sql.rows import fill, rows_of
 

@@ -11,7 +11,6 @@ import pytest
 
 from signalops import clock, db
 from signalops.config import Settings
-
 from tests.sql.crowd import gather
 from tests.sql.scans import scanned
 

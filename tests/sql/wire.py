@@ -1,5 +1,6 @@
 """What a client really sends: the protocol messages, as libpq itself traces them."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,10 +22,10 @@ async def statements(connections: db.Pool, log: Path) -> AsyncIterator[list[str]
         yield sent
         async with connections.connection() as connection:
             connection.pgconn.untrace()
-            prepared = dict(
-                await (await connection.execute("select name, statement from pg_prepared_statements")).fetchall()
-            )
-    sent += map(_short, _texts(log.read_text(encoding="utf-8"), prepared))
+            known = await connection.execute("select name, statement from pg_prepared_statements")
+            prepared = {name: text for name, text in await known.fetchall()}
+    trace = await asyncio.to_thread(log.read_text, encoding="utf-8")
+    sent += map(_short, _texts(trace, prepared))
 
 
 def _texts(trace: str, prepared: dict[str, str]) -> list[str]:

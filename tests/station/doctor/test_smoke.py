@@ -1,8 +1,6 @@
 """The walk of one event through a running system: every station in its order, and a sentence where the way ends."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
@@ -10,30 +8,22 @@ import pytest
 from signalops import db
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.journey import Journey
-from signalops.queue.app import make_app, register
 from signalops.rules.model import NewRule, add_rule
-from signalops.send import Keyring, NewChannel, Sender, add_channel
+from signalops.send import Keyring, NewChannel, add_channel
 from signalops.watch import smoke
-
 from tests.api import running
+from tests.bench.installation import Installation
+from tests.bench.processes import worker
 from tests.people import Tenant, make_tenant
 from tests.station.send.receivers import Receiver
 
 
-@asynccontextmanager
-async def working(settings: Settings) -> AsyncIterator[None]:
-    """Run a worker in this event loop."""
-    connections = db.pool(settings, "worker", 4)
-    sender = Sender(connections, settings)
-    app = make_app(connections, 2, lambda: None)
-    register(app, Journey(connections, sender))
-    async with app.open_async():
-        worker = asyncio.create_task(app.run_worker_async(install_signal_handlers=False))
-        yield
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
-    await sender.close()
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    await receiver.start()
+    yield receiver
+    await receiver.stop()
 
 
 async def notify(settings: Settings, api_pool: db.Pool, tenant: Tenant, url: str) -> None:
@@ -48,13 +38,13 @@ async def walk(url: str, key: str, settings: Settings) -> list[smoke.Station]:
     return [station async for station in smoke.walk(url, key, settings)]
 
 
-async def test_each_station_is_told_in_its_order(settings: Settings, api_pool: db.Pool, acme: Tenant) -> None:
-    receiver = Receiver()
-    await receiver.start()
+async def test_each_station_is_told_in_its_order(
+    settings: Settings, owner: psycopg.Connection, api_pool: db.Pool, acme: Tenant, receiver: Receiver
+) -> None:
     await notify(settings, api_pool, acme, receiver.url)
-    async with running(settings) as api, working(settings):
-        stations = await walk(api.url, acme.key, settings)
-    await receiver.stop()
+    async with running(settings) as api:
+        with worker(Installation(settings, owner, [acme])):
+            stations = await walk(api.url, acme.key, settings)
     assert [station.name for station in stations] == ["received", "answered", "processed", "delivered", "counted"]
     times = {station.name: station.milliseconds for station in stations}
     assert 0 <= times["received"] <= times["answered"]
@@ -82,12 +72,12 @@ async def test_a_missing_worker_is_a_sentence(
 
 
 async def test_a_delivery_that_is_not_made_is_a_sentence_with_its_error(
-    settings: Settings, api_pool: db.Pool, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, owner: psycopg.Connection, api_pool: db.Pool, acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smoke, "BOUND", 3.0)
     await notify(settings, api_pool, acme, "http://127.0.0.1:9/")
-    async with running(settings) as api, working(settings):
-        with pytest.raises(Unusable, match="can't be reached"):
+    async with running(settings) as api:
+        with worker(Installation(settings, owner, [acme])), pytest.raises(Unusable, match="can't be reached"):
             await walk(api.url, acme.key, settings)
 
 
