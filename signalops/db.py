@@ -7,16 +7,21 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, LiteralString, cast
 
+import orjson
 import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from signalops import embedded
 from signalops.config import Settings
 from signalops.errors import Unusable
 from signalops.terms import TenantId
+
+# jsonb gives 1e300 back as 301 digits: a double once more, as it was sent, and not an integer that orjson can't write.
+set_json_loads(orjson.loads)
 
 Role = Literal["owner", "api", "worker", "operator"]
 Connection = AsyncConnection[TupleRow]

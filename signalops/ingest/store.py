@@ -5,16 +5,12 @@ from typing import Any
 
 import orjson
 from psycopg.rows import dict_row
-from psycopg.types.json import set_json_loads
 
 from signalops import db
 from signalops.ingest.model import Incoming
 from signalops.terms import BatchId
 
 SQL = db.queries("ingest")
-
-# jsonb gives 1e300 back as 301 digits: a double once more, as it was sent, and not an integer that orjson can't write.
-set_json_loads(orjson.loads)
 
 
 async def accept(

@@ -5,9 +5,12 @@ Exit codes: 0 measured; 1 something was lost or refused; 2 a tool is missing.
 
 import argparse
 import sys
+from contextlib import closing
 from pathlib import Path
 
+from signalops import db
 from signalops.config import Settings
+from signalops.errors import Unusable
 from tests.bench import report, wrk
 from tests.bench.installation import Server, Wrong, track_commits
 from tests.bench.scenarios import SCENARIOS
@@ -50,13 +53,15 @@ def _measure(server: Server, options: argparse.Namespace) -> None:
 def main() -> None:
     options = _options()
     wrk.require()
-    server = Server(_settings())
     try:
-        _measure(server, options)
+        with closing(Server(_settings())) as server:
+            _measure(server, options)
     except Wrong as wrong:
         sys.exit(f"\nWRONG: {wrong}.")
-    finally:
-        server.close()
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted; what was started is stopped, what was made is dropped.")
+    except (Unusable, *db.OUTAGE) as error:
+        sys.exit(f"PostgreSQL gave up, or can't be reached ({error}): see its log, or correct DATABASE_URL.")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ FILL = """
   create temp table happened as
   select c.*, e.n,
     case when e.n % 2 = 0 then signalops.new_id()
-      else signalops.id_at(now() + interval '1 month' + (c.tenant_no * 100 + e.n) * interval '1 s') end as event, case when e.n = 4 then 'rare.type' else 'frequent.type' end as type,
+      else signalops.id_at(now() + interval '1 month' + (c.tenant_no * 100 + e.n) * interval '1 s') end as event,
+    case when e.n = 4 then 'rare.type' else 'frequent.type' end as type,
     signalops.id_at(now() - interval '1 hour' + (c.tenant_no / 4 * 8 + e.n / 4) * interval '1 ms') as batch
   from crowd c, generate_series(1, 30) as e (n);
   insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)

@@ -1,0 +1,167 @@
+"""A batch is processed exactly once, against the rules as they stand, and no event of it stops another."""
+
+import asyncio
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from signalops import facts
+
+from tests.people import Tenant, make_rule
+from tests.station.queue.conftest import World
+
+POISON = """
+  create function signalops.refuse() returns trigger language plpgsql as $$
+  begin
+    if (select payload ? 'poison' from signalops.events where tenant_id = new.tenant_id and id = new.event_id) then
+      raise 'this event is poisonous';
+    end if;
+    return new;
+  end $$;
+  create trigger refuse before insert on signalops.matches for each row execute function signalops.refuse();
+"""
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """The names of the facts that were emitted."""
+    names: list[str] = []
+    unsubscribe = facts.subscribe(lambda name, _: names.append(name))
+    yield names
+    unsubscribe()
+
+
+async def test_two_workers_on_one_batch_count_it_once(world: World, acme: Tenant, globex: Tenant) -> None:
+    make_rule(world.owner, acme, {"type": ["user.signup"]})
+    batch = await world.accept(*[(t, {"n": n}) for t in (acme, globex) for n in range(20)])
+    await asyncio.gather(*(world.journey.process_batch(batch, job) for job in (1, 2, 3)))
+
+    assert (world.used(acme), world.used(globex)) == (20, 20)
+    assert world.rows("select tenant_id, events, dead from signalops.batches order by tenant_id") == [
+        (acme.id, 20, 0),
+        (globex.id, 20, 0),
+    ]
+    assert world.rows("select from signalops.inbox") == []
+    assert world.rows("select count(*), count(distinct event_id) from signalops.matches") == [(20, 20)]
+    assert len(world.jobs("send_delivery")) == 20
+
+
+async def test_each_match_has_one_delivery_with_one_job(world: World, acme: Tenant) -> None:
+    for _ in range(2):
+        make_rule(world.owner, acme, {"type": ["user.signup"]})
+    await world.journey.process_batch(await world.accept((acme, {})), 1)
+    matched = world.rows("select event_id, rule_id, rule_version from signalops.matches order by 2")
+    deliveries = world.rows("select event_id, rule_id, rule_version from signalops.deliveries order by 2")
+    assert matched == deliveries
+    assert len(matched) == 2
+    wanted = world.rows("select id::text, tenant_id::text from signalops.deliveries")
+    assert sorted((job["delivery"], job["tenant"]) for job in world.jobs("send_delivery")) == sorted(wanted)
+
+
+async def test_a_batch_is_held_against_its_own_tenants_rules_alone(world: World, acme: Tenant, globex: Tenant) -> None:
+    make_rule(world.owner, acme, {"type": ["user.signup"]})
+    await world.journey.process_batch(await world.accept((acme, {}), (globex, {})), 1)
+    assert world.rows("select tenant_id from signalops.matches") == [(acme.id,)]
+    assert sorted(world.rows("select tenant_id, rules from signalops.batches")) == sorted(
+        [(acme.id, 1), (globex.id, 0)]
+    )
+
+
+async def test_a_change_of_rules_holds_from_the_next_batch_and_is_on_record(world: World, acme: Tenant) -> None:
+    rule = make_rule(world.owner, acme, {"payload": {"plan": ["pro"]}})
+    first = await world.accept((acme, {"plan": "pro"}), (acme, {"plan": "free"}))
+    await world.journey.process_batch(first, 1)
+
+    with world.owner.transaction():
+        world.owner.execute(
+            "insert into signalops.rule_versions (tenant_id, rule_id, version, grammar, pattern, channel_id, template) "
+            """select tenant_id, rule_id, 2, 2, '{"payload": {"plan": ["free"]}}', channel_id, template """
+            "from signalops.rule_versions where rule_id = %s",
+            [rule],
+        )
+        world.owner.execute("update signalops.rules set active_version = 2 where id = %s", [rule])
+    second = await world.accept((acme, {"plan": "pro"}), (acme, {"plan": "free"}))
+    await world.journey.process_batch(second, 2)
+
+    matched = (
+        "select payload ->> 'plan', rule_version from signalops.matches m join signalops.events e on e.id = m.event_id"
+    )
+    assert sorted(world.rows(matched)) == [("free", 2), ("pro", 1)]
+    assert world.rows("select ruleset from signalops.batches order by batch") == [(1,), (2,)]
+
+    world.owner.execute("update signalops.rules set enabled = false where id = %s", [rule])
+    await world.journey.process_batch(await world.accept((acme, {"plan": "free"})), 3)
+    assert len(world.rows(matched)) == 2
+    assert world.rows("select ruleset, rules from signalops.batches order by batch desc limit 1") == [(3, 0)]
+
+
+async def test_a_rule_of_the_first_grammar_decides_as_it_was_written(world: World, acme: Tenant) -> None:
+    make_rule(world.owner, acme, {"payload.plan": "pro"}, grammar=1)
+    await world.journey.process_batch(await world.accept((acme, {"plan": "pro"}), (acme, {"plan": "free"})), 1)
+    matched = "select payload from signalops.matches m join signalops.events e on e.id = m.event_id"
+    assert world.rows(matched) == [({"plan": "pro"},)]
+
+
+async def test_a_rule_that_cannot_be_compiled_stops_no_other(world: World, acme: Tenant, told: list[str]) -> None:
+    make_rule(world.owner, acme, {"type": "no list"})
+    good = make_rule(world.owner, acme, {"type": ["user.signup"]})
+    await world.journey.process_batch(await world.accept((acme, {})), 1)
+    assert world.rows("select rule_id from signalops.matches") == [(good,)]
+    assert "rule.broken" in told
+
+
+async def test_operational_events_are_processed_and_not_billed(world: World, acme: Tenant) -> None:
+    make_rule(world.owner, acme, {"type": ["signalops.usage.soft_limit_reached"]})
+    world.owner.execute("update signalops.tenants set soft_limit = 2 where id = %s", [acme.id])
+    await world.journey.process_batch(await world.accept(*[(acme, {})] * 3), 1)
+
+    assert world.rows("select type, count(*) from signalops.events group by type order by 2") == [
+        ("signalops.usage.soft_limit_reached", 1),
+        ("user.signup", 3),
+    ]
+    assert world.rows("select events from signalops.batches") == [(4,)]
+    assert world.used(acme) == 3
+    assert world.rows("select accepted from signalops.quotas") == [(3,)]
+    assert len(world.rows("select from signalops.matches")) == 1
+
+
+async def test_a_poisonous_event_dies_alone(world: World, acme: Tenant, globex: Tenant, told: list[str]) -> None:
+    for tenant in (acme, globex):
+        make_rule(world.owner, tenant, {"type": ["user.signup"]})
+    world.owner.execute(POISON)
+    batch = await world.accept(
+        *[(t, {"poison": 1} if n in (3, 4) else {"n": n}) for t in (acme, globex) for n in range(9)]
+    )
+    await world.journey.process_batch(batch, 1)
+
+    dead = "select tenant_id, kind, error from signalops.dead_letters"
+    letters = world.rows(dead)
+    assert sorted(tenant for tenant, *_ in letters) == sorted([acme.id, acme.id, globex.id, globex.id])
+    assert {kind for _, kind, _ in letters} == {"event"}
+    assert all("this event is poisonous" in error for *_, error in letters)
+    assert world.rows("select events, dead from signalops.batches") == [(7, 2), (7, 2)]
+    assert (world.used(acme), world.used(globex)) == (7, 7)
+    assert world.rows("select status, count(*) from signalops.event_status group by 1 order by 1") == [
+        ("dead", 4),
+        ("processed", 14),
+    ]
+    assert (told.count("batch.bisected"), told.count("event.died")) == (1, 4)
+    assert len(world.jobs("send_delivery")) == 14
+
+
+async def test_an_outage_in_the_middle_leaves_the_batch_as_it_was(world: World, acme: Tenant) -> None:
+    batch = await world.accept((acme, {}))
+    world.owner.execute(
+        "create function signalops.hang_up() returns trigger language plpgsql as "
+        "$$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$; "
+        "create trigger hang_up before insert on signalops.usage_counters execute function signalops.hang_up();"
+    )
+    with pytest.raises(psycopg.OperationalError):
+        await world.journey.process_batch(batch, 1)
+    assert len(world.rows("select from signalops.inbox")) == 1
+    assert (world.used(acme), world.rows("select from signalops.batches")) == (0, [])
+
+    world.owner.execute("drop trigger hang_up on signalops.usage_counters")
+    await world.journey.process_batch(batch, 1)
+    assert (world.used(acme), world.rows("select from signalops.inbox")) == (1, [])

@@ -1,0 +1,121 @@
+"""The sweeps: what is due gets a job, what lost its job gets another, what a dead worker held is given back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from procrastinate import App
+from procrastinate.jobs import Status
+
+from signalops import clock, db
+from signalops.queue.app import STALLED_AFTER
+from signalops.queue.rescue import MOST_ATTEMPTS, rescue_stalled
+
+from tests.people import Tenant, make_rule
+from tests.station.queue.conftest import World
+
+
+@pytest.fixture
+async def waiting(world: World, acme: Tenant) -> AsyncIterator[World]:
+    """Ten deliveries of an event, in hand and without any job."""
+    for _ in range(10):
+        make_rule(world.owner, acme, {"type": ["user.signup"]})
+    await world.journey.process_batch(await world.accept((acme, {})), 1)
+    world.owner.execute("delete from procrastinate.procrastinate_jobs")
+    yield world
+
+
+def let_wait(world: World, seconds: int, count: int) -> set[str]:
+    """Have some deliveries wait for their next attempt; return their ids."""
+    query = """
+      update signalops.deliveries set status = 'retrying', next_attempt_at = now() + %s * interval '1 s'
+      where id in (select id from signalops.deliveries where status = 'pending' order by id limit %s) returning id::text
+    """
+    return {delivery for (delivery,) in world.rows(query, seconds, count)}
+
+
+async def test_only_what_is_due_is_enqueued(waiting: World) -> None:
+    due = let_wait(waiting, -1, 3)
+    later = let_wait(waiting, 3600, 3)
+    await waiting.journey.enqueue_due()
+    assert {job["delivery"] for job in waiting.jobs("send_delivery")} == due
+    states = dict(waiting.rows("select id::text, (status, next_attempt_at is null)::text from signalops.deliveries"))
+    assert {states[delivery] for delivery in due} == {"(pending,t)"}
+    assert {states[delivery] for delivery in later} == {"(retrying,f)"}
+    await waiting.journey.enqueue_due()
+    assert len(waiting.jobs("send_delivery")) == 3
+
+
+async def test_two_sweeps_at_once_enqueue_each_delivery_once(waiting: World) -> None:
+    due = let_wait(waiting, -1, 10)
+    await asyncio.gather(*(waiting.journey.enqueue_due() for _ in range(4)))
+    assert sorted(job["delivery"] for job in waiting.jobs("send_delivery")) == sorted(due)
+
+
+async def test_nothing_is_scheduled_in_the_job_table(waiting: World) -> None:
+    let_wait(waiting, -1, 10)
+    await waiting.journey.enqueue_due()
+    assert waiting.rows("select from procrastinate.procrastinate_jobs where scheduled_at is not null") == []
+
+
+async def test_a_delivery_that_lost_its_job_gets_one_after_a_while(waiting: World) -> None:
+    await waiting.journey.enqueue_lost()
+    assert waiting.jobs("send_delivery") == []
+    lost = "update signalops.deliveries set updated_at = now() - interval '6 minutes' where id in (%s)"
+    waiting.owner.execute((lost % "select id from signalops.deliveries order by id limit 4").encode())
+    await waiting.journey.enqueue_lost()
+    assert len(waiting.jobs("send_delivery")) == 4
+    waiting.owner.execute("update signalops.deliveries set updated_at = now() - interval '6 minutes'")
+    await waiting.journey.enqueue_lost()
+    assert len({job["delivery"] for job in waiting.jobs("send_delivery")}) == len(waiting.jobs("send_delivery")) == 10
+
+
+async def make_lost(world: World, tenant: Tenant, count: int) -> set[str]:
+    """Accept batches that lost their jobs a minute ago; return them."""
+    for _ in range(count):
+        await world.accept((tenant, {}))
+    world.owner.execute("delete from procrastinate.procrastinate_jobs")
+    earlier = "signalops.id_at(signalops.time_of(batch) - interval '1 minute')"
+    world.owner.execute(f"update signalops.inbox set batch = {earlier}".encode())
+    return {batch for (batch,) in world.rows("select distinct batch::text from signalops.inbox")}
+
+
+async def test_a_batch_that_lost_its_job_gets_one_after_a_while(world: World, acme: Tenant) -> None:
+    lost = await make_lost(world, acme, 3)
+    fresh = await world.accept((acme, {}))
+    await world.journey.enqueue_lost()
+    assert {job["batch"] for job in world.jobs("process_batch")} == lost | {str(fresh)}
+    await world.journey.enqueue_lost()
+    assert len(world.jobs("process_batch")) == len(lost) + 1
+
+
+async def test_a_batch_whose_job_is_stuck_under_a_living_worker_is_processed_all_the_same(
+    world: World, acme: Tenant
+) -> None:
+    # procrastinate leaves a job `doing` when it can't write down how the job ended, and the worker that holds it lives on.
+    (lost,) = await make_lost(world, acme, 1)
+    world.owner.execute(
+        "insert into procrastinate.procrastinate_jobs (queue_name, task_name, args, status, worker_id) "
+        "select 'events', 'process_batch', jsonb_build_object('batch', %s::text), 'doing', w.id from ("
+        "insert into procrastinate.procrastinate_workers default values returning id) as w"
+        if False
+        else "with w as (insert into procrastinate.procrastinate_workers default values returning id) "
+        "insert into procrastinate.procrastinate_jobs (queue_name, task_name, args, status, worker_id) "
+        "select 'events', 'process_batch', jsonb_build_object('batch', %s::text), 'doing', id from w",
+        [lost],
+    )
+    await world.journey.enqueue_lost()
+    assert [job["batch"] for job in world.jobs("process_batch")] == [lost]
+
+
+async def test_partitions_are_made_once_by_two_workers(world: World, worker_pool: db.Pool) -> None:
+    names = "select relname from pg_class where relispartition and relkind = 'r' order by 1"
+    before = world.rows(names)
+    newest = [name for (name,) in before if name.endswith(f"{clock.next_month(clock.now()):%Y_%m}")]
+    assert len(newest) == 5
+    for name in newest:
+        world.owner.execute(f"drop table signalops.{name}".encode())
+    await asyncio.gather(*(world.journey.make_partitions() for _ in range(4)))
+    assert world.rows(names) == before
+    await world.journey.make_partitions()
+    assert world.rows(names) == before
