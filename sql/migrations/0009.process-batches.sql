@@ -142,13 +142,13 @@ as $$
     update signalops.deliveries d set updated_at = now()
     from old where d.tenant_id = old.tenant_id and d.id = old.id and not exists (
       select from procrastinate.procrastinate_jobs j
-      where j.status in ('todo', 'doing') and j.task_name = 'send_delivery' and j.args ->> 'delivery' = old.id::text)
+      where j.status = 'todo' and j.task_name = 'send_delivery' and j.args ->> 'delivery' = old.id::text)
     returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id) as job
   )
   select coalesce((select signalops.enqueue_deliveries(jobs) from (select jsonb_agg(job) as jobs from lost) l where jobs is not null), 0)
 $$;
 comment on function signalops.enqueue_lost_deliveries(interval, integer) is
-  'Gives a new job to deliveries in hand whose job is gone (deleted, aborted); returns how many.';
+  'Gives a new job to deliveries in hand whose job is gone (deleted, aborted, stuck); returns how many.';
 revoke all on function signalops.enqueue_lost_deliveries(interval, integer) from public;
 grant execute on function signalops.enqueue_lost_deliveries(interval, integer) to signalops_worker;
 
@@ -162,15 +162,19 @@ as $$
     select (select i.batch from signalops.inbox i where i.batch > w.batch order by i.batch limit 1)
     from waiting w where w.batch < signalops.id_at(now() - older_than)
   ), old as (
-    select batch from waiting where batch < signalops.id_at(now() - older_than) limit at_most
+    -- Whoever processes a batch holds its rows. That a job is `doing` says less: procrastinate leaves it so, under a worker that
+    -- lives on, when it could not write down how the job ended.
+    select batch from waiting,
+      lateral (select from signalops.inbox i where i.batch = waiting.batch limit 1 for update skip locked) as idle
+    where batch < signalops.id_at(now() - older_than) limit at_most
   )
   select count(signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch)))
   from old where not exists (
     select from procrastinate.procrastinate_jobs j
-    where j.status in ('todo', 'doing') and j.task_name = 'process_batch' and j.args ->> 'batch' = old.batch::text)
+    where j.status = 'todo' and j.task_name = 'process_batch' and j.args ->> 'batch' = old.batch::text)
 $$;
 comment on function signalops.enqueue_lost_batches(interval, integer) is
-  'Gives a new job to batches that wait in the inbox without one (deleted, aborted): accepted means processed, whatever becomes '
+  'Gives a new job to batches that wait in the inbox without one (deleted, aborted, stuck): accepted means processed, whatever becomes '
   'of a job. Returns how many.';
 revoke all on function signalops.enqueue_lost_batches(interval, integer) from public;
 grant execute on function signalops.enqueue_lost_batches(interval, integer) to signalops_worker;

@@ -85,7 +85,7 @@ from procrastinate.procrastinate_jobs where status in ('failed', 'aborted');
 
 -- oldest-job: whether jobs that could run are run soon
 select coalesce(max(age) < interval '60 seconds', true),
-  coalesce(format('the oldest that can run waits since %s s', extract(epoch from max(age))::integer), 'none waits')
+  case when count(*) = 0 then 'none waits' else format('the oldest that can run waits for %s s', extract(epoch from max(age))::integer) end
 from (
   -- The lowest number of each priority: within a priority the oldest is fetched first.
   select distinct on (j.priority) now() - coalesce(j.scheduled_at,
