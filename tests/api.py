@@ -149,9 +149,9 @@ async def running_process(settings: Settings) -> AsyncIterator[Client]:
 
 
 @contextmanager
-def hearing(fact: str) -> Iterator[asyncio.Queue[dict[str, object]]]:
+def hearing(fact: str) -> Iterator[asyncio.Queue[dict[str, Any]]]:
     """Put the fields of every fact of a name into a queue, for a test to await."""
-    heard: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+    heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     end = facts.subscribe(lambda name, fields: heard.put_nowait(fields) if name == fact else None)
     try:
         yield heard

@@ -15,6 +15,7 @@ from signalops.ingest.model import EVENT_TYPE, EventIn, Moment, Printable
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
+_MOST_KEY_BYTES = 2048  # an entry of a PostgreSQL index holds 2,704 bytes
 _OWN = ("type", "source", "time", "data", "specversion", "datacontenttype")
 
 
@@ -44,6 +45,8 @@ def from_structured(value: object) -> tuple[EventIn, dict[str, Any]]:
         raise Invalid.of(error) from error
     attributes = event.model_dump(exclude=set(_OWN), exclude_none=True)
     key = f"{event.source}\n{event.id}"
+    if len(key.encode()) > _MOST_KEY_BYTES:
+        raise Invalid(f"source: must not exceed {_MOST_KEY_BYTES} bytes together with id.")
     return (
         EventIn.model_construct(
             type=event.type, payload=event.data, source=event.source, occurredAt=event.time, idempotencyKey=key

@@ -128,14 +128,14 @@ class Flusher:
         try:
             async with self._connections.connection() as connection:
                 rows = await store.accept(connection, events, BatchId(clock.new_id()), self._priority)
-        except db.OUTAGE as error:
-            facts.emit("events.flush_failed", events=len(events), error=str(error))
-            raise Unavailable(
-                "The database did not answer, and the events may or may not be stored: send again, with the same "
-                "idempotency keys.",
-                headers={"Retry-After": "1"},
-            ) from error
         except db.REFUSAL as error:
+            if isinstance(error, db.OUTAGE) and not isinstance(error, store.OVERSIZE):
+                facts.emit("events.flush_failed", events=len(events), error=str(error))
+                raise Unavailable(
+                    "The database did not answer, and the events may or may not be stored: send again, with the same "
+                    "idempotency keys.",
+                    headers={"Retry-After": "1"},
+                ) from error
             if len(events) == 1:
                 return {events[0].id: Invalid(f"The database can't store this event: {db.reason(error)}.")}
             middle = len(events) // 2

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from signalops import clock, db
@@ -110,14 +110,17 @@ def media_type(headers: Headers) -> str:
 
 
 async def read_body(request: Request, headers: Headers, most: int) -> bytes:
-    """Read a request's body; raise TooLarge as soon as it is larger than allowed."""
+    """Read a request's body; raise TooLarge as soon as it is larger than allowed, and Malformed when it breaks off."""
     if int(headers.get("content-length") or 0) > most:
         raise TooLarge(f"The body is larger than {most} bytes: send less at once.")
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise TooLarge(f"The body is larger than {most} bytes: send less at once.")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > most:
+                raise TooLarge(f"The body is larger than {most} bytes: send less at once.")
+    except ClientDisconnect as error:
+        raise Malformed("The connection ended before the body did: send it again.") from error
     return bytes(body)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from procrastinate import App, JobContext, PsycopgConnector
 
 from signalops import db
-from signalops.queue.policy import RetryAlways
+from signalops.queue.policy import RetryAlways, RetryCutOff
 from signalops.queue.rescue import rescue_stalled
 from signalops.terms import BatchId, DeliveryId, TenantId
 
@@ -88,6 +88,8 @@ def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]
     """Register a maintenance job: urgent, since others wait for what it finds; never repeated, since the next tick is near."""
 
     @app.periodic(cron=cron)
-    @app.task(name=name, queue="maintenance", priority=100)
+    @app.task(name=name, queue="maintenance", priority=100, retry=RetryCutOff())
     async def task(timestamp: int) -> None:
-        await body()
+        # Failed jobs stay in the table, for a person to look at: an outage would leave one for each of its seconds.
+        with suppress(*db.OUTAGE):
+            await body()

@@ -20,3 +20,11 @@ class RetryAlways(BaseRetryStrategy):
             return RetryDecision(retry_in={"milliseconds": 0})
         ceiling = min(60_000, 500 * 2 ** min(job.attempts, 10))
         return RetryDecision(retry_in={"milliseconds": random.randint(ceiling // 2, ceiling)})  # noqa: S311  # jitter
+
+
+class RetryCutOff(BaseRetryStrategy):
+    """Retry what a shutdown cut off, and nothing else: what a maintenance job failed to do, the next tick does."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """Return to run again at once after a shutdown; None, and the job ends as failed, after an error."""
+        return None if isinstance(exception, Exception) else RetryDecision(retry_in={"milliseconds": 0})

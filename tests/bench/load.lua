@@ -41,12 +41,16 @@ function request()
 end
 
 function check(status, headers, body)
-  if not body:find('"duplicates":0,"rejected":0,', 1, true) then rejected = rejected + 1 end
+  if status == 202 and not body:find('"duplicates":0,"rejected":0,', 1, true) then rejected = rejected + 1 end
+  if status ~= 202 or rejected == 1 then sample = status .. " " .. (body:match('"status":"[dr][ue].*') or body):sub(1, 300) end
 end
 
 function done(summary, latency)
   local errors, refused = summary.errors, summary.errors.status
-  for _, thread in ipairs(threads) do refused = refused + thread:get("rejected") end
+  for _, thread in ipairs(threads) do
+    refused = refused + thread:get("rejected")
+    if thread:get("sample") then io.write("answered: " .. thread:get("sample") .. "\n") end
+  end
   io.write(string.format(
     '{"requests": %d, "seconds": %.6f, "p50": %.3f, "p99": %.3f, "refused": %d, "broken": %d}\n',
     summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,

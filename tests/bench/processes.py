@@ -58,7 +58,8 @@ def metered(groups: Mapping[str, int | None]) -> Iterator[dict[str, float]]:
     before = _used(groups)
     used: dict[str, float] = {}
     yield used
-    used.update({group: seconds - before[group] for group, seconds in _used(groups).items()})
+    # The kernel counts in ticks, for the machine and for processes apart: what is all else may come out just below zero.
+    used.update({group: max(0.0, seconds - before[group]) for group, seconds in _used(groups).items()})
 
 
 def _used(groups: Mapping[str, int | None]) -> dict[str, float]:

@@ -37,26 +37,28 @@ def require() -> None:
         sys.exit(2)
 
 
-def load(url: str, home: Installation, seconds: int, size: int = 1) -> Load:
-    """Post events for some seconds, `size` in a request; raise Wrong unless every answer accepted all."""
+def load(url: str, home: Installation, seconds: int, connections: int = CONNECTIONS, size: int = 1) -> Load:
+    """Post events for some seconds on some connections, `size` in a request; raise Wrong unless every answer accepted all."""
     path = "/api/events" if size == 1 else "/api/events/batch"
     with tempfile.NamedTemporaryFile("wb", suffix=".txt") as told:
         told.write(orjson.dumps(events.event() | {"idempotencyKey": "@KEY@"}) + b"\n")
         told.writelines(tenant.key.encode() + b"\n" for tenant in home.tenants)
         told.flush()
-        options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout=10s", "-s", str(_SCRIPT), url + path]
+        options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=10s", "-s", str(_SCRIPT), url + path]
         command = ["wrk", *options, "--", told.name, str(size), secrets.token_hex(4)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    return _read(ended.stdout + ended.stderr, size)
+    return _read(ended.stdout + ended.stderr, connections, size)
 
 
-def _read(output: str, size: int) -> Load:
-    line = next((line for line in output.splitlines() if line.startswith("{")), None)
+def _read(output: str, connections: int, size: int) -> Load:
+    lines = output.splitlines()
+    line = next((line for line in lines if line.startswith("{")), None)
     if line is None:
         raise Wrong(f"wrk did not report: {output}")
     seen = json.loads(line)
     if seen["refused"] or seen["broken"] or not seen["requests"]:
+        samples = " ".join(line for line in lines if line.startswith("answered: "))
         raise Wrong(
-            f"of {seen['requests']} requests {seen['refused']} were not wholly accepted and {seen['broken']} broke off"
+            f"of {seen['requests']} requests {seen['refused']} were not wholly accepted and {seen['broken']} broke off {samples}"
         )
-    return Load(seen["requests"] * size, seen["seconds"], seen["p50"], seen["p99"], CONNECTIONS * size)
+    return Load(seen["requests"] * size, seen["seconds"], seen["p50"], seen["p99"], connections * size)

@@ -23,7 +23,7 @@ async def statements(connections: db.Pool, log: Path) -> AsyncIterator[list[str]
         async with connections.connection() as connection:
             connection.pgconn.untrace()
             known = await connection.execute("select name, statement from pg_prepared_statements")
-            prepared = {name: text for name, text in await known.fetchall()}
+            prepared: dict[str, str] = dict(await known.fetchall())
     trace = await asyncio.to_thread(log.read_text, encoding="utf-8")
     sent += map(_short, _texts(trace, prepared))
 

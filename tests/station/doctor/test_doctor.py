@@ -103,6 +103,10 @@ async def test_a_healthy_installation_lacks_nothing_but_a_worker(healthy: Settin
     assert all(bool(finding.remedy) != finding.ok for finding in findings)
     assert set(faults(findings)) == {"workers"}
     assert faults(findings)["workers"].is_warning
+    quiet = {finding.check: finding.detail for finding in findings}
+    assert quiet["waiting jobs"] == "none waits"
+    assert quiet["given-up jobs"] == "none failed or aborted"
+    assert quiet["lost events"] == "every event that waits has a job"
 
 
 async def test_a_worker_is_alive_while_its_heart_beats(healthy: Settings, owner: psycopg.Connection) -> None:
@@ -166,7 +170,7 @@ async def test_a_job_that_waits_for_long_is_found(healthy: Settings, owner: psyc
     owner.execute("update procrastinate.procrastinate_events set at = at - interval '90 seconds'")
     found = await only_fault(healthy)
     assert found.check == "waiting jobs"
-    assert "since 90 s" in found.detail
+    assert "for 90 s" in found.detail
 
 
 async def test_an_event_that_waits_without_a_job_is_found(healthy: Settings, owner: psycopg.Connection) -> None:

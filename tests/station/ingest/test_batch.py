@@ -28,7 +28,9 @@ def _statuses(answer: Answer) -> list[str]:
 
 
 def _kinds(answer: Answer) -> list[str]:
-    return [r["problem"]["type"].removeprefix("urn:signalops:problem:") for r in answer.json["results"] if "problem" in r]
+    return [
+        r["problem"]["type"].removeprefix("urn:signalops:problem:") for r in answer.json["results"] if "problem" in r
+    ]
 
 
 @pytest.mark.parametrize("media", [JSON, NDJSON], ids=["array", "NDJSON"])
@@ -101,9 +103,7 @@ async def test_a_batch_of_bad_items_only_opens_no_transaction(
     assert rows(owner) == NOTHING
 
 
-async def test_an_item_that_is_too_large_is_refused_alone(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_an_item_that_is_too_large_is_refused_alone(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     large = {"type": "a", "payload": {"x": "x" * 256 * 1024}}
     answer = await _send(api, acme, [SIGNUP, large, SIGNUP])
     assert _statuses(answer) == ["accepted", "rejected", "accepted"]
@@ -116,7 +116,9 @@ async def test_a_batch_that_is_too_large_is_refused(api: Client, owner: psycopg.
     assert rows(owner) == NOTHING
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[", b'[{"type":"a"}', b'[{"type":"a"},]', b'[{"type":"a"}]]', b"[\xff]", b"1"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[", b'[{"type":"a"}', b'[{"type":"a"},]', b'[{"type":"a"}]]', b"[\xff]", b"1"]
+)
 async def test_what_is_no_array_is_refused_as_a_whole(
     api: Client, owner: psycopg.Connection, acme: Tenant, body: bytes
 ) -> None:

@@ -40,11 +40,15 @@ async def test_each_mode_stores_the_same_event(api: Client, owner: psycopg.Conne
         assert (row["type"], row["source"], row["payload"]) == ("order.paid", "/shop/k\u00f6ln", {"amount": 7})
         assert row["occurred_at"] == datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
         shown = (await api.get(f"/api/events/{answer.json['id']}", acme)).json
-        assert shown["attributes"] == row["attributes"] == {
-            "id": f"order-{number}",
-            "subject": "Order 100% \u20ac",
-            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        }
+        assert (
+            shown["attributes"]
+            == row["attributes"]
+            == {
+                "id": f"order-{number}",
+                "subject": "Order 100% \u20ac",
+                "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            }
+        )
 
 
 async def test_source_and_id_are_the_idempotency_key_in_every_mode(

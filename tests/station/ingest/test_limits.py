@@ -34,7 +34,9 @@ async def _post_at_once(apis: list[Client], tenant: Tenant, keys: list[str]) -> 
 
 
 def _set_limits(owner: psycopg.Connection, tenant: Tenant, soft: int | None, hard: int | None) -> None:
-    owner.execute("update signalops.tenants set soft_limit = %s, hard_limit = %s where id = %s", [soft, hard, tenant.id])
+    owner.execute(
+        "update signalops.tenants set soft_limit = %s, hard_limit = %s where id = %s", [soft, hard, tenant.id]
+    )
 
 
 async def _check_limit_of_50(apis: list[Client], owner: psycopg.Connection, acme: Tenant) -> None:
@@ -50,7 +52,9 @@ async def _check_limit_of_50(apis: list[Client], owner: psycopg.Connection, acme
     assert rows(owner)["accepted"] == rows(owner)["events"] == 50
 
 
-async def test_the_hard_limit_is_exact_to_the_event(apis: list[Client], owner: psycopg.Connection, acme: Tenant) -> None:
+async def test_the_hard_limit_is_exact_to_the_event(
+    apis: list[Client], owner: psycopg.Connection, acme: Tenant
+) -> None:
     _set_limits(owner, acme, None, 50)
     await _check_limit_of_50(apis, owner, acme)
 

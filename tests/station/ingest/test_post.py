@@ -1,5 +1,6 @@
 """POST /api/events: what is stored, what is answered, and what is refused."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -204,11 +205,31 @@ async def test_a_body_beyond_the_limit_is_refused_with_and_without_its_length(
             yield large[start : start + 32_768]
 
     told = await api.post(large, acme)
-    untold = await api.request("POST", "/api/events", acme, data=chunked(), headers={"content-type": "application/json"})
+    untold = await api.request(
+        "POST", "/api/events", acme, data=chunked(), headers={"content-type": "application/json"}
+    )
     for answer in (told, untold):
         assert_problem(answer, 413, "too-large")
     assert rows(owner) == NOTHING
     assert (await api.post(b'{"type":"a","payload":{"x":"%s"}}' % (b"x" * 255 * 1024), acme)).status == 202
+
+
+async def test_a_body_that_breaks_off_is_no_error_of_ours(
+    api: Client, owner: psycopg.Connection, acme: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    await api.post(SIGNUP, acme)
+    _, port = api.url.removeprefix("http://").split(":")
+    for _ in range(5):
+        _, writer = await asyncio.open_connection("127.0.0.1", int(port))
+        head = f"POST /api/events HTTP/1.1\r\nhost: x\r\nx-api-key: {acme.key}\r\ncontent-length: 100\r\n\r\n"
+        writer.write(head.encode() + b'{"type":')
+        await writer.drain()
+        assert (await api.get("/healthz")).status == 200
+        writer.close()
+        await writer.wait_closed()
+        assert (await api.get("/healthz")).status == 200
+    assert caplog.records == []
+    assert rows(owner) == ONE
 
 
 async def test_a_key_without_the_scope_is_refused_and_the_scope_is_named(

@@ -36,7 +36,7 @@ async def test_an_event_is_shown_as_it_came_in_and_what_became_of_it(api: Client
     assert listed == [{name: shown[name] for name in listed[0]}]
 
 
-@pytest.mark.parametrize("limit", [1, 3, 7, 10, 100])
+@pytest.mark.parametrize("limit", [1, 3, 10])
 async def test_walking_the_pages_either_way_gives_everything_once(api: Client, acme: Tenant, limit: int) -> None:
     everything = await _fill(api, acme, 10)
     older: list[str] = []
@@ -96,27 +96,25 @@ async def test_from_is_the_first_moment_and_to_is_beyond_the_last(api: Client, a
     assert await _ids(api, acme, **ages) == [event]
 
 
-@pytest.mark.parametrize(
-    "params",
-    [
-        {"limit": 0},
-        {"limit": 101},
-        {"limit": "x"},
-        {"status": "lost"},
-        {"starting_after": "x"},
-        {"ending_before": "x"},
-        {"from": "yesterday"},
-        {"to": "2026-11-23"},
-        {"since": "2026-11-23T12:00:00Z"},
-        {"page": 2},
-    ],
-    ids=str,
-)
-async def test_a_query_that_is_not_understood_is_refused_by_name(
-    api: Client, acme: Tenant, params: dict[str, object]
-) -> None:
-    problem = assert_problem(await api.get("/api/events", acme, **params), 422, "invalid")
-    assert [fault["path"] for fault in problem["errors"]] == list(params)
+NOT_UNDERSTOOD: list[tuple[str, object]] = [
+    ("limit", 0),
+    ("limit", 101),
+    ("limit", "x"),
+    ("status", "lost"),
+    ("type", "a b"),
+    ("starting_after", "x"),
+    ("ending_before", "x"),
+    ("from", "yesterday"),
+    ("to", "2026-11-23"),
+    ("since", "2026-11-23T12:00:00Z"),
+    ("page", 2),
+]
+
+
+async def test_a_query_that_is_not_understood_is_refused_by_name(api: Client, acme: Tenant) -> None:
+    for name, value in NOT_UNDERSTOOD:
+        problem = assert_problem(await api.get("/api/events", acme, **{name: value}), 422, "invalid")
+        assert [fault["path"] for fault in problem["errors"]] == [name], (name, value)
 
 
 async def test_another_tenant_s_event_answers_like_an_unknown_one(api: Client, acme: Tenant, globex: Tenant) -> None:

@@ -13,7 +13,6 @@ from signalops.ingest.model import EventIn, incoming
 from signalops.journey import Journey
 from signalops.send import Sender
 from signalops.terms import BatchId
-
 from tests.people import Tenant
 
 

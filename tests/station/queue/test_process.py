@@ -7,7 +7,6 @@ import psycopg
 import pytest
 
 from signalops import facts
-
 from tests.people import Tenant, make_rule
 from tests.station.queue.conftest import World
 
@@ -153,7 +152,7 @@ async def test_a_poisonous_event_dies_alone(world: World, acme: Tenant, globex: 
 async def test_an_outage_in_the_middle_leaves_the_batch_as_it_was(world: World, acme: Tenant) -> None:
     batch = await world.accept((acme, {}))
     world.owner.execute(
-        "create function signalops.hang_up() returns trigger language plpgsql as "
+        "create function signalops.hang_up() returns trigger language plpgsql security definer as "
         "$$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$; "
         "create trigger hang_up before insert on signalops.usage_counters execute function signalops.hang_up();"
     )

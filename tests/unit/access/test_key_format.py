@@ -39,7 +39,9 @@ def test_one_wrong_character_is_seen_by_the_checksum(place: int, letter: str) ->
     assert is_plausible(changed) == (changed == key)
 
 
-@pytest.mark.parametrize("garbage", ["", "short", "x" * 73, "k\u00e4" * 10, "a\x00" * 10, "a\n" * 10, "so_live_" + "a" * 30])
+@pytest.mark.parametrize(
+    "garbage", ["", "short", "x" * 73, "k\u00e4" * 10, "a\x00" * 10, "a\n" * 10, "so_live_" + "a" * 30]
+)
 def test_garbage_is_not_worth_a_look_up(garbage: str) -> None:
     assert not is_plausible(garbage)
 

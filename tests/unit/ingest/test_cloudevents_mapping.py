@@ -33,6 +33,7 @@ def test_other_attributes_are_kept() -> None:
     ("change", "field"),
     [
         ({"specversion": "0.3"}, "specversion"),
+        ({"source": "\U00020000" * 500, "id": "\U00020000" * 20}, "source"),
         ({"id": ""}, "id"),
         ({"id": "a\nb"}, "id"),
         ({"id": "\u0085"}, "id"),

@@ -12,6 +12,7 @@ from signalops.ingest.strict_json import DEPTH, parse, parse_array, parse_lines
 
 from tests.bombs import BOMBS
 
+
 @pytest.mark.parametrize("name", BOMBS)
 def test_what_readers_would_read_differently_is_refused(name: str) -> None:
     with pytest.raises(Malformed) as refusal:

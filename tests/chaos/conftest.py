@@ -1,0 +1,87 @@
+"""A database with tenants and rules, a gate in the middle of processing, and the questions that the tests ask."""
+
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from signalops import clock, db
+from signalops.ingest import store
+from signalops.ingest.model import EventIn, incoming
+from signalops.terms import BatchId
+from tests.chaos.invariants import violations
+from tests.people import Tenant, make_rule, make_tenant
+
+GATE = """
+  create function signalops.wait_at_gate() returns trigger language plpgsql as
+    $$ begin perform pg_advisory_xact_lock(1); return null; end $$;
+  create trigger wait_at_gate after insert on signalops.batches for each statement execute function signalops.wait_at_gate();
+"""
+
+
+class World:
+    """What the tests do and ask."""
+
+    def __init__(self, owner: psycopg.Connection, api: db.Pool, tenants: list[Tenant]) -> None:
+        self.owner = owner
+        self.tenants = tenants
+        self.acknowledged: list[tuple[UUID, UUID]] = []
+        self._api = api
+
+    async def accept(self, batches: int) -> None:
+        """Store batches of ten events of each tenant."""
+        for _ in range(batches):
+            events = [
+                incoming(t.id, EventIn(type="order.paid", payload={"rare": n == 0}))
+                for t in self.tenants
+                for n in range(10)
+            ]
+            async with self._api.connection() as connection:
+                await store.accept(connection, events, BatchId(clock.new_id()), 0)
+            self.acknowledged += [(event.tenant, event.id) for event in events]
+
+    def count(self, query: str) -> int:
+        """Return how many rows a query has."""
+        return self.owner.execute(query.encode()).rowcount
+
+    def workers(self) -> int:
+        """Return how many workers there are."""
+        return self.count("select from procrastinate.procrastinate_workers")
+
+    def held(self) -> int:
+        """Return how many batches stand at the gate."""
+        return self.count(
+            "select from pg_locks where locktype = 'advisory' and objid = 1 and not granted and database = "
+            "(select oid from pg_database where datname = current_database())"
+        )
+
+    def jobs(self, status: str) -> int:
+        """Return how many batches have a job in a state."""
+        query = "select from procrastinate.procrastinate_jobs where task_name = 'process_batch' and status = '{}'"
+        return self.count(query.format(status))
+
+    def is_done(self) -> bool:
+        """Tell whether nothing waits to be processed."""
+        return not self.count("select from signalops.inbox limit 1")
+
+    def close_gate(self) -> None:
+        """Hold every batch at the end of its processing, just before its commit, until the gate is opened."""
+        self.owner.execute(GATE)
+        self.owner.execute("select pg_advisory_lock(1)")
+
+    def open_gate(self) -> None:
+        """Let go what stands at the gate."""
+        self.owner.execute("select pg_advisory_unlock(1)")
+
+    def check(self) -> None:
+        """Assert every invariant."""
+        assert self.acknowledged, "a test without events proves nothing"
+        assert violations(self.owner, self.acknowledged) == []
+
+
+@pytest.fixture
+def world(owner: psycopg.Connection, api_pool: db.Pool) -> World:
+    tenants = [make_tenant(owner, slug) for slug in ("acme", "globex", "initech")]
+    for tenant in tenants:
+        make_rule(owner, tenant, {"payload": {"rare": [True]}})
+    return World(owner, api_pool, tenants)

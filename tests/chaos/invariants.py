@@ -1,0 +1,63 @@
+"""What must be true after any fault, once the work is done: one query each for what breaks it."""
+
+from collections.abc import Iterable
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+Acknowledged = Iterable[tuple[UUID, UUID]]
+"""(tenant, event) of each event whose producer was told that it is stored."""
+
+INVARIANTS: dict[str, LiteralString] = {
+    "every acknowledged event is stored once": """
+        select a.id from unnest(%(tenants)s::uuid[], %(events)s::uuid[]) as a (tenant_id, id)
+        left join signalops.events e on e.tenant_id = a.tenant_id and e.id = a.id
+        group by a.id having count(e.id) <> 1""",
+    "nothing is stored but what was acknowledged": """
+        select e.id from signalops.events e where e.depth = 0 and not e.id = any (%(events)s::uuid[])""",
+    "every event is processed": "select id from signalops.event_status where status <> 'processed'",
+    "the inbox is empty": "select event_id from signalops.inbox",
+    "usage is the events processed, and those are the events accepted": """
+        select t.slug, u.used, q.accepted, e.events from signalops.tenants t,
+          lateral (select coalesce(sum(quantity), 0) as used from signalops.usage_counters where tenant_id = t.id) as u,
+          lateral (select coalesce(sum(accepted), 0) as accepted from signalops.quotas where tenant_id = t.id) as q,
+          lateral (select count(*) as events from signalops.events where tenant_id = t.id and depth = 0) as e
+        where u.used <> e.events or q.accepted <> e.events""",
+    "every batch is on record with as many events as it has": """
+        select tenant_id, batch, b.events, count(e.id) from signalops.batches b
+        full join signalops.events e using (tenant_id, batch)
+        group by 1, 2, 3 having b.events is distinct from count(e.id)""",
+    "each match has exactly one delivery": """
+        select event_id, rule_id, count(d.id) from signalops.matches m
+        full join signalops.deliveries d using (tenant_id, event_id, rule_id)
+        group by 1, 2 having count(d.id) <> 1 or count(m.rule_version) <> 1""",
+    "no job failed or was lost": """
+        select id, task_name, status from procrastinate.procrastinate_jobs where status in ('failed', 'aborted', 'cancelled')""",
+}
+TABLES = ("events", "inbox", "matches", "deliveries", "batches", "usage_counters", "quotas")
+
+
+def violations(owner: psycopg.Connection, acknowledged: Acknowledged) -> list[str]:
+    """Return a sentence for each invariant that does not hold; none when all is well."""
+    pairs = list(acknowledged)
+    parameters = {"tenants": [tenant for tenant, _ in pairs], "events": [event for _, event in pairs]}
+    broken = {name: owner.execute(query, parameters).fetchall() for name, query in INVARIANTS.items()}
+    broken["no tenant sees another's rows"] = _leaks(owner)
+    return [f"{name}: {len(rows)} break it, such as {rows[0]}" for name, rows in broken.items() if rows]
+
+
+def _leaks(owner: psycopg.Connection) -> list[tuple[str, str, str]]:
+    """Return (role, table, tenant) wherever a tenant sees a row that is not its own."""
+    leaks = []
+    for (tenant,) in owner.execute("select id from signalops.tenants").fetchall():
+        for role in ("signalops_api", "signalops_worker"):
+            with owner.transaction():
+                owner.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
+                owner.execute("select signalops.act_as(%s)", [tenant])
+                for table in TABLES:
+                    seen = sql.SQL("select from signalops.{} where tenant_id <> %s").format(sql.Identifier(table))
+                    if owner.execute(seen, [tenant]).rowcount:
+                        leaks.append((role, table, str(tenant)))
+    return leaks

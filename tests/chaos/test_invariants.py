@@ -1,0 +1,60 @@
+"""The checker itself: it is silent about a sound database, and names each thing that is broken in another."""
+
+from typing import LiteralString
+
+import pytest
+
+from signalops import db
+from signalops.config import Settings
+from signalops.journey import Journey
+from signalops.send import Sender
+from signalops.terms import BatchId
+from tests.chaos.conftest import World
+from tests.chaos.invariants import INVARIANTS, violations
+
+BREAKING: dict[str, LiteralString] = {
+    "every acknowledged event is stored once": "delete from signalops.events where payload = '{\"rare\": false}'",
+    "nothing is stored but what was acknowledged": """
+        insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)
+        select tenant_id, signalops.new_id(), batch, type, now(), now(), '{}' from signalops.events limit 1""",
+    "every event is processed": "insert into signalops.inbox select tenant_id, id, batch from signalops.events limit 1",
+    "the inbox is empty": "insert into signalops.inbox select tenant_id, signalops.new_id(), batch from signalops.events limit 1",
+    "usage is the events processed, and those are the events accepted": """
+        update signalops.usage_counters set quantity = quantity + 1""",
+    "every batch is on record with as many events as it has": "update signalops.batches set events = events - 1",
+    "each match has exactly one delivery": """
+        insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id)
+        select tenant_id, signalops.new_id(), event_id, rule_id, rule_version, channel_id from signalops.deliveries limit 1""",
+    "no job failed or was lost": "update procrastinate.procrastinate_jobs set status = 'failed'",
+    "no tenant sees another's rows": "create policy wide on signalops.events using (true)",
+}
+
+
+async def process_all(world: World, worker_pool: db.Pool, settings: Settings) -> None:
+    sender = Sender(worker_pool, settings)
+    journey = Journey(worker_pool, sender)
+    for (batch,) in world.owner.execute("select distinct batch from signalops.inbox").fetchall():
+        await journey.process_batch(BatchId(batch), 1)
+    await sender.close()
+
+
+async def test_every_way_to_break_an_invariant_is_named(world: World, worker_pool: db.Pool, settings: Settings) -> None:
+    await world.accept(batches=2)
+    assert [said.split(":")[0] for said in violations(world.owner, world.acknowledged)] == [
+        "every event is processed",
+        "the inbox is empty",
+        "usage is the events processed, and those are the events accepted",
+        "every batch is on record with as many events as it has",
+    ]
+    await process_all(world, worker_pool, settings)
+    world.check()
+
+    assert BREAKING.keys() == INVARIANTS.keys() | {"no tenant sees another's rows"}
+    world.owner.execute("set search_path = procrastinate")
+    for name, statement in BREAKING.items():
+        with world.owner.transaction(force_rollback=True):
+            world.owner.execute(statement)
+            said = violations(world.owner, world.acknowledged)
+        assert any(sentence.startswith(name) for sentence in said), name
+    with pytest.raises(AssertionError, match="proves nothing"):
+        World(world.owner, worker_pool, []).check()
