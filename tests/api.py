@@ -23,7 +23,6 @@ from psycopg.rows import dict_row
 from signalops import facts
 from signalops.config import Settings
 from signalops.web.app import Api
-
 from tests.people import Tenant
 
 JSON = {"content-type": "application/json"}

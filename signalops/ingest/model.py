@@ -2,9 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -99,8 +98,7 @@ class EventList(BaseModel):
     has_more: bool = Field(description="Whether there are more beyond this page.")
 
 
-@dataclass(slots=True, frozen=True)
-class Incoming:
+class Incoming(NamedTuple):
     """A validated event on its way into a flush: whose it is, its id, and its row as JSON for the SQL function accept."""
 
     tenant: TenantId

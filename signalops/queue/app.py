@@ -1,11 +1,12 @@
 """The procrastinate App: how it connects, which jobs there are, and how often the maintenance jobs run."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 from uuid import UUID
 
 from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
 
 from signalops import db
 from signalops.queue.policy import RetryAlways, RetryCutOff
@@ -91,5 +92,5 @@ def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]
     @app.task(name=name, queue="maintenance", priority=100, retry=RetryCutOff())
     async def task(timestamp: int) -> None:
         # Failed jobs stay in the table, for a person to look at: an outage would leave one for each of its seconds.
-        with suppress(*db.OUTAGE):
+        with suppress(*db.OUTAGE, ConnectorException):
             await body()

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from signalops.config import Settings
-
 from tests.api import Client, running
 
 

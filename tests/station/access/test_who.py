@@ -14,7 +14,6 @@ from signalops.access import store
 from signalops.access.keys import PREFIX, KeyRing, new_key
 from signalops.config import Settings
 from signalops.errors import Unauthenticated, Unavailable
-
 from tests.api import NOTHING, SIGNUP, Client, assert_problem, hearing, rows, running
 from tests.people import EVERYTHING, Tenant, make_tenant
 
@@ -79,10 +78,10 @@ async def test_whoever_has_no_usable_key_is_refused_and_leaves_no_row(
     assert (await api.post(SIGNUP, acme)).status == 202
 
 
-@pytest.mark.parametrize("path", ["/api/events", "/api/events/0", "/api/usage"])
-async def test_reading_needs_a_key_too(api: Client, acme: Tenant, path: str) -> None:
-    assert_problem(await api.get(path), 401, "unauthenticated")
-    assert (await api.get(path, acme)).status in (200, 404)
+async def test_reading_needs_a_key_too(api: Client, acme: Tenant) -> None:
+    for path, status in (("/api/events", 200), ("/api/events/0", 404), ("/api/usage", 200)):
+        assert_problem(await api.get(path), 401, "unauthenticated")
+        assert (await api.get(path, acme)).status == status
 
 
 async def test_a_suspended_tenant_is_refused_at_once_and_let_in_again(

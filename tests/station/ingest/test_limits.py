@@ -11,7 +11,6 @@ import pytest
 
 from signalops import clock
 from signalops.config import Settings
-
 from tests.api import SIGNUP, Answer, Client, assert_problem, hearing, rows, running, running_process, stored
 from tests.people import Tenant, make_tenant
 

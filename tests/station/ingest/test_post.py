@@ -46,7 +46,7 @@ async def test_the_same_key_and_body_is_the_first_event_again(
 ) -> None:
     body = {**SIGNUP, "idempotencyKey": "order-1"}
     first = await api.post(body, acme)
-    # Other white space, another order of keys and another way to write the same time are the same body.
+    # Other white space and another order of keys are the same body.
     again = await api.post(
         b'{ "idempotencyKey":"order-1","payload":{"email":"user@example.com"}, "type":"user.signup"}', acme
     )
@@ -74,27 +74,23 @@ async def test_two_tenants_may_use_the_same_key(
     assert rows(owner)["keys"] == 2
 
 
-@pytest.mark.parametrize("header", ["order-1", '"order-1"'])
-async def test_the_header_idempotency_key_bare_or_quoted_is_the_key_of_the_body(
-    api: Client, acme: Tenant, header: str
-) -> None:
+async def test_the_header_idempotency_key_bare_or_quoted_is_the_key_of_the_body(api: Client, acme: Tenant) -> None:
     first = await api.post({**SIGNUP, "idempotencyKey": "order-1"}, acme)
-    again = await api.post(SIGNUP, acme, idempotency_key=header)
-    both = await api.post({**SIGNUP, "idempotencyKey": "order-1"}, acme, idempotency_key=header)
-    assert [first.json["id"]] * 2 == [again.json["id"], both.json["id"]]
-    assert [first.status, again.status, both.status] == [202, 200, 200]
+    assert first.status == 202
+    for header in ("order-1", '"order-1"'):
+        for body in (SIGNUP, {**SIGNUP, "idempotencyKey": "order-1"}):
+            again = await api.post(body, acme, idempotency_key=header)
+            assert (again.status, again.json["id"]) == (200, first.json["id"])
 
 
-REFUSED_HEADERS = [("other", "differ"), ("", "idempotencyKey"), ('""', "idempotencyKey"), ("k" * 256, "idempotencyKey")]
-
-
-@pytest.mark.parametrize(("header", "why"), REFUSED_HEADERS)
 async def test_a_header_that_differs_or_is_no_key_is_refused(
-    api: Client, owner: psycopg.Connection, acme: Tenant, header: str, why: str
+    api: Client, owner: psycopg.Connection, acme: Tenant
 ) -> None:
-    body = {**SIGNUP, "idempotencyKey": "k"} if header == "other" else SIGNUP
-    problem = assert_problem(await api.post(body, acme, idempotency_key=header), 422, "invalid")
-    assert why in problem["detail"]
+    differing = await api.post({**SIGNUP, "idempotencyKey": "k"}, acme, idempotency_key="other")
+    assert "differ" in assert_problem(differing, 422, "invalid")["detail"]
+    for header in ("", '""', "k" * 256, "a\tb"):
+        problem = assert_problem(await api.post(SIGNUP, acme, idempotency_key=header), 422, "invalid")
+        assert [fault["path"] for fault in problem["errors"]] == ["idempotencyKey"]
     assert rows(owner) == NOTHING
 
 
@@ -155,9 +151,10 @@ async def test_every_fault_of_a_body_is_told_at_once(api: Client, acme: Tenant) 
     }
 
 
-@pytest.mark.parametrize("value", [[], "text", 1, None, True])
-async def test_a_body_that_is_no_object_is_refused(api: Client, acme: Tenant, value: object) -> None:
-    assert_problem(await api.post(value, acme), 422, "invalid")
+async def test_a_body_that_is_no_object_is_refused(api: Client, acme: Tenant) -> None:
+    for value in ([], "text", 1, None, True):
+        problem = assert_problem(await api.post(value, acme), 422, "invalid")
+        assert problem["detail"] == "body: must be an object."
 
 
 TIMES = {
@@ -179,15 +176,13 @@ async def test_a_time_is_any_of_rfc_3339_with_its_zone(api: Client, owner: psyco
         assert shown.json["occurredAt"] == meant
 
 
-@pytest.mark.parametrize(
-    "media", ["", "text/plain", "application/x-www-form-urlencoded", "application/x-ndjson", "application/jsonx"]
-)
 async def test_another_media_type_is_refused_and_the_right_ones_are_named(
-    api: Client, owner: psycopg.Connection, acme: Tenant, media: str
+    api: Client, owner: psycopg.Connection, acme: Tenant
 ) -> None:
-    answer = await api.post(SIGNUP, acme, content_type=media)
-    assert_problem(answer, 415, "unsupported-media-type")
-    assert "application/json" in answer.headers["accept"]
+    for media in ("", "text/plain", "application/x-www-form-urlencoded", "application/x-ndjson", "application/jsonx"):
+        answer = await api.post(SIGNUP, acme, content_type=media)
+        assert_problem(answer, 415, "unsupported-media-type")
+        assert "application/json" in answer.headers["accept"]
     assert rows(owner) == NOTHING
 
 

@@ -8,7 +8,6 @@ from starlette.routing import Route
 
 from signalops.config import Settings
 from signalops.web.app import Api
-
 from tests.api import Client
 
 DOCUMENTATION = {"/api/openapi.json", "/api/docs"}
