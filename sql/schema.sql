@@ -1,5 +1,5 @@
--- The schema as the migrations make it, for reading; a test keeps it true. Never edit it: `python -m tests.sql.dump` writes it.
--- Left out: the monthly partitions, and the schemas procrastinate and yoyo, which their libraries own.
+-- The schema as the migrations make it, for reading; a test keeps it true.
+-- `python -m tests.sql.dump` writes it. Left out: the monthly partitions, and what procrastinate and yoyo own.
 
 CREATE SCHEMA signalops;
 
@@ -11,7 +11,8 @@ CREATE FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_pri
     SET enable_seqscan TO 'off'
     AS $$
 declare
-  month date := date_trunc('month', now() at time zone 'UTC');
+  -- The flush's own moment, which its usage is counted by as well: accepted and processed agree at the turn of a month.
+  month date := date_trunc('month', signalops.time_of(in_batch) at time zone 'UTC');
   fitting uuid[];
   near_soft uuid[];
   admitted jsonb := flush;
@@ -19,8 +20,7 @@ declare
   fresh bigint;
   emitted bigint := 0;
 begin
-  perform set_config('signalops.flush_tenants',
-    (select array_agg(a.tenant)::text from jsonb_to_recordset(asked) as a (tenant uuid)), true);
+  perform signalops.act_for((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
 
   select coalesce(array_agg(c.tenant), '{}'), array_agg(c.tenant) filter (where c.near_soft) into fitting, near_soft
   from signalops.count_in(asked, month) c;
@@ -31,7 +31,7 @@ begin
       || signalops.admit(part, month, flush);
     near_soft := near_soft || part;
   end loop;
-  if admitted <> flush then
+  if jsonb_array_length(admitted) < jsonb_array_length(flush) then
     return query
       select (f.item ->> 'id')::uuid, 'refused', null::uuid
       from (select jsonb_array_elements(flush) except select jsonb_array_elements(admitted)) as f (item);
@@ -71,7 +71,7 @@ begin
   if fresh + emitted > 0 then
     perform signalops.enqueue('events', 'process_batch', in_priority, jsonb_build_object('batch', in_batch));
   end if;
-  perform set_config('signalops.flush_tenants', '', true);
+  perform signalops.act_for(null);
 end
 $$;
 
@@ -82,6 +82,16 @@ CREATE FUNCTION signalops.act_as(tenant uuid) RETURNS void
     AS $$ select set_config('signalops.tenant_id', tenant::text, true) $$;
 
 COMMENT ON FUNCTION signalops.act_as(tenant uuid) IS 'Sets the tenant of this transaction; the end of the transaction forgets it.';
+
+CREATE FUNCTION signalops.act_for(tenants uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform set_config('signalops.tenant_group', coalesce(tenants::text, ''), true);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.act_for(tenants uuid[]) IS 'Opens the rows of a group of tenants to the functions that handle a flush or a batch; NULL closes them again.';
 
 CREATE FUNCTION signalops.admit(wanted uuid, month date, offered jsonb) RETURNS jsonb
     LANGUAGE plpgsql
@@ -116,19 +126,19 @@ $$;
 
 COMMENT ON FUNCTION signalops.admit(wanted uuid, month date, offered jsonb) IS 'The careful path of accept, for a tenant''s first events of a month and at its hard limit: counts and returns what may come in.';
 
-CREATE PROCEDURE signalops.admit_flush(IN target regclass, IN key text DEFAULT 'tenant_id'::text)
+CREATE PROCEDURE signalops.admit_group(IN target regclass, IN product_role text, IN key text DEFAULT 'tenant_id'::text)
     LANGUAGE plpgsql
     AS $$
 begin
   execute format(
-    'create policy flush_tenants on %s to signalops_api using (%I = any ((select signalops.flush_tenants())::uuid[])) '
-    'with check (%I = any ((select signalops.flush_tenants())::uuid[]))', target, key, key);
-  execute format('comment on policy flush_tenants on %s is %L', target,
-    'While signalops.accept runs, the rows of the tenants in its flush can be seen and written, and no others.');
+    'create policy tenant_group_%s on %s to %I using (%I = any ((select signalops.current_group())::uuid[])) '
+    'with check (%I = any ((select signalops.current_group())::uuid[]))', product_role, target, product_role, key, key);
+  execute format('comment on policy tenant_group_%s on %s is %L', product_role, target,
+    'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.');
 end
 $$;
 
-COMMENT ON PROCEDURE signalops.admit_flush(IN target regclass, IN key text) IS 'Gives a table that accepting uses the policy flush_tenants.';
+COMMENT ON PROCEDURE signalops.admit_group(IN target regclass, IN product_role text, IN key text) IS 'Gives a table that is handled for many tenants at once its policy for a role of the product.';
 
 CREATE PROCEDURE signalops.admit_owner(IN target regclass, IN reason text)
     LANGUAGE plpgsql
@@ -190,6 +200,12 @@ $$;
 
 COMMENT ON FUNCTION signalops.count_in(asked jsonb, month date) IS 'Counts [{tenant, events}] against the limits and returns the tenants whose events all fit; the others are for admit.';
 
+CREATE FUNCTION signalops.current_group() RETURNS uuid[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (NULLIF(current_setting('signalops.tenant_group'::text, true), ''::text))::uuid[];
+
+COMMENT ON FUNCTION signalops.current_group() IS 'The tenants of the flush or batch that signalops.accept, read_batch or record_batch is at; NULL outside of them.';
+
 CREATE FUNCTION signalops.current_tenant() RETURNS uuid
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (NULLIF(current_setting('signalops.tenant_id'::text, true), ''::text))::uuid;
@@ -221,16 +237,17 @@ $$;
 COMMENT ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) IS 'Enqueues one job in the current transaction and returns its id. Arguments are ids, never payloads.';
 
 CREATE FUNCTION signalops.enqueue_deliveries(wanted jsonb) RETURNS bigint
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'procrastinate', 'pg_temp'
     AS $$
-  select count(*) from unnest((
-    select procrastinate_defer_jobs_v1(array_agg(
-      row('deliveries', 'send_delivery', 0, null, null, job, null)::procrastinate_job_to_defer_v1))
-    from jsonb_array_elements(wanted) as jobs (job))) as ids
+begin
+  return cardinality(procrastinate_defer_jobs_v1((
+    select array_agg(row('deliveries', 'send_delivery', 0, null, null, job, null)::procrastinate_job_to_defer_v1)
+    from jsonb_array_elements(wanted) as jobs (job))));
+end
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) IS 'Enqueues one attempt each: [{tenant, delivery}].';
+COMMENT ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) IS 'Enqueues one attempt each: [{tenant, delivery}], not empty.';
 
 CREATE FUNCTION signalops.enqueue_due_deliveries(at_most integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
@@ -261,15 +278,19 @@ CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most inte
     select (select i.batch from signalops.inbox i where i.batch > w.batch order by i.batch limit 1)
     from waiting w where w.batch < signalops.id_at(now() - older_than)
   ), old as (
-    select batch from waiting where batch < signalops.id_at(now() - older_than) limit at_most
+    -- Whoever processes a batch holds its rows. That a job is `doing` says less: procrastinate leaves it so, under a worker that
+    -- lives on, when it could not write down how the job ended.
+    select batch from waiting,
+      lateral (select from signalops.inbox i where i.batch = waiting.batch limit 1 for update skip locked) as idle
+    where batch < signalops.id_at(now() - older_than) limit at_most
   )
   select count(signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch)))
   from old where not exists (
     select from procrastinate.procrastinate_jobs j
-    where j.status in ('todo', 'doing') and j.task_name = 'process_batch' and j.args ->> 'batch' = old.batch::text)
+    where j.status = 'todo' and j.task_name = 'process_batch' and j.args ->> 'batch' = old.batch::text)
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most integer) IS 'Gives a new job to batches that wait in the inbox without one (deleted, aborted): accepted means processed, whatever becomes of a job. Returns how many.';
+COMMENT ON FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most integer) IS 'Gives a new job to batches that wait in the inbox without one (deleted, aborted, stuck): accepted means processed, whatever becomes of a job. Returns how many.';
 
 CREATE FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
@@ -283,13 +304,13 @@ CREATE FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most i
     update signalops.deliveries d set updated_at = now()
     from old where d.tenant_id = old.tenant_id and d.id = old.id and not exists (
       select from procrastinate.procrastinate_jobs j
-      where j.status in ('todo', 'doing') and j.task_name = 'send_delivery' and j.args ->> 'delivery' = old.id::text)
+      where j.status = 'todo' and j.task_name = 'send_delivery' and j.args ->> 'delivery' = old.id::text)
     returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id) as job
   )
   select coalesce((select signalops.enqueue_deliveries(jobs) from (select jsonb_agg(job) as jobs from lost) l where jobs is not null), 0)
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) IS 'Gives a new job to deliveries in hand whose job is gone (deleted, aborted); returns how many.';
+COMMENT ON FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) IS 'Gives a new job to deliveries in hand whose job is gone (deleted, aborted, stuck); returns how many.';
 
 CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, key_id uuid, hash text, scopes text[], expires_at timestamp with time zone, tenant_status text)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -301,12 +322,6 @@ CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, k
 $$;
 
 COMMENT ON FUNCTION signalops.find_keys(wanted text) IS 'The usable keys with a prefix, with hash and tenant: the one look-up that happens before a tenant is known.';
-
-CREATE FUNCTION signalops.flush_tenants() RETURNS uuid[]
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (NULLIF(current_setting('signalops.flush_tenants'::text, true), ''::text))::uuid[];
-
-COMMENT ON FUNCTION signalops.flush_tenants() IS 'The tenants of the flush that signalops.accept is storing; NULL outside of it, and then they open nothing.';
 
 CREATE FUNCTION signalops.id_at(moment timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -336,7 +351,9 @@ begin
     loop
       part := format('%s_%s', (select relname from pg_class where oid = parent), to_char(month, 'YYYY_MM'));
       continue when to_regclass(format('signalops.%I', part)) is not null;
-      execute format('create table signalops.%I partition of %s for values from (%L) to (%L)', part, parent,
+      -- Attached, not made in place: that would wait for every query of the table, a dump for instance, and all traffic behind it.
+      execute format('create table signalops.%I (like %s including defaults including constraints)', part, parent);
+      execute format('alter table %s attach partition signalops.%I for values from (%L) to (%L)', parent, part,
         signalops.id_at(month::timestamp at time zone 'UTC'),
         signalops.id_at((month + interval '1 month') at time zone 'UTC'));
       -- Policies of the parent do not hold for a query on the partition itself: with none of its own it shows nothing.
@@ -381,74 +398,74 @@ CREATE FUNCTION signalops.read_batch(wanted uuid) RETURNS TABLE(tenant uuid, rul
     SET "TimeZone" TO 'UTC'
     AS $$
 declare
-  taken record;
+  tenants uuid[];
+  ids uuid[];
 begin
-  for taken in select * from signalops.take_batch(wanted) loop
-    perform set_config('signalops.tenant_id', taken.tenant_id::text, true);
-    return query
-      select taken.tenant_id,
-        coalesce((select r.version from signalops.rulesets r where r.tenant_id = taken.tenant_id), 0),
-        -- One text per tenant: parsing it costs a third of loading as many rows.
-        json_agg(json_build_object('id', e.id, 'day', e.received_at::date, 'depth', e.depth, 'attributes', e.attributes,
-          'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload) order by e.id)::text
-      from signalops.events e where e.tenant_id = taken.tenant_id and e.id = any (taken.event_ids);
-  end loop;
+  -- A worker that freezes, or whose machine is gone, must not keep the batch from others: its session ends, and all is undone.
+  perform set_config('idle_in_transaction_session_timeout', '10s', true);
+  select array_agg(t.tenant_id), array_agg(t.event_id) into tenants, ids from signalops.take_batch(wanted) t;
+  perform signalops.act_for(tenants);
+  return query
+    select e.tenant_id, coalesce(max(r.version), 0),
+      -- One text per tenant: parsing it costs a third of loading as many rows.
+      json_agg(json_build_object('id', e.id, 'depth', e.depth, 'attributes', e.attributes,
+        'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload) order by e.id)::text
+    from unnest(tenants, ids) as taken (tenant_id, event_id)
+    join signalops.events e on e.tenant_id = taken.tenant_id and e.id = taken.event_id
+    left join signalops.rulesets r on r.tenant_id = e.tenant_id
+    group by e.tenant_id;
+  perform signalops.act_for(null);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.read_batch(wanted uuid) IS 'Takes a batch and returns its events tenant by tenant, each with the version of the rules to use: [{id, day, depth, type, source, occurredAt, payload, attributes}].';
+COMMENT ON FUNCTION signalops.read_batch(wanted uuid) IS 'Takes a batch and returns its events by tenant, with the version of the rules to use: [{id, depth, type, source, occurredAt, payload, attributes}].';
 
 CREATE FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) RETURNS void
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
-declare
-  part record;
 begin
-  -- In the order of the tenants, as take_batch gave them: two workers lock the counters in the same order.
-  for part in
-    select * from jsonb_to_recordset(results) as r (tenant uuid, ruleset bigint, rules integer, events integer,
-      usage jsonb, matches jsonb, dead jsonb)
-  loop
-    perform set_config('signalops.tenant_id', part.tenant::text, true);
-    if part.matches <> '[]' then
-      with matched as materialized (
-        select * from jsonb_to_recordset(part.matches) as m (event uuid, rule uuid, version integer, channel uuid, delivery uuid)
-      ), noted as (
-        insert into signalops.matches (tenant_id, event_id, rule_id, rule_version)
-        select part.tenant, event, rule, version from matched
-      )
-      insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id)
-      select part.tenant, delivery, event, rule, version, channel from matched where delivery is not null;
-    end if;
-    if part.dead <> '[]' then
-      insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
-      select part.tenant, event, 'event', event, left(error, 500)
-      from jsonb_to_recordset(part.dead) as d (event uuid, error text);
-    end if;
-    -- A batch that was bisected around a poisonous event is recorded in several parts.
-    insert into signalops.batches as b (tenant_id, batch, job_id, worker, ruleset, rules, events, dead)
-    values (part.tenant, in_batch, job, worker, part.ruleset, part.rules, part.events, jsonb_array_length(part.dead))
-    on conflict (tenant_id, batch) do update
-      set events = b.events + excluded.events, dead = b.dead + excluded.dead, processed_at = clock_timestamp();
-    -- Last, since the counter row stays locked until the commit.
-    insert into signalops.usage_counters as u (tenant_id, meter, day, quantity)
-    select part.tenant, 'events', c.day::date, c.quantity::bigint
-    from jsonb_each_text(part.usage) as c (day, quantity) order by c.day
-    on conflict (tenant_id, meter, day) do update set quantity = u.quantity + excluded.quantity;
-  end loop;
+  perform signalops.act_for((select array_agg(p.tenant) from jsonb_to_recordset(results -> 'parts') as p (tenant uuid)));
 
-  perform signalops.enqueue_deliveries(jobs) from (
-    select jsonb_agg(jsonb_build_object('tenant', r.tenant, 'delivery', m.delivery)) as jobs
-    from jsonb_to_recordset(results) as r (tenant uuid, matches jsonb),
-      jsonb_to_recordset(r.matches) as m (delivery uuid)
-    where m.delivery is not null
-  ) as wanted where jobs is not null;
+  if results -> 'matches' <> '[]' then
+    with matched as materialized (
+      select * from jsonb_to_recordset(results -> 'matches')
+        as m (tenant uuid, event uuid, rule uuid, version integer, channel uuid, delivery uuid)
+    ), noted as (
+      insert into signalops.matches (tenant_id, event_id, rule_id, rule_version) select tenant, event, rule, version from matched
+    )
+    insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id)
+    select tenant, delivery, event, rule, version, channel from matched;
+
+    perform signalops.enqueue_deliveries((
+      select jsonb_agg(jsonb_build_object('tenant', m.tenant, 'delivery', m.delivery))
+      from jsonb_to_recordset(results -> 'matches') as m (tenant uuid, delivery uuid)));
+  end if;
+  if results -> 'dead' <> '[]' then
+    insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
+    select d.tenant, d.event, 'event', d.event, left(d.error, 500)
+    from jsonb_to_recordset(results -> 'dead') as d (tenant uuid, event uuid, error text);
+  end if;
+
+  -- A batch that was bisected around a poisonous event is recorded in several parts.
+  insert into signalops.batches as b (tenant_id, batch, job_id, worker, ruleset, rules, events, dead)
+  select p.tenant, in_batch, job, worker, p.ruleset, p.rules, p.events, p.dead
+  from jsonb_to_recordset(results -> 'parts') as p (tenant uuid, ruleset bigint, rules integer, events integer, dead integer)
+  on conflict (tenant_id, batch) do update
+    set events = b.events + excluded.events, dead = b.dead + excluded.dead, processed_at = clock_timestamp();
+
+  -- Last, since the counters stay locked until the commit; and in one order, so that two workers can't lock each other out.
+  insert into signalops.usage_counters as u (tenant_id, meter, day, quantity)
+  select p.tenant, 'events', (signalops.time_of(in_batch) at time zone 'UTC')::date, p.billed
+  from jsonb_to_recordset(results -> 'parts') as p (tenant uuid, billed bigint) where p.billed > 0 order by p.tenant
+  on conflict (tenant_id, meter, day) do update set quantity = u.quantity + excluded.quantity;
+
+  perform signalops.act_for(null);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) IS 'Records what was decided about a batch, sorted by tenant: matches, deliveries with their jobs, dead events, usage. [{tenant, ruleset, rules, events, usage: {day: n}, matches: [{event, rule, version, channel, delivery}], dead: [{event, error}]}].';
+COMMENT ON FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) IS 'Records what was decided about a batch: matches, deliveries with their jobs, dead events, usage. {parts: [{tenant, ruleset, rules, events, billed, dead}], matches: [{tenant, event, rule, version, channel, delivery}], dead: [{tenant, event, error}]}.';
 
 CREATE FUNCTION signalops.store(flush jsonb, in_batch uuid) RETURNS bigint
     LANGUAGE plpgsql
@@ -478,14 +495,13 @@ $$;
 
 COMMENT ON FUNCTION signalops.store(flush jsonb, in_batch uuid) IS 'Stores the events whose idempotency key is new, and puts them into the inbox; returns how many were.';
 
-CREATE FUNCTION signalops.take_batch(wanted uuid) RETURNS TABLE(tenant_id uuid, event_ids uuid[])
-    LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION signalops.take_batch(wanted uuid) RETURNS TABLE(tenant_id uuid, event_id uuid)
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  with taken as (
-    delete from signalops.inbox i where i.batch = wanted returning i.tenant_id, i.event_id
-  )
-  select tenant_id, array_agg(event_id) from taken group by tenant_id order by tenant_id
+begin
+  return query delete from signalops.inbox i where i.batch = wanted returning i.tenant_id, i.event_id;
+end
 $$;
 
 COMMENT ON FUNCTION signalops.take_batch(wanted uuid) IS 'Takes a batch out of the inbox. A second worker with the same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
@@ -875,7 +891,7 @@ ALTER TABLE ONLY signalops.usage_counters FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE signalops.usage_counters IS 'Usage by day: added to in the transaction that takes the events out of the inbox, so each is counted exactly once.';
 COMMENT ON COLUMN signalops.usage_counters.tenant_id IS 'Whose usage it is.';
 COMMENT ON COLUMN signalops.usage_counters.meter IS 'What is counted; events: processed events.';
-COMMENT ON COLUMN signalops.usage_counters.day IS 'The day (UTC) on which the events came in.';
+COMMENT ON COLUMN signalops.usage_counters.day IS 'The day (UTC) of the flush that stored the events; months agree with quotas.period.';
 COMMENT ON COLUMN signalops.usage_counters.quantity IS 'How many.';
 
 ALTER TABLE ONLY signalops.api_keys
@@ -991,26 +1007,6 @@ ALTER TABLE signalops.delivery_attempts ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.events ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY flush_tenants ON signalops.events TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.flush_tenants() AS flush_tenants)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.flush_tenants() AS flush_tenants)::uuid[])));
-
-COMMENT ON POLICY flush_tenants ON signalops.events IS 'While signalops.accept runs, the rows of the tenants in its flush can be seen and written, and no others.';
-
-CREATE POLICY flush_tenants ON signalops.idempotency_keys TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.flush_tenants() AS flush_tenants)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.flush_tenants() AS flush_tenants)::uuid[])));
-
-COMMENT ON POLICY flush_tenants ON signalops.idempotency_keys IS 'While signalops.accept runs, the rows of the tenants in its flush can be seen and written, and no others.';
-
-CREATE POLICY flush_tenants ON signalops.inbox TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.flush_tenants() AS flush_tenants)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.flush_tenants() AS flush_tenants)::uuid[])));
-
-COMMENT ON POLICY flush_tenants ON signalops.inbox IS 'While signalops.accept runs, the rows of the tenants in its flush can be seen and written, and no others.';
-
-CREATE POLICY flush_tenants ON signalops.quotas TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.flush_tenants() AS flush_tenants)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.flush_tenants() AS flush_tenants)::uuid[])));
-
-COMMENT ON POLICY flush_tenants ON signalops.quotas IS 'While signalops.accept runs, the rows of the tenants in its flush can be seen and written, and no others.';
-
-CREATE POLICY flush_tenants ON signalops.tenants TO signalops_api USING ((id = ANY (( SELECT signalops.flush_tenants() AS flush_tenants)::uuid[]))) WITH CHECK ((id = ANY (( SELECT signalops.flush_tenants() AS flush_tenants)::uuid[])));
-
-COMMENT ON POLICY flush_tenants ON signalops.tenants IS 'While signalops.accept runs, the rows of the tenants in its flush can be seen and written, and no others.';
-
 ALTER TABLE signalops.idempotency_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.inbox ENABLE ROW LEVEL SECURITY;
@@ -1108,6 +1104,54 @@ ALTER TABLE signalops.rule_versions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE signalops.rules ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.rulesets ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_group_signalops_api ON signalops.events TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_api ON signalops.events IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_api ON signalops.idempotency_keys TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_api ON signalops.idempotency_keys IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_api ON signalops.inbox TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_api ON signalops.inbox IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_api ON signalops.quotas TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_api ON signalops.quotas IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_api ON signalops.tenants TO signalops_api USING ((id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_api ON signalops.tenants IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_worker ON signalops.batches TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.batches IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_worker ON signalops.dead_letters TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.dead_letters IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_worker ON signalops.deliveries TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.deliveries IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_worker ON signalops.events TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.events IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_worker ON signalops.matches TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.matches IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_worker ON signalops.rulesets TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.rulesets IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_worker ON signalops.usage_counters TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.usage_counters IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
 ALTER TABLE signalops.tenants ENABLE ROW LEVEL SECURITY;
 

@@ -53,9 +53,7 @@ def template(server: str, admin: psycopg.Connection) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(
-    admin: psycopg.Connection, template: str, request: pytest.FixtureRequest
-) -> Iterator[str]:
+def database(admin: psycopg.Connection, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a fresh clone of the template."""
     name = f"so_{uuid.uuid4().hex[:12]}"
     admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))

@@ -28,7 +28,11 @@ class Tenant:
 
 
 def make_tenant(
-    owner: psycopg.Connection, slug: str, soft: int | None = None, hard: int | None = None, scopes: list[str] = EVERYTHING
+    owner: psycopg.Connection,
+    slug: str,
+    soft: int | None = None,
+    hard: int | None = None,
+    scopes: list[str] = EVERYTHING,
 ) -> Tenant:
     """Make a tenant with one key; its hash has the least cost that bcrypt allows, for speed."""
     tenant, key = TenantId(clock.new_id()), new_key()
@@ -45,7 +49,11 @@ def make_tenant(
 
 
 def make_rule(
-    owner: psycopg.Connection, tenant: Tenant, pattern: dict[str, object], url: str = "http://127.0.0.1:9/", grammar: int = 2
+    owner: psycopg.Connection,
+    tenant: Tenant,
+    pattern: dict[str, object],
+    url: str = "http://127.0.0.1:9/",
+    grammar: int = 2,
 ) -> UUID:
     """Make a webhook channel and a rule that notifies through it; return the rule's id."""
     channel, rule = clock.new_id(), clock.new_id()

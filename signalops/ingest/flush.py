@@ -43,6 +43,7 @@ class Flusher:
         self._priority = priority
         self._limits = limits
         self._requests: deque[_Request] = deque()
+        self._unanswered: set[asyncio.Future[Exceptions]] = set()
         self._waiting = 0
         self._arrived = asyncio.Event()
         self._last_size = 0
@@ -57,22 +58,24 @@ class Flusher:
             raise Overloaded("Too many events wait to be stored: send again in a second.", headers={"Retry-After": "1"})
         request = _Request(events, asyncio.get_running_loop().create_future())
         self._requests.append(request)
+        self._unanswered.add(request.answer)
+        request.answer.add_done_callback(self._unanswered.discard)
         self._waiting += len(events)
         self._arrived.set()
         return await request.answer
 
     async def run(self) -> None:
-        """Flush what waits, until cancelled."""
+        """Flush what waits, until cancelled; runs as often at the same time as there shall be flushes at once."""
         while True:
             await self._arrived.wait()
             await self._linger()
-            requests = self._take()
-            await self._answer(requests)
+            if self._requests:
+                await self._answer(self._take())
 
     async def drain(self) -> None:
         """Return when all that was submitted so far is answered."""
-        if waiting := [request.answer for request in self._requests]:
-            await asyncio.wait(waiting)
+        if self._unanswered:
+            await asyncio.wait(self._unanswered)
 
     async def _linger(self) -> None:
         """Under load let a few milliseconds pass between flushes: more events a commit, fewer commits for NOTIFY's lock.

@@ -90,7 +90,9 @@ class Api:
         await self._connections.open(wait=True)
         tasks = [
             asyncio.create_task(self._single.run(), name="flush single events"),
+            # Two, since a large flush keeps PostgreSQL busy for as long as this process takes to read the next one.
             asyncio.create_task(self._bulk.run(), name="flush batches"),
+            asyncio.create_task(self._bulk.run(), name="flush batches too"),
             asyncio.create_task(listen(self._ring, db.dsn(self._config, "api")), name="hear of revoked keys"),
         ]
         facts.emit("api.started", host=self._config.host, port=self._config.port)

@@ -87,7 +87,9 @@ begin
     loop
       part := format('%s_%s', (select relname from pg_class where oid = parent), to_char(month, 'YYYY_MM'));
       continue when to_regclass(format('signalops.%I', part)) is not null;
-      execute format('create table signalops.%I partition of %s for values from (%L) to (%L)', part, parent,
+      -- Attached, not made in place: that would wait for every query of the table, a dump for instance, and all traffic behind it.
+      execute format('create table signalops.%I (like %s including defaults including constraints)', part, parent);
+      execute format('alter table %s attach partition signalops.%I for values from (%L) to (%L)', parent, part,
         signalops.id_at(month::timestamp at time zone 'UTC'),
         signalops.id_at((month + interval '1 month') at time zone 'UTC'));
       -- Policies of the parent do not hold for a query on the partition itself: with none of its own it shows nothing.

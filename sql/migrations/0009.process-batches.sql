@@ -33,6 +33,8 @@ declare
   tenants uuid[];
   ids uuid[];
 begin
+  -- A worker that freezes, or whose machine is gone, must not keep the batch from others: its session ends, and all is undone.
+  perform set_config('idle_in_transaction_session_timeout', '10s', true);
   select array_agg(t.tenant_id), array_agg(t.event_id) into tenants, ids from signalops.take_batch(wanted) t;
   perform signalops.act_for(tenants);
   return query

@@ -14,7 +14,7 @@ from tests.people import Tenant, make_rule, make_tenant
 
 GATE = """
   create function signalops.wait_at_gate() returns trigger language plpgsql as
-    $$ begin perform pg_advisory_xact_lock(1); return null; end $$;
+    $$ begin perform pg_advisory_xact_lock_shared(1); return null; end $$;
   create trigger wait_at_gate after insert on signalops.batches for each statement execute function signalops.wait_at_gate();
 """
 

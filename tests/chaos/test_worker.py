@@ -26,6 +26,24 @@ async def test_a_killed_workers_batches_are_processed_by_another_within_15_secon
     world.check()
 
 
+async def test_a_frozen_workers_batch_is_processed_by_another_and_not_again_when_it_thaws(
+    world: World, settings: Settings
+) -> None:
+    await world.accept(batches=1)
+    world.close_gate()
+    async with worker(settings) as frozen:
+        await eventually(lambda: world.held() == 1)
+        async with worker(settings):
+            await eventually(lambda: world.workers() == 2)
+            frozen.send(signal.SIGSTOP)
+            world.open_gate()
+            await eventually(world.is_done, seconds=20)
+            frozen.send(signal.SIGCONT)
+            await world.accept(batches=3)
+            await eventually(lambda: world.is_done() and not world.jobs("doing"))
+    world.check()
+
+
 async def test_a_stopped_worker_finishes_what_it_has_and_leaves_the_rest(world: World, settings: Settings) -> None:
     await world.accept(batches=6)
     world.close_gate()

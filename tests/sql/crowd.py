@@ -31,7 +31,7 @@ FILL = """
       else signalops.id_at(now() + interval '1 month' + (c.tenant_no * 100 + e.n) * interval '1 s') end as event,
     case when e.n = 4 then 'rare.type' else 'frequent.type' end as type,
     signalops.id_at(now() - interval '1 hour' + (c.tenant_no / 4 * 8 + e.n / 4) * interval '1 ms') as batch
-  from crowd c, generate_series(1, 30) as e (n);
+  from crowd c, generate_series(1, case when tenant_no = 7 then 5000 else 30 end) as e (n);
   insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)
   select tenant, event, batch, type, now(), now(), '{{"a": 1}}' from happened;
   insert into signalops.inbox (tenant_id, event_id, batch) select tenant, event, batch from happened;
@@ -51,7 +51,7 @@ FILL = """
   insert into signalops.delivery_attempts (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome)
   select tenant_id, id, 1, now(), 1, 'sent' from signalops.deliveries;
   insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
-  select tenant, event, 'event', event, 'e' from happened where n > 25;
+  select tenant, event, 'event', event, 'e' from happened where n between 26 and 30;
   select signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch))
   from (select distinct batch from happened) as b;
   drop table crowd, happened;

@@ -175,15 +175,15 @@ async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
     batch, nothing = BatchId(clock.new_id()), dict.fromkeys(PROCESSED, 0)
     async with api_pool.connection() as connection:
         await store.accept(connection, events, batch, 0)
-    parts = [{"tenant": t.id, "ruleset": 1, "rules": 1, "events": 1, "dead": 0} for t in (acme, globex)]
+    counts = {"ruleset": 1, "rules": 1, "events": 1, "dead": 0, "billed": 1}
     match = {"tenant": acme.id, "event": events[0].id, "rule": rule, "version": 1, "channel": rule}
-    usage = [{"tenant": t.id, "day": clock.now().date(), "quantity": 1} for t in (acme, globex)]
+    parts = [{"tenant": t.id, **counts} for t in (acme, globex)]
     async with worker_pool.connection() as connection:
         async with connection.transaction():
             read = await queue.read_batch(connection, batch)
             assert {part.tenant for part in read} == {acme.id, globex.id}
             assert await seen(connection, PROCESSED) == nothing, "between reading and recording"
-            results = queue.Results(parts, [match | {"delivery": clock.new_id()}], usage)
+            results = queue.Results(parts=parts, matches=[match | {"delivery": clock.new_id()}])
             await queue.record_batch(connection, batch, 1, "w", results)
             assert await seen(connection, PROCESSED) == nothing, "in the same transaction"
             await db.act_as(connection, acme.id)

@@ -66,8 +66,7 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
     told = {"id": new, "type": "a.b", "occurred_at": now, "received_at": now, "payload": {}, "key": "new", "hash": "00"}
     match = {"tenant": tenant, "event": new, "rule": new, "version": 1, "channel": new, "delivery": new}
     decided = {
-        "parts": [{"tenant": tenant, "ruleset": 1, "rules": 1, "events": 1, "dead": 0}],
-        "usage": [{"tenant": tenant, "day": f"{now:%Y-%m-%d}", "quantity": 1}],
+        "parts": [{"tenant": tenant, "ruleset": 1, "rules": 1, "events": 1, "dead": 0, "billed": 1}],
         "matches": [match],
         "dead": [],
     }

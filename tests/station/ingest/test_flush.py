@@ -1,7 +1,7 @@
 """What happens to a flush when the database is slow, gone, or refuses one of its events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -10,6 +10,7 @@ import pytest
 from signalops.config import Settings
 from tests.api import SIGNUP, Answer, Client, assert_problem, hearing, rows, running
 from tests.people import Tenant
+from tests.station.conftest import Blocked
 
 _REFUSING = """
 create function signalops.refuse() returns trigger language plpgsql as $$
@@ -26,24 +27,6 @@ async def narrow(settings: Settings) -> AsyncIterator[Client]:
     """An API in which three events may wait."""
     async with running(settings.model_copy(update={"max_waiting_events": 3})) as client:
         yield client
-
-
-Blocked = Callable[[], Awaitable[int]]
-
-
-@pytest.fixture
-def blocked_backend(admin: psycopg.Connection, api: Client, database: str) -> Blocked:
-    """Waits until a flush waits for a lock; returns the process id of its backend."""
-
-    async def blocked() -> int:
-        query = "select pid from pg_stat_activity where datname = %s and wait_event_type = 'Lock'"
-        async with asyncio.timeout(5):
-            while (row := admin.execute(query, [database]).fetchone()) is None:
-                await api.get("/healthz")
-        pid: int = row[0]
-        return pid
-
-    return blocked
 
 
 @contextmanager

@@ -85,6 +85,19 @@ async def test_another_limit_holds_at_once(api: Client, owner: psycopg.Connectio
     assert statuses == [202, 429, 202, 429, 429, 202, 202]
 
 
+async def test_a_repeat_is_answered_even_beyond_a_limit_that_was_lowered(
+    api: Client, owner: psycopg.Connection, acme: Tenant
+) -> None:
+    for key in ("a", "b"):
+        assert (await api.post({**SIGNUP, "idempotencyKey": key}, acme)).status == 202
+    _set_limits(owner, acme, None, 1)
+    assert (await api.post({**SIGNUP, "idempotencyKey": "b"}, acme)).status == 200
+    items = [SIGNUP, {**SIGNUP, "idempotencyKey": "a"}]
+    results = (await api.post_batch(items, acme)).json["results"]
+    assert [result["status"] for result in results] == ["rejected", "duplicate"]
+    assert rows(owner)["accepted"] == 2
+
+
 async def test_the_month_before_does_not_count(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     _set_limits(owner, acme, None, 1)
     before = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).date().replace(day=1)

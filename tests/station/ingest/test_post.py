@@ -152,7 +152,8 @@ async def test_every_fault_of_a_body_is_told_at_once(api: Client, acme: Tenant) 
 
 
 async def test_a_body_that_is_no_object_is_refused(api: Client, acme: Tenant) -> None:
-    for value in ([], "text", 1, None, True):
+    values: list[object] = [[], "text", 1, None, True]
+    for value in values:
         problem = assert_problem(await api.post(value, acme), 422, "invalid")
         assert problem["detail"] == "body: must be an object."
 

@@ -46,6 +46,17 @@ async def test_two_workers_on_one_batch_count_it_once(world: World, acme: Tenant
     assert len(world.jobs("send_delivery")) == 20
 
 
+async def test_batches_of_the_same_tenants_at_once_do_not_lock_each_other_out(
+    world: World, acme: Tenant, globex: Tenant
+) -> None:
+    acmes, globexes = [(acme, {"n": n}) for n in range(20)], [(globex, {"n": n}) for n in range(20)]
+    batches = await asyncio.gather(
+        *(world.accept(*(acmes + globexes if n % 2 else globexes + acmes)) for n in range(24))
+    )
+    await asyncio.gather(*(world.journey.process_batch(batch, 1) for batch in batches))
+    assert (world.used(acme), world.used(globex)) == (480, 480)
+
+
 async def test_each_match_has_one_delivery_with_one_job(world: World, acme: Tenant) -> None:
     for _ in range(2):
         make_rule(world.owner, acme, {"type": ["user.signup"]})

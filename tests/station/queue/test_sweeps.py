@@ -102,14 +102,35 @@ async def test_a_batch_whose_job_is_stuck_under_a_living_worker_is_processed_all
     assert [job["batch"] for job in world.jobs("process_batch")] == [lost]
 
 
-async def test_partitions_are_made_once_by_two_workers(world: World) -> None:
-    names = "select relname from pg_class where relispartition and relkind = 'r' order by 1"
-    before = world.rows(names)
-    newest = [name for (name,) in before if name.endswith(f"{clock.next_month(clock.now()):%Y_%m}")]
-    assert len(newest) == 5
-    for name in newest:
+def drop_next_month(world: World) -> int:
+    """Drop the partitions of the next month; return how many there were."""
+    query = "select relname from pg_class where relispartition and relkind = 'r' and relname like %s"
+    names = world.rows(query, f"%{clock.next_month(clock.now()):%Y_%m}")
+    for (name,) in names:
         world.owner.execute(f"drop table signalops.{name}".encode())
+    return len(names)
+
+
+async def test_partitions_are_made_once_by_several_workers(world: World) -> None:
+    made = """
+      select relname, relrowsecurity, relforcerowsecurity, pg_get_expr(relpartbound, oid),
+        (select count(*) from pg_index i join pg_inherits h on h.inhrelid = i.indexrelid where i.indrelid = c.oid)
+      from pg_class c where relispartition and relkind = 'r' order by 1"""
+    before = world.rows(made)
+    assert drop_next_month(world) == 5
     await asyncio.gather(*(world.journey.make_partitions() for _ in range(4)))
-    assert world.rows(names) == before
+    assert world.rows(made) == before
     await world.journey.make_partitions()
-    assert world.rows(names) == before
+    assert world.rows(made) == before
+
+
+async def test_partitions_are_made_while_others_read_and_write(world: World, acme: Tenant) -> None:
+    await world.accept((acme, {}))
+    assert drop_next_month(world) == 5
+    with world.owner.transaction():
+        world.owner.execute("select from signalops.events")
+        world.owner.execute("update signalops.events set depth = 0")
+        async with asyncio.timeout(5):
+            await world.journey.make_partitions()
+            await world.accept((acme, {}))
+    assert drop_next_month(world) == 5

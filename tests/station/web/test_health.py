@@ -7,11 +7,27 @@ from psycopg import sql
 
 from tests.api import SIGNUP, Client, assert_problem
 from tests.people import Tenant
+from tests.station.conftest import Blocked
 
 
 async def test_a_process_with_its_database_is_well(api: Client) -> None:
     for path in ("/healthz", "/readyz"):
         assert (await api.get(path)).json == {"status": "ok"}
+
+
+async def test_a_reading_whose_connection_dies_is_refused_and_the_next_one_works(
+    api: Client, owner: psycopg.Connection, acme: Tenant, blocked_backend: Blocked
+) -> None:
+    event = (await api.post(SIGNUP, acme)).headers["location"]
+    for path in ("/api/events", event, "/api/usage"):
+        with owner.transaction():
+            owner.execute("lock table signalops.events, signalops.quotas in access exclusive mode")
+            reading = asyncio.create_task(api.get(path, acme))
+            owner.execute("select pg_terminate_backend(%s)", [await blocked_backend()])
+            answer = await reading
+        assert_problem(answer, 503, "unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert (await api.get(path, acme)).status == 200
 
 
 async def test_without_its_database_a_process_lives_and_refuses_until_it_is_back(
