@@ -39,18 +39,7 @@ begin
 
   fresh := signalops.store(admitted, in_batch);
   if fresh < jsonb_array_length(admitted) then
-    return query
-      select i.id, case when k.body_hash = decode(i.hash, 'hex') then 'duplicate' else 'conflict' end, k.event_id
-      from jsonb_to_recordset(admitted) as i (tenant uuid, id uuid, key text, hash text)
-      join signalops.idempotency_keys k on k.tenant_id = i.tenant and k.key = i.key and k.event_id <> i.id;
-    update signalops.quotas q set accepted = q.accepted - d.events
-    from (
-      select i.tenant, count(*) as events
-      from jsonb_to_recordset(admitted) as i (tenant uuid, id uuid, key text)
-      join signalops.idempotency_keys k on k.tenant_id = i.tenant and k.key = i.key and k.event_id <> i.id
-      group by i.tenant
-    ) d
-    where q.tenant_id = d.tenant and q.period = month;
+    return query select * from signalops.give_back(admitted, month);
   end if;
 
   if near_soft is not null then
@@ -114,7 +103,9 @@ begin
       select i.item, i.ord, k.key is not null as stored,
         min(i.ord) over (partition by coalesce(i.item ->> 'key', E'\n' || i.ord)) as first
       from jsonb_array_elements(offered) with ordinality as i (item, ord)
-      left join signalops.idempotency_keys k on k.tenant_id = wanted and k.key = i.item ->> 'key'
+      left join lateral (
+        select k.key from signalops.idempotency_keys k where k.tenant_id = wanted and k.key = i.item ->> 'key' limit 1
+      ) k on true
       where i.item ->> 'tenant' = wanted::text
     ) as items
   ) as placed;
@@ -179,22 +170,25 @@ COMMENT ON FUNCTION signalops.bump_ruleset() IS 'Counts a change of a tenant''s 
 CREATE FUNCTION signalops.count_in(asked jsonb, month date) RETURNS TABLE(tenant uuid, near_soft boolean)
     LANGUAGE plpgsql
     AS $$
+declare
+  places tid[];
+  totals bigint[];
+  tenants uuid[];
+  nearing boolean[];
 begin
-  return query
-  with wanted as (
-    select a.tenant, a.events from jsonb_to_recordset(asked) as a (tenant uuid, events integer)
-  ), locked as materialized (
-    -- In the order of the tenants: two flushes that share some lock the counters in the same order.
-    select q.tenant_id, q.accepted + w.events as total, t.soft_limit, t.hard_limit
-    from wanted w
-    join signalops.quotas q on q.tenant_id = w.tenant and q.period = month
-    join signalops.tenants t on t.id = w.tenant
-    order by q.tenant_id for update of q
-  )
-  update signalops.quotas q set accepted = l.total
-  from locked l
-  where q.tenant_id = l.tenant_id and q.period = month and (l.hard_limit is null or l.total <= l.hard_limit)
-  returning q.tenant_id, coalesce(l.total >= l.soft_limit and q.soft_reached_at is null, false);
+  -- In the order of the tenants: two flushes that share some lock the counters in the same order.
+  select array_agg(q.ctid), array_agg(q.accepted + w.events), array_agg(w.tenant),
+    array_agg(coalesce(q.accepted + w.events >= t.soft_limit and q.soft_reached_at is null, false))
+  into places, totals, tenants, nearing
+  from (select * from jsonb_to_recordset(asked) as a (tenant uuid, events integer) order by a.tenant) w
+  cross join lateral (
+    select q.ctid, * from signalops.quotas q where q.tenant_id = w.tenant and q.period = month limit 1 for update
+  ) q
+  cross join lateral (select * from signalops.tenants t where t.id = w.tenant limit 1) t
+  where t.hard_limit is null or q.accepted + w.events <= t.hard_limit;
+  -- A locked row stays where it is; and a statement of its own sees it, even if another flush has just moved it there.
+  update signalops.quotas q set accepted = c.total from unnest(places, totals) as c (place, total) where q.ctid = c.place;
+  return query select * from unnest(tenants, nearing);
 end
 $$;
 
@@ -278,14 +272,14 @@ CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most inte
     select (select i.batch from signalops.inbox i where i.batch > w.batch order by i.batch limit 1)
     from waiting w where w.batch < signalops.id_at(now() - older_than)
   ), old as (
-    -- Whoever processes a batch holds its rows. That a job is `doing` says less: procrastinate leaves it so, under a worker that
-    -- lives on, when it could not write down how the job ended.
-    select batch from waiting,
-      lateral (select from signalops.inbox i where i.batch = waiting.batch limit 1 for update skip locked) as idle
-    where batch < signalops.id_at(now() - older_than) limit at_most
+    select batch from waiting where batch < signalops.id_at(now() - older_than) limit at_most
   )
   select count(signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch)))
-  from old where not exists (
+  from old,
+    -- Whoever processes a batch holds its rows. That a job is `doing` says less: procrastinate leaves it so, under a worker that
+    -- lives on, when it could not write down how the job ended.
+    lateral (select from signalops.inbox i where i.batch = old.batch limit 1 for update skip locked) as idle
+  where not exists (
     select from procrastinate.procrastinate_jobs j
     where j.status = 'todo' and j.task_name = 'process_batch' and j.args ->> 'batch' = old.batch::text)
 $$;
@@ -322,6 +316,29 @@ CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, k
 $$;
 
 COMMENT ON FUNCTION signalops.find_keys(wanted text) IS 'The usable keys with a prefix, with hash and tenant: the one look-up that happens before a tenant is known.';
+
+CREATE FUNCTION signalops.give_back(admitted jsonb, month date) RETURNS TABLE(event_id uuid, verdict text, first_id uuid)
+    LANGUAGE plpgsql
+    AS $$
+begin
+  return query
+    with repeated as materialized (
+      select i.tenant, i.id, decode(i.hash, 'hex') as body_hash, k.body_hash as first_hash, k.event_id as first
+      from jsonb_to_recordset(admitted) as i (tenant uuid, id uuid, key text, hash text)
+      cross join lateral (
+        select * from signalops.idempotency_keys k where k.tenant_id = i.tenant and k.key = i.key limit 1
+      ) k
+      where k.event_id <> i.id
+    ), counted as (
+      update signalops.quotas q set accepted = q.accepted - r.events
+      from (select tenant, count(*) as events from repeated group by tenant) r
+      where q.tenant_id = r.tenant and q.period = month
+    )
+    select r.id, case when r.body_hash = r.first_hash then 'duplicate' else 'conflict' end, r.first from repeated r;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.give_back(admitted jsonb, month date) IS 'Of events whose idempotency key was stored before, returns the first event and whether the body is the same, and uncounts them.';
 
 CREATE FUNCTION signalops.id_at(moment timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -406,14 +423,16 @@ begin
   select array_agg(t.tenant_id), array_agg(t.event_id) into tenants, ids from signalops.take_batch(wanted) t;
   perform signalops.act_for(tenants);
   return query
-    select e.tenant_id, coalesce(max(r.version), 0),
+    select t.tenant_id, coalesce((select r.version from signalops.rulesets r where r.tenant_id = t.tenant_id), 0),
       -- One text per tenant: parsing it costs a third of loading as many rows.
       json_agg(json_build_object('id', e.id, 'depth', e.depth, 'attributes', e.attributes,
         'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload) order by e.id)::text
-    from unnest(tenants, ids) as taken (tenant_id, event_id)
-    join signalops.events e on e.tenant_id = taken.tenant_id and e.id = taken.event_id
-    left join signalops.rulesets r on r.tenant_id = e.tenant_id
-    group by e.tenant_id;
+    from unnest(tenants, ids) as t (tenant_id, event_id)
+    -- The limit keeps the planner from joining: a join planned while the partition was empty reads all of it for each batch.
+    cross join lateral (
+      select * from signalops.events e where e.tenant_id = t.tenant_id and e.id = t.event_id limit 1
+    ) e
+    group by t.tenant_id;
   perform signalops.act_for(null);
 end
 $$;

@@ -81,7 +81,7 @@ def register(app: App, bodies: Bodies) -> None:
     # Six fields: the last are seconds. Without any periodic task a dead heartbeat or listener would go unnoticed.
     _periodic(app, "enqueue_due", "* * * * * *", bodies.enqueue_due)
     _periodic(app, "rescue_stalled", "* * * * * */2", rescue)
-    _periodic(app, "enqueue_lost", "* * * * * */30", bodies.enqueue_lost)
+    _periodic(app, "enqueue_lost", "* * * * * */5", bodies.enqueue_lost)
     _periodic(app, "make_partitions", "7 * * * *", bodies.make_partitions)
 
 

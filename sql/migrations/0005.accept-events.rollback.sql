@@ -1,6 +1,7 @@
 -- Removes the functions that accept, and what they may see; the events stay.
 
 drop function signalops.accept(jsonb, jsonb, uuid, integer);
+drop function signalops.give_back(jsonb, date);
 drop function signalops.store(jsonb, uuid);
 drop function signalops.admit(uuid, date, jsonb);
 drop function signalops.count_in(jsonb, date);

@@ -54,22 +54,25 @@ comment on function signalops.emit(uuid, uuid, text, jsonb, smallint) is
 create function signalops.count_in(asked jsonb, month date) returns table (tenant uuid, near_soft boolean)
 language plpgsql volatile
 as $$
+declare
+  places tid[];
+  totals bigint[];
+  tenants uuid[];
+  nearing boolean[];
 begin
-  return query
-  with wanted as (
-    select a.tenant, a.events from jsonb_to_recordset(asked) as a (tenant uuid, events integer)
-  ), locked as materialized (
-    -- In the order of the tenants: two flushes that share some lock the counters in the same order.
-    select q.tenant_id, q.accepted + w.events as total, t.soft_limit, t.hard_limit
-    from wanted w
-    join signalops.quotas q on q.tenant_id = w.tenant and q.period = month
-    join signalops.tenants t on t.id = w.tenant
-    order by q.tenant_id for update of q
-  )
-  update signalops.quotas q set accepted = l.total
-  from locked l
-  where q.tenant_id = l.tenant_id and q.period = month and (l.hard_limit is null or l.total <= l.hard_limit)
-  returning q.tenant_id, coalesce(l.total >= l.soft_limit and q.soft_reached_at is null, false);
+  -- In the order of the tenants: two flushes that share some lock the counters in the same order.
+  select array_agg(q.ctid), array_agg(q.accepted + w.events), array_agg(w.tenant),
+    array_agg(coalesce(q.accepted + w.events >= t.soft_limit and q.soft_reached_at is null, false))
+  into places, totals, tenants, nearing
+  from (select * from jsonb_to_recordset(asked) as a (tenant uuid, events integer) order by a.tenant) w
+  cross join lateral (
+    select q.ctid, * from signalops.quotas q where q.tenant_id = w.tenant and q.period = month limit 1 for update
+  ) q
+  cross join lateral (select * from signalops.tenants t where t.id = w.tenant limit 1) t
+  where t.hard_limit is null or q.accepted + w.events <= t.hard_limit;
+  -- A locked row stays where it is; and a statement of its own sees it, even if another flush has just moved it there.
+  update signalops.quotas q set accepted = c.total from unnest(places, totals) as c (place, total) where q.ctid = c.place;
+  return query select * from unnest(tenants, nearing);
 end
 $$;
 comment on function signalops.count_in(jsonb, date) is
@@ -96,7 +99,9 @@ begin
       select i.item, i.ord, k.key is not null as stored,
         min(i.ord) over (partition by coalesce(i.item ->> 'key', E'\n' || i.ord)) as first
       from jsonb_array_elements(offered) with ordinality as i (item, ord)
-      left join signalops.idempotency_keys k on k.tenant_id = wanted and k.key = i.item ->> 'key'
+      left join lateral (
+        select k.key from signalops.idempotency_keys k where k.tenant_id = wanted and k.key = i.item ->> 'key' limit 1
+      ) k on true
       where i.item ->> 'tenant' = wanted::text
     ) as items
   ) as placed;
@@ -136,11 +141,36 @@ $$;
 comment on function signalops.store(jsonb, uuid) is
   'Stores the events whose idempotency key is new, and puts them into the inbox; returns how many were.';
 
+create function signalops.give_back(admitted jsonb, month date)
+returns table (event_id uuid, verdict text, first_id uuid)
+language plpgsql volatile
+as $$
+begin
+  return query
+    with repeated as materialized (
+      select i.tenant, i.id, decode(i.hash, 'hex') as body_hash, k.body_hash as first_hash, k.event_id as first
+      from jsonb_to_recordset(admitted) as i (tenant uuid, id uuid, key text, hash text)
+      cross join lateral (
+        select * from signalops.idempotency_keys k where k.tenant_id = i.tenant and k.key = i.key limit 1
+      ) k
+      where k.event_id <> i.id
+    ), counted as (
+      update signalops.quotas q set accepted = q.accepted - r.events
+      from (select tenant, count(*) as events from repeated group by tenant) r
+      where q.tenant_id = r.tenant and q.period = month
+    )
+    select r.id, case when r.body_hash = r.first_hash then 'duplicate' else 'conflict' end, r.first from repeated r;
+end
+$$;
+comment on function signalops.give_back(jsonb, date) is
+  'Of events whose idempotency key was stored before, returns the first event and whether the body is the same, and uncounts them.';
+
 create function signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer)
 returns table (event_id uuid, verdict text, first_id uuid)
 language plpgsql volatile
--- The hot statements go through primary keys. A generic plan saves planning each of them anew, and seq scans are off because
--- a plan made while a partition was small would be kept while the partition grows a thousandfold.
+-- The hot statements go through primary keys, and a generic plan saves planning each of them anew. But a plan made while a table
+-- was small is kept while it grows a thousandfold: so seq scans are off, and a table is looked up row by row (lateral, limit 1)
+-- where a join could come to read the whole of it.
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
@@ -173,18 +203,7 @@ begin
 
   fresh := signalops.store(admitted, in_batch);
   if fresh < jsonb_array_length(admitted) then
-    return query
-      select i.id, case when k.body_hash = decode(i.hash, 'hex') then 'duplicate' else 'conflict' end, k.event_id
-      from jsonb_to_recordset(admitted) as i (tenant uuid, id uuid, key text, hash text)
-      join signalops.idempotency_keys k on k.tenant_id = i.tenant and k.key = i.key and k.event_id <> i.id;
-    update signalops.quotas q set accepted = q.accepted - d.events
-    from (
-      select i.tenant, count(*) as events
-      from jsonb_to_recordset(admitted) as i (tenant uuid, id uuid, key text)
-      join signalops.idempotency_keys k on k.tenant_id = i.tenant and k.key = i.key and k.event_id <> i.id
-      group by i.tenant
-    ) d
-    where q.tenant_id = d.tenant and q.period = month;
+    return query select * from signalops.give_back(admitted, month);
   end if;
 
   if near_soft is not null then

@@ -10,7 +10,7 @@ select signalops.record_batch(%(batch)s, %(job)s, %(worker)s, %(results)s::text:
 select signalops.enqueue_due_deliveries(%(at_most)s);
 
 -- enqueue-lost: gives a new job to what has none any more
-select signalops.enqueue_lost_batches('30 seconds', %(at_most)s), signalops.enqueue_lost_deliveries('5 minutes', %(at_most)s);
+select signalops.enqueue_lost_batches('10 seconds', %(at_most)s), signalops.enqueue_lost_deliveries('5 minutes', %(at_most)s);
 
 -- make-partitions: makes the partitions of this month and the next three
 select signalops.make_partitions();
