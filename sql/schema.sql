@@ -24,14 +24,14 @@ begin
 
   select coalesce(array_agg(c.tenant), '{}'), array_agg(c.tenant) filter (where c.near_soft) into fitting, near_soft
   from signalops.count_in(asked, month) c;
-  for part in
-    select a.tenant from jsonb_to_recordset(asked) as a (tenant uuid) where a.tenant <> all (fitting) order by a.tenant
-  loop
-    admitted := (select coalesce(jsonb_agg(i), '[]') from jsonb_array_elements(admitted) i where i ->> 'tenant' <> part::text)
-      || signalops.admit(part, month, flush);
-    near_soft := near_soft || part;
-  end loop;
-  if jsonb_array_length(admitted) < jsonb_array_length(flush) then
+  if cardinality(fitting) < jsonb_array_length(asked) then
+    for part in
+      select a.tenant from jsonb_to_recordset(asked) as a (tenant uuid) where a.tenant <> all (fitting) order by a.tenant
+    loop
+      admitted := (select coalesce(jsonb_agg(i), '[]') from jsonb_array_elements(admitted) i where i ->> 'tenant' <> part::text)
+        || signalops.admit(part, month, flush);
+      near_soft := near_soft || part;
+    end loop;
     return query
       select (f.item ->> 'id')::uuid, 'refused', null::uuid
       from (select jsonb_array_elements(flush) except select jsonb_array_elements(admitted)) as f (item);

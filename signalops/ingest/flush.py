@@ -65,12 +65,11 @@ class Flusher:
         return await request.answer
 
     async def run(self) -> None:
-        """Flush what waits, until cancelled; runs as often at the same time as there shall be flushes at once."""
+        """Flush what waits, until cancelled."""
         while True:
             await self._arrived.wait()
             await self._linger()
-            if self._requests:
-                await self._answer(self._take())
+            await self._answer(self._take())
 
     async def drain(self) -> None:
         """Return when all that was submitted so far is answered."""

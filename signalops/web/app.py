@@ -35,11 +35,14 @@ class Api:
 
     def __init__(self, config: Settings) -> None:
         self._config = config
+        # The flushers have backends of their own: a pool hands its connections out in turn, and a backend that comes to its turn
+        # once in a while is cold: a lone event took twice as long.
+        self._flushing = db.pool(config, "api", 1), db.pool(config, "api", 1)
         self._connections = db.pool(config, "api", config.api_connections)
         self._ring = KeyRing(self._connections)
         limits = Limits(config.max_waiting_events, config.max_flush_events, config.flush_linger_ms / 1000)
-        self._single = Flusher(self._connections, 0, limits)
-        self._bulk = Flusher(self._connections, BULK_PRIORITY, limits)
+        self._single = Flusher(self._flushing[0], 0, limits)
+        self._bulk = Flusher(self._flushing[1], BULK_PRIORITY, limits)
         self._draining = False
         events = Events(self._single, self._bulk, self._connections, config.max_event_bytes, config.max_batch_bytes)
         watch = Watch(self._connections, lambda: self._draining)
@@ -87,12 +90,12 @@ class Api:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(migrate.require_current, self._config, "api")
-        await self._connections.open(wait=True)
+        pools = (*self._flushing, self._connections)
+        for pool in pools:
+            await pool.open(wait=True)
         tasks = [
             asyncio.create_task(self._single.run(), name="flush single events"),
-            # Two, since a large flush keeps PostgreSQL busy for as long as this process takes to read the next one.
             asyncio.create_task(self._bulk.run(), name="flush batches"),
-            asyncio.create_task(self._bulk.run(), name="flush batches too"),
             asyncio.create_task(listen(self._ring, db.dsn(self._config, "api")), name="hear of revoked keys"),
         ]
         facts.emit("api.started", host=self._config.host, port=self._config.port)
@@ -105,7 +108,8 @@ class Api:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._connections.close()
+            for pool in pools:
+                await pool.close()
             facts.emit("api.stopped")
 
 
