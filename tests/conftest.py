@@ -14,7 +14,6 @@ from pydantic import SecretStr
 
 from signalops import db, embedded, migrate
 from signalops.config import Settings
-
 from tests.people import Tenant, make_tenant
 
 FAILED = pytest.StashKey[bool]()
