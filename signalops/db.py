@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal, LiteralString, cast
@@ -80,6 +80,15 @@ async def as_owner(settings: Settings) -> AsyncIterator[Connection]:
 def reason(error: psycopg.Error) -> str:
     """Return the server's own sentence about an error, without the statement and its values."""
     return error.diag.message_primary or type(error).__name__
+
+
+async def repair(connections: Pool) -> None:
+    """Replace the connections that an outage has broken: else each of them would cost a request of its own.
+
+    The pool's own check before each use backs off a second and more for every broken one.
+    """
+    with suppress(*OUTAGE):
+        await connections.check()
 
 
 @asynccontextmanager

@@ -116,13 +116,21 @@ class KeyRing:
         raise _refusal("The API key is unknown or revoked.")
 
     async def _stored(self, prefix: str) -> list[store.FoundKey]:
+        """Find keys; once more after an outage, which may have been over for long before it is noticed here."""
         try:
-            async with self._connections.connection() as connection:
-                return await store.find_keys(connection, prefix)
+            try:
+                return await self._found(prefix)
+            except db.OUTAGE:
+                await db.repair(self._connections)
+                return await self._found(prefix)
         except db.OUTAGE as error:
             raise Unavailable(
                 "The key can't be looked up just now: try again.", headers={"Retry-After": "1"}
             ) from error
+
+    async def _found(self, prefix: str) -> list[store.FoundKey]:
+        async with self._connections.connection() as connection:
+            return await store.find_keys(connection, prefix)
 
     async def _verify(self, key: str, hashed: str) -> bool:
         prefix = key[:PREFIX]

@@ -1,7 +1,7 @@
 """The requests that look: one event's path, and the health of the process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -37,8 +37,9 @@ class EventPath(EventShown):
 class Watch:
     """The handlers, with what they need."""
 
-    def __init__(self, connections: db.Pool, is_draining: Callable[[], bool]) -> None:
+    def __init__(self, connections: db.Pool, flushing: Sequence[db.Pool], is_draining: Callable[[], bool]) -> None:
         self._connections = connections
+        self._flushing = flushing
         self._is_draining = is_draining
 
     async def get_event(self, request: Request, caller: Caller) -> Response:
@@ -59,12 +60,14 @@ class Watch:
         return JSONResponse({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """Tell whether requests can be served: the database answers, and the process is not about to stop."""
+        """Tell whether requests can be served: the database answers, also the flushers, and the process is not about to stop."""
         if self._is_draining():
             raise Unavailable("The process is stopping: send to another one.", headers={"Retry-After": "1"})
         try:
-            async with asyncio.timeout(2), self._connections.connection() as connection:
-                await store.ready(connection)
+            async with asyncio.timeout(2):
+                for pool in (self._connections, *self._flushing):
+                    async with pool.connection() as connection:
+                        await store.ready(connection)
         except (*db.OUTAGE, TimeoutError) as error:
             raise Unavailable("The database does not answer.", headers={"Retry-After": "1"}) from error
         return JSONResponse({"status": "ok"})

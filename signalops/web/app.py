@@ -45,7 +45,7 @@ class Api:
         self._bulk = Flusher(self._flushing[1], BULK_PRIORITY, limits)
         self._draining = False
         events = Events(self._single, self._bulk, self._connections, config.max_event_bytes, config.max_batch_bytes)
-        watch = Watch(self._connections, lambda: self._draining)
+        watch = Watch(self._connections, self._flushing, lambda: self._draining)
         self._operations = operations(Handlers(events, watch, UsageHttp(self._connections)))
 
     def application(self) -> Starlette:
@@ -83,6 +83,7 @@ class Api:
             except Problem as problem:
                 return _answer(request, problem)
             except db.OUTAGE:
+                await db.repair(self._connections)
                 return _answer(request, Unavailable("The database did not answer.", headers={"Retry-After": "1"}))
 
         return guarded

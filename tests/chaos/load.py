@@ -43,7 +43,8 @@ class Load:
     async def ask_again(self) -> None:
         """Post every acknowledged event once more: each must be known by the same id."""
         for (tenant, key), event in self.acknowledged.items():
-            assert await self._post(tenant, key) == (200, event), f"key {key} of {tenant.slug}"
+            answer = await self._post(tenant, key)
+            assert answer == (200, event), f"key {key} of {tenant.slug}: {answer}, and not the same as {event}"
 
     async def ready(self) -> None:
         """Return when the API answers."""

@@ -174,7 +174,9 @@ async def test_wrong_keys_with_a_right_prefix_soon_cost_nothing_more(
 
 
 async def test_garbage_costs_no_look_up(settings: Settings) -> None:
-    ring = KeyRing(db.pool(settings, "api", 2))  # never opened: a look-up would fail
+    async with db.pool(settings, "api", 2) as closed:
+        pass
+    ring = KeyRing(closed)  # a look-up fails
     with pytest.raises(Unauthenticated):
         await ring.identify("so_live_" + "a" * 30)
     with pytest.raises(Unavailable):

@@ -125,7 +125,7 @@ class World:
     def delivery(self, channel: ChannelId, **template: str) -> DeliveryId:
         """Store an event, a rule and the pending delivery, as a processed batch leaves them."""
         event, rule, delivery = clock.new_id(), clock.new_id(), clock.new_id()
-        payload = Jsonb({"email": "user@example.com", "amount": 10**30})
+        payload = Jsonb({"email": "user@example.com", "amount": 1e30})
         run = self.owner.execute
         run(
             "insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)"
