@@ -10,7 +10,8 @@ from typing import Literal, LiteralString, cast
 import orjson
 import psycopg
 from psycopg import AsyncConnection, sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import ProgramLimitExceeded
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -30,10 +31,17 @@ Pool = AsyncConnectionPool[Connection]
 OUTAGE = (psycopg.OperationalError, PoolTimeout)
 """The database is away, or gave up on a lock, a deadlock or a timeout: the same may succeed later."""
 REFUSAL = psycopg.Error
-"""Any error of the database; after OUTAGE was caught, one that the statement itself brought about."""
+"""Any error of the database."""
+UNSTORABLE = (psycopg.DataError, ProgramLimitExceeded)
+"""What is the data's own fault (SQLSTATE classes 22 and 54), and fails each time; all else is the installation's to mend."""
 
 # A jobs table that was vacuumed while empty leaves cached generic plans that scan it as if it still were: seconds a fetch.
-SESSION = "-c plan_cache_mode=force_custom_plan -c timezone=UTC -c search_path=signalops,procrastinate"
+SESSION = (
+    "-c plan_cache_mode=force_custom_plan -c timezone=UTC -c search_path=signalops,procrastinate "
+    "-c idle_in_transaction_session_timeout=60s"
+)
+# No request may keep one of the API's few connections for longer.
+_TIMEOUT: dict[Role, str] = {"api": "-c statement_timeout=10s"}
 
 
 def admin_url(settings: Settings) -> str:
@@ -47,9 +55,15 @@ def dsn(settings: Settings, role: Role) -> str:
     """Return the connection string with which a process works in a role, never as the login itself."""
     own = {"api": settings.api_database_url, "worker": settings.worker_database_url}.get(role)
     url = own.get_secret_value() if own else admin_url(settings)
-    return make_conninfo(
-        url, options=f"-c role=signalops_{role} {SESSION}", application_name=f"signalops {role}", connect_timeout=10
-    )
+    options = f"-c role=signalops_{role} {SESSION} {_TIMEOUT.get(role, '')}"
+    return make_conninfo(url, options=options, application_name=f"signalops {role}", connect_timeout=10)
+
+
+def without_password(url: str) -> tuple[str, str | None]:
+    """Split a URL into a connection string without its password, and the password: everyone may read a process's arguments."""
+    parameters = conninfo_to_dict(url)
+    password = parameters.pop("password", None)
+    return make_conninfo("", **parameters), None if password is None else str(password)
 
 
 async def autocommit(connection: Connection) -> None:

@@ -40,11 +40,20 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
 
 
 _QUIET = {"events.flushed", "batch.processed", "delivery.attempted"}
+_ALARMING = {
+    "events.flush_failed",
+    "batch.bisected",
+    "event.died",
+    "rule.broken",
+    "delivery.died",
+    "jobs.rescued",
+    "jobs.replaced",
+}
 _log = logging.getLogger("signalops")
 
 
 def log(name: str, fields: dict[str, object]) -> None:
-    """Subscriber that writes a line per fact: what happens all day at DEBUG, everything else at INFO."""
-    level = logging.DEBUG if name in _QUIET else logging.INFO
+    """Subscriber that writes a line per fact: what happens all day at DEBUG, what should not happen at WARNING."""
+    level = logging.DEBUG if name in _QUIET else logging.WARNING if name in _ALARMING else logging.INFO
     if _log.isEnabledFor(level):
         _log.log(level, "%s %s", name, " ".join(f"{field}={value}" for field, value in fields.items()))

@@ -23,6 +23,7 @@ from signalops.terms import BatchId, DeliveryId, TenantId
 
 AT_MOST = 1000
 """What one sweep enqueues; the next is a second away."""
+_MATCHED = ("type", "source", "occurredAt", "payload")
 _WORKER = f"{platform.node()}:{os.getpid()}"
 
 
@@ -39,9 +40,9 @@ class Journey:
         began = time.perf_counter()
         try:
             results = await self._process(batch, job)
-        except db.OUTAGE:
-            raise  # nothing happened; the job is run again
         except Exception as error:
+            if _is_ours(error):
+                raise  # nothing happened; the job is run again
             facts.emit("batch.bisected", batch=batch, job=job, error=repr(error))
             results = await self._process_bisecting(batch, job)
         _tell(batch, job, results, time.perf_counter() - began)
@@ -90,9 +91,9 @@ class Journey:
                     async with connection.transaction():
                         await self._decide(connection, part, results)
                         await store.record_batch(connection, batch, job, _WORKER, results)
-                except db.OUTAGE:
-                    raise
                 except Exception as error:
+                    if _is_ours(error):
+                        raise
                     if len(part.events) > 1:
                         middle = len(part.events) // 2
                         halves = (part.events[:middle], part.events[middle:])
@@ -108,7 +109,10 @@ class Journey:
         tenant = part.tenant
         compiled = await self._book.rules_of(connection, tenant, part.ruleset)
         for event in part.events:
-            seen = event if event["attributes"] is None else event["attributes"] | event
+            # A CloudEvent's own id and other attributes can be matched too, but can't take the place of what every event has.
+            seen = (
+                event if event["attributes"] is None else event["attributes"] | {name: event[name] for name in _MATCHED}
+            )
             for rule, version, channel in compiled.rules.match(seen):
                 match = {"tenant": tenant, "event": event["id"], "rule": rule, "version": version, "channel": channel}
                 results.matches.append(match | {"delivery": clock.new_id()})
@@ -116,6 +120,11 @@ class Journey:
         billed = sum(event["depth"] == 0 for event in part.events)
         counts = {"events": len(part.events), "billed": billed, "dead": 0}
         results.parts.append({"tenant": tenant, "ruleset": compiled.version, "rules": compiled.size, **counts})
+
+
+def _is_ours(error: Exception) -> bool:
+    """Tell whether an error is the installation's to mend: an outage, a missing grant or partition. No event may die of it."""
+    return isinstance(error, db.REFUSAL) and not isinstance(error, db.UNSTORABLE)
 
 
 def _buried(part: Part, error: Exception) -> Results:

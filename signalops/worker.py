@@ -15,8 +15,9 @@ from signalops.send import Sender
 logging.getLogger("procrastinate").setLevel(logging.WARNING)
 facts.subscribe(facts.log)
 
-# One pool for the job tables and the jobs' own transactions: a job holds one connection, fetching and finishing share two.
-connections = db.pool(settings(), "worker", settings().worker_concurrency + 2)
+# One pool for the job tables and the jobs' own transactions. It grows only as far as jobs run at once (each holds one
+# connection, fetching and finishing share two), and the flag --concurrency may ask for more than the setting does.
+connections = db.pool(settings(), "worker", 100)
 sender = Sender(connections, settings())
 
 

@@ -890,7 +890,7 @@ COMMENT ON COLUMN signalops.tenants.id IS 'UUIDv7; the tenant_id of every other 
 COMMENT ON COLUMN signalops.tenants.slug IS 'The name for command lines and log lines; unique, but no tenant can list or probe it.';
 COMMENT ON COLUMN signalops.tenants.name IS 'The name for people.';
 COMMENT ON COLUMN signalops.tenants.plan IS 'The plan it is billed by.';
-COMMENT ON COLUMN signalops.tenants.status IS 'active; suspended (refused, its queued work waits); closed.';
+COMMENT ON COLUMN signalops.tenants.status IS 'active; suspended or closed: requests are refused, what was accepted before is still processed.';
 COMMENT ON COLUMN signalops.tenants.soft_limit IS 'Events a calendar month (UTC) at which a notice is emitted, once; NULL: none.';
 COMMENT ON COLUMN signalops.tenants.hard_limit IS 'Events a calendar month (UTC) beyond which events are refused; NULL: none. A new value holds at once.';
 COMMENT ON COLUMN signalops.tenants.created_at IS 'When it was made.';

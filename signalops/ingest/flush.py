@@ -1,10 +1,12 @@
 """Group commit: requests do not open transactions; one flusher sends all that wait in one statement, and answers then."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from signalops import clock, db, facts
@@ -12,6 +14,8 @@ from signalops.errors import IdempotencyConflict, Invalid, Overloaded, Problem, 
 from signalops.ingest import store
 from signalops.ingest.model import Incoming
 from signalops.terms import BatchId, EventId
+
+log = logging.getLogger(__name__)
 
 Exceptions = Mapping[EventId, EventId | Problem]
 """What was not plainly accepted: the event first stored under the idempotency key, or why nothing was stored."""
@@ -114,7 +118,8 @@ class Flusher:
         except Problem as problem:
             exceptions = problem
         except Exception as error:
-            facts.emit("events.flush_failed", events=sum(len(r.events) for r in requests), error=str(error))
+            log.exception("A flush failed in a way that nobody foresaw.")
+            facts.emit("events.flush_failed", events=sum(len(r.events) for r in requests), error=repr(error))
             exceptions = Problem("The events were not stored: send them again, with the same idempotency keys.")
         for _, answer in requests:
             if answer.done():  # whoever asked has gone
@@ -125,31 +130,31 @@ class Flusher:
                 answer.set_result(exceptions)
 
     async def _flush(self, events: list[Incoming]) -> Exceptions:
-        """Store events in one transaction; halve what the database refuses, so that one bad event can't fail its neighbours."""
-        began = time.perf_counter()
+        """Store events in one transaction; halve what can't be stored, so that one bad event can't fail its neighbours."""
+        began, batch = time.perf_counter(), BatchId(clock.new_id())
         try:
             async with self._connections.connection() as connection:
-                rows = await store.accept(connection, events, BatchId(clock.new_id()), self._priority)
-        except db.REFUSAL as error:
-            if isinstance(error, db.OUTAGE) and not isinstance(error, store.OVERSIZE):
-                facts.emit("events.flush_failed", events=len(events), error=str(error))
-                raise Unavailable(
-                    "The database did not answer, and the events may or may not be stored: send again, with the same "
-                    "idempotency keys.",
-                    headers={"Retry-After": "1"},
-                ) from error
+                rows = await store.accept(connection, events, batch, self._priority)
+        except db.UNSTORABLE as error:
             if len(events) == 1:
                 return {events[0].id: Invalid(f"The database can't store this event: {db.reason(error)}.")}
             middle = len(events) // 2
             return {**await self._flush(events[:middle]), **await self._flush(events[middle:])}
+        except db.REFUSAL as error:
+            # Also what only the operator can mend (a missing partition, a server that is read-only): no event is to blame.
+            facts.emit("events.flush_failed", events=len(events), error=str(error))
+            raise Unavailable(
+                "The database did not answer, and the events may or may not be stored: send again, with the same "
+                "idempotency keys.",
+                headers={"Retry-After": "1"},
+            ) from error
         milliseconds = (time.perf_counter() - began) * 1000
         facts.emit("events.flushed", events=len(events), exceptions=len(rows), milliseconds=milliseconds)
-        return {
-            EventId(event): outcome for event, verdict, first in rows if (outcome := _outcome(event, verdict, first))
-        }
+        end = clock.next_month(clock.time_of(batch))
+        return {EventId(event): out for event, verdict, first in rows if (out := _outcome(event, verdict, first, end))}
 
 
-def _outcome(event: EventId, verdict: str, first: EventId) -> EventId | Problem | None:
+def _outcome(event: EventId, verdict: str, first: EventId, end: datetime) -> EventId | Problem | None:
     match verdict:
         case "duplicate":
             return first
@@ -159,7 +164,6 @@ def _outcome(event: EventId, verdict: str, first: EventId) -> EventId | Problem 
                 headers={"Location": f"/api/events/{first}"},
             )
         case "refused":
-            end = clock.next_month(clock.now())
             return QuotaExceeded(
                 f"The month's hard limit of events is reached: it starts anew at {end:%Y-%m-%dT%H:%MZ}, or raise the limit.",
                 headers={"Retry-After": str(int((end - clock.now()).total_seconds()) + 1)},

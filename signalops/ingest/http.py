@@ -69,6 +69,10 @@ class Events:
     async def post_batch(self, request: Request, caller: Caller) -> Response:
         """Store up to 1,000 events; each item has a result of its own."""
         headers = headers_of(request)
+        if "idempotency-key" in headers:
+            raise Invalid(
+                "Idempotency-Key: the items of a batch have keys of their own, idempotencyKey; leave the header out."
+            )
         media = media_type(headers)
         items = _items(media, await read_body(request, headers, self._most_batch_bytes))
         is_cloud = media == cloudevents.BATCH
@@ -181,7 +185,7 @@ def _item(tenant: TenantId, item: object, is_cloud: bool, most: int) -> Incoming
         event = incoming(tenant, *cloudevents.from_structured(item)) if is_cloud else incoming(tenant, _validate(item))
     except Problem as problem:
         return problem
-    if len(event.row) > most:
+    if len(event.row) > most and len(orjson.dumps(item)) > most:
         return TooLarge(f"The event is larger than {most} bytes: send less.")
     return event
 

@@ -4,7 +4,6 @@ from collections import Counter
 from typing import Any
 
 import orjson
-from psycopg.errors import ProgramLimitExceeded
 from psycopg.rows import dict_row
 
 from signalops import db
@@ -12,9 +11,6 @@ from signalops.ingest.model import Incoming
 from signalops.terms import BatchId
 
 SQL = db.queries("ingest")
-
-OVERSIZE = ProgramLimitExceeded
-"""Beyond a limit of PostgreSQL: psycopg counts it among the outages, and yet the same flush fails each time."""
 
 
 async def accept(

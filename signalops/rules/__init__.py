@@ -1,9 +1,10 @@
 """Station 4, DECIDE: which of the tenant's rules does an event match, and why (not)?
 
-This much is pure, without database or HTTP: the event-pattern language (README.md), its validation, the upgrade of
-rules in earlier grammars, and the indexed set of rules. A pattern comes in as JSON and leaves as a Pattern; an event
-and a RuleSet give the keys of the rules that match. Invariant: a RuleSet decides as each of its patterns would alone,
-and what can't be evaluated never becomes a Pattern.
+Pure, without database or HTTP, are the event-pattern language (README.md), its validation, the upgrade of rules in
+earlier grammars, and the indexed set of rules: a pattern comes in as JSON and leaves as a Pattern; an event and a RuleSet
+give the keys of the rules that match. `model` stores rules, `book` loads and keeps them compiled.
+Writes: rules, rule_versions, rulesets. Invariant: a RuleSet decides as each of its patterns would alone, and what can't
+be evaluated never becomes a Pattern.
 """
 
 from signalops.rules.cases import run_cases

@@ -28,8 +28,9 @@ class EventPath(EventShown):
     """An event and what became of it."""
 
     operational: bool = Field(False, description="SignalOps itself emitted it; it is not billed.")
-    batch: UUID = Field(description="The flush that stored it.")
-    processing: dict[str, Any] | None = Field(description="When, by which job and worker, against how many rules.")
+    processing: dict[str, Any] | None = Field(
+        description="When, and against how many rules, in which version of the whole set."
+    )
     matches: list[dict[str, Any]] = Field(description="The rules that matched: id, name, version.")
     deliveries: list[dict[str, Any]] = Field(description="The notifications, each with its attempts.")
 
@@ -53,6 +54,10 @@ class Watch:
             shown = await follow(connection, caller.tenant, event)
         if shown is None:
             raise unknown
+        # Job numbers, worker names and batches are the operator's: they tell of other tenants' traffic.
+        del shown["batch"]
+        if shown["processing"]:
+            del shown["processing"]["job"], shown["processing"]["worker"]
         return Response(orjson.dumps(shown), media_type="application/json")
 
     async def healthz(self, request: Request) -> Response:

@@ -92,7 +92,7 @@ async def _stations(api: _Api) -> AsyncIterator[Station]:
     path = f"/api/events/{answer['id']}"
     event = await api.get(path)
     yield Station("received", _since(posted_at, event["receivedAt"]), f"{event['type']} {event['id']}")
-    yield Station("answered", answered, f"stored and {answer['status']}, in batch {event['batch']}")
+    yield Station("answered", answered, f"stored and {answer['status']}")
     event = await api.get_until(path, lambda event: event["status"] != "pending", _not_processed)
     yield _processed(posted_at, event)
     event = await api.get_until(path, _is_settled, _not_delivered)
@@ -106,7 +106,7 @@ def _processed(posted_at: datetime, event: Json) -> Station:
     done = event["processing"]
     if event["status"] == "dead":
         raise Unusable(f"The event could not be processed ({done['error']}): see the worker's log.")
-    detail = f"{done['rulesEvaluated']} rules, {len(event['matches'])} matched; by worker {done['worker']}"
+    detail = f"{done['rulesEvaluated']} rules, {len(event['matches'])} matched"
     return Station("processed", _since(posted_at, done["processedAt"]), detail)
 
 

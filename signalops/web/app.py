@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -63,7 +64,7 @@ class Api:
                 *(Route(o.path, self._endpoint(o.handler, o.scope), methods=[o.method]) for o in self._operations),
                 Route("/api/openapi.json", document),
                 Route("/api/docs", page),
-                Mount("/api/docs", StaticFiles(directory=openapi.SWAGGER_UI)),
+                Mount("/api/swagger-ui", StaticFiles(directory=openapi.SWAGGER_UI)),
             ],
             exception_handlers={HTTPException: _http_problem, Exception: _bug},
             lifespan=self._lifespan,
@@ -116,6 +117,7 @@ class Api:
 
 def create() -> Starlette:
     """Make the application from the environment's settings; what uvicorn calls in each process."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     facts.subscribe(facts.log)
     application = Api(settings()).application()
     # Requests allocate by the thousand and leave no cycles behind: collecting after each 700 objects, as is the default,

@@ -15,7 +15,7 @@ comment on column signalops.tenants.id is 'UUIDv7; the tenant_id of every other 
 comment on column signalops.tenants.slug is 'The name for command lines and log lines; unique, but no tenant can list or probe it.';
 comment on column signalops.tenants.name is 'The name for people.';
 comment on column signalops.tenants.plan is 'The plan it is billed by.';
-comment on column signalops.tenants.status is 'active; suspended (refused, its queued work waits); closed.';
+comment on column signalops.tenants.status is 'active; suspended or closed: requests are refused, what was accepted before is still processed.';
 comment on column signalops.tenants.soft_limit is 'Events a calendar month (UTC) at which a notice is emitted, once; NULL: none.';
 comment on column signalops.tenants.hard_limit is 'Events a calendar month (UTC) beyond which events are refused; NULL: none. A new value holds at once.';
 comment on column signalops.tenants.created_at is 'When it was made.';

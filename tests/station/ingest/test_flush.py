@@ -127,11 +127,26 @@ async def _arrive(api: Client) -> None:
 async def test_an_item_of_a_batch_that_the_database_refuses_fails_alone(
     api: Client, owner: psycopg.Connection, acme: Tenant
 ) -> None:
-    owner.execute(_REFUSING.format("P0001").encode())
+    owner.execute(_REFUSING.format("22P05").encode())
     items = [{"type": "refused" if place in (3, 7) else "a"} for place in range(10)]
     answer = await api.post_batch(items, acme)
     assert [place for place, r in enumerate(answer.json["results"]) if r["status"] == "rejected"] == [3, 7]
     assert rows(owner) | {"jobs": 0} == {"events": 8, "keys": 0, "inbox": 8, "accepted": 8, "jobs": 0}
+
+
+async def test_what_only_the_operator_can_mend_is_no_events_fault(
+    api: Client, owner: psycopg.Connection, acme: Tenant
+) -> None:
+    part = owner.execute("select to_char(now() at time zone 'UTC', '\"events_\"YYYY_MM')").fetchone()
+    assert part
+    owner.execute(f"alter table signalops.events detach partition signalops.{part[0]}".encode())
+    refused = await api.post(SIGNUP, acme)
+    assert_problem(refused, 503, "unavailable")
+    assert refused.headers["Retry-After"]
+    assert rows(owner)["accepted"] == 0
+    owner.execute(f"drop table signalops.{part[0]}".encode())
+    owner.execute("select signalops.make_partitions()")
+    assert (await api.post(SIGNUP, acme)).status == 202
 
 
 async def test_whoever_leaves_takes_nobody_along(

@@ -14,7 +14,7 @@ POISON = """
   create function signalops.refuse() returns trigger language plpgsql as $$
   begin
     if (select payload ? 'poison' from signalops.events where tenant_id = new.tenant_id and id = new.event_id) then
-      raise 'this event is poisonous';
+      raise 'this event is poisonous' using errcode = '22023';
     end if;
     return new;
   end $$;
@@ -158,6 +158,18 @@ async def test_a_poisonous_event_dies_alone(world: World, acme: Tenant, globex: 
     ]
     assert (told.count("batch.bisected"), told.count("event.died")) == (1, 4)
     assert len(world.jobs("send_delivery")) == 14
+
+
+async def test_what_only_the_operator_can_mend_kills_no_event(world: World, acme: Tenant) -> None:
+    make_rule(world.owner, acme, {"type": ["user.signup"]})
+    batch = await world.accept((acme, {}))
+    world.owner.execute("revoke insert on signalops.matches from signalops_worker")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        await world.journey.process_batch(batch, 1)
+    assert len(world.rows("select from signalops.inbox")) == 1
+    world.owner.execute("grant insert on signalops.matches to signalops_worker")
+    await world.journey.process_batch(batch, 2)
+    assert (world.used(acme), world.rows("select from signalops.dead_letters")) == (1, [])
 
 
 async def test_an_outage_in_the_middle_leaves_the_batch_as_it_was(world: World, acme: Tenant) -> None:

@@ -61,11 +61,14 @@ async def test_a_delivery_shows_its_attempts_and_why_it_died(world: World, acme:
 
 async def test_a_dead_event_says_why(world: World, acme: Tenant) -> None:
     make_rule(world.owner, acme, {"type": ["user.signup"]})
-    world.owner.execute("alter table signalops.matches add constraint never check (rule_version < 0)")
+    # A value that the row can't hold: the event's own fault.
+    world.owner.execute("alter table signalops.matches alter rule_version type smallint")
+    world.owner.execute("update signalops.rules set active_version = 70000")
+    world.owner.execute("update signalops.rule_versions set version = 70000")
     await world.journey.process_batch(await world.accept((acme, {})), 1)
     shown = await path(world, acme)
     assert shown["status"] == "dead"
-    assert "never" in shown["processing"]["error"]
+    assert "smallint out of range" in shown["processing"]["error"]
     assert shown["processing"]["diedAt"] is not None
     assert shown["matches"] == []
 
