@@ -27,8 +27,9 @@ smoke: .venv/.run ## Walk one event through the running system and time each sta
 	@$(BIN)/signalops smoke
 
 .PHONY: secrets
+# The folder is closed to others; its files are open, since containers read them as a user of their own.
 secrets: ## Make the passwords and keys of compose.yaml, in .secrets; what is there is kept
-	@mkdir -p .secrets && chmod 700 .secrets && umask 077 && cd .secrets && \
+	@mkdir -p .secrets && chmod 700 .secrets && umask 022 && cd .secrets && \
 	random() { $(PYTHON) -c 'import secrets; print(secrets.token_hex(24), end="")'; } && \
 	make_once() { test -s $$1 || printf %s "$$2" > $$1; } && \
 	make_once postgres_password "$$(random)" && \

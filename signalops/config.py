@@ -2,8 +2,9 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS = Path("/run/secrets")
@@ -32,16 +33,22 @@ class Settings(BaseSettings):
         None, description="Login of the workers; without it DATABASE_URL in the role signalops_worker."
     )
     data: Path = Field(Path(".data"), description="Folder of the embedded PostgreSQL and of generated secrets.")
-    embedded_version: int = Field(18, description="Major version of the embedded PostgreSQL: 16 or 18.")
+    embedded_version: Annotated[Literal[16, 18], BeforeValidator(int)] = Field(
+        18, description="Major version of the embedded PostgreSQL: 16 or 18."
+    )
     secret_key: SecretStr | None = Field(
         None,
         description="Fernet keys that encrypt channel secrets, comma-separated, newest first; "
-        "without it one is generated in the data folder.",
+        "with an embedded PostgreSQL one is generated in the data folder.",
     )
 
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(3000, ge=0, le=65535, description="Port that the API listens on.")
-    api_connections: int = Field(6, ge=3, description="Most database connections of one API process.")
+    api_connections: int = Field(
+        6,
+        ge=3,
+        description="Most database connections of one API process for look-ups; three more store events and listen.",
+    )
 
     max_event_bytes: int = Field(256 * 1024, ge=1024, description="Largest body of one event.")
     max_batch_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest body of a batch of events.")
@@ -55,7 +62,11 @@ class Settings(BaseSettings):
 
     worker_concurrency: int = Field(4, ge=1, description="Jobs that one worker process runs at once.")
     smtp_host: str = Field("127.0.0.1", description="Mail server.")
-    smtp_port: int = Field(1025, description="Port of the mail server.")
+    smtp_port: int = Field(1025, ge=1, le=65535, description="Port of the mail server.")
+    smtp_username: str | None = Field(
+        None, description="Login at the mail server; without it mail is sent without one."
+    )
+    smtp_password: SecretStr | None = Field(None, description="Password of that login.")
     mail_from: str = Field("SignalOps <signalops@localhost>", description="Sender of notifications by email.")
     sink_port: int = Field(8025, ge=0, le=65535, description="Port of the local webhook receiver of `signalops up`.")
     send_timeout: float = Field(10.0, gt=0, description="Seconds that a provider gets to answer.")

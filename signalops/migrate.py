@@ -1,6 +1,7 @@
 """The migrator: bootstrap, then yoyo's migrations, one process at a time; and the check that code and schema fit."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -8,6 +9,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import InsufficientPrivilege
 from yoyo import get_backend, read_migrations
 from yoyo.backends import DatabaseBackend
 from yoyo.migrations import MigrationList
@@ -26,6 +28,8 @@ def upgrade(settings: Settings) -> list[str]:
     """Apply what is missing and make the partitions ahead; return the ids of the migrations that were applied."""
     with _alone(settings) as connection:
         connection.execute((db.sql_folder() / "bootstrap.sql").read_bytes())
+        # Refused here with its SQLSTATE; as an option of the migrations' own connection it would look like an outage.
+        connection.execute("set role signalops_owner; reset role")
         with _backend(settings) as backend:
             pending = backend.to_apply(_known())
             backend.apply_migrations(pending)
@@ -70,16 +74,27 @@ def _let_in(connection: psycopg.Connection, url: str) -> None:
     """Give a role of ours the login and the password that its process's URL has; the password itself is not sent."""
     login = conninfo_to_dict(url)
     user, password = str(login.get("user")), login.get("password")
-    if password and user.startswith("signalops_"):
+    if password and user in ("signalops_api", "signalops_worker"):
         hashed = connection.pgconn.encrypt_password(str(password).encode(), user.encode(), b"scram-sha-256").decode()
-        connection.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(user), hashed))
+        try:
+            connection.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(user), hashed))
+        except InsufficientPrivilege:
+            # The roles are a DBA's: then so are their passwords, and one that may log in has been seen to.
+            if connection.execute("select from pg_roles where rolname = %s and rolcanlogin", [user]).rowcount == 0:
+                raise
 
 
 @contextmanager
 def _alone(settings: Settings) -> Iterator[psycopg.Connection]:
     with _connect(make_conninfo(db.admin_url(settings), connect_timeout=10)) as connection:
         connection.execute("select pg_advisory_lock(%s)", [LOCK])
-        yield connection
+        try:
+            yield connection
+        except InsufficientPrivilege as error:
+            raise Unusable(
+                f"The login of DATABASE_URL may not do this ({db.reason(error)}): have a DBA run sql/bootstrap.sql "
+                "and what its first lines say."
+            ) from error
 
 
 @contextmanager
@@ -88,6 +103,9 @@ def _connect(conninfo: str) -> Iterator[psycopg.Connection]:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             yield connection
     except psycopg.OperationalError as error:
+        # The SQLSTATE of a refused connection does not reach the client: only its text does.
+        if re.search(r'role "signalops_\w+" does not exist', str(error)):
+            raise Unusable("The database is without our roles: run `signalops migrate` first.") from error
         raise Unusable(f"PostgreSQL can't be reached or gave up ({str(error).strip()}): check DATABASE_URL.") from error
 
 

@@ -1,9 +1,16 @@
--- Roles and schemas: what must exist before the first migration. Idempotent; `signalops migrate` runs it first.
--- Where the migrating login may not create roles, a DBA runs this file once by hand (README.md, "Roles").
+-- Roles and schemas: what must exist before the first migration. Idempotent; `signalops migrate` runs it first, and it does
+-- nothing where all is there.
+-- Where the migrating login may not create roles, a DBA runs this file once in the product's database, and then:
+--   grant signalops_owner, signalops_api, signalops_worker to APP_LOGIN;
+-- and where the processes have logins of their own, the same with signalops_worker:
+--   alter role signalops_api login password '...';
 
 do $$
 declare
   duty record;
+  part record;
+  -- Since PostgreSQL 16, who makes a role is a member of it that can't act as it.
+  acting text := case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end;
 begin
   for duty in
     select * from (values
@@ -13,30 +20,39 @@ begin
       ('signalops_operator', 'people who run the installation: reads the operations views')
     ) as duties (name, purpose)
   loop
-    -- Roles belong to the cluster: another database of it may have made them, or be making them right now.
+    if not exists (select from pg_roles where rolname = duty.name) then
+      -- Roles belong to the cluster: another database of it may be making them right now.
+      begin
+        execute format('create role %I nologin', duty.name);
+        execute format('comment on role %I is %L', duty.name, 'SignalOps: ' || duty.purpose);
+      exception when duplicate_object or unique_violation then
+        null;
+      end;
+    end if;
     begin
-      execute format('create role %I nologin', duty.name);
-    exception when duplicate_object or unique_violation then
-      null;
-    end;
-    begin
-      execute format('comment on role %I is %L', duty.name, 'SignalOps: ' || duty.purpose);
-      -- A login without superuser rights needs membership to act as the role it has just made (PostgreSQL 16 and later).
-      if not pg_has_role(duty.name, 'member') then
+      if not pg_has_role(duty.name, acting) then
         execute format('grant %I to %I', duty.name, current_user);
       end if;
     exception when insufficient_privilege or sqlstate 'XX000' then
-      null; -- "tuple concurrently updated": the other database's bootstrap says the same words
+      null; -- a DBA's to grant; or "tuple concurrently updated": the other database's bootstrap grants the same
     end;
   end loop;
-  execute format('grant create on database %I to signalops_owner', current_database());
+
+  if not has_database_privilege('signalops_owner', current_database(), 'create') then
+    execute format('grant create on database %I to signalops_owner', current_database());
+  end if;
+
+  for part in
+    select * from (values
+      ('signalops', 'The product: every table of a tenant begins with tenant_id and is protected row by row.'),
+      ('procrastinate', 'The job queue, as the procrastinate library ships it.'),
+      ('yoyo', 'Which migrations were applied, and when.')
+    ) as parts (name, purpose)
+  loop
+    if to_regnamespace(part.name) is null then
+      execute format('create schema %I authorization signalops_owner', part.name);
+      execute format('comment on schema %I is %L', part.name, part.purpose);
+    end if;
+  end loop;
 end
 $$;
-
-create schema if not exists signalops authorization signalops_owner;
-create schema if not exists procrastinate authorization signalops_owner;
-create schema if not exists yoyo authorization signalops_owner;
-
-comment on schema signalops is 'The product: every table of a tenant begins with tenant_id and is protected row by row.';
-comment on schema procrastinate is 'The job queue, as the procrastinate library ships it.';
-comment on schema yoyo is 'Which migrations were applied, and when.';

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from signalops import db, embedded, migrate
 from signalops.config import Settings
+from signalops.send import Keyring
 from tests.people import Tenant, make_tenant
 
 FAILED = pytest.StashKey[bool]()
@@ -66,6 +67,7 @@ def database(admin: psycopg.Connection, template: str, request: pytest.FixtureRe
 @pytest.fixture
 def settings(server: str, database: str, tmp_path: Path) -> Settings:
     """Settings of an installation on the test's own database."""
+    Keyring(Settings(data=tmp_path))  # only an embedded installation makes a key; processes find it in the data folder
     return settings_for(server, database).model_copy(update={"data": tmp_path})
 
 

@@ -6,10 +6,13 @@ Exit codes: 0 done; 1 it could not be done (the message says why, and the remedy
 import sys
 
 import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from signalops import db
 from signalops.cli import channels, keys, look, rules, run, tenants
-from signalops.errors import Problem, Unusable
+from signalops.config import Settings
+from signalops.errors import Invalid, Problem, Unusable
 
 app = typer.Typer(
     name="signalops",
@@ -33,5 +36,28 @@ def main() -> None:
         app()
     except (Unusable, Problem) as error:
         sys.exit(f"signalops: {error}")
+    except ValidationError as error:
+        sys.exit(f"signalops: {_invalid(error)}")
+    except SettingsError as error:
+        sys.exit(f"signalops: {error}: write a list as JSON, such as [5, 30, 120].")
     except db.OUTAGE as error:
         sys.exit(f"signalops: PostgreSQL can't be reached ({str(error).strip()}): check DATABASE_URL, or start it.")
+    except db.REFUSAL as error:
+        sys.exit(f"signalops: {_refused(error)}")
+
+
+def _invalid(error: ValidationError) -> str:
+    invalid = Invalid.of(error)
+    if error.title != Settings.__name__:
+        return invalid.detail
+    first = invalid.members["errors"][0]
+    field, _, _ = first["path"].partition(".")
+    variable = f"SIGNALOPS_{field.upper()}" if field in Settings.model_fields else field
+    return f"{variable} can't be used: {first['message']}."
+
+
+def _refused(error: db.REFUSAL) -> str:
+    # Without an SQLSTATE it is the client that refuses; it quotes the URL, and with that the password.
+    if error.sqlstate is None:
+        return "DATABASE_URL is not a PostgreSQL URL: write postgresql://user:password@host/database."
+    return f"PostgreSQL refuses this ({db.reason(error)}): change the value that it names."

@@ -1,6 +1,7 @@
-"""What the commands share: a transaction of the owner, acting for a tenant, and two ways to print."""
+"""What the commands share: a transaction of the owner, acting for a tenant, and ways to print."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +17,7 @@ from signalops.errors import Unusable
 from signalops.terms import TenantId
 
 Result = TypeVar("Result")
+_ANY_LENGTH = 100_000
 
 TenantSlug = Annotated[str, typer.Option("--tenant", "-t", help="The tenant's slug.", envvar="SIGNALOPS_TENANT")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -56,7 +58,18 @@ def show_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: b
     if as_json:
         show_json(rows)
         return
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
-    Console().print(table)
+    cells = {column: ["" if row[column] is None else str(row[column]) for row in rows] for column in columns}
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column, values in cells.items():
+        # An id is there to be copied: on a narrow terminal the other columns give way.
+        least = max(map(len, values), default=0) if column == "id" else None
+        table.add_column(column, overflow="fold", min_width=least)
+    for line in zip(*cells.values(), strict=True):
+        table.add_row(*line)
+    console().print(table)
+
+
+def console() -> Console:
+    """Return what prints for people: a tenant's text stays as it is, and what is piped on has lines of any length."""
+    width = None if sys.stdout.isatty() else _ANY_LENGTH
+    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True, width=width)

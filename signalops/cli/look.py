@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.console import Console
+from rich.text import Text
 from rich.tree import Tree
 
 from signalops import clock, db, embedded
-from signalops.cli.common import AsJson, TenantSlug, as_owner, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, TenantSlug, as_owner, console, for_tenant, show_json, show_rows
 from signalops.cli.seed import KEY
 from signalops.config import settings
 from signalops.errors import Unusable
@@ -85,11 +85,12 @@ def follow(
     if as_json:
         show_json(shown)
     else:
-        Console(soft_wrap=True).print(_tree(shown))
+        console().print(_tree(shown))
 
 
 def _tree(shown: dict[str, Any]) -> Tree:
-    tree = Tree(f"[bold]{shown['type']}[/bold] {shown['id']} of {shown['tenant']}: {shown['status']}")
+    title = f" {shown['id']} of {shown['tenant']}: {shown['status']}"
+    tree = Tree(Text.assemble((shown["type"], "bold"), title))
     tree.add(f"received {shown['receivedAt']:%F %T.%f} in batch {shown['batch']}")
     if done := shown["processing"]:
         tree.add(f"processed {done['processedAt']:%F %T.%f} by job {done['job']} of worker {done['worker']}")
@@ -148,8 +149,11 @@ def psql(arguments: Annotated[list[str] | None, typer.Argument(help="Passed on t
     config = settings()
     bundled = not config.database_url
     program = str(embedded.program(config.data, config.embedded_version, "psql")) if bundled else "psql"
+    conninfo, password = db.without_password(db.admin_url(config))
     environment = {**os.environ, "PGOPTIONS": "-c search_path=signalops,procrastinate"}
+    if password is not None:
+        environment["PGPASSWORD"] = password
     try:
-        sys.exit(subprocess.call([program, db.admin_url(config), *(arguments or [])], env=environment))  # noqa: S603
+        sys.exit(subprocess.call([program, conninfo, *(arguments or [])], env=environment))  # noqa: S603
     except FileNotFoundError as error:
         raise Unusable("psql is not installed: install PostgreSQL's client, or use any other.") from error

@@ -9,7 +9,7 @@ import typer
 from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
 from signalops.errors import Unusable
-from signalops.rules import CURRENT_GRAMMAR, PatternError, compile_pattern, read_json, run_cases, store
+from signalops.rules import CURRENT_GRAMMAR, compile_pattern, read_json, run_cases, store
 from signalops.rules.model import NewRule, add_rule
 from signalops.send import check_template, list_channels
 from signalops.terms import RuleId, TenantId
@@ -61,24 +61,24 @@ def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
     epilog="Example: signalops rule match pattern.json event.json (exit code 0: match, 1: no match, 2: invalid)"
 )
 def match(
-    pattern: Annotated[Path | None, typer.Argument(help="File of an event pattern.")] = None,
-    event: Annotated[Path | None, typer.Argument(help="File of an event.")] = None,
-    cases: Annotated[Path | None, typer.Option(help="File of a JSON list of {name, pattern, event}.")] = None,
+    pattern: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="File of an event pattern.")
+    ] = None,
+    event: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="File of an event.")] = None,
+    cases: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="File of a JSON list of {name, pattern, event}.")
+    ] = None,
 ) -> None:
     """Hold events against patterns, without a database."""
-    if cases:
-        # As the reference reads patterns: the last of two equal keys counts, and numbers keep all their digits.
-        listed = read_json(cases.read_text(), unique_keys=False)
-        if not isinstance(listed, list):
-            raise Unusable(f"{cases} must hold a JSON list of {{name, pattern, event}}.")
-        show_json(run_cases(listed))
-        return
-    if pattern is None or event is None:
-        raise Unusable("Name two files, PATTERN.json and EVENT.json, or --cases FILE.")
     try:
+        if cases:
+            show_json(run_cases(_cases(cases)))
+            return
+        if pattern is None or event is None:
+            raise ValueError("Name two files, PATTERN.json and EVENT.json, or --cases FILE.")
         matches = compile_pattern(pattern.read_bytes()).matches(_event(event.read_text()))
-    except (PatternError, ValueError) as error:
-        typer.echo(str(error))
+    except ValueError as error:  # a PatternError, a file that is no JSON, or no text
+        typer.echo(f"signalops: {error}", err=True)
         sys.exit(2)
     typer.echo("match" if matches else "no match")
     sys.exit(0 if matches else 1)
@@ -93,6 +93,14 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Unusable('The pattern must be a JSON object, such as {"type": ["user.signup"]}.')
     return value
+
+
+def _cases(file: Path) -> list[dict[str, Any]]:
+    # As the reference reads patterns: the last of two equal keys counts, and numbers keep all their digits.
+    cases = read_json(file.read_text(), unique_keys=False)
+    if not isinstance(cases, list) or not all(isinstance(case, dict) for case in cases):
+        raise ValueError(f"{file} must hold a JSON list of {{name, pattern, event}}.")
+    return cases
 
 
 def _event(text: str) -> dict[str, Any]:

@@ -30,23 +30,28 @@ def up() -> None:
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", envvar="SIGNALOPS_HOST")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.", envvar="SIGNALOPS_PORT")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="API processes that share the port.")] = 1,
 ) -> None:
     """Start the API."""
     import uvicorn  # noqa: PLC0415  a tenth of a second that the other commands need not wait
 
+    # An option is a setting, for the processes that uvicorn starts too.
+    given = {"SIGNALOPS_HOST": host, "SIGNALOPS_PORT": port}
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     migrate.require_current(settings(), "api")
     uvicorn.run(
         "signalops.web.app:create",
         factory=True,
-        host=host or settings().host,
-        port=port if port is not None else settings().port,
+        host=settings().host,
+        port=settings().port,
         workers=processes,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=10,
+        # Load balancers keep an idle connection for a minute; were we the first to close it, their next POST would fail.
+        timeout_keep_alive=75,
     )
 
 

@@ -1,10 +1,12 @@
 """The local sink: a mail server and a webhook receiver that print what they receive, so that a first try shows something."""
 
-from collections.abc import Callable
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email import message_from_bytes, policy
 
 import uvicorn
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -29,23 +31,39 @@ class _Mailbox:
         return "250 received"
 
 
+class _Web(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the one who runs us."""
+        yield
+
+
 class Sink:
     """Both servers, on loopback."""
 
     def __init__(self, smtp_port: int, http_port: int, say: Say) -> None:
-        self._mail = Controller(_Mailbox(say), hostname="127.0.0.1", port=smtp_port)
+        self._mailbox = _Mailbox(say)
+        self._smtp_port = smtp_port
         self._say = say
         receiver = Starlette(routes=[Route("/{path:path}", self._receive, methods=["POST"])])
-        config = uvicorn.Config(receiver, port=http_port, log_level="warning", access_log=False, lifespan="off")
-        self._web = uvicorn.Server(config)
+        self._http_port = http_port
+        config = uvicorn.Config(receiver, log_level="warning", access_log=False, lifespan="off")
+        self._web = _Web(config)
 
     async def run(self) -> None:
-        """Receive until `stop`."""
-        self._mail.start()
+        """Receive until `stop`; an OSError when a port is taken."""
+        loop = asyncio.get_running_loop()
+        mail = await loop.create_server(
+            lambda: SMTP(self._mailbox, enable_SMTPUTF8=True, hostname="localhost", loop=loop),
+            "127.0.0.1",
+            self._smtp_port,
+        )
         try:
-            await self._web.serve()
+            # A socket of ours: uvicorn would answer a taken port by ending the process.
+            with socket.create_server(("127.0.0.1", self._http_port)) as listening:
+                await self._web.serve(sockets=[listening])
         finally:
-            self._mail.stop()
+            mail.close()
 
     def stop(self) -> None:
         """End `run` soon."""

@@ -2,11 +2,14 @@
 
 import asyncio
 import os
+import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import typer
 
@@ -14,6 +17,8 @@ from signalops import db, migrate
 from signalops.cli import seed
 from signalops.cli.sink import Sink
 from signalops.config import Settings
+from signalops.errors import Unusable
+from signalops.send import keep_key
 
 _PARTS = {"api": ("serve",), "worker": ("work",)}
 _RESTART = 1.0
@@ -25,24 +30,54 @@ SignalOps is up at {base} ({seconds:.1f} s). Try, in another terminal:
     -H "x-api-key: {key}" \\
     -d '{{"type":"user.signup","payload":{{"email":"user@example.com"}}}}'
 
-  signalops follow ID              the path of that event, with the id from the answer
-  signalops usage --tenant acme    what was counted
-  signalops psql                   look into the tables
+  {program} follow ID              the path of that event, with the id from the answer
+  {program} usage --tenant acme    what was counted
+  {program} psql                   look into the tables
   {base}/api/docs   the API
 
 Mails and webhooks are shown here. Ctrl-C ends everything.
 """
+_OPEN_KEY = "The documentation's key opens the tenant acme on this server: revoke it before others can reach it."
 
 
 def up(settings: Settings) -> None:
-    """Migrate, seed, start API, worker and sink, and keep them running until a signal."""
+    """Migrate, seed, start API, worker and sink, and keep them running until a signal.
+
+    Raises: Unusable when a port is taken, before anything is started, or when the sink ends.
+    """
     began = time.monotonic()
+    _check_ports(settings)
     url = db.admin_url(settings)  # this process holds the embedded server; the parts are its clients
     migrate.upgrade(settings)
+    keep_key(settings)  # the parts share the data folder, also with a server of one's own
     typer.echo(seed.seed(settings))
+    if settings.database_url:
+        typer.echo(_OPEN_KEY, err=True)
     environment = {**os.environ, "DATABASE_URL": url}
     asyncio.run(_Supervisor(settings, environment, began).run())
     typer.echo("Stopped.")
+
+
+def _check_ports(settings: Settings) -> None:
+    with ExitStack() as held:  # all at once: two of them may be the same
+        for name in ("port", "smtp_port", "sink_port"):
+            number = getattr(settings, name)
+            try:
+                held.enter_context(socket.create_server(("127.0.0.1", number)))
+            except OSError as error:
+                variable = f"SIGNALOPS_{name.upper()}"
+                raise Unusable(f"Port {number} is taken: stop what uses it, or set {variable}.") from error
+
+
+def program() -> str:
+    """Return what to type for this program: as it was started, in the shortest way that works from here."""
+    started = Path(sys.argv[0])
+    if not (started.is_file() and os.access(started, os.X_OK)):
+        return "python -m signalops"
+    if shutil.which(started.name) == str(started):
+        return started.name
+    absolute = started.absolute()
+    return min(str(absolute), f"{os.path.relpath(absolute.parent)}/{absolute.name}", key=len)
 
 
 class _Supervisor:
@@ -51,19 +86,32 @@ class _Supervisor:
         self._environment = environment
         self._began = began
         self._stopping = asyncio.Event()
+        self._sink = Sink(settings.smtp_port, settings.sink_port, lambda text: typer.echo(f"--- {text}"))
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        sink = Sink(self._settings.smtp_port, self._settings.sink_port, lambda text: typer.echo(f"--- {text}"))
-        tasks = [loop.create_task(self._keep_running(name, part)) for name, part in _PARTS.items()]
-        tasks += [loop.create_task(sink.run()), loop.create_task(self._say_when_ready())]
-        # The sink's own server would take the signals for itself: ours are set once it has.
-        await asyncio.sleep(0)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stopping.set)
-        await self._stopping.wait()
-        sink.stop()
-        await asyncio.gather(*tasks)
+        parts = [self._keep_running(name, part) for name, part in _PARTS.items()]
+        tasks = [asyncio.create_task(work) for work in (self._receive(), self._say_when_ready(), *parts)]
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # under nohup it stays so
+                    asyncio.get_running_loop().add_signal_handler(number, self._stop)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            self._stop()
+            await asyncio.wait(tasks)
+        await asyncio.gather(*tasks)  # raises what went wrong
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._sink.stop()
+
+    async def _receive(self) -> None:
+        try:
+            await self._sink.run()
+        except OSError as error:
+            raise Unusable(f"The sink failed ({error}): start again.") from error
+        if not self._stopping.is_set():
+            raise Unusable("The sink ended by itself: start again.")
 
     async def _keep_running(self, name: str, part: Sequence[str]) -> None:
         """Run a part as a process of its own, again whenever it ends, until all stop."""
@@ -71,16 +119,18 @@ class _Supervisor:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "signalops", *part, env=self._environment, start_new_session=True
             )
-            ended = asyncio.create_task(process.wait())
-            stopping = asyncio.create_task(self._stopping.wait())
-            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            if self._stopping.is_set():
+            ended, stopping = asyncio.create_task(process.wait()), asyncio.create_task(self._stopping.wait())
+            try:
+                await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                # In a session of its own, it would outlive us.
+                stopping.cancel()
                 with suppress(ProcessLookupError):
                     process.terminate()
-                await ended
+                code = await ended
+            if self._stopping.is_set():
                 return
-            typer.echo(f"--- {name} ended with exit code {ended.result()}; starting it again", err=True)
+            typer.echo(f"--- {name} ended with exit code {code}; starting it again", err=True)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _RESTART)
 
@@ -93,6 +143,7 @@ class _Supervisor:
                 status = await reader.readline()
                 writer.close()
                 if b" 200 " in status:
-                    typer.echo(_TRY_NEXT.format(base=base, seconds=time.monotonic() - self._began, key=seed.KEY))
+                    seconds = time.monotonic() - self._began
+                    typer.echo(_TRY_NEXT.format(base=base, seconds=seconds, key=seed.KEY, program=program()))
                     return
             await asyncio.sleep(0.05)  # it is starting

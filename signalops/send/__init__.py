@@ -20,8 +20,17 @@ only after a crash between its answer and our record.
 from signalops.send.deliver import Sender
 from signalops.send.manage import add_channel
 from signalops.send.model import NewChannel
-from signalops.send.secrets import Keyring
+from signalops.send.secrets import Keyring, keep_key
 from signalops.send.store import ChannelRow, list_channels
 from signalops.send.template import check as check_template
 
-__all__ = ["ChannelRow", "Keyring", "NewChannel", "Sender", "add_channel", "check_template", "list_channels"]
+__all__ = [
+    "ChannelRow",
+    "Keyring",
+    "NewChannel",
+    "Sender",
+    "add_channel",
+    "check_template",
+    "keep_key",
+    "list_channels",
+]

@@ -14,13 +14,12 @@ from signalops.errors import Unusable
 class Keyring:
     """The installation's keys: the newest seals, each of them opens.
 
-    They are SIGNALOPS_SECRET_KEY, or else the one in the data folder's file `secret.key`, which is made when missing.
+    They are SIGNALOPS_SECRET_KEY, or else the one in the data folder's file `secret.key`. That is made when missing, but
+    Unusable is raised with a server of one's own: each machine would make another.
     """
 
     def __init__(self, settings: Settings) -> None:
-        keys = (
-            settings.secret_key.get_secret_value() if settings.secret_key else _kept_key(settings.data / "secret.key")
-        )
+        keys = settings.secret_key.get_secret_value() if settings.secret_key else _kept_key(settings)
         try:
             self._fernet = MultiFernet([Fernet(key.strip()) for key in keys.split(",")])
         except ValueError as error:
@@ -43,14 +42,31 @@ class Keyring:
             ) from error
 
 
-def _kept_key(file: Path) -> str:
+def keep_key(settings: Settings) -> None:
+    """Make the data folder's key unless one is given or there: for an installation whose processes share that folder."""
+    file = settings.data / "secret.key"
+    if settings.secret_key is None and not file.exists():
+        _make_key(file)
+
+
+def _kept_key(settings: Settings) -> str:
+    file = settings.data / "secret.key"
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # A link to a finished file: whoever comes second, or reads meanwhile, finds the first one's whole key.
-        with NamedTemporaryFile("wb", dir=file.parent, prefix=".secret.key-") as draft:
-            draft.write(Fernet.generate_key())
-            draft.flush()
-            os.fsync(draft.fileno())
-            with suppress(FileExistsError):
-                os.link(draft.name, file)
+        if settings.database_url or settings.api_database_url or settings.worker_database_url:
+            raise Unusable(
+                "Set SIGNALOPS_SECRET_KEY, the same for every process: 32 random bytes in URL-safe base64, "
+                "such as `openssl rand -base64 32 | tr +/ -_` prints."
+            )
+        _make_key(file)
     return file.read_text(encoding="ascii")
+
+
+def _make_key(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # A link to a finished file: whoever comes second, or reads meanwhile, finds the first one's whole key.
+    with NamedTemporaryFile("wb", dir=file.parent, prefix=".secret.key-") as draft:
+        draft.write(Fernet.generate_key())
+        draft.flush()
+        os.fsync(draft.fileno())
+        with suppress(FileExistsError):
+            os.link(draft.name, file)

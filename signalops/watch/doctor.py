@@ -49,7 +49,12 @@ SERVER = (
     ),
 )
 INSIDE = (
-    Check("row-level security", "protection", "Run `call signalops.protect('signalops.TABLE')` as signalops_owner."),
+    Check(
+        "row-level security",
+        "protection",
+        "Run `alter table signalops.TABLE enable row level security, force row level security`; for a missing policy "
+        "`call signalops.protect('signalops.TABLE')`.",
+    ),
     Check("partitions", "partitions", "Run `signalops migrate`, which makes them, and keep a worker running."),
     Check("grants", "grants", "Grant what is missing, as the migrations in sql/migrations do."),
     Check(
@@ -74,6 +79,13 @@ INSIDE = (
         "Switch them on in postgresql.conf: without them an accepted event can be lost in a power cut.",
     ),
 )
+DOCUMENTED_KEY = Check(
+    "documented key",
+    "documented-key",
+    "Run `signalops key revoke` for it: everybody can read it in the documentation.",
+    is_warning=True,
+)
+"""Only for a server of one's own: with the embedded one the documented key is there to be tried."""
 
 
 async def diagnose(settings: Settings) -> list[Finding]:
@@ -121,7 +133,8 @@ async def _schema(settings: Settings) -> list[Finding]:
 
 async def _inside(settings: Settings) -> list[Finding]:
     async with store.session(db.dsn(settings, "owner")) as owner:
-        findings = [await _examine(owner, check) for check in INSIDE]
+        checks = (*INSIDE, DOCUMENTED_KEY) if settings.database_url else INSIDE
+        findings = [await _examine(owner, check) for check in checks]
         return [*findings, await _connections(owner, settings), await _clock_skew(owner)]
 
 
@@ -137,11 +150,11 @@ async def _examine(connection: db.Connection, check: Check) -> Finding:
 
 
 async def _connections(connection: db.Connection, settings: Settings) -> Finding:
-    """Hold what the processes take, each a pool (worker.py has the worker's) and one to listen, against the room."""
-    wanted = (settings.api_connections + 1) + (settings.worker_concurrency + 2 + 1)
+    """Hold what an API process (two flushers, one to listen) and a worker (worker.py) take against the room."""
+    wanted = (settings.api_connections + 3) + (settings.worker_concurrency + 2 + 1)
     room = int((await store.examine(connection, "connections"))[1])
     detail = f"the server admits {room}, an API and a worker process take up to {wanted}"
-    remedy = "Raise max_connections, lower SIGNALOPS_API_CONNECTIONS, or use PgBouncer."
+    remedy = "Raise max_connections, or lower SIGNALOPS_API_CONNECTIONS."
     return Finding("connections", wanted <= room, detail, remedy if wanted > room else "")
 
 
@@ -158,8 +171,8 @@ async def _clock_skew(connection: db.Connection) -> Finding:
 def _secret_key(settings: Settings) -> Finding:
     """Look at the key without making one, as a Keyring would."""
     file = settings.data / "secret.key"
-    if settings.secret_key is None and not file.exists():
-        remedy = "Set SIGNALOPS_SECRET_KEY to the same for every process, or let `signalops seed` make one in the data folder."
+    if not (settings.secret_key or settings.database_url or file.exists()):
+        remedy = "Let `signalops up` or `signalops seed` make one in the data folder, or set SIGNALOPS_SECRET_KEY."
         return Finding("secret key", False, "there is none yet", remedy, is_warning=True)
     try:
         Keyring(settings)

@@ -117,7 +117,8 @@ def _schema(shape: Any, schemas: dict[str, Any], mode: Any) -> dict[str, Any]:
 
 
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>SignalOps API</title><link rel="stylesheet" href="swagger-ui/swagger-ui.css"></head>
+<html lang="en"><head><meta charset="utf-8"><title>SignalOps API</title>
+<link rel="stylesheet" href="swagger-ui/swagger-ui.css"></head>
 <body><div id="ui"></div><script src="swagger-ui/swagger-ui-bundle.js"></script>
 <script>SwaggerUIBundle({url: "openapi.json", dom_id: "#ui"})</script></body></html>
 """

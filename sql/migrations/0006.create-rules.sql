@@ -1,4 +1,4 @@
--- Station rules: channels to notify through, rules with their versions, and what matched.
+-- Station rules: rules with their versions, and what matched; before them the channels, which they refer to and send writes.
 
 create table signalops.channels (
   tenant_id uuid not null references signalops.tenants (id) on delete cascade,

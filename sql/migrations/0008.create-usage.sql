@@ -1,4 +1,4 @@
--- Station usage: what was processed, counted in the transaction that processed it.
+-- Station usage: what was processed, counted in the transaction that processed it; and which job of the queue did it.
 
 create table signalops.usage_counters (
   tenant_id uuid not null,

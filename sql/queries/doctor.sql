@@ -96,9 +96,16 @@ from (
 ) as oldest;
 
 -- lost-batches: whether accepted events wait without a job
+with recursive waiting as (
+  -- Hops from batch to batch along the index, as signalops.enqueue_lost_batches does.
+  (select batch from signalops.inbox order by batch limit 1)
+  union all
+  select (select i.batch from signalops.inbox i where i.batch > w.batch order by i.batch limit 1)
+  from waiting w where w.batch < signalops.id_at(now() - interval '1 minute')
+)
 select count(*) = 0, case when count(*) = 0 then 'every event that waits has a job' else format('%s batches wait without a job', count(*)) end
-from (select distinct batch from signalops.inbox where batch < signalops.id_at(now() - interval '1 minute')) as waiting
-where not exists (
+from waiting
+where batch < signalops.id_at(now() - interval '1 minute') and not exists (
   select from procrastinate.procrastinate_jobs j
   where j.status in ('todo', 'doing') and j.task_name = 'process_batch' and j.args ->> 'batch' = waiting.batch::text);
 
@@ -108,6 +115,10 @@ select true, (current_setting('max_connections')::integer - current_setting('sup
 -- durability: whether what was answered with 202 survives a power cut
 select count(*) = 0, coalesce(string_agg(name || ' = off', ', '), 'fsync, synchronous_commit and full_page_writes are on')
 from unnest(array['fsync', 'synchronous_commit', 'full_page_writes']) as name where current_setting(name) = 'off';
+
+-- documented-key: whether the key that everybody can read in the documentation opens anything
+select count(*) = 0, case when count(*) = 0 then 'is not usable' else format('test_api_key_8077... is usable for %s tenants', count(*)) end
+from signalops.find_keys('test_api_key_807') where tenant_status = 'active';
 
 -- clock: what time it is on the server
 select true, clock_timestamp()::text;

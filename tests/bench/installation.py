@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from signalops import db, embedded, migrate
 from signalops.config import Settings
+from signalops.send import keep_key
 from tests.bench import events
 from tests.people import Tenant, make_rule, make_tenant
 
@@ -51,6 +52,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        keep_key(settings)
         self._made = ExitStack()
         self._admin = self._made.enter_context(psycopg.connect(db.admin_url(settings), autocommit=True))
         self._tenants: list[Tenant] = []

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cryptography.fernet import Fernet
+
+from signalops import db
+from signalops.config import Settings
 
 ROOT = Path(__file__).parents[2]
 CURL = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("curl -X POST"))
@@ -54,7 +58,7 @@ class Installation:
             try:
                 yield Up(process)
             finally:
-                process.kill()
+                process.terminate()  # not killed: what it started has to end with it
 
 
 class Up:
@@ -73,11 +77,11 @@ class Up:
                 return line
         pytest.fail(f"`signalops up` ended without saying {words!r}:\n{''.join(self.said)}")
 
-    def interrupt(self) -> None:
-        """Press Ctrl-C; check that it ends cleanly, with all that it started."""
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Press Ctrl-C, or give another signal; check that it ends cleanly, with all that it started."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         assert len(children) >= 2
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(number)
         self.says("Stopped.")
         assert self.process.wait(20) == 0
         assert not psutil.wait_procs(children, timeout=10)[1]
@@ -91,6 +95,8 @@ def installation(tmp_path: Path) -> Installation:
 def test_a_strangers_first_minutes(installation: Installation) -> None:
     with installation.up() as up:
         up.says("SignalOps is up at")
+        up.says("python -m signalops follow ID")
+        assert "revoke it" not in "".join(up.said)
         answer = json.loads(installation.sh(CURL))
         assert answer["status"] == "accepted"
         assert "user@example.com" in up.says("mail to team@acme.example")
@@ -141,3 +147,14 @@ def test_a_part_that_dies_is_started_again(installation: Installation) -> None:
         installation.sh(CURL)
         up.says("mail to team@acme.example")
         up.interrupt()
+
+
+def test_on_a_server_of_ones_own_the_open_key_is_said_and_a_closed_terminal_ends_all(
+    installation: Installation, settings: Settings
+) -> None:
+    key = Fernet.generate_key().decode()
+    installation.environment |= {"DATABASE_URL": db.admin_url(settings), "SIGNALOPS_SECRET_KEY": key}
+    with installation.up() as up:
+        up.says("The documentation's key opens the tenant acme on this server: revoke it before others can reach it.")
+        up.says("SignalOps is up at")
+        up.interrupt(signal.SIGHUP)

@@ -40,7 +40,12 @@ class Email(Channel):
         try:
             async with asyncio.timeout(settings.send_timeout):
                 _, answer = await aiosmtplib.send(
-                    message, hostname=settings.smtp_host, port=settings.smtp_port, timeout=settings.send_timeout
+                    message,
+                    hostname=settings.smtp_host,
+                    port=settings.smtp_port,
+                    username=settings.smtp_username,
+                    password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+                    timeout=settings.send_timeout,
                 )
         except (aiosmtplib.SMTPException, OSError) as error:
             return _failure(error)
@@ -67,8 +72,9 @@ def _failure(error: aiosmtplib.SMTPException | OSError) -> Outcome:
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         error = error.recipients[0]
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        # 5xx says no to this mail; as a greeting it says that the server serves nobody now.
-        final = error.code >= 500 and not isinstance(error, aiosmtplib.SMTPConnectError)
+        # 5xx says no to this mail; as a greeting or to a login it says no to whatever we send now.
+        of_us = aiosmtplib.SMTPConnectError | aiosmtplib.SMTPAuthenticationError
+        final = error.code >= 500 and not isinstance(error, of_us)
         return Outcome(
             "permanent" if final else "temporary",
             status_code=error.code,

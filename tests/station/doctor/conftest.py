@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from signalops.config import Settings
-from signalops.send import Keyring
 
 
 @pytest.fixture
@@ -16,7 +15,6 @@ async def healthy(settings: Settings) -> AsyncIterator[Settings]:
     async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    Keyring(settings)
     async with await asyncio.start_server(accept, "127.0.0.1", 0) as mail_server:
         port = mail_server.sockets[0].getsockname()[1]
         yield settings.model_copy(update={"smtp_host": "127.0.0.1", "smtp_port": port})

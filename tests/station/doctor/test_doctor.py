@@ -13,9 +13,19 @@ from pydantic import SecretStr
 from signalops import db
 from signalops.config import Settings
 from signalops.watch.doctor import Finding, diagnose
+from tests.people import Tenant
 
 OF_THE_SERVER = ["version", "roles", "logins", "schema", "row-level security", "partitions", "grants", "job trigger"]
-OF_THE_WORK = ["workers", "given-up jobs", "waiting jobs", "lost events", "durability", "connections", "clock"]
+OF_THE_WORK = [
+    "workers",
+    "given-up jobs",
+    "waiting jobs",
+    "lost events",
+    "durability",
+    "documented key",
+    "connections",
+    "clock",
+]
 OUTSIDE = ["secret key", "mail server"]
 
 ALIVE = "insert into procrastinate.procrastinate_workers (last_heartbeat) values (now() - %s * interval '1 second')"
@@ -184,8 +194,22 @@ async def test_an_event_that_waits_without_a_job_is_found(healthy: Settings, own
 
 
 async def test_more_connections_than_the_server_admits_are_found(healthy: Settings) -> None:
-    found = await only_fault(healthy.model_copy(update={"api_connections": 100_000}))
+    found = await only_fault(healthy.model_copy(update={"api_connections": 100_000, "worker_concurrency": 4}))
     assert found.check == "connections"
+    assert found.detail.endswith(
+        "take up to 100010"
+    )  # 2 flushers and a listener; the worker's 4, 2 for its queue, a listener
+
+
+@pytest.mark.parametrize("end", ["api_keys set revoked_at = now()", "tenants set status = 'suspended'"])
+async def test_the_documented_key_is_found_on_a_real_server(
+    healthy: Settings, owner: psycopg.Connection, acme: Tenant, end: str
+) -> None:
+    owner.execute("update signalops.api_keys set prefix = 'test_api_key_807'")
+    found = await only_fault(healthy)
+    assert (found.check, found.is_warning) == ("documented key", True)
+    owner.execute(f"update signalops.{end}".encode())
+    assert set(faults(await diagnose(healthy))) == {"workers"}
 
 
 async def test_a_database_that_is_away_is_found_and_what_lies_outside_of_it_still_checked(healthy: Settings) -> None:
@@ -211,7 +235,8 @@ async def test_a_key_that_is_none_is_found_and_not_shown(healthy: Settings) -> N
 async def test_a_missing_key_is_told_and_not_made(healthy: Settings) -> None:
     (healthy.data / "secret.key").unlink()
     found = await only_fault(healthy)
-    assert (found.check, found.is_warning) == ("secret key", True)
+    assert (found.check, found.is_warning) == ("secret key", False)
+    assert "SIGNALOPS_SECRET_KEY" in found.detail + found.remedy
     assert not (healthy.data / "secret.key").exists()
     with_key = healthy.model_copy(update={"secret_key": SecretStr(Fernet.generate_key().decode())})
     assert set(faults(await diagnose(with_key))) == {"workers"}

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 from aiohttp import web
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 
 from signalops import db
 from signalops.errors import Invalid
@@ -187,12 +189,10 @@ async def test_what_can_t_be_sent_any_more_is_dead_at_once(
     assert receiver.received == []
 
 
-async def test_a_secret_of_a_lost_key_waits_for_the_operator(
-    world: World, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+async def test_a_secret_of_a_lost_key_waits_for_the_operator(world: World, receiver: Receiver) -> None:
     channel, _ = await world.channel("webhook", url=receiver.url)
     delivery = world.delivery(channel)
-    await world.sender(data=tmp_path_factory.mktemp("other")).deliver(world.tenant, delivery)
+    await world.sender(secret_key=SecretStr(Fernet.generate_key().decode())).deliver(world.tenant, delivery)
     assert world.row(delivery)["status"] == "retrying"
     assert "SIGNALOPS_SECRET_KEY" in world.attempts(delivery)[0]["error"]
     world.wake(delivery)

@@ -42,6 +42,16 @@ def test_a_missing_key_is_made_once_for_the_owner_alone(tmp_path: Path) -> None:
     assert [(file.name, file.stat().st_mode & 0o777) for file in settings.data.iterdir()] == [("secret.key", 0o600)]
 
 
+@pytest.mark.parametrize("login", ["database_url", "api_database_url", "worker_database_url"])
+def test_with_a_server_of_one_s_own_no_key_is_made_but_one_that_is_there_is_used(tmp_path: Path, login: str) -> None:
+    served = Settings.model_validate({login: "postgresql://db.example/signalops", "data": tmp_path})
+    with pytest.raises(Unusable, match="Set SIGNALOPS_SECRET_KEY, the same for every process"):
+        Keyring(served)
+    assert not list(tmp_path.iterdir())
+    sealed = Keyring(Settings(data=tmp_path)).seal("x")
+    assert Keyring(served).open(sealed) == "x"
+
+
 def _sealed(data: Path) -> bytes:
     return Keyring(Settings(data=data)).seal("x")
 
