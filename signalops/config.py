@@ -60,7 +60,7 @@ class Settings(BaseSettings):
         1.5, ge=0, description="Under load, the shortest time from one flush to the next: bounds NOTIFYing commits."
     )
 
-    worker_concurrency: int = Field(4, ge=1, description="Jobs that one worker process runs at once.")
+    worker_concurrency: int = Field(8, ge=1, description="Jobs that one worker process runs at once.")
     smtp_host: str = Field("127.0.0.1", description="Mail server.")
     smtp_port: int = Field(1025, ge=1, le=65535, description="Port of the mail server.")
     smtp_username: str | None = Field(
