@@ -47,7 +47,7 @@ async def test_a_frozen_workers_batch_is_processed_by_another_and_not_again_when
 async def test_a_stopped_worker_finishes_what_it_has_and_leaves_the_rest(world: World, settings: Settings) -> None:
     await world.accept(batches=6)
     world.close_gate()
-    async with worker(settings) as first:
+    async with worker(settings, "--concurrency=4") as first:
         await eventually(lambda: world.held() == 4)
         first.send(signal.SIGTERM)
         world.open_gate()
@@ -64,7 +64,7 @@ async def test_a_stopped_worker_gives_back_what_it_cannot_finish(
 ) -> None:
     await world.accept(batches=6)
     world.close_gate()
-    async with worker(settings, f"--shutdown-graceful-timeout={seconds}") as first:
+    async with worker(settings, "--concurrency=4", f"--shutdown-graceful-timeout={seconds}") as first:
         await eventually(lambda: world.held() == 4)
         first.send(signal.SIGTERM)
         assert await first.ended() == 0
