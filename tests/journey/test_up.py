@@ -149,7 +149,7 @@ def test_a_part_that_dies_is_started_again(installation: Installation) -> None:
         up.interrupt()
 
 
-def test_on_a_server_of_ones_own_the_open_key_is_said_and_a_closed_terminal_ends_all(
+def test_on_a_server_of_ones_own_the_open_key_is_said_and_sigterm_ends_all(
     installation: Installation, settings: Settings
 ) -> None:
     key = Fernet.generate_key().decode()
@@ -157,4 +157,4 @@ def test_on_a_server_of_ones_own_the_open_key_is_said_and_a_closed_terminal_ends
     with installation.up() as up:
         up.says("The documentation's key opens the tenant acme on this server: revoke it before others can reach it.")
         up.says("SignalOps is up at")
-        up.interrupt(signal.SIGHUP)
+        up.interrupt(signal.SIGTERM)
