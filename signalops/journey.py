@@ -3,7 +3,7 @@
     access   who sends it?                       KeyRing.identify
     ingest   stored once, counted, in the inbox  Flusher -> signalops.accept, one transaction per flush
     queue    one job per flush                   process_batch(batch)
-    rules    which of the tenant's rules match?  RuleBook, RuleSet.match
+    rules    which of the tenant's rules match?  RuleBook, decide; signalops.weigh where it depends on what was before
     send     a delivery and its job per match    signalops.record_batch -> send_delivery(tenant, delivery)
     usage    counted                             signalops.record_batch, the same transaction
 
@@ -13,17 +13,23 @@ The bodies of the jobs stand here, as the stations follow one another.
 import os
 import platform
 import time
+from collections.abc import Mapping
+from uuid import UUID
 
-from signalops import clock, db, facts
+from signalops import db, facts
+from signalops.ingest.types import Catalogue
 from signalops.queue import store
 from signalops.queue.store import Part, Results
+from signalops.rules.backtest.run import Backtester
 from signalops.rules.book import RuleBook
-from signalops.send import Sender
-from signalops.terms import BatchId, DeliveryId, TenantId
+from signalops.rules.check import Told
+from signalops.rules.decide import decide
+from signalops.send import Message, Notification, Sender, render
+from signalops.send.channels import CHANNELS
+from signalops.terms import BatchId, ChannelKind, DeliveryId, TenantId
 
 AT_MOST = 1000
 """What one sweep enqueues; the next is a second away."""
-_MATCHED = ("type", "source", "occurredAt", "payload")
 _WORKER = f"{platform.node()}:{os.getpid()}"
 
 
@@ -34,6 +40,8 @@ class Journey:
         self._connections = connections
         self._sender = sender
         self._book = RuleBook()
+        self.catalogue = Catalogue(connections)
+        self._backtester = Backtester(connections, _rendered)
 
     async def process_batch(self, batch: BatchId, job: int) -> None:
         """Process a batch exactly once: what takes it out of the inbox, decides and counts is one transaction."""
@@ -51,10 +59,27 @@ class Journey:
         """Make one attempt at a delivery."""
         await self._sender.deliver(tenant, delivery)
 
+    async def run_backtest(self, tenant: TenantId, backtest: UUID) -> None:
+        """Hold a rule against past events for about a second; the rest is the next job's."""
+        await self._backtester.run(tenant, backtest)
+
     async def enqueue_due(self) -> None:
         """Give a job to the deliveries whose time has come; they wait without one."""
         async with self._connections.connection() as connection:
             while await store.enqueue_due(connection, AT_MOST) == AT_MOST:
+                pass
+
+    async def tell_due(self) -> None:
+        """Close the digests whose time has come, and tell of what has not come in time."""
+        async with self._connections.connection() as connection:
+            digests, absences = await store.tell_due(connection, AT_MOST)
+        if digests or absences:
+            facts.emit("rules.told", digests=digests, absences=absences)
+
+    async def forget_groups(self) -> None:
+        """Remove what rules remember of groups that can't matter any more."""
+        async with self._connections.connection() as connection:
+            while await store.forget_groups(connection, AT_MOST) == AT_MOST:
                 pass
 
     async def enqueue_lost(self) -> None:
@@ -73,15 +98,17 @@ class Journey:
     async def _process(self, batch: BatchId, job: int) -> Results:
         async with self._connections.connection() as connection, connection.transaction():
             results = Results()
-            for part in await store.read_batch(connection, batch):
+            parts = await store.read_batch(connection, batch)
+            for part in parts:
                 await self._decide(connection, part, results)
             if results.parts:
                 await store.record_batch(connection, batch, job, _WORKER, results)
-            return results
+        self._note(parts)
+        return results
 
     async def _process_bisecting(self, batch: BatchId, job: int) -> Results:
         """Process what can be; an event that fails alone becomes a dead letter and stops none of its neighbours."""
-        done = Results()
+        done, noted = Results(), list[Part]()
         async with self._connections.connection() as connection, connection.transaction():
             waiting = await store.read_batch(connection, batch)
             while waiting:
@@ -91,6 +118,7 @@ class Journey:
                     async with connection.transaction():
                         await self._decide(connection, part, results)
                         await store.record_batch(connection, batch, job, _WORKER, results)
+                    noted.append(part)
                 except Exception as error:
                     if _is_ours(error):
                         raise
@@ -102,24 +130,28 @@ class Journey:
                     results = _buried(part, error)
                     await store.record_batch(connection, batch, job, _WORKER, results)
                 done.add(results)
+        self._note(noted)
         return done
+
+    def _note(self, parts: list[Part]) -> None:
+        """Tell the catalogue of what was processed, once that is committed."""
+        for part in parts:
+            self.catalogue.note(part.tenant, part.events)
 
     async def _decide(self, connection: db.Connection, part: Part, results: Results) -> None:
         """Hold one tenant's events against its rules."""
-        tenant = part.tenant
-        compiled = await self._book.rules_of(connection, tenant, part.ruleset)
-        for event in part.events:
-            # A CloudEvent's own id and other attributes can be matched too, but can't take the place of what every event has.
-            seen = (
-                event if event["attributes"] is None else event["attributes"] | {name: event[name] for name in _MATCHED}
-            )
-            for rule, version, channel in compiled.rules.match(seen):
-                match = {"tenant": tenant, "event": event["id"], "rule": rule, "version": version, "channel": channel}
-                results.matches.append(match | {"delivery": clock.new_id()})
-        # Operational events (depth above 0) are processed and never billed.
-        billed = sum(event["depth"] == 0 for event in part.events)
+        compiled = await self._book.rules_of(connection, part.tenant, part.ruleset)
+        decide(compiled, part, results)
+        # Operational events (depth above 0) are processed and never billed; a replay was billed the first time.
+        billed = sum(event["depth"] == 0 and not event.get("replay") for event in part.events)
         counts = {"events": len(part.events), "billed": billed, "dead": 0}
-        results.parts.append({"tenant": tenant, "ruleset": compiled.version, "rules": compiled.size, **counts})
+        ruleset = {"ruleset": compiled.version, "rules": len(compiled.by_id)}
+        results.parts.append({"tenant": part.tenant, **ruleset, **counts})
+
+
+def _rendered(channel: ChannelKind, template: Mapping[str, str], told: Told) -> Message:
+    """Return a message as a kind of channel would send it."""
+    return render(template, Notification(*told), CHANNELS[channel].markup)
 
 
 def _is_ours(error: Exception) -> bool:

@@ -23,6 +23,7 @@ Scope = Literal[
 ]
 EventStatus = Literal["pending", "processed", "dead"]
 ChannelKind = Literal["email", "webhook"]
+Severity = Literal["info", "warning", "error", "critical"]
 DeliveryStatus = Literal["pending", "sending", "sent", "retrying", "dead"]
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import bcrypt
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from signalops import clock
@@ -54,8 +55,12 @@ def make_rule(
     pattern: dict[str, object],
     url: str = "http://127.0.0.1:9/",
     grammar: int = 2,
+    **conditions: object,
 ) -> UUID:
-    """Make a webhook channel and a rule that notifies through it; return the rule's id."""
+    """Make a webhook channel and a rule that notifies through it; return the rule's id.
+
+    The conditions are columns of rule_versions: time_window, absent, cooldown, digest, active_hours.
+    """
     channel, rule = clock.new_id(), clock.new_id()
     owner.execute(
         "insert into signalops.channels (tenant_id, id, name, kind, config) values (%s, %s, %s, 'webhook', %s)",
@@ -71,4 +76,7 @@ def make_rule(
             "values (%s, %s, 1, %s, %s, %s, '{}')",
             [tenant.id, rule, grammar, Jsonb(pattern), channel],
         )
+        for column, said in conditions.items():
+            change = sql.SQL("update signalops.rule_versions set {} = %s where rule_id = %s").format(sql.Identifier(column))
+            owner.execute(change, [Jsonb(said), rule])
     return rule

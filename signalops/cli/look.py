@@ -100,7 +100,7 @@ def _tree(shown: dict[str, Any]) -> Tree:
     else:
         rules = tree.add("waits in the inbox")
     for match in shown["matches"]:
-        rules.add(f"matched {match['name']!r}, version {match['version']}")
+        rules.add(f"matched {match['name']!r}, version {match['version']}: {match['outcome']}")
     for delivery in shown["deliveries"]:
         branch = tree.add(f"delivery {delivery['id']} by {delivery['channel']['kind']}: {delivery['status']}")
         for attempt in delivery["attempts"]:

@@ -23,8 +23,11 @@ class Bodies(Protocol):
 
     async def process_batch(self, batch: BatchId, job: int) -> None: ...
     async def send_delivery(self, tenant: TenantId, delivery: DeliveryId) -> None: ...
+    async def run_backtest(self, tenant: TenantId, backtest: UUID) -> None: ...
     async def enqueue_due(self) -> None: ...
     async def enqueue_lost(self) -> None: ...
+    async def tell_due(self) -> None: ...
+    async def forget_groups(self) -> None: ...
     async def make_partitions(self) -> None: ...
 
 
@@ -40,14 +43,15 @@ class _Connector(PsycopgConnector):
         await super().open_async(pool)
 
     async def close_async(self) -> None:
-        await super().close_async()
+        # First, for what is left to be written when the last job has ended.
         await self._around.__aexit__(None, None, None)
+        await super().close_async()
 
 
 def make_app(connections: db.Pool, concurrency: int, around: Around) -> App:
     """Make the App on a pool, which it opens and closes.
 
-    `around` is entered before, and may refuse to start by raising; it is left at the end of the worker.
+    `around` is entered before, and may refuse to start by raising; it is left at the end of the worker, before the pool closes.
     """
     return App(
         connector=_Connector(connections, around),
@@ -75,13 +79,19 @@ def register(app: App, bodies: Bodies) -> None:
     async def send_delivery(tenant: str, delivery: str) -> None:
         await bodies.send_delivery(TenantId(UUID(tenant)), DeliveryId(UUID(delivery)))
 
+    @app.task(name="run_backtest", queue="backtests", retry=always)
+    async def run_backtest(tenant: str, backtest: str) -> None:
+        await bodies.run_backtest(TenantId(UUID(tenant)), UUID(backtest))
+
     async def rescue() -> None:
         await rescue_stalled(app.job_manager, STALLED_AFTER)
 
     # Six fields: the last are seconds. Without any periodic task a dead heartbeat or listener would go unnoticed.
     _periodic(app, "enqueue_due", "* * * * * *", bodies.enqueue_due)
+    _periodic(app, "tell_due", "* * * * * *", bodies.tell_due)
     _periodic(app, "rescue_stalled", "* * * * * */2", rescue)
     _periodic(app, "enqueue_lost", "* * * * * */5", bodies.enqueue_lost)
+    _periodic(app, "forget_groups", "* * * * *", bodies.forget_groups)
     _periodic(app, "make_partitions", "7 * * * *", bodies.make_partitions)
 
 

@@ -25,12 +25,14 @@ class Results:
 
     parts: list[dict[str, Any]] = field(default_factory=list)
     matches: list[dict[str, Any]] = field(default_factory=list)
+    groups: list[dict[str, Any]] = field(default_factory=list)
     dead: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, more: "Results") -> None:
         """Add what was decided about further events."""
         self.parts += more.parts
         self.matches += more.matches
+        self.groups += more.groups
         self.dead += more.dead
 
 
@@ -56,6 +58,18 @@ async def enqueue_lost(connection: db.Connection, at_most: int) -> tuple[int, in
     """Give a new job to batches and deliveries that have none any more; return how many of each."""
     row = await (await connection.execute(SQL["enqueue-lost"], {"at_most": at_most})).fetchone()
     return (row[0], row[1]) if row else (0, 0)
+
+
+async def tell_due(connection: db.Connection, at_most: int) -> tuple[int, int]:
+    """Close digests and tell of absences that are due; return how many of each."""
+    row = await (await connection.execute(SQL["tell-due"], {"at_most": at_most})).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+async def forget_groups(connection: db.Connection, at_most: int) -> int:
+    """Remove groups of rules that can't matter any more; return how many."""
+    row = await (await connection.execute(SQL["forget-groups"], {"at_most": at_most})).fetchone()
+    return row[0] if row else 0
 
 
 async def make_partitions(connection: db.Connection) -> list[str]:

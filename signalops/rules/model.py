@@ -1,40 +1,186 @@
-"""A rule as it is written, and its way into the database: checked whole, so that what can't be evaluated is never stored."""
+"""A rule as it is written: which events, what must come together, who is told, and how often."""
 
-from typing import Any
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, model_validator
 
-from signalops import clock, db
-from signalops.errors import Invalid
-from signalops.rules import store
-from signalops.rules.faults import PatternError
-from signalops.rules.pattern import compile_pattern
-from signalops.rules.upgrade import CURRENT_GRAMMAR, upgrade
-from signalops.terms import ChannelId, RuleId, TenantId
+from signalops.rules.upgrade import CURRENT_GRAMMAR
+from signalops.terms import Severity
+
+MOST_COUNTED = 10_000
+"""The largest threshold of a count or of distinct values: what one evaluation of a window may have to read."""
+_UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?=\d)(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", re.ASCII)
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: Sequence[Day] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class NewRule(BaseModel):
-    """A rule to be stored: a pattern in its grammar, and the template of the message; the channel is named beside it."""
+def duration(text: str) -> timedelta:
+    """Return the time that a text such as 90s, 10m, 1h30m or 7d says; ValueError if it says none."""
+    parts = _DURATION.fullmatch(text)
+    if parts is None:
+        raise ValueError("must be a duration such as 90s, 10m, 1h30m or 7d")
+    return timedelta(seconds=sum(int(n or 0) * unit for n, unit in zip(parts.groups(), _UNITS.values(), strict=True)))
 
-    model_config = ConfigDict(extra="forbid")
+
+def _between(least: str, most: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not duration(least) <= duration(text) <= duration(most):
+            raise ValueError(f"must be from {least} to {most}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("is no time zone; write a name such as Europe/Berlin or UTC")
+    return name
+
+
+def _clock_time(text: str) -> str:
+    if not _CLOCK.fullmatch(text):
+        raise ValueError("must be a time of day such as 08:30")
+    return text
+
+
+def _path(text: str) -> str:
+    if not all(text.split(".")) or len(text.split(".")) > 64 or not text.isprintable():
+        raise ValueError("must be the path of a field, such as payload.userId")
+    return text
+
+
+def _plain(value: object) -> object:
+    return {"for": value} if isinstance(value, str) else value
+
+
+FieldPath = Annotated[
+    str, Field(min_length=1, max_length=500), AfterValidator(_path), Field(examples=["payload.userId"])
+]
+GroupBy = Annotated[list[FieldPath], Field(max_length=5, description="Counted apart for each value of these fields.")]
+ZoneName = Annotated[str, AfterValidator(_zone), Field(examples=["Europe/Berlin"])]
+ClockTime = Annotated[str, AfterValidator(_clock_time), Field(examples=["08:30"])]
+Lateness = Annotated[str, _between("0s", "1d")]
+Duration = Annotated[str, _between("1s", "366d")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Threshold(_Part):
+    """A field, and what is to be reached."""
+
+    field: FieldPath
+    atLeast: Annotated[Decimal, Field(gt=0, max_digits=30, decimal_places=12)]  # noqa: N815
+
+    @field_serializer("atLeast", when_used="json")
+    def _as_number(self, value: Decimal) -> int | float | str:
+        """Write it as it was sent: a number where a double holds it, else its digits as a text."""
+        number = int(value) if value == int(value) and abs(value) < 2**53 else float(value)
+        return number if Decimal(repr(number)) == value else str(value)
+
+
+class Window(_Part):
+    """Fires once when enough happens within a time, and again only after it was less for a while."""
+
+    within: Annotated[str, _between("1s", "7d")] = Field(description="The length of the sliding window of event time.")
+    count: int | None = Field(None, ge=1, le=MOST_COUNTED, description="At least so many events.")
+    sum: Threshold | None = Field(None, description="At least so much, all values of a field together.")
+    distinct: Threshold | None = Field(None, description="At least so many different values of a field.")
+    groupBy: GroupBy = []  # noqa: N815
+    lateness: Lateness = Field(
+        "10m", description="An event that comes in later than this after it occurred is left out."
+    )
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if sum(measure is not None for measure in (self.count, self.sum, self.distinct)) != 1:
+            raise ValueError("name one of count, sum and distinct")
+        if self.distinct and not (self.distinct.atLeast == int(self.distinct.atLeast) <= MOST_COUNTED):
+            raise ValueError(f"distinct.atLeast must be a whole number up to {MOST_COUNTED}")
+        return self
+
+
+class Absence(_Part):
+    """Fires once when nothing matches for a time (a dead man's switch), and again only after something has."""
+
+    after: Annotated[str, _between("1s", "31d")] = Field(description="How long nothing must match, by event time.")
+    groupBy: GroupBy = []  # noqa: N815
+    lateness: Lateness = Field("0s", description="How much longer to wait for events that come in late.")
+
+
+class Cooldown(_Part):
+    """After a notification none for a time, per group."""
+
+    for_: Annotated[str, _between("1s", "31d")] = Field(alias="for")
+    groupBy: GroupBy = Field([], description="Without a window or absence, which bring their own groups.")  # noqa: N815
+
+
+class Digest(_Part):
+    """Matches are collected and told together: some time after the first, or daily at a time."""
+
+    every: Annotated[str, _between("1s", "31d")] | None = None
+    at: ClockTime | None = None
+    timeZone: ZoneName | None = None  # noqa: N815
+
+    @model_validator(mode="after")
+    def _one_schedule(self) -> Self:
+        if (self.every is None) == (self.at is None) or (self.at is None) != (self.timeZone is None):
+            raise ValueError("name either every, or at and timeZone")
+        return self
+
+
+class ActiveHours(_Part):
+    """When notifications go out; from later than to passes midnight, and belongs to the day it begins on."""
+
+    timeZone: ZoneName  # noqa: N815
+    days: Annotated[list[Day], Field(min_length=1, max_length=7)] = list(DAYS)
+    from_: ClockTime = Field("00:00", alias="from")
+    to: ClockTime = Field("00:00", description="Equal to from: all day.")
+    otherwise: Literal["wait", "drop"] = Field(
+        "wait", description="Outside of them: send when they begin, or not at all."
+    )
+
+
+class Conditions(_Part):
+    """What must come together before a rule fires, and how often and when it may tell of it."""
+
+    window: Window | None = None
+    absent: Absence | None = None
+    cooldown: Annotated[Cooldown | None, BeforeValidator(_plain)] = None
+    digest: Digest | None = None
+    activeHours: ActiveHours | None = None  # noqa: N815
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.window and self.absent:
+            raise ValueError("a rule has a window or an absence, not both: make two rules")
+        if self.cooldown and self.cooldown.groupBy and (self.window or self.absent):
+            raise ValueError(
+                "the groups of the cooldown are those of the window or absence: leave cooldown.groupBy out"
+            )
+        return self
+
+
+class RuleDraft(Conditions):
+    """What a rule says, in one version."""
+
+    grammar: int = Field(CURRENT_GRAMMAR, description="1: field path to value; 2: event patterns.")
+    pattern: dict[str, Any] = Field(description="Which events.", examples=[{"type": ["user.signup"]}])
+    channel: str = Field(min_length=1, max_length=200, description="The channel to notify: its id or its name.")
+    template: dict[str, str] = Field(default_factory=dict, description="{subject, body, html} in Liquid.")
+    severity: Severity = "info"
+
+
+class NewRule(RuleDraft):
+    """A rule to be stored."""
 
     name: str = Field(min_length=1, max_length=200)
-    grammar: int = Field(CURRENT_GRAMMAR, description="1: field path to value; 2: event patterns.")
-    pattern: dict[str, Any]
-    template: dict[str, str] = Field(default_factory=dict, description="{subject, body} in Liquid; each has a default.")
-
-
-def check_pattern(grammar: int, pattern: dict[str, Any]) -> None:
-    """Raise Invalid, with the path of the fault and the remedy, unless the pattern can be evaluated."""
-    try:
-        compile_pattern(upgrade(grammar, pattern))
-    except PatternError as error:
-        raise Invalid(str(error), path=error.path, remedy=error.remedy) from error
-
-
-async def add_rule(connection: db.Connection, tenant: TenantId, rule: NewRule, channel: ChannelId) -> RuleId:
-    """Store a rule as version 1, in a transaction of the tenant; the template must have been checked by its station."""
-    check_pattern(rule.grammar, rule.pattern)
-    rule_id = RuleId(clock.new_id())
-    await store.add_rule(connection, tenant=tenant, id=rule_id, channel=channel, **rule.model_dump())
-    return rule_id
+    enabled: bool = True

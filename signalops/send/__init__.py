@@ -10,7 +10,12 @@ and all attempts of one delivery carry the same id (webhook-id, Message-ID). The
 only after a crash between its answer and our record.
 
     deliver.py    one attempt, and what follows from it
-    template.py   the rule's template -> the message
+    template.py   the rule's template -> the message; its language is in README.md
+    engine.py     Liquid, bounded
+    filters.py    its filters, bounded
+    output.py     its output, neutralised
+    markup.py     what a value may not do to the markup it is written into
+    fields.py     which fields of the event a template refers to
     channels/     email, webhook: a file and a class each
     backoff.py    when to try again
     secrets.py    the keys that seal channels' secrets
@@ -18,19 +23,25 @@ only after a crash between its answer and our record.
 """
 
 from signalops.send.deliver import Sender
+from signalops.send.fields import fields_of
 from signalops.send.manage import add_channel
-from signalops.send.model import NewChannel
+from signalops.send.model import Message, NewChannel, Notification
 from signalops.send.secrets import Keyring, keep_key
 from signalops.send.store import ChannelRow, list_channels
 from signalops.send.template import check as check_template
+from signalops.send.template import render
 
 __all__ = [
     "ChannelRow",
     "Keyring",
+    "Message",
     "NewChannel",
+    "Notification",
     "Sender",
     "add_channel",
     "check_template",
+    "fields_of",
     "keep_key",
     "list_channels",
+    "render",
 ]

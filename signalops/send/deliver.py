@@ -1,23 +1,27 @@
 """One attempt at a delivery: take it in hand, send, record what came of it and what follows."""
 
+import asyncio
 import logging
 import time
 from random import Random, SystemRandom
+from typing import Any
 
 from signalops import clock
 from signalops.config import Settings
-from signalops.db import Pool, as_tenant
+from signalops.db import Connection, Pool, as_tenant
 from signalops.errors import Invalid, Unusable
 from signalops.facts import emit
 from signalops.send import backoff, store, template
 from signalops.send.channels import configured
 from signalops.send.channels.base import Channel
-from signalops.send.model import Envelope, Outcome
+from signalops.send.model import Envelope, Notification, Outcome
 from signalops.send.secrets import Keyring
 from signalops.send.transport import Transport
 from signalops.terms import DeliveryId, DeliveryStatus, TenantId
 
 log = logging.getLogger(__name__)
+
+_GONE = "The event, the rule or the channel was deleted: there is nothing left to send."
 
 
 class Sender:
@@ -42,10 +46,11 @@ class Sender:
         """
         async with as_tenant(self._pool, tenant) as connection:
             claim = await store.claim(connection, tenant, delivery)
-        if claim is None:
-            return
+            if claim is None:
+                return
+            listed = await _listed(connection, tenant, claim)
         started_at, began = clock.now(), time.perf_counter()
-        outcome = await self._send(delivery, claim)
+        outcome = await self._send(delivery, claim, listed)
         milliseconds = (time.perf_counter() - began) * 1000
         status, delay = self._next(outcome, claim.attempt)
         attempt = store.Attempt(delivery, claim.attempt, started_at, round(milliseconds), outcome, status, delay)
@@ -62,10 +67,13 @@ class Sender:
         if died:
             emit("delivery.died", tenant=tenant, delivery=delivery, error=outcome.error)
 
-    async def _send(self, delivery: DeliveryId, claim: store.Claim) -> Outcome:
+    async def _send(self, delivery: DeliveryId, claim: store.Claim, listed: list[dict[str, Any]]) -> Outcome:
         try:
-            channel, envelope = self._prepared(delivery, claim)
-            return await channel.send(envelope, self._transport)
+            channel, secret = self._opened(claim)
+            notification, source = _told(claim, listed)
+            # In a thread: what one tenant's template may take of the processor must not hold up all others.
+            message = await asyncio.to_thread(template.render, source, notification, channel.markup)
+            return await channel.send(Envelope(delivery, notification, message, secret), self._transport)
         except Invalid as refusal:
             return Outcome("broken", error=refusal.detail)
         except Unusable as error:  # the operator's to mend, so the tenant's notification waits for it
@@ -75,15 +83,13 @@ class Sender:
             log.exception("Delivery %s failed unexpectedly.", delivery)
             return Outcome("temporary", error=f"Unexpected {type(error).__name__}: {error}")
 
-    def _prepared(self, delivery: DeliveryId, claim: store.Claim) -> tuple[Channel, Envelope]:
-        event, rule, source = claim.event, claim.rule, claim.template
-        if event is None or rule is None or source is None or claim.kind is None or claim.config is None:
-            raise Invalid("The event, the rule or the channel was deleted: there is nothing left to send.")
+    def _opened(self, claim: store.Claim) -> tuple[Channel, str | None]:
+        if claim.kind is None or claim.config is None:
+            raise Invalid(_GONE)
         if not claim.enabled:
             raise Invalid("The channel is disabled: enable it.")
         channel = configured(claim.kind, claim.config)
-        secret = self._keyring.open(claim.secret) if claim.secret is not None else None
-        return channel, Envelope(delivery, event, rule, template.render(source, event, rule), secret)
+        return channel, self._keyring.open(claim.secret) if claim.secret is not None else None
 
     def _next(self, outcome: Outcome, attempt: int) -> tuple[DeliveryStatus, float | None]:
         if outcome.verdict == "done":
@@ -92,3 +98,16 @@ class Sender:
             delay = backoff.next_attempt(self._schedule, attempt, outcome.retry_after, self._rng)
             return ("retrying", delay) if delay is not None else ("dead", None)
         return "dead", None
+
+
+async def _listed(connection: Connection, tenant: TenantId, claim: store.Claim) -> list[dict[str, Any]]:
+    if claim.about != "digest" or claim.event is None:
+        return []
+    return await store.listed_events(connection, tenant, claim.event["payload"]["events"])
+
+
+def _told(claim: store.Claim, listed: list[dict[str, Any]]) -> tuple[Notification, dict[str, str]]:
+    if claim.event is None or claim.rule is None or claim.template is None:
+        raise Invalid(_GONE)
+    notification = Notification(claim.event, claim.rule, claim.about, claim.context, listed, claim.replay)
+    return notification, claim.template

@@ -1,6 +1,6 @@
 """What passes through the station: the envelope that a channel sends, and the outcome that it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,6 +8,7 @@ from signalops.terms import ChannelKind, DeliveryId
 
 OutcomeKind = Literal["sent", "temporary", "throttled", "permanent", "broken"]
 Verdict = Literal["done", "retry", "drop"]
+NotificationKind = Literal["event", "digest", "absence"]
 
 # `broken` is the tenant's configuration or template: like `permanent`, only a person can mend it.
 VERDICTS: Mapping[OutcomeKind, Verdict] = {
@@ -42,23 +43,47 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Notification:
+    """What there is to tell, and by which rule.
+
+    `event` is {id, type, source, occurredAt, payload}, of a digest and an absence the operational event that says so;
+    `rule` is {id, name, version, severity}. `window` is what a condition over time saw when it fired: {value, group,
+    since, until}. `listed` are a digest's events, at most 100.
+    """
+
+    event: Mapping[str, Any]
+    rule: Mapping[str, Any]
+    kind: NotificationKind = "event"
+    window: Mapping[str, Any] | None = None
+    listed: Sequence[Mapping[str, Any]] = ()
+    replay: bool = False
+
+    @property
+    def events(self) -> Sequence[Mapping[str, Any]]:
+        """The events that it tells of, as far as they are listed."""
+        return self.listed if self.kind == "digest" else [self.event]
+
+    @property
+    def count(self) -> int:
+        """How many events it tells of, listed or not."""
+        return int(self.event["payload"]["count"]) if self.kind == "digest" else 1
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What a person reads: rendered from the rule's template, or the default of what it lacks."""
 
     subject: str
     body: str
+    html: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One notification on its way: the same in every attempt.
-
-    `event` is {id, type, source, occurredAt, payload}, `rule` is {id, name, version}; `secret` is the channel's, plain.
-    """
+    """One notification on its way: the same in every attempt. `secret` is the channel's, plain."""
 
     delivery: DeliveryId
-    event: Mapping[str, Any]
-    rule: Mapping[str, Any]
+    notification: Notification
     message: Message
     secret: str | None
 

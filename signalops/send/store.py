@@ -8,15 +8,21 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from signalops.db import Connection, queries
-from signalops.send.model import ANSWER_LIMIT, ERROR_LIMIT, NewChannel, Outcome
+from signalops.send.model import ANSWER_LIMIT, ERROR_LIMIT, NewChannel, NotificationKind, Outcome
 from signalops.terms import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery in hand: its attempt (1, 2, ...) and what it needs; None where something was deleted meanwhile."""
+    """A delivery in hand: its attempt (1, 2, ...) and what it needs; None where something was deleted meanwhile.
+
+    `about` says whether the event is one of the tenant's, or tells of a digest or an absence of the rule itself.
+    """
 
     attempt: int
+    about: NotificationKind
+    context: dict[str, Any] | None
+    replay: bool
     event: dict[str, Any] | None
     rule: dict[str, Any] | None
     template: dict[str, str] | None
@@ -57,6 +63,12 @@ async def claim(connection: Connection, tenant: TenantId, delivery: DeliveryId) 
     async with connection.cursor(row_factory=class_row(Claim)) as cursor:
         await cursor.execute(queries("send")["claim-delivery"], {"tenant": tenant, "delivery": delivery})
         return await cursor.fetchone()
+
+
+async def listed_events(connection: Connection, tenant: TenantId, ids: list[str]) -> list[dict[str, Any]]:
+    """Return the events that a digest lists, in its order, without those that were deleted, until they exceed 1 MiB."""
+    cursor = await connection.execute(queries("send")["read-listed-events"], {"tenant": tenant, "ids": ids})
+    return [event for (event,) in await cursor.fetchall()]
 
 
 async def settle(connection: Connection, tenant: TenantId, attempt: Attempt) -> bool:

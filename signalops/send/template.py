@@ -1,102 +1,60 @@
-"""Templates of rules: {subject, body} in Liquid (https://shopify.github.io/liquid), bounded in what they can cost."""
+"""Templates of rules: {subject, body, html} in Liquid, each part with its markup; what they read is said in README.md."""
 
 import json
-from collections.abc import Callable, Mapping
-from functools import cache, lru_cache, wraps
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, assert_never
 
-from liquid import BoundTemplate, Environment, FalsyStrictUndefined
-from liquid.exceptions import LiquidError, OutputStreamLimitError, UndefinedError
-from liquid.extra.filters import JSON
+from liquid.exceptions import LiquidError, UndefinedError
 
 from signalops.errors import Invalid
-from signalops.send.model import Message
+from signalops.send import engine
+from signalops.send.markup import NEUTRALISERS, Markup
+from signalops.send.model import Message, Notification
 
-PARTS = ("subject", "body")
-SOURCE_LIMIT = 16 * 1024
-TEXT_LIMIT = 512 * 1024
-GROWTH_LIMIT = 16 * TEXT_LIMIT
-
-
-class _Bounded(Environment):
-    loop_iteration_limit = 10_000
-    output_stream_limit = TEXT_LIMIT
-    local_namespace_limit = TEXT_LIMIT
-
-
-@cache
-def _environment() -> Environment:
-    environment = _Bounded(undefined=FalsyStrictUndefined)
-    environment.add_filter("json", JSON())
-    for name, function in environment.filters.items():
-        environment.filters[name] = _bounded(name, function)
-    for tag in ("include", "render"):  # there is nothing to include: refused when the rule is saved
-        del environment.tags[tag]
-    return environment
-
-
-def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Bound what a filter makes: Liquid's own limits look only at what is written out or assigned.
-
-    `(1..999999999) | reverse`, or a `replace` of each letter by the whole text, would take the process's memory first.
-    """
-    multiplies = name in ("replace", "join")
-
-    @wraps(function)
-    def call(value: object, *args: object, **options: object) -> object:
-        factor = max(1, *map(_size, args)) if multiplies and args else 1
-        if _size(value) * factor > GROWTH_LIMIT:
-            raise OutputStreamLimitError(f"the filter {name} is given too much", token=None)
-        result = function(value, *args, **options)
-        if _size(result) > TEXT_LIMIT:
-            raise OutputStreamLimitError(f"the filter {name} makes too much", token=None)
-        return result
-
-    return call
-
-
-def _size(value: object) -> int:
-    """Return the length of a text, of a range, of an object's text, or of a list with all that is in it; else 1."""
-    if isinstance(value, list | tuple):
-        return len(value) + sum(map(_size, value))
-    if isinstance(value, dict):
-        return len(str(value))
-    return len(value) if isinstance(value, str | range) else 1
-
-
-@lru_cache(maxsize=1024)
-def _parsed(source: str) -> BoundTemplate:
-    return _environment().from_string(source)
+PARTS: Mapping[str, int] = {"subject": 16 * 1024, "body": 16 * 1024, "html": 64 * 1024}
+"""The parts of a template, and how many characters each may have."""
 
 
 def check(template: Mapping[str, object]) -> None:
     """Refuse (Invalid) a template that could never be rendered; to be called before a rule is saved."""
-    if unknown := sorted(template.keys() - set(PARTS)):
-        raise Invalid(f"A template has the parts subject and body: remove {unknown[0]!r}.")
+    if unknown := sorted(template.keys() - PARTS.keys()):
+        raise Invalid(f"A template has the parts subject, body and html: remove {unknown[0]!r}.")
     for part, source in template.items():
-        if not isinstance(source, str) or len(source) > SOURCE_LIMIT:
-            raise Invalid(f"The template's {part} must be a text of at most {SOURCE_LIMIT} characters.")
+        if not isinstance(source, str) or len(source) > PARTS[part]:
+            raise Invalid(f"The template's {part} must be a text of at most {PARTS[part]} characters.")
         try:
-            _parsed(source)
+            unknown = engine.unknown_filters(source)
         except LiquidError as error:
             raise Invalid(f"The template's {part} is not valid Liquid: {error.message}.") from error
+        if unknown:
+            raise Invalid(f"The template's {part} uses the filter {unknown[0]!r}, which does not exist: remove it.")
 
 
-def render(template: Mapping[str, str], event: Mapping[str, Any], rule: Mapping[str, Any]) -> Message:
-    """Return the message of an event {id, type, source, occurredAt, payload}; Invalid, with the remedy, if that fails.
+def render(template: Mapping[str, str], notification: Notification, markup: Markup = "text") -> Message:
+    """Return the message of a notification, its body for a markup; Invalid, with the remedy, if that fails.
 
-    A template reads `type`, `source`, `occurredAt`, `payload`, `event_id` and `rule` {id, name, version}.
+    What comes from the event is neutralised: in the subject as one line of plain text, in the html part as HTML.
     """
+    return Message(
+        _part("subject", template, notification, "line").strip(),
+        _part("body", template, notification, markup),
+        _part("html", template, notification, "html") if "html" in template else None,
+    )
+
+
+def _names(notification: Notification) -> dict[str, Any]:
+    """Return what a template may read, by name."""
+    event = notification.event
     names = {name: event[name] for name in ("type", "source", "occurredAt", "payload")}
-    names |= {"event_id": event["id"], "rule": rule}
-    subject = _rendered("subject", template["subject"], names) if "subject" in template else event["type"]
-    body = _rendered("body", template["body"], names) if "body" in template else _listing(event)
-    return Message(subject.strip(), body)
+    names |= {"event_id": event["id"], "rule": notification.rule, "window": notification.window}
+    return names | {"events": notification.events, "count": notification.count}
 
 
-def _rendered(part: str, source: str, names: Mapping[str, Any]) -> str:
+def _part(part: str, template: Mapping[str, str], notification: Notification, markup: Markup) -> str:
     try:
-        return _parsed(source).render(names)
+        if part in template:
+            return engine.write(template[part], _names(notification), markup)
+        return NEUTRALISERS[markup]((_default_subject if part == "subject" else _default_body)(notification))
     except UndefinedError as error:
         raise Invalid(
             f"The template's {part} failed: {error.message}; for what may be missing write `| default: ''`."
@@ -107,9 +65,54 @@ def _rendered(part: str, source: str, names: Mapping[str, Any]) -> str:
         raise Invalid(f"The template's {part} failed: {error}; correct the rule's template.") from error
 
 
-def _listing(event: Mapping[str, Any]) -> str:
-    """Return the default body: what happened and when, and a line per field of the payload."""
-    lines = [f"{event['type']} at {event['occurredAt']}", ""]
-    for name, value in event["payload"].items():
-        lines.append(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+def _default_subject(notification: Notification) -> str:
+    """Return the subject of a rule whose template has none; plain text."""
+    event, name = notification.event, notification.rule["name"]
+    match notification.kind:
+        case "event":
+            return str(event["type"])
+        case "digest":
+            return f"{name}: {notification.count} event{'' if notification.count == 1 else 's'}"
+        case "absence":
+            return f"{name}: no event for {event['payload']['after']}"
+    assert_never(notification.kind)
+
+
+def _default_body(notification: Notification) -> str:
+    """Return the body of a rule whose template has none; plain text."""
+    match notification.kind:
+        case "event":
+            lines = _facts(notification.event)
+        case "digest":
+            lines = _listing(notification)
+        case "absence":
+            lines = _absence(notification)
     return "\n".join(lines) + "\n"
+
+
+def _facts(event: Mapping[str, Any]) -> list[str]:
+    """What happened and when, and a line per field of the payload."""
+    return [f"{event['type']} at {event['occurredAt']}", "", *_fields(event["payload"])]
+
+
+def _listing(digest: Notification) -> list[str]:
+    """A line per event, and how many more there are."""
+    lines = [f"{event['occurredAt']} {event['type']}" for event in digest.events]
+    more = digest.count - len(lines)
+    return [*lines, f"and {more} more"] if more > 0 else lines
+
+
+def _absence(alarm: Notification) -> list[str]:
+    """When the last event was seen, and of which group."""
+    payload = alarm.event["payload"]
+    last = payload.get("lastSeenAt")
+    seen = f"the last one was seen at {last}" if last else "none was ever seen"
+    first = f"No event matched the rule {alarm.rule['name']} for {payload['after']}; {seen}."
+    return [first, "", *_fields(payload["group"])] if payload.get("group") else [first]
+
+
+def _fields(values: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in values.items()
+    ]

@@ -42,6 +42,8 @@ def _delivery(row: dict[str, Any]) -> dict[str, Any]:
         "createdAt": row["created_at"],
         "updatedAt": row["updated_at"],
         "nextAttemptAt": row["next_attempt_at"],
+        "window": row["context"],
+        "replay": row["replay_id"],
         "error": row["dead_because"],
         "attempts": row["attempt_log"],
     }

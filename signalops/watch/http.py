@@ -31,7 +31,7 @@ class EventPath(EventShown):
     processing: dict[str, Any] | None = Field(
         description="When, and against how many rules, in which version of the whole set."
     )
-    matches: list[dict[str, Any]] = Field(description="The rules that matched: id, name, version.")
+    matches: list[dict[str, Any]] = Field(description="The rules that matched: id, name, version, outcome.")
     deliveries: list[dict[str, Any]] = Field(description="The notifications, each with its attempts.")
 
 

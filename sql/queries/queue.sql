@@ -12,5 +12,11 @@ select signalops.enqueue_due_deliveries(%(at_most)s);
 -- enqueue-lost: gives a new job to what has none any more
 select signalops.enqueue_lost_batches('10 seconds', %(at_most)s), signalops.enqueue_lost_deliveries('5 minutes', %(at_most)s);
 
+-- tell-due: closes the digests that are due, and tells of absences
+select signalops.tell_digests(%(at_most)s), signalops.tell_absences(%(at_most)s);
+
+-- forget-groups: removes what rules remember in vain
+select signalops.forget_groups(%(at_most)s);
+
 -- make-partitions: makes the partitions of this month and the next three
 select signalops.make_partitions();

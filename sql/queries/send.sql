@@ -1,21 +1,27 @@
 -- Station send. Run in a transaction of the tenant; each statement is one round trip.
 
 -- claim-delivery: Begins an attempt and reads all that it needs; no row if there is nothing to send.
--- `retrying` is not claimed: only the sweep wakes it, and a job that finds it so was given back after its work was done.
+-- What waits (`next_attempt_at`) is not claimed: only the sweep wakes it, and a job that finds it so was given back after its
+-- work was done.
 -- Outer joins: what was deleted meanwhile must become a dead letter, not an endless attempt.
 -- `not in`, here and below: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for
 -- each claim, once a burst has made it large.
 with claimed as (
   update signalops.deliveries
   set status = 'sending', attempts = attempts + 1, updated_at = now()
-  where tenant_id = %(tenant)s and id = %(delivery)s and status not in ('retrying', 'sent', 'dead')
-  returning event_id, rule_id, rule_version, channel_id, attempts
+  where tenant_id = %(tenant)s and id = %(delivery)s and status not in ('retrying', 'sent', 'dead') and next_attempt_at is null
+  returning event_id, rule_id, rule_version, channel_id, attempts, context, replay_id
 )
 select
-  d.attempts as attempt,
+  d.attempts as attempt, d.context, d.replay_id is not null as replay,
+  -- Only of the rule itself: to another one that matches such an event, and of what a tenant sends by that name, it is an event.
+  case when e.depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
+    case e.type when 'signalops.rule.digest' then 'digest' when 'signalops.rule.absent' then 'absence' else 'event' end
+    else 'event' end as about,
   case when e.id is not null then json_build_object(
     'id', e.id, 'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload) end as event,
-  case when r.id is not null then json_build_object('id', r.id, 'name', r.name, 'version', v.version) end as rule,
+  case when r.id is not null then json_build_object('id', r.id, 'name', r.name, 'version', v.version,
+    'severity', v.severity) end as rule,
   v.template,
   c.kind, c.config, c.secret, c.enabled
 from claimed d
@@ -24,6 +30,22 @@ left join signalops.rules r on r.tenant_id = %(tenant)s and r.id = d.rule_id
 left join signalops.rule_versions v
   on v.tenant_id = %(tenant)s and v.rule_id = d.rule_id and v.version = d.rule_version
 left join signalops.channels c on c.tenant_id = %(tenant)s and c.id = d.channel_id;
+
+-- read-listed-events: The events that a digest lists, in its order; ends after the one with which the payloads exceed 1 MiB.
+-- One after the other: a join would read and unpack all of them first.
+with recursive listed as (
+  select 0 as place, 0 as size, null::json as event
+  union all
+  select l.place + 1, l.size + coalesce(octet_length(e.payload), 0), case when e.id is not null then json_build_object(
+    'id', e.id, 'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload::json) end
+  from listed l
+  left join lateral (
+    select id, type, source, occurred_at, payload::text from signalops.events
+    where tenant_id = %(tenant)s and id = (%(ids)s::uuid[])[l.place + 1] limit 1
+  ) e on true
+  where l.place < least(cardinality(%(ids)s::uuid[]), 100) and l.size <= 1048576
+)
+select event from listed where event is not null order by place;
 
 -- settle-delivery: Records an attempt and what follows from it: sent, retrying, or dead with its letter.
 -- Two workers may have one delivery in hand after a rescue. What was sent is sent, whoever says so; beyond that only the

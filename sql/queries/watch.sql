@@ -8,15 +8,15 @@ left join signalops.batches b on b.tenant_id = e.tenant_id and b.batch = e.batch
 left join signalops.dead_letters d on d.tenant_id = e.tenant_id and d.id = e.id
 where e.tenant_id = %(tenant)s and e.id = %(event)s;
 
--- matches-of-event: the rules that matched an event, in the version that decided
-select m.rule_id as id, coalesce(r.name, '(deleted)') as name, m.rule_version as version
+-- matches-of-event: the rules that matched an event, in the version that decided, and what came of it
+select m.rule_id as id, coalesce(r.name, '(deleted)') as name, m.rule_version as version, m.outcome
 from signalops.matches m left join signalops.rules r on r.tenant_id = m.tenant_id and r.id = m.rule_id
 where m.tenant_id = %(tenant)s and m.event_id = %(event)s
 order by m.rule_id;
 
 -- deliveries-of-event: an event's deliveries with their attempts
 select d.id, d.rule_id, d.rule_version, d.channel_id, c.name as channel, c.kind, d.status, d.attempts, d.next_attempt_at,
-  d.created_at, d.updated_at, l.error as dead_because,
+  d.created_at, d.updated_at, d.context, d.replay_id, l.error as dead_because,
   coalesce((
     select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'startedAt', a.started_at, 'durationMs', a.duration_ms,
       'outcome', a.outcome, 'statusCode', a.status_code, 'answer', a.answer, 'error', a.error) order by a.attempt)

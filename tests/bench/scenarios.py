@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from psycopg.types.json import Jsonb
+
 from tests.bench import backlog, paced, wrk
 from tests.bench.installation import Installation, Server, Wrong
 from tests.bench.processes import api, metered, worker
@@ -82,12 +84,24 @@ def both(home: Installation, seconds: int) -> Round:
 
 
 def drain(home: Installation, _: int) -> Round:
+    return _drain(home, deliveries=backlog.EVENTS // backlog.WANTED_EACH)
+
+
+def windows(home: Installation, _: int) -> Round:
+    window = {"count": 5, "within": "1h", "groupBy": ["payload.customer.id"]}
+    home.connection.execute(
+        "update signalops.rule_versions set time_window = %s where pattern @? '$.payload.segment'", [Jsonb(window)]
+    )
+    return _drain(home, deliveries=len(home.tenants))
+
+
+def _drain(home: Installation, deliveries: int) -> Round:
     with worker(home, *EVENTS_ONLY) as pid:
         _await(home, f"{_PROCESSED} having sum(events) > 0")
         began_with = home.value(_PROCESSED)
         with metered({"worker": pid, "PostgreSQL": home.postmaster()}) as cpu:
             _await_empty(home)
-    _require_processed_once(home, deliveries=backlog.EVENTS // backlog.WANTED_EACH)
+    _require_processed_once(home, deliveries)
     first, last = (home.value(f"select {end}(processed_at) from signalops.batches") for end in ("min", "max"))
     span = (last - first).total_seconds()
     return Round({"processed, events/s": backlog.EVENTS / span}, backlog.EVENTS - float(began_with), span, cpu)
@@ -166,6 +180,11 @@ SCENARIOS = {
         "one worker process on a backlog of 200,000 events in flushes of 40, from its first to its last batch; "
         "20 rules a tenant, 10 % of the events make a delivery (with its job, not yet sent)",
         drain,
+        backlog.prepare,
+    ),
+    "windows": Scenario(
+        "the same, the 10 % of the events being counted in a window, 400 in each tenant's only group, which fires once",
+        windows,
         backlog.prepare,
     ),
     "steady": Scenario("200 events/s, an API and a worker process; 20 rules a tenant, of which none matches", steady),

@@ -15,7 +15,8 @@ from tests.people import Tenant, make_rule, make_tenant
 GATE = """
   create function signalops.wait_at_gate() returns trigger language plpgsql as
     $$ begin perform pg_advisory_xact_lock_shared(1); return null; end $$;
-  create trigger wait_at_gate after insert on signalops.batches for each statement execute function signalops.wait_at_gate();
+  create trigger wait_at_gate after insert or update or delete on signalops.{table}
+    for each statement execute function signalops.wait_at_gate();
 """
 
 
@@ -60,13 +61,17 @@ class World:
         query = "select from procrastinate.procrastinate_jobs where task_name = 'process_batch' and status = '{}'"
         return self.count(query.format(status))
 
+    def remove_gate(self) -> None:
+        """Let go what stands at the gate, and hold nothing any more."""
+        self.owner.execute("drop function signalops.wait_at_gate() cascade")
+
     def is_done(self) -> bool:
         """Tell whether nothing waits to be processed."""
         return not self.count("select from signalops.inbox limit 1")
 
-    def close_gate(self) -> None:
-        """Hold every batch at the end of its processing, just before its commit, until the gate is opened."""
-        self.owner.execute(GATE)
+    def close_gate(self, table: str = "batches") -> None:
+        """Hold every transaction where it has written to a table, batches being the last but one, until the gate opens."""
+        self.owner.execute(GATE.replace("{table}", table).encode())
         self.owner.execute("select pg_advisory_lock(1)")
 
     def open_gate(self) -> None:

@@ -52,6 +52,14 @@ FILL = """
   select tenant_id, id, 1, now(), 1, 'sent' from signalops.deliveries;
   insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
   select tenant, event, 'event', event, 'e' from happened where n between 26 and 30;
+  insert into signalops.rule_groups (tenant_id, rule_id, since, group_key, labels, due_at, forget_at)
+  select tenant, rule, 1, '[' || n || ']', '{{}}', case when n % 2 = 0 then now() + (n - 3) * interval '1 hour' end,
+    now() + (n - 3) * interval '1 hour'
+  from happened where n <= 20;
+  insert into signalops.window_events (tenant_id, rule_id, since, group_key, at, event_id, weight)
+  select tenant, rule, 1, '[' || n % 20 || ']', now() - n * interval '1 s', event, 1 from happened;
+  insert into signalops.digests (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, depth)
+  select tenant, signalops.new_id(), 1, channel, now() + (n - 3) * interval '1 hour', 1, array[event], 0 from happened where n <= 20;
   select signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch))
   from (select distinct batch from happened) as b;
   drop table crowd, happened;

@@ -1,5 +1,6 @@
 """A row of every tenant table, for what must be shown of each of them."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +33,9 @@ def rows_of(tenant: UUID) -> dict[str, Row]:
         },
         "events": own | {"id": event, "batch": batch} | told,
         "idempotency_keys": own | {"key": "k", "event_id": event, "body_hash": b"h"},
+        "event_types": own
+        | {"type": "user.signup", "first_seen_at": now, "last_seen_at": now, "count": 1, "fields": Jsonb({})},
+        "event_schemas": own | {"type": "user.signup", "mode": "warn", "schema": Jsonb({})},
         "quotas": own | {"period": _MONTH, "accepted": 1},
         "inbox": own | {"event_id": event, "batch": batch},
         "channels": own
@@ -45,6 +49,31 @@ def rows_of(tenant: UUID) -> dict[str, Row]:
             "pattern": Jsonb({}),
             "channel_id": channel,
             "template": Jsonb({}),
+        },
+        "silences": own
+        | {
+            "id": clock.new_id(),
+            "grammar": 2,
+            "pattern": Jsonb({}),
+            "starts_at": now,
+            "ends_at": now + timedelta(hours=1),
+            "reason": "r",
+        },
+        "backtests": own
+        | {"id": clock.new_id(), "asked": Jsonb({}), "starts_at": now, "ends_at": now + timedelta(hours=1)},
+        "replays": own | {"id": clock.new_id(), "reason": "r", "events": 1, "batches": [batch]},
+        "rule_groups": own | {"rule_id": rule, "since": 1, "group_key": "[]", "labels": Jsonb({}), "forget_at": now},
+        "window_events": own
+        | {"rule_id": rule, "since": 1, "group_key": "[]", "at": now, "event_id": event, "weight": 1},
+        "digests": own
+        | {
+            "rule_id": rule,
+            "rule_version": 1,
+            "channel_id": channel,
+            "due_at": now,
+            "matched": 1,
+            "events": [event],
+            "depth": 0,
         },
         "rulesets": own | {"version": 1},
         "matches": own | decided,

@@ -27,16 +27,34 @@ class Hot:
         self.parameters = parameters
 
     def __repr__(self) -> str:
-        return f"{self.query} {self.parameters.get('type') or ''}".strip()
+        said = self.parameters.get("type") or ("weighed" if "results" in self.parameters else "")
+        return f"{self.query} {said}".strip()
 
 
+def weighed() -> str:
+    """Return results whose one match belongs to a window."""
+    tenant, rule = clock.new_id(), clock.new_id()
+    event = {"event": clock.new_id(), "at": clock.now(), "weight": "1", "delivery": clock.new_id(), "depth": 0}
+    group = {"tenant": tenant, "rule": rule, "version": 1, "since": 1, "channel": rule, "group": "[]", "labels": {}}
+    group |= {"kind": "count", "threshold": "1", "span": "60 seconds", "lateness": "60 seconds", "events": [event]}
+    part = {"tenant": tenant, "ruleset": 1, "rules": 1, "events": 1, "dead": 0, "billed": 1}
+    return orjson.dumps({"parts": [part], "matches": [], "groups": [group], "dead": []}).decode()
+
+
+WEIGHED = {"batches_pkey": 1, "matches_pkey": 1, "rule_groups_pkey": 1, "window_events_pkey": 1}
+TOLD = {"digests_by_due": 1, "digests_pkey": 1, "rule_groups_by_due": 1, "rule_groups_pkey": 1, "inbox_pkey": 1}
 HOT = [
     Hot("api", "access", "find-keys", {"api_keys_by_prefix": 1}),
     Hot("api", "ingest", "accept", {"idempotency_keys_pkey": 1}),
     Hot("worker", "queue", "read-batch", {"inbox_by_batch": 1, "events_pkey": 2}),
-    Hot("worker", "queue", "record-batch", {"batches_pkey": 1}),
+    Hot("worker", "queue", "record-batch", {"batches_pkey": 1, "matches_pkey": 1}),
+    Hot("worker", "queue", "record-batch", WEIGHED, results=weighed()),
     Hot("worker", "rules", "active-rules", {}),
     Hot("worker", "queue", "enqueue-due", {"deliveries_by_due": 4, "deliveries_pkey": 1}),
+    Hot("worker", "queue", "tell-due", TOLD),
+    Hot(
+        "worker", "queue", "forget-groups", {"rule_groups_by_forget": 1, "rule_groups_pkey": 1, "window_events_pkey": 1}
+    ),
     Hot("worker", "send", "claim-delivery", {"deliveries_pkey": 1, "events_pkey": 1}),
     Hot("worker", "send", "settle-delivery", {"deliveries_pkey": 1}, status="sent"),
     Hot("api", "watch", "event", {"events_pkey": 1, "inbox_pkey": 1, "dead_letters_pkey": 1, "batches_pkey": 1}),

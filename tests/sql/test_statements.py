@@ -64,7 +64,7 @@ async def test_a_batch_is_read_and_recorded_in_one_statement_each(
     first, second, third = [await accept(lone.api, acme, globex, acme) for _ in range(3)]
     async with statements(lone.worker, lone.trace) as sent:
         await lone.journey.process_batch(first, 1)
-    load = ["act_as", "rulesets"]
+    load = ["act_as", "rulesets", "silences"]
     assert sent == ["BEGIN", "read_batch", *load, *load, "record_batch", "COMMIT"]
 
     async with statements(lone.worker, lone.trace) as sent:

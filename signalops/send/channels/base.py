@@ -1,17 +1,24 @@
 """What a channel is: a pydantic model whose fields are the tenant's configuration, and that can send."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from signalops.errors import Invalid
+from signalops.send.markup import Markup
 from signalops.send.model import Envelope, Outcome
 from signalops.send.transport import Transport
 
 
 class Channel(BaseModel, ABC):
-    """A way to notify. What it is configured with can be read by the tenant; what may not be read is its secret."""
+    """A way to notify. What it is configured with can be read by the tenant; what may not be read is its secret.
 
+    A message's body comes in the channel's `markup`, its subject as plain text: a channel whose receiver would read markup
+    in the subject neutralises it.
+    """
+
+    markup: ClassVar[Markup]
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod

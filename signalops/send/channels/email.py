@@ -1,16 +1,18 @@
-"""Email: one text message over SMTP (RFC 5321, RFC 5322)."""
+"""Email: a text, with HTML beside it where the template has some, over SMTP (RFC 5321, RFC 5322)."""
 
 import asyncio
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
+from typing import ClassVar
 
 import aiosmtplib
 from pydantic import field_validator
 
 from signalops import clock
 from signalops.send.channels.base import Channel
+from signalops.send.markup import Markup
 from signalops.send.model import Envelope, Outcome
 from signalops.send.transport import Transport
 
@@ -18,6 +20,7 @@ from signalops.send.transport import Transport
 class Email(Channel):
     """Mail to one address, through the installation's mail server."""
 
+    markup: ClassVar[Markup] = "text"
     to: str
 
     @field_validator("to")
@@ -64,7 +67,14 @@ class Email(Channel):
         message["Date"] = format_datetime(clock.now())
         # RFC 3834: keeps vacation responders quiet.
         message["Auto-Submitted"] = "auto-generated"
+        severity = envelope.notification.rule["severity"]
+        if severity in ("error", "critical"):
+            message["X-SignalOps-Severity"] = severity
+        if severity == "critical":
+            message["Importance"] = "high"  # RFC 2156, section 5.3.4
         message.set_content(envelope.message.body)
+        if envelope.message.html is not None:
+            message.add_alternative(envelope.message.html, subtype="html")
         return message
 
 

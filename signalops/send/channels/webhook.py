@@ -4,10 +4,12 @@ import base64
 import binascii
 import hashlib
 import hmac
+import io
 import json
 import secrets
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar
 
 import aiohttp
 from pydantic import HttpUrl, field_validator
@@ -15,6 +17,7 @@ from pydantic import HttpUrl, field_validator
 from signalops import clock
 from signalops.errors import Invalid
 from signalops.send.channels.base import Channel
+from signalops.send.markup import Markup
 from signalops.send.model import ANSWER_LIMIT, Envelope, Outcome, OutcomeKind
 from signalops.send.transport import Transport
 
@@ -24,6 +27,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105  the public prefix of every secret
 class Webhook(Channel):
     """A POST to the tenant's own endpoint."""
 
+    markup: ClassVar[Markup] = "text"
     url: HttpUrl
 
     @field_validator("url")
@@ -48,7 +52,7 @@ class Webhook(Channel):
         headers = {"Content-Type": "application/json", **signed(envelope.secret, f"msg_{envelope.delivery.hex}", body)}
         try:
             async with transport.http().post(
-                str(self.url), data=body, headers=headers, allow_redirects=False
+                str(self.url), data=io.BytesIO(body), headers=headers, allow_redirects=False
             ) as response:
                 return _judged(response, await _start_of(response))
         except TimeoutError:
@@ -78,8 +82,15 @@ def _key(secret: str) -> bytes:
 
 
 def _body(envelope: Envelope) -> bytes:
-    event, message = envelope.event, envelope.message
-    data = {"event": event, "rule": envelope.rule, "subject": message.subject, "body": message.body}
+    notification, message = envelope.notification, envelope.message
+    event = notification.event
+    data: dict[str, Any] = {"event": event, "rule": notification.rule, "subject": message.subject, "body": message.body}
+    if notification.window is not None:
+        data["window"] = notification.window
+    if notification.kind == "digest":
+        data |= {"events": notification.events, "count": notification.count}
+    if notification.replay:
+        data["replay"] = True
     document = {"type": event["type"], "timestamp": event["occurredAt"], "data": data}
     # Not orjson, which refuses integers beyond 64 bits; a payload may hold them.
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

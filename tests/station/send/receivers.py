@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from aiohttp import web
 from aiosmtpd.controller import Controller
+from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
@@ -41,7 +43,7 @@ class Receiver:
         self.url = ""
 
     async def start(self) -> None:
-        app = web.Application()
+        app = web.Application(client_max_size=16 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, shutdown_timeout=0.01)
         await self._runner.setup()
@@ -122,31 +124,48 @@ class World:
         async with db.as_tenant(self.api, self.tenant) as connection:
             return await add_channel(connection, self.tenant, Keyring(self.settings), NewChannel(name, kind, config))
 
-    def delivery(self, channel: ChannelId, **template: str) -> DeliveryId:
-        """Store an event, a rule and the pending delivery, as a processed batch leaves them."""
-        event, rule, delivery = clock.new_id(), clock.new_id(), clock.new_id()
-        payload = Jsonb({"email": "user@example.com", "amount": 1e30})
-        run = self.owner.execute
-        run(
-            "insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)"
-            " values (%s, %s, %s, 'user.signup', '2026-11-01T12:00:00Z', now(), %s)",
-            [self.tenant, event, clock.new_id(), payload],
+    def event(self, payload: dict[str, Any], type_: str = "user.signup", depth: int = 0) -> UUID:
+        """Store an event."""
+        event = clock.new_id()
+        self.owner.execute(
+            "insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload, depth)"
+            " values (%s, %s, %s, %s, '2026-11-01T12:00:00Z', now(), %s, %s)",
+            [self.tenant, event, clock.new_id(), type_, Jsonb(payload), depth],
         )
-        run(
+        return event
+
+    def rule(self, channel: ChannelId, template: dict[str, str], severity: str = "info") -> UUID:
+        """Store a rule with one version."""
+        rule = clock.new_id()
+        self.owner.execute(
             "insert into signalops.rules (tenant_id, id, name, active_version) values (%s, %s, %s, 1)",
             [self.tenant, rule, f"rule {rule}"],
         )
-        run(
-            "insert into signalops.rule_versions (tenant_id, rule_id, version, grammar, pattern, channel_id, template)"
-            " values (%s, %s, 1, 1, '{}', %s, %s)",
-            [self.tenant, rule, channel, Jsonb(template)],
+        self.owner.execute(
+            "insert into signalops.rule_versions"
+            " (tenant_id, rule_id, version, grammar, pattern, channel_id, template, severity)"
+            " values (%s, %s, 1, 1, '{}', %s, %s, %s)",
+            [self.tenant, rule, channel, Jsonb(template), severity],
         )
-        run(
-            "insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id)"
-            " values (%s, %s, %s, %s, 1, %s)",
-            [self.tenant, delivery, event, rule, channel],
+        return rule
+
+    def told(self, channel: ChannelId, event: UUID, rule: UUID, **columns: Any) -> DeliveryId:
+        """Store the pending delivery of an event by a rule, with further columns of its own."""
+        delivery = clock.new_id()
+        values = {"tenant_id": self.tenant, "id": delivery, "event_id": event, "rule_id": rule, "rule_version": 1}
+        values |= {"channel_id": channel, **columns}
+        self.owner.execute(
+            sql.SQL("insert into signalops.deliveries ({}) values ({})").format(
+                sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(sql.Placeholder, values))
+            ),
+            values,
         )
         return DeliveryId(delivery)
+
+    def delivery(self, channel: ChannelId, **template: str) -> DeliveryId:
+        """Store an event, a rule and the pending delivery, as a processed batch leaves them."""
+        event = self.event({"email": "user@example.com", "amount": 1e30})
+        return self.told(channel, event, self.rule(channel, template))
 
     def row(self, delivery: DeliveryId) -> dict[str, Any]:
         """Return the delivery with `wait`, the seconds from its last change to its next attempt."""

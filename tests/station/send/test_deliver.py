@@ -1,16 +1,17 @@
 """What becomes of a delivery: its states, its attempts on record, its dead letter."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from aiohttp import web
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from signalops import db
+from signalops import clock, db
 from signalops.errors import Invalid
 from signalops.facts import subscribe
-from signalops.send import list_channels
+from signalops.send import check_template, list_channels
 from signalops.terms import DeliveryId, TenantId
 from tests.station.send.receivers import Receiver, World
 
@@ -155,12 +156,38 @@ async def test_an_older_attempt_s_success_ends_the_wait_of_a_newer_one(world: Wo
     assert (row["status"], row["next_attempt_at"]) == ("sent", None)
 
 
-async def test_a_template_that_fails_is_a_dead_letter_with_the_reason(world: World, receiver: Receiver) -> None:
+async def test_what_waits_for_its_hour_is_not_sent_before_the_sweep_wakes_it(world: World, receiver: Receiver) -> None:
     channel, _ = await world.channel("webhook", url=receiver.url)
-    delivery = world.delivery(channel, body="{{ payload.nmae }}")
+    soon = clock.now() + timedelta(hours=1)
+    event, rule = world.event({}), world.rule(channel, {})
+    delivery = world.told(channel, event, rule, next_attempt_at=soon)
+    await world.sender().deliver(world.tenant, delivery)
+    row = world.row(delivery)
+    assert (row["status"], row["attempts"], row["next_attempt_at"]) == ("pending", 0, soon)
+    world.wake(delivery)
+    await world.sender().deliver(world.tenant, delivery)
+    assert (world.row(delivery)["status"], len(receiver.received)) == ("sent", 1)
+
+
+@pytest.mark.parametrize(
+    ("part", "source", "reason"),
+    [
+        ("subject", "{{ payload.nmae }}", "subject failed: payload.nmae is undefined"),
+        ("body", "{{ payload.nmae }}", "body failed: payload.nmae is undefined"),
+        ("body", "{{ payload.email | divided_by: 0 }}", "body failed: divided_by"),
+        ("body", "{% for i in (1..99999) %}{% endfor %}", "body failed: loop iteration limit"),
+        ("html", "{{ window.value }}", "html failed: window.value is undefined"),
+    ],
+)
+async def test_a_template_that_fails_is_a_dead_letter_with_the_reason(
+    world: World, receiver: Receiver, part: str, source: str, reason: str
+) -> None:
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    check_template({part: source})
+    delivery = world.delivery(channel, **{part: source})
     await world.sender().deliver(world.tenant, delivery)
     (letter,) = world.letters(delivery)
-    assert "payload.nmae is undefined" in letter["error"]
+    assert reason in letter["error"]
     assert world.attempts(delivery)[0]["outcome"] == "broken"
     assert world.row(delivery)["status"] == "dead"
     assert receiver.received == []

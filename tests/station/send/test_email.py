@@ -1,6 +1,7 @@
 """The email channel against a real mail server."""
 
 import asyncio
+from email.message import EmailMessage
 
 import pytest
 
@@ -33,6 +34,22 @@ async def test_without_a_template_the_mail_lists_the_payload(world: World, mailb
     assert mail["Subject"] == "user.signup"
     assert isinstance(body, bytes)
     assert b"email: user@example.com\r\n" in body
+
+
+async def test_values_are_neutralised_in_each_part(world: World, mailbox: Mailbox) -> None:
+    channel, _ = await world.channel("email", to=TO)
+    name = "<script>\r\nBcc: victim@example.com\x07"
+    template = dict.fromkeys(("subject", "body", "html"), "<b>{{ payload.name }}</b>")
+    delivery = world.told(channel, world.event({"name": name}), world.rule(channel, template, "critical"))
+    await world.sender(smtp_port=mailbox.port).deliver(world.tenant, delivery)
+    (mail,) = mailbox.received
+    assert world.row(delivery)["status"] == "sent"
+    assert mail["Subject"] == "<b><script> Bcc: victim@example.com</b>"
+    assert (mail["Bcc"], mail["X-SignalOps-Severity"], mail["Importance"]) == (None, "critical", "high")
+    assert isinstance(mail, EmailMessage)
+    text, html = (part.get_content() for part in mail.iter_parts())
+    assert text.splitlines() == ["<b><script>", "Bcc: victim@example.com</b>"]
+    assert html.splitlines() == ["<b>&lt;script&gt;", "Bcc: victim@example.com</b>"]
 
 
 async def test_each_attempt_has_the_same_message_id(world: World, mailbox: Mailbox) -> None:

@@ -35,7 +35,12 @@ async def test_the_receiver_can_verify_and_read_it(world: World, receiver: Recei
                 "occurredAt": "2026-11-01T12:00:00+00:00",
                 "payload": {"email": "user@example.com", "amount": 1e30},
             },
-            "rule": {"id": str(row["rule_id"]), "name": f"rule {row['rule_id']}", "version": 1},
+            "rule": {
+                "id": str(row["rule_id"]),
+                "name": f"rule {row['rule_id']}",
+                "version": 1,
+                "severity": "info",
+            },
             "subject": "Welcome user@example.com",
             "body": "user.signup",
         },

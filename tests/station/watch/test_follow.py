@@ -40,7 +40,7 @@ async def test_a_processed_event_names_its_job_its_rules_and_its_deliveries(worl
     processing = shown["processing"]
     assert (processing["job"], processing["ruleset"], processing["rulesEvaluated"]) == (77, 2, 2)
     assert processing["processedAt"] >= shown["receivedAt"]
-    assert shown["matches"] == [{"id": rules[0], "name": f"rule {rules[0]}", "version": 1}]
+    assert shown["matches"] == [{"id": rules[0], "name": f"rule {rules[0]}", "version": 1, "outcome": "notified"}]
     (delivery,) = shown["deliveries"]
     assert delivery["rule"] == {"id": rules[0], "version": 1}
     assert (delivery["status"], delivery["attempts"], delivery["error"]) == ("pending", [], None)
@@ -77,7 +77,9 @@ async def test_a_rule_that_was_deleted_since_is_named_so(world: World, acme: Ten
     rule = make_rule(world.owner, acme, {"type": ["user.signup"]})
     await world.journey.process_batch(await world.accept((acme, {})), 1)
     world.owner.execute("delete from signalops.rules")
-    assert (await path(world, acme))["matches"] == [{"id": rule, "name": "(deleted)", "version": 1}]
+    assert (await path(world, acme))["matches"] == [
+        {"id": rule, "name": "(deleted)", "version": 1, "outcome": "notified"}
+    ]
 
 
 async def test_an_operational_event_is_marked(world: World, acme: Tenant) -> None:

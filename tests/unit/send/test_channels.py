@@ -16,15 +16,16 @@ from signalops.errors import Invalid
 from signalops.send.channels import CHANNELS, configured
 from signalops.send.channels.email import Email
 from signalops.send.channels.webhook import Webhook, signed
-from signalops.send.model import Envelope, Message
+from signalops.send.model import Envelope, Message, Notification
 from signalops.terms import ChannelKind, DeliveryId
 
 DELIVERY = DeliveryId(UUID("01934567-89ab-7def-8123-456789abcdef"))
 SENDER = "SignalOps <signalops@example.com>"
 
 
-def envelope(subject: str, body: str = "") -> Envelope:
-    return Envelope(DELIVERY, {}, {}, Message(subject, body), None)
+def envelope(subject: str, body: str = "", html: str | None = None, severity: str = "info") -> Envelope:
+    notification = Notification({}, {"severity": severity})
+    return Envelope(DELIVERY, notification, Message(subject, body, html), None)
 
 
 def test_the_signature_is_that_of_the_standard_s_example() -> None:
@@ -97,11 +98,33 @@ def test_a_configuration_that_fits_is_kept() -> None:
     assert set(CHANNELS) == {"email", "webhook"}
 
 
-def _written(subject: str, body: str = "") -> EmailMessage:
-    message = Email(to="ops@example.com").compose(envelope(subject, body), SENDER)
+def _written(*parts: Any, **options: Any) -> EmailMessage:
+    message = Email(to="ops@example.com").compose(envelope(*parts, **options), SENDER)
     read = message_from_bytes(message.as_bytes(policy=policy.SMTP), policy=policy.default)
     assert isinstance(read, EmailMessage)
     return read
+
+
+def _text(mail: EmailMessage, kind: str) -> str:
+    part = mail.get_body((kind,))
+    assert isinstance(part, EmailMessage)
+    return str(part.get_content()).strip()
+
+
+def test_html_stands_beside_the_text() -> None:
+    mail = _written("Hello", "Grüße", "<p>Grüße</p>")
+    assert mail.get_content_type() == "multipart/alternative"
+    assert (_text(mail, "plain"), _text(mail, "html")) == ("Grüße", "<p>Grüße</p>")
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
+
+
+@pytest.mark.parametrize(
+    ("severity", "shown", "importance"),
+    [("info", None, None), ("warning", None, None), ("error", "error", None), ("critical", "critical", "high")],
+)
+def test_a_mail_shows_a_severity_that_matters(severity: str, shown: str | None, importance: str | None) -> None:
+    mail = _written("Disk full", severity=severity)
+    assert (mail["Subject"], mail["X-SignalOps-Severity"], mail["Importance"]) == ("Disk full", shown, importance)
 
 
 def test_a_mail_carries_the_delivery_s_id_and_both_addresses() -> None:

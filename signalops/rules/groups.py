@@ -1,0 +1,83 @@
+"""The values that a rule groups and measures by, in a form in which equal ones are the same text. Pure."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+import orjson
+
+from signalops.rules.fields import Tree, collect, grow_tree
+
+LONGEST_KEY = 300
+_ORDERED = orjson.OPT_SORT_KEYS
+
+
+class Group(NamedTuple):
+    """One group of a rule: its key, and its values by field."""
+
+    key: str
+    labels: Mapping[str, object]
+
+
+class Grouping:
+    """The fields that a rule groups by."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = tuple(paths)
+        self._tree: Tree = grow_tree(paths)
+
+    def of(self, event: Mapping[str, object]) -> Group:
+        """Return the group of an event; a missing field is null."""
+        if not self.paths:
+            return _ALL
+        found = collect(self._tree, event)
+        labels = {path: _one([occurrence.value for occurrence in found.get(path, ())]) for path in self.paths}
+        return Group(self.key(labels), labels)
+
+    def key(self, labels: Mapping[str, object]) -> str:
+        """Return the key of the group with these values."""
+        return canonical([labels.get(path) for path in self.paths])
+
+
+_ALL = Group("[]", {})
+
+
+class Measured:
+    """The field that a window measures."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._tree: Tree = grow_tree([path])
+
+    def number(self, event: Mapping[str, object]) -> Decimal | None:
+        """Return the sum of the field's numbers; None if it has none."""
+        numbers = [
+            Decimal(str(v)) for v in self._values(event) if isinstance(v, int | float) and not isinstance(v, bool)
+        ]
+        return sum(numbers, Decimal(0)) if numbers else None
+
+    def item(self, event: Mapping[str, object]) -> str | None:
+        """Return the field's value, or the list of its values, as a text that is the same for equal ones; None if missing."""
+        values = self._values(event)
+        return canonical(_one(values)) if values else None
+
+    def _values(self, event: Mapping[str, object]) -> list[object]:
+        return [occurrence.value for occurrence in collect(self._tree, event).get(self._path, ())]
+
+
+def canonical(value: object) -> str:
+    """Return a JSON value as a text; equal values have the same one, and long ones are hashed."""
+    text = orjson.dumps(_plain(value), option=_ORDERED)
+    return text.decode() if len(text) <= LONGEST_KEY else f"sha256:{hashlib.sha256(text).hexdigest()}"
+
+
+def _plain(value: object) -> object:
+    """Write 1.0 as 1, which it equals."""
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+def _one(values: list[object]) -> object:
+    return values[0] if len(values) == 1 else values or None

@@ -1,0 +1,130 @@
+"""What Liquid writes: the template's own text as it stands, values neutralised for the markup, each once.
+
+A captured text knows both its plain text and how it was written: put out as it is, it stays as written; changed by a filter,
+it is a value like any other.
+"""
+
+import time
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any, Self, TextIO
+
+from liquid import BoundTemplate, RenderContext
+from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
+from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
+from liquid.exceptions import OutputStreamLimitError, ResourceLimitError
+from liquid.output import LimitedStringIO
+
+from signalops.send.markup import NEUTRALISERS, Markup
+
+TEXT_LIMIT = 512 * 1024
+"""The longest text that a part, a variable or a filter may make; in characters, written out in bytes."""
+TIME_LIMIT = 0.5
+"""Seconds of processor time for one part."""
+
+
+class Written(str):
+    """A plain text, and the same `written` out: values neutralised, the template's own text as it stands."""
+
+    written: str
+
+    @classmethod
+    def of(cls, plain: str, written: str) -> Self:
+        text = cls(plain)
+        text.written = written
+        return text
+
+
+class Buffer(LimitedStringIO):
+    """What is written out, and beside it the plain text of it."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._plain: list[str] = []
+
+    def write(self, text: str) -> int:
+        written = text.written if isinstance(text, Written) else text
+        self.size += max(0, len(text) - len(written))  # what was left out takes memory too
+        if self.size > self.limit:
+            raise OutputStreamLimitError("output stream limit reached", token=None)
+        self._plain.append(str(text))
+        return super().write(written)
+
+    def getvalue(self) -> Written:
+        return Written.of("".join(self._plain), super().getvalue())
+
+
+class Context(RenderContext):
+    """The state of one rendering: the names, the markup to write, and the time that is left."""
+
+    def __init__(self, template: BoundTemplate, names: Mapping[str, Any], markup: Markup) -> None:
+        self._deadline = time.thread_time() + TIME_LIMIT
+        super().__init__(template, globals=names)
+        self.markup = markup
+
+    @property
+    def disabled_tags(self) -> list[str]:
+        """Each node asks for them before it renders; no other hook sees all that a loop can repeat."""
+        self.tick()
+        return []
+
+    @disabled_tags.setter
+    def disabled_tags(self, tags: list[str]) -> None:
+        """Nothing is disabled by context."""
+
+    def tick(self) -> None:
+        """Raise ResourceLimitError once the time is over. Of the thread: a busy machine must not fail a good template."""
+        if time.thread_time() > self._deadline:
+            raise ResourceLimitError("time limit reached", token=None)
+
+    def get_buffer(self, buf: TextIO | None = None) -> Buffer:
+        return Buffer(TEXT_LIMIT - (buf.size if isinstance(buf, LimitedStringIO) else 0))
+
+
+def markup_of(context: RenderContext) -> Markup:
+    assert isinstance(context, Context)
+    return context.markup
+
+
+class _Values(StringIO):
+    """A buffer in which all that is written is a value."""
+
+    def __init__(self, buffer: TextIO, context: RenderContext) -> None:
+        super().__init__()
+        self._buffer, self._neutralise = buffer, NEUTRALISERS[markup_of(context)]
+
+    def write(self, text: str) -> int:
+        known = isinstance(text, Written)
+        return self._buffer.write(text if known else Written.of(text, self._neutralise(text)))
+
+
+class _OutputNode(OutputNode):
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        return super().render_to_output(context, _Values(buffer, context))
+
+
+class _EchoNode(EchoNode):
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        return super().render_to_output(context, _Values(buffer, context))
+
+
+class _CycleNode(CycleNode):
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        return super().render_to_output(context, _Values(buffer, context))
+
+
+class _Output(Output):
+    node_class = _OutputNode
+
+
+class _Echo(EchoTag):
+    node_class = _EchoNode
+
+
+class _Cycle(CycleTag):
+    node_class = _CycleNode
+
+
+TAGS = (_Output, _Echo, _Cycle)
+"""The tags that put values out."""

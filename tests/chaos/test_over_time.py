@@ -1,0 +1,92 @@
+"""Workers that are killed at each step of a window, a digest or an absence: one notification, neither none nor two."""
+
+import signal
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from signalops.config import Settings
+from tests.chaos.conftest import World
+from tests.chaos.processes import eventually, worker
+from tests.people import make_rule
+
+PAID = {"type": ["order.paid"]}
+WINDOW = {"count": 10, "within": "1h", "groupBy": ["payload.rare"]}
+
+
+def notified(owner: psycopg.Connection, rule: UUID) -> int:
+    """Return how many deliveries a rule has; assert that each has its one match, and a job or an end."""
+    query = """select d.id from signalops.deliveries d join signalops.matches m
+        on m.tenant_id = d.tenant_id and m.event_id = d.event_id and m.rule_id = d.rule_id and m.outcome = 'notified'
+        where d.rule_id = %s"""
+    matched = owner.execute(query, [rule]).rowcount
+    assert owner.execute("select from signalops.deliveries where rule_id = %s", [rule]).rowcount == matched
+    return matched
+
+
+async def kill_at_gate(world: World, settings: Settings, table: str) -> None:
+    """Have a worker come as far as a table, and kill it there; the gate is gone then, and the server has noticed."""
+    world.close_gate(table)
+    async with worker(settings) as victim:
+        await eventually(lambda: world.held() > 0)
+        victim.send(signal.SIGKILL)
+        await victim.ended()
+    # The backends of the killed worker still stand at the gate: they end there, as they do once they notice.
+    world.owner.execute(
+        "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
+        "where application_name = 'signalops worker' and datname = current_database()"
+    )
+    world.owner.execute("select pg_advisory_unlock(1)")
+    world.remove_gate()
+
+
+@pytest.mark.parametrize("step", ["rule_groups", "window_events", "matches", "deliveries", "batches", "usage_counters"])
+async def test_a_crossing_is_told_once(world: World, settings: Settings, step: str) -> None:
+    rule = make_rule(world.owner, world.tenants[0], PAID, time_window=WINDOW)
+    await world.accept(batches=3)
+    await kill_at_gate(world, settings, step)
+    assert notified(world.owner, rule) == 0
+    async with worker(settings):
+        await eventually(world.is_done, seconds=20)
+    assert notified(world.owner, rule) == 1, "27 events in the group of the frequent, 3 in that of the rare"
+    assert world.count("select from signalops.window_events") == 30
+
+
+@pytest.mark.parametrize("step", ["digests", "matches", "batches"])
+async def test_a_match_is_collected_once(world: World, settings: Settings, step: str) -> None:
+    make_rule(world.owner, world.tenants[0], PAID, digest={"every": "1h"})
+    await world.accept(batches=3)
+    await kill_at_gate(world, settings, step)
+    async with worker(settings):
+        await eventually(world.is_done, seconds=20)
+    assert world.owner.execute("select matched from signalops.digests").fetchall() == [(30,)]
+
+
+@pytest.mark.parametrize("step", ["digests", "events", "matches", "deliveries"])
+async def test_a_digest_is_told_once(world: World, settings: Settings, step: str) -> None:
+    rule = make_rule(world.owner, world.tenants[0], PAID, digest={"every": "1h"})
+    await world.accept(batches=3)
+    async with worker(settings):
+        await eventually(world.is_done, seconds=20)
+    world.owner.execute("update signalops.digests set due_at = now()")
+    await kill_at_gate(world, settings, step)
+    assert notified(world.owner, rule) == 0
+    async with worker(settings), worker(settings):
+        await eventually(lambda: notified(world.owner, rule) == 1, seconds=20)
+        await eventually(world.is_done)
+    counted = world.owner.execute("select payload -> 'count' from signalops.events where depth > 0").fetchall()
+    assert (notified(world.owner, rule), counted) == (1, [(30,)])
+
+
+@pytest.mark.parametrize("step", ["rule_groups", "events", "inbox", "matches"])
+async def test_an_absence_is_told_once(world: World, settings: Settings, step: str) -> None:
+    rule = make_rule(world.owner, world.tenants[0], {"type": ["heartbeat"]}, absent={"after": "1h"})
+    world.owner.execute("update signalops.rule_groups set due_at = now() - interval '2 seconds'")
+    await kill_at_gate(world, settings, step)
+    assert notified(world.owner, rule) == 0
+    async with worker(settings), worker(settings):
+        await eventually(lambda: notified(world.owner, rule) == 1, seconds=20)
+        await eventually(world.is_done)
+    assert notified(world.owner, rule) == 1
+    assert world.count("select from signalops.events where depth > 0") == 1

@@ -1,0 +1,140 @@
+"""signalops.weigh against a naive model: brute force over all moments at which anything can change."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
+
+from signalops import clock
+from signalops.config import Settings
+from signalops.db import admin_url
+
+SPAN = 10
+START = datetime(2026, 11, 1, tzinfo=UTC)
+Kind = Literal["count", "sum", "distinct"]
+Stretch = tuple[int, int]
+
+
+class Seen(NamedTuple):
+    """An event at a minute, with the amount or the value that it adds."""
+
+    minute: int
+    value: int
+
+
+EVENTS = st.lists(st.builds(Seen, st.integers(0, 45), st.integers(-3, 5)), min_size=1, max_size=14)
+BATCHES = st.lists(st.integers(1, 4), min_size=1, max_size=14)
+
+
+def measure(kind: Kind, events: Sequence[Seen], minute: int) -> int:
+    """Return what the window that ends at a minute holds."""
+    held = [e.value for e in events if minute - SPAN < e.minute <= minute]
+    return {"count": len(held), "sum": sum(held), "distinct": len(set(held))}[kind]
+
+
+def stretches(kind: Kind, events: Sequence[Seen], threshold: int) -> list[Stretch]:
+    """Return the stretches, minute by minute, that an event sees."""
+    last = max(e.minute for e in events)
+    holds = [m for m in range(-1, last + SPAN + 2) if measure(kind, events, m) >= threshold]
+    found: list[list[int]] = []
+    for minute in holds:
+        if found and found[-1][-1] == minute - 1:
+            found[-1].append(minute)
+        else:
+            found.append([minute])
+    return [(run[0], run[-1] + 1) for run in found if any(e.minute in run for e in events)]
+
+
+def naive(kind: Kind, batches: Sequence[Sequence[Seen]], threshold: int) -> list[int]:
+    """Return how many notifications each batch brings about."""
+    told: set[int] = set()
+    fired = []
+    for n in range(len(batches)):
+        events = [event for batch in batches[: n + 1] for event in batch]
+        before = set(told)
+        for begin, end in stretches(kind, events, threshold):
+            told |= set(range(begin, end))
+        begun = [min(run) for run in _runs(told) if not run & before]
+        fired.append(len({_trigger(batches[n], minute) for minute in begun}))
+    return fired
+
+
+def _trigger(batch: Sequence[Seen], begun: int) -> int:
+    """Return which event of a batch brought a stretch about: the last in its first window."""
+    return max((e.minute, n) for n, e in enumerate(batch) if begun - SPAN < e.minute <= begun)[1]
+
+
+def _runs(minutes: set[int]) -> Iterator[set[int]]:
+    run: set[int] = set()
+    for minute in sorted(minutes):
+        if run and minute - 1 not in run:
+            yield run
+            run = set()
+        run.add(minute)
+    if run:
+        yield run
+
+
+def weighed(connection: psycopg.Connection, kind: Kind, batches: Sequence[Sequence[Seen]], threshold: int) -> list[int]:
+    """Return how many notifications each batch brings about in the database."""
+    tenant, rule, channel = (str(clock.new_id()) for _ in range(3))
+    group: dict[str, Any] = {
+        "tenant": tenant,
+        "rule": rule,
+        "version": 1,
+        "since": 1,
+        "channel": channel,
+        "group": "[]",
+    }
+    group |= {"labels": {}, "kind": kind, "threshold": threshold, "span": f"{SPAN} minutes", "lateness": "1 day"}
+    fired = []
+    for batch in batches:
+        events = [
+            {
+                "event": str(clock.new_id()),
+                "at": (START + timedelta(minutes=e.minute)).isoformat(),
+                "weight": e.value if kind == "sum" else 1,
+                "item": str(e.value) if kind == "distinct" else None,
+                "delivery": str(clock.new_id()),
+                "depth": 0,
+            }
+            for e in batch
+        ]
+        row = connection.execute("select signalops.weigh(%s)", [Jsonb([group | {"events": events}])]).fetchone()
+        assert row is not None
+        told = [match["event"] for match in row[0] if match["outcome"] == "notified"]
+        assert len(row[0]) == len(batch)
+        assert len(set(told)) == len(told)
+        fired.append(len(told))
+    return fired
+
+
+@pytest.fixture
+def connection(settings: Settings) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(admin_url(settings)) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("kind", ["count", "sum", "distinct"])
+def test_the_database_fires_as_the_naive_model_does(connection: psycopg.Connection, kind: Kind) -> None:
+    outcomes = set()
+
+    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(EVENTS, BATCHES, st.integers(1, 8))
+    def agree(events: list[Seen], sizes: list[int], threshold: int) -> None:
+        batches = []
+        while events:
+            size = sizes[len(batches) % len(sizes)]
+            batches.append(events[:size])
+            events = events[size:]
+        expected = naive(kind, batches, threshold)
+        assert weighed(connection, kind, batches, threshold) == expected
+        outcomes.add(sum(expected))
+
+    agree()
+    assert len(outcomes) > 2, "examples that never fire, or always once, prove little"
