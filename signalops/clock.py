@@ -1,10 +1,15 @@
 """Time and the ids made of it. Whoever needs time takes it from here, so that tests can pass their own."""
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
 import uuid_utils
+from pydantic import BeforeValidator
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
 def now() -> datetime:
@@ -35,3 +40,16 @@ def least_id(moment: datetime) -> UUID:
 def time_of(identity: UUID) -> datetime:
     """Return the millisecond in which a UUIDv7 was made."""
     return datetime.fromtimestamp((identity.int >> 80) / 1000, UTC)
+
+
+def _moment(value: object) -> datetime:
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("must be an RFC 3339 time with a zone, such as 2026-11-23T12:00:00Z")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"is no moment of the calendar ({error})") from error
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
+"""A time as requests give it (RFC 3339, with a zone), in UTC."""

@@ -1,7 +1,7 @@
 """The database: who we are there, pools of connections, transactions of one tenant, and the named queries of `sql/`."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -118,13 +118,13 @@ async def act_as(connection: Connection, tenant: TenantId) -> None:
     await connection.execute("select signalops.act_as(%s)", [tenant])
 
 
-async def listen(conninfo: str, channel: LiteralString) -> AsyncIterator[None]:
-    """Yield once when listening to a channel begins, and at each notification; raise an OUTAGE when the connection is lost."""
+async def listen(conninfo: str, channels: Iterable[str]) -> AsyncIterator[tuple[str, str] | None]:
+    """Yield None when listening begins, and channel and payload of each notification; an OUTAGE when the connection is lost."""
     async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
-        await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
-        yield
-        async for _ in connection.notifies():
-            yield
+        await connection.execute(sql.SQL("; ").join(sql.SQL("listen {}").format(sql.Identifier(c)) for c in channels))
+        yield None
+        async for notification in connection.notifies():
+            yield notification.channel, notification.payload
 
 
 @cache

@@ -74,6 +74,18 @@ class MethodNotAllowed(Problem):
     title = "Method not allowed"
 
 
+class Conflict(Problem):
+    status = HTTPStatus.CONFLICT
+    kind = "conflict"
+    title = "It conflicts with what there is"
+
+
+class PreconditionFailed(Problem):
+    status = HTTPStatus.PRECONDITION_FAILED
+    kind = "precondition-failed"
+    title = "It was changed meanwhile"
+
+
 class TooLarge(Problem):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     kind = "too-large"
@@ -96,7 +108,8 @@ class Invalid(Problem):
         """Translate pydantic's errors: `errors` holds a path and a message for each, `detail` the first of them."""
         errors = [
             {
-                "path": ".".join(map(str, e["loc"])),
+                # In brackets stands which alternative of a union it is: no part of what was sent.
+                "path": ".".join(str(step) for step in e["loc"] if not str(step).startswith("(")),
                 "message": _PLAIN.get(e["type"]) or e["msg"].removeprefix("Value error, "),
             }
             for e in error.errors(include_url=False, include_context=False, include_input=False)
@@ -108,6 +121,12 @@ class IdempotencyConflict(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     kind = "idempotency-conflict"
     title = "The idempotency key was used for another body"
+
+
+class SchemaViolation(Problem):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    kind = "schema-violation"
+    title = "The payload breaks the schema of its event type"
 
 
 class QuotaExceeded(Problem):

@@ -24,9 +24,11 @@ sender = Sender(connections, settings())
 @asynccontextmanager
 async def _life() -> AsyncIterator[None]:
     await asyncio.to_thread(migrate.require_current, settings(), "worker")
-    yield
+    async with journey.catalogue.kept():
+        yield
     await sender.close()
 
 
+journey = Journey(connections, sender)
 app = make_app(connections, settings().worker_concurrency, _life)
-register(app, Journey(connections, sender))
+register(app, journey)

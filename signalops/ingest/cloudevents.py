@@ -9,9 +9,10 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from signalops import strict_json
+from signalops.clock import Moment
 from signalops.errors import Invalid, UnsupportedMedia
-from signalops.ingest import strict_json
-from signalops.ingest.model import EVENT_TYPE, EventIn, Moment, Printable
+from signalops.ingest.model import EVENT_TYPE, EventIn, Printable
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

@@ -1,32 +1,31 @@
 """The requests that bring events in, and the list of what came in."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import ClientDisconnect, Request
+from pydantic import Field
+from starlette.requests import Request
 from starlette.responses import Response
 
-from signalops import clock, db
+from signalops import clock, db, strict_json
+from signalops.clock import Moment
 from signalops.errors import Invalid, Malformed, Problem, TooLarge, UnsupportedMedia
-from signalops.ingest import cloudevents, store, strict_json
+from signalops.http import Headers, Page, answer, headers_of, media_type, read_body, validated
+from signalops.ingest import cloudevents, store
 from signalops.ingest.flush import Exceptions, Flusher
-from signalops.ingest.model import EVENT_TYPE, EventIn, Incoming, Moment, incoming
+from signalops.ingest.model import EVENT_TYPE, EventIn, Incoming, incoming
+from signalops.ingest.types.schema import Fault
+from signalops.ingest.types.schemas import Hold, SchemaBook
 from signalops.terms import Caller, EventStatus, TenantId
-
-Headers = Mapping[str, str]
 
 MOST_IN_BATCH = 1000
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-_LAST_ID = UUID(int=2**128 - 1)
 
 
-class EventsPage(BaseModel):
+class EventsPage(Page):
     """Query of a list of events."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: str | None = Field(None, max_length=200, pattern=EVENT_TYPE, description="Only events of this type.")
     status: EventStatus | None = Field(None, description="Only events in this state.")
@@ -34,37 +33,42 @@ class EventsPage(BaseModel):
         None
     )
     until: Annotated[Moment | None, Field(alias="to", description="Received before this time (RFC 3339).")] = None
-    limit: int = Field(20, ge=1, le=100, description="Most events of a page.")
-    starting_after: UUID | None = Field(None, description="The last id of the page before: the next older events.")
-    ending_before: UUID | None = Field(None, description="The first id of a page: the next newer events.")
+
+
+class Sizes(NamedTuple):
+    """The largest bodies, in bytes."""
+
+    event: int
+    batch: int
 
 
 class Events:
     """The handlers, with what they need."""
 
     def __init__(
-        self, single: Flusher, bulk: Flusher, connections: db.Pool, most_bytes: int, most_batch_bytes: int
+        self, single: Flusher, bulk: Flusher, connections: db.Pool, schemas: SchemaBook, most_bytes: Sizes
     ) -> None:
         self._single = single
         self._bulk = bulk
+        self._schemas = schemas
         self._connections = connections
         self._most_bytes = most_bytes
-        self._most_batch_bytes = most_batch_bytes
 
     async def post(self, request: Request, caller: Caller) -> Response:
         """Store one event, plain or as a CloudEvent; a batch of CloudEvents too."""
         headers = headers_of(request)
         if media_type(headers) == cloudevents.BATCH:
             return await self.post_batch(request, caller)
-        event = _one(caller.tenant, headers, await read_body(request, headers, self._most_bytes))
+        body = await read_body(request, headers, self._most_bytes.event)
+        event = _held(caller.tenant, Hold(await self._schemas.of(caller.tenant)), *_one(headers, body))
         exceptions = await self._single.submit([event])
         match exceptions.get(event.id):
             case None:
-                return _accepted(202, event.id, b"accepted")
+                return _accepted(202, event.id, "accepted", event.warnings)
             case Problem() as problem:
                 raise problem
             case first:
-                return _accepted(200, first, b"duplicate")
+                return _accepted(200, first, "duplicate", event.warnings)
 
     async def post_batch(self, request: Request, caller: Caller) -> Response:
         """Store up to 1,000 events; each item has a result of its own."""
@@ -74,9 +78,10 @@ class Events:
                 "Idempotency-Key: the items of a batch have keys of their own, idempotencyKey; leave the header out."
             )
         media = media_type(headers)
-        items = _items(media, await read_body(request, headers, self._most_batch_bytes))
+        items = _items(media, await read_body(request, headers, self._most_bytes.batch))
         is_cloud = media == cloudevents.BATCH
-        events = [_item(caller.tenant, item, is_cloud, self._most_bytes) for item in items]
+        hold = Hold(await self._schemas.of(caller.tenant))
+        events = [_item(caller.tenant, hold, item, is_cloud, self._most_bytes.event) for item in items]
         valid = [event for event in events if isinstance(event, Incoming)]
         exceptions = await self._bulk.submit(valid) if valid else {}
         results = [_result(event, exceptions) for event in events]
@@ -88,69 +93,36 @@ class Events:
 
     async def list(self, request: Request, caller: Caller) -> Response:
         """List a tenant's events, newest first."""
-        try:
-            query = EventsPage.model_validate(dict(request.query_params))
-        except ValidationError as error:
-            raise Invalid.of(error) from error
+        query = EventsPage.of(request)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_events(connection, query.ending_before is not None, **_window(caller.tenant, query))
-        has_more = len(rows) > query.limit
-        page = rows[: query.limit]
-        if query.ending_before:
-            page.reverse()
-        return Response(
-            orjson.dumps({"data": [_shown(row) for row in page], "has_more": has_more}), media_type="application/json"
-        )
+            rows = await store.list_events(connection, query.upwards, **_wanted(caller.tenant, query))
+        page, has_more = query.cut(rows)
+        return answer({"data": [_shown(row) for row in page], "has_more": has_more})
 
 
-def headers_of(request: Request) -> Headers:
-    """Return a request's headers by name in lower case: one pass, where each look-up in Starlette's Headers is one."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.raw}
+def _held(tenant: TenantId, hold: Hold, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
+    """Hold an event against the schema of its type, and give it its id."""
+    held = incoming(tenant, event, attributes)
+    warnings = hold.faults(event.type, event.payload, len(held.row))
+    return held._replace(warnings=warnings) if warnings else held
 
 
-def media_type(headers: Headers) -> str:
-    """Return a request's media type, in lower case and without parameters."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def read_body(request: Request, headers: Headers, most: int) -> bytes:
-    """Read a request's body; raise TooLarge as soon as it is larger than allowed, and Malformed when it breaks off."""
-    if int(headers.get("content-length") or 0) > most:
-        raise TooLarge(f"The body is larger than {most} bytes: send less at once.")
-    body = bytearray()
-    try:
-        async for part in request.stream():
-            body += part
-            if len(body) > most:
-                raise TooLarge(f"The body is larger than {most} bytes: send less at once.")
-    except ClientDisconnect as error:
-        raise Malformed("The connection ended before the body did: send it again.") from error
-    return bytes(body)
-
-
-def _one(tenant: TenantId, headers: Headers, body: bytes) -> Incoming:
+def _one(headers: Headers, body: bytes) -> tuple[EventIn, dict[str, Any] | None]:
     """Translate the body of one event, in any of its three forms."""
     media = media_type(headers)
     if cloudevents.is_binary(headers):
-        return incoming(tenant, *cloudevents.from_binary(headers, media, body))
+        return cloudevents.from_binary(headers, media, body)
     if media == cloudevents.STRUCTURED:
-        return incoming(tenant, *cloudevents.from_structured(strict_json.parse(body)))
+        return cloudevents.from_structured(strict_json.parse(body))
     if media != "application/json":
         raise UnsupportedMedia(
             f"Events are JSON: send Content-Type: application/json, not {media[:100] or 'nothing'}.",
             headers={"Accept": f"application/json, {cloudevents.STRUCTURED}, {cloudevents.BATCH}"},
         )
-    event = _validate(strict_json.parse(body))
+    event = validated(EventIn, strict_json.parse(body))
     if "idempotency-key" in headers:
         event = _with_key(event, headers["idempotency-key"])
-    return incoming(tenant, event)
-
-
-def _validate(value: object) -> EventIn:
-    try:
-        return EventIn.model_validate(value)
-    except ValidationError as error:
-        raise Invalid.of(error) from error
+    return event, None
 
 
 def _with_key(event: EventIn, header: str) -> EventIn:
@@ -158,7 +130,7 @@ def _with_key(event: EventIn, header: str) -> EventIn:
     key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
     if event.idempotencyKey not in (None, key):
         raise Invalid("idempotencyKey: the body and the header Idempotency-Key differ; send one of them.")
-    return _validate({**event.model_dump(exclude={"occurredAt"}), "idempotencyKey": key}).model_copy(
+    return validated(EventIn, {**event.model_dump(exclude={"occurredAt"}), "idempotencyKey": key}).model_copy(
         update={"occurredAt": event.occurredAt}
     )
 
@@ -178,11 +150,13 @@ def _items(media: str, body: bytes) -> Sequence[object]:
     return items
 
 
-def _item(tenant: TenantId, item: object, is_cloud: bool, most: int) -> Incoming | Problem:
+def _item(tenant: TenantId, hold: Hold, item: object, is_cloud: bool, most: int) -> Incoming | Problem:
     try:
         if isinstance(item, Malformed):
             return item
-        event = incoming(tenant, *cloudevents.from_structured(item)) if is_cloud else incoming(tenant, _validate(item))
+        event = _held(
+            tenant, hold, *(cloudevents.from_structured(item) if is_cloud else (validated(EventIn, item), None))
+        )
     except Problem as problem:
         return problem
     if len(event.row) > most and len(orjson.dumps(item)) > most:
@@ -191,43 +165,31 @@ def _item(tenant: TenantId, item: object, is_cloud: bool, most: int) -> Incoming
 
 
 def _result(event: Incoming | Problem, exceptions: Exceptions) -> dict[str, Any]:
-    outcome = event if isinstance(event, Problem) else exceptions.get(event.id)
-    match outcome:
+    if isinstance(event, Problem):
+        return {"status": "rejected", "problem": event.document()}
+    match exceptions.get(event.id):
         case None:
-            assert isinstance(event, Incoming)
-            return {"id": event.id, "status": "accepted"}
-        case Problem():
-            return {"status": "rejected", "problem": outcome.document()}
+            return _document(event.id, "accepted", event.warnings)
+        case Problem() as problem:
+            return {"status": "rejected", "problem": problem.document()}
         case first:
-            return {"id": first, "status": "duplicate"}
+            return _document(first, "duplicate", event.warnings)
 
 
-def _accepted(status: int, event: UUID, word: bytes) -> Response:
-    identity = str(event)
-    return Response(
-        b'{"id":"%s","status":"%s"}' % (identity.encode(), word),
-        status,
-        {"location": f"/api/events/{identity}"},
-        "application/json",
-    )
+def _accepted(status: int, event: UUID, word: str, warnings: Sequence[Fault]) -> Response:
+    return answer(_document(event, word, warnings), status, {"location": f"/api/events/{event}"})
 
 
-def _window(tenant: TenantId, query: EventsPage) -> dict[str, Any]:
-    """Translate times and cursors, which are both bounds of the id."""
+def _document(event: UUID, word: str, warnings: Sequence[Fault]) -> dict[str, Any]:
+    document: dict[str, Any] = {"id": event, "status": word}
+    return document | ({"warnings": [warning.model_dump() for warning in warnings]} if warnings else {})
+
+
+def _wanted(tenant: TenantId, query: EventsPage) -> dict[str, Any]:
+    """Translate times into bounds of the id, as cursors are."""
     lower = [clock.least_id(query.since)] if query.since else []
     upper = [clock.least_id(query.until)] if query.until else []
-    if query.starting_after:
-        upper.append(query.starting_after)
-    if query.ending_before:
-        lower.append(query.ending_before)
-    return {
-        "tenant": tenant,
-        "lower": max(lower, default=UUID(int=0)),
-        "upper": min(upper, default=_LAST_ID),
-        "type": query.type,
-        "status": query.status,
-        "limit": query.limit + 1,
-    }
+    return {"tenant": tenant, "type": query.type, "status": query.status, **query.window(lower, upper)}
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

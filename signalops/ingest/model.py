@@ -2,29 +2,21 @@
 
 import hashlib
 import re
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from signalops import clock
+from signalops.clock import Moment
+from signalops.ingest.types.schema import Fault
 from signalops.terms import EventId, EventStatus, TenantId
 
 EVENT_TYPE = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-def _moment(value: object) -> datetime:
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise ValueError("must be an RFC 3339 time with a zone, such as 2026-11-23T12:00:00Z")
-    try:
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"is no moment of the calendar ({error})") from error
 
 
 def _printable(value: str) -> str:
@@ -33,7 +25,6 @@ def _printable(value: str) -> str:
     return value
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
 Printable = Annotated[str, AfterValidator(_printable)]
 
 
@@ -60,6 +51,9 @@ class Accepted(BaseModel):
 
     id: UUID = Field(description="The event's id, a UUIDv7.")
     status: Literal["accepted", "duplicate"]
+    warnings: list[Fault] | None = Field(
+        None, description="Where the payload breaks the schema of its type, which only warns."
+    )
 
 
 class Rejected(BaseModel):
@@ -99,11 +93,12 @@ class EventList(BaseModel):
 
 
 class Incoming(NamedTuple):
-    """A validated event on its way into a flush: whose it is, its id, and its row as JSON for the SQL function accept."""
+    """A validated event on its way into a flush: whose it is, its id, its row as JSON for signalops.accept, and warnings."""
 
     tenant: TenantId
     id: EventId
     row: bytes
+    warnings: Sequence[Fault] = ()
 
 
 def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:

@@ -20,12 +20,20 @@ from signalops.access.listen import listen
 from signalops.config import Settings, settings
 from signalops.errors import Forbidden, Malformed, MethodNotAllowed, NotFound, Problem, Unavailable
 from signalops.ingest.flush import Flusher, Limits
-from signalops.ingest.http import Events
+from signalops.ingest.http import Events, Sizes
+from signalops.ingest.replay.http import Replays
+from signalops.ingest.types import SchemaBook
+from signalops.ingest.types.http import EventTypes
+from signalops.rules.backtest.ask import Limits as BacktestLimits
+from signalops.rules.backtest.http import Backtests
+from signalops.rules.http import Rules
+from signalops.rules.silences.http import Silences
 from signalops.terms import Scope
 from signalops.usage.http import UsageHttp
 from signalops.watch.http import Watch
 from signalops.web import openapi
 from signalops.web.operations import ForCaller, Handlers, Open, operations
+from signalops.web.templates import SendTemplates
 
 BULK_PRIORITY = -10
 """A batch is processed after the single events that wait: a tenant's bulk load never delays another's single events."""
@@ -45,9 +53,20 @@ class Api:
         self._single = Flusher(self._flushing[0], 0, limits)
         self._bulk = Flusher(self._flushing[1], BULK_PRIORITY, limits)
         self._draining = False
-        events = Events(self._single, self._bulk, self._connections, config.max_event_bytes, config.max_batch_bytes)
+        self._schemas = SchemaBook(self._connections)
+        sizes = Sizes(config.max_event_bytes, config.max_batch_bytes)
+        events = Events(self._single, self._bulk, self._connections, self._schemas, sizes)
+        types = EventTypes(self._connections, self._schemas)
         watch = Watch(self._connections, self._flushing, lambda: self._draining)
-        self._operations = operations(Handlers(events, watch, UsageHttp(self._connections)))
+        rules = Rules(self._connections, SendTemplates(), config.max_rules)
+        looks = BacktestLimits(config.max_backtests, config.backtest_events, config.backtest_seconds)
+        past = (
+            Backtests(self._connections, SendTemplates(), looks),
+            Replays(self._connections, config.max_replayed_events),
+        )
+        usage = UsageHttp(self._connections)
+        handlers = Handlers(events, types, rules, *past, Silences(self._connections), watch, usage)
+        self._operations = operations(handlers)
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
@@ -98,7 +117,7 @@ class Api:
         tasks = [
             asyncio.create_task(self._single.run(), name="flush single events"),
             asyncio.create_task(self._bulk.run(), name="flush batches"),
-            asyncio.create_task(listen(self._ring, db.dsn(self._config, "api")), name="hear of revoked keys"),
+            asyncio.create_task(listen(self._ring, self._schemas, db.dsn(self._config, "api")), name="hear of changes"),
         ]
         facts.emit("api.started", host=self._config.host, port=self._config.port)
         try:

@@ -13,6 +13,11 @@ from signalops.errors import Problem
 from signalops.web.operations import Operation
 
 SWAGGER_UI = Path(swagger_ui_bundle.swagger_ui_path)
+_IN_PATH = {
+    "id": {"type": "string", "format": "uuid"},
+    "version": {"type": "integer", "minimum": 1},
+    "type": {"type": "string", "maxLength": 200},
+}
 _PROBLEM = {
     "type": "object",
     "title": "Problem",
@@ -24,7 +29,11 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What is wrong, and how to mend it."},
         "instance": {"type": "string", "description": "The path that was asked for."},
-        "errors": {"type": "array", "items": {"type": "object"}, "description": "Each fault: path and message."},
+        "errors": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Each fault: path, message and often remedy.",
+        },
         "periodEnd": {"type": "string", "format": "date-time", "description": "When a spent limit starts anew."},
     },
 }
@@ -57,7 +66,10 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.scope:
         shown["security"] = [{"key": []}]
         shown["description"] += f"\n\nNeeds the scope `{operation.scope}`."
-    if parameters := [*_path_parameters(operation.path), *_query_parameters(operation, schemas)]:
+    parameters = [*_path_parameters(operation.path), *_header_parameters(operation)]
+    if operation.query:
+        parameters += _query_parameters(operation.query, schemas)
+    if parameters:
         shown["parameters"] = parameters
     if operation.bodies:
         content = {media: {"schema": _schema(body, schemas, "validation")} for media, body in operation.bodies.items()}
@@ -89,20 +101,22 @@ def _with_problem(answers: dict[str, Any], problem: type[Problem]) -> dict[str, 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    return [{"name": n, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}} for n in names]
+    return [{"name": name, "in": "path", "required": True, "schema": _IN_PATH[name]} for name in names]
 
 
-def _query_parameters(operation: Operation, schemas: dict[str, Any]) -> list[dict[str, Any]]:
-    if operation.query is None:
-        if operation.name == "storeEvent":
-            about = "A second request with this key and body stores nothing new."
-            return [{"name": "Idempotency-Key", "in": "header", "description": about, "schema": {"type": "string"}}]
-        return []
-    schema = TypeAdapter(operation.query).json_schema(ref_template="#/components/schemas/{model}")
+def _query_parameters(query: type[BaseModel], schemas: dict[str, Any]) -> list[dict[str, Any]]:
+    schema = TypeAdapter(query).json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
     return [
         {"name": name, "in": "query", "description": member.pop("description", ""), "schema": member}
         for name, member in schema["properties"].items()
+    ]
+
+
+def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
+        for name, about in operation.headers.items()
     ]
 
 

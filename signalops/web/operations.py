@@ -1,6 +1,6 @@
 """The API on one page: every operation, with what goes in and what comes out. Routes and OpenAPI are both made of it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import NamedTuple
@@ -11,9 +11,23 @@ from starlette.responses import Response
 
 from signalops import errors
 from signalops.errors import Problem
+from signalops.http import Page
 from signalops.ingest import cloudevents
 from signalops.ingest import http as ingest
 from signalops.ingest.model import Accepted, BatchResult, EventIn, EventList
+from signalops.ingest.replay import http as replay_http
+from signalops.ingest.replay.model import ReplayCounted, ReplayList, ReplayRequest, ReplayShown, ReplayStarted
+from signalops.ingest.types import http as types_http
+from signalops.ingest.types.model import EventTypeList, EventTypeShown, SchemaIn, SchemaShown, TypesPage
+from signalops.rules import http as rules_http
+from signalops.rules.backtest import http as backtest_http
+from signalops.rules.backtest.model import Backtest, BacktestList, BacktestRequest
+from signalops.rules.manage import RuleChange
+from signalops.rules.model import NewRule
+from signalops.rules.preview import Previewed, Trial
+from signalops.rules.shown import Diff, RuleList, RuleShown, VersionList, VersionShown
+from signalops.rules.silences import http as silences_http
+from signalops.rules.silences.model import NewSilence, SilenceList, SilenceShown
 from signalops.terms import Caller, Scope
 from signalops.usage.http import UsageHttp
 from signalops.usage.model import Usage, UsageQuery
@@ -24,6 +38,7 @@ ForCaller = Callable[[Request, Caller], Awaitable[Response]]
 
 _ALWAYS = (errors.Unauthenticated, errors.Forbidden, errors.TooManyFailures, errors.Unavailable)
 _BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMedia, errors.Invalid)
+_IF_MATCH = {"If-Match": 'Change only if this version is active, such as "3"; else 412.'}
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,7 @@ class Operation:
     answers: dict[int, type[BaseModel] | UnionType]
     problems: tuple[type[Problem], ...] = ()
     query: type[BaseModel] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     bodies: dict[str, object] = field(default_factory=dict)
 
 
@@ -46,13 +62,18 @@ class Handlers(NamedTuple):
     """The stations' handlers."""
 
     events: ingest.Events
+    types: types_http.EventTypes
+    rules: rules_http.Rules
+    backtests: backtest_http.Backtests
+    replays: replay_http.Replays
+    silences: silences_http.Silences
     watch: Watch
     usage: UsageHttp
 
 
 def operations(handlers: Handlers) -> list[Operation]:
     """Return every operation of the API."""
-    events, watch, usage = handlers
+    events, watch, usage = handlers.events, handlers.watch, handlers.usage
     return [
         Operation(
             "POST",
@@ -62,7 +83,15 @@ def operations(handlers: Handlers) -> list[Operation]:
             events.post,
             "events:write",
             {202: Accepted | BatchResult, 200: Accepted},
-            (*_ALWAYS, *_BODY, errors.IdempotencyConflict, errors.QuotaExceeded, errors.Overloaded),
+            (
+                *_ALWAYS,
+                *_BODY,
+                errors.IdempotencyConflict,
+                errors.SchemaViolation,
+                errors.QuotaExceeded,
+                errors.Overloaded,
+            ),
+            headers={"Idempotency-Key": "A second request with this key and body stores nothing new."},
             bodies={
                 "application/json": EventIn,
                 cloudevents.STRUCTURED: cloudevents.CloudEvent,
@@ -116,6 +145,11 @@ def operations(handlers: Handlers) -> list[Operation]:
             (*_ALWAYS, errors.Invalid),
             query=UsageQuery,
         ),
+        *_types(handlers.types),
+        *_backtests(handlers.backtests),  # before the rules, one of which could else be called backtests
+        *_rules(handlers.rules),
+        *_replays(handlers.replays),
+        *_silences(handlers.silences),
         Operation("GET", "/healthz", "live", "Tell that the process lives", watch.healthz, None, {200: Health}),
         Operation(
             "GET",
@@ -126,5 +160,330 @@ def operations(handlers: Handlers) -> list[Operation]:
             None,
             {200: Health},
             (errors.Unavailable,),
+        ),
+    ]
+
+
+def _types(types: types_http.EventTypes) -> list[Operation]:
+    return [
+        Operation(
+            "GET",
+            "/api/event-types",
+            "listEventTypes",
+            "List the types of events sent, with their fields",
+            types.list,
+            "events:read",
+            {200: EventTypeList},
+            (*_ALWAYS, errors.Invalid),
+            query=TypesPage,
+        ),
+        Operation(
+            "GET",
+            "/api/event-types/{type}",
+            "getEventType",
+            "Show a type of events, with its fields",
+            types.get,
+            "events:read",
+            {200: EventTypeShown},
+            (*_ALWAYS, errors.NotFound),
+        ),
+        Operation(
+            "GET",
+            "/api/event-types/{type}/schema",
+            "getSchema",
+            "Show the schema of an event type",
+            types.get_schema,
+            "rules:*",
+            {200: SchemaShown},
+            (*_ALWAYS, errors.NotFound),
+        ),
+        Operation(
+            "PUT",
+            "/api/event-types/{type}/schema",
+            "putSchema",
+            "Hold the payloads of a type against a JSON Schema",
+            types.put_schema,
+            "rules:*",
+            {200: SchemaShown},
+            (*_ALWAYS, *_BODY, errors.NotFound),
+            bodies={"application/json": SchemaIn},
+        ),
+        Operation(
+            "DELETE",
+            "/api/event-types/{type}/schema",
+            "deleteSchema",
+            "Delete the schema of an event type",
+            types.delete_schema,
+            "rules:*",
+            {200: SchemaShown},
+            (*_ALWAYS, errors.NotFound),
+        ),
+    ]
+
+
+def _backtests(backtests: backtest_http.Backtests) -> list[Operation]:
+    return [
+        Operation(
+            "POST",
+            "/api/rules/backtest",
+            "startBacktest",
+            "Hold a rule against past events; sends nothing",
+            backtests.start,
+            "rules:*",
+            {200: Backtest, 202: Backtest},
+            (*_ALWAYS, *_BODY, errors.NotFound, errors.Conflict),
+            bodies={"application/json": BacktestRequest},
+        ),
+        Operation(
+            "GET",
+            "/api/rules/backtests",
+            "listBacktests",
+            "List backtests, newest first",
+            backtests.list,
+            "rules:*",
+            {200: BacktestList},
+            (*_ALWAYS, errors.Invalid),
+            query=Page,
+        ),
+        Operation(
+            "GET",
+            "/api/rules/backtests/{id}",
+            "getBacktest",
+            "Show a backtest and its result",
+            backtests.get,
+            "rules:*",
+            {200: Backtest},
+            (*_ALWAYS, errors.NotFound),
+        ),
+        Operation(
+            "DELETE",
+            "/api/rules/backtests/{id}",
+            "cancelBacktest",
+            "Cancel a backtest",
+            backtests.cancel,
+            "rules:*",
+            {200: Backtest},
+            (*_ALWAYS, errors.NotFound),
+        ),
+    ]
+
+
+def _replays(replays: replay_http.Replays) -> list[Operation]:
+    return [
+        Operation(
+            "POST",
+            "/api/replays",
+            "startReplay",
+            "Run past events through the rules again, on purpose",
+            replays.start,
+            "rules:*",
+            {200: ReplayCounted, 202: ReplayStarted},
+            (*_ALWAYS, *_BODY),
+            bodies={"application/json": ReplayRequest},
+        ),
+        Operation(
+            "GET",
+            "/api/replays",
+            "listReplays",
+            "List replays, newest first",
+            replays.list,
+            "rules:*",
+            {200: ReplayList},
+            (*_ALWAYS, errors.Invalid),
+            query=Page,
+        ),
+        Operation(
+            "GET",
+            "/api/replays/{id}",
+            "getReplay",
+            "Show a replay and how far it is",
+            replays.get,
+            "rules:*",
+            {200: ReplayShown},
+            (*_ALWAYS, errors.NotFound),
+        ),
+    ]
+
+
+def _rules(rules: rules_http.Rules) -> list[Operation]:
+    return [
+        Operation(
+            "GET",
+            "/api/rules",
+            "listRules",
+            "List rules, newest first",
+            rules.list,
+            "rules:*",
+            {200: RuleList},
+            (*_ALWAYS, errors.Invalid),
+            query=rules_http.RulesPage,
+        ),
+        Operation(
+            "POST",
+            "/api/rules",
+            "addRule",
+            "Add a rule",
+            rules.create,
+            "rules:*",
+            {201: RuleShown},
+            (*_ALWAYS, *_BODY, errors.Conflict),
+            bodies={"application/json": NewRule},
+        ),
+        Operation(
+            "POST",
+            "/api/rules/test",
+            "testRule",
+            "Hold one event against a rule, without sending",
+            rules.test,
+            "rules:*",
+            {200: Previewed},
+            (*_ALWAYS, *_BODY, errors.NotFound),
+            bodies={"application/json": Trial},
+        ),
+        Operation(
+            "GET",
+            "/api/rules/{id}",
+            "getRule",
+            "Show a rule",
+            rules.get,
+            "rules:*",
+            {200: RuleShown},
+            (*_ALWAYS, errors.NotFound),
+        ),
+        Operation(
+            "PUT",
+            "/api/rules/{id}",
+            "changeRule",
+            "Change a rule: a new version",
+            rules.replace,
+            "rules:*",
+            {200: RuleShown},
+            (*_ALWAYS, *_BODY, errors.NotFound, errors.Conflict, errors.PreconditionFailed),
+            headers=_IF_MATCH,
+            bodies={"application/json": RuleChange},
+        ),
+        Operation(
+            "DELETE",
+            "/api/rules/{id}",
+            "deleteRule",
+            "Delete a rule",
+            rules.delete,
+            "rules:*",
+            {200: RuleShown},
+            (*_ALWAYS, errors.NotFound, errors.PreconditionFailed),
+            headers=_IF_MATCH,
+        ),
+        Operation(
+            "POST",
+            "/api/rules/{id}/enable",
+            "enableRule",
+            "Enable a rule",
+            rules.enable,
+            "rules:*",
+            {200: RuleShown},
+            (*_ALWAYS, errors.NotFound, errors.PreconditionFailed),
+            headers=_IF_MATCH,
+        ),
+        Operation(
+            "POST",
+            "/api/rules/{id}/disable",
+            "disableRule",
+            "Disable a rule",
+            rules.disable,
+            "rules:*",
+            {200: RuleShown},
+            (*_ALWAYS, errors.NotFound, errors.PreconditionFailed),
+            headers=_IF_MATCH,
+        ),
+        Operation(
+            "GET",
+            "/api/rules/{id}/versions",
+            "listVersions",
+            "List a rule's versions, newest first",
+            rules.versions,
+            "rules:*",
+            {200: VersionList},
+            (*_ALWAYS, errors.NotFound, errors.Invalid),
+            query=rules_http.VersionsPage,
+        ),
+        Operation(
+            "GET",
+            "/api/rules/{id}/versions/{version}",
+            "getVersion",
+            "Show a version of a rule",
+            rules.version,
+            "rules:*",
+            {200: VersionShown},
+            (*_ALWAYS, errors.NotFound),
+        ),
+        Operation(
+            "GET",
+            "/api/rules/{id}/diff",
+            "compareVersions",
+            "Compare two versions of a rule",
+            rules.diff,
+            "rules:*",
+            {200: Diff},
+            (*_ALWAYS, errors.NotFound, errors.Invalid),
+            query=rules_http.DiffQuery,
+        ),
+        Operation(
+            "POST",
+            "/api/rules/{id}/rollback",
+            "rollBackRule",
+            "Roll a rule back to an earlier version",
+            rules.roll_back,
+            "rules:*",
+            {200: RuleShown},
+            (*_ALWAYS, *_BODY, errors.NotFound, errors.PreconditionFailed),
+            headers=_IF_MATCH,
+            bodies={"application/json": rules_http.RollBack},
+        ),
+    ]
+
+
+def _silences(silences: silences_http.Silences) -> list[Operation]:
+    return [
+        Operation(
+            "GET",
+            "/api/silences",
+            "listSilences",
+            "List silences, newest first",
+            silences.list,
+            "rules:*",
+            {200: SilenceList},
+            (*_ALWAYS, errors.Invalid),
+            query=silences_http.SilencesPage,
+        ),
+        Operation(
+            "POST",
+            "/api/silences",
+            "addSilence",
+            "Silence the events of a pattern for a time",
+            silences.create,
+            "rules:*",
+            {201: SilenceShown},
+            (*_ALWAYS, *_BODY, errors.Conflict),
+            bodies={"application/json": NewSilence},
+        ),
+        Operation(
+            "GET",
+            "/api/silences/{id}",
+            "getSilence",
+            "Show a silence",
+            silences.get,
+            "rules:*",
+            {200: SilenceShown},
+            (*_ALWAYS, errors.NotFound),
+        ),
+        Operation(
+            "DELETE",
+            "/api/silences/{id}",
+            "endSilence",
+            "End a silence now",
+            silences.end,
+            "rules:*",
+            {200: SilenceShown},
+            (*_ALWAYS, errors.NotFound),
         ),
     ]

@@ -101,7 +101,7 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
             "select id from signalops.deliveries where tenant_id = %(tenant)s and status = 'pending' limit 1"
         ),
         **{"attempt": 2, "started_at": now, "duration_ms": 1, "outcome": "sent", "delay": None},
-        **dict.fromkeys(("status", "status_code", "answer", "error")),
+        **dict.fromkeys(("status", "status_code", "answer", "error", "provider_id")),
         **{"lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "limit": 20},
     }
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signalops.errors import Malformed
-from signalops.ingest.strict_json import DEPTH, parse, parse_array, parse_lines
+from signalops.strict_json import DEPTH, parse, parse_array, parse_lines
 from tests.bombs import BOMBS
 
 

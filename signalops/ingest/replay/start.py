@@ -1,0 +1,64 @@
+"""Starting a replay: choose, refill the inbox, note it, enqueue; all in one transaction of the tenant."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from signalops import clock, db
+from signalops.errors import Invalid
+from signalops.ingest.replay import store
+from signalops.ingest.replay.model import ReplayCounted, ReplayRequest, ReplayStarted, Skipped
+from signalops.terms import BatchId, TenantId
+
+MOST_IN_BATCH = 500
+PRIORITY = -10
+"""As any bulk load: behind the single events that wait."""
+
+
+async def start(
+    connection: db.Connection, tenant: TenantId, asked: ReplayRequest, most: int
+) -> ReplayStarted | ReplayCounted:
+    """Replay up to so many events, or count them; Invalid when there are more, or a rule is unknown."""
+    events, skipped = await _choose(connection, tenant, asked, most)
+    if asked.rules and (unknown := await store.unknown_rules(connection, tenant, asked.rules)):
+        raise Invalid(f"rules: there is no rule {unknown[0]}; name rules by their ids, see GET /api/rules.")
+    if asked.dryRun:
+        return ReplayCounted(events=len(events), skipped=skipped)
+    replay = clock.new_id()
+    filled = await store.refill_inbox(connection, tenant, replay, _batches(events))
+    about = {"id": replay, "reason": asked.reason, "rules": asked.rules}
+    batches = {"events": len(filled), "batches": sorted(set(filled)), "priority": PRIORITY}
+    await store.add_replay(connection, tenant, **about, **batches)
+    # Another replay may have put some of them into the inbox since they were chosen.
+    skipped.waiting += len(events) - len(filled)
+    return ReplayStarted(id=replay, events=len(filled), skipped=skipped)
+
+
+async def _choose(
+    connection: db.Connection, tenant: TenantId, asked: ReplayRequest, most: int
+) -> tuple[list[UUID], Skipped]:
+    verdicts = await store.choose_events(connection, tenant, **_choice(asked), limit=most + 1)
+    if len(verdicts) > most:
+        raise Invalid(f"More than {most} events are chosen: choose a shorter time or a type, and replay them in parts.")
+    counts = Counter(verdict for _, verdict in verdicts)
+    unknown = len(set(asked.events)) - len(verdicts) if asked.events else 0
+    skipped = Skipped(unknown=unknown, **{word: counts[word] for word in ("waiting", "operational", "dead")})
+    return [event for event, verdict in verdicts if verdict == "chosen"], skipped
+
+
+def _choice(asked: ReplayRequest) -> dict[str, Any]:
+    """Translate what is asked for into bounds of the id, by which the partitions are found."""
+    if asked.events:
+        ids = {"lower": min(asked.events), "upper": UUID(int=min(max(asked.events).int + 1, 2**128 - 1))}
+        return {**ids, "ids": asked.events, "type": None}
+    assert asked.from_ is not None
+    assert asked.to is not None
+    span = {"lower": clock.least_id(asked.from_), "upper": clock.least_id(asked.to)}
+    return {**span, "ids": None, "type": asked.type}
+
+
+def _batches(events: Sequence[UUID]) -> dict[UUID, BatchId]:
+    """Divide events into batches: which is in which."""
+    batches = [BatchId(clock.new_id()) for _ in range(0, len(events), MOST_IN_BATCH)]
+    return {event: batches[place // MOST_IN_BATCH] for place, event in enumerate(events)}

@@ -1,0 +1,44 @@
+"""What replays ask of the database: one named query each, in a transaction of the tenant."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from signalops import db
+from signalops.terms import BatchId, TenantId
+
+Row = dict[str, Any]
+SQL = db.queries("replay")
+
+
+async def choose_events(connection: db.Connection, tenant: TenantId, **choice: Any) -> list[tuple[UUID, str]]:
+    """Return (event, chosen | waiting | operational | dead) of a choice: ids, lower, upper, type and limit."""
+    return await (await connection.execute(SQL["choose-events"], {"tenant": tenant, **choice})).fetchall()
+
+
+async def unknown_rules(connection: db.Connection, tenant: TenantId, rules: Sequence[UUID]) -> list[UUID]:
+    """Return which of some rules a tenant does not have."""
+    query = await connection.execute(SQL["unknown-rules"], {"tenant": tenant, "rules": list(rules)})
+    return [rule for (rule,) in await query.fetchall()]
+
+
+async def refill_inbox(
+    connection: db.Connection, tenant: TenantId, replay: UUID, batches: Mapping[UUID, BatchId]
+) -> list[BatchId]:
+    """Put events into the inbox, each in its batch; return the batch of each that was."""
+    events = {"events": list(batches), "batches": list(batches.values())}
+    query = await connection.execute(SQL["refill-inbox"], {"tenant": tenant, "replay": replay, **events})
+    return [batch for (batch,) in await query.fetchall()]
+
+
+async def add_replay(connection: db.Connection, tenant: TenantId, **fields: Any) -> None:
+    """Note a replay and enqueue its batches: id, reason, rules, events (how many), batches and priority."""
+    await connection.execute(SQL["add-replay"], {"tenant": tenant, **fields})
+
+
+async def list_replays(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+    """Return replays between two ids, or one of them: id, lower, upper, upwards and limit."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["list-replays"], {"tenant": tenant, **wanted})).fetchall()

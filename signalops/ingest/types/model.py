@@ -1,0 +1,72 @@
+"""Event types and their schemas as requests give them, and as they are shown."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from signalops.http import Query
+
+Mode = Literal["warn", "reject"]
+
+
+class FieldShown(BaseModel):
+    """A field that events of a type have, or some of them."""
+
+    path: str = Field(description="As patterns and templates name it.", examples=["payload.customer.plan"])
+    types: list[Literal["string", "number", "boolean", "null", "array", "object"]] = Field(
+        description="The JSON types seen; what is in an array is listed under the array's path."
+    )
+    example: str | float | bool | None = Field(None, description="A value seen, cut to 200 characters.")
+
+
+class EventTypeShown(BaseModel):
+    """A type of events that the tenant sends."""
+
+    type: str
+    firstSeenAt: datetime = Field(description="When the first of these events was received.")  # noqa: N815
+    lastSeenAt: datetime = Field(description="When the last of these events was received.")  # noqa: N815
+    count: int = Field(
+        description="Events processed since the catalogue is kept, about a second late, without dead letters. What a killed "
+        "worker had not written yet (about a second of its work) is missing: usage is what is exact."
+    )
+    fields: list[FieldShown] = Field(description="Fields seen in samples, by path; at most 200.")
+    fieldsCut: bool = Field(description="There are further fields.")  # noqa: N815
+    example: dict[str, Any] | None = Field(None, description="A recent event of at most 16 KiB.")
+    schemaMode: Mode | None = Field(None, description="What its schema does; absent: it has none.")  # noqa: N815
+
+
+class EventTypeList(BaseModel):
+    """A page of event types."""
+
+    data: list[EventTypeShown]
+    has_more: bool = Field(description="Whether there are more beyond this page.")
+
+
+class TypesPage(Query):
+    """Query of a list of event types, by type."""
+
+    limit: int = Field(20, ge=1, le=100, description="Most types of a page.")
+    starting_after: str = Field("", max_length=200, description="The last type of the page before.")
+
+
+class SchemaIn(BaseModel):
+    """A JSON Schema for the payloads of a type, and what becomes of events that break it."""
+
+    model_config = ConfigDict(extra="forbid", title="Schema of an event type")
+
+    json_schema: dict[str, Any] = Field(
+        alias="schema",
+        description="Draft 2020-12, or 7 if $schema says so; at most 64 KiB; references only within it.",
+        examples=[{"type": "object", "required": ["email"]}],
+    )
+    mode: Mode = Field(
+        description="warn: the event is accepted, and the answer names the faults; reject: it is refused."
+    )
+
+
+class SchemaShown(SchemaIn):
+    """The schema of an event type."""
+
+    type: str
+    updatedAt: datetime  # noqa: N815

@@ -1,0 +1,68 @@
+"""What event types ask of the database: one named query each."""
+
+from typing import Any
+
+import orjson
+from psycopg.rows import dict_row
+from psycopg.types.json import Json
+
+from signalops import db
+from signalops.terms import TenantId
+
+SQL = db.queries("types")
+
+
+async def note_types(connection: db.Connection, seen: list[dict[str, Any]]) -> None:
+    """Add to the catalogue: tenant, type, first and last (ids of events), count, fields, cut and example of each type."""
+    await connection.execute(SQL["note-types"], {"seen": orjson.dumps(seen).decode()})
+
+
+async def list_types(connection: db.Connection, tenant: TenantId, after: str, limit: int) -> list[dict[str, Any]]:
+    """Return a page of a tenant's catalogue, by type."""
+    return await _rows(connection, "list-types", tenant=tenant, after=after, limit=limit)
+
+
+async def find_type(connection: db.Connection, tenant: TenantId, event_type: str) -> dict[str, Any] | None:
+    """Return one type of a tenant's catalogue, or None."""
+    return await _row(connection, "find-type", tenant=tenant, type=event_type)
+
+
+async def list_schemas(connection: db.Connection, tenant: TenantId) -> list[dict[str, Any]]:
+    """Return type, mode and schema of each schema of a tenant."""
+    return await _rows(connection, "list-schemas", tenant=tenant)
+
+
+async def find_schema(connection: db.Connection, tenant: TenantId, event_type: str) -> dict[str, Any] | None:
+    """Return the schema of a type, or None."""
+    return await _row(connection, "find-schema", tenant=tenant, type=event_type)
+
+
+async def other_schemas(connection: db.Connection, tenant: TenantId, event_type: str) -> tuple[int, int]:
+    """Return how many schemas a tenant has for other types, and their bytes."""
+    parameters = {"tenant": tenant, "type": event_type}
+    row = await (await connection.execute(SQL["other-schemas"], parameters)).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+async def put_schema(
+    connection: db.Connection, tenant: TenantId, event_type: str, mode: str, schema: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Write the schema of a type; return it."""
+    return await _row(
+        connection, "put-schema", tenant=tenant, type=event_type, mode=mode, schema=Json(schema, orjson.dumps)
+    )
+
+
+async def delete_schema(connection: db.Connection, tenant: TenantId, event_type: str) -> dict[str, Any] | None:
+    """Remove the schema of a type; return what it was, or None."""
+    return await _row(connection, "delete-schema", tenant=tenant, type=event_type)
+
+
+async def _rows(connection: db.Connection, query: str, **parameters: Any) -> list[dict[str, Any]]:
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL[query], parameters)).fetchall()
+
+
+async def _row(connection: db.Connection, query: str, **parameters: Any) -> dict[str, Any] | None:
+    return next(iter(await _rows(connection, query, **parameters)), None)

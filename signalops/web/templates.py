@@ -1,0 +1,20 @@
+"""What rules ask of templates, answered by sending: handed in here, since stations do not see one another."""
+
+from collections.abc import Mapping
+
+from signalops.rules.check import Told
+from signalops.send import Message, Notification, check_template, fields_of, render
+from signalops.send.channels import CHANNELS
+from signalops.terms import ChannelKind
+
+
+class SendTemplates:
+    """The templates of `signalops.send`."""
+
+    check = staticmethod(check_template)
+    fields_of = staticmethod(fields_of)
+
+    @staticmethod
+    def render(channel: ChannelKind, template: Mapping[str, str], told: Told) -> Message:
+        """Return the message as a kind of channel sends it; Invalid if that fails."""
+        return render(template, Notification(*told), CHANNELS[channel].markup)
