@@ -1,6 +1,7 @@
 """Every setting, in one typed place: read from the environment, validated at start, secrets never printed."""
 
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,13 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS = Path("/run/secrets")
+
+ON_ONE_MACHINE = {
+    "SIGNALOPS_SEND_NETWORKS": '["127.0.0.0/8", "::1/128"]',
+    "SIGNALOPS_SEND_PORTS": "[]",
+    "SIGNALOPS_SEND_PLAIN_HTTP": "true",
+}
+"""The environment that lets a machine of one's own send to itself: that of `signalops up` and of the tests."""
 
 
 class Settings(BaseSettings):
@@ -60,6 +68,12 @@ class Settings(BaseSettings):
         1.5, ge=0, description="Under load, the shortest time from one flush to the next: bounds NOTIFYing commits."
     )
 
+    max_rules: int = Field(1000, ge=1, description="Most rules of a tenant.")
+    max_backtests: int = Field(3, ge=1, description="Most unfinished backtests of a tenant.")
+    backtest_events: int = Field(1_000_000, ge=1, description="Most events that one backtest looks through.")
+    backtest_seconds: float = Field(120, gt=0, description="Most seconds of work of one backtest.")
+    max_replayed_events: int = Field(10_000, ge=1, description="Most events of one replay.")
+
     worker_concurrency: int = Field(8, ge=1, description="Jobs that one worker process runs at once.")
     smtp_host: str = Field("127.0.0.1", description="Mail server.")
     smtp_port: int = Field(1025, ge=1, le=65535, description="Port of the mail server.")
@@ -67,12 +81,61 @@ class Settings(BaseSettings):
         None, description="Login at the mail server; without it mail is sent without one."
     )
     smtp_password: SecretStr | None = Field(None, description="Password of that login.")
+    smtp_security: Literal["starttls", "tls", "none"] | None = Field(
+        None,
+        description="How that server is spoken to: starttls, tls from the first byte on, or none; "
+        "without it none to this machine and starttls to others.",
+    )
     mail_from: str = Field("SignalOps <signalops@localhost>", description="Sender of notifications by email.")
+    mail_unsubscribe: str | None = Field(
+        None,
+        pattern=r"^(https://|mailto:)[!-;=?-~]+$",
+        description="Where recipients say that they want no more mail: an https url with `{delivery}` in it, which takes the "
+        "POST of one click (RFC 8058), or a mailto url; without it a mail to the sender.",
+    )
+    ses_configuration_set: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Configuration set of Amazon SES, which publishes deliveries, bounces and complaints to that topic.",
+    )
+    ses_topic_arn: str | None = Field(
+        None,
+        pattern=r"^arn:aws(-cn)?:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$",
+        description="SNS topic that posts the events of Amazon SES to /api/callbacks/ses; without it none are taken.",
+    )
+    sns_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]+[^/\s?#]$",
+        description="Where SNS's certificates are read, for a stand-in; without it SNS's own host in the topic's region.",
+    )
+    telegram_url: str = Field(
+        "https://api.telegram.org", pattern=r"^https?://[^\s?#]+[^/\s?#]$", description="Telegram's Bot API."
+    )
+    whatsapp_url: str = Field(
+        "https://graph.facebook.com/v24.0",
+        pattern=r"^https?://[^\s?#]+[^/\s?#]$",
+        description="WhatsApp's Cloud API, with its version.",
+    )
     sink_port: int = Field(8025, ge=0, le=65535, description="Port of the local webhook receiver of `signalops up`.")
     send_timeout: float = Field(10.0, gt=0, description="Seconds that a provider gets to answer.")
+    send_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (),
+        description="Networks besides the public internet in which receivers may be, or an operator's proxy for "
+        'SIGNALOPS_SLACK_URL and the like: a JSON list such as `["10.1.0.0/16"]`.',
+    )
+    send_ports: tuple[int, ...] = Field(
+        (80, 443), description="Ports that receivers may have, besides those of mail; of an empty list any."
+    )
+    send_plain_http: bool = Field(False, description="Whether receivers may be called without TLS.")
+    slack_url: str = Field(
+        "https://hooks.slack.com/", pattern=r"^https?://.+/$", description="What every Slack webhook url begins with."
+    )
     retry_schedule: tuple[float, ...] = Field(
         (5, 30, 120, 600, 3600, 10800, 28800),
         description="Seconds before each further attempt at a delivery, before jitter; after the last it is a dead letter.",
+    )
+    channel_patience_days: float = Field(
+        5, gt=0, description="Days of nothing but failures after which a channel is disabled and its tenant told."
     )
 
 

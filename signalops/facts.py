@@ -19,6 +19,8 @@ FACTS = {
     "rule.broken": ("tenant", "rule", "error"),
     "delivery.attempted": ("tenant", "delivery", "attempt", "outcome", "milliseconds"),
     "delivery.died": ("tenant", "delivery", "error"),
+    "callback.taken": ("provider", "tenant", "told", "moved"),
+    "address.suppressed": ("tenant", "delivery", "reason"),
     "jobs.rescued": ("jobs",),
     "jobs.replaced": ("batches", "deliveries"),
     "keys.doubted": ("reason",),
@@ -44,7 +46,7 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     return lambda: _subscribers.remove(subscriber)
 
 
-_QUIET = {"events.flushed", "batch.processed", "delivery.attempted"}
+_QUIET = {"events.flushed", "batch.processed", "delivery.attempted", "callback.taken"}
 _ALARMING = {
     "events.flush_failed",
     "batch.bisected",

@@ -76,10 +76,10 @@ class Journey:
         if digests or absences:
             facts.emit("rules.told", digests=digests, absences=absences)
 
-    async def forget_groups(self) -> None:
-        """Remove what rules remember of groups that can't matter any more."""
+    async def tidy(self) -> None:
+        """Remove what rules remember of groups that can't matter any more; have every channel that waits get its turn."""
         async with self._connections.connection() as connection:
-            while await store.forget_groups(connection, AT_MOST) == AT_MOST:
+            while (await store.tidy(connection, AT_MOST))[0] == AT_MOST:
                 pass
 
     async def enqueue_lost(self) -> None:

@@ -22,9 +22,11 @@ Scope = Literal[
     "keys:*",
 ]
 EventStatus = Literal["pending", "processed", "dead"]
-ChannelKind = Literal["email", "webhook"]
+ChannelKind = Literal["email", "telegram", "whatsapp", "webhook", "slack", "http"]
 Severity = Literal["info", "warning", "error", "critical"]
-DeliveryStatus = Literal["pending", "sending", "sent", "retrying", "dead"]
+DeliveryStatus = Literal[
+    "pending", "sending", "sent", "delivered", "read", "retrying", "dead", "cancelled", "suppressed"
+]
 
 
 @dataclass(slots=True, frozen=True)

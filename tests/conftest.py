@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from signalops import db, embedded, migrate
-from signalops.config import Settings
+from signalops.config import ON_ONE_MACHINE, Settings
 from signalops.send import Keyring
 from tests.people import Tenant, make_tenant
 
@@ -30,11 +30,13 @@ def server() -> str:
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Settings come from the test alone."""
+    """Settings come from the test alone; receivers are on loopback."""
     for name in list(os.environ):
         if name == "DATABASE_URL" or name.startswith("SIGNALOPS_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SIGNALOPS_DATA", str(tmp_path))
+    for name, value in ON_ONE_MACHINE.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

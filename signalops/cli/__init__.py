@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from signalops import db
-from signalops.cli import channels, keys, look, rules, run, tenants
+from signalops.cli import backtest, channels, keys, look, rules, run, silences, tenants
 from signalops.config import Settings
 from signalops.errors import Invalid, Problem, Unusable
 
@@ -24,10 +24,12 @@ app = typer.Typer(
 )
 run.register(app)
 look.register(app)
+backtest.register(app, rules.app)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(keys.app, name="key")
 app.add_typer(channels.app, name="channel")
 app.add_typer(rules.app, name="rule")
+app.add_typer(silences.app, name="silence")
 
 
 def main() -> None:

@@ -1,20 +1,35 @@
-"""signalops rule: add and list rules, and try a pattern by hand."""
+"""signalops rule: add, change, list and roll back a tenant's rules."""
 
-import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
-from signalops.errors import Unusable
-from signalops.rules import CURRENT_GRAMMAR, compile_pattern, read_json, run_cases, store
-from signalops.rules.model import NewRule, add_rule
-from signalops.send import check_template, list_channels
-from signalops.terms import RuleId, TenantId
+from signalops.cli import rules_read, trial
+from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
+from signalops.cli.drafts import RuleName, find, read_object, registry, shown
+from signalops.rules import manage
+from signalops.rules.manage import RuleChange
+from signalops.rules.model import NewRule
+from signalops.rules.shown import RuleShown
+from signalops.terms import RuleId, Severity, TenantId
 
-app = typer.Typer(no_args_is_help=True, help="Add and list rules, and try a pattern by hand.")
+app = typer.Typer(no_args_is_help=True, help="Add, change and list rules, look at their versions, and try them.")
+rules_read.register(app)
+trial.register(app)
+
+DraftFile = Annotated[
+    Path | None,
+    typer.Option("--file", exists=True, dir_okay=False, help="The whole rule as JSON; options go before it."),
+]
+Channel = Annotated[str | None, typer.Option(help="The channel to notify, by name or id.")]
+PatternText = Annotated[str | None, typer.Option(help="Which events: an event pattern (JSON), or @FILE.")]
+Grammar = Annotated[int | None, typer.Option(help="1: {field path: value}; 2: event patterns.")]
+Subject = Annotated[str | None, typer.Option(help="Liquid template of the subject.")]
+Body = Annotated[str | None, typer.Option(help="Liquid template of the body.")]
+Urgency = Annotated[Severity | None, typer.Option(help="How urgent it is.")]
 
 
 @app.command(
@@ -22,89 +37,115 @@ app = typer.Typer(no_args_is_help=True, help="Add and list rules, and try a patt
 )
 def add(
     tenant: TenantSlug,
-    name: Annotated[str, typer.Argument(help="What to call it.")],
-    channel: Annotated[str, typer.Option(help="The channel to notify, by name.")],
-    pattern: Annotated[str, typer.Option(help="Which events: an event pattern (JSON), or @FILE.")],
-    grammar: Annotated[int, typer.Option(help="1: {field path: value}; 2: event patterns.")] = CURRENT_GRAMMAR,
-    subject: Annotated[str | None, typer.Option(help="Liquid template of the subject.")] = None,
-    body: Annotated[str | None, typer.Option(help="Liquid template of the body.")] = None,
+    name: Annotated[str | None, typer.Argument(help="What to call it.")] = None,
+    channel: Channel = None,
+    pattern: PatternText = None,
+    grammar: Grammar = None,
+    subject: Subject = None,
+    body: Body = None,
+    severity: Urgency = None,
+    file: DraftFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a rule; it decides from the next event on."""
-    template = {part: text for part, text in (("subject", subject), ("body", body)) if text is not None}
-    check_template(template)
-    rule = NewRule(name=name, grammar=grammar, pattern=_object(pattern), template=template)
+    options = {"name": name, "channel": channel, "pattern": pattern, "grammar": grammar, "severity": severity}
+    new = NewRule.model_validate(_draft(read_object(file) if file else {}, options, subject, body))
 
-    async def adding(connection: db.Connection, tenant_id: TenantId) -> RuleId:
-        found = [c.id for c in await list_channels(connection, tenant_id) if c.name == channel]
-        if not found:
-            raise Unusable(f"{tenant} has no channel {channel!r}: see `signalops channel list --tenant {tenant}`.")
-        if any(row["name"] == name for row in await store.list_rules(connection, tenant_id)):
-            raise Unusable(f"{tenant} has a rule {name!r} already: choose another name.")
-        return await add_rule(connection, tenant_id, rule, found[0])
+    async def adding(connection: db.Connection, tenant_id: TenantId) -> RuleShown:
+        return await shown(connection, tenant_id, await registry().add(connection, tenant_id, new))
 
-    rule_id = for_tenant(tenant, adding)
-    if as_json:
-        show_json({"id": rule_id, "version": 1, "name": name})
-    else:
-        typer.echo(f"Rule {name} is added as version 1; its id is {rule_id}.")
+    done = for_tenant(tenant, adding)
+    _tell(done, f"Rule {done.name} is added as version 1; its id is {done.id}.", as_json)
 
 
-@app.command("list", epilog="Example: signalops rule list --tenant acme --json")
-def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
-    """List a tenant's rules in their active versions."""
-    rows = for_tenant(tenant, store.list_rules)
-    show_rows(rows, ("name", "enabled", "version", "grammar", "pattern", "channel", "id"), as_json)
-
-
-@app.command(
-    epilog="Example: signalops rule match pattern.json event.json (exit code 0: match, 1: no match, 2: invalid)"
-)
-def match(
-    pattern: Annotated[
-        Path | None, typer.Argument(exists=True, dir_okay=False, help="File of an event pattern.")
-    ] = None,
-    event: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="File of an event.")] = None,
-    cases: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="File of a JSON list of {name, pattern, event}.")
-    ] = None,
+@app.command(epilog="Example: signalops rule update --tenant acme 'new signups' --severity warning")
+def update(
+    tenant: TenantSlug,
+    rule: RuleName,
+    name: Annotated[str | None, typer.Option(help="What to call it from now on.")] = None,
+    channel: Channel = None,
+    pattern: PatternText = None,
+    grammar: Grammar = None,
+    subject: Subject = None,
+    body: Body = None,
+    severity: Urgency = None,
+    file: DraftFile = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Hold events against patterns, without a database."""
-    try:
-        if cases:
-            show_json(run_cases(_cases(cases)))
-            return
-        if pattern is None or event is None:
-            raise ValueError("Name two files, PATTERN.json and EVENT.json, or --cases FILE.")
-        matches = compile_pattern(pattern.read_bytes()).matches(_event(event.read_text()))
-    except ValueError as error:  # a PatternError, a file that is no JSON, or no text
-        typer.echo(f"signalops: {error}", err=True)
-        sys.exit(2)
-    typer.echo("match" if matches else "no match")
-    sys.exit(0 if matches else 1)
+    """Change a rule: a new version decides from the next event on. What is not named stays, or is taken from --file."""
+    options = {"name": name, "channel": channel, "pattern": pattern, "grammar": grammar, "severity": severity}
+    whole = read_object(file) if file else None
+
+    async def updating(connection: db.Connection, tenant_id: TenantId) -> RuleShown:
+        before = await find(connection, tenant_id, rule)
+        said = manage.as_change(before).model_dump(mode="json", by_alias=True, exclude_none=True)
+        change = RuleChange.model_validate(_draft(said if whole is None else whole, options, subject, body))
+        await registry().change(connection, tenant_id, before.id, change)
+        return await shown(connection, tenant_id, before.id)
+
+    done = for_tenant(tenant, updating)
+    _tell(done, f"Version {done.version} of rule {done.name} decides.", as_json)
 
 
-def _object(text: str) -> dict[str, Any]:
-    """Read a JSON object from an argument, or from the file that `@` names."""
-    try:
-        value = read_json(Path(text[1:]).read_text() if text.startswith("@") else text)
-    except (ValueError, OSError) as error:
-        raise Unusable(f"The pattern can't be read ({error}): give a JSON object, or @FILE.") from error
-    if not isinstance(value, dict):
-        raise Unusable('The pattern must be a JSON object, such as {"type": ["user.signup"]}.')
-    return value
+@app.command(epilog="Example: signalops rule rollback --tenant acme 'new signups' --to 1")
+def rollback(
+    tenant: TenantSlug,
+    rule: RuleName,
+    to: Annotated[int, typer.Option(help="The version whose content is to decide again.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a new version of a rule with the content of an earlier one."""
+
+    async def rolling_back(connection: db.Connection, tenant_id: TenantId) -> RuleShown:
+        found = await find(connection, tenant_id, rule)
+        await registry().roll_back(connection, tenant_id, found.id, to)
+        return await shown(connection, tenant_id, found.id)
+
+    done = for_tenant(tenant, rolling_back)
+    _tell(done, f"Version {done.version} of rule {done.name} decides, and says what version {to} said.", as_json)
 
 
-def _cases(file: Path) -> list[dict[str, Any]]:
-    # As the reference reads patterns: the last of two equal keys counts, and numbers keep all their digits.
-    cases = read_json(file.read_text(), unique_keys=False)
-    if not isinstance(cases, list) or not all(isinstance(case, dict) for case in cases):
-        raise ValueError(f"{file} must hold a JSON list of {{name, pattern, event}}.")
-    return cases
+@app.command(epilog="Example: signalops rule enable --tenant acme 'new signups'")
+def enable(tenant: TenantSlug, rule: RuleName) -> None:
+    """Let a rule decide."""
+    _with(tenant, rule, manage.enable)
+    typer.echo(f"Rule {rule} is enabled.")
 
 
-def _event(text: str) -> dict[str, Any]:
-    value = read_json(text)
-    if not isinstance(value, dict):
-        raise ValueError("The event must be a JSON object.")
-    return value
+@app.command(epilog="Example: signalops rule disable --tenant acme 'new signups'")
+def disable(tenant: TenantSlug, rule: RuleName) -> None:
+    """Let a rule decide nothing until it is enabled again."""
+    _with(tenant, rule, manage.disable)
+    typer.echo(f"Rule {rule} is disabled.")
+
+
+@app.command(epilog="Example: signalops rule delete --tenant acme 'new signups'")
+def delete(tenant: TenantSlug, rule: RuleName) -> None:
+    """Delete a rule; what it decided stays on record."""
+    _with(tenant, rule, manage.delete)
+    typer.echo(f"Rule {rule} is deleted; its name is free again.")
+
+
+def _draft(whole: dict[str, Any], options: dict[str, Any], subject: str | None, body: str | None) -> dict[str, Any]:
+    """Put the options that were given in the place of what a draft says."""
+    said = whole | {name: value for name, value in options.items() if value is not None}
+    if options["pattern"] is not None:
+        said["pattern"] = read_object(options["pattern"])
+    template = {part: text for part, text in (("subject", subject), ("body", body)) if text is not None}
+    return said | {"template": said.get("template", {}) | template}
+
+
+def _with(tenant: str, rule: str, work: Callable[[db.Connection, TenantId, RuleId], Awaitable[object]]) -> None:
+    async def working(connection: db.Connection, tenant_id: TenantId) -> None:
+        await work(connection, tenant_id, (await find(connection, tenant_id, rule)).id)
+
+    for_tenant(tenant, working)
+
+
+def _tell(rule: RuleShown, sentence: str, as_json: bool) -> None:
+    if as_json:
+        show_json(rule.document())
+        return
+    typer.echo(sentence)
+    for warning in rule.warnings or ():
+        typer.echo(f"signalops: {warning.path}: {warning.message}.", err=True)

@@ -5,9 +5,11 @@ import asyncio
 from signalops import clock, db
 from signalops.access import store as access
 from signalops.config import Settings
-from signalops.rules.model import NewRule, add_rule
+from signalops.rules.manage import RuleRegistry
+from signalops.rules.model import NewRule
 from signalops.send import Keyring, NewChannel, add_channel
 from signalops.terms import TenantId
+from signalops.web.templates import SendTemplates
 
 KEY = "test_api_key_8077c438f557"
 _PREFIX = "test_api_key_807"
@@ -17,6 +19,7 @@ _SCOPES = ["events:write", "events:read", "rules:*", "channels:*", "deliveries:*
 _WELCOME = NewRule(
     name="greet new users",
     pattern={"type": ["user.signup"]},
+    channel="mail to the team",
     template={
         "subject": "A new user: {{ payload.email }}",
         "body": "{{ payload.email }} signed up at {{ occurredAt }}.\n",
@@ -24,7 +27,10 @@ _WELCOME = NewRule(
 )
 # Written in the first grammar, which is accepted for ever.
 _BIG_ORDERS = NewRule(
-    name="tell the shop of paid orders", grammar=1, pattern={"type": "order.paid", "payload.currency": "EUR"}
+    name="tell the shop of paid orders",
+    grammar=1,
+    pattern={"type": "order.paid", "payload.currency": "EUR"},
+    channel="the shop",
 )
 
 
@@ -44,10 +50,11 @@ async def _seed(settings: Settings) -> str:
         key = {"prefix": _PREFIX, "hash": _HASH, "label": "first documentation", "scopes": _SCOPES}
         await access.add_key(connection, tenant=tenant, id=clock.new_id(), **key)
         keyring = Keyring(settings)
-        mail = NewChannel("mail to the team", "email", {"to": "team@acme.example"})
-        hook = NewChannel("the shop", "webhook", {"url": f"http://127.0.0.1:{settings.sink_port}/hooks/shop"})
-        mail_id, _ = await add_channel(connection, tenant, keyring, mail)
-        hook_id, _ = await add_channel(connection, tenant, keyring, hook)
-        await add_rule(connection, tenant, _WELCOME, mail_id)
-        await add_rule(connection, tenant, _BIG_ORDERS, hook_id)
+        mail = NewChannel(_WELCOME.channel, "email", {"to": "team@acme.example"})
+        hook = NewChannel(_BIG_ORDERS.channel, "webhook", {"url": f"http://127.0.0.1:{settings.sink_port}/hooks/shop"})
+        for channel in (mail, hook):
+            await add_channel(connection, tenant, keyring, channel)
+        registry = RuleRegistry(SendTemplates(), settings.max_rules)
+        for rule in (_WELCOME, _BIG_ORDERS):
+            await registry.add(connection, tenant, rule)
     return f"The tenant acme is made, with the key {KEY}, two channels and two rules."

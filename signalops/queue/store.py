@@ -66,10 +66,10 @@ async def tell_due(connection: db.Connection, at_most: int) -> tuple[int, int]:
     return (row[0], row[1]) if row else (0, 0)
 
 
-async def forget_groups(connection: db.Connection, at_most: int) -> int:
-    """Remove groups of rules that can't matter any more; return how many."""
-    row = await (await connection.execute(SQL["forget-groups"], {"at_most": at_most})).fetchone()
-    return row[0] if row else 0
+async def tidy(connection: db.Connection, at_most: int) -> tuple[int, int]:
+    """Forget groups of rules that can't matter any more, and mend the turns of channels; return how many of each."""
+    row = await (await connection.execute(SQL["tidy"], {"at_most": at_most})).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
 
 
 async def make_partitions(connection: db.Connection) -> list[str]:

@@ -79,9 +79,9 @@ class _Decisions:
 
     def announce(self, compiled: CompiledRules, event: Event, seen: Event) -> None:
         """Have a rule with an absence fire: the event says that nothing has matched it, in one of its groups."""
-        about = event["payload"]
+        about, wanted = event["payload"], event.get("replay_rules")
         rule = compiled.by_id.get(RuleId(UUID(about["rule"]["id"])))
-        if rule and rule.plan:
+        if rule and rule.plan and rule.plan.kind == "absent" and (wanted is None or str(rule.id) in wanted):
             group = Group(rule.plan.grouping.key(about["group"]), about["group"])
             self._follow(_Match(event, rule, compiled.is_silenced(seen, self.now)), rule.plan, "each", group)
 

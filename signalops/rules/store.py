@@ -1,29 +1,123 @@
-"""What rules ask of the database: one named query each."""
+"""What rules ask of the database: one named query each, in a transaction of the tenant."""
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
+from psycopg.errors import UniqueViolation
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from signalops import db
-from signalops.terms import TenantId
+from signalops.terms import EventId, RuleId, TenantId
 
+Row = dict[str, Any]
 SQL = db.queries("rules")
+_FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
+_ANY = {"id": None, "lower": _FIRST, "upper": _LAST, "upwards": False, "limit": None}
 
 
-async def active_rules(connection: db.Connection, tenant: TenantId) -> list[dict[str, Any]]:
-    """Return ruleset, id, version, grammar, pattern and channel_id of each rule that decides now."""
+async def active_rules(connection: db.Connection, tenant: TenantId) -> list[Row]:
+    """Return ruleset, id and what its active version says of each rule that decides now."""
+    return await _rows(connection, "active-rules", {"tenant": tenant})
+
+
+async def active_silences(connection: db.Connection, tenant: TenantId) -> list[Row]:
+    """Return grammar, pattern, starts_at and ends_at of each silence that is not over."""
+    return await _rows(connection, "active-silences", {"tenant": tenant})
+
+
+async def add_rule(connection: db.Connection, tenant: TenantId, rule: RuleId, name: str, enabled: bool) -> bool:
+    """Make a rule whose first version is added next; False if the name is taken."""
+    fields = {"tenant": tenant, "id": rule, "name": name, "enabled": enabled}
+    return (await connection.execute(SQL["add-rule"], fields)).rowcount == 1
+
+
+async def add_version(
+    connection: db.Connection, tenant: TenantId, rule: RuleId, numbers: Mapping[str, int], content: Row
+) -> None:
+    """Store a version {version, since} with its content, in the words of the API; the channel as its id."""
+    written = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in content.items()}
+    await connection.execute(SQL["add-version"], {"tenant": tenant, "rule": rule, **numbers, **written})
+
+
+async def count_rules(connection: db.Connection, tenant: TenantId) -> int:
+    """Return how many rules a tenant has."""
+    count: int = (await _rows(connection, "count-rules", {"tenant": tenant}))[0]["count"]
+    return count
+
+
+async def lock_rule(connection: db.Connection, tenant: TenantId, rule: RuleId) -> Row | None:
+    """Return name, enabled and active_version of a rule, and hold it; None if there is none."""
+    return await _row(connection, "lock-rule", {"tenant": tenant, "id": rule})
+
+
+async def change_rule(connection: db.Connection, tenant: TenantId, rule: RuleId, **fields: Any) -> bool:
+    """Set name, enabled and active_version of a rule; False if another has the name."""
+    try:
+        await connection.execute(SQL["change-rule"], {"tenant": tenant, "id": rule, **fields})
+    except UniqueViolation:
+        return False
+    return True
+
+
+async def delete_rule(connection: db.Connection, tenant: TenantId, rule: RuleId) -> None:
+    """Delete a rule, but not its versions."""
+    await connection.execute(SQL["delete-rule"], {"tenant": tenant, "id": rule})
+
+
+async def list_rules(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+    """Return rules in their active versions, newest first; wanted: id, enabled, channel, severity, name; a page's bounds."""
+    defaults = _ANY | {"enabled": None, "channel": None, "severity": None, "name": None}
+    return await _rows(connection, "list-rules", {**defaults, "tenant": tenant, **wanted})
+
+
+async def list_versions(
+    connection: db.Connection, tenant: TenantId, rule: RuleId, before: int, limit: int
+) -> list[Row]:
+    """Return the versions of a rule with lower numbers, newest first."""
+    fields = {"tenant": tenant, "id": rule, "before": before, "limit": limit}
+    return await _rows(connection, "list-versions", fields)
+
+
+async def find_channel(connection: db.Connection, tenant: TenantId, channel: str) -> Row | None:
+    """Return id, name and kind of the channel that has this id or name."""
+    return await _row(connection, "find-channel", {"tenant": tenant, "channel": channel})
+
+
+async def known_fields(connection: db.Connection, tenant: TenantId, types: frozenset[str]) -> frozenset[str] | None:
+    """Return the paths that events of some types had, their steps joined by dots; None if not all are known."""
+    rows = await _rows(connection, "known-fields", {"tenant": tenant, "types": list(types)})
+    if len(rows) < len(types) or any(row["fields_cut"] for row in rows):
+        return None
+    return frozenset(path for row in rows for path in row["paths"])
+
+
+async def find_event(connection: db.Connection, tenant: TenantId, event: EventId) -> Row | None:
+    """Return event {id, type, source, occurredAt, payload} and attributes; None if the tenant has no such event."""
+    return await _row(connection, "find-event", {"tenant": tenant, "id": event})
+
+
+async def list_silences(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+    """Return silences, newest first; wanted: id, state; a page's bounds."""
+    return await _rows(connection, "list-silences", {**_ANY, "state": None, "tenant": tenant, **wanted})
+
+
+async def add_silence(connection: db.Connection, **fields: Any) -> None:
+    """Store a silence: tenant, id, grammar, pattern, starts_at, ends_at and reason."""
+    await connection.execute(SQL["add-silence"], fields | {"pattern": Jsonb(fields["pattern"])})
+
+
+async def end_silence(connection: db.Connection, tenant: TenantId, silence: UUID) -> None:
+    """End a silence that is not over."""
+    await connection.execute(SQL["end-silence"], {"tenant": tenant, "id": silence})
+
+
+async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
     async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["active-rules"], {"tenant": tenant})).fetchall()
+        return await (await cursor.execute(SQL[query], fields)).fetchall()
 
 
-async def add_rule(connection: db.Connection, **fields: Any) -> None:
-    """Store a rule as version 1; the fields are tenant, id, name, grammar, pattern, channel and template."""
-    fields |= {"pattern": Jsonb(fields["pattern"]), "template": Jsonb(fields["template"])}
-    await connection.execute(SQL["add-rule"], fields)
-
-
-async def list_rules(connection: db.Connection, tenant: TenantId) -> list[dict[str, Any]]:
-    """Return a tenant's rules in their active versions, by name."""
+async def _row(connection: db.Connection, query: str, fields: Row) -> Row | None:
     async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-rules"], {"tenant": tenant})).fetchall()
+        return await (await cursor.execute(SQL[query], fields)).fetchone()

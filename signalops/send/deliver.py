@@ -8,7 +8,7 @@ from typing import Any
 
 from signalops import clock
 from signalops.config import Settings
-from signalops.db import Connection, Pool, as_tenant
+from signalops.db import Pool, as_tenant
 from signalops.errors import Invalid, Unusable
 from signalops.facts import emit
 from signalops.send import backoff, store, template
@@ -30,6 +30,7 @@ class Sender:
     def __init__(self, pool: Pool, settings: Settings, rng: Random | None = None) -> None:
         self._pool = pool
         self._schedule = settings.retry_schedule
+        self._patience = settings.channel_patience_days * 86_400.0
         self._keyring = Keyring(settings)
         self._transport = Transport(settings)
         self._rng = rng or SystemRandom()
@@ -44,18 +45,18 @@ class Sender:
         No transaction is open while the provider answers. If the record fails, the error is raised and the delivery
         stays `sending`: the job's next run sends again with the same id, so the receiver is told at least once.
         """
-        async with as_tenant(self._pool, tenant) as connection:
+        async with self._pool.connection() as connection:
             claim = await store.claim(connection, tenant, delivery)
-            if claim is None:
-                return
-            listed = await _listed(connection, tenant, claim)
+        if claim is None:
+            return
+        listed = await self._listed(tenant, claim)
         started_at, began = clock.now(), time.perf_counter()
         outcome = await self._send(delivery, claim, listed)
         milliseconds = (time.perf_counter() - began) * 1000
-        status, delay = self._next(outcome, claim.attempt)
+        status, delay = self._next(outcome, claim)
         attempt = store.Attempt(delivery, claim.attempt, started_at, round(milliseconds), outcome, status, delay)
-        async with as_tenant(self._pool, tenant) as connection:
-            died = await store.settle(connection, tenant, attempt)
+        async with self._pool.connection() as connection:
+            died = await store.settle(connection, tenant, attempt, self._patience)
         emit(
             "delivery.attempted",
             tenant=tenant,
@@ -91,19 +92,22 @@ class Sender:
         channel = configured(claim.kind, claim.config)
         return channel, self._keyring.open(claim.secret) if claim.secret is not None else None
 
-    def _next(self, outcome: Outcome, attempt: int) -> tuple[DeliveryStatus, float | None]:
+    async def _listed(self, tenant: TenantId, claim: store.Claim) -> list[dict[str, Any]]:
+        if claim.about != "digest" or claim.event is None:
+            return []
+        async with as_tenant(self._pool, tenant) as connection:
+            return await store.listed_events(connection, tenant, claim.event["payload"]["events"])
+
+    def _next(self, outcome: Outcome, claim: store.Claim) -> tuple[DeliveryStatus, float | None]:
         if outcome.verdict == "done":
             return "sent", None
+        if outcome.verdict == "suppress":
+            return "suppressed", None
         if outcome.verdict == "retry":
-            delay = backoff.next_attempt(self._schedule, attempt, outcome.retry_after, self._rng)
+            schedule, made = claim.retry_schedule or self._schedule, claim.attempt - claim.attempts_before
+            delay = backoff.next_attempt(schedule, made, outcome.retry_after, self._rng)
             return ("retrying", delay) if delay is not None else ("dead", None)
         return "dead", None
-
-
-async def _listed(connection: Connection, tenant: TenantId, claim: store.Claim) -> list[dict[str, Any]]:
-    if claim.about != "digest" or claim.event is None:
-        return []
-    return await store.listed_events(connection, tenant, claim.event["payload"]["events"])
 
 
 def _told(claim: store.Claim, listed: list[dict[str, Any]]) -> tuple[Notification, dict[str, str]]:

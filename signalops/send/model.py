@@ -4,23 +4,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from signalops.terms import ChannelKind, DeliveryId
+from signalops.terms import ChannelKind, DeliveryId, TenantId
 
-OutcomeKind = Literal["sent", "temporary", "throttled", "permanent", "broken"]
-Verdict = Literal["done", "retry", "drop"]
+OutcomeKind = Literal["sent", "temporary", "throttled", "permanent", "broken", "gone", "suppressed"]
+Verdict = Literal["done", "retry", "drop", "disable", "suppress"]
 NotificationKind = Literal["event", "digest", "absence"]
 
-# `broken` is the tenant's configuration or template: like `permanent`, only a person can mend it.
+# `broken` is the tenant's configuration or template: like `permanent`, only a person can mend it. `gone`: the receiver wants no
+# more. `suppressed`: it was not asked, since it has said so before.
 VERDICTS: Mapping[OutcomeKind, Verdict] = {
     "sent": "done",
     "temporary": "retry",
     "throttled": "retry",
     "permanent": "drop",
     "broken": "drop",
+    "gone": "disable",
+    "suppressed": "suppress",
 }
 
 ANSWER_LIMIT = 2048
 ERROR_LIMIT = 500
+PROVIDER_ID_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Outcome:
     """What came of one attempt.
 
     `status_code` and `answer` are the provider's; `error` is one sentence, absent only when sent; `retry_after` are the
-    seconds that the provider asks to be left alone.
+    seconds that the provider asks to be left alone; `provider_id` is its own name of the message, by which it calls back.
     """
 
     kind: OutcomeKind
@@ -36,6 +40,7 @@ class Outcome:
     answer: str | None = None
     error: str | None = None
     retry_after: float | None = None
+    provider_id: str | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -86,6 +91,7 @@ class Envelope:
     notification: Notification
     message: Message
     secret: str | None
+    tenant: TenantId | None = None
 
 
 @dataclass(frozen=True, slots=True)

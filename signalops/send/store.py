@@ -1,4 +1,4 @@
-"""The station's statements, one function each. All run in a transaction of the tenant (`db.as_tenant`)."""
+"""The station's statements, one function each. All but claim and settle run in a transaction of the tenant (`db.as_tenant`)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from signalops.db import Connection, queries
-from signalops.send.model import ANSWER_LIMIT, ERROR_LIMIT, NewChannel, NotificationKind, Outcome
+from signalops.send.model import ANSWER_LIMIT, ERROR_LIMIT, PROVIDER_ID_LIMIT, NewChannel, NotificationKind, Outcome
 from signalops.terms import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
 
 
@@ -16,10 +16,12 @@ from signalops.terms import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, 
 class Claim:
     """A delivery in hand: its attempt (1, 2, ...) and what it needs; None where something was deleted meanwhile.
 
-    `about` says whether the event is one of the tenant's, or tells of a digest or an absence of the rule itself.
+    `attempts_before` were made before a person had it retried. `about` says whether the event is one of the tenant's, or
+    tells of a digest or an absence of the rule itself.
     """
 
     attempt: int
+    attempts_before: int
     about: NotificationKind
     context: dict[str, Any] | None
     replay: bool
@@ -30,6 +32,7 @@ class Claim:
     config: dict[str, Any] | None
     secret: bytes | None
     enabled: bool | None
+    retry_schedule: list[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,10 @@ class ChannelRow:
 
 
 async def claim(connection: Connection, tenant: TenantId, delivery: DeliveryId) -> Claim | None:
-    """Begin an attempt at a delivery; None if it has ended, waits for its time, or does not exist."""
+    """Begin an attempt at a delivery; None if it has ended, waits for its time, or does not exist. One round trip."""
     async with connection.cursor(row_factory=class_row(Claim)) as cursor:
-        await cursor.execute(queries("send")["claim-delivery"], {"tenant": tenant, "delivery": delivery})
+        given = {"tenant": tenant, "delivery": delivery}
+        await cursor.execute(queries("send")["claim-delivery"], given, prepare=True)
         return await cursor.fetchone()
 
 
@@ -71,26 +75,29 @@ async def listed_events(connection: Connection, tenant: TenantId, ids: list[str]
     return [event for (event,) in await cursor.fetchall()]
 
 
-async def settle(connection: Connection, tenant: TenantId, attempt: Attempt) -> bool:
-    """Record an attempt, and move its delivery on unless a newer attempt or a success has done so; return if it died."""
+async def settle(connection: Connection, tenant: TenantId, attempt: Attempt, patience: float) -> bool:
+    """Record an attempt and move its delivery on, unless a newer attempt or a success has done so; return if it died.
+
+    A channel that has only failed for as long as `patience` (seconds) is disabled. One round trip.
+    """
     outcome = attempt.outcome
-    letters = await connection.execute(
-        queries("send")["settle-delivery"],
-        {
-            "tenant": tenant,
-            "delivery": attempt.delivery,
-            "attempt": attempt.number,
-            "started_at": attempt.started_at,
-            "duration_ms": attempt.duration_ms,
-            "outcome": outcome.kind,
-            "status_code": outcome.status_code,
-            "answer": _storable(outcome.answer, ANSWER_LIMIT),
-            "error": _storable(outcome.error, ERROR_LIMIT),
-            "status": attempt.status,
-            "delay": attempt.delay,
-        },
-    )
-    return letters.rowcount == 1
+    said = {
+        "started_at": attempt.started_at.isoformat(),
+        "duration_ms": attempt.duration_ms,
+        "outcome": outcome.kind,
+        "status_code": outcome.status_code,
+        "answer": _storable(outcome.answer, ANSWER_LIMIT),
+        "error": _storable(outcome.error, ERROR_LIMIT),
+        "provider_id": _storable(outcome.provider_id, PROVIDER_ID_LIMIT),
+        "status": attempt.status,
+        "delay": attempt.delay,
+        "pause": outcome.retry_after if outcome.kind == "throttled" else None,
+        "patience": patience,
+    }
+    given = {"tenant": tenant, "delivery": attempt.delivery, "attempt": attempt.number, "said": Jsonb(said)}
+    cursor = await connection.execute(queries("send")["settle-delivery"], given, prepare=True)
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
 
 
 async def add_channel(

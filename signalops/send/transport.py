@@ -1,33 +1,128 @@
 """The one way out: every channel's connections are made here, with one owner who closes them."""
 
+import io
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 from signalops.config import Settings
+from signalops.send.answer import Answer, judged, retry_after
+from signalops.send.guard import Blocked, Guard
+from signalops.send.model import Outcome
+from signalops.send.smtp import Mailer
+
+BODY_LIMIT = 64 * 1024
+"""Bytes of an answer that are read; the rest is left, and the connection with it."""
+
+_TRIED_AGAIN: tuple[tuple[type[Exception], str], ...] = (
+    (TimeoutError, "The receiver did not answer in time."),
+    (aiohttp.ClientConnectorDNSError, "The receiver's name can't be resolved."),
+    (aiohttp.ClientConnectorCertificateError, "The receiver's certificate can't be verified."),
+    (aiohttp.ClientSSLError, "The receiver can't be reached: TLS failed."),
+    (aiohttp.ClientConnectorError, "The receiver can't be reached."),
+    (aiohttp.ClientResponseError, "The receiver's answer can't be read: it is not HTTP."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request that makes one attempt; `secret` is what is not kept should the answer repeat it."""
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+    method: Literal["POST", "PUT", "PATCH"] = "POST"
+    secret: str | None = None
 
 
 class Transport:
     """The outgoing connections of one process. The HTTP session is opened by the first that needs it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, resolver: AbstractResolver | None = None) -> None:
         self.settings = settings
+        self.guard = Guard(settings, resolver)
+        self.mailer = Mailer(self.guard, settings.send_timeout)
         self._http: aiohttp.ClientSession | None = None
 
     def http(self) -> aiohttp.ClientSession:
-        """Return the shared HTTP session of the running event loop."""
+        """Return the shared HTTP session of the running event loop: it goes nowhere that the guard forbids."""
         if self._http is None:
             self._http = aiohttp.ClientSession(
+                connector=self._connector(),
+                middlewares=(self._checked,),
                 timeout=aiohttp.ClientTimeout(total=self.settings.send_timeout),
                 # The session serves all tenants: one receiver's cookie must not reach another tenant's request.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "SignalOps", "Accept-Encoding": "identity"},
                 # Some compress anyhow: an answer is kept as it came rather than unpacked to any size.
                 auto_decompress=False,
-                trust_env=False,
+                trust_env=False,  # no proxy and no password from the environment
             )
         return self._http
 
+    async def call(self, request: Request, judge: Callable[[Answer], Outcome] = judged) -> Outcome:
+        """Make a request and return what `judge` says of the answer, or why there is none.
+
+        No error names the url: it may be a secret.
+        """
+        try:
+            async with self.http().request(
+                request.method,
+                request.url,
+                data=io.BytesIO(request.body),
+                headers=request.headers,
+                allow_redirects=False,
+            ) as response:
+                body = await _start_of(response)
+        except Blocked as refusal:
+            return Outcome("broken", error=str(refusal))
+        except (aiohttp.ClientError, OSError) as error:
+            return _unanswered(error)
+        if request.secret:
+            body = body.replace(request.secret.encode(), b"***")
+        return judge(Answer(response.status, body, retry_after(response.headers.get("Retry-After"))))
+
     async def close(self) -> None:
         """Close what was opened."""
+        await self.mailer.close()
         if self._http is not None:
             await self._http.close()
             self._http = None
+        await self.guard.close()
+
+    def _connector(self) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(
+            resolver=self.guard,
+            socket_factory=self.guard.new_socket,
+            ttl_dns_cache=10,
+            ssl=ssl.create_default_context(),  # made here, so that SSL_CERT_FILE counts
+            limit=0,  # the worker's concurrency is the limit: receivers that hang must not take others' connections
+            keepalive_timeout=4,  # many servers hang up after 5 s: a POST on a connection about to close is lost
+        )
+
+    async def _checked(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        self.guard.check_url(request.url)
+        return await handler(request)
+
+
+async def _start_of(response: aiohttp.ClientResponse) -> bytes:
+    read = bytearray()
+    # The status has decided already: an answer that breaks off must not make a success a failure.
+    with suppress(aiohttp.ClientError, TimeoutError):
+        while len(read) < BODY_LIMIT and (part := await response.content.read(BODY_LIMIT - len(read))):
+            read += part
+    return bytes(read)
+
+
+def _unanswered(error: Exception) -> Outcome:
+    if isinstance(error, aiohttp.InvalidURL):
+        return Outcome("broken", error="The channel's url can't be called: correct it.")
+    told = (sentence for kind, sentence in _TRIED_AGAIN if isinstance(error, kind))
+    return Outcome("temporary", error=next(told, "The receiver broke off the connection."))

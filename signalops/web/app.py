@@ -28,6 +28,7 @@ from signalops.rules.backtest.ask import Limits as BacktestLimits
 from signalops.rules.backtest.http import Backtests
 from signalops.rules.http import Rules
 from signalops.rules.silences.http import Silences
+from signalops.send.callbacks.http import Callbacks, Suppressions
 from signalops.terms import Scope
 from signalops.usage.http import UsageHttp
 from signalops.watch.http import Watch
@@ -65,7 +66,8 @@ class Api:
             Replays(self._connections, config.max_replayed_events),
         )
         usage = UsageHttp(self._connections)
-        handlers = Handlers(events, types, rules, *past, Silences(self._connections), watch, usage)
+        heard = Callbacks(self._connections, config), Suppressions(self._connections)
+        handlers = Handlers(events, types, rules, *past, Silences(self._connections), watch, usage, *heard)
         self._operations = operations(handlers)
 
     def application(self) -> Starlette:

@@ -28,6 +28,10 @@ from signalops.rules.preview import Previewed, Trial
 from signalops.rules.shown import Diff, RuleList, RuleShown, VersionList, VersionShown
 from signalops.rules.silences import http as silences_http
 from signalops.rules.silences.model import NewSilence, SilenceList, SilenceShown
+from signalops.send.callbacks import http as callbacks_http
+from signalops.send.callbacks.model import Challenge, Suppression, SuppressionList, Taken
+from signalops.send.callbacks.sns import Posted
+from signalops.send.callbacks.whatsapp import StatusCallback
 from signalops.terms import Caller, Scope
 from signalops.usage.http import UsageHttp
 from signalops.usage.model import Usage, UsageQuery
@@ -69,6 +73,8 @@ class Handlers(NamedTuple):
     silences: silences_http.Silences
     watch: Watch
     usage: UsageHttp
+    callbacks: callbacks_http.Callbacks
+    suppressions: callbacks_http.Suppressions
 
 
 def operations(handlers: Handlers) -> list[Operation]:
@@ -150,6 +156,8 @@ def operations(handlers: Handlers) -> list[Operation]:
         *_rules(handlers.rules),
         *_replays(handlers.replays),
         *_silences(handlers.silences),
+        *_suppressions(handlers.suppressions),
+        *_callbacks(handlers.callbacks),
         Operation("GET", "/healthz", "live", "Tell that the process lives", watch.healthz, None, {200: Health}),
         Operation(
             "GET",
@@ -485,5 +493,72 @@ def _silences(silences: silences_http.Silences) -> list[Operation]:
             "rules:*",
             {200: SilenceShown},
             (*_ALWAYS, errors.NotFound),
+        ),
+    ]
+
+
+def _suppressions(suppressions: callbacks_http.Suppressions) -> list[Operation]:
+    return [
+        Operation(
+            "GET",
+            "/api/suppressions",
+            "listSuppressions",
+            "List the addresses that mail is not sent to any more",
+            suppressions.list,
+            "deliveries:*",
+            {200: SuppressionList},
+            (*_ALWAYS, errors.Invalid),
+            query=callbacks_http.SuppressionsPage,
+        ),
+        Operation(
+            "DELETE",
+            "/api/suppressions/{id}",
+            "removeSuppression",
+            "Let mail be sent to an address again",
+            suppressions.remove,
+            "deliveries:*",
+            {200: Suppression},
+            (*_ALWAYS, errors.NotFound),
+        ),
+    ]
+
+
+def _callbacks(callbacks: callbacks_http.Callbacks) -> list[Operation]:
+    refusals = (errors.Forbidden, errors.NotFound, errors.Unavailable)
+    taking = (errors.Malformed, errors.TooLarge, errors.Overloaded)
+    return [
+        Operation(
+            "GET",
+            "/api/callbacks/whatsapp/{id}",
+            "verifyWhatsAppCallback",
+            "Show Meta that the address is a channel's callback",
+            callbacks.shake_hands,
+            None,
+            {200: Challenge},
+            (*refusals, errors.Invalid),
+            query=callbacks_http.Handshake,
+        ),
+        Operation(
+            "POST",
+            "/api/callbacks/whatsapp/{id}",
+            "takeWhatsAppStatuses",
+            "Take what became of WhatsApp messages",
+            callbacks.whatsapp,
+            None,
+            {200: Taken},
+            (*refusals, *taking),
+            headers={"X-Hub-Signature-256": "HMAC of the body with the channel's appSecret."},
+            bodies={"application/json": StatusCallback},
+        ),
+        Operation(
+            "POST",
+            "/api/callbacks/ses",
+            "takeSesEvents",
+            "Take what became of mails sent by Amazon SES",
+            callbacks.ses,
+            None,
+            {200: Taken},
+            (*refusals, *taking),
+            bodies={"text/plain": Posted},
         ),
     ]

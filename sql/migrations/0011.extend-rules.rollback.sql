@@ -9,6 +9,7 @@ grant delete on signalops.rules to signalops_api;
 drop index signalops.rules_by_name;
 alter table signalops.rules
   drop column updated_at,
+  drop column enabled_at,
   drop column deleted_at,
   add unique (tenant_id, name);
 

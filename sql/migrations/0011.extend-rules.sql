@@ -22,9 +22,11 @@ comment on column signalops.rule_versions.active_hours is
 
 alter table signalops.rules
   add column updated_at timestamptz not null default now(),
+  add column enabled_at timestamptz,
   add column deleted_at timestamptz check (deleted_at is null or not enabled),
   drop constraint rules_tenant_id_name_key;
 comment on column signalops.rules.updated_at is 'When it was changed last.';
+comment on column signalops.rules.enabled_at is 'When it was enabled again; NULL: it was never disabled.';
 comment on column signalops.rules.deleted_at is
   'When it was deleted; NULL: it is not. The row stays, since matches name its versions; its name is free again.';
 -- Serves add-rule: a tenant has one rule of a name.

@@ -40,6 +40,7 @@ create table signalops.rule_groups (
   quiet_until timestamptz,
   due_at timestamptz,
   forget_at timestamptz not null,
+  depth smallint not null default 0,
   primary key (tenant_id, rule_id, since, group_key)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table signalops.rule_groups is 'What a rule remembers of each of its groups. Its row lock makes many workers count as one.';
@@ -54,6 +55,7 @@ comment on column signalops.rule_groups.told is
 comment on column signalops.rule_groups.quiet_until is 'Until when the cooldown lasts.';
 comment on column signalops.rule_groups.due_at is 'When an absence is told, unless something matches before; NULL: was told, or the rule has none.';
 comment on column signalops.rule_groups.forget_at is 'When nothing that it remembers can matter any more.';
+comment on column signalops.rule_groups.depth is 'The depth of the latest match (see events.depth): the notice of an absence is one deeper.';
 call signalops.protect('signalops.rule_groups');
 call signalops.admit_group('signalops.rule_groups', 'signalops_worker');
 call signalops.admit_owner('signalops.rule_groups', 'tell_absences and forget_groups sweep all tenants; arm_absence acts for whoever changes a rule.');
@@ -125,7 +127,8 @@ call signalops.admit_owner('signalops.rule_versions', 'tell_absences and arm_abs
 call signalops.admit_owner('signalops.matches', 'tell_digests notes the match that it makes.');
 
 -- The measure is a step function of event time: each event adds its weight at its time and takes it away `span` later, each distinct
--- value counts while at least one of its events does. Where it reaches the threshold are the stretches.
+-- value counts while at least one of its events does. Where it reaches the threshold are the stretches. A new event changes it for
+-- `span` from its time on: only there is it looked at anew.
 create function signalops.cross_window(
   tenant uuid, rule uuid, state integer, in_group text, kind text, threshold numeric, span interval, keep interval, events jsonb,
   inout told tstzmultirange, out crossings jsonb)
@@ -134,12 +137,15 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
-  -- A count needs no more events before the first new one than this. Sums and distinct values look at so many at most.
+  -- A count needs no more events before a new one than this. Sums and distinct values look at so many at most.
   before_it bigint := case kind when 'count' then threshold - 1 else 20000 end;
-  first_at timestamptz;
-  last_at timestamptz;
+  seen_before timestamptz := (
+    select w.at from signalops.window_events w
+    where w.tenant_id = tenant and w.rule_id = rule and w.since = state and w.group_key = in_group
+    order by w.at desc limit 1);
+  touched tstzmultirange;
   reached tstzmultirange;
-  known tstzmultirange := told;
+  near tstzmultirange;
 begin
   with noted as (
     insert into signalops.window_events (tenant_id, rule_id, since, group_key, at, event_id, weight, item)
@@ -147,59 +153,75 @@ begin
     from jsonb_to_recordset(events) as e (event uuid, at timestamptz, weight numeric, item text)
     on conflict do nothing returning at
   )
-  select min(at), max(at) into first_at, last_at from noted;
-  if first_at is null then
+  select range_agg(tstzrange(at, at + span)) into touched from noted;
+  if touched is null then
     return; -- a replay of what counts already
   end if;
 
   with held as materialized (
-    (select w.at, w.weight, w.item from signalops.window_events w
-      where w.tenant_id = tenant and w.rule_id = rule and w.since = state and w.group_key = in_group
-        and w.at < first_at and w.at > first_at - span
-      order by w.at desc limit before_it)
-    union all
-    (select w.at, w.weight, w.item from signalops.window_events w
-      where w.tenant_id = tenant and w.rule_id = rule and w.since = state and w.group_key = in_group
-        and w.at >= first_at and w.at <= last_at + span
-      order by w.at limit 20000)
+    select p.part, h.at, h.weight, h.item
+    from unnest(touched) as p (part)
+    cross join lateral (
+      (select w.at, w.weight, w.item from signalops.window_events w
+        where w.tenant_id = tenant and w.rule_id = rule and w.since = state and w.group_key = in_group
+          and w.at < lower(p.part) and w.at > lower(p.part) - span
+        order by w.at desc limit before_it)
+      union all
+      (select w.at, w.weight, w.item from signalops.window_events w
+        where w.tenant_id = tenant and w.rule_id = rule and w.since = state and w.group_key = in_group
+          and w.at >= lower(p.part) and w.at < upper(p.part)
+        order by w.at limit 20000)
+    ) h
   ), presences as (
-    select h.at as begins, h.at + span as ends, h.weight from held h where kind <> 'distinct'
+    select h.part, h.at as begins, h.at + span as ends, h.weight from held h where kind <> 'distinct'
     union all
-    select lower(p.presence), upper(p.presence), 1
-    from (select unnest(range_agg(tstzrange(h.at, h.at + span))) as presence from held h where kind = 'distinct' group by h.item) p
-  ), steps as (
-    select s.moment, sum(s.change) as change
-    from (select begins, weight from presences union all select ends, -weight from presences) as s (moment, change)
-    group by s.moment
+    select d.part, lower(d.presence), upper(d.presence), 1
+    from (
+      select h.part, unnest(range_agg(tstzrange(h.at, h.at + span))) as presence from held h where kind = 'distinct' group by h.item, h.part
+    ) d
   ), levels as (
-    select moment, sum(change) over (order by moment) as level, lead(moment) over (order by moment) as next from steps
+    select part, moment, sum(change) over w as level, lead(moment) over w as next
+    from (
+      -- What began before the part is one step, at its beginning: half as many to sort.
+      select part, lower(part), sum(weight) from presences where begins <= lower(part) group by part
+      union all
+      select part, begins, weight from presences where begins > lower(part)
+      union all
+      select part, ends, -weight from presences
+    ) as s (part, moment, change)
+    window w as (partition by part order by moment)
   ), found as (
-    -- Before the first new event the picture is not complete, and as it was.
-    select unnest(range_agg(tstzrange(moment, next)) * tstzmultirange(tstzrange(first_at, last_at + span))) as stretch
-    from levels where level >= threshold and next is not null
+    select part, unnest(range_agg(tstzrange(moment, next)) * tstzmultirange(part)) as stretch
+    from levels where level >= threshold and next is not null group by part
   )
   -- A sum may also rise when something negative leaves it: that counts once an event sees it, and not in the future.
-  select range_agg(f.stretch) into reached from found f where exists (select from held h where f.stretch @> h.at);
-  if reached is null then
-    return;
-  end if;
-  told := (told + reached) - tstzmultirange(tstzrange(null, first_at - keep));
+  select coalesce(range_agg(f.stretch), '{}') into reached
+  from found f where kind <> 'sum' or exists (select from held h where h.part = f.part and f.stretch @> h.at);
 
+  near := told * tstzmultirange(tstzrange(lower(touched) - span, upper(touched), '[]'));
+  told := told - touched + reached - tstzmultirange(tstzrange(null, lower(touched) - keep));
+
+  with come as materialized (
+    select e.event, e.at from jsonb_to_recordset(events) as e (event uuid, at timestamptz)
+  )
   select jsonb_agg(to_jsonb(t)) into crossings
   from (
     -- One event may bring about several stretches; it tells of the first.
     select distinct on (c.event) c.event, m.value, lower(s.stretch) - span as since, lower(s.stretch) as until
-    from unnest(known + reached) as s (stretch)
+    from unnest(near - touched + reached) as s (stretch)
     cross join lateral (
-      select e.event from jsonb_to_recordset(events) as e (event uuid, at timestamptz)
+      select e.event from come e
       where e.at > lower(s.stretch) - span and e.at <= lower(s.stretch) order by e.at desc, e.event desc limit 1
     ) c
     cross join lateral (
-      select case kind when 'distinct' then count(distinct w.item) else sum(w.weight) end as value from signalops.window_events w
+      -- Readers take numbers as doubles.
+      select case kind when 'distinct' then count(distinct w.item) else least(sum(w.weight), 1.7e308) end as value
+      from signalops.window_events w
       where w.tenant_id = tenant and w.rule_id = rule and w.since = state and w.group_key = in_group
         and w.at > lower(s.stretch) - span and w.at <= lower(s.stretch)
     ) m
-    where not s.stretch && known
+    -- Of what was told, only what events have seen is known: what negative ones have taken away since may come again.
+    where s.stretch && reached and not s.stretch && (near * tstzmultirange(tstzrange(null, seen_before, '[]')))
     order by c.event, lower(s.stretch)
   ) t;
 end
@@ -219,14 +241,18 @@ declare
   is_quiet boolean;
   crossings jsonb;
   weighed jsonb;
-  decided jsonb := '[]';
+  quiet timestamptz;
+  -- An array, flattened at the end: jsonb that grows is copied whole each time.
+  parts jsonb[] := '{}';
+  decided jsonb;
 begin
   for one in
-    select *, e.first_at, e.last_at from jsonb_to_recordset(groups) as g (tenant uuid, rule uuid, version integer, since integer,
+    select *, e.first_at, e.last_at, e.deepest from jsonb_to_recordset(groups) as g (tenant uuid, rule uuid, version integer, since integer,
       channel uuid, "group" text, labels jsonb, kind text, threshold numeric, span interval, lateness interval, cooldown interval,
       digest_due timestamptz, events jsonb)
     cross join lateral (
-      select min(e.at) as first_at, max(e.at) as last_at from jsonb_to_recordset(g.events) as e (at timestamptz)
+      select min(e.at) as first_at, max(e.at) as last_at, max(e.depth) as deepest
+      from jsonb_to_recordset(g.events) as e (at timestamptz, depth smallint)
     ) e
     -- In one order, so that two workers can't lock each other out.
     order by g.tenant, g.rule, g.since, g."group"
@@ -234,17 +260,21 @@ begin
     stretches := null;
     is_quiet := false;
     crossings := null;
+    quiet := null;
     if one.kind <> 'each' or one.cooldown is not null then
-      insert into signalops.rule_groups as s (tenant_id, rule_id, since, group_key, labels, seen_at, due_at, forget_at)
+      insert into signalops.rule_groups as s (tenant_id, rule_id, since, group_key, labels, seen_at, due_at, depth, forget_at)
       values (one.tenant, one.rule, one.since, one."group", one.labels,
         -- The notice of an absence has the same group and is no match.
         case when one.kind <> 'each' then one.last_at end,
         case one.kind when 'absent' then one.last_at + one.span + one.lateness end,
+        case one.kind when 'absent' then one.deepest else 0 end,
         clock_timestamp() + one.span + one.lateness + coalesce(one.cooldown, '0') + interval '1 hour')
       on conflict (tenant_id, rule_id, since, group_key) do update set
         seen_at = greatest(s.seen_at, excluded.seen_at),
         due_at = case when excluded.seen_at > s.seen_at or s.seen_at is null then greatest(s.due_at, excluded.due_at) else s.due_at end,
-        forget_at = greatest(s.forget_at, excluded.forget_at)
+        depth = case when excluded.seen_at is null then s.depth else excluded.depth end,
+        -- Moved once an hour: while no index is concerned the update is a cheap one (HOT).
+        forget_at = case when s.forget_at < excluded.forget_at - interval '1 hour' then excluded.forget_at else s.forget_at end
       returning s.told, coalesce(s.quiet_until > clock_timestamp(), false) into stretches, is_quiet;
     end if;
 
@@ -278,15 +308,17 @@ begin
         when one.kind = 'each' or p.value is not null then p.verdict
         else 'counted' end))
     into weighed from placed p;
-    decided := decided || weighed;
+    parts := parts || weighed;
 
-    if one.kind not in ('each', 'absent') or one.cooldown is not null then
-      update signalops.rule_groups s set told = stretches,
-        quiet_until = case when one.cooldown is not null and weighed @? '$[*] ? (@.outcome == "notified" || @.outcome == "digested")'
-          then clock_timestamp() + one.cooldown else s.quiet_until end
-      where s.tenant_id = one.tenant and s.rule_id = one.rule and s.since = one.since and s.group_key = one."group";
+    if one.cooldown is not null and weighed @? '$[*] ? (@.outcome == "notified" || @.outcome == "digested")' then
+      quiet := clock_timestamp() + one.cooldown;
     end if;
+    update signalops.rule_groups s set told = stretches, quiet_until = coalesce(quiet, s.quiet_until)
+    where s.tenant_id = one.tenant and s.rule_id = one.rule and s.since = one.since and s.group_key = one."group"
+      and (s.told <> stretches or quiet is not null);
   end loop;
+  select coalesce(jsonb_agg(m.match), '[]') into decided
+  from unnest(parts) as p (part) cross join lateral jsonb_array_elements(p.part) as m (match);
 
   -- After all groups: a rule's digest is one row, and whoever waits for it must hold no group that another one wants.
   insert into signalops.digests as d (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, depth)
@@ -472,9 +504,11 @@ begin
   ), emitted as (
     select signalops.emit(s.tenant_id, in_batch, 'signalops.rule.absent', jsonb_build_object(
       'rule', jsonb_build_object('id', r.id, 'version', r.active_version),
-      'group', s.labels, 'lastSeenAt', s.seen_at, 'after', v.absent ->> 'after'), 1::smallint)
+      'group', s.labels, 'lastSeenAt', s.seen_at, 'after', v.absent ->> 'after'), s.depth + 1::smallint)
     from spent s
+    -- A group that was not seen since the rule was enabled again may have been there meanwhile, unnoticed.
     join signalops.rules r on r.tenant_id = s.tenant_id and r.id = s.rule_id and r.enabled
+      and (s.group_key = '[]' or coalesce(s.seen_at >= r.enabled_at, true))
     join signalops.rule_versions v
       on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version and v.since = s.since
   )
@@ -530,8 +564,6 @@ declare
 begin
   select v.since, v.absent into said from signalops.rule_versions v
   where v.tenant_id = new.tenant_id and v.rule_id = new.id and v.version = new.active_version;
-  update signalops.rule_groups g set due_at = null
-  where g.tenant_id = new.tenant_id and g.rule_id = new.id and g.due_at is not null and (g.since <> said.since or not new.enabled);
   -- Groups are known from their first event on; without groups the time runs from the moment the rule is enabled.
   if new.enabled and coalesce(said.absent -> 'groupBy', '[]') = '[]' and said.absent is not null then
     insert into signalops.rule_groups as g (tenant_id, rule_id, since, group_key, labels, due_at, forget_at)
@@ -543,7 +575,8 @@ begin
   return null;
 end
 $$;
-comment on function signalops.arm_absence() is 'Starts the time of a rule with an absence, and stops that of one that was changed or disabled.';
+comment on function signalops.arm_absence() is
+  'Starts the time of a rule with an absence. What a changed or disabled rule waits for, perhaps in very many groups, tell_absences passes over.';
 revoke all on function signalops.arm_absence() from public;
 -- At the commit: the version of a new rule is stored after the rule.
 create constraint trigger arm_absence after insert or update of enabled, active_version on signalops.rules

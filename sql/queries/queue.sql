@@ -15,8 +15,8 @@ select signalops.enqueue_lost_batches('10 seconds', %(at_most)s), signalops.enqu
 -- tell-due: closes the digests that are due, and tells of absences
 select signalops.tell_digests(%(at_most)s), signalops.tell_absences(%(at_most)s);
 
--- forget-groups: removes what rules remember in vain
-select signalops.forget_groups(%(at_most)s);
+-- tidy: removes what rules remember in vain, and finds channels whose deliveries wait unnoticed
+select signalops.forget_groups(%(at_most)s), signalops.mend_queues();
 
 -- make-partitions: makes the partitions of this month and the next three
 select signalops.make_partitions();

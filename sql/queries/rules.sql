@@ -1,25 +1,105 @@
 -- Station rules: what the tenant's rules say.
 
 -- active-rules: every enabled rule of a tenant in its active version, with the version of the whole set
-select s.version as ruleset, r.id, v.version, v.grammar, v.pattern, v.channel_id
+select s.version as ruleset, r.id, v.version, v.grammar, v.pattern, v.channel_id, v.since,
+  v.time_window, v.absent, v.cooldown, v.digest, v.active_hours
 from signalops.rulesets s
 left join signalops.rules r on r.tenant_id = s.tenant_id and r.enabled
 left join signalops.rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version
 where s.tenant_id = %(tenant)s
 order by r.id;
 
--- add-rule: makes a rule with its first version
-with rule as (
-  insert into signalops.rules (tenant_id, id, name, active_version) values (%(tenant)s, %(id)s, %(name)s, 1)
-  returning tenant_id, id
-)
-insert into signalops.rule_versions (tenant_id, rule_id, version, grammar, pattern, channel_id, template)
-select tenant_id, id, 1, %(grammar)s, %(pattern)s, %(channel)s, %(template)s from rule;
+-- active-silences: a tenant's silences that are not over
+select grammar, pattern, starts_at, ends_at, reason from signalops.silences where tenant_id = %(tenant)s and ends_at > now();
 
--- list-rules: a tenant's rules as they stand, by name
-select r.id, r.name, r.enabled, v.version, v.grammar, v.pattern, v.template, c.name as channel, c.kind as channel_kind
+-- add-rule: makes a rule, whose first version follows; no row if the tenant has one of that name
+insert into signalops.rules (tenant_id, id, name, enabled, active_version)
+values (%(tenant)s, %(id)s, %(name)s, %(enabled)s, 1)
+on conflict (tenant_id, name) where deleted_at is null do nothing
+returning id;
+
+-- add-version: stores a new version of a rule
+insert into signalops.rule_versions (tenant_id, rule_id, version, since, grammar, pattern, channel_id, template, severity,
+  time_window, absent, cooldown, digest, active_hours)
+values (%(tenant)s, %(rule)s, %(version)s, %(since)s, %(grammar)s, %(pattern)s, %(channel)s, %(template)s, %(severity)s,
+  %(window)s, %(absent)s, %(cooldown)s, %(digest)s, %(activeHours)s);
+
+-- count-rules: how many rules a tenant has
+select count(*) from signalops.rules where tenant_id = %(tenant)s and deleted_at is null;
+
+-- lock-rule: a rule as it stands, held until the transaction ends
+-- Alone, not joined with its version: who had to wait for the lock would join the new row with the version of before.
+select name, enabled, active_version from signalops.rules
+where tenant_id = %(tenant)s and id = %(id)s and deleted_at is null
+for update;
+
+-- change-rule: renames, enables or disables a rule, or makes another of its versions decide
+update signalops.rules
+set name = %(name)s, enabled = %(enabled)s, active_version = %(active_version)s, updated_at = now(),
+  enabled_at = case when enabled then enabled_at else now() end
+where tenant_id = %(tenant)s and id = %(id)s;
+
+-- delete-rule: deletes a rule; the row and its versions stay for the matches that name them
+update signalops.rules set deleted_at = now(), enabled = false, updated_at = now()
+where tenant_id = %(tenant)s and id = %(id)s;
+
+-- list-rules: a tenant's rules in their active versions, one of them or those between two ids; they are few enough to be sorted
+select r.id, r.name, r.enabled, v.version, v.grammar, v.pattern, v.template, v.severity, v.time_window as "window", v.absent,
+  v.cooldown, v.digest, v.active_hours as "activeHours", r.created_at as "createdAt", r.updated_at as "updatedAt",
+  json_build_object('id', c.id, 'name', c.name, 'kind', c.kind) as channel
 from signalops.rules r
 join signalops.rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version
 join signalops.channels c on c.tenant_id = v.tenant_id and c.id = v.channel_id
-where r.tenant_id = %(tenant)s
-order by r.name;
+where r.tenant_id = %(tenant)s and r.deleted_at is null and r.id > %(lower)s and r.id < %(upper)s
+  and (%(id)s::uuid is null or r.id = %(id)s)
+  and (%(enabled)s::boolean is null or r.enabled = %(enabled)s)
+  and (%(channel)s::text is null or %(channel)s in (c.id::text, c.name))
+  and (%(severity)s::text is null or v.severity = %(severity)s)
+  and (%(name)s::text is null or strpos(lower(r.name), lower(%(name)s)) > 0)
+order by case when %(upwards)s then r.id end, r.id desc
+limit %(limit)s;
+
+-- list-versions: the versions of a rule below a number, newest first
+select v.version, v.grammar, v.pattern, v.template, v.severity, v.time_window as "window", v.absent, v.cooldown, v.digest,
+  v.active_hours as "activeHours", v.created_at as "createdAt", v.since,
+  json_build_object('id', c.id, 'name', c.name, 'kind', c.kind) as channel
+from signalops.rules r
+join signalops.rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id
+join signalops.channels c on c.tenant_id = v.tenant_id and c.id = v.channel_id
+where r.tenant_id = %(tenant)s and r.deleted_at is null and r.id = %(id)s and v.version < %(before)s
+order by v.version desc
+limit %(limit)s;
+
+-- find-channel: a channel by its id or its name; an id goes first
+select id, name, kind from signalops.channels
+where tenant_id = %(tenant)s and %(channel)s in (id::text, name)
+order by id::text = %(channel)s desc
+limit 1;
+
+-- list-silences: a tenant's silences between two ids, one of them or those in a state, or all
+select id, grammar, pattern, starts_at as "startsAt", ends_at as "endsAt", reason, created_at as "createdAt",
+  case when ends_at <= now() then 'ended' when starts_at <= now() then 'active' else 'scheduled' end as state
+from signalops.silences
+where tenant_id = %(tenant)s and id > %(lower)s and id < %(upper)s
+  and (%(id)s::uuid is null or id = %(id)s)
+  and (%(state)s::text is null
+    or %(state)s = case when ends_at <= now() then 'ended' when starts_at <= now() then 'active' else 'scheduled' end)
+order by case when %(upwards)s then id end, id desc
+limit %(limit)s;
+
+-- add-silence: stores a silence
+insert into signalops.silences (tenant_id, id, grammar, pattern, starts_at, ends_at, reason)
+values (%(tenant)s, %(id)s, %(grammar)s, %(pattern)s, %(starts_at)s, %(ends_at)s, %(reason)s);
+
+-- end-silence: ends a silence now; one that has not begun yet is moved before now, since it may not end before it begins
+update signalops.silences set ends_at = now(), starts_at = least(starts_at, now() - interval '1 microsecond')
+where tenant_id = %(tenant)s and id = %(id)s and ends_at > now();
+
+-- known-fields: the fields that events of some types had, and whether there are further ones
+select type, fields_cut, array(select jsonb_object_keys(fields)) as paths from signalops.event_types
+where tenant_id = %(tenant)s and type = any(%(types)s);
+
+-- find-event: an event as patterns and templates see it
+select json_build_object('id', id, 'type', type, 'source', source, 'occurredAt', occurred_at, 'payload', payload) as event,
+  attributes
+from signalops.events where tenant_id = %(tenant)s and id = %(id)s;

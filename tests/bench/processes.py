@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from signalops import db
+from signalops.config import ON_ONE_MACHINE
 from tests.bench.installation import Installation, Wrong
 
 ELSE, IDLE = "all else", "nothing (idle)"
@@ -125,7 +126,12 @@ def _await(is_done: Callable[[], bool], failure: str, log: Path) -> None:
 
 def _environment(home: Installation) -> dict[str, str]:
     outside = {name: value for name, value in os.environ.items() if not name.startswith("SIGNALOPS_")}
-    return {**outside, "DATABASE_URL": db.admin_url(home.settings), "SIGNALOPS_DATA": str(home.settings.data)}
+    return {
+        **outside,
+        **ON_ONE_MACHINE,
+        "DATABASE_URL": db.admin_url(home.settings),
+        "SIGNALOPS_DATA": str(home.settings.data),
+    }
 
 
 def _answers(url: str) -> Callable[[], bool]:

@@ -28,10 +28,15 @@ INVARIANTS: dict[str, LiteralString] = {
     "every batch is on record with as many events as it has": """
         select tenant_id, batch, b.events, count(e.id) from signalops.batches b
         full join signalops.events e using (tenant_id, batch)
+        where not exists (select from signalops.replays r where r.tenant_id = b.tenant_id and b.batch = any (r.batches))
         group by 1, 2, 3 having b.events is distinct from count(e.id)""",
+    "every replay is on record with as many events as it has": """
+        select r.id, r.events, sum(b.events) from signalops.replays r
+        left join signalops.batches b on b.tenant_id = r.tenant_id and b.batch = any (r.batches)
+        group by r.tenant_id, r.id having r.events <> coalesce(sum(b.events), 0)""",
     "each match has exactly one delivery": """
         select event_id, rule_id, count(d.id) from signalops.matches m
-        full join signalops.deliveries d using (tenant_id, event_id, rule_id)
+        full join (select * from signalops.deliveries where replay_id is null) d using (tenant_id, event_id, rule_id)
         group by 1, 2 having count(d.id) <> 1 or count(m.rule_version) <> 1""",
     "no job failed or was lost": """
         select id, task_name, status from procrastinate.procrastinate_jobs where status in ('failed', 'aborted', 'cancelled')""",

@@ -22,6 +22,9 @@ BREAKING: dict[str, LiteralString] = {
     "usage is the events processed, and those are the events accepted": """
         update signalops.usage_counters set quantity = quantity + 1""",
     "every batch is on record with as many events as it has": "update signalops.batches set events = events - 1",
+    "every replay is on record with as many events as it has": """
+        insert into signalops.replays (tenant_id, id, reason, events, batches)
+        select tenant_id, signalops.new_id(), 'r', 1, '{}' from signalops.events limit 1""",
     "each match has exactly one delivery": """
         insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id)
         select tenant_id, signalops.new_id(), event_id, rule_id, rule_version, channel_id from signalops.deliveries limit 1""",

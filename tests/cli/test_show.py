@@ -44,7 +44,11 @@ def test_a_path_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.Ca
     }
     delivery = {"id": "d", "channel": {"kind": "email"}, "status": "dead", "attempts": [attempt]}
     shown = {"type": "[/t]", "id": "i", "tenant": "acme", "status": "dead", "receivedAt": clock.now(), "batch": 1}
-    shown |= {"processing": done, "matches": [{"name": MARKUP, "version": 1}], "deliveries": [delivery]}
+    shown |= {
+        "processing": done,
+        "matches": [{"name": MARKUP, "version": 1, "outcome": "notified"}],
+        "deliveries": [delivery],
+    }
     console().print(_tree(shown | {"usage": {"period": "2026-11", "accepted": 1, "processed": 1}}))
     out = capsys.readouterr().out
     assert out.count(MARKUP) == 2

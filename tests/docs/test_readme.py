@@ -23,7 +23,7 @@ def settings_table() -> str:
     rows = ["| variable | default | |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         variable = field.validation_alias or f"SIGNALOPS_{name.upper()}"
-        default = "" if field.default is None else f"`{_plain(field.default)}`"
+        default = "" if field.default in (None, ()) else f"`{_plain(field.default)}`"
         rows.append(f"| `{variable}` | {default} | {field.description} |")
     return "\n".join(rows)
 

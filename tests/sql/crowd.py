@@ -59,7 +59,14 @@ FILL = """
   insert into signalops.window_events (tenant_id, rule_id, since, group_key, at, event_id, weight)
   select tenant, rule, 1, '[' || n % 20 || ']', now() - n * interval '1 s', event, 1 from happened;
   insert into signalops.digests (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, depth)
-  select tenant, signalops.new_id(), 1, channel, now() + (n - 3) * interval '1 hour', 1, array[event], 0 from happened where n <= 20;
+  select tenant, signalops.new_id(), 1, channel, now() + (n - 3) * interval '1 hour', 1, array[event], 0
+  from happened where n <= 20;
+  insert into signalops.channel_queues (tenant_id, channel_id, tokens, refilled_at, next_due_at)
+  select tenant, channel, 1000, now(), case when tenant_no < 9 then now() - interval '1 hour' end from crowd;
+  insert into signalops.channel_queues (tenant_id, channel_id, tokens, refilled_at)
+  select tenant, signalops.new_id(), 1000, now() from happened;
+  insert into signalops.outlets (tenant_id, id) select tenant, channel from crowd;
+  insert into signalops.outlets (tenant_id, id) select tenant, signalops.new_id() from happened;
   select signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch))
   from (select distinct batch from happened) as b;
   drop table crowd, happened;

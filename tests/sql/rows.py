@@ -75,11 +75,15 @@ def rows_of(tenant: UUID) -> dict[str, Row]:
             "events": [event],
             "depth": 0,
         },
+        "outlets": own | {"id": channel},
+        "channel_queues": own | {"channel_id": channel, "tokens": 0, "refilled_at": now},
         "rulesets": own | {"version": 1},
         "matches": own | decided,
         "deliveries": own | {"id": delivery, "channel_id": channel} | decided,
         "delivery_attempts": own
         | {"delivery_id": delivery, "attempt": 1, "started_at": now, "duration_ms": 1, "outcome": "sent"},
+        "suppressions": own
+        | {"id": clock.new_id(), "address": "a@example.com", "reason": "bounce", "delivery_id": delivery},
         "dead_letters": own | {"id": event, "kind": "event", "event_id": event, "error": "e"},
         "usage_counters": own | {"meter": "events", "day": _MONTH, "quantity": 1},
         "batches": own | {"batch": batch, "job_id": 1, "worker": "w", "ruleset": 1, "rules": 1, "events": 1},

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from signalops import clock, db
 from signalops.config import Settings
@@ -41,22 +42,38 @@ def weighed() -> str:
     return orjson.dumps({"parts": [part], "matches": [], "groups": [group], "dead": []}).decode()
 
 
-WEIGHED = {"batches_pkey": 1, "matches_pkey": 1, "rule_groups_pkey": 1, "window_events_pkey": 1}
+WEIGHED = {
+    **{"batches_pkey": 1, "matches_pkey": 1, "rule_groups_pkey": 1, "window_events_pkey": 1, "channel_queues_pkey": 1}
+}
 TOLD = {"digests_by_due": 1, "digests_pkey": 1, "rule_groups_by_due": 1, "rule_groups_pkey": 1, "inbox_pkey": 1}
+TIDIED = {
+    "rule_groups_by_forget": 1,
+    "rule_groups_pkey": 1,
+    "window_events_pkey": 1,
+    "deliveries_by_turn": 4,
+    "channel_queues_pkey": 1,
+}
+SWEPT = {
+    **{
+        "channel_queues_by_due": 1,
+        "channel_queues_pkey": 1,
+        "outlets_pkey": 1,
+        "deliveries_by_turn": 4,
+        "deliveries_pkey": 1,
+    }
+}
 HOT = [
     Hot("api", "access", "find-keys", {"api_keys_by_prefix": 1}),
     Hot("api", "ingest", "accept", {"idempotency_keys_pkey": 1}),
     Hot("worker", "queue", "read-batch", {"inbox_by_batch": 1, "events_pkey": 2}),
-    Hot("worker", "queue", "record-batch", {"batches_pkey": 1, "matches_pkey": 1}),
+    Hot("worker", "queue", "record-batch", {"batches_pkey": 1, "matches_pkey": 1, "channel_queues_pkey": 1}),
     Hot("worker", "queue", "record-batch", WEIGHED, results=weighed()),
     Hot("worker", "rules", "active-rules", {}),
-    Hot("worker", "queue", "enqueue-due", {"deliveries_by_due": 4, "deliveries_pkey": 1}),
+    Hot("worker", "queue", "enqueue-due", SWEPT),
     Hot("worker", "queue", "tell-due", TOLD),
-    Hot(
-        "worker", "queue", "forget-groups", {"rule_groups_by_forget": 1, "rule_groups_pkey": 1, "window_events_pkey": 1}
-    ),
-    Hot("worker", "send", "claim-delivery", {"deliveries_pkey": 1, "events_pkey": 1}),
-    Hot("worker", "send", "settle-delivery", {"deliveries_pkey": 1}, status="sent"),
+    Hot("worker", "queue", "tidy", TIDIED),
+    Hot("worker", "send", "claim-delivery", {"deliveries_pkey": 1, "outlets_pkey": 1, "events_pkey": 1}),
+    Hot("worker", "send", "settle-delivery", {"deliveries_pkey": 1, "outlets_pkey": 1}),
     Hot("api", "watch", "event", {"events_pkey": 1, "inbox_pkey": 1, "dead_letters_pkey": 1, "batches_pkey": 1}),
     Hot("api", "watch", "matches-of-event", {"matches_pkey": 1}),
     Hot(
@@ -100,9 +117,11 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
         "delivery": found(
             "select id from signalops.deliveries where tenant_id = %(tenant)s and status = 'pending' limit 1"
         ),
-        **{"attempt": 2, "started_at": now, "duration_ms": 1, "outcome": "sent", "delay": None},
-        **dict.fromkeys(("status", "status_code", "answer", "error", "provider_id")),
-        **{"lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "limit": 20},
+        **{
+            "attempt": 2,
+            "said": Jsonb({"started_at": now.isoformat(), "duration_ms": 1, "outcome": "sent", "status": "sent"}),
+        },
+        **{"status": None, "lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "limit": 20},
     }
 
 

@@ -11,12 +11,20 @@ from pydantic import ValidationError
 from signalops.errors import Invalid
 from signalops.send.channels.base import Channel
 from signalops.send.channels.email import Email
+from signalops.send.channels.http import Http
+from signalops.send.channels.slack import Slack
+from signalops.send.channels.telegram import Telegram
 from signalops.send.channels.webhook import Webhook
+from signalops.send.channels.whatsapp import WhatsApp
 from signalops.terms import ChannelKind
 
 CHANNELS: Mapping[ChannelKind, type[Channel]] = {
     "email": Email,
+    "telegram": Telegram,
+    "whatsapp": WhatsApp,
     "webhook": Webhook,
+    "slack": Slack,
+    "http": Http,
 }
 
 

@@ -1,10 +1,14 @@
 """What a channel is: a pydantic model whose fields are the tenant's configuration, and that can send."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+import orjson
 from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
+from signalops.config import Settings
 from signalops.errors import Invalid
 from signalops.send.markup import Markup
 from signalops.send.model import Envelope, Outcome
@@ -19,15 +23,31 @@ class Channel(BaseModel, ABC):
     """
 
     markup: ClassVar[Markup]
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, serialize_by_alias=True)
 
-    @classmethod
-    def keep_secret(cls, given: str | None) -> str | None:
+    @property
+    def body_markup(self) -> Markup:
+        """The markup of the body: the kind's, unless the configuration has another one."""
+        return self.markup
+
+    def keep_secret(self, given: str | None) -> str | None:
         """Return the secret to keep for a new channel: the one given, or one made here; Invalid if it can't be used."""
         if given is not None:
-            raise Invalid(f"A channel of this kind needs no secret: leave it out ({cls.__name__.lower()}).")
+            raise Invalid(f"A channel of this kind needs no secret: leave it out ({type(self).__name__.lower()}).")
         return None
+
+    def check(self, secret: str | None, settings: Settings) -> None:
+        """Raise Invalid if the installation would never send this, as far as can be told without the network."""
 
     @abstractmethod
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         """Make one attempt. What the provider or the network does is an outcome; only a bug raises."""
+
+
+def read_object(body: bytes) -> Mapping[str, Any]:
+    """Return the JSON object that a provider answered; an empty one if it is none."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}

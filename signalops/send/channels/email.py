@@ -1,98 +1,188 @@
 """Email: a text, with HTML beside it where the template has some, over SMTP (RFC 5321, RFC 5322)."""
 
 import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from email import policy
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import ClassVar
+from ipaddress import ip_address
+from typing import Annotated, ClassVar
 
 import aiosmtplib
-from pydantic import field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from signalops import clock
+from signalops.config import Settings
+from signalops.errors import Invalid
 from signalops.send.channels.base import Channel
+from signalops.send.guard import Blocked, Guard
 from signalops.send.markup import Markup
 from signalops.send.model import Envelope, Outcome
+from signalops.send.smtp import Security, Server
 from signalops.send.transport import Transport
+
+# All in seven bits: not every server takes eight.
+_POLICY = policy.SMTP.clone(cte_type="7bit")
+_SES_ID = re.compile(r"Ok ([0-9A-Za-z-]{1,200})")
+
+
+def _one_address(given: str) -> str:
+    try:
+        domain = Address(addr_spec=given).domain
+    except (ValueError, IndexError, MessageError):  # the parser of the standard library raises all of them
+        domain = ""
+    if not (domain and given.isascii() and given.isprintable() and not set(given) & set(' ,;:<>()"')):
+        raise ValueError("must be one address such as ops@example.com")
+    return given
+
+
+OneAddress = Annotated[str, Field(max_length=254), AfterValidator(_one_address)]
+
+
+class MailServer(BaseModel):
+    """A tenant's own mail server; the channel's secret is the password of `username`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")
+    port: int = Field(587, ge=1, le=65535)
+    security: Security = Field("starttls", description="starttls; tls from the first byte on (port 465); none.")
+    username: str | None = Field(None, pattern=r"^[ -~]{1,256}$")
+    sender: OneAddress = Field(description="Whom its mails come from.")
 
 
 class Email(Channel):
-    """Mail to one address, through the installation's mail server."""
+    """Mail to one address, through the installation's mail server or one of the tenant's own."""
 
     markup: ClassVar[Markup] = "text"
-    to: str
+    to: OneAddress
+    server: MailServer | None = None
 
-    @field_validator("to")
-    @classmethod
-    def _one_address(cls, to: str) -> str:
+    def keep_secret(self, given: str | None) -> str | None:
+        if self.server is None or self.server.username is None:
+            return super().keep_secret(given)
+        if not given or len(given) > 500 or not given.isprintable():
+            raise Invalid("The secret must be the password of the mail server's username, in one line.")
+        return given
+
+    def check(self, secret: str | None, settings: Settings) -> None:
+        if self.server is None:
+            return
+        if self.server.username and secret is None:
+            raise Invalid("The channel has no password for its mail server: give it one.")
+        if self.server.security == "none" and not settings.send_plain_http:
+            raise Invalid("The mail server would be used without TLS: set security to starttls or tls.")
         try:
-            domain = Address(addr_spec=to).domain
-        except (ValueError, IndexError, MessageError):  # the parser of the standard library raises all of them
-            domain = ""
-        if not (domain and to.isascii() and to.isprintable() and " " not in to):
-            raise ValueError("must be one address such as ops@example.com")
-        return to
+            Guard(settings).check_server(self.server.host, self.server.port)
+        except Blocked as refusal:
+            raise Invalid(str(refusal)) from refusal
 
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         settings = transport.settings
         try:
-            message = self.compose(envelope, settings.mail_from)
+            mail = self.compose(envelope, settings)
         except ValueError as error:
             return Outcome("permanent", error=f"The mail can't be written ({error}): correct the rule's template.")
+        self.check(envelope.secret, settings)
+        server = self._server(settings, envelope.secret)
         try:
             async with asyncio.timeout(settings.send_timeout):
-                _, answer = await aiosmtplib.send(
-                    message,
-                    hostname=settings.smtp_host,
-                    port=settings.smtp_port,
-                    username=settings.smtp_username,
-                    password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
-                    timeout=settings.send_timeout,
-                )
+                answer = await transport.mailer.send(server, mail)
         except (aiosmtplib.SMTPException, OSError) as error:
-            return _failure(error)
-        return Outcome("sent", status_code=250, answer=answer)
+            return _failure(error, server)
+        name = _SES_ID.match(answer) if mail["X-SES-CONFIGURATION-SET"] else None
+        return Outcome("sent", status_code=250, answer=answer, provider_id=name and name[1])
 
-    def compose(self, envelope: Envelope, sender: str) -> EmailMessage:
+    def compose(self, envelope: Envelope, settings: Settings) -> EmailMessage:
         """Return the mail; ValueError if a header would hold a line break.
 
         Its Message-ID is made of the delivery's id: a repeated mail can be recognised by it.
         """
-        message = EmailMessage()
-        message["Message-ID"] = f"<{envelope.delivery.hex}@{parseaddr(sender)[1].rpartition('@')[2]}>"
-        message["From"] = sender
-        message["To"] = self.to
-        message["Subject"] = envelope.message.subject
-        message["Date"] = format_datetime(clock.now())
-        # RFC 3834: keeps vacation responders quiet.
-        message["Auto-Submitted"] = "auto-generated"
-        severity = envelope.notification.rule["severity"]
-        if severity in ("error", "critical"):
-            message["X-SignalOps-Severity"] = severity
-        if severity == "critical":
-            message["Importance"] = "high"  # RFC 2156, section 5.3.4
-        message.set_content(envelope.message.body)
+        mail = EmailMessage(_POLICY)
+        for name, value in (self._headers(envelope, settings) | _weight(envelope)).items():
+            mail[name] = value
+        mail.set_content(envelope.message.body)
         if envelope.message.html is not None:
-            message.add_alternative(envelope.message.html, subtype="html")
-        return message
+            mail.add_alternative(envelope.message.html, subtype="html")
+        return mail
+
+    def _headers(self, envelope: Envelope, settings: Settings) -> dict[str, str]:
+        sender = self.server.sender if self.server else settings.mail_from
+        address = parseaddr(sender)[1]
+        return {
+            "Message-ID": f"<{envelope.delivery.hex}@{address.rpartition('@')[2]}>",
+            "From": sender,
+            "To": self.to,
+            "Subject": envelope.message.subject,
+            "Date": format_datetime(clock.now()),
+            "Auto-Submitted": "auto-generated",  # RFC 3834: keeps vacation responders quiet
+            **_unsubscribing(envelope, settings.mail_unsubscribe or f"mailto:{address}?subject=unsubscribe"),
+            **({} if self.server else _known_to_ses(envelope, settings)),
+        }
+
+    def _server(self, settings: Settings, secret: str | None) -> Server:
+        if theirs := self.server:
+            return Server(theirs.host, theirs.port, theirs.security, theirs.username, secret, theirs=True)
+        password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
+        security = settings.smtp_security or ("none" if _is_this_machine(settings.smtp_host) else "starttls")
+        return Server(settings.smtp_host, settings.smtp_port, security, settings.smtp_username, password)
 
 
-def _failure(error: aiosmtplib.SMTPException | OSError) -> Outcome:
+def _weight(envelope: Envelope) -> dict[str, str]:
+    severity = envelope.notification.rule["severity"]
+    shown = {"X-SignalOps-Severity": severity} if severity in ("error", "critical") else {}
+    return shown | ({"Importance": "high"} if severity == "critical" else {})  # RFC 2156, section 5.3.4
+
+
+def _unsubscribing(envelope: Envelope, url: str) -> dict[str, str]:
+    """Return the headers of RFC 2369 and, for https, RFC 8058: the url must tell whom it unsubscribes from what."""
+    headers = {"List-Unsubscribe": f"<{url.replace('{delivery}', str(envelope.delivery))}>"}
+    one_click = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    return headers | (one_click if url.startswith("https://") else {})
+
+
+def _known_to_ses(envelope: Envelope, settings: Settings) -> Mapping[str, str]:
+    """Return the headers by which SES tells of the mail's fate, and whose it is.
+
+    https://docs.aws.amazon.com/ses/latest/dg/event-publishing-send-email.html
+    """
+    if settings.ses_configuration_set is None:
+        return {}
+    tags = f"tenant={envelope.tenant}, delivery={envelope.delivery}"
+    return {"X-SES-CONFIGURATION-SET": settings.ses_configuration_set, "X-SES-MESSAGE-TAGS": tags}
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _failure(error: aiosmtplib.SMTPException | OSError, server: Server) -> Outcome:
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         error = error.recipients[0]
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        # 5xx says no to this mail; as a greeting or to a login it says no to whatever we send now.
-        of_us = aiosmtplib.SMTPConnectError | aiosmtplib.SMTPAuthenticationError
-        final = error.code >= 500 and not isinstance(error, of_us)
-        return Outcome(
-            "permanent" if final else "temporary",
-            status_code=error.code,
-            answer=error.message,
-            error=f"The mail server answered {error.code}.",
-        )
+        return _refusal(error, server)
+    if isinstance(error, Blocked):
+        return Outcome("broken", error=str(error))
     if isinstance(error, aiosmtplib.SMTPNotSupported):
         return Outcome("permanent", error=f"The mail server can't take this mail: {error}.")
     if isinstance(error, TimeoutError):
         return Outcome("temporary", error="The mail server did not answer in time.")
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return Outcome("temporary", error="The mail server's certificate can't be verified.")
     return Outcome("temporary", error=f"The mail server can't be reached: {error or type(error).__name__}.")
+
+
+def _refusal(error: aiosmtplib.SMTPResponseException, server: Server) -> Outcome:
+    """Sort a code: 5xx says no to this mail; as a greeting or to a login it says no to whatever is sent now."""
+    outcome = Outcome("temporary", error.code, error.message, f"The mail server answered {error.code}.")
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError) and server.theirs and error.code >= 500:
+        return replace(outcome, kind="broken", error=f"The mail server refused the login ({error.code}): correct it.")
+    of_us = aiosmtplib.SMTPConnectError | aiosmtplib.SMTPAuthenticationError
+    return replace(outcome, kind="permanent") if error.code >= 500 and not isinstance(error, of_us) else outcome

@@ -4,44 +4,33 @@ import base64
 import binascii
 import hashlib
 import hmac
-import io
 import json
 import secrets
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
-
-import aiohttp
-from pydantic import HttpUrl, field_validator
 
 from signalops import clock
 from signalops.errors import Invalid
-from signalops.send.channels.base import Channel
+from signalops.send.channels.endpoint import Endpoint
 from signalops.send.markup import Markup
-from signalops.send.model import ANSWER_LIMIT, Envelope, Outcome, OutcomeKind
-from signalops.send.transport import Transport
+from signalops.send.model import Envelope, Outcome
+from signalops.send.transport import Request, Transport
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  the public prefix of every secret
 
 
-class Webhook(Channel):
-    """A POST to the tenant's own endpoint."""
+class Webhook(Endpoint):
+    """A signed POST to the tenant's own endpoint.
+
+    To rotate the secret, keep the old one behind the new one, with a blank between: each signs, until the receiver knows
+    the new one.
+    """
 
     markup: ClassVar[Markup] = "text"
-    url: HttpUrl
 
-    @field_validator("url")
-    @classmethod
-    def _no_credentials(cls, url: HttpUrl) -> HttpUrl:
-        if url.username or url.password:
-            raise ValueError("must hold no user and no password: the signature tells the receiver who calls")
-        return url
-
-    @classmethod
-    def keep_secret(cls, given: str | None) -> str:
+    def keep_secret(self, given: str | None) -> str:
         if given is None:
             return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-        if not 24 <= len(_key(given)) <= 64:
+        if not all(24 <= len(key) <= 64 for key in _keys(given)):
             raise Invalid("The secret must hold 24 to 64 bytes: leave it out to have one made.")
         return given
 
@@ -49,36 +38,35 @@ class Webhook(Channel):
         if envelope.secret is None:
             return Outcome("broken", error="The webhook channel has no signing secret: give it one.")
         body = _body(envelope)
-        headers = {"Content-Type": "application/json", **signed(envelope.secret, f"msg_{envelope.delivery.hex}", body)}
-        try:
-            async with transport.http().post(
-                str(self.url), data=io.BytesIO(body), headers=headers, allow_redirects=False
-            ) as response:
-                return _judged(response, await _start_of(response))
-        except TimeoutError:
-            return Outcome("temporary", error="The receiver did not answer in time.")
-        except aiohttp.InvalidURL:
-            return Outcome("broken", error="The channel's url can't be called: correct it.")
-        except aiohttp.ClientError as error:
-            return Outcome("temporary", error=f"The receiver can't be reached: {error or type(error).__name__}.")
+        signature = signed(envelope.secret, f"msg_{envelope.delivery.hex}", body)
+        headers = {**self.headers, "Content-Type": "application/json", **signature}
+        return await transport.call(Request(str(self.url), body, headers))
 
 
 def signed(secret: str, message_id: str, body: bytes, timestamp: int | None = None) -> dict[str, str]:
-    """Return the three headers of Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`; Unix time in seconds."""
+    """Return the three headers of Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`; Unix time in seconds.
+
+    Of several secrets, separated by blanks, each makes a signature of its own.
+    """
     timestamp = clock.unix() if timestamp is None else timestamp
-    digest = hmac.digest(_key(secret), f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
+    content = f"{message_id}.{timestamp}.".encode() + body
+    digests = (hmac.digest(key, content, hashlib.sha256) for key in _keys(secret))
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+        "webhook-signature": " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests),
     }
 
 
-def _key(secret: str) -> bytes:
+def _keys(secret: str) -> list[bytes]:
+    """Return the keys of secrets that are separated by blanks; Invalid if there is none, or one is not base64."""
     try:
-        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+        keys = [base64.b64decode(one.removeprefix(SECRET_PREFIX), validate=True) for one in secret.split()]
     except (binascii.Error, ValueError) as error:
         raise Invalid(f"The secret must be {SECRET_PREFIX} and base64: leave it out to have one made.") from error
+    if not keys:
+        raise Invalid("The secret is empty: leave it out to have one made.")
+    return keys
 
 
 def _body(envelope: Envelope) -> bytes:
@@ -94,42 +82,3 @@ def _body(envelope: Envelope) -> bytes:
     document = {"type": event["type"], "timestamp": event["occurredAt"], "data": data}
     # Not orjson, which refuses integers beyond 64 bits; a payload may hold them.
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-async def _start_of(response: aiohttp.ClientResponse) -> str:
-    read = bytearray()
-    # The status has decided already: an answer that breaks off must not make a success a failure.
-    with suppress(aiohttp.ClientError, TimeoutError):
-        while len(read) < ANSWER_LIMIT and (part := await response.content.read(ANSWER_LIMIT - len(read))):
-            read += part
-    return read.decode(errors="replace")
-
-
-def _judged(response: aiohttp.ClientResponse, answer: str) -> Outcome:
-    status = response.status
-    wait = _retry_after(response.headers.get("Retry-After"))
-    if 200 <= status < 300:
-        return Outcome("sent", status, answer)
-    if 300 <= status < 400:
-        return Outcome(
-            "permanent", status, answer, f"The receiver answered {status}; redirects are not followed: correct the url."
-        )
-    return Outcome(_kind(status, wait), status, answer, f"The receiver answered {status}.", wait)
-
-
-def _kind(status: int, wait: float | None) -> OutcomeKind:
-    if status == 429 or (status == 503 and wait is not None):
-        return "throttled"
-    return "temporary" if status >= 500 or status in (408, 425) else "permanent"
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Return the seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date); None if it can't be read."""
-    if header is None:
-        return None
-    if header.isascii() and header.isdecimal():
-        return float(header)
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - clock.now()).total_seconds())
-    except (ValueError, TypeError):  # TypeError: a date without a zone
-        return None

@@ -8,9 +8,11 @@ import pytest
 from signalops import db
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.rules.model import NewRule, add_rule
+from signalops.rules.manage import RuleRegistry
+from signalops.rules.model import NewRule
 from signalops.send import Keyring, NewChannel, add_channel
 from signalops.watch import smoke
+from signalops.web.templates import SendTemplates
 from tests.api import running
 from tests.bench.installation import Installation
 from tests.bench.processes import worker
@@ -30,8 +32,9 @@ async def notify(settings: Settings, api_pool: db.Pool, tenant: Tenant, url: str
     """Have the smoke's event delivered to a webhook."""
     async with db.as_tenant(api_pool, tenant.id) as connection:
         new = NewChannel("hook", "webhook", {"url": url})
-        channel, _ = await add_channel(connection, tenant.id, Keyring(settings), new)
-        await add_rule(connection, tenant.id, NewRule(name="signups", pattern={"type": ["user.signup"]}), channel)
+        await add_channel(connection, tenant.id, Keyring(settings), new)
+        rule = NewRule(name="signups", pattern={"type": ["user.signup"]}, channel="hook")
+        await RuleRegistry(SendTemplates(), settings.max_rules).add(connection, tenant.id, rule)
 
 
 async def walk(url: str, key: str, settings: Settings) -> list[smoke.Station]:

@@ -25,7 +25,9 @@ def let_wait(world: World, seconds: int, count: int) -> set[str]:
       update signalops.deliveries set status = 'retrying', next_attempt_at = now() + %s * interval '1 s'
       where id in (select id from signalops.deliveries where status = 'pending' order by id limit %s) returning id::text
     """
-    return {delivery for (delivery,) in world.rows(query, seconds, count)}
+    waiting = {delivery for (delivery,) in world.rows(query, seconds, count)}
+    world.rows("select signalops.mend_queues()")
+    return waiting
 
 
 async def test_only_what_is_due_is_enqueued(waiting: World) -> None:

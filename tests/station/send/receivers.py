@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
+import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
@@ -13,6 +14,7 @@ from uuid import UUID
 import psycopg
 from aiohttp import web
 from aiosmtpd.controller import Controller
+from multidict import CIMultiDictProxy
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
@@ -29,8 +31,9 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Received:
     """A request as it came in."""
 
+    method: str
     path: str
-    headers: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
     body: bytes
 
 
@@ -42,20 +45,21 @@ class Receiver:
         self.answers: deque[web.Response | Answer] = deque()
         self.url = ""
 
-    async def start(self) -> None:
+    async def start(self, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         app = web.Application(client_max_size=16 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, shutdown_timeout=0.01)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, host, 0, ssl_context=tls)
         await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/hook"
+        self.port: int = self._runner.addresses[0][1]
+        self.url = f"{'https' if tls else 'http'}://{host}:{self.port}/hook"
 
     async def stop(self) -> None:
         await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        self.received.append(Received(request.path, request.headers, await request.read()))
+        self.received.append(Received(request.method, request.path, request.headers, await request.read()))
         answer = self.answers.popleft() if self.answers else web.Response(status=204)
         return answer if isinstance(answer, web.Response) else await answer(request)
 
@@ -119,10 +123,13 @@ class World:
         self.senders.append(Sender(self.worker, self.settings.model_copy(update=changed)))
         return self.senders[-1]
 
-    async def channel(self, kind: Any, name: str = "channel", **config: Any) -> tuple[ChannelId, str | None]:
+    async def channel(
+        self, kind: Any, name: str = "channel", secret: str | None = None, **config: Any
+    ) -> tuple[ChannelId, str | None]:
         """Add a channel as the command line does."""
+        new = NewChannel(name, kind, config, secret)
         async with db.as_tenant(self.api, self.tenant) as connection:
-            return await add_channel(connection, self.tenant, Keyring(self.settings), NewChannel(name, kind, config))
+            return await add_channel(connection, self.tenant, Keyring(self.settings), new)
 
     def event(self, payload: dict[str, Any], type_: str = "user.signup", depth: int = 0) -> UUID:
         """Store an event."""

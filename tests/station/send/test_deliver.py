@@ -273,7 +273,8 @@ async def test_a_delivery_is_found_by_its_key_whatever_waits(world: World, query
         [world.tenant, channel],
     )
     world.owner.execute("analyze signalops.deliveries")
-    values = dict.fromkeys(["started_at", "duration_ms", "outcome", "status_code", "answer", "error", "delay"])
+    columns = ["started_at", "duration_ms", "outcome", "status_code", "answer", "error", "delay", "provider_id"]
+    values = dict.fromkeys(columns)
     values |= {"tenant": world.tenant, "delivery": world.delivery(channel), "attempt": 1, "status": "dead"}
     async with db.as_tenant(world.worker, world.tenant) as connection:
         cursor = await connection.execute("explain " + db.queries("send")[query], values)

@@ -8,8 +8,10 @@ from email.utils import format_datetime
 import pytest
 from aiohttp import web
 from standardwebhooks import Webhook as Verifier
+from svix.webhooks import Webhook as Svix
 
 from signalops import clock
+from signalops.send.channels import configured
 from signalops.send.model import ANSWER_LIMIT
 from tests.station.send.receivers import Receiver, World, free_port
 
@@ -47,6 +49,37 @@ async def test_the_receiver_can_verify_and_read_it(world: World, receiver: Recei
     }
 
 
+async def test_a_secret_is_rotated_while_both_verify(world: World, receiver: Receiver) -> None:
+    old, new = (configured("webhook", {"url": receiver.url}).keep_secret(None) or "" for _ in range(2))
+    channel, kept = await world.channel("webhook", secret=f"{new} {old}", url=receiver.url)
+    await world.sender().deliver(world.tenant, world.delivery(channel))
+    (request,) = receiver.received
+    assert kept == f"{new} {old}"
+    for secret in (old, new):
+        Verifier(secret).verify(request.body, dict(request.headers))
+        Svix(secret).verify(request.body, dict(request.headers))
+
+
+async def test_headers_of_the_tenant_s_own_are_sent(world: World, receiver: Receiver) -> None:
+    headers = {"X-Team": "shop, ops", "User-Agent": "Acme"}
+    channel, _ = await world.channel("webhook", url=receiver.url, headers=headers)
+    await world.sender().deliver(world.tenant, world.delivery(channel))
+    (request,) = receiver.received
+    assert {name: request.headers.getall(name) for name in headers} == {  # once each
+        name: [value] for name, value in headers.items()
+    }
+
+
+async def test_where_nothing_is_opened_loopback_is_refused_for_good(world: World, receiver: Receiver) -> None:
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    delivery = world.delivery(channel)
+    await world.sender(send_networks=()).deliver(world.tenant, delivery)
+    (attempt,) = world.attempts(delivery)
+    assert (attempt["outcome"], world.row(delivery)["status"]) == ("broken", "dead")
+    assert attempt["error"] == "The receiver is not on the public internet: choose one that is."
+    assert receiver.received == []
+
+
 async def test_each_attempt_carries_the_same_id_and_body(world: World, receiver: Receiver) -> None:
     channel, secret = await world.channel("webhook", url=receiver.url)
     delivery = world.delivery(channel)
@@ -74,10 +107,11 @@ async def test_each_attempt_carries_the_same_id_and_body(world: World, receiver:
         (400, "permanent", "dead"),
         (404, "permanent", "dead"),
         (408, "temporary", "retrying"),
-        (410, "permanent", "dead"),
+        (410, "gone", "dead"),
         (425, "temporary", "retrying"),
         (429, "throttled", "retrying"),
         (500, "temporary", "retrying"),
+        (502, "temporary", "retrying"),
         (503, "temporary", "retrying"),
     ],
 )
@@ -97,8 +131,8 @@ async def test_the_status_decides(world: World, receiver: Receiver, code: int, o
 async def test_retry_after_is_honoured_within_bounds(
     world: World, receiver: Receiver, header: str, least: float, most: float
 ) -> None:
-    channel, _ = await world.channel("webhook", url=receiver.url)
-    for code in (429, 503):
+    for code in (429, 502, 503, 504):
+        channel, _ = await world.channel("webhook", f"answers {code}", url=receiver.url)
         delivery = world.delivery(channel)
         receiver.answers.append(web.Response(status=code, headers={"Retry-After": header}))
         await world.sender(retry_schedule=(5.0,)).deliver(world.tenant, delivery)

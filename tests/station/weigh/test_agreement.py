@@ -51,17 +51,28 @@ def stretches(kind: Kind, events: Sequence[Seen], threshold: int) -> list[Stretc
 
 
 def naive(kind: Kind, batches: Sequence[Sequence[Seen]], threshold: int) -> list[int]:
-    """Return how many notifications each batch brings about."""
+    """Return how many notifications each batch brings about.
+
+    What was told of the future, negative amounts can take away again: what comes after it is new.
+    """
     told: set[int] = set()
     fired = []
-    for n in range(len(batches)):
+    for n, batch in enumerate(batches):
         events = [event for batch in batches[: n + 1] for event in batch]
-        before = set(told)
-        for begin, end in stretches(kind, events, threshold):
-            told |= set(range(begin, end))
-        begun = [min(run) for run in _runs(told) if not run & before]
-        fired.append(len({_trigger(batches[n], minute) for minute in begun}))
+        last = max((e.minute for batch in batches[:n] for e in batch), default=-1)
+        known = {minute for minute in told if minute <= last}
+        touched = {e.minute + m for e in batch for m in range(SPAN)}
+        reached = set().union(*(_seen(kind, events, threshold, part) for part in _runs(touched)))
+        told = (told - touched) | reached
+        begun = [min(run) for run in _runs(told) if run & reached and not run & known]
+        fired.append(len({_trigger(batch, minute) for minute in begun}))
     return fired
+
+
+def _seen(kind: Kind, events: Sequence[Seen], threshold: int, part: set[int]) -> set[int]:
+    """Return the minutes of the stretches in a part of the time, if an event there sees them."""
+    found = [set(range(begin, end)) & part for begin, end in stretches(kind, events, threshold)]
+    return set().union(*(minutes for minutes in found if any(e.minute in minutes for e in events)))
 
 
 def _trigger(batch: Sequence[Seen], begun: int) -> int:

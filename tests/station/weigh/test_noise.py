@@ -131,6 +131,7 @@ async def test_outside_active_hours_a_delivery_waits_for_them_without_a_job(worl
     assert _jobs(world) == 0
 
     world.owner.execute("update signalops.deliveries set next_attempt_at = now()")
+    await world.journey.tidy()
     await world.journey.enqueue_due()
     assert (_jobs(world), world.rows("select next_attempt_at from signalops.deliveries")) == (1, [(None,)])
 

@@ -47,6 +47,17 @@ async def test_a_late_event_starts_a_stretch_and_joins_two_without_telling_again
     assert await world.see((9, {}), (14, {}), (18, {}), (23, {})) == [COUNTED] * 4
 
 
+async def test_a_late_event_hides_nothing_of_the_present_however_much_lies_between(world: World) -> None:
+    rule = world.rule(time_window={"count": 2, "within": "1m", **DAY})
+    await world.see((60, {}))
+    world.owner.execute(
+        """insert into signalops.window_events select tenant_id, rule_id, since, group_key, at + n * interval '0.1 s',
+            gen_random_uuid(), 1 from signalops.window_events, generate_series(1, 20000) n"""
+    )
+    assert world.rows("select count(*) from signalops.window_events where rule_id = %s", rule) == [(20001,)]
+    assert await world.see((0, {}), (120, {}), (120.5, {})) == [COUNTED, COUNTED, NOTIFIED]
+
+
 async def test_an_event_that_brings_two_stretches_about_tells_once(world: World) -> None:
     world.rule(time_window={"count": 2, "within": "15m", **DAY})
     assert await world.see((0, {}), (20, {})) == [COUNTED, COUNTED]
@@ -79,6 +90,22 @@ async def test_refunds_are_taken_off_a_sum(world: World) -> None:
     assert await world.see(*[(n, {"amount": amount}) for n, amount in enumerate(amounts)]) == [
         *[COUNTED, COUNTED, COUNTED, NOTIFIED]
     ]
+
+
+@pytest.mark.parametrize("batches", [[(0,), (1,), (5,)], [(0,), (1, 5)], [(0, 1, 5)]])
+async def test_a_sum_that_a_refund_took_away_may_be_reached_again(world: World, batches: list[tuple[int, ...]]) -> None:
+    world.rule(time_window={"sum": {"field": "payload.amount", "atLeast": 100}, "within": "10m", **DAY})
+    amounts = {0: 100, 1: -50, 5: 50}
+    for minutes in batches:
+        await world.see(*[(minute, {"amount": amounts[minute]}) for minute in minutes])
+    assert world.deliveries() == 2
+
+
+async def test_the_sum_of_the_greatest_numbers_can_still_be_read(world: World) -> None:
+    world.rule(time_window={"sum": {"field": "payload.amount", "atLeast": 1}, "within": "10m", **DAY})
+    assert await world.see((0, {"amount": [1e308, 1e308]}), (1, {"amount": 5e-324})) == [NOTIFIED, COUNTED]
+    ((context,),) = world.rows("select context from signalops.deliveries")
+    assert context["value"] == 1.7e308
 
 
 async def test_distinct_values_are_counted_once_each(world: World) -> None:
@@ -133,11 +160,23 @@ async def test_a_new_version_of_the_condition_counts_afresh(world: World) -> Non
     assert await world.see((2, {})) == [NOTIFIED]
 
 
+async def test_an_event_changes_no_index_of_its_group(world: World) -> None:
+    world.rule(time_window={"count": 3, "within": "1m"}, cooldown={"for": "1h"})
+    now = 6 * 60
+    await world.see((now, {}))
+    before = world.rows("select forget_at, due_at from signalops.rule_groups")
+    await world.see((now, {}), (now, {}))
+    assert world.rows("select forget_at, due_at from signalops.rule_groups") == before
+    world.owner.execute("update signalops.rule_groups set forget_at = now()")
+    await world.see((now, {}))
+    assert world.rows("select forget_at > now() + interval '1 hour' from signalops.rule_groups") == [(True,)]
+
+
 async def test_what_can_not_matter_any_more_is_forgotten(world: World) -> None:
     world.rule(time_window={"count": 2, "within": "1m", "lateness": "6h"})
     await world.see((60, {}))
-    await world.journey.forget_groups()
+    await world.journey.tidy()
     assert len(world.rows("select from signalops.window_events")) == 1
     world.owner.execute("update signalops.rule_groups set forget_at = now()")
-    await world.journey.forget_groups()
+    await world.journey.tidy()
     assert world.rows("select from signalops.window_events union all select from signalops.rule_groups") == []

@@ -2,25 +2,31 @@
 
 import base64
 import json
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
+from svix.webhooks import Webhook as Svix
 
+from signalops.config import Settings
 from signalops.errors import Invalid
 from signalops.send.channels import CHANNELS, configured
 from signalops.send.channels.email import Email
-from signalops.send.channels.webhook import Webhook, signed
+from signalops.send.channels.webhook import signed
 from signalops.send.model import Envelope, Message, Notification
-from signalops.terms import ChannelKind, DeliveryId
+from signalops.terms import ChannelKind, DeliveryId, TenantId
 
 DELIVERY = DeliveryId(UUID("01934567-89ab-7def-8123-456789abcdef"))
 SENDER = "SignalOps <signalops@example.com>"
+OWN = {"host": "mail.acme.com", "username": "acme", "sender": "ops@acme.com"}
+PUBLIC = Settings(send_networks=(), send_ports=(80, 443), send_plain_http=False, mail_from=SENDER)
 
 
 def envelope(subject: str, body: str = "", html: str | None = None, severity: str = "info") -> Envelope:
@@ -46,22 +52,63 @@ def test_the_signature_is_that_of_the_standard_s_example() -> None:
 def test_the_standard_s_own_package_verifies_the_signature(document: dict[str, str], key: bytes) -> None:
     secret, body = f"whsec_{base64.b64encode(key).decode()}", json.dumps(document).encode()
     assert Verifier(secret).verify(body, signed(secret, "msg_1", body)) == document
+    Svix(secret).verify(body, signed(secret, "msg_1", body))
 
 
 def test_a_webhook_s_secret_is_made_when_none_is_given_and_checked_when_one_is() -> None:
-    made = Webhook.keep_secret(None)
+    keep_secret = configured("webhook", {"url": "https://example.com"}).keep_secret
+    made = keep_secret(None)
+    assert made is not None
     assert len(base64.b64decode(made.removeprefix("whsec_"))) == 32
-    assert made != Webhook.keep_secret(None)
-    assert Webhook.keep_secret(made) == made
-    for bad in ("whsec_c2hvcnQ=", "whsec_!!!", "päss"):
+    assert made != keep_secret(None)
+    assert keep_secret(made) == made
+    for bad in ("whsec_c2hvcnQ=", "whsec_!!!", "päss", "", " ", f"{made} whsec_c2hvcnQ=", f"{made},{made}"):
         with pytest.raises(Invalid, match="leave it out to have one made"):
-            Webhook.keep_secret(bad)
+            keep_secret(bad)
 
 
-def test_an_email_needs_no_secret() -> None:
-    assert Email.keep_secret(None) is None
+@pytest.mark.parametrize("known", ["old", "new"])
+def test_of_two_secrets_each_is_enough_to_verify(known: str) -> None:
+    channel = configured("webhook", {"url": "https://example.com"})
+    secrets = {"new": channel.keep_secret(None), "old": channel.keep_secret(None)}
+    both = channel.keep_secret(f"{secrets['new']} {secrets['old']}")
+    secret = secrets[known]
+    assert both is not None
+    assert secret is not None
+    headers = signed(both, "msg_1", b"{}")
+    assert headers["webhook-signature"].split()[0] == signed(secrets["new"] or "", "msg_1", b"{}")["webhook-signature"]
+    assert Verifier(secret).verify(b"{}", headers) == {}
+    Svix(secret).verify(b"{}", headers)
+    with pytest.raises(WebhookVerificationError):
+        Verifier(channel.keep_secret(None) or "").verify(b"{}", headers)
+
+
+def test_an_email_s_secret_is_the_password_of_a_mail_server_of_its_own() -> None:
+    plain, own = configured("email", {"to": "a@b.example"}), configured("email", {"to": "a@b.example", "server": OWN})
+    assert plain.keep_secret(None) is None
+    assert own.keep_secret("pass word") == "pass word"
     with pytest.raises(Invalid, match="needs no secret"):
-        Email.keep_secret("x")
+        plain.keep_secret("x")
+    for bad in (None, "", "a\nb", "x" * 501):
+        with pytest.raises(Invalid, match="password"):
+            own.keep_secret(bad)
+
+
+def test_a_mail_server_of_the_tenant_s_own_is_checked_when_it_is_named() -> None:
+    def check(secret: str | None = "password", **server: Any) -> None:
+        configured("email", {"to": "a@b.example", "server": OWN | server}).check(secret, PUBLIC)
+
+    check()
+    check(None, username=None)
+    for server, secret, match in (
+        ({"security": "none"}, "password", "without TLS"),
+        ({"host": "127.0.0.1"}, "password", "not on the public internet"),
+        ({"host": "localhost"}, "password", "local one"),
+        ({"port": 6379}, "password", "Port 6379"),
+        ({}, None, "no password"),
+    ):
+        with pytest.raises(Invalid, match=match):
+            check(secret, **server)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +123,15 @@ def test_an_email_needs_no_secret() -> None:
         ("email", {"to": "A <a@example.com>"}, "to"),
         ("email", {"to": "a@example.com\r\nBcc: b@example.com"}, "to"),
         ("email", {"to": "ä@example.com"}, "to"),
+        ("email", {"to": "a@example.com;b@example.com"}, "to"),
+        ("email", {"to": "<a@example.com>"}, "to"),
+        ("email", {"to": "@relay.example:a@example.com"}, "to"),
+        ("email", {"to": "all:a@example.com,b@example.com;"}, "to"),
+        ("email", {"to": '"a b"@example.com'}, "to"),
+        ("email", {"to": "a@example.com", "server": {**OWN, "sender": "a@b.example, c@d.example"}}, "server.sender"),
+        ("email", {"to": "a@example.com", "server": {**OWN, "host": "mail.acme.com\r\nQUIT"}}, "server.host"),
+        ("email", {"to": "a@example.com", "server": {**OWN, "username": "a\r\nQUIT"}}, "server.username"),
+        ("email", {"to": "a@example.com", "server": {**OWN, "security": "opportunistic"}}, "server.security"),
         ("email", {}, "to"),
         ("email", {"to": "a@example.com", "cc": "b@example.com"}, "cc"),
         ("webhook", {"url": "ftp://example.com"}, "url"),
@@ -92,14 +148,17 @@ def test_a_configuration_that_does_not_fit_is_refused_by_field(
 
 
 def test_a_configuration_that_fits_is_kept() -> None:
-    assert configured("email", {"to": "root@localhost"}).model_dump() == {"to": "root@localhost"}
+    assert configured("email", {"to": "root@localhost"}).model_dump() == {"to": "root@localhost", "server": None}
     webhook = configured("webhook", {"url": "https://example.com/hook?a=1"})
-    assert webhook.model_dump(mode="json") == {"url": "https://example.com/hook?a=1"}
-    assert set(CHANNELS) == {"email", "webhook"}
+    assert webhook.model_dump(mode="json") == {"url": "https://example.com/hook?a=1", "headers": {}}
+
+
+def test_every_kind_has_its_channel() -> None:
+    assert set(CHANNELS) == set(get_args(ChannelKind))
 
 
 def _written(*parts: Any, **options: Any) -> EmailMessage:
-    message = Email(to="ops@example.com").compose(envelope(*parts, **options), SENDER)
+    message = Email(to="ops@example.com").compose(envelope(*parts, **options), PUBLIC)
     read = message_from_bytes(message.as_bytes(policy=policy.SMTP), policy=policy.default)
     assert isinstance(read, EmailMessage)
     return read
@@ -142,6 +201,35 @@ def test_no_subject_adds_a_header(subject: str) -> None:
         assert len(subject.strip().splitlines()) > 1
     else:
         assert set(read.keys()) == {
-            *("Message-ID", "From", "To", "Subject", "Date", "Auto-Submitted"),
+            *("Message-ID", "From", "To", "Subject", "Date", "Auto-Submitted", "List-Unsubscribe"),
             *("Content-Type", "Content-Transfer-Encoding", "MIME-Version"),
         }
+
+
+@pytest.mark.parametrize(
+    ("url", "header", "one_click"),
+    [
+        (None, "<mailto:signalops@example.com?subject=unsubscribe>", None),
+        ("mailto:leave@example.com", "<mailto:leave@example.com>", None),
+        (
+            "https://example.com/leave?d={delivery}",
+            f"<https://example.com/leave?d={DELIVERY}>",
+            "List-Unsubscribe=One-Click",
+        ),
+    ],
+)
+def test_a_mail_says_how_to_get_no_more(url: str | None, header: str, one_click: str | None) -> None:
+    settings = PUBLIC.model_copy(update={"mail_unsubscribe": url})
+    mail = Email(to="ops@example.com").compose(envelope("Hello"), settings)
+    assert (mail["List-Unsubscribe"], mail["List-Unsubscribe-Post"]) == (header, one_click)
+
+
+def test_a_mail_through_ses_carries_what_its_events_are_matched_by() -> None:
+    settings = PUBLIC.model_copy(update={"ses_configuration_set": "ours"})
+    tenant = TenantId(UUID("01934567-89ab-7def-8123-000000000000"))
+    sent = replace(envelope("Hello"), tenant=tenant)
+    mail = Email(to="ops@example.com").compose(sent, settings)
+    assert mail["X-SES-CONFIGURATION-SET"] == "ours"
+    assert mail["X-SES-MESSAGE-TAGS"] == f"tenant={tenant}, delivery={DELIVERY}"
+    own = Email.model_validate({"to": "ops@example.com", "server": OWN}).compose(sent, settings)
+    assert (own["X-SES-CONFIGURATION-SET"], own["From"]) == (None, "ops@acme.com")

@@ -18,7 +18,8 @@ ANY = st.text(st.characters(exclude_categories=["Cs"]))
 
 def test_each_markup_has_its_function_and_each_channel_its_markup() -> None:
     assert set(NEUTRALISERS) == set(get_args(Markup))
-    assert {kind: channel.markup for kind, channel in CHANNELS.items()} == {"email": "text", "webhook": "text"}
+    own = {"telegram": "telegram", "whatsapp": "whatsapp", "slack": "slack", "http": "json"}
+    assert {kind: channel.markup for kind, channel in CHANNELS.items()} == {"email": "text", "webhook": "text", **own}
 
 
 @pytest.mark.parametrize(

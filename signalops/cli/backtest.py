@@ -1,0 +1,129 @@
+"""signalops rule backtest and signalops replay: looks at the past, and runs it again. A worker must be running."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from signalops import db
+from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.drafts import find, read_object
+from signalops.config import settings
+from signalops.errors import Unusable
+from signalops.ingest.replay import start
+from signalops.ingest.replay.model import ReplayCounted, ReplayRequest, ReplayStarted
+from signalops.rules.backtest.ask import OVER, Desk, Limits, shown
+from signalops.rules.backtest.ask import find as find_backtest
+from signalops.rules.backtest.model import BacktestRequest
+from signalops.terms import TenantId
+from signalops.web.templates import SendTemplates
+
+_POLL = 0.2
+From = Annotated[datetime, typer.Option("--from", help="Events that came in from then on (UTC).")]
+To = Annotated[datetime | None, typer.Option(help="Events that came in before; default: now.")]
+
+
+def register(app: typer.Typer, rules: typer.Typer) -> None:
+    """Add the commands to the command line and to those of rules."""
+    example = "signalops rule backtest --tenant acme --rule signups --from 2026-11-01"
+    rules.command(epilog=f"Example: {example}")(backtest)
+    app.command(epilog="Example: signalops replay --tenant acme --event ID --reason 'receiver was down'")(replay)
+
+
+def backtest(
+    tenant: TenantSlug,
+    since: From,
+    to: To = None,
+    rule: Annotated[str | None, typer.Option(help="A stored rule, by name or id.")] = None,
+    version: Annotated[int | None, typer.Option(help="Which version of it; default: the active one.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="File of a draft; with --rule: what shall replace it."),
+    ] = None,
+    types: Annotated[list[str] | None, typer.Option("--type", help="Only events of this type; repeatable.")] = None,
+    examples: Annotated[int, typer.Option(help="How many of the first and of the last are shown.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a rule against past events, and show what it would have done. Sends nothing."""
+    if rule is None and file is None:
+        raise Unusable("Name a stored rule (--rule), a draft (--file), or both to compare them.")
+    config = settings()
+    desk = Desk(SendTemplates(), Limits(config.max_backtests, config.backtest_events, config.backtest_seconds))
+
+    async def asking(connection: db.Connection, tenant_id: TenantId) -> UUID:
+        stored = {"id": (await find(connection, tenant_id, rule)).id} if rule else {}
+        chosen = stored | (read_object(file) if file else {"version": version})
+        span = {"from": _moment(since), "to": to and _moment(to)}
+        asked = BacktestRequest.model_validate({"rule": chosen, **span, "types": types or None, "examples": examples})
+        return await desk.ask(connection, tenant_id, asked)
+
+    found = _wait(tenant, for_tenant(tenant, asking))
+    if as_json:
+        show_json(found)
+    elif found["status"] == "done":
+        _print(found["result"])
+    else:
+        raise Unusable(f"The backtest is {found['status']}: {found['error'] or 'ask for it again'}.")
+
+
+def replay(
+    tenant: TenantSlug,
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    event: Annotated[list[UUID] | None, typer.Option(help="An event, by its id; repeatable.")] = None,
+    since: Annotated[datetime | None, typer.Option("--from", help="Or: events that came in from then on.")] = None,
+    to: To = None,
+    kind: Annotated[str | None, typer.Option("--type", help="Only events of this type.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help="Only this rule decides, by name or id; repeatable.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run past events through the rules again: new notifications, marked as a replay. Nothing is billed."""
+
+    async def replaying(connection: db.Connection, tenant_id: TenantId) -> ReplayCounted | ReplayStarted:
+        rules = [(await find(connection, tenant_id, name)).id for name in rule or ()]
+        span = {"from": since and _moment(since), "to": to and _moment(to), "type": kind}
+        asked = {"events": event or None, **span, "rules": rules or None, "reason": reason, "dryRun": dry_run}
+        most = settings().max_replayed_events
+        return await start(connection, tenant_id, ReplayRequest.model_validate(asked), most)
+
+    done = for_tenant(tenant, replaying).model_dump(mode="json")
+    if as_json:
+        show_json(done)
+    else:
+        row = {"events": done["events"], **done["skipped"], "id": done.get("id")}
+        show_rows([row], list(row), as_json=False)
+
+
+def _wait(tenant: str, backtest: UUID) -> dict[str, Any]:
+    """Return a backtest when it is over; say meanwhile how far it is."""
+
+    async def waiting(connection: db.Connection, tenant_id: TenantId) -> dict[str, Any]:
+        while (found := await find_backtest(connection, tenant_id, backtest))["status"] not in OVER:
+            typer.echo(f"{found['status']}: {found['scanned']} events", err=True)
+            await asyncio.sleep(_POLL)
+        return shown(found)
+
+    return for_tenant(tenant, waiting)
+
+
+def _print(result: dict[str, Any]) -> None:
+    typer.echo(f"{result['scanned']} events, {result['matched']} matches, {result['fired']} notifications.")
+    for outcome, count in result["outcomes"].items():
+        typer.echo(f"  {outcome}: {count}")
+    if compared := result["comparison"]:
+        newly, no_longer = compared["newlyMatched"]["count"], compared["noLongerMatched"]["count"]
+        typer.echo(
+            f"Version {compared['version']} has {compared['matched']} matches: {newly} are new, {no_longer} are gone."
+        )
+    if cut := result["truncated"]:
+        typer.echo(f"It ended at {cut['until']}, at the limit of {cut['reason']}: choose a shorter time, or types.")
+    for told in result["messages"]:
+        subject = told["message"]["subject"] if told["message"] else f"fails: {told['fault']}"
+        typer.echo(f"{told['at']} {told['kind']} {subject}")
+
+
+def _moment(naive: datetime) -> str:
+    return naive.replace(tzinfo=UTC).isoformat()

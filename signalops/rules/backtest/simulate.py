@@ -1,0 +1,259 @@
+"""What one version of a rule would have done with the events of the past, on the events' own clock. Pure.
+
+Event by event in the order of receipt: pattern (held by the caller) -> window or absence -> silences -> active hours ->
+cooldown -> digest, as decide and signalops.weigh have it for what comes in now. Times are microseconds since 1970.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple, Self
+
+from signalops.rules.backtest.stretches import Window, microseconds
+from signalops.rules.decide import DEEPEST, NOTICE
+from signalops.rules.plan import Plan
+
+Event = Mapping[str, Any]
+Outcome = Literal["notified", "counted", "late", "ignored", "silenced", "quiet", "cooldown", "digested"]
+IsSilenced = Callable[[Event, datetime], bool]
+LISTED = 100
+"""How many of its events a digest lists."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_HOUR = timedelta(hours=1) // _MICROSECOND
+
+
+class Notification(NamedTuple):
+    """What the rule would have told at a time: of an event, of a digest of events (the ids of the first), or of an absence."""
+
+    kind: Literal["event", "digest", "absence"]
+    at: int
+    events: list[str]
+    told: dict[str, Any] | None = None
+    """What a window saw; or the payload of the operational event that a digest or an absence brings about."""
+
+
+@dataclass(slots=True)
+class _Group:
+    labels: Mapping[str, object]
+    window: Window | None = None
+    seen_at: int | None = None
+    due_at: int | None = None
+    quiet_until: int = 0
+
+    def state(self) -> list[Any]:
+        window = self.window and self.window.state()
+        return [self.labels, window, self.seen_at, self.due_at, self.quiet_until]
+
+    @classmethod
+    def of(cls, plan: Plan, state: list[Any]) -> Self:
+        labels, window, *times = state
+        return cls(labels, window and Window.of(plan, window), *times)
+
+
+@dataclass(slots=True)
+class _Digest:
+    opened_at: int
+    due_at: int
+    count: int = 0
+    events: list[str] = field(default_factory=list)
+
+
+class Simulation:
+    """A rule at work: `rule` is {id, version ...} as templates read it, `after` how its absence is written.
+
+    What it tells goes to `tell`.
+    """
+
+    def __init__(
+        self,
+        rule: Mapping[str, Any],
+        plan: Plan | None,
+        is_silenced: IsSilenced,
+        tell: Callable[[Notification], None],
+        after: str | None = None,
+    ) -> None:
+        self._rule = {"id": rule["id"], "version": rule["version"]}
+        self._plan = plan
+        self._is_silenced = is_silenced
+        self._tell = tell
+        self._after = after
+        self._groups: dict[str, _Group] = {}
+        self._due: list[tuple[int, str]] = []
+        self._digest: _Digest | None = None
+
+    def begin(self, now: int) -> None:
+        """Start the clock: without groups an absence runs from here on."""
+        if self._plan and self._plan.kind == "absent" and not self._plan.grouping.paths:
+            self._await(self._plan, "[]", _Group({}), now)
+
+    def take(self, event: Event, seen: Event, now: int) -> Outcome | None:
+        """Take in an event that the pattern matches, as it is and as patterns see it; None if it must not match."""
+        self.advance(now)
+        if event["depth"] and not self._may_match(event):
+            return None
+        plan = self._plan
+        if plan is None or plan.kind == "each":
+            return self._fire(seen, Notification("event", now, [event["id"]]))
+        at = min(since_epoch(datetime.fromisoformat(event["occurredAt"])), now)
+        if plan.kind == "absent":
+            return self._appear(plan, seen, at)
+        return self._count(plan, seen, at, Notification("event", now, [event["id"]]))
+
+    def advance(self, now: int) -> None:
+        """Let time pass: absences and digests fall due."""
+        for due in self._falling_due(now):
+            if due is None:
+                self._close_digest()
+            else:
+                self._miss(due)
+
+    def finish(self, now: int) -> None:
+        """End with what is open: a digest would be told when it is due, though that is later."""
+        self.advance(now)
+        self._close_digest()
+
+    def forget(self, now: int) -> None:
+        """Drop what can't matter any more."""
+        plan = self._plan
+        if plan is None:
+            return
+        horizon = now - plan.lateness // _MICROSECOND
+        last = horizon - microseconds(plan) - _HOUR
+        for key, group in list(self._groups.items()):
+            if group.window is not None:
+                group.window.forget(horizon)
+            is_over = group.quiet_until <= now and group.due_at is None and (group.seen_at or 0) < last
+            if is_over and not group.window:
+                del self._groups[key]
+
+    def __len__(self) -> int:
+        """How much is held: groups, and events in their windows."""
+        return sum(1 + len(group.window or ()) for group in self._groups.values())
+
+    def state(self) -> dict[str, Any]:
+        """Return what is held, as JSON takes it."""
+        digest = self._digest
+        return {
+            "groups": {key: group.state() for key, group in self._groups.items()},
+            "digest": digest and [digest.opened_at, digest.due_at, digest.count, digest.events],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        if self._plan is not None:
+            self._groups = {key: _Group.of(self._plan, kept) for key, kept in state["groups"].items()}
+        self._due = [(group.due_at, key) for key, group in self._groups.items() if group.due_at is not None]
+        heapq.heapify(self._due)
+        self._digest = _Digest(*state["digest"]) if state["digest"] else None
+
+    def _may_match(self, event: Event) -> bool:
+        """A rule matches no notice of its own, and operational events caused by one another to some depth only."""
+        told_of = event["payload"].get("rule", {}).get("id")
+        return event["depth"] <= DEEPEST and (self._rule["id"] is None or told_of != str(self._rule["id"]))
+
+    def _count(self, plan: Plan, event: Event, at: int, notification: Notification) -> Outcome:
+        if notification.at - at > plan.lateness // _MICROSECOND:
+            return "late"
+        measure = plan.measure(event)
+        if measure is None:
+            return "ignored"
+        key, labels = plan.grouping.of(event)
+        group = self._groups.setdefault(key, _Group(labels, Window(plan)))
+        assert group.window is not None
+        if not group.window.add(at, measure):
+            return "counted"
+        saw: dict[str, Any] = {"value": float(group.window.value_at(at)), "group": dict(group.labels)}
+        saw |= {"since": _iso(at - microseconds(plan)), "until": _iso(at)}
+        return self._fire(event, notification._replace(told=saw), key)
+
+    def _appear(self, plan: Plan, event: Event, at: int) -> Outcome:
+        key, labels = plan.grouping.of(event)
+        group = self._groups.setdefault(key, _Group(labels))
+        if group.seen_at is None or at > group.seen_at:
+            group.seen_at = at
+            self._await(plan, key, group, at)
+        return "counted"
+
+    def _await(self, plan: Plan, key: str, group: _Group, since: int) -> None:
+        due, before = since + microseconds(plan) + plan.lateness // _MICROSECOND, group.due_at
+        self._groups[key] = group
+        group.due_at = max(due, before or due)
+        if before is None:  # else it stands in the heap, and is moved down when its earlier time has come
+            heapq.heappush(self._due, (due, key))
+
+    def _falling_due(self, now: int) -> Iterator[str | None]:
+        """Yield, by their times, the groups in which nothing came; None stands for the digest."""
+        while True:
+            while self._due and (later := self._groups[self._due[0][1]].due_at or 0) != self._due[0][0]:
+                heapq.heapreplace(self._due, (later, self._due[0][1]))
+            absent = self._due[0][0] if self._due else now + 1
+            digest = self._digest.due_at if self._digest else now + 1
+            if min(absent, digest) > now:
+                return
+            yield heapq.heappop(self._due)[1] if absent < digest else None
+
+    def _miss(self, key: str) -> None:
+        """Tell that nothing came in a group."""
+        group = self._groups[key]
+        assert group.due_at is not None
+        at, group.due_at = group.due_at, None
+        seen = None if group.seen_at is None else _iso(group.seen_at)
+        payload = {"rule": self._rule, "group": dict(group.labels), "lastSeenAt": seen, "after": self._after}
+        notice = {"type": NOTICE, "source": "signalops", "occurredAt": _iso(at), "payload": payload}
+        self._fire(notice, Notification("absence", at, [], payload), key)
+
+    def _fire(self, event: Event, notification: Notification, key: str | None = None) -> Outcome:
+        """Pass what fires through silences, active hours, cooldown and digest; tell what comes through."""
+        moment, plan = moment_of(notification.at), self._plan
+        if self._is_silenced(event, moment):
+            return "silenced"
+        if plan and plan.hours and plan.hours.drops and plan.hours.opening(moment) != moment:
+            return "quiet"
+        if plan and plan.cooldown and not self._cool(plan, event, notification.at, key):
+            return "cooldown"
+        if plan and plan.digest:
+            self._collect(plan, notification, moment)
+            return "digested"
+        self._tell(notification)
+        return "notified"
+
+    def _cool(self, plan: Plan, event: Event, now: int, key: str | None) -> bool:
+        """Begin a cooldown; False while one lasts."""
+        group = self._groups.setdefault(plan.grouping.of(event).key if key is None else key, _Group({}))
+        if group.quiet_until > now:
+            return False
+        assert plan.cooldown is not None
+        group.quiet_until = now + plan.cooldown // _MICROSECOND
+        return True
+
+    def _collect(self, plan: Plan, notification: Notification, moment: datetime) -> None:
+        if self._digest is None:
+            due = plan.digest_due(moment)
+            assert due is not None
+            self._digest = _Digest(notification.at, since_epoch(due))
+        self._digest.count += 1
+        self._digest.events += notification.events[: LISTED - len(self._digest.events)]
+
+    def _close_digest(self) -> None:
+        if self._digest is None:
+            return
+        digest, self._digest = self._digest, None
+        payload = {"rule": self._rule, "count": digest.count, "events": digest.events}
+        payload |= {"since": _iso(digest.opened_at), "until": _iso(digest.due_at)}
+        self._tell(Notification("digest", digest.due_at, digest.events, payload))
+
+
+def since_epoch(moment: datetime) -> int:
+    """Return a moment in microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(microseconds: int) -> datetime:
+    """Return the moment of some microseconds since 1970."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+def _iso(microseconds: int) -> str:
+    return moment_of(microseconds).isoformat()

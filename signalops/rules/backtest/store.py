@@ -1,0 +1,93 @@
+"""What backtests ask of the database: one named query each, in a transaction of the tenant."""
+
+from collections.abc import Iterable
+from typing import Any, LiteralString
+from uuid import UUID
+
+import orjson
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from signalops import db
+from signalops.terms import TenantId
+
+Row = dict[str, Any]
+SQL = db.queries("backtest")
+MOST_BYTES = 1024 * 1024
+"""Payload that is read at once, as it is stored: perhaps compressed."""
+
+
+async def take_turn(connection: db.Connection, tenant: TenantId) -> int:
+    """Return how many backtests of a tenant are not over; until the transaction ends nobody else adds one."""
+    await connection.execute(SQL["take-turn"], {"tenant": tenant})
+    row = await _row(connection, "count-unfinished", {"tenant": tenant})
+    return int(row["count"]) if row else 0
+
+
+async def add(connection: db.Connection, tenant: TenantId, backtest: UUID, asked: Row, span: Row) -> None:
+    """Store a backtest of a span {starts_at, ends_at}, and enqueue its first slice."""
+    await connection.execute(
+        SQL["add-backtest"], {"tenant": tenant, "id": backtest, "asked": Jsonb(asked, orjson.dumps), **span}
+    )
+
+
+async def past_silences(connection: db.Connection, tenant: TenantId, span: Row) -> list[Row]:
+    """Return grammar, pattern, starts_at and ends_at of the silences in a span {starts_at, ends_at}."""
+    return await _rows(connection, "past-silences", {"tenant": tenant, **span})
+
+
+async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> Row | None:
+    """Return a backtest as it stands."""
+    return await _row(connection, "find-backtest", {"tenant": tenant, "id": backtest})
+
+
+async def list_(connection: db.Connection, tenant: TenantId, upwards: bool, window: Row) -> list[Row]:
+    """Return a page of backtests without state and result."""
+    return await _rows(connection, "list-backtests", {"tenant": tenant, "upwards": upwards, **window})
+
+
+async def cancel(connection: db.Connection, tenant: TenantId, backtest: UUID) -> None:
+    """End a backtest that is not over."""
+    await connection.execute(SQL["cancel-backtest"], {"tenant": tenant, "id": backtest})
+
+
+async def read_past(connection: db.Connection, tenant: TenantId, types: list[str] | None, window: Row) -> list[Row]:
+    """Return the next events of a window {after, before, limit}, those of some types only or all."""
+    await connection.execute(SQL["read-in-order"])
+    query = SQL["read-past" if types is None else "read-past-of-types"]
+    return await _json(connection, query, {"tenant": tenant, "types": types, **window})
+
+
+async def read_events(connection: db.Connection, tenant: TenantId, events: Iterable[str]) -> dict[str, Row]:
+    """Return events by their ids, as templates see them."""
+    found = await _json(connection, SQL["read-events"], {"tenant": tenant, "ids": list(events)})
+    return {event["id"]: event for event in found}
+
+
+async def save(connection: db.Connection, tenant: TenantId, backtest: UUID, slices: int, found: Row) -> bool:
+    """Save a slice, the one after so many: {status, looked_until, scanned, state, result, error}; False if it is too late."""
+    documents = {
+        name: None if found[name] is None else Jsonb(found[name], orjson.dumps) for name in ("state", "result")
+    }
+    place = {"tenant": tenant, "id": backtest, "slices": slices}
+    return await _row(connection, "save-slice", found | documents | place) is not None
+
+
+async def enqueue(connection: db.Connection, tenant: TenantId, backtest: UUID) -> None:
+    """Enqueue the next slice of a backtest."""
+    await connection.execute(SQL["enqueue-slice"], {"tenant": tenant, "id": backtest})
+
+
+async def _json(connection: db.Connection, query: LiteralString, fields: Row) -> list[Row]:
+    row = await (await connection.execute(query, {**fields, "bytes": MOST_BYTES})).fetchone()
+    return orjson.loads(row[0]) if row and row[0] else []
+
+
+async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL[query], fields)).fetchall()
+
+
+async def _row(connection: db.Connection, query: str, fields: Row) -> Row | None:
+    rows = await _rows(connection, query, fields)
+    return rows[0] if rows else None

@@ -1,0 +1,63 @@
+"""A rule chosen to be tried: a draft, or a stored rule in one of its versions."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from signalops import db
+from signalops.rules import manage
+from signalops.rules.check import Templates
+from signalops.rules.manage import RuleChange
+from signalops.rules.shown import ChannelShown
+from signalops.terms import RuleId, TenantId
+
+
+class StoredRule(BaseModel):
+    """A rule that is stored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: UUID
+    version: int | None = Field(None, ge=1, le=2**31 - 1, description="Default: the active version.")
+
+
+def _which(value: object) -> str:
+    stored = isinstance(value, StoredRule) or (isinstance(value, Mapping) and "id" in value)
+    return "(stored)" if stored else "(draft)"
+
+
+ChosenRule = Annotated[
+    Annotated[StoredRule, Tag("(stored)")] | Annotated[RuleChange, Tag("(draft)")],
+    Discriminator(_which),
+    Field(description="A draft, or the id (and version) of a stored rule."),
+]
+
+
+class Chosen(NamedTuple):
+    """What a rule says, where it sends to, and what its template reads as `rule`: {id, name, version, severity}."""
+
+    draft: RuleChange
+    channel: ChannelShown
+    rule: dict[str, Any]
+    enabled: bool
+
+
+async def choose(
+    connection: db.Connection, tenant: TenantId, templates: Templates, rule: StoredRule | RuleChange
+) -> Chosen:
+    """Look a rule up, or check a draft; NotFound or Invalid."""
+    if isinstance(rule, RuleChange):
+        channel = await manage.checked(connection, tenant, templates, rule)
+        return Chosen(
+            rule, ChannelShown.model_validate(channel), _named(rule, None, rule.name), rule.enabled is not False
+        )
+    stored = await manage.show(connection, tenant, RuleId(rule.id))
+    said = await manage.show_version(connection, tenant, stored.id, rule.version) if rule.version else stored
+    draft = manage.as_change(said)
+    return Chosen(draft, said.channel, _named(draft, said.version, stored.name, str(stored.id)), stored.enabled)
+
+
+def _named(draft: RuleChange, version: int | None, name: str | None, rule: str | None = None) -> dict[str, Any]:
+    return {"id": rule, "name": name or "draft", "version": version, "severity": draft.severity}

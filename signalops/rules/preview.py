@@ -1,0 +1,168 @@
+"""One event held against one rule, to see what would happen: sends nothing, counts nothing."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from signalops import clock, db
+from signalops.clock import Moment
+from signalops.errors import Invalid, NotFound
+from signalops.rules import store
+from signalops.rules.check import Templates, Told, compiled
+from signalops.rules.chosen import Chosen, ChosenRule, choose
+from signalops.rules.explain import LeafShown, explain
+from signalops.rules.groups import Grouping
+from signalops.rules.manage import warnings_of
+from signalops.rules.model import Window, duration
+from signalops.rules.notes import notes_of, silences_of, threshold
+from signalops.rules.seen import as_seen
+from signalops.rules.shown import Warned
+from signalops.terms import EventId, TenantId
+
+
+class SampleEvent(BaseModel):
+    """An event made up for the test."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str = Field(min_length=1, max_length=200, examples=["user.signup"])
+    payload: dict[str, Any] = {}
+    source: str | None = Field(None, max_length=500)
+    occurredAt: Moment | None = Field(None, description="Default: now.")  # noqa: N815
+    attributes: dict[str, Any] | None = Field(None, description="CloudEvents attributes beyond type, source and time.")
+
+
+class StoredEvent(BaseModel):
+    """An event that came in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: UUID
+
+
+def _which(value: object) -> str:
+    stored = isinstance(value, StoredEvent) or (isinstance(value, Mapping) and "id" in value)
+    return "(stored)" if stored else "(sample)"
+
+
+class Trial(BaseModel):
+    """A rule and an event to hold against it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: ChosenRule
+    event: Annotated[
+        Annotated[StoredEvent, Tag("(stored)")] | Annotated[SampleEvent, Tag("(sample)")],
+        Discriminator(_which),
+        Field(description="An event, or the id of a stored one."),
+    ]
+
+
+class MessageShown(BaseModel):
+    """A message as its receiver would read it."""
+
+    subject: str
+    body: str
+    html: str | None = None
+
+
+class Previewed(BaseModel):
+    """What would happen."""
+
+    matches: bool
+    reason: str = Field(description="Why, in a sentence.")
+    explanation: list[LeafShown] = Field(description="Each condition, in the order written.")
+    message: MessageShown | None = Field(description="What would be sent; null: nothing, or the template fails.")
+    fault: str | None = Field(description="Why the template fails for this event.")
+    warnings: list[Warned]
+    notes: list[str] = Field(description="What window, absence, cooldown, digest, active hours and silences add.")
+
+
+class Prepared(NamedTuple):
+    """What a trial needs of the database."""
+
+    chosen: Chosen
+    event: dict[str, Any]
+    seen: Mapping[str, Any]
+    silences: Sequence[store.Row]
+    warnings: list[Warned]
+
+
+async def prepare(connection: db.Connection, tenant: TenantId, templates: Templates, trial: Trial) -> Prepared:
+    """Look up what a trial names, in a transaction of the tenant; NotFound or Invalid when it can't be had."""
+    chosen = await choose(connection, tenant, templates, trial.rule)
+    event, seen = await _event(connection, tenant, trial.event)
+    silences = await store.active_silences(connection, tenant)
+    return Prepared(chosen, event, seen, silences, await warnings_of(connection, tenant, templates, chosen.draft))
+
+
+async def preview(templates: Templates, prepared: Prepared) -> Previewed:
+    """Hold the event against the rule; outside of a transaction, since a template may take its time."""
+    chosen, event, seen, silences, warnings = prepared
+    pattern = compiled(chosen.draft.grammar, chosen.draft.pattern)
+    # In threads: what one tenant's pattern or template may take of the processor must not hold up all others.
+    explanation = await asyncio.to_thread(explain, pattern, seen)
+    shown = Previewed(
+        matches=explanation.matches,
+        reason=explanation.reason,
+        explanation=explanation.leaves,
+        message=None,
+        fault=None,
+        warnings=warnings,
+        notes=[],
+    )
+    if explanation.matches:
+        now = clock.now()
+        shown.notes = [*notes_of(chosen, seen, now), *silences_of(silences, seen, now)]
+        shown.message, shown.fault = await _rendered(templates, chosen, _told(chosen, event, seen))
+    return shown
+
+
+async def _event(
+    connection: db.Connection, tenant: TenantId, event: StoredEvent | SampleEvent
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return an event as templates see it, and as patterns do: with the attributes of CloudEvents."""
+    if isinstance(event, StoredEvent):
+        row = await store.find_event(connection, tenant, EventId(event.id))
+        if row is None:
+            raise NotFound("There is no such event: check the id.")
+        return row["event"], as_seen(row["event"], row["attributes"])
+    sample = event.model_dump(include={"type", "source", "payload"}) | {"id": str(clock.new_id())}
+    sample["occurredAt"] = (event.occurredAt or clock.now()).isoformat()
+    return sample, as_seen(sample, event.attributes)
+
+
+async def _rendered(templates: Templates, chosen: Chosen, told: Told) -> tuple[MessageShown | None, str | None]:
+    try:
+        message = await asyncio.to_thread(templates.render, chosen.channel.kind, chosen.draft.template, told)
+    except Invalid as error:
+        return None, error.detail
+    return MessageShown(subject=message.subject, body=message.body, html=message.html), None
+
+
+def _told(chosen: Chosen, event: dict[str, Any], seen: Mapping[str, object]) -> Told:
+    """What would be told: the event, or the operational event that a digest or an absence brings about."""
+    draft, rule = chosen.draft, {"id": chosen.rule["id"], "version": chosen.rule["version"]}
+    notice = {"id": str(clock.new_id()), "source": "signalops", "occurredAt": event["occurredAt"]}
+    if draft.absent:
+        _, group = Grouping(draft.absent.groupBy).of(seen)
+        payload = {"rule": rule, "group": group, "lastSeenAt": event["occurredAt"], "after": draft.absent.after}
+        return Told(notice | {"type": "signalops.rule.absent", "payload": payload}, chosen.rule, "absence", None, [])
+    if draft.digest:
+        payload = {"rule": rule, "since": event["occurredAt"], "until": event["occurredAt"], "count": 1}
+        payload["events"] = [event["id"]]
+        told = notice | {"type": "signalops.rule.digest", "payload": payload}
+        return Told(told, chosen.rule, "digest", None, [event])
+    return Told(event, chosen.rule, "event", _reached(draft.window, event, seen) if draft.window else None, [])
+
+
+def _reached(window: Window, event: Mapping[str, Any], seen: Mapping[str, object]) -> dict[str, Any]:
+    """What a window would say that this event, as the last of several, has filled."""
+    until = datetime.fromisoformat(event["occurredAt"])
+    _, group = Grouping(window.groupBy).of(seen)
+    since = (until - duration(window.within)).isoformat()
+    return {"value": threshold(window)[1], "group": group, "since": since, "until": event["occurredAt"]}

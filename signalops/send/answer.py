@@ -1,0 +1,57 @@
+"""What a receiver answered over HTTP, and what it means where the protocol adds nothing of its own. Pure."""
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from signalops import clock
+from signalops.send.model import ANSWER_LIMIT, Outcome, OutcomeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: the beginning of its body, and its Retry-After in seconds."""
+
+    status: int
+    body: bytes
+    retry_after: float | None = None
+
+    @property
+    def text(self) -> str:
+        """What is kept of the body."""
+        return self.body[:ANSWER_LIMIT].decode(errors="replace")
+
+    def outcome(self, kind: OutcomeKind, error: str | None = None) -> Outcome:
+        """Return the outcome of an attempt that was answered so."""
+        return Outcome(kind, self.status, self.text, error, self.retry_after)
+
+
+def judged(answer: Answer) -> Outcome:
+    """Return the outcome by the status alone, as Standard Webhooks 1.0 has it: only 2xx is a success, 410 ends it all."""
+    status = answer.status
+    if 200 <= status < 300:
+        return answer.outcome("sent")
+    if 300 <= status < 400:
+        return answer.outcome(
+            "permanent", f"The receiver answered {status}; redirects are not followed: correct the url."
+        )
+    if status == 410:
+        return answer.outcome("gone", "The receiver answered 410: it wants no more messages.")
+    return answer.outcome(_failure(answer), f"The receiver answered {status}.")
+
+
+def _failure(answer: Answer) -> OutcomeKind:
+    if answer.status == 429 or (answer.status in (502, 503, 504) and answer.retry_after is not None):
+        return "throttled"
+    return "temporary" if answer.status >= 500 or answer.status in (408, 425) else "permanent"
+
+
+def retry_after(header: str | None) -> float | None:
+    """Return the seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date); None if it can't be read."""
+    if header is None:
+        return None
+    if header.isascii() and header.isdecimal():
+        return float(header)
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - clock.now()).total_seconds())
+    except (ValueError, TypeError):  # TypeError: a date without a zone
+        return None

@@ -1,0 +1,145 @@
+"""The requests with which providers call back, and those that show and lift suppressions."""
+
+import hmac
+from functools import cached_property
+
+from pydantic import ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from signalops import db, facts
+from signalops.config import Settings
+from signalops.errors import Forbidden, NotFound, Overloaded
+from signalops.http import Page, Query, answer, headers_of, id_of, read_body
+from signalops.send.callbacks import sns, store, whatsapp
+from signalops.send.callbacks.model import Challenge, Suppression, SuppressionList, Taken
+from signalops.send.callbacks.ses import Event
+from signalops.send.channels.whatsapp import Credentials
+from signalops.send.secrets import Keyring
+from signalops.terms import Caller, ChannelId, TenantId
+
+_UNVERIFIED = (
+    "The callback can't be verified: check the channel's id in the address, and its appSecret and verifyToken."
+)
+_TOO_SOON = "What it tells of is not recorded yet: send it again."
+
+
+class Handshake(Query):
+    """How Meta asks whether an address is ours."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    mode: str = Field(alias="hub.mode", description="subscribe")
+    verify_token: str = Field(alias="hub.verify_token", description="The channel's verifyToken.")
+    challenge: int = Field(alias="hub.challenge", description="What is sent back.")
+
+
+class SuppressionsPage(Page):
+    """Query of a list of suppressions."""
+
+    address: str | None = Field(None, max_length=254, description="Only this address.")
+
+
+class Callbacks:
+    """The handlers of what providers call; each answers an unknown channel as it answers a wrong signature."""
+
+    def __init__(self, connections: db.Pool, settings: Settings) -> None:
+        self._connections = connections
+        self._settings = settings
+        self._topic = sns.Topic(settings.ses_topic_arn, settings) if settings.ses_topic_arn else None
+
+    async def shake_hands(self, request: Request) -> Response:
+        """Show Meta that a WhatsApp channel's callback address is ours."""
+        asked = Handshake.of(request)
+        _, credentials = await self._called(ChannelId(id_of(request, "channel")))
+        token = credentials.verify_token or ""
+        same = hmac.compare_digest(token.encode(), asked.verify_token.encode())
+        if not token or not same or asked.mode != "subscribe":
+            raise Forbidden(_UNVERIFIED)
+        return answer(Challenge(asked.challenge))
+
+    async def whatsapp(self, request: Request) -> Response:
+        """Take the statuses of a WhatsApp channel's messages, signed with its appSecret."""
+        channel = ChannelId(id_of(request, "channel"))
+        tenant, credentials = await self._called(channel)
+        headers = headers_of(request)
+        body = await read_body(request, headers, whatsapp.MOST_BYTES)
+        secret = credentials.app_secret
+        if not secret or not whatsapp.is_signed(body, headers.get("x-hub-signature-256", ""), secret):
+            raise Forbidden(_UNVERIFIED)
+        moved = 0
+        heard = whatsapp.heard(body)
+        async with db.as_tenant(self._connections, tenant) as connection:
+            for one in heard:
+                moved += _told(await store.hear(connection, tenant, one, channel))
+        facts.emit("callback.taken", provider="whatsapp", tenant=tenant, told=len(heard), moved=moved)
+        return answer(Taken())
+
+    async def ses(self, request: Request) -> Response:
+        """Take an event of Amazon SES, signed by SNS for the installation's topic; confirm its subscription."""
+        if self._topic is None:
+            raise NotFound("This installation takes no events of SES: its operator sets SIGNALOPS_SES_TOPIC_ARN.")
+        post = sns.Posted.of(await read_body(request, headers_of(request), sns.MOST_BYTES))
+        await self._topic.verify(post)
+        if post.type == "SubscriptionConfirmation":
+            await self._topic.confirm(post)
+        elif post.type == "Notification" and (event := Event.of(post.message)):
+            await self._take(event)
+        return answer(Taken())
+
+    async def _take(self, event: Event) -> None:
+        tenant, delivery = TenantId(event.mail.tags.tenant[0]), event.mail.tags.delivery[0]
+        heard = event.heard()
+        async with db.as_tenant(self._connections, tenant) as connection:
+            suppressed = [one for one in event.unwanted() if await store.suppress(connection, tenant, delivery, one)]
+            moved = _told(await store.hear(connection, tenant, heard, None)) if heard else False
+        for one in suppressed:
+            facts.emit("address.suppressed", tenant=tenant, delivery=delivery, reason=one.reason)
+        facts.emit("callback.taken", provider="ses", tenant=tenant, told=int(heard is not None), moved=int(moved))
+
+    async def _called(self, channel: ChannelId) -> tuple[TenantId, Credentials]:
+        async with self._connections.connection() as connection:
+            found = await store.find_called_channel(connection, channel)
+        if found is None:
+            raise Forbidden(_UNVERIFIED)
+        tenant, sealed = found
+        return tenant, Credentials.of(self._keyring.open(sealed))
+
+    @cached_property
+    def _keyring(self) -> Keyring:
+        """The keys, read when they are first needed: an installation without such channels may have none here."""
+        return Keyring(self._settings)
+
+
+class Suppressions:
+    """The handlers of suppressed addresses."""
+
+    def __init__(self, connections: db.Pool) -> None:
+        self._connections = connections
+
+    async def list(self, request: Request, caller: Caller) -> Response:
+        """List the addresses that mail is not sent to any more, newest first."""
+        query = SuppressionsPage.of(request)
+        address = query.address and query.address.lower()
+        async with db.as_tenant(self._connections, caller.tenant) as connection:
+            rows = await store.list_suppressions(
+                connection, caller.tenant, address=address, upwards=query.upwards, **query.window()
+            )
+        page, has_more = query.cut(rows)
+        return answer(SuppressionList(data=[Suppression.model_validate(row) for row in page], has_more=has_more))
+
+    async def remove(self, request: Request, caller: Caller) -> Response:
+        """Let mail be sent to an address again, and return what was removed."""
+        suppression = id_of(request, "suppression")
+        async with db.as_tenant(self._connections, caller.tenant) as connection:
+            removed = await store.remove_suppression(connection, caller.tenant, suppression)
+        if removed is None:
+            raise NotFound("There is no such suppression: check the id.")
+        return answer(Suppression.model_validate(removed))
+
+
+def _told(moved: bool | None) -> bool:
+    """Pass on whether a delivery moved; have what came too soon told again."""
+    if moved is None:
+        raise Overloaded(_TOO_SOON, headers={"Retry-After": "5"})
+    return moved

@@ -1,0 +1,57 @@
+"""What is heard of a delivery, and the addresses that are not written to any more as the API shows them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field, RootModel
+
+SuppressionReason = Literal["bounce", "complaint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a provider says of a message: its own id of it, and why it failed. `delivery` is what we had it carry."""
+
+    provider_id: str
+    status: Literal["delivered", "read", "dead"]
+    delivery: UUID | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """An address that must not be written to any more, and what its server said."""
+
+    address: str
+    reason: SuppressionReason
+    detail: str | None = None
+
+
+class Taken(BaseModel):
+    """A callback was taken."""
+
+    taken: Literal[True] = True
+
+
+class Challenge(RootModel[int]):
+    """The number with which Meta asks whether the address is ours."""
+
+
+class Suppression(BaseModel):
+    """An address that mail is not sent to any more."""
+
+    id: UUID
+    address: str
+    reason: SuppressionReason = Field(description="bounce: no such mailbox; complaint: reported as spam.")
+    detail: str | None = Field(description="What the recipient's server said.")
+    delivery: UUID = Field(description="The delivery that it came of.")
+    createdAt: datetime  # noqa: N815
+
+
+class SuppressionList(BaseModel):
+    """A page of suppressed addresses, newest first."""
+
+    data: list[Suppression]
+    has_more: bool = Field(description="Whether there are more beyond this page.")

@@ -1,0 +1,56 @@
+"""What callbacks ask of the database: one named query each, in a transaction of the tenant but for the first."""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from signalops import clock, db
+from signalops.send.callbacks.model import Heard, Unwanted
+from signalops.terms import ChannelId, TenantId
+
+SQL = db.queries("callbacks")
+
+
+async def find_called_channel(connection: db.Connection, channel: UUID) -> tuple[TenantId, bytes] | None:
+    """Return whose channel is called back, and its sealed secret; before a tenant is known."""
+    row = await (await connection.execute(SQL["find-called-channel"], {"channel": channel})).fetchone()
+    return (TenantId(row[0]), row[1]) if row else None
+
+
+async def hear(connection: db.Connection, tenant: TenantId, heard: Heard, channel: ChannelId | None) -> bool | None:
+    """Move a delivery on; return whether it moved, and None if it must be told again. Without its id the channel's is found."""
+    row = await (
+        await connection.execute(
+            SQL["hear-of-delivery"],
+            {
+                "tenant": tenant,
+                "channel": channel,
+                "delivery": heard.delivery,
+                "provider": heard.provider_id,
+                "status": heard.status,
+                "error": heard.error,
+            },
+        )
+    ).fetchone()
+    return row[0] if row else False
+
+
+async def suppress(connection: db.Connection, tenant: TenantId, delivery: UUID, unwanted: Unwanted) -> bool:
+    """Suppress an address to which a delivery of the tenant went; return False if it was before, or there is no such."""
+    arguments = {"tenant": tenant, "id": clock.new_id(), "delivery": delivery, "address": unwanted.address}
+    arguments |= {"reason": unwanted.reason, "detail": unwanted.detail}
+    return (await connection.execute(SQL["suppress-address"], arguments)).rowcount == 1
+
+
+async def list_suppressions(connection: db.Connection, tenant: TenantId, **page: Any) -> list[dict[str, Any]]:
+    """Return suppressions between two ids, of one address or all; the fields are address, lower, upper, upwards and limit."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["list-suppressions"], {"tenant": tenant, **page})).fetchall()
+
+
+async def remove_suppression(connection: db.Connection, tenant: TenantId, suppression: UUID) -> dict[str, Any] | None:
+    """Remove a suppression and return it; None if there is none."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        arguments = {"tenant": tenant, "id": suppression}
+        return await (await cursor.execute(SQL["remove-suppression"], arguments)).fetchone()

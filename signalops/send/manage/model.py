@@ -1,0 +1,116 @@
+"""A channel as it is written, shown and tried out."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from signalops.http import Page
+from signalops.send.model import OutcomeKind
+from signalops.terms import ChannelKind
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=8192)]
+Step = Annotated[int, Field(ge=1, le=30 * 86400)]
+
+DAY = 86400
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    config: dict[str, Any] = Field(description="What the kind needs and may be read.", examples=[{"to": "ops@example.com"}])
+    secret: Secret | None = Field(None, description="What may not be read again: a token, a password, a signing secret.")
+    retrySchedule: Annotated[list[Step], Field(max_length=20)] | None = Field(  # noqa: N815
+        None, description="Seconds before each further attempt; default: the installation's."
+    )
+
+
+class NewChannel(_Content):
+    """A channel to be added. A webhook's secret is made when it is left out."""
+
+    name: Name
+    kind: ChannelKind
+    enabled: bool = True
+
+
+class ChannelChange(_Content):
+    """What a channel is from now on; secret, name and whether it is enabled stay when they are left out."""
+
+    name: Name | None = None
+    enabled: bool | None = None
+
+
+class StoredChannel(BaseModel):
+    """A channel, without its secret."""
+
+    id: UUID
+    name: str
+    kind: ChannelKind
+    config: dict[str, Any]
+    hasSecret: bool  # noqa: N815
+    enabled: bool
+    disabledBecause: str | None = Field(description="Why SignalOps itself disabled it.")  # noqa: N815
+    retrySchedule: list[int] | None = Field(description="null: the installation's.")  # noqa: N815
+    createdAt: datetime  # noqa: N815
+    updatedAt: datetime  # noqa: N815
+
+    @property
+    def tag(self) -> str:
+        """What names this state of the channel (ETag)."""
+        return tag_of(self.updatedAt)
+
+
+class AddedChannel(StoredChannel):
+    """A channel that was just added."""
+
+    secret: str | None = Field(description="The secret that was made here, shown this once; null: it was given.")
+
+
+class ChannelsPage(Page):
+    """Query of a list of channels."""
+
+    kind: ChannelKind | None = Field(None, description="Only channels of this kind.")
+    enabled: bool | None = Field(None, description="Only channels that are enabled, or that are not.")
+    name: str | None = Field(None, max_length=200, description="Only channels with this in their name, in any case.")
+
+
+class ChannelList(BaseModel):
+    """A page of channels, newest first."""
+
+    data: list[StoredChannel]
+    has_more: bool = Field(description="Whether there are more beyond this page.")
+
+
+class Rotation(BaseModel):
+    """How a webhook's signing secret is replaced. Until the overlap ends both sign: the receiver may know either."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    secret: Secret | None = Field(None, description="The new secret; default: one is made.")
+    overlapSeconds: int = Field(  # noqa: N815
+        DAY, ge=0, le=30 * DAY, description="How long the old secret signs as well; 0: it ends at once."
+    )
+
+
+class RotatedSecret(BaseModel):
+    """The new secret of a webhook."""
+
+    secret: str | None = Field(description="The secret that was made here, shown this once; null: it was given.")
+    oldSecretUntil: datetime = Field(description="Until then the old secret signs as well.")  # noqa: N815
+
+
+class TestResult(BaseModel):
+    """What came of a test notification."""
+
+    outcome: OutcomeKind
+    statusCode: int | None = Field(description="HTTP status or SMTP code.")  # noqa: N815
+    answer: str | None = Field(description="The first 2 KiB of the answer.")
+    error: str | None = Field(description="What went wrong, in a sentence.")
+    milliseconds: int
+
+
+def tag_of(updated_at: datetime) -> str:
+    """Return what names a state of a channel: the moment of its last change."""
+    return f"{updated_at:%Y%m%d%H%M%S%f}"

@@ -1,0 +1,72 @@
+"""What managing channels asks of the database: one named query each, in a transaction of the tenant."""
+
+from datetime import datetime
+from typing import Any, TypedDict
+from uuid import UUID
+
+from psycopg.errors import UniqueViolation
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from signalops import db
+from signalops.terms import ChannelId, ChannelKind, TenantId
+
+Row = dict[str, Any]
+SQL = db.queries("channels")
+_ANY = {"id": None, "kind": None, "enabled": None, "name": None}
+_ALL = {"lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "upwards": False, "limit": None}
+
+
+class Held(TypedDict):
+    """A channel as it stands, with its sealed secret."""
+
+    kind: ChannelKind
+    name: str
+    config: dict[str, Any]
+    secret: bytes | None
+    enabled: bool
+    disabled_because: str | None
+    retry_schedule: list[int] | None
+    updated_at: datetime
+
+
+async def add_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, **fields: Any) -> bool:
+    """Store a channel: name, kind, config, secret (sealed), enabled, retry_schedule; False if the name is taken."""
+    written = fields | {"tenant": tenant, "id": channel, "config": Jsonb(fields["config"])}
+    return (await connection.execute(SQL["add-channel"], written)).rowcount == 1
+
+
+async def list_channels(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+    """Return channels, newest first; wanted: id, kind, enabled, name; a page's bounds."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        fields = {**_ANY, **_ALL, "tenant": tenant, **wanted}
+        return await (await cursor.execute(SQL["list-channels"], fields)).fetchall()
+
+
+async def hold_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Held | None:
+    """Return a channel as it stands and hold it; None if there is none."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        row: Any = await (await cursor.execute(SQL["hold-channel"], {"tenant": tenant, "id": channel})).fetchone()
+        held: Held | None = row
+        return held
+
+
+async def change_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, held: Held) -> bool:
+    """Write a channel that is held; False if another has its name."""
+    try:
+        fields = {**held, "tenant": tenant, "id": channel, "config": Jsonb(held["config"])}
+        await connection.execute(SQL["change-channel"], fields)
+    except UniqueViolation:
+        return False
+    return True
+
+
+async def delete_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> None:
+    """Delete a channel, but for the row that versions of rules name."""
+    await connection.execute(SQL["delete-channel"], {"tenant": tenant, "id": channel})
+
+
+async def rules_of_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> list[str]:
+    """Return the names of the enabled rules that notify through a channel."""
+    cursor = await connection.execute(SQL["rules-of-channel"], {"tenant": tenant, "id": channel})
+    return [name for (name,) in await cursor.fetchall()]

@@ -1,0 +1,151 @@
+"""Connections to mail servers (RFC 5321), opened as they are needed and kept for the next mail."""
+
+import asyncio
+import ssl
+import time
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.utils import parseaddr
+from typing import Literal
+
+import aiosmtplib
+
+from signalops.send.guard import Guard
+
+Security = Literal["starttls", "tls", "none"]
+
+MOST_MAILS = 100
+"""Mails on one connection: servers end those that never end, and new ones spread over all of a server's machines."""
+MOST_IDLE = 15.0
+"""Seconds without a mail after which a connection is ended."""
+_SURE = 1.0  # seconds for which a connection is taken to live without asking
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A mail server and how to come in. Of a tenant's own (`theirs`) the address is checked before it is called."""
+
+    host: str
+    port: int
+    security: Security
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    theirs: bool = False
+
+
+@dataclass(slots=True)
+class _Kept:
+    smtp: aiosmtplib.SMTP
+    mails: int = 0
+    since: float = 0.0
+    expiry: asyncio.TimerHandle | None = None
+
+    async def is_fit(self) -> bool:
+        """Tell whether another mail can go this way: it may have been closed at the other end meanwhile."""
+        if self.mails >= MOST_MAILS or not self.smtp.is_connected:
+            return False
+        if time.monotonic() - self.since > _SURE:
+            with suppress(aiosmtplib.SMTPException, OSError):
+                return (await self.smtp.rset()).code == aiosmtplib.SMTPStatus.completed
+            return False
+        return True
+
+    async def end(self) -> None:
+        with suppress(aiosmtplib.SMTPException, OSError):
+            await self.smtp.quit(timeout=1)
+        self.smtp.close()
+
+
+class Mailer:
+    """The connections of one process; as many at once as it has mails in hand, and one owner who closes them."""
+
+    def __init__(self, guard: Guard, timeout: float, most_idle: float = MOST_IDLE) -> None:
+        self._guard = guard
+        self._timeout = timeout
+        self._most_idle = most_idle
+        self._idle: defaultdict[Server, list[_Kept]] = defaultdict(list)
+        self._ending: set[asyncio.Task[None]] = set()
+        self._tls: ssl.SSLContext | None = None
+
+    async def send(self, server: Server, mail: EmailMessage) -> str:
+        """Send a mail to the one address in its To; return the server's answer, or raise what aiosmtplib raises."""
+        content = await asyncio.to_thread(mail.as_bytes)
+        kept = await self._take(server)
+        try:
+            _, answer = await kept.smtp.sendmail(parseaddr(mail["From"])[1], [str(mail["To"])], content)
+        except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused):
+            self._keep(server, kept)  # it said no to this mail, and was reset
+            raise
+        except BaseException:
+            kept.smtp.close()  # in the middle of a command: its answer would be taken for the next one's
+            raise
+        self._keep(server, kept)
+        return answer
+
+    async def close(self) -> None:
+        """End the connections that are kept."""
+        idle = [kept for all_kept in self._idle.values() for kept in all_kept]
+        self._idle.clear()
+        for kept in idle:
+            if kept.expiry:
+                kept.expiry.cancel()
+        await asyncio.gather(*self._ending, *(kept.end() for kept in idle))
+
+    async def _take(self, server: Server) -> _Kept:
+        while kept := self._newest(server):
+            if await kept.is_fit():
+                return kept
+            await kept.end()
+        return _Kept(await self._opened(server))
+
+    def _newest(self, server: Server) -> _Kept | None:
+        """Take the one used last out: so the others of a burst that is over come to their end."""
+        if server not in self._idle:
+            return None
+        kept = self._idle[server].pop()
+        self._forget_empty(server)
+        if kept.expiry:
+            kept.expiry.cancel()
+        return kept
+
+    def _keep(self, server: Server, kept: _Kept) -> None:
+        if not kept.smtp.is_connected:
+            return
+        kept.mails += 1
+        kept.since = time.monotonic()
+        kept.expiry = asyncio.get_running_loop().call_later(self._most_idle, self._expire, server, kept)
+        self._idle[server].append(kept)
+
+    def _expire(self, server: Server, kept: _Kept) -> None:
+        self._idle[server].remove(kept)
+        self._forget_empty(server)
+        task = asyncio.create_task(kept.end(), name="end an idle connection")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _forget_empty(self, server: Server) -> None:
+        if not self._idle[server]:
+            del self._idle[server]
+
+    async def _opened(self, server: Server) -> aiosmtplib.SMTP:
+        smtp = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=None if server.theirs else server.port,
+            sock=await self._guard.connected(server.host, server.port) if server.theirs else None,
+            username=server.username,
+            password=server.password,
+            timeout=self._timeout,
+            use_tls=server.security == "tls",
+            start_tls=server.security == "starttls",
+            tls_context=None if server.security == "none" else await self._context(),
+        )
+        await smtp.connect()
+        return smtp
+
+    async def _context(self) -> ssl.SSLContext:
+        """Return the context that verifies certificates; reading all authorities takes too long for each connection."""
+        if self._tls is None:
+            self._tls = await asyncio.to_thread(ssl.create_default_context)
+        return self._tls

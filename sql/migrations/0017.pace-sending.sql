@@ -1,0 +1,522 @@
+-- Station send: pace. Each outlet has a circuit breaker and may have a rate limit; each channel gets its fair turn; what must wait has no
+-- job, however much waits.
+
+alter table signalops.channels
+  add column outlet_id uuid,
+  add column most_per_minute integer check (most_per_minute > 0);
+comment on column signalops.channels.outlet_id is
+  'The outlet that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
+comment on column signalops.channels.most_per_minute is 'How many messages its outlet may send in a minute; NULL: as many as there are.';
+
+create table signalops.outlets (
+  tenant_id uuid not null,
+  id uuid not null,
+  failures integer not null default 0,
+  failing_since timestamptz,
+  opened_until timestamptz,
+  tokens double precision not null default 0,
+  refilled_at timestamptz not null default '-infinity',
+  primary key (tenant_id, id)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table signalops.outlets is
+  'What sending through an outlet is like: made at its first failure, or with a rate limit. Exact across workers by its row lock.';
+comment on column signalops.outlets.tenant_id is 'Whose outlet it is.';
+comment on column signalops.outlets.id is 'The channel''s id, or channels.outlet_id.';
+comment on column signalops.outlets.failures is 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
+comment on column signalops.outlets.failing_since is 'When the first attempt after the last success failed; NULL: it works.';
+comment on column signalops.outlets.opened_until is 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
+comment on column signalops.outlets.tokens is 'Messages that may be sent at once, as of refilled_at.';
+comment on column signalops.outlets.refilled_at is 'When the tokens were counted.';
+call signalops.protect('signalops.outlets');
+call signalops.admit_owner('signalops.outlets', 'enqueue_due_deliveries passes by outlets whose circuit is open.');
+grant select on signalops.outlets to signalops_api;
+grant select, insert, update on signalops.outlets to signalops_worker;
+
+create table signalops.channel_queues (
+  tenant_id uuid not null,
+  channel_id uuid not null,
+  tokens double precision not null,
+  refilled_at timestamptz not null,
+  next_due_at timestamptz,
+  primary key (tenant_id, channel_id)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table signalops.channel_queues is 'The turns of the channels: who has sent little lately gets jobs at once, the others share what workers can do.';
+comment on column signalops.channel_queues.tenant_id is 'Whose channel it is.';
+comment on column signalops.channel_queues.channel_id is 'The channel.';
+comment on column signalops.channel_queues.tokens is 'Deliveries that may have a job at once, as of refilled_at: 1,000, and 500 more a second.';
+comment on column signalops.channel_queues.refilled_at is 'When the tokens were counted.';
+comment on column signalops.channel_queues.next_due_at is 'When the first of its deliveries that wait without a job is due; NULL: none waits.';
+call signalops.protect('signalops.channel_queues');
+call signalops.admit_group('signalops.channel_queues', 'signalops_worker');
+call signalops.admit_owner('signalops.channel_queues', 'enqueue_due_deliveries goes from channel to channel.');
+grant select, insert, update on signalops.channel_queues to signalops_api, signalops_worker;
+-- Serves enqueue_due_deliveries.
+create index channel_queues_by_due on signalops.channel_queues (next_due_at) where next_due_at is not null;
+
+drop index signalops.deliveries_by_due;
+-- Serves enqueue_due_deliveries and mend_queues: what waits in a channel, in the order in which it is due.
+create index deliveries_by_turn on signalops.deliveries (tenant_id, channel_id, next_attempt_at) where next_attempt_at is not null;
+
+insert into signalops.channel_queues (tenant_id, channel_id, tokens, refilled_at, next_due_at)
+select tenant_id, channel_id, 0, now(), min(next_attempt_at)
+from signalops.deliveries where next_attempt_at is not null group by tenant_id, channel_id;
+
+create function signalops.await_turn(tenant uuid, channel uuid, due timestamptz) returns void
+language plpgsql volatile
+as $$
+begin
+  insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at, next_due_at)
+  values (tenant, channel, 1000, clock_timestamp(), due)
+  on conflict (tenant_id, channel_id) do update set next_due_at = excluded.next_due_at
+  -- Most deliveries are due after another one of their channel: those need not wait for its row.
+  where q.next_due_at is null or q.next_due_at > excluded.next_due_at;
+end
+$$;
+comment on function signalops.await_turn(uuid, uuid, timestamptz) is 'Notes that a delivery of a channel waits without a job until a moment.';
+
+create or replace function signalops.enqueue_deliveries(wanted jsonb) returns bigint
+language plpgsql volatile security definer set search_path = procrastinate, pg_temp
+as $$
+begin
+  return cardinality(procrastinate_defer_jobs_v1((
+    select array_agg(row('deliveries', 'send_delivery', coalesce((job -> 'priority')::integer, -6), null, null,
+      job - 'priority', null)::procrastinate_job_to_defer_v1)
+    from jsonb_array_elements(wanted) as jobs (job))));
+end
+$$;
+comment on function signalops.enqueue_deliveries(jsonb) is
+  'Enqueues one attempt each: [{tenant, delivery, priority}], not empty. -5: the channel has sent little lately; -6: usual; -7: backlog. '
+  'Events go first (0), bulk loads of events last (-10).';
+
+create function signalops.grant_turns(decided jsonb) returns table (channel uuid, granted integer, priority integer)
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  -- More jobs than workers have at hand delay whoever comes next: while so many wait, only who has sent little lately gets one at once.
+  is_full boolean := exists (
+    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset 2000);
+begin
+  return query
+    with asked as (
+      select m.tenant, m.channel, count(*)::integer as wanted
+      from jsonb_to_recordset(decided) as m (tenant uuid, channel uuid, outcome text, not_before timestamptz)
+      where coalesce(m.outcome, 'notified') = 'notified' and m.not_before is null
+      -- In one order, so that two workers can't lock each other out.
+      group by m.tenant, m.channel order by m.tenant, m.channel
+    ), taken as (
+      insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at)
+      select a.tenant, a.channel, 1000 - a.wanted, clock_timestamp() from asked a
+      on conflict (tenant_id, channel_id) do update set refilled_at = clock_timestamp(),
+        tokens = excluded.tokens - 1000
+          + least(1000, greatest(q.tokens, 0) + 500 * extract(epoch from clock_timestamp() - q.refilled_at))
+      returning q.channel_id, q.tokens
+    )
+    select a.channel,
+      case when is_full and t.tokens + a.wanted < 900 then 0 else greatest(0, a.wanted + least(0, floor(t.tokens))::integer) end,
+      case when t.tokens + a.wanted >= 900 then -5 else -6 end
+    from asked a join taken t on t.channel_id = a.channel;
+end
+$$;
+comment on function signalops.grant_turns(jsonb) is
+  'Says how many of a batch''s new deliveries get a job at once, by channel, and of which priority; the others wait for their channel''s turn.';
+
+create function signalops.take_turn(tenant uuid, outlet uuid, most_per_minute integer) returns timestamptz
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  found_outlet signalops.outlets;
+  moment timestamptz := clock_timestamp();
+  left_over double precision;
+begin
+  select * into found_outlet from signalops.outlets o where o.tenant_id = tenant and o.id = outlet;
+  -- The usual case takes no lock: nothing has failed, and nothing is limited.
+  if most_per_minute is null and found_outlet.opened_until is null then
+    return null;
+  end if;
+  if found_outlet.id is null then
+    insert into signalops.outlets (tenant_id, id) values (tenant, outlet) on conflict do nothing;
+  end if;
+  select * into found_outlet from signalops.outlets o where o.tenant_id = tenant and o.id = outlet for update;
+  if found_outlet.opened_until > moment then
+    return found_outlet.opened_until;
+  end if;
+  if most_per_minute is not null then
+    -- A second's worth may go at once, at least one.
+    left_over := least(greatest(1, most_per_minute / 60.0), found_outlet.tokens
+      + case when found_outlet.refilled_at = '-infinity' then 1e9 else extract(epoch from moment - found_outlet.refilled_at) end
+        * most_per_minute / 60.0) - 1;
+    if left_over < 0 then
+      return moment + make_interval(secs => -left_over * 60 / most_per_minute);
+    end if;
+    update signalops.outlets o set tokens = left_over, refilled_at = moment where o.tenant_id = tenant and o.id = outlet;
+  end if;
+  if found_outlet.opened_until is not null then
+    -- This one finds out for all others; if its worker dies, another may in half a minute.
+    update signalops.outlets o set opened_until = moment + interval '30 seconds' where o.tenant_id = tenant and o.id = outlet;
+  end if;
+  return null;
+end
+$$;
+comment on function signalops.take_turn(uuid, uuid, integer) is
+  'Asks an outlet whether a message may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
+
+create function signalops.note_outcome(tenant uuid, outlet uuid, outcome text, pause interval) returns timestamptz
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  failing timestamptz;
+begin
+  if outcome = 'sent' then
+    update signalops.outlets o set failures = 0, failing_since = null, opened_until = null
+    where o.tenant_id = tenant and o.id = outlet and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null);
+    return null;
+  elsif outcome not in ('temporary', 'throttled', 'broken') then
+    return null; -- says something of one message, and nothing of the outlet
+  end if;
+  insert into signalops.outlets as o (tenant_id, id, failures, failing_since, opened_until)
+  values (tenant, outlet, (outcome = 'temporary')::integer, clock_timestamp(), clock_timestamp() + pause)
+  on conflict (tenant_id, id) do update set
+    failures = o.failures + excluded.failures,
+    failing_since = coalesce(o.failing_since, excluded.failing_since),
+    opened_until = greatest(excluded.opened_until, case
+      when o.failures + excluded.failures >= 5 and outcome = 'temporary'
+        then clock_timestamp() + least(interval '10 minutes', interval '15 seconds' * 2 ^ least(o.failures - 4, 10))
+      else o.opened_until end)
+  returning o.failing_since into failing;
+  return failing;
+end
+$$;
+comment on function signalops.note_outcome(uuid, uuid, text, interval) is
+  'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each further one for '
+  'twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet fails.';
+
+create function signalops.disable_channel(tenant uuid, channel uuid, because text) returns boolean
+language plpgsql volatile
+as $$
+declare
+  called text;
+begin
+  update signalops.channels c set enabled = false, disabled_because = left(because, 500), updated_at = now()
+  where c.tenant_id = tenant and c.id = channel and c.enabled returning c.name into called;
+  if not found then
+    return false;
+  end if;
+  perform signalops.announce('signalops.channel.disabled', jsonb_build_object(
+    'channel', jsonb_build_object('id', channel, 'name', called), 'reason', left(because, 500)), 1::smallint);
+  return true;
+end
+$$;
+comment on function signalops.disable_channel(uuid, uuid, text) is
+  'Disables a channel that wants or brings nothing any more, and tells the tenant: signalops.channel.disabled.';
+
+create or replace function signalops.bury_delivery(tenant uuid, delivery uuid, because text) returns void
+language plpgsql volatile
+as $$
+declare
+  lost record;
+begin
+  select d.event_id, d.rule_id, d.channel_id, d.attempts, coalesce(e.depth, 0) as depth, c.enabled into lost
+  from signalops.deliveries d
+  left join signalops.events e on e.tenant_id = d.tenant_id and e.id = d.event_id
+  left join signalops.channels c on c.tenant_id = d.tenant_id and c.id = d.channel_id
+  where d.tenant_id = tenant and d.id = delivery;
+  insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
+  values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
+  on conflict (tenant_id, id) do update
+    set error = excluded.error, died_at = now(), ended_at = null, ending = null, reason = null;
+  -- Of a channel that is disabled the tenant was told once; its backlog would be so many more notices.
+  if lost.enabled then
+    perform signalops.announce('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
+      'rule', jsonb_build_object('id', lost.rule_id), 'channel', jsonb_build_object('id', lost.channel_id),
+      'attempts', lost.attempts, 'error', left(because, 500)), (lost.depth + 1)::smallint);
+  end if;
+end
+$$;
+
+create function signalops.claim_delivery(tenant uuid, delivery uuid)
+returns table (attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb,
+  kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[])
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  asked record;
+  wait_until timestamptz;
+begin
+  perform signalops.act_as(tenant);
+  -- `not in`: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for each claim, once a
+  -- burst has made it large.
+  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.most_per_minute into asked
+  from signalops.deliveries d
+  left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true
+  where d.tenant_id = tenant and d.id = delivery and d.next_attempt_at is null
+    and d.status not in ('retrying', 'sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed')
+  for update of d;
+  if not found then
+    return;
+  end if;
+  wait_until := signalops.take_turn(tenant, asked.outlet, asked.most_per_minute);
+  if wait_until is not null then
+    update signalops.deliveries d set status = 'pending', next_attempt_at = wait_until, updated_at = now()
+    where d.tenant_id = tenant and d.id = delivery;
+    perform signalops.await_turn(tenant, asked.channel_id, wait_until);
+    return;
+  end if;
+  return query
+    with claimed as (
+      update signalops.deliveries d set status = 'sending', attempts = d.attempts + 1, updated_at = now()
+      where d.tenant_id = tenant and d.id = delivery
+      returning d.event_id, d.rule_id, d.rule_version, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id
+    )
+    select d.attempts, d.attempts_before, d.context, d.replay_id is not null,
+      -- Only of the rule itself: to another one that matches such an event, and of what a tenant sends by that name, it is an event.
+      case when e.depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
+        case e.type when 'signalops.rule.digest' then 'digest' when 'signalops.rule.absent' then 'absence' else 'event' end
+        else 'event' end,
+      case when e.id is not null then json_build_object(
+        'id', e.id, 'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload) end,
+      case when r.id is not null then json_build_object('id', r.id, 'name', r.name, 'version', v.version, 'severity', v.severity) end,
+      v.template, c.kind, c.config, c.secret, c.enabled, c.retry_schedule
+    from claimed d
+    -- Outer joins: what was deleted meanwhile must become a dead letter, not an endless attempt.
+    left join lateral (select * from signalops.events e where e.tenant_id = tenant and e.id = d.event_id limit 1) e on true
+    left join lateral (select * from signalops.rules r where r.tenant_id = tenant and r.id = d.rule_id limit 1) r on true
+    left join lateral (
+      select * from signalops.rule_versions v
+      where v.tenant_id = tenant and v.rule_id = d.rule_id and v.version = d.rule_version limit 1
+    ) v on true
+    left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true;
+end
+$$;
+comment on function signalops.claim_delivery(uuid, uuid) is
+  'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s turn. '
+  'Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
+
+create function signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) returns boolean
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  settled record;
+  failing_since timestamptz;
+  is_dead boolean := false;
+begin
+  perform signalops.act_as(tenant);
+  insert into signalops.delivery_attempts
+    (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome, status_code, answer, error)
+  select tenant, delivery, settle_delivery.attempt, a.started_at, a.duration_ms, a.outcome, a.status_code, a.answer, a.error
+  from jsonb_to_record(said) as a (started_at timestamptz, duration_ms integer, outcome text, status_code integer, answer text, error text);
+
+  -- Two workers may have one delivery in hand after a rescue. What was sent is sent, whoever says so; beyond that only the newest
+  -- attempt decides.
+  update signalops.deliveries d set status = said ->> 'status', provider_id = said ->> 'provider_id', updated_at = now(),
+    next_attempt_at = clock_timestamp() + make_interval(secs => (said ->> 'delay')::double precision)
+  where d.tenant_id = tenant and d.id = delivery and signalops.may_become(d.status, said ->> 'status')
+    and (d.attempts = settle_delivery.attempt or said ->> 'status' = 'sent')
+  returning d.channel_id, d.status, d.next_attempt_at into settled;
+  if found then
+    if settled.next_attempt_at is not null then
+      perform signalops.await_turn(tenant, settled.channel_id, settled.next_attempt_at);
+    end if;
+    is_dead := settled.status = 'dead';
+  else
+    select d.channel_id into settled from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
+  end if;
+
+  failing_since := signalops.note_outcome(tenant,
+    coalesce((select c.outlet_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1),
+      settled.channel_id),
+    said ->> 'outcome', make_interval(secs => (said ->> 'pause')::double precision));
+  if said ->> 'outcome' = 'gone' then
+    perform signalops.disable_channel(tenant, settled.channel_id, said ->> 'error');
+  elsif failing_since < now() - make_interval(secs => (said ->> 'patience')::double precision) then
+    perform signalops.disable_channel(tenant, settled.channel_id, format('It has failed since %s (UTC), at last so: %s',
+      to_char(failing_since at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), said ->> 'error'));
+  end if;
+  if is_dead then
+    perform signalops.bury_delivery(tenant, delivery, said ->> 'error');
+  end if;
+  return is_dead;
+end
+$$;
+comment on function signalops.settle_delivery(uuid, uuid, smallint, jsonb) is
+  'Records an attempt and what follows from it: {started_at, duration_ms, outcome, status_code, answer, error, provider_id, status, delay, '
+  'pause, patience}; delay and pause (asked for by the provider) in seconds, patience the seconds of failure after which the channel is '
+  'disabled. Acts for the tenant. Returns whether the delivery died of it.';
+
+create or replace function signalops.enqueue_due_deliveries(at_most integer) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+-- Whatever the statistics say of what is due, it is little of the table.
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+  room bigint := least(at_most, 4000 - (select count(*) from (
+    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' limit 4000) waiting));
+  channels bigint := (select count(*) from (
+    select from signalops.channel_queues q where q.next_due_at <= now() limit 500) due);
+  turn record;
+  jobs jsonb;
+  enqueued bigint := 0;
+begin
+  if room <= 0 or channels = 0 then
+    return 0;
+  end if;
+  for turn in
+    select q.tenant_id, q.channel_id, o.opened_until, o.failures from signalops.channel_queues q
+    left join lateral (
+      select * from signalops.channels c where c.tenant_id = q.tenant_id and c.id = q.channel_id limit 1
+    ) c on true
+    left join lateral (
+      select * from signalops.outlets o where o.tenant_id = q.tenant_id and o.id = coalesce(c.outlet_id, q.channel_id) limit 1
+    ) o on true
+    where q.next_due_at <= now() order by q.next_due_at limit 500 for update of q skip locked
+  loop
+    if turn.opened_until > now() then
+      update signalops.channel_queues q set next_due_at = turn.opened_until
+      where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
+      continue;
+    end if;
+    with due as (
+      select d.id from signalops.deliveries d
+      where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at <= now()
+      -- While a circuit is open one attempt tries.
+      order by d.next_attempt_at limit case when turn.opened_until is null then greatest(1, room / channels) else 1 end
+      for update skip locked
+    ), woken as (
+      update signalops.deliveries d set status = 'pending', next_attempt_at = null, updated_at = now()
+      from due where d.tenant_id = turn.tenant_id and d.id = due.id
+      returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id, 'priority', -7) as job
+    )
+    select jsonb_agg(job) into jobs from woken;
+    if jobs is not null then
+      enqueued := enqueued + signalops.enqueue_deliveries(jobs);
+    end if;
+    update signalops.channel_queues q set next_due_at = (
+      select d.next_attempt_at from signalops.deliveries d
+      where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at is not null
+      order by d.next_attempt_at limit 1)
+    where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
+  end loop;
+  return enqueued;
+end
+$$;
+comment on function signalops.enqueue_due_deliveries(integer) is
+  'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand (4,000), and '
+  'none whose circuit is open. Returns how many.';
+
+create function signalops.mend_queues() returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+  mended bigint;
+begin
+  with recursive waiting as (
+    -- Hops from channel to channel along the index: a group by would read all that waits.
+    (select d.tenant_id, d.channel_id, d.next_attempt_at from signalops.deliveries d
+      where d.next_attempt_at is not null order by d.tenant_id, d.channel_id, d.next_attempt_at limit 1)
+    union all
+    select n.* from waiting w, lateral (
+      select d.tenant_id, d.channel_id, d.next_attempt_at from signalops.deliveries d
+      where d.next_attempt_at is not null and (d.tenant_id, d.channel_id) > (w.tenant_id, w.channel_id)
+      order by d.tenant_id, d.channel_id, d.next_attempt_at limit 1) n
+  )
+  insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at, next_due_at)
+  select tenant_id, channel_id, 0, now(), next_attempt_at from waiting
+  on conflict (tenant_id, channel_id) do update set next_due_at = excluded.next_due_at
+    where q.next_due_at is null or q.next_due_at > excluded.next_due_at;
+  get diagnostics mended = row_count;
+  return mended;
+end
+$$;
+comment on function signalops.mend_queues() is
+  'Finds channels whose deliveries wait for less long than the channel is known to (put there by hand, or by the release before); '
+  'returns how many.';
+revoke all on function signalops.mend_queues() from public;
+grant execute on function signalops.mend_queues() to signalops_worker;
+
+create or replace function signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) returns void
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  decided jsonb := results -> 'matches';
+  jobs jsonb;
+  waiting jsonb;
+begin
+  perform signalops.act_for((select array_agg(p.tenant) from jsonb_to_recordset(results -> 'parts') as p (tenant uuid)));
+
+  if coalesce(results -> 'groups', '[]') <> '[]' then
+    decided := decided || signalops.weigh(results -> 'groups');
+  end if;
+  if decided <> '[]' then
+    with turns as materialized (
+      select * from signalops.grant_turns(decided)
+    ), matched as materialized (
+      select m.*, coalesce(m.outcome, 'notified') as result,
+        row_number() over (partition by m.channel, coalesce(m.outcome, 'notified') = 'notified' and m.not_before is null) as place
+      from jsonb_to_recordset(decided) as m (tenant uuid, event uuid, rule uuid, version integer, channel uuid, delivery uuid,
+        outcome text, not_before timestamptz, context jsonb, replay uuid)
+    ), noted as (
+      insert into signalops.matches (tenant_id, event_id, rule_id, rule_version, outcome)
+      select tenant, event, rule, version, result from matched
+      -- Only a replay repeats a match; the first decision stays on record.
+      on conflict do nothing
+    ), made as (
+      insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id, next_attempt_at, context, replay_id)
+      select m.tenant, m.delivery, m.event, m.rule, m.version, m.channel,
+        case when m.not_before is not null then m.not_before when m.place > t.granted then clock_timestamp() end, m.context, m.replay
+      from matched m left join turns t on t.channel = m.channel where m.result = 'notified'
+      returning tenant_id, id, channel_id, next_attempt_at
+    )
+    select
+      jsonb_agg(jsonb_build_object('tenant', m.tenant_id, 'delivery', m.id, 'priority', t.priority)) filter (where m.next_attempt_at is null),
+      jsonb_agg(jsonb_build_object('tenant', m.tenant_id, 'channel', m.channel_id, 'due', m.next_attempt_at))
+        filter (where m.next_attempt_at is not null)
+    into jobs, waiting
+    from made m left join turns t on t.channel = m.channel_id;
+    if jobs is not null then
+      perform signalops.enqueue_deliveries(jobs);
+    end if;
+    if waiting is not null then
+      perform signalops.await_turn(w.tenant, w.channel, w.due)
+      from (
+        select w.tenant, w.channel, min(w.due) as due from jsonb_to_recordset(waiting) as w (tenant uuid, channel uuid, due timestamptz)
+        group by w.tenant, w.channel order by w.tenant, w.channel
+      ) w;
+    end if;
+  end if;
+  if results -> 'dead' <> '[]' then
+    insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
+    select d.tenant, d.event, 'event', d.event, left(d.error, 500)
+    from jsonb_to_recordset(results -> 'dead') as d (tenant uuid, event uuid, error text);
+  end if;
+
+  -- A batch that was bisected around a poisonous event is recorded in several parts.
+  insert into signalops.batches as b (tenant_id, batch, job_id, worker, ruleset, rules, events, dead)
+  select p.tenant, in_batch, job, worker, p.ruleset, p.rules, p.events, p.dead
+  from jsonb_to_recordset(results -> 'parts') as p (tenant uuid, ruleset bigint, rules integer, events integer, dead integer)
+  on conflict (tenant_id, batch) do update
+    set events = b.events + excluded.events, dead = b.dead + excluded.dead, processed_at = clock_timestamp();
+
+  -- Last, since the counters stay locked until the commit; and in one order, so that two workers can't lock each other out.
+  insert into signalops.usage_counters as u (tenant_id, meter, day, quantity)
+  select p.tenant, 'events', (signalops.time_of(in_batch) at time zone 'UTC')::date, p.billed
+  from jsonb_to_recordset(results -> 'parts') as p (tenant uuid, billed bigint) where p.billed > 0 order by p.tenant
+  on conflict (tenant_id, meter, day) do update set quantity = u.quantity + excluded.quantity;
+
+  perform signalops.act_for(null);
+end
+$$;
