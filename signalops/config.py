@@ -1,5 +1,6 @@
 """Every setting, in one typed place: read from the environment, validated at start, secrets never printed."""
 
+import os
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -15,7 +16,7 @@ ON_ONE_MACHINE = {
     "SIGNALOPS_SEND_PORTS": "[]",
     "SIGNALOPS_SEND_PLAIN_HTTP": "true",
 }
-"""The environment that lets a machine of one's own send to itself: that of `signalops up` and of the tests."""
+"""The environment of an installation that may send to its own machine."""
 
 
 class Settings(BaseSettings):
@@ -120,11 +121,11 @@ class Settings(BaseSettings):
     send_timeout: float = Field(10.0, gt=0, description="Seconds that a provider gets to answer.")
     send_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         (),
-        description="Networks besides the public internet in which receivers may be, or an operator's proxy for "
-        'SIGNALOPS_SLACK_URL and the like: a JSON list such as `["10.1.0.0/16"]`.',
+        description="Networks besides the public internet in which receivers may be, or what SIGNALOPS_SLACK_URL and the "
+        'like name: a JSON list such as `["10.1.0.0/16"]`; with an embedded PostgreSQL this machine.',
     )
     send_ports: tuple[int, ...] = Field(
-        (80, 443), description="Ports that receivers may have, besides those of mail; of an empty list any."
+        (80, 443), description="Ports that receivers may have, besides those of mail; with an empty list any."
     )
     send_plain_http: bool = Field(False, description="Whether receivers may be called without TLS.")
     slack_url: str = Field(
@@ -138,8 +139,20 @@ class Settings(BaseSettings):
         5, gt=0, description="Days of nothing but failures after which a channel is disabled and its tenant told."
     )
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether there is no PostgreSQL of one's own: an installation for trying out, on one machine."""
+        return not (self.database_url or self.api_database_url or self.worker_database_url)
+
+
+def send_to_this_machine() -> None:
+    """Allow this machine as a receiver, for this process and those that it starts, unless the environment says otherwise."""
+    os.environ.update({**ON_ONE_MACHINE, **os.environ})
+
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process, read once."""
+    """Return the settings of this process, read once; with an embedded PostgreSQL messages may go to this machine."""
+    if Settings().is_embedded:
+        send_to_this_machine()
     return Settings()

@@ -13,7 +13,7 @@ The bodies of the jobs stand here, as the stations follow one another.
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from uuid import UUID
 
 from signalops import db, facts
@@ -22,11 +22,10 @@ from signalops.queue import store
 from signalops.queue.store import Part, Results
 from signalops.rules.backtest.run import Backtester
 from signalops.rules.book import RuleBook
-from signalops.rules.check import Told
 from signalops.rules.decide import decide
-from signalops.send import Message, Notification, Sender, render
-from signalops.send.channels import CHANNELS
-from signalops.terms import BatchId, ChannelKind, DeliveryId, TenantId
+from signalops.send import Sender
+from signalops.templates import SendTemplates
+from signalops.terms import BatchId, DeliveryId, TenantId
 
 AT_MOST = 1000
 """What one sweep enqueues; the next is a second away."""
@@ -41,7 +40,7 @@ class Journey:
         self._sender = sender
         self._book = RuleBook()
         self.catalogue = Catalogue(connections)
-        self._backtester = Backtester(connections, _rendered)
+        self._backtester = Backtester(connections, SendTemplates.render)
 
     async def process_batch(self, batch: BatchId, job: int) -> None:
         """Process a batch exactly once: what takes it out of the inbox, decides and counts is one transaction."""
@@ -57,7 +56,11 @@ class Journey:
 
     async def send_delivery(self, tenant: TenantId, delivery: DeliveryId) -> None:
         """Make one attempt at a delivery."""
-        await self._sender.deliver(tenant, delivery)
+        await self.send_deliveries([(tenant, delivery)])
+
+    async def send_deliveries(self, wanted: Sequence[tuple[TenantId, DeliveryId]]) -> None:
+        """Make one attempt at each delivery."""
+        await self._sender.deliver_all(wanted)
 
     async def run_backtest(self, tenant: TenantId, backtest: UUID) -> None:
         """Hold a rule against past events for about a second; the rest is the next job's."""
@@ -66,7 +69,7 @@ class Journey:
     async def enqueue_due(self) -> None:
         """Give a job to the deliveries whose time has come; they wait without one."""
         async with self._connections.connection() as connection:
-            while await store.enqueue_due(connection, AT_MOST) == AT_MOST:
+            while await store.enqueue_due(connection, AT_MOST):
                 pass
 
     async def tell_due(self) -> None:
@@ -147,11 +150,6 @@ class Journey:
         counts = {"events": len(part.events), "billed": billed, "dead": 0}
         ruleset = {"ruleset": compiled.version, "rules": len(compiled.by_id)}
         results.parts.append({"tenant": part.tenant, **ruleset, **counts})
-
-
-def _rendered(channel: ChannelKind, template: Mapping[str, str], told: Told) -> Message:
-    """Return a message as a kind of channel would send it."""
-    return render(template, Notification(*told), CHANNELS[channel].markup)
 
 
 def _is_ours(error: Exception) -> bool:

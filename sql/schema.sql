@@ -1229,6 +1229,7 @@ CREATE FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) RETURN
     AS $$
 declare
   retried bigint;
+  channels uuid[];
   batches uuid[];
 begin
   with ended as (
@@ -1236,11 +1237,12 @@ begin
     where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
     returning l.kind, l.id
   ), again as (
-    -- They wait for the sweep, which keeps them from pushing others aside.
+    -- They wait for their channel's turn, which keeps them from pushing others aside.
     update signalops.deliveries d
     set status = 'retrying', next_attempt_at = now(), attempts_before = d.attempts, updated_at = now()
     -- Not joined: a plan made for few letters would read the deliveries whole for many.
     where d.tenant_id = tenant and d.id = any (array(select e.id from ended e where e.kind = 'delivery')) and d.status = 'dead'
+    returning d.channel_id
   ), parts as (
     -- As large as a replay's: one job reads a batch whole.
     select e.id, (row_number() over (order by e.id) - 1) / 500 as part from ended e where e.kind = 'event'
@@ -1250,7 +1252,10 @@ begin
     insert into signalops.inbox (tenant_id, event_id, batch)
     select tenant, p.id, m.batch from parts p join made m using (part) on conflict do nothing returning batch
   )
-  select (select count(*) from ended), (select array_agg(distinct batch) from waiting) into retried, batches;
+  select (select count(*) from ended), (select array_agg(distinct channel_id order by channel_id) from again),
+    (select array_agg(distinct batch) from waiting)
+  into retried, channels, batches;
+  perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
   perform signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
   return retried;
 end
@@ -1259,11 +1264,20 @@ $$;
 COMMENT ON FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) IS 'Gives dead letters another chance: a delivery is tried again with a schedule of its own, an event is processed again, and counted then. For many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many.';
 
 CREATE FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) RETURNS SETOF uuid
-    LANGUAGE sql
+    LANGUAGE plpgsql
     AS $$
-  update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
-  where d.tenant_id = tenant and d.id = any (wanted) and d.next_attempt_at is not null
-  returning d.id
+declare
+  one record;
+begin
+  for one in
+    update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
+    where d.tenant_id = tenant and d.id = any (wanted) and d.next_attempt_at is not null
+    returning d.id, d.channel_id
+  loop
+    perform signalops.await_turn(tenant, one.channel_id, now());
+    return next one.id;
+  end loop;
+end
 $$;
 
 COMMENT ON FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) IS 'Has deliveries that wait tried now; returns which. What is dead has a dead letter: see retry_dead_letters.';
@@ -2071,6 +2085,7 @@ CREATE TABLE signalops.rule_versions (
     template jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     since integer DEFAULT 1 NOT NULL,
+    conditions integer DEFAULT 1 NOT NULL,
     severity text DEFAULT 'info'::text NOT NULL,
     time_window jsonb,
     absent jsonb,
@@ -2079,6 +2094,7 @@ CREATE TABLE signalops.rule_versions (
     active_hours jsonb,
     CONSTRAINT rule_versions_check CHECK (((since >= 1) AND (since <= version))),
     CONSTRAINT rule_versions_check1 CHECK (((absent IS NULL) OR (time_window IS NULL))),
+    CONSTRAINT rule_versions_conditions_check CHECK ((conditions > 0)),
     CONSTRAINT rule_versions_severity_check CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'error'::text, 'critical'::text]))),
     CONSTRAINT rule_versions_version_check CHECK ((version > 0))
 );
@@ -2095,6 +2111,7 @@ COMMENT ON COLUMN signalops.rule_versions.channel_id IS 'The action: the channel
 COMMENT ON COLUMN signalops.rule_versions.template IS 'The action: {subject, body} in Liquid; what is missing gets a default.';
 COMMENT ON COLUMN signalops.rule_versions.created_at IS 'When it was made.';
 COMMENT ON COLUMN signalops.rule_versions.since IS 'The version from which pattern, time_window and absent have stood as they do: what was counted since then still counts.';
+COMMENT ON COLUMN signalops.rule_versions.conditions IS 'How many conditions the pattern has once every $or is expanded: what it costs to hold it compiled.';
 COMMENT ON COLUMN signalops.rule_versions.severity IS 'info, warning, error or critical: how urgent a notification is.';
 COMMENT ON COLUMN signalops.rule_versions.time_window IS 'Fires once when enough happens within a time: {count | sum | distinct, within, groupBy, lateness}; NULL: on each match.';
 COMMENT ON COLUMN signalops.rule_versions.absent IS 'Fires when nothing matches for a time: {after, groupBy, lateness}; NULL: on matches.';
@@ -2800,7 +2817,7 @@ REVOKE ALL ON FUNCTION signalops.mend_queues() FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.mend_queues() TO signalops_worker;
 
 GRANT SELECT,INSERT ON TABLE signalops.dead_letters TO signalops_api;
-GRANT SELECT,INSERT,DELETE ON TABLE signalops.dead_letters TO signalops_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE signalops.dead_letters TO signalops_worker;
 
 GRANT UPDATE(ended_at) ON TABLE signalops.dead_letters TO signalops_api;
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from signalops import db
-from signalops.cli import backtest, channels, keys, look, rules, run, silences, tenants
+from signalops.cli import backtest, channels, deliveries, keys, letters, look, rules, run, silences, tenants
 from signalops.config import Settings
 from signalops.errors import Invalid, Problem, Unusable
 
@@ -28,6 +28,8 @@ backtest.register(app, rules.app)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(keys.app, name="key")
 app.add_typer(channels.app, name="channel")
+app.add_typer(deliveries.app, name="delivery")
+app.add_typer(letters.app, name="dead-letter")
 app.add_typer(rules.app, name="rule")
 app.add_typer(silences.app, name="silence")
 

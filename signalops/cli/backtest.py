@@ -18,8 +18,8 @@ from signalops.ingest.replay.model import ReplayCounted, ReplayRequest, ReplaySt
 from signalops.rules.backtest.ask import OVER, Desk, Limits, shown
 from signalops.rules.backtest.ask import find as find_backtest
 from signalops.rules.backtest.model import BacktestRequest
+from signalops.templates import SendTemplates
 from signalops.terms import TenantId
-from signalops.web.templates import SendTemplates
 
 _POLL = 0.2
 From = Annotated[datetime, typer.Option("--from", help="Events that came in from then on (UTC).")]

@@ -11,8 +11,8 @@ from signalops.errors import Malformed, Unusable
 from signalops.rules import manage, store
 from signalops.rules.manage import RuleRegistry
 from signalops.rules.shown import RuleShown
+from signalops.templates import SendTemplates
 from signalops.terms import RuleId, TenantId
-from signalops.web.templates import SendTemplates
 
 RuleName = Annotated[str, typer.Argument(metavar="RULE", help="The rule's name or id.")]
 

@@ -9,7 +9,7 @@ import typer
 from signalops import migrate
 from signalops.cli import seed as seeding
 from signalops.cli import up as supervising
-from signalops.config import settings
+from signalops.config import send_to_this_machine, settings
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def up() -> None:
     """Start everything on this machine: PostgreSQL, API, worker, and a sink that shows the mails and webhooks."""
+    send_to_this_machine()
     supervising.up(settings())
 
 
@@ -81,5 +82,6 @@ def migrate_(
 
 def seed() -> None:
     """Make the tenant acme of the documentation, with its key, two channels and two rules; safe to run again."""
+    send_to_this_machine()
     migrate.require_current(settings(), "owner")
     typer.echo(seeding.seed(settings()))

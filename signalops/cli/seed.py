@@ -7,9 +7,9 @@ from signalops.access import store as access
 from signalops.config import Settings
 from signalops.rules.manage import RuleRegistry
 from signalops.rules.model import NewRule
-from signalops.send import Keyring, NewChannel, add_channel
+from signalops.send import ChannelRegistry, NewChannel
+from signalops.templates import SendTemplates
 from signalops.terms import TenantId
-from signalops.web.templates import SendTemplates
 
 KEY = "test_api_key_8077c438f557"
 _PREFIX = "test_api_key_807"
@@ -49,11 +49,11 @@ async def _seed(settings: Settings) -> str:
         await db.act_as(connection, tenant)
         key = {"prefix": _PREFIX, "hash": _HASH, "label": "first documentation", "scopes": _SCOPES}
         await access.add_key(connection, tenant=tenant, id=clock.new_id(), **key)
-        keyring = Keyring(settings)
-        mail = NewChannel(_WELCOME.channel, "email", {"to": "team@acme.example"})
-        hook = NewChannel(_BIG_ORDERS.channel, "webhook", {"url": f"http://127.0.0.1:{settings.sink_port}/hooks/shop"})
+        url = f"http://127.0.0.1:{settings.sink_port}/hooks/shop"
+        mail = NewChannel(name=_WELCOME.channel, kind="email", config={"to": "team@acme.example"})
+        hook = NewChannel(name=_BIG_ORDERS.channel, kind="webhook", config={"url": url})
         for channel in (mail, hook):
-            await add_channel(connection, tenant, keyring, channel)
+            await ChannelRegistry(settings).add(connection, tenant, channel)
         registry = RuleRegistry(SendTemplates(), settings.max_rules)
         for rule in (_WELCOME, _BIG_ORDERS):
             await registry.add(connection, tenant, rule)

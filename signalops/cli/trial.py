@@ -17,8 +17,8 @@ from signalops.rules import compile_pattern, read_json, run_cases
 from signalops.rules.check import faults_of, refuse
 from signalops.rules.manage import RuleChange
 from signalops.rules.preview import Prepared, Previewed, Trial, prepare, preview
+from signalops.templates import SendTemplates
 from signalops.terms import TenantId
-from signalops.web.templates import SendTemplates
 
 
 def register(app: typer.Typer) -> None:

@@ -16,7 +16,7 @@ import typer
 from signalops import db, migrate
 from signalops.cli import seed
 from signalops.cli.sink import Sink
-from signalops.config import ON_ONE_MACHINE, Settings
+from signalops.config import Settings
 from signalops.errors import Unusable
 from signalops.send import keep_key
 
@@ -53,7 +53,7 @@ def up(settings: Settings) -> None:
     typer.echo(seed.seed(settings))
     if settings.database_url:
         typer.echo(_OPEN_KEY, err=True)
-    environment = {**ON_ONE_MACHINE, **os.environ, "DATABASE_URL": url}
+    environment = {**os.environ, "DATABASE_URL": url}
     asyncio.run(_Supervisor(settings, environment, began).run())
     typer.echo("Stopped.")
 

@@ -1,6 +1,6 @@
 """The procrastinate App: how it connects, which jobs there are, and how often the maintenance jobs run."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 from uuid import UUID
@@ -22,7 +22,7 @@ class Bodies(Protocol):
     """What the jobs do; `journey` has it."""
 
     async def process_batch(self, batch: BatchId, job: int) -> None: ...
-    async def send_delivery(self, tenant: TenantId, delivery: DeliveryId) -> None: ...
+    async def send_deliveries(self, wanted: Sequence[tuple[TenantId, DeliveryId]]) -> None: ...
     async def run_backtest(self, tenant: TenantId, backtest: UUID) -> None: ...
     async def enqueue_due(self) -> None: ...
     async def enqueue_lost(self) -> None: ...
@@ -76,8 +76,12 @@ def register(app: App, bodies: Bodies) -> None:
         await bodies.process_batch(BatchId(UUID(batch)), context.job.id)
 
     @app.task(name="send_delivery", queue="deliveries", retry=always)
-    async def send_delivery(tenant: str, delivery: str) -> None:
-        await bodies.send_delivery(TenantId(UUID(tenant)), DeliveryId(UUID(delivery)))
+    async def send_delivery(tenant: str, delivery: str, more: Sequence[Mapping[str, str]] = ()) -> None:
+        # The first has arguments of its own for the workers of a release before: they run a job that has no more.
+        wanted = [{"tenant": tenant, "delivery": delivery}, *more]
+        await bodies.send_deliveries(
+            [(TenantId(UUID(one["tenant"])), DeliveryId(UUID(one["delivery"]))) for one in wanted]
+        )
 
     @app.task(name="run_backtest", queue="backtests", retry=always)
     async def run_backtest(tenant: str, backtest: str) -> None:

@@ -105,13 +105,17 @@ Condition = Equals | Prefix | Suffix | IgnoringCase | Wildcard | Range | Network
 class Leaf:
     """One field of a pattern: any value that satisfies any of the conditions satisfies it.
 
-    path: the field's steps joined by dots. written: the list as the tenant wrote it.
+    path: the field's steps joined by dots. written: the list as the tenant wrote it. size: how many conditions there are,
+    also inside `anything-but`.
     """
 
     path: str
     written: tuple[object, ...]
     conditions: tuple[Condition, ...]
     allows_absence: bool = field(init=False)
+    size: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "allows_absence", any(isinstance(c, Absent) for c in self.conditions))
+        sizes = (len(c.excluded) if isinstance(c, AnythingBut) else 1 for c in self.conditions)
+        object.__setattr__(self, "size", sum(sizes))

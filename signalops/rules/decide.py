@@ -15,6 +15,7 @@ from signalops.queue.store import Part, Results
 from signalops.rules.compiled import ActiveRule, CompiledRules
 from signalops.rules.groups import Group
 from signalops.rules.plan import Kind, Measure, Plan
+from signalops.rules.seen import as_seen
 from signalops.terms import RuleId
 
 Event = Mapping[str, Any]
@@ -22,7 +23,6 @@ NOTICE = "signalops.rule.absent"
 DEEPEST = 3
 """Operational events that were caused by one another are matched up to this depth: a rule on them can't run for ever."""
 _NOTHING = Measure(Decimal(0), None)
-_OWN = ("type", "source", "occurredAt", "payload")
 
 
 class _Match(NamedTuple):
@@ -37,8 +37,7 @@ def decide(compiled: CompiledRules, part: Part, results: Results) -> None:
     """Hold one tenant's events against its rules; add what was decided, and what is to be weighed, to the results."""
     decisions = _Decisions(part, results)
     for event in part.events:
-        # A CloudEvent's own id and other attributes can be matched too, but can't take the place of what every event has.
-        seen = event if event["attributes"] is None else event["attributes"] | {name: event[name] for name in _OWN}
+        seen = as_seen(event, event["attributes"])
         rules = compiled.rules.match(seen)
         if event["depth"] or event.get("replay"):
             rules = _narrowed(event, rules)

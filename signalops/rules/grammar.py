@@ -17,6 +17,7 @@ MAX_TEXT = 64 * 1024
 MAX_DEPTH = 64
 MAX_LEAVES = 256
 MAX_EXPANDED_LEAVES = 1024
+MAX_EXPANDED_CONDITIONS = 10_000
 MAX_TRIED = 128
 
 OR = "$or"
@@ -131,6 +132,9 @@ def _tried_one_by_one(conditions: Sequence[Condition]) -> int:
 
 
 def _bounded(branches: list[Branch], path: str) -> list[Branch]:
+    if sum(leaf.size for branch in branches for leaf in branch.values()) > MAX_EXPANDED_CONDITIONS:
+        reason = f"more than {MAX_EXPANDED_CONDITIONS} conditions once every {OR} is expanded"
+        raise PatternError(path, reason, f"move the long list into the {OR}, or split the rule")
     if sum(map(len, branches)) > MAX_EXPANDED_LEAVES:
         reason = f"more than {MAX_EXPANDED_LEAVES} leaves once every {OR} is expanded"
         raise PatternError(path, reason, f"multiply fewer {OR} lists, or split the rule")

@@ -14,6 +14,7 @@ from signalops import clock, db
 from signalops.errors import Conflict, NotFound, PreconditionFailed
 from signalops.rules import store
 from signalops.rules.check import Fault, Templates, compiled, faults_of, never_seen, pinned_types, refuse
+from signalops.rules.compiled import MOST_CONDITIONS
 from signalops.rules.model import NewRule, RuleDraft
 from signalops.rules.shown import Diff, RuleShown, VersionShown, Warned, compare
 from signalops.terms import RuleId, TenantId
@@ -46,10 +47,8 @@ class RuleRegistry:
         rule = RuleId(clock.new_id())
         if not await store.add_rule(connection, tenant, rule, new.name, new.enabled):
             raise _taken(new.name)
-        # Counted after the insert, whose trigger holds the tenant's row of rulesets: two at once can't both be the last.
-        if await store.count_rules(connection, tenant) > self._most:
-            raise Conflict(f"There are {self._most} rules already: delete one, or have SIGNALOPS_MAX_RULES raised.")
         await store.add_version(connection, tenant, rule, {"version": 1, "since": 1}, content)
+        await _check_room(connection, tenant, self._most)
         return rule
 
     async def change(
@@ -70,6 +69,7 @@ class RuleRegistry:
         after = {"name": name, "enabled": enabled, "active_version": version}
         if after != held and not await store.change_rule(connection, tenant, rule, **after):
             raise _taken(name)
+        await _check_room(connection, tenant)
 
     async def roll_back(
         self, connection: db.Connection, tenant: TenantId, rule: RuleId, version: int, expected: Expected = None
@@ -82,7 +82,8 @@ class RuleRegistry:
         """Return what a version says, as it is stored."""
         channel = await checked(connection, tenant, self._templates, draft)
         said = draft.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(_SAID))
-        return {name: said.get(name) for name in _SAID} | {"channel": str(channel["id"])}
+        conditions = compiled(draft.grammar, draft.pattern).conditions
+        return {name: said.get(name) for name in _SAID} | {"channel": str(channel["id"]), "conditions": conditions}
 
 
 async def checked(
@@ -166,6 +167,23 @@ async def _switch(
 ) -> None:
     if held["enabled"] != enabled:
         await store.change_rule(connection, tenant, rule, **held | {"enabled": enabled})
+        await _check_room(connection, tenant)
+
+
+async def _check_room(connection: db.Connection, tenant: TenantId, most: int | None = None) -> None:
+    """Refuse what a change has led to if it is too much.
+
+    After the change, whose trigger holds the tenant's row of rulesets: two at once can't both be the last.
+    """
+    rules, conditions = await store.count_rules(connection, tenant)
+    if most is not None and rules > most:
+        raise Conflict(f"There are {most} rules already: delete one, or have SIGNALOPS_MAX_RULES raised.")
+    if conditions > MOST_CONDITIONS:
+        raise Conflict(
+            f"All enabled rules together would have {conditions} conditions, {MOST_CONDITIONS} are possible: "
+            "shorten or disable some.",
+            conditions=conditions,
+        )
 
 
 async def _version(connection: db.Connection, tenant: TenantId, rule: RuleId, version: int) -> dict[str, Any]:

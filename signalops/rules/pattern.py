@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from signalops.rules.branches import BranchIndex
-from signalops.rules.conditions import AnythingBut, Condition, Leaf
+from signalops.rules.conditions import Leaf
 from signalops.rules.fields import Many, collect, grow_tree
 from signalops.rules.grammar import read_pattern
 from signalops.rules.index import FieldIndex
@@ -48,7 +48,7 @@ class Pattern:
     @property
     def conditions(self) -> int:
         """How many conditions it has once every $or is expanded: what it costs a RuleSet."""
-        return sum(_conditions(leaf.conditions) for branch in self.branches for leaf in branch)
+        return sum(leaf.size for branch in self.branches for leaf in branch)
 
     def matches(self, event: Mapping[str, object]) -> bool:
         """Whether the event, any JSON object, matches. For many patterns at once use RuleSet."""
@@ -67,10 +67,6 @@ def compile_pattern(pattern: Mapping[str, object] | str | bytes) -> Pattern:
     Raises: PatternError with the path of the fault, the reason and the remedy.
     """
     return Pattern(read_pattern(pattern))
-
-
-def _conditions(conditions: Sequence[Condition]) -> int:
-    return sum(_conditions(c.excluded) if isinstance(c, AnythingBut) else 1 for c in conditions)
 
 
 def _explain(leaf: Leaf, seen: list[object]) -> LeafExplanation:

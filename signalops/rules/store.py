@@ -41,10 +41,10 @@ async def add_version(
     await connection.execute(SQL["add-version"], {"tenant": tenant, "rule": rule, **numbers, **written})
 
 
-async def count_rules(connection: db.Connection, tenant: TenantId) -> int:
-    """Return how many rules a tenant has."""
-    count: int = (await _rows(connection, "count-rules", {"tenant": tenant}))[0]["count"]
-    return count
+async def count_rules(connection: db.Connection, tenant: TenantId) -> tuple[int, int]:
+    """Return how many rules a tenant has, and how many conditions those that decide have together."""
+    row = (await _rows(connection, "count-rules", {"tenant": tenant}))[0]
+    return row["rules"], row["conditions"]
 
 
 async def lock_rule(connection: db.Connection, tenant: TenantId, rule: RuleId) -> Row | None:

@@ -16,32 +16,32 @@ only after a crash between its answer and our record.
     output.py     its output, neutralised
     markup.py     what a value may not do to the markup it is written into
     fields.py     which fields of the event a template refers to
-    channels/     email, webhook: a file and a class each
+    channels/     a file and a class for each kind
     backoff.py    when to try again
     secrets.py    the keys that seal channels' secrets
-    manage.py     adding a channel
+    manage/       channels as people manage them
+    deliveries/   deliveries as people look at them
+    letters/      dead letters as people take them in hand
 """
 
 from signalops.send.deliver import Sender
 from signalops.send.fields import fields_of
-from signalops.send.manage import add_channel
-from signalops.send.model import Message, NewChannel, Notification
+from signalops.send.manage.model import NewChannel
+from signalops.send.manage.registry import ChannelRegistry
+from signalops.send.model import Message, Notification
 from signalops.send.secrets import Keyring, keep_key
-from signalops.send.store import ChannelRow, list_channels
 from signalops.send.template import check as check_template
 from signalops.send.template import render
 
 __all__ = [
-    "ChannelRow",
+    "ChannelRegistry",
     "Keyring",
     "Message",
     "NewChannel",
     "Notification",
     "Sender",
-    "add_channel",
     "check_template",
     "fields_of",
     "keep_key",
-    "list_channels",
     "render",
 ]

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import time
+from collections import Counter
+from collections.abc import Sequence
 from random import Random, SystemRandom
 from typing import Any
 
@@ -15,12 +17,18 @@ from signalops.send import backoff, store, template
 from signalops.send.channels import configured
 from signalops.send.channels.base import Channel
 from signalops.send.model import Envelope, Notification, Outcome
+from signalops.send.record import Recorder
 from signalops.send.secrets import Keyring
 from signalops.send.transport import Transport
-from signalops.terms import DeliveryId, DeliveryStatus, TenantId
+from signalops.terms import ChannelId, DeliveryId, DeliveryStatus, TenantId
 
 log = logging.getLogger(__name__)
 
+LINGER = 1.0
+"""Seconds that a job waits for a receiver: one that hangs would else keep its place from others until it times out."""
+MOST_ON_THEIR_WAY = 1000
+"""Attempts of one process, of which those of one channel are at most about a tenth."""
+MOST_OF_A_CHANNEL = 100
 _GONE = "The event, the rule or the channel was deleted: there is nothing left to send."
 
 
@@ -34,54 +42,92 @@ class Sender:
         self._keyring = Keyring(settings)
         self._transport = Transport(settings)
         self._rng = rng or SystemRandom()
+        self._recorder = Recorder(pool)
+        self._on_their_way: set[asyncio.Task[None]] = set()
+        self._in_hand: Counter[ChannelId] = Counter()
 
     async def close(self) -> None:
-        """Close the outgoing connections."""
+        """Wait for what is on its way, then close the outgoing connections."""
+        await asyncio.gather(*self._on_their_way, return_exceptions=True)
+        await self._recorder.close()
         await self._transport.close()
 
     async def deliver(self, tenant: TenantId, delivery: DeliveryId) -> None:
-        """Make one attempt at a delivery and record it; nothing if the delivery has ended or waits for its time.
+        """Make one attempt at a delivery, as deliver_all does."""
+        await self.deliver_all([(tenant, delivery)])
 
-        No transaction is open while the provider answers. If the record fails, the error is raised and the delivery
+    async def deliver_all(self, wanted: Sequence[store.Wanted]) -> None:
+        """Make one attempt at each of some deliveries and record it; nothing where one has ended or waits for its time.
+
+        No transaction is open while a provider answers. If the record fails, the error is raised and the delivery
         stays `sending`: the job's next run sends again with the same id, so the receiver is told at least once.
+
+        Whoever takes longer than LINGER seconds is waited for without the job, whose place in the worker is for others; should
+        the worker die then, the sweep for what lost its job sends it again.
         """
+        busy = [channel for channel, count in self._in_hand.items() if count >= MOST_OF_A_CHANNEL]
         async with self._pool.connection() as connection:
-            claim = await store.claim(connection, tenant, delivery)
-        if claim is None:
+            claims = await store.claim(connection, wanted, busy)
+        attempts = [self._begin(claim) for claim in claims]
+        if not attempts:
             return
-        listed = await self._listed(tenant, claim)
+        try:
+            is_full = len(self._on_their_way) > MOST_ON_THEIR_WAY
+            done, _ = await asyncio.wait(attempts, timeout=None if is_full else LINGER)
+        except asyncio.CancelledError:  # the worker shuts down: the job is run again, by another one
+            for attempt in attempts:
+                attempt.cancel()
+            raise
+        for attempt in done:
+            attempt.result()
+
+    def _begin(self, claim: store.Claim) -> asyncio.Task[None]:
+        attempt = asyncio.create_task(self._attempt(claim), name=f"send {claim.delivery}")
+        self._on_their_way.add(attempt)
+        self._in_hand[claim.channel] += 1
+
+        def end(attempt: asyncio.Task[None]) -> None:
+            self._on_their_way.discard(attempt)
+            self._in_hand[claim.channel] -= 1
+            if not self._in_hand[claim.channel]:
+                del self._in_hand[claim.channel]
+            if not attempt.cancelled() and (error := attempt.exception()):
+                log.error("What came of delivery %s is not on record: %s", claim.delivery, error)
+
+        attempt.add_done_callback(end)
+        return attempt
+
+    async def _attempt(self, claim: store.Claim) -> None:
+        listed = await self._listed(claim)
         started_at, began = clock.now(), time.perf_counter()
-        outcome = await self._send(delivery, claim, listed)
+        outcome = await self._send(claim, listed)
         milliseconds = (time.perf_counter() - began) * 1000
         status, delay = self._next(outcome, claim)
-        attempt = store.Attempt(delivery, claim.attempt, started_at, round(milliseconds), outcome, status, delay)
-        async with self._pool.connection() as connection:
-            died = await store.settle(connection, tenant, attempt, self._patience)
-        emit(
-            "delivery.attempted",
-            tenant=tenant,
-            delivery=delivery,
-            attempt=claim.attempt,
-            outcome=outcome.kind,
-            milliseconds=milliseconds,
+        of_whom = (claim.tenant, claim.delivery, claim.outlet, claim.channel, claim.attempt)
+        died = await self._recorder.record(
+            store.Attempt(*of_whom, started_at, round(milliseconds), outcome, status, delay, self._patience)
         )
+        told = {"tenant": claim.tenant, "delivery": claim.delivery}
+        emit("delivery.attempted", **told, attempt=claim.attempt, outcome=outcome.kind, milliseconds=milliseconds)
         if died:
-            emit("delivery.died", tenant=tenant, delivery=delivery, error=outcome.error)
+            emit("delivery.died", **told, error=outcome.error)
 
-    async def _send(self, delivery: DeliveryId, claim: store.Claim, listed: list[dict[str, Any]]) -> Outcome:
+    async def _send(self, claim: store.Claim, listed: list[dict[str, Any]]) -> Outcome:
         try:
             channel, secret = self._opened(claim)
             notification, source = _told(claim, listed)
             # In a thread: what one tenant's template may take of the processor must not hold up all others.
-            message = await asyncio.to_thread(template.render, source, notification, channel.markup)
-            return await channel.send(Envelope(delivery, notification, message, secret), self._transport)
+            message = await asyncio.to_thread(template.render, source, notification, channel.body_markup)
+            return await channel.send(
+                Envelope(claim.delivery, notification, message, secret, claim.tenant), self._transport
+            )
         except Invalid as refusal:
             return Outcome("broken", error=refusal.detail)
         except Unusable as error:  # the operator's to mend, so the tenant's notification waits for it
             return Outcome("temporary", error=str(error))
         except Exception as error:
             # A bug of ours must end on record and in the backoff like any failure, not in a job that is retried unseen.
-            log.exception("Delivery %s failed unexpectedly.", delivery)
+            log.exception("Delivery %s failed unexpectedly.", claim.delivery)
             return Outcome("temporary", error=f"Unexpected {type(error).__name__}: {error}")
 
     def _opened(self, claim: store.Claim) -> tuple[Channel, str | None]:
@@ -92,11 +138,11 @@ class Sender:
         channel = configured(claim.kind, claim.config)
         return channel, self._keyring.open(claim.secret) if claim.secret is not None else None
 
-    async def _listed(self, tenant: TenantId, claim: store.Claim) -> list[dict[str, Any]]:
+    async def _listed(self, claim: store.Claim) -> list[dict[str, Any]]:
         if claim.about != "digest" or claim.event is None:
             return []
-        async with as_tenant(self._pool, tenant) as connection:
-            return await store.listed_events(connection, tenant, claim.event["payload"]["events"])
+        async with as_tenant(self._pool, claim.tenant) as connection:
+            return await store.listed_events(connection, claim.tenant, claim.event["payload"]["events"])
 
     def _next(self, outcome: Outcome, claim: store.Claim) -> tuple[DeliveryStatus, float | None]:
         if outcome.verdict == "done":

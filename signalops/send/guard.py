@@ -48,7 +48,7 @@ _NOT_PUBLIC = tuple(
 _PUBLIC_IPV6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
-# RFC 6761, 6762, 7686, 8375, 9476, and ICANN's `internal`, under which clouds keep their metadata.
+# RFC 6761, 6762, 7686, 8375 and 9476; ICANN's `internal`, under which clouds keep their metadata; and habits.
 _LOCAL_NAMES = frozenset(("localhost", "localdomain", "local", "internal", "intranet", "lan", "home.arpa", "alt"))
 _LOCAL_NAMES |= {"onion", "test", "invalid", "example"}
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from signalops.terms import ChannelKind, DeliveryId, TenantId
+from signalops.terms import DeliveryId, TenantId
 
 OutcomeKind = Literal["sent", "temporary", "throttled", "permanent", "broken", "gone", "suppressed"]
 Verdict = Literal["done", "retry", "drop", "disable", "suppress"]
@@ -92,13 +92,3 @@ class Envelope:
     message: Message
     secret: str | None
     tenant: TenantId | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewChannel:
-    """A channel to be added. `secret` is in plain; without it one is made where the kind needs one."""
-
-    name: str
-    kind: ChannelKind
-    config: Mapping[str, Any]
-    secret: str | None = None

@@ -7,8 +7,14 @@ from tempfile import NamedTemporaryFile
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from signalops import clock
 from signalops.config import Settings
 from signalops.errors import Unusable
+
+_UNTIL = "\x1f"
+"""Between secrets and the Unix time at which only the first of them is left; no secret holds a control character."""
+_OLD = 2
+"""Old secrets that stay at most: each costs the request a signature."""
 
 
 class Keyring:
@@ -32,14 +38,24 @@ class Keyring:
         """Return the secret encrypted, as `channels.secret` keeps it."""
         return self._fernet.encrypt(secret.encode())
 
+    def rotate(self, secret: str, old: str | None, overlap: int) -> bytes:
+        """Seal a secret with those that it replaces, as `open` returned them; for so many seconds `open` returns all of them."""
+        if not old or not overlap:
+            return self.seal(secret)
+        return self.seal(" ".join([secret, *old.split()[:_OLD]]) + f"{_UNTIL}{clock.unix() + overlap}")
+
     def open(self, sealed: bytes) -> str:
-        """Return a sealed secret in plain; Unusable if none of the keys is the one that sealed it."""
+        """Return a sealed secret in plain, after a rotation those that hold, the newest first, with blanks between.
+
+        Unusable if none of the keys is the one that sealed it.
+        """
         try:
-            return self._fernet.decrypt(sealed).decode()
+            secrets, _, until = self._fernet.decrypt(sealed).decode().partition(_UNTIL)
         except InvalidToken as error:
             raise Unusable(
                 "A channel's secret was sealed with another key: add that key to SIGNALOPS_SECRET_KEY."
             ) from error
+        return secrets.split()[0] if until and int(until) <= clock.unix() else secrets
 
 
 def keep_key(settings: Settings) -> None:

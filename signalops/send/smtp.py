@@ -20,7 +20,8 @@ MOST_MAILS = 100
 """Mails on one connection: servers end those that never end, and new ones spread over all of a server's machines."""
 MOST_IDLE = 15.0
 """Seconds without a mail after which a connection is ended."""
-_SURE = 1.0  # seconds for which a connection is taken to live without asking
+SURE = 1.0
+"""Seconds for which a connection is taken to live without asking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,11 @@ class _Kept:
     since: float = 0.0
     expiry: asyncio.TimerHandle | None = None
 
-    async def is_fit(self) -> bool:
+    async def is_fit(self, sure: float) -> bool:
         """Tell whether another mail can go this way: it may have been closed at the other end meanwhile."""
         if self.mails >= MOST_MAILS or not self.smtp.is_connected:
             return False
-        if time.monotonic() - self.since > _SURE:
+        if time.monotonic() - self.since > sure:
             with suppress(aiosmtplib.SMTPException, OSError):
                 return (await self.smtp.rset()).code == aiosmtplib.SMTPStatus.completed
             return False
@@ -61,10 +62,11 @@ class _Kept:
 class Mailer:
     """The connections of one process; as many at once as it has mails in hand, and one owner who closes them."""
 
-    def __init__(self, guard: Guard, timeout: float, most_idle: float = MOST_IDLE) -> None:
+    def __init__(self, guard: Guard, timeout: float, most_idle: float = MOST_IDLE, sure: float = SURE) -> None:
         self._guard = guard
         self._timeout = timeout
         self._most_idle = most_idle
+        self._sure = sure
         self._idle: defaultdict[Server, list[_Kept]] = defaultdict(list)
         self._ending: set[asyncio.Task[None]] = set()
         self._tls: ssl.SSLContext | None = None
@@ -95,7 +97,7 @@ class Mailer:
 
     async def _take(self, server: Server) -> _Kept:
         while kept := self._newest(server):
-            if await kept.is_fit():
+            if await kept.is_fit(self._sure):
                 return kept
             await kept.end()
         return _Kept(await self._opened(server))

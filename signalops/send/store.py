@@ -1,25 +1,33 @@
 """The station's statements, one function each. All but claim and settle run in a transaction of the tenant (`db.as_tenant`)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from signalops.db import Connection, queries
-from signalops.send.model import ANSWER_LIMIT, ERROR_LIMIT, PROVIDER_ID_LIMIT, NewChannel, NotificationKind, Outcome
+from signalops.send.model import ANSWER_LIMIT, ERROR_LIMIT, PROVIDER_ID_LIMIT, NotificationKind, Outcome
 from signalops.terms import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
+
+Wanted = tuple[TenantId, DeliveryId]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery in hand: its attempt (1, 2, ...) and what it needs; None where something was deleted meanwhile.
+    """A delivery in hand: its channel and the outlet of that, its attempt (1, 2, ...), and what it needs.
 
-    `attempts_before` were made before a person had it retried. `about` says whether the event is one of the tenant's, or
-    tells of a digest or an absence of the rule itself.
+    None is what was deleted meanwhile. `attempts_before` were made before a person had it retried. `about` says whether
+    the event is one of the tenant's, or tells of a digest or an absence of the rule itself.
     """
 
+    tenant: TenantId
+    delivery: DeliveryId
+    outlet: UUID
+    channel: ChannelId
     attempt: int
     attempts_before: int
     about: NotificationKind
@@ -37,36 +45,33 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that was made and what follows from it; `delay` in seconds, only for retrying."""
+    """An attempt that was made and what follows from it; `delay` in seconds, only for retrying.
 
+    A channel that has only failed for as long as `patience` (seconds) is disabled.
+    """
+
+    tenant: TenantId
     delivery: DeliveryId
+    outlet: UUID
+    channel: ChannelId
     number: int
     started_at: datetime
     duration_ms: int
     outcome: Outcome
     status: DeliveryStatus
     delay: float | None
+    patience: float
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelRow:
-    """A channel as it may be shown."""
+async def claim(connection: Connection, wanted: Iterable[Wanted], busy: list[ChannelId]) -> list[Claim]:
+    """Begin an attempt at each of some deliveries, whatever their tenants. One round trip.
 
-    id: ChannelId
-    name: str
-    kind: ChannelKind
-    config: dict[str, Any]
-    has_secret: bool
-    enabled: bool
-    created_at: datetime
-
-
-async def claim(connection: Connection, tenant: TenantId, delivery: DeliveryId) -> Claim | None:
-    """Begin an attempt at a delivery; None if it has ended, waits for its time, or does not exist. One round trip."""
+    What has ended, waits for its time or does not exist is left out; so is what belongs to a busy channel: it waits a second.
+    """
+    told = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
     async with connection.cursor(row_factory=class_row(Claim)) as cursor:
-        given = {"tenant": tenant, "delivery": delivery}
-        await cursor.execute(queries("send")["claim-delivery"], given, prepare=True)
-        return await cursor.fetchone()
+        await cursor.execute(queries("send")["claim-deliveries"], {"wanted": Jsonb(told), "busy": busy}, prepare=True)
+        return await cursor.fetchall()
 
 
 async def listed_events(connection: Connection, tenant: TenantId, ids: list[str]) -> list[dict[str, Any]]:
@@ -75,13 +80,27 @@ async def listed_events(connection: Connection, tenant: TenantId, ids: list[str]
     return [event for (event,) in await cursor.fetchall()]
 
 
-async def settle(connection: Connection, tenant: TenantId, attempt: Attempt, patience: float) -> bool:
-    """Record an attempt and move its delivery on, unless a newer attempt or a success has done so; return if it died.
+async def settle(connection: Connection, attempts: Iterable[Attempt]) -> list[DeliveryId]:
+    """Record attempts and move their deliveries on, unless newer attempts or successes have done so. One round trip.
 
-    A channel that has only failed for as long as `patience` (seconds) is disabled. One round trip.
+    Returns the deliveries that died.
     """
+    said = {"said": Jsonb([_told(attempt) for attempt in attempts])}
+    cursor = await connection.execute(queries("send")["settle-deliveries"], said, prepare=True)
+    return [died for (died,) in await cursor.fetchall()]
+
+
+def _storable(text: str | None, most: int) -> str | None:
+    """Return what a text column takes: providers answer with anything, PostgreSQL refuses NUL and lone surrogates."""
+    return text and text.replace("\0", "\ufffd").encode(errors="replace").decode()[:most]
+
+
+def _told(attempt: Attempt) -> dict[str, Any]:
     outcome = attempt.outcome
-    said = {
+    return {
+        "tenant": str(attempt.tenant),
+        "delivery": str(attempt.delivery),
+        "attempt": attempt.number,
         "started_at": attempt.started_at.isoformat(),
         "duration_ms": attempt.duration_ms,
         "outcome": outcome.kind,
@@ -92,32 +111,5 @@ async def settle(connection: Connection, tenant: TenantId, attempt: Attempt, pat
         "status": attempt.status,
         "delay": attempt.delay,
         "pause": outcome.retry_after if outcome.kind == "throttled" else None,
-        "patience": patience,
+        "patience": attempt.patience,
     }
-    given = {"tenant": tenant, "delivery": attempt.delivery, "attempt": attempt.number, "said": Jsonb(said)}
-    cursor = await connection.execute(queries("send")["settle-delivery"], given, prepare=True)
-    row = await cursor.fetchone()
-    return row is not None and bool(row[0])
-
-
-async def add_channel(
-    connection: Connection, tenant: TenantId, channel_id: ChannelId, new: NewChannel, sealed: bytes | None
-) -> bool:
-    """Store a channel with its sealed secret; False if the tenant has one of that name."""
-    values = {"tenant": tenant, "id": channel_id, "name": new.name, "kind": new.kind}
-    cursor = await connection.execute(
-        queries("send")["add-channel"], {**values, "config": Jsonb(new.config), "secret": sealed}
-    )
-    return cursor.rowcount == 1
-
-
-async def list_channels(connection: Connection, tenant: TenantId) -> list[ChannelRow]:
-    """Return the tenant's channels by name."""
-    async with connection.cursor(row_factory=class_row(ChannelRow)) as cursor:
-        await cursor.execute(queries("send")["list-channels"], {"tenant": tenant})
-        return await cursor.fetchall()
-
-
-def _storable(text: str | None, most: int) -> str | None:
-    """Return what a text column takes: providers answer with anything, PostgreSQL refuses NUL and lone surrogates."""
-    return text and text.replace("\0", "\ufffd").encode(errors="replace").decode()[:most]

@@ -29,12 +29,15 @@ from signalops.rules.backtest.http import Backtests
 from signalops.rules.http import Rules
 from signalops.rules.silences.http import Silences
 from signalops.send.callbacks.http import Callbacks, Suppressions
+from signalops.send.deliveries.http import Deliveries
+from signalops.send.letters.http import Letters
+from signalops.send.manage.http import Channels
+from signalops.templates import SendTemplates
 from signalops.terms import Scope
 from signalops.usage.http import UsageHttp
 from signalops.watch.http import Watch
 from signalops.web import openapi
 from signalops.web.operations import ForCaller, Handlers, Open, operations
-from signalops.web.templates import SendTemplates
 
 BULK_PRIORITY = -10
 """A batch is processed after the single events that wait: a tenant's bulk load never delays another's single events."""
@@ -67,7 +70,14 @@ class Api:
         )
         usage = UsageHttp(self._connections)
         heard = Callbacks(self._connections, config), Suppressions(self._connections)
-        handlers = Handlers(events, types, rules, *past, Silences(self._connections), watch, usage, *heard)
+        self._channels = Channels(self._connections, config)
+        silences, deliveries = Silences(self._connections), Deliveries(self._connections)
+        handlers = Handlers(
+            *(events, types, rules, *past, silences, watch, usage, *heard),
+            channels=self._channels,
+            deliveries=deliveries,
+            letters=Letters(self._connections),
+        )
         self._operations = operations(handlers)
 
     def application(self) -> Starlette:
@@ -131,6 +141,7 @@ class Api:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._channels.close()
             for pool in pools:
                 await pool.close()
             facts.emit("api.stopped")

@@ -32,6 +32,29 @@ from signalops.send.callbacks import http as callbacks_http
 from signalops.send.callbacks.model import Challenge, Suppression, SuppressionList, Taken
 from signalops.send.callbacks.sns import Posted
 from signalops.send.callbacks.whatsapp import StatusCallback
+from signalops.send.deliveries import http as deliveries_http
+from signalops.send.deliveries.model import DeliveryDetail, DeliveryList
+from signalops.send.letters import http as letters_http
+from signalops.send.letters.model import (
+    LetterDiscarded,
+    LetterList,
+    LettersDiscarded,
+    LettersDone,
+    LetterShown,
+    LettersRetried,
+)
+from signalops.send.manage.http import Channels
+from signalops.send.manage.model import (
+    ChannelChange,
+    ChannelList,
+    ChannelsPage,
+    NewChannel,
+    RotatedSecret,
+    Rotation,
+    StoredChannel,
+    TrialResult,
+    WrittenChannel,
+)
 from signalops.terms import Caller, Scope
 from signalops.usage.http import UsageHttp
 from signalops.usage.model import Usage, UsageQuery
@@ -42,6 +65,7 @@ ForCaller = Callable[[Request, Caller], Awaitable[Response]]
 
 _ALWAYS = (errors.Unauthenticated, errors.Forbidden, errors.TooManyFailures, errors.Unavailable)
 _BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMedia, errors.Invalid)
+_IF_MATCH_CHANNEL = {"If-Match": "Change only if the channel is as it was read (its ETag); else 412."}
 _IF_MATCH = {"If-Match": 'Change only if this version is active, such as "3"; else 412.'}
 
 
@@ -75,6 +99,9 @@ class Handlers(NamedTuple):
     usage: UsageHttp
     callbacks: callbacks_http.Callbacks
     suppressions: callbacks_http.Suppressions
+    channels: Channels
+    deliveries: deliveries_http.Deliveries
+    letters: letters_http.Letters
 
 
 def operations(handlers: Handlers) -> list[Operation]:
@@ -156,6 +183,9 @@ def operations(handlers: Handlers) -> list[Operation]:
         *_rules(handlers.rules),
         *_replays(handlers.replays),
         *_silences(handlers.silences),
+        *_channels(handlers.channels),
+        *_deliveries(handlers.deliveries),
+        *_letters(handlers.letters),
         *_suppressions(handlers.suppressions),
         *_callbacks(handlers.callbacks),
         Operation("GET", "/healthz", "live", "Tell that the process lives", watch.healthz, None, {200: Health}),
@@ -493,6 +523,224 @@ def _silences(silences: silences_http.Silences) -> list[Operation]:
             "rules:*",
             {200: SilenceShown},
             (*_ALWAYS, errors.NotFound),
+        ),
+    ]
+
+
+def _channels(channels: Channels) -> list[Operation]:
+    return [
+        Operation(
+            "GET",
+            "/api/channels",
+            "listChannels",
+            "List channels, newest first",
+            channels.list,
+            "channels:*",
+            {200: ChannelList},
+            (*_ALWAYS, errors.Invalid),
+            query=ChannelsPage,
+        ),
+        Operation(
+            "POST",
+            "/api/channels",
+            "addChannel",
+            "Add a channel",
+            channels.create,
+            "channels:*",
+            {201: WrittenChannel},
+            (*_ALWAYS, *_BODY, errors.Conflict),
+            bodies={"application/json": NewChannel},
+        ),
+        Operation(
+            "GET",
+            "/api/channels/{id}",
+            "getChannel",
+            "Show a channel",
+            channels.get,
+            "channels:*",
+            {200: StoredChannel},
+            (*_ALWAYS, errors.NotFound),
+        ),
+        Operation(
+            "PUT",
+            "/api/channels/{id}",
+            "changeChannel",
+            "Change a channel",
+            channels.replace,
+            "channels:*",
+            {200: WrittenChannel},
+            (*_ALWAYS, *_BODY, errors.NotFound, errors.Conflict, errors.PreconditionFailed),
+            headers=_IF_MATCH_CHANNEL,
+            bodies={"application/json": ChannelChange},
+        ),
+        Operation(
+            "DELETE",
+            "/api/channels/{id}",
+            "deleteChannel",
+            "Delete a channel",
+            channels.delete,
+            "channels:*",
+            {200: StoredChannel},
+            (*_ALWAYS, errors.NotFound, errors.Conflict, errors.PreconditionFailed),
+            headers=_IF_MATCH_CHANNEL,
+        ),
+        Operation(
+            "POST",
+            "/api/channels/{id}/enable",
+            "enableChannel",
+            "Enable a channel",
+            channels.enable,
+            "channels:*",
+            {200: StoredChannel},
+            (*_ALWAYS, errors.NotFound, errors.PreconditionFailed),
+            headers=_IF_MATCH_CHANNEL,
+        ),
+        Operation(
+            "POST",
+            "/api/channels/{id}/disable",
+            "disableChannel",
+            "Disable a channel",
+            channels.disable,
+            "channels:*",
+            {200: StoredChannel},
+            (*_ALWAYS, errors.NotFound, errors.PreconditionFailed),
+            headers=_IF_MATCH_CHANNEL,
+        ),
+        Operation(
+            "POST",
+            "/api/channels/{id}/test",
+            "testChannel",
+            "Send a test notification now",
+            channels.test,
+            "channels:*",
+            {200: TrialResult},
+            (*_ALWAYS, errors.NotFound, errors.Invalid, errors.Overloaded),
+        ),
+        Operation(
+            "POST",
+            "/api/channels/{id}/rotate-secret",
+            "rotateSecret",
+            "Replace a webhook's signing secret, with an overlap",
+            channels.rotate,
+            "channels:*",
+            {200: RotatedSecret},
+            (*_ALWAYS, *_BODY, errors.NotFound, errors.Conflict),
+            bodies={"application/json": Rotation},
+        ),
+    ]
+
+
+def _deliveries(deliveries: deliveries_http.Deliveries) -> list[Operation]:
+    return [
+        Operation(
+            "GET",
+            "/api/deliveries",
+            "listDeliveries",
+            "List deliveries, newest first",
+            deliveries.list,
+            "deliveries:*",
+            {200: DeliveryList},
+            (*_ALWAYS, errors.Invalid),
+            query=deliveries_http.DeliveriesPage,
+        ),
+        Operation(
+            "GET",
+            "/api/deliveries/{id}",
+            "getDelivery",
+            "Show a delivery with its attempts",
+            deliveries.get,
+            "deliveries:*",
+            {200: DeliveryDetail},
+            (*_ALWAYS, errors.NotFound),
+        ),
+        Operation(
+            "POST",
+            "/api/deliveries/{id}/retry",
+            "retryDelivery",
+            "Try a delivery again now",
+            deliveries.retry,
+            "deliveries:*",
+            {200: DeliveryDetail},
+            (*_ALWAYS, errors.NotFound, errors.Conflict),
+        ),
+        Operation(
+            "POST",
+            "/api/deliveries/{id}/cancel",
+            "cancelDelivery",
+            "Cancel a delivery that waits",
+            deliveries.cancel,
+            "deliveries:*",
+            {200: DeliveryDetail},
+            (*_ALWAYS, errors.NotFound, errors.Conflict),
+        ),
+    ]
+
+
+def _letters(letters: letters_http.Letters) -> list[Operation]:
+    return [
+        Operation(
+            "GET",
+            "/api/dead-letters",
+            "listDeadLetters",
+            "List the dead letters that wait, newest first",
+            letters.list,
+            "deliveries:*",
+            {200: LetterList},
+            (*_ALWAYS, errors.Invalid),
+            query=letters_http.LettersPage,
+        ),
+        Operation(
+            "POST",
+            "/api/dead-letters/retry",
+            "retryDeadLetters",
+            "Retry dead letters, or count them",
+            letters.retry_many,
+            "deliveries:*",
+            {200: LettersDone},
+            (*_ALWAYS, *_BODY),
+            bodies={"application/json": LettersRetried},
+        ),
+        Operation(
+            "POST",
+            "/api/dead-letters/discard",
+            "discardDeadLetters",
+            "Discard dead letters, or count them",
+            letters.discard_many,
+            "deliveries:*",
+            {200: LettersDone},
+            (*_ALWAYS, *_BODY),
+            bodies={"application/json": LettersDiscarded},
+        ),
+        Operation(
+            "GET",
+            "/api/dead-letters/{id}",
+            "getDeadLetter",
+            "Show a dead letter",
+            letters.get,
+            "deliveries:*",
+            {200: LetterShown},
+            (*_ALWAYS, errors.NotFound),
+        ),
+        Operation(
+            "POST",
+            "/api/dead-letters/{id}/retry",
+            "retryDeadLetter",
+            "Retry a dead letter",
+            letters.retry,
+            "deliveries:*",
+            {200: LetterShown},
+            (*_ALWAYS, errors.NotFound, errors.Conflict),
+        ),
+        Operation(
+            "POST",
+            "/api/dead-letters/{id}/discard",
+            "discardDeadLetter",
+            "Discard a dead letter",
+            letters.discard,
+            "deliveries:*",
+            {200: LetterShown},
+            (*_ALWAYS, *_BODY, errors.NotFound, errors.Conflict),
+            bodies={"application/json": LetterDiscarded},
         ),
     ]
 

@@ -20,4 +20,5 @@ alter table signalops.rule_versions
   drop column absent,
   drop column time_window,
   drop column severity,
+  drop column conditions,
   drop column since;

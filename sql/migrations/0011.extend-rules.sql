@@ -2,6 +2,7 @@
 
 alter table signalops.rule_versions
   add column since integer not null default 1 check (since between 1 and version),
+  add column conditions integer not null default 1 check (conditions > 0),
   add column severity text not null default 'info' check (severity in ('info', 'warning', 'error', 'critical')),
   add column time_window jsonb,
   add column absent jsonb check (absent is null or time_window is null),
@@ -10,6 +11,8 @@ alter table signalops.rule_versions
   add column active_hours jsonb;
 comment on column signalops.rule_versions.since is
   'The version from which pattern, time_window and absent have stood as they do: what was counted since then still counts.';
+comment on column signalops.rule_versions.conditions is
+  'How many conditions the pattern has once every $or is expanded: what it costs to hold it compiled.';
 comment on column signalops.rule_versions.severity is 'info, warning, error or critical: how urgent a notification is.';
 comment on column signalops.rule_versions.time_window is
   'Fires once when enough happens within a time: {count | sum | distinct, within, groupBy, lateness}; NULL: on each match.';

@@ -1,10 +1,8 @@
 -- Takes back the states beyond sent and dead, and what became of dead letters. Channels of the new kinds are deleted for good.
 
 drop function signalops.discard_dead_letters(uuid, uuid[], text);
-drop function signalops.retry_dead_letters(uuid, uuid[]);
 drop function signalops.pick_dead_letters(
   uuid, uuid[], text, uuid, uuid, text, timestamptz, timestamptz, integer, uuid, boolean);
-drop function signalops.retry_deliveries(uuid, uuid[]);
 drop function signalops.cancel_deliveries(uuid, uuid[]);
 drop function signalops.find_sent(uuid, uuid, text);
 drop function signalops.advance_delivery(uuid, uuid, text, text);
@@ -30,7 +28,7 @@ drop index signalops.dead_letters_by_rule;
 drop index signalops.dead_letters_by_channel;
 drop index signalops.dead_letters_by_kind;
 drop index signalops.dead_letters_open;
-revoke delete on signalops.dead_letters from signalops_worker;
+revoke update on signalops.dead_letters from signalops_worker;
 revoke update (ended_at, ending, reason) on signalops.dead_letters from signalops_api;
 revoke update (status, next_attempt_at, attempts_before, updated_at) on signalops.deliveries from signalops_api;
 alter table signalops.dead_letters

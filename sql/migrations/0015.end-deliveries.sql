@@ -56,7 +56,7 @@ comment on column signalops.dead_letters.ended_at is 'When it was retried or dis
 comment on column signalops.dead_letters.ending is 'retried or discarded.';
 comment on column signalops.dead_letters.reason is 'Why it was discarded, in the words of who did.';
 grant update (ended_at, ending, reason) on signalops.dead_letters to signalops_api;
-grant delete on signalops.dead_letters to signalops_worker;
+grant update on signalops.dead_letters to signalops_worker;
 grant update (status, next_attempt_at, attempts_before, updated_at) on signalops.deliveries to signalops_api;
 alter table signalops.dead_letters no force row level security; -- here the owner works across tenants
 alter table signalops.deliveries no force row level security;
@@ -77,7 +77,6 @@ create function signalops.write_letter() returns trigger
 language plpgsql
 as $$
 begin
-  delete from signalops.dead_letters l where l.tenant_id = new.tenant_id and l.id = new.id and l.ended_at is not null;
   if new.delivery_id is not null then
     select d.rule_id, d.channel_id into new.rule_id, new.channel_id
     from signalops.deliveries d where d.tenant_id = new.tenant_id and d.id = new.delivery_id limit 1;
@@ -86,9 +85,9 @@ begin
 end
 $$;
 comment on function signalops.write_letter() is
-  'Notes rule and channel on a dead letter, by which letters are found; what dies again takes the place of its ended letter.';
+  'Notes rule and channel on a dead letter, whoever writes it: by them letters are found.';
 create trigger write_letter before insert on signalops.dead_letters for each row execute function signalops.write_letter();
-comment on trigger write_letter on signalops.dead_letters is 'A letter can be found by rule and channel, and whoever was retried may die again.';
+comment on trigger write_letter on signalops.dead_letters is 'A letter can be found by rule and channel.';
 
 create or replace view signalops.event_status with (security_invoker = true) as
 select e.tenant_id, e.id, e.batch, e.type, e.source, e.occurred_at, e.received_at, e.payload, e.attributes, e.depth,
@@ -151,7 +150,9 @@ begin
   from signalops.deliveries d left join signalops.events e on e.tenant_id = d.tenant_id and e.id = d.event_id
   where d.tenant_id = tenant and d.id = delivery;
   insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
-  values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500));
+  values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
+  on conflict (tenant_id, id) do update
+    set error = excluded.error, died_at = now(), ended_at = null, ending = null, reason = null;
   perform signalops.announce('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
     'rule', jsonb_build_object('id', lost.rule_id), 'channel', jsonb_build_object('id', lost.channel_id),
     'attempts', lost.attempts, 'error', left(because, 500)), (lost.depth + 1)::smallint);
@@ -192,16 +193,6 @@ $$;
 comment on function signalops.cancel_deliveries(uuid, uuid[]) is
   'Cancels deliveries that wait; returns which. One that is being sent, or has ended, stays as it is.';
 
-create function signalops.retry_deliveries(tenant uuid, wanted uuid[]) returns setof uuid
-language sql volatile
-as $$
-  update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
-  where d.tenant_id = tenant and d.id = any (wanted) and d.next_attempt_at is not null
-  returning d.id
-$$;
-comment on function signalops.retry_deliveries(uuid, uuid[]) is
-  'Has deliveries that wait tried now; returns which. What is dead has a dead letter: see retry_dead_letters.';
-
 create function signalops.pick_dead_letters(
   tenant uuid, letters uuid[] default null, of_kind text default null, channel uuid default null, rule uuid default null,
   like_error text default null, since timestamptz default null, until timestamptz default null, at_most integer default 10000,
@@ -225,41 +216,6 @@ comment on function signalops.pick_dead_letters(
   uuid, uuid[], text, uuid, uuid, text, timestamptz, timestamptz, integer, uuid, boolean) is
   'The dead letters of a tenant that wait for somebody to look, newest first, narrowed by ids, kind (event, delivery), channel, rule, a part '
   'of the error, and when they died. Count them before you retry them. A page begins beyond a letter, and may be read upwards.';
-
-create function signalops.retry_dead_letters(tenant uuid, letters uuid[]) returns bigint
-language plpgsql volatile
-as $$
-declare
-  retried bigint;
-  batches uuid[];
-begin
-  with ended as (
-    update signalops.dead_letters l set ended_at = now(), ending = 'retried', reason = null
-    where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
-    returning l.kind, l.id
-  ), again as (
-    -- They wait for the sweep, which keeps them from pushing others aside.
-    update signalops.deliveries d
-    set status = 'retrying', next_attempt_at = now(), attempts_before = d.attempts, updated_at = now()
-    -- Not joined: a plan made for few letters would read the deliveries whole for many.
-    where d.tenant_id = tenant and d.id = any (array(select e.id from ended e where e.kind = 'delivery')) and d.status = 'dead'
-  ), parts as (
-    -- As large as a replay's: one job reads a batch whole.
-    select e.id, (row_number() over (order by e.id) - 1) / 500 as part from ended e where e.kind = 'event'
-  ), made as materialized (
-    select p.part, signalops.new_id() as batch from parts p group by p.part
-  ), waiting as (
-    insert into signalops.inbox (tenant_id, event_id, batch)
-    select tenant, p.id, m.batch from parts p join made m using (part) on conflict do nothing returning batch
-  )
-  select (select count(*) from ended), (select array_agg(distinct batch) from waiting) into retried, batches;
-  perform signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
-  return retried;
-end
-$$;
-comment on function signalops.retry_dead_letters(uuid, uuid[]) is
-  'Gives dead letters another chance: a delivery is tried again with a schedule of its own, an event is processed again, and counted then. '
-  'For many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many.';
 
 create function signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) returns bigint
 language plpgsql volatile

@@ -24,9 +24,6 @@ call signalops.protect('signalops.suppressions');
 grant select, insert, delete on signalops.suppressions to signalops_api;
 grant select on signalops.suppressions to signalops_worker;
 
--- A callback of a provider may end a delivery that was sent.
-grant insert on signalops.dead_letters to signalops_api;
-
 -- Serves find_called_channel. Not unique: uniqueness across tenants would tell one tenant of another's.
 create index channels_by_id on signalops.channels (id);
 
@@ -43,12 +40,11 @@ revoke all on function signalops.find_called_channel(uuid) from public;
 grant execute on function signalops.find_called_channel(uuid) to signalops_api;
 call signalops.admit_owner('signalops.channels', 'find_called_channel looks a channel up before any tenant is known.');
 
-create function signalops.hear_of_delivery(tenant uuid, delivery uuid, provider text, to_status text, because text default null)
-returns boolean
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
+create function signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 as $$
 declare
+  tenant uuid := signalops.current_tenant();
   known record;
 begin
   select d.status, d.provider_id into known from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
@@ -65,6 +61,9 @@ begin
   return signalops.advance_delivery(tenant, delivery, to_status, because);
 end
 $$;
-comment on function signalops.hear_of_delivery(uuid, uuid, text, text, text) is
-  'Moves a delivery to what its provider says of a message: delivered, read, or dead with the reason. In any order, and repeated; returns '
-  'whether it moved, and NULL of a failure that came before we know which message is meant: it must be told again.';
+comment on function signalops.hear_of_delivery(uuid, text, text, text) is
+  'Moves a delivery of the tenant that the transaction acts for to what its provider says of a message: delivered, read, or dead with the '
+  'reason. In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: '
+  'it must be told again.';
+revoke all on function signalops.hear_of_delivery(uuid, text, text, text) from public;
+grant execute on function signalops.hear_of_delivery(uuid, text, text, text) to signalops_api;

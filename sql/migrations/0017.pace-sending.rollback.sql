@@ -58,6 +58,23 @@ begin
 end
 $$;
 
+create or replace function signalops.enqueue_lost_deliveries(older_than interval, at_most integer) returns bigint
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+  with old as (
+    select tenant_id, id from signalops.deliveries
+    where status in ('pending', 'sending') and next_attempt_at is null and updated_at < now() - older_than
+    order by updated_at limit at_most for update skip locked
+  ), lost as (
+    update signalops.deliveries d set updated_at = now()
+    from old where d.tenant_id = old.tenant_id and d.id = old.id and not exists (
+      select from procrastinate.procrastinate_jobs j
+      where j.status = 'todo' and j.task_name = 'send_delivery' and j.args ->> 'delivery' = old.id::text)
+    returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id) as job
+  )
+  select coalesce((select signalops.enqueue_deliveries(jobs) from (select jsonb_agg(job) as jobs from lost) l where jobs is not null), 0)
+$$;
+
 drop function signalops.enqueue_due_deliveries(integer);
 create or replace function signalops.enqueue_due_deliveries(at_most integer) returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp
@@ -82,8 +99,12 @@ comment on function signalops.enqueue_due_deliveries(integer) is
 revoke all on function signalops.enqueue_due_deliveries(integer) from public;
 grant execute on function signalops.enqueue_due_deliveries(integer) to signalops_worker;
 
+drop trigger forget_failures on signalops.channels;
+drop function signalops.forget_failures();
+drop function signalops.settle_deliveries(jsonb);
+drop function signalops.claim_deliveries(jsonb, uuid[]);
 drop function signalops.settle_delivery(uuid, uuid, smallint, jsonb);
-drop function signalops.claim_delivery(uuid, uuid);
+drop function signalops.claim_delivery(uuid, uuid, uuid[]);
 create or replace function signalops.bury_delivery(tenant uuid, delivery uuid, because text) returns void
 language plpgsql volatile
 as $$
@@ -102,8 +123,8 @@ end
 $$;
 
 drop function signalops.disable_channel(uuid, uuid, text);
-drop function signalops.note_outcome(uuid, uuid, text, interval);
-drop function signalops.take_turn(uuid, uuid, integer);
+drop function signalops.note_outcome(uuid, uuid, uuid, text, interval);
+drop function signalops.take_turn(uuid, uuid, uuid, integer);
 drop function signalops.grant_turns(jsonb);
 create or replace function signalops.enqueue_deliveries(wanted jsonb) returns bigint
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp
@@ -115,6 +136,12 @@ begin
 end
 $$;
 comment on function signalops.enqueue_deliveries(jsonb) is 'Enqueues one attempt each: [{tenant, delivery}], not empty.';
+-- The release before knows jobs of one delivery each.
+select signalops.enqueue_deliveries(jobs) from (
+  select jsonb_agg(m) as jobs from procrastinate.procrastinate_jobs j, jsonb_array_elements(j.args -> 'more') m
+  where j.status = 'todo' and j.task_name = 'send_delivery'
+) more where jobs is not null;
+update procrastinate.procrastinate_jobs set args = args - 'more' where task_name = 'send_delivery' and args ? 'more' and status = 'todo';
 
 drop function signalops.await_turn(uuid, uuid, timestamptz);
 drop index signalops.deliveries_by_turn;

@@ -14,6 +14,7 @@ create table signalops.outlets (
   failures integer not null default 0,
   failing_since timestamptz,
   opened_until timestamptz,
+  probe uuid,
   tokens double precision not null default 0,
   refilled_at timestamptz not null default '-infinity',
   primary key (tenant_id, id)
@@ -25,10 +26,11 @@ comment on column signalops.outlets.id is 'The channel''s id, or channels.outlet
 comment on column signalops.outlets.failures is 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
 comment on column signalops.outlets.failing_since is 'When the first attempt after the last success failed; NULL: it works.';
 comment on column signalops.outlets.opened_until is 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
+comment on column signalops.outlets.probe is 'The delivery that finds out whether it works again; NULL: none is on its way.';
 comment on column signalops.outlets.tokens is 'Messages that may be sent at once, as of refilled_at.';
 comment on column signalops.outlets.refilled_at is 'When the tokens were counted.';
 call signalops.protect('signalops.outlets');
-call signalops.admit_owner('signalops.outlets', 'enqueue_due_deliveries passes by outlets whose circuit is open.');
+call signalops.admit_owner('signalops.outlets', 'enqueue_due_deliveries passes by outlets whose circuit is open; forget_failures closes it.');
 grant select on signalops.outlets to signalops_api;
 grant select, insert, update on signalops.outlets to signalops_worker;
 
@@ -78,15 +80,26 @@ create or replace function signalops.enqueue_deliveries(wanted jsonb) returns bi
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp
 as $$
 begin
-  return cardinality(procrastinate_defer_jobs_v1((
-    select array_agg(row('deliveries', 'send_delivery', coalesce((job -> 'priority')::integer, -6), null, null,
-      job - 'priority', null)::procrastinate_job_to_defer_v1)
-    from jsonb_array_elements(wanted) as jobs (job))));
+  perform procrastinate_defer_jobs_v1((
+    select array_agg(row('deliveries', 'send_delivery', j.priority, null, null,
+      case when jsonb_array_length(j.told) = 1 then j.told -> 0
+        else (j.told -> 0) || jsonb_build_object('more', j.told - 0) end, null)::procrastinate_job_to_defer_v1 order by j.priority desc, j.part)
+    from (
+      select p.priority, p.part, jsonb_agg(p.job - 'priority' order by p.place) as told
+      from (
+        select w.job, w.place, r.priority, (row_number() over (partition by r.priority order by w.place) - 1) / 20 as part
+        from jsonb_array_elements(wanted) with ordinality as w (job, place),
+          lateral (select coalesce((w.job ->> 'priority')::integer, -6)) as r (priority)
+      ) p
+      group by p.priority, p.part
+    ) j));
+  return jsonb_array_length(wanted);
 end
 $$;
 comment on function signalops.enqueue_deliveries(jsonb) is
-  'Enqueues one attempt each: [{tenant, delivery, priority}], not empty. -5: the channel has sent little lately; -6: usual; -7: backlog. '
-  'Events go first (0), bulk loads of events last (-10).';
+  'Enqueues one attempt each: [{tenant, delivery, priority}], not empty; returns how many. -5: the channel has sent little lately; -6: '
+  'usual; -7: backlog. Events go first (0), bulk loads of events last (-10). Twenty share a job: fetching and finishing one costs a worker '
+  'more than sending.';
 
 create function signalops.grant_turns(decided jsonb) returns table (channel uuid, granted integer, priority integer)
 language plpgsql volatile
@@ -122,14 +135,14 @@ $$;
 comment on function signalops.grant_turns(jsonb) is
   'Says how many of a batch''s new deliveries get a job at once, by channel, and of which priority; the others wait for their channel''s turn.';
 
-create function signalops.take_turn(tenant uuid, outlet uuid, most_per_minute integer) returns timestamptz
+create function signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, most_per_minute integer) returns timestamptz
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
   found_outlet signalops.outlets;
-  moment timestamptz := clock_timestamp();
+  moment timestamptz;
   left_over double precision;
 begin
   select * into found_outlet from signalops.outlets o where o.tenant_id = tenant and o.id = outlet;
@@ -141,6 +154,8 @@ begin
     insert into signalops.outlets (tenant_id, id) values (tenant, outlet) on conflict do nothing;
   end if;
   select * into found_outlet from signalops.outlets o where o.tenant_id = tenant and o.id = outlet for update;
+  -- Only now: a clock read before the lock may be older than refilled_at, and the same second would refill twice.
+  moment := clock_timestamp();
   if found_outlet.opened_until > moment then
     return found_outlet.opened_until;
   end if;
@@ -156,15 +171,16 @@ begin
   end if;
   if found_outlet.opened_until is not null then
     -- This one finds out for all others; if its worker dies, another may in half a minute.
-    update signalops.outlets o set opened_until = moment + interval '30 seconds' where o.tenant_id = tenant and o.id = outlet;
+    update signalops.outlets o set opened_until = moment + interval '30 seconds', probe = delivery
+    where o.tenant_id = tenant and o.id = outlet;
   end if;
   return null;
 end
 $$;
-comment on function signalops.take_turn(uuid, uuid, integer) is
-  'Asks an outlet whether a message may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
+comment on function signalops.take_turn(uuid, uuid, uuid, integer) is
+  'Asks an outlet whether a delivery may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
 
-create function signalops.note_outcome(tenant uuid, outlet uuid, outcome text, pause interval) returns timestamptz
+create function signalops.note_outcome(tenant uuid, outlet uuid, delivery uuid, outcome text, pause interval) returns timestamptz
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
@@ -173,28 +189,35 @@ declare
   failing timestamptz;
 begin
   if outcome = 'sent' then
-    update signalops.outlets o set failures = 0, failing_since = null, opened_until = null
+    update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
     where o.tenant_id = tenant and o.id = outlet and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null);
     return null;
   elsif outcome not in ('temporary', 'throttled', 'broken') then
-    return null; -- says something of one message, and nothing of the outlet
+    -- It says something of one message, and nothing of the outlet: another one may find out.
+    update signalops.outlets o set opened_until = clock_timestamp(), probe = null
+    where o.tenant_id = tenant and o.id = outlet and o.probe = delivery;
+    return null;
   end if;
   insert into signalops.outlets as o (tenant_id, id, failures, failing_since, opened_until)
   values (tenant, outlet, (outcome = 'temporary')::integer, clock_timestamp(), clock_timestamp() + pause)
   on conflict (tenant_id, id) do update set
-    failures = o.failures + excluded.failures,
+    -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the outlet for long.
+    failures = o.failures + case when o.opened_until is null or o.probe = delivery then excluded.failures else 0 end,
     failing_since = coalesce(o.failing_since, excluded.failing_since),
     opened_until = greatest(excluded.opened_until, case
-      when o.failures + excluded.failures >= 5 and outcome = 'temporary'
-        then clock_timestamp() + least(interval '10 minutes', interval '15 seconds' * 2 ^ least(o.failures - 4, 10))
-      else o.opened_until end)
+      when o.opened_until is not null and o.probe is distinct from delivery then o.opened_until
+      when outcome <> 'temporary' then case when o.probe = delivery then clock_timestamp() end
+      when o.failures >= 4 then clock_timestamp() + least(interval '10 minutes', interval '15 seconds' * 2 ^ least(o.failures - 4, 10))
+      -- A probe after a pause that was asked for: the circuit closes again.
+      end),
+    probe = nullif(o.probe, delivery)
   returning o.failing_since into failing;
   return failing;
 end
 $$;
-comment on function signalops.note_outcome(uuid, uuid, text, interval) is
-  'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each further one for '
-  'twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet fails.';
+comment on function signalops.note_outcome(uuid, uuid, uuid, text, interval) is
+  'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each probe that fails '
+  'for twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet fails.';
 
 create function signalops.disable_channel(tenant uuid, channel uuid, because text) returns boolean
 language plpgsql volatile
@@ -227,9 +250,7 @@ begin
   left join signalops.channels c on c.tenant_id = d.tenant_id and c.id = d.channel_id
   where d.tenant_id = tenant and d.id = delivery;
   insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
-  values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
-  on conflict (tenant_id, id) do update
-    set error = excluded.error, died_at = now(), ended_at = null, ending = null, reason = null;
+  values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500));
   -- Of a channel that is disabled the tenant was told once; its backlog would be so many more notices.
   if lost.enabled then
     perform signalops.announce('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
@@ -239,9 +260,9 @@ begin
 end
 $$;
 
-create function signalops.claim_delivery(tenant uuid, delivery uuid)
-returns table (attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb,
-  kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[])
+create function signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[])
+returns table (outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json,
+  rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[])
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
@@ -253,7 +274,7 @@ begin
   perform signalops.act_as(tenant);
   -- `not in`: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for each claim, once a
   -- burst has made it large.
-  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.most_per_minute into asked
+  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.most_per_minute, c.enabled into asked
   from signalops.deliveries d
   left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true
   where d.tenant_id = tenant and d.id = delivery and d.next_attempt_at is null
@@ -262,7 +283,11 @@ begin
   if not found then
     return;
   end if;
-  wait_until := signalops.take_turn(tenant, asked.outlet, asked.most_per_minute);
+  if asked.channel_id = any (busy) then
+    wait_until := clock_timestamp() + interval '1 second';
+  elsif asked.enabled then -- what can't be sent any more need not wait to be told so
+    wait_until := signalops.take_turn(tenant, asked.outlet, delivery, asked.most_per_minute);
+  end if;
   if wait_until is not null then
     update signalops.deliveries d set status = 'pending', next_attempt_at = wait_until, updated_at = now()
     where d.tenant_id = tenant and d.id = delivery;
@@ -275,7 +300,7 @@ begin
       where d.tenant_id = tenant and d.id = delivery
       returning d.event_id, d.rule_id, d.rule_version, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id
     )
-    select d.attempts, d.attempts_before, d.context, d.replay_id is not null,
+    select asked.outlet, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id is not null,
       -- Only of the rule itself: to another one that matches such an event, and of what a tenant sends by that name, it is an event.
       case when e.depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
         case e.type when 'signalops.rule.digest' then 'digest' when 'signalops.rule.absent' then 'absence' else 'event' end
@@ -295,9 +320,9 @@ begin
     left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true;
 end
 $$;
-comment on function signalops.claim_delivery(uuid, uuid) is
-  'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s turn. '
-  'Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
+comment on function signalops.claim_delivery(uuid, uuid, uuid[]) is
+  'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s turn, a '
+  'second if the channel is among the busy. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
 
 create function signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) returns boolean
 language plpgsql volatile
@@ -323,18 +348,20 @@ begin
     and (d.attempts = settle_delivery.attempt or said ->> 'status' = 'sent')
   returning d.channel_id, d.status, d.next_attempt_at into settled;
   if found then
-    if settled.next_attempt_at is not null then
-      perform signalops.await_turn(tenant, settled.channel_id, settled.next_attempt_at);
-    end if;
     is_dead := settled.status = 'dead';
   else
-    select d.channel_id into settled from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
+    select d.channel_id, null, null::timestamptz as next_attempt_at into settled
+    from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
   end if;
 
   failing_since := signalops.note_outcome(tenant,
     coalesce((select c.outlet_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1),
       settled.channel_id),
-    said ->> 'outcome', make_interval(secs => (said ->> 'pause')::double precision));
+    delivery, said ->> 'outcome', make_interval(secs => (said ->> 'pause')::double precision));
+  -- After the outlet, as claim_delivery locks them.
+  if settled.next_attempt_at is not null then
+    perform signalops.await_turn(tenant, settled.channel_id, settled.next_attempt_at);
+  end if;
   if said ->> 'outcome' = 'gone' then
     perform signalops.disable_channel(tenant, settled.channel_id, said ->> 'error');
   elsif failing_since < now() - make_interval(secs => (said ->> 'patience')::double precision) then
@@ -352,6 +379,65 @@ comment on function signalops.settle_delivery(uuid, uuid, smallint, jsonb) is
   'pause, patience}; delay and pause (asked for by the provider) in seconds, patience the seconds of failure after which the channel is '
   'disabled. Acts for the tenant. Returns whether the delivery died of it.';
 
+create function signalops.claim_deliveries(wanted jsonb, busy uuid[])
+returns table (tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb,
+  replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean,
+  retry_schedule integer[])
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  tenants uuid[];
+  deliveries uuid[];
+  one record;
+begin
+  -- In the order of the channels, as grant_turns has it, so that no two workers lock each other out.
+  perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
+  select array_agg(w.tenant order by w.tenant, d.channel_id, w.delivery), array_agg(w.delivery order by w.tenant, d.channel_id, w.delivery)
+  into tenants, deliveries
+  from jsonb_to_recordset(wanted) as w (tenant uuid, delivery uuid), lateral (
+    select d.channel_id from signalops.deliveries d where d.tenant_id = w.tenant and d.id = w.delivery limit 1) d;
+  perform signalops.act_for(null);
+  for one in select * from unnest(tenants, deliveries) as u (tenant, delivery) loop
+    return query select one.tenant, one.delivery, c.* from signalops.claim_delivery(one.tenant, one.delivery, busy) c;
+  end loop;
+end
+$$;
+comment on function signalops.claim_deliveries(jsonb, uuid[]) is
+  'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does.';
+
+create function signalops.settle_deliveries(said jsonb) returns setof uuid
+language plpgsql volatile
+as $$
+declare
+  one jsonb;
+begin
+  for one in select * from jsonb_array_elements(said) loop
+    if signalops.settle_delivery((one ->> 'tenant')::uuid, (one ->> 'delivery')::uuid, (one ->> 'attempt')::smallint, one) then
+      return next (one ->> 'delivery')::uuid;
+    end if;
+  end loop;
+end
+$$;
+comment on function signalops.settle_deliveries(jsonb) is
+  'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries '
+  'died. What fails belongs to one outlet, and what succeeds comes in the order of the outlets: no two of them lock each other out.';
+
+create function signalops.forget_failures() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
+  where o.tenant_id = new.tenant_id and o.id = coalesce(new.outlet_id, new.id);
+  return null;
+end
+$$;
+comment on function signalops.forget_failures() is 'Has a channel that is enabled again begin anew.';
+create trigger forget_failures after update of enabled on signalops.channels
+  for each row when (new.enabled and not old.enabled) execute function signalops.forget_failures();
+comment on trigger forget_failures on signalops.channels is 'What failed for days may not disable it at once again.';
+
 create or replace function signalops.enqueue_due_deliveries(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 -- Whatever the statistics say of what is due, it is little of the table.
@@ -361,15 +447,15 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
-  room bigint := least(at_most, 4000 - (select count(*) from (
-    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' limit 4000) waiting));
+  is_full boolean := exists (
+    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset 999);
   channels bigint := (select count(*) from (
     select from signalops.channel_queues q where q.next_due_at <= now() limit 500) due);
   turn record;
-  jobs jsonb;
-  enqueued bigint := 0;
+  woken jsonb;
+  jobs jsonb := '[]';
 begin
-  if room <= 0 or channels = 0 then
+  if is_full or channels = 0 then
     return 0;
   end if;
   for turn in
@@ -391,29 +477,52 @@ begin
       select d.id from signalops.deliveries d
       where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at <= now()
       -- While a circuit is open one attempt tries.
-      order by d.next_attempt_at limit case when turn.opened_until is null then greatest(1, room / channels) else 1 end
+      order by d.next_attempt_at limit case when turn.opened_until is null then greatest(1, at_most / channels) else 1 end
       for update skip locked
-    ), woken as (
+    ), taken as (
       update signalops.deliveries d set status = 'pending', next_attempt_at = null, updated_at = now()
       from due where d.tenant_id = turn.tenant_id and d.id = due.id
       returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id, 'priority', -7) as job
     )
-    select jsonb_agg(job) into jobs from woken;
-    if jobs is not null then
-      enqueued := enqueued + signalops.enqueue_deliveries(jobs);
-    end if;
+    select jsonb_agg(job) into woken from taken;
+    jobs := jobs || coalesce(woken, '[]');
     update signalops.channel_queues q set next_due_at = (
       select d.next_attempt_at from signalops.deliveries d
       where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at is not null
       order by d.next_attempt_at limit 1)
     where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
   end loop;
-  return enqueued;
+  if jobs <> '[]' then
+    perform signalops.enqueue_deliveries(jobs);
+  end if;
+  return jsonb_array_length(jobs);
 end
 $$;
 comment on function signalops.enqueue_due_deliveries(integer) is
-  'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand (4,000), and '
+  'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, and '
   'none whose circuit is open. Returns how many.';
+
+create or replace function signalops.enqueue_lost_deliveries(older_than interval, at_most integer) returns bigint
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+  with old as (
+    select tenant_id, id, channel_id from signalops.deliveries
+    where status in ('pending', 'sending') and updated_at < now() - older_than and next_attempt_at is null
+    order by updated_at limit at_most for update skip locked
+  ), waiting as materialized (
+    select j.args ->> 'delivery' as delivery from procrastinate.procrastinate_jobs j
+    where j.status = 'todo' and j.task_name = 'send_delivery' and exists (select from old)
+    union all
+    select m ->> 'delivery' from procrastinate.procrastinate_jobs j, jsonb_array_elements(j.args -> 'more') m
+    where j.status = 'todo' and j.task_name = 'send_delivery' and exists (select from old)
+  ), lost as (
+    update signalops.deliveries d set updated_at = now()
+    from old where d.tenant_id = old.tenant_id and d.id = old.id
+      and not exists (select from waiting w where w.delivery = old.id::text)
+    returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id) as job
+  )
+  select coalesce((select signalops.enqueue_deliveries(jobs) from (select jsonb_agg(job) as jobs from lost) l where jobs is not null), 0)
+$$;
 
 create function signalops.mend_queues() returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -501,7 +610,10 @@ begin
   if results -> 'dead' <> '[]' then
     insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
     select d.tenant, d.event, 'event', d.event, left(d.error, 500)
-    from jsonb_to_recordset(results -> 'dead') as d (tenant uuid, event uuid, error text);
+    from jsonb_to_recordset(results -> 'dead') as d (tenant uuid, event uuid, error text)
+    -- Somebody had it retried, and it died again.
+    on conflict (tenant_id, id) do update
+      set error = excluded.error, died_at = now(), ended_at = null, ending = null, reason = null;
   end if;
 
   -- A batch that was bisected around a poisonous event is recorded in several parts.

@@ -4,7 +4,7 @@
 select tenant_id, secret from signalops.find_called_channel(%(channel)s);
 
 -- hear-of-delivery: moves a delivery to what its provider says of a message
-select signalops.hear_of_delivery(%(tenant)s,
+select signalops.hear_of_delivery(
   coalesce(%(delivery)s::uuid, signalops.find_sent(%(tenant)s, %(channel)s::uuid, %(provider)s)),
   %(provider)s, %(status)s, %(error)s);
 

@@ -1,7 +1,7 @@
 -- Station send: deliveries and dead letters as people look at them and take them in hand. Run in a transaction of the tenant.
--- A page is picked first, by ids alone, then read: so each way to pick has its index, and nothing is looked up in vain.
 
 -- pick-deliveries: the ids of a page of deliveries between two ids
+-- A page is picked first, by ids alone, then read: so each way to pick has its index, and nothing is looked up in vain.
 select id from signalops.deliveries
 where tenant_id = %(tenant)s and id > %(lower)s and id < %(upper)s
 order by case when %(upwards)s then id end, id desc limit %(limit)s;

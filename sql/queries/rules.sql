@@ -19,13 +19,16 @@ on conflict (tenant_id, name) where deleted_at is null do nothing
 returning id;
 
 -- add-version: stores a new version of a rule
-insert into signalops.rule_versions (tenant_id, rule_id, version, since, grammar, pattern, channel_id, template, severity,
+insert into signalops.rule_versions (tenant_id, rule_id, version, since, grammar, pattern, conditions, channel_id, template, severity,
   time_window, absent, cooldown, digest, active_hours)
-values (%(tenant)s, %(rule)s, %(version)s, %(since)s, %(grammar)s, %(pattern)s, %(channel)s, %(template)s, %(severity)s,
+values (%(tenant)s, %(rule)s, %(version)s, %(since)s, %(grammar)s, %(pattern)s, %(conditions)s, %(channel)s, %(template)s, %(severity)s,
   %(window)s, %(absent)s, %(cooldown)s, %(digest)s, %(activeHours)s);
 
--- count-rules: how many rules a tenant has
-select count(*) from signalops.rules where tenant_id = %(tenant)s and deleted_at is null;
+-- count-rules: how many rules a tenant has, and how many conditions those that decide have together
+select count(*) as rules, coalesce(sum(v.conditions) filter (where r.enabled), 0) as conditions
+from signalops.rules r
+join signalops.rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version
+where r.tenant_id = %(tenant)s and r.deleted_at is null;
 
 -- lock-rule: a rule as it stands, held until the transaction ends
 -- Alone, not joined with its version: who had to wait for the lock would join the new row with the version of before.
@@ -72,7 +75,7 @@ limit %(limit)s;
 
 -- find-channel: a channel by its id or its name; an id goes first
 select id, name, kind from signalops.channels
-where tenant_id = %(tenant)s and %(channel)s in (id::text, name)
+where tenant_id = %(tenant)s and deleted_at is null and %(channel)s in (id::text, name)
 order by id::text = %(channel)s desc
 limit 1;
 

@@ -1,7 +1,7 @@
--- Station send. All but claim-delivery and settle-delivery, which act for the tenant themselves, run in a transaction of it.
+-- Station send. All but claim-deliveries and settle-deliveries, which act for the tenants themselves, run in a transaction of it.
 
--- claim-delivery: Begins an attempt and reads all that it needs; no row if there is nothing to send, or not yet.
-select * from signalops.claim_delivery(%(tenant)s, %(delivery)s);
+-- claim-deliveries: Begins an attempt at each and reads all that it needs; no row where there is nothing to send, or not yet.
+select * from signalops.claim_deliveries(%(wanted)s, %(busy)s);
 
 -- read-listed-events: The events that a digest lists, in its order; ends after the one with which the payloads exceed 1 MiB.
 -- One after the other: a join would read and unpack all of them first.
@@ -19,15 +19,5 @@ with recursive listed as (
 )
 select event from listed where event is not null order by place;
 
--- settle-delivery: Records an attempt and what follows from it; returns whether the delivery died.
-select signalops.settle_delivery(%(tenant)s, %(delivery)s, %(attempt)s::smallint, %(said)s);
-
--- add-channel: Stores a channel; no row if the tenant has one of that name.
-insert into signalops.channels (tenant_id, id, name, kind, config, secret)
-values (%(tenant)s, %(id)s, %(name)s, %(kind)s, %(config)s, %(secret)s)
-on conflict (tenant_id, name) where deleted_at is null do nothing
-returning id;
-
--- list-channels: The tenant's channels by name, without their secrets.
-select id, name, kind, config, secret is not null as has_secret, enabled, created_at
-from signalops.channels where tenant_id = %(tenant)s and deleted_at is null order by name;
+-- settle-deliveries: Records attempts and what follows from them; returns the deliveries that died.
+select signalops.settle_deliveries(%(said)s);

@@ -5,7 +5,7 @@ select e.id, e.batch, e.type, e.source, e.occurred_at, e.received_at, e.payload,
   b.job_id, b.worker, b.ruleset, b.rules, b.processed_at, d.error, d.died_at
 from signalops.event_status e
 left join signalops.batches b on b.tenant_id = e.tenant_id and b.batch = e.batch
-left join signalops.dead_letters d on d.tenant_id = e.tenant_id and d.id = e.id
+left join signalops.dead_letters d on d.tenant_id = e.tenant_id and d.id = e.id and d.ending is distinct from 'retried'
 where e.tenant_id = %(tenant)s and e.id = %(event)s;
 
 -- matches-of-event: the rules that matched an event, in the version that decided, and what came of it
@@ -23,7 +23,7 @@ select d.id, d.rule_id, d.rule_version, d.channel_id, c.name as channel, c.kind,
     from signalops.delivery_attempts a where a.tenant_id = d.tenant_id and a.delivery_id = d.id), '[]') as attempt_log
 from signalops.deliveries d
 left join signalops.channels c on c.tenant_id = d.tenant_id and c.id = d.channel_id
-left join signalops.dead_letters l on l.tenant_id = d.tenant_id and l.id = d.id
+left join signalops.dead_letters l on l.tenant_id = d.tenant_id and l.id = d.id and l.ending is distinct from 'retried'
 where d.tenant_id = %(tenant)s and d.event_id = %(event)s
 order by d.id;
 

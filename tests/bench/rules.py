@@ -1,11 +1,20 @@
-"""How many events a second one core decides: `python -m tests.bench.rules`. Prints the median of several rounds."""
+"""How many events a second one core decides, and what compiled rules take: `python -m tests.bench.rules`.
 
+Prints the median of several rounds.
+"""
+
+import gc
 import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+import psutil
+
+from signalops import clock
 from signalops.rules import RuleSet, compile_pattern
+from signalops.rules.compiled import CompiledRules, compile_rules
+from signalops.rules.plan import COLUMNS
 
 ROUNDS = 7
 ROUND_SECONDS = 0.3
@@ -104,6 +113,21 @@ def _rounds(match: Callable[[Mapping[str, object]], object], events: list[Json])
         yield decided / (time.process_time() - started)
 
 
+def book(tenants: int, rules: int) -> list[CompiledRules]:
+    """Compile the rules of many tenants as a worker holds them; each fifth has a window."""
+    kinds = (exact, prefix, numeric, anything_but, wildcard)
+    window = {"count": 5, "within": "10m", "groupBy": ["payload.customer.id"]}
+    without = dict.fromkeys(COLUMNS.values())
+
+    def row(number: int) -> Json:
+        pattern = kinds[number % len(kinds)](number)
+        said: Json = {"grammar": 2, "pattern": pattern, **without, "time_window": window if number % 5 == 0 else None}
+        return said | {"id": clock.new_id(), "version": 1, "since": 1, "channel_id": clock.new_id()}
+
+    every = ([row(tenant * rules + number) for number in range(rules)] for tenant in range(tenants))
+    return [compile_rules(1, rows, (), lambda *_: None) for rows in every]
+
+
 def main() -> None:
     small = [json.loads(json.dumps(small_event(number))) for number in range(1000)]
     orders = [json.loads(json.dumps(order_event(number))) for number in range(1000)]
@@ -112,6 +136,13 @@ def main() -> None:
         print(f"  20 rules, {kind.__name__:<10} {events_per_second(of_kind(kind).match, events):>10,.0f}")
     for count in (10, 1_000, 10_000):
         print(f"  {count:>6} mixed rules, {len(MATCHING)} match {events_per_second(mixed(count).match, small):>10,.0f}")
+    gc.collect()
+    before, began = psutil.Process().memory_info().rss, time.process_time()
+    held = book(1000, 50)
+    took = time.process_time() - began
+    grown = (psutil.Process().memory_info().rss - before) / 2**20
+    estimated = sum(compiled.size for compiled in held) / 2**20
+    print(f"  1,000 tenants x 50 rules {grown:>10,.0f} MiB, estimated as {estimated:,.0f}; compiled in {took:.1f} s")
 
 
 if __name__ == "__main__":

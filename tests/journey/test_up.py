@@ -15,7 +15,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from signalops import db
-from signalops.config import Settings
+from signalops.config import ON_ONE_MACHINE, Settings
 
 ROOT = Path(__file__).parents[2]
 CURL = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("curl -X POST"))
@@ -33,7 +33,8 @@ class Installation:
     def __init__(self, data: Path) -> None:
         self.port = free_port()
         ports = {"SIGNALOPS_PORT": self.port, "SIGNALOPS_SMTP_PORT": free_port(), "SIGNALOPS_SINK_PORT": free_port()}
-        self.environment = {**os.environ, **{name: str(port) for name, port in ports.items()}}
+        outside = {name: value for name, value in os.environ.items() if name not in ON_ONE_MACHINE}
+        self.environment = {**outside, **{name: str(port) for name, port in ports.items()}}
         self.environment |= {"SIGNALOPS_DATA": str(data), "PYTHONUNBUFFERED": "1"}
 
     def signalops(self, *arguments: str) -> str:

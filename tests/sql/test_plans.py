@@ -72,8 +72,8 @@ HOT = [
     Hot("worker", "queue", "enqueue-due", SWEPT),
     Hot("worker", "queue", "tell-due", TOLD),
     Hot("worker", "queue", "tidy", TIDIED),
-    Hot("worker", "send", "claim-delivery", {"deliveries_pkey": 1, "outlets_pkey": 1, "events_pkey": 1}),
-    Hot("worker", "send", "settle-delivery", {"deliveries_pkey": 1, "outlets_pkey": 1}),
+    Hot("worker", "send", "claim-deliveries", {"deliveries_pkey": 1, "outlets_pkey": 1, "events_pkey": 1}),
+    Hot("worker", "send", "settle-deliveries", {"deliveries_pkey": 1, "outlets_pkey": 1}),
     Hot("api", "watch", "event", {"events_pkey": 1, "inbox_pkey": 1, "dead_letters_pkey": 1, "batches_pkey": 1}),
     Hot("api", "watch", "matches-of-event", {"matches_pkey": 1}),
     Hot(
@@ -105,6 +105,9 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
         "matches": [match],
         "dead": [],
     }
+    delivery = found("select id from signalops.deliveries where tenant_id = %(tenant)s and status = 'pending' limit 1")
+    attempt = {"tenant": str(tenant), "delivery": str(delivery), "attempt": 2, "started_at": now.isoformat()}
+    attempt |= {"duration_ms": 1, "outcome": "sent", "status": "sent"}
     ids = {"tenant": tenant, "prefix": "xxxxxxxxxxxx7_10", "job": 1, "worker": "w", "priority": 0, "at_most": 1000}
     return ids | {
         "flush": orjson.dumps([{"tenant": tenant} | told]),
@@ -114,13 +117,9 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
         "event": found(
             "select id from signalops.events where tenant_id = %(tenant)s and type = 'rare.type' order by id limit 1"
         ),
-        "delivery": found(
-            "select id from signalops.deliveries where tenant_id = %(tenant)s and status = 'pending' limit 1"
-        ),
-        **{
-            "attempt": 2,
-            "said": Jsonb({"started_at": now.isoformat(), "duration_ms": 1, "outcome": "sent", "status": "sent"}),
-        },
+        "wanted": Jsonb([{"tenant": str(tenant), "delivery": str(delivery)}]),
+        "busy": list[UUID](),
+        "said": Jsonb([attempt]),
         **{"status": None, "lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "limit": 20},
     }
 

@@ -22,6 +22,7 @@ from signalops.rules.decide import NOTICE
 from signalops.rules.model import Conditions
 from signalops.rules.plan import Plan
 from signalops.rules.ruleset import RuleSet
+from signalops.rules.seen import as_seen
 from signalops.terms import ChannelKind, TenantId
 
 Render = Callable[[ChannelKind, Mapping[str, str], Told], Message]
@@ -32,7 +33,6 @@ BREATH = 0.02
 PAGE = 2000
 MOST_HELD = 50_000
 """Groups and window events that a backtest holds at once: its state is saved whole after each slice."""
-_OWN = ("type", "source", "occurredAt", "payload")
 MOST_TEXT = 10_000
 """Characters of a message's part that are kept."""
 
@@ -200,7 +200,7 @@ class _Work:
 
     def _take(self, event: Event) -> None:
         self.report.scan()
-        seen = event if event["attributes"] is None else event["attributes"] | {name: event[name] for name in _OWN}
+        seen = as_seen(event, event["attributes"])
         names = self._rules.match(seen)
         if not names:
             return

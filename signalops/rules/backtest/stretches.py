@@ -143,17 +143,23 @@ class Window:
         return self._entries[low:high]
 
     def _tell(self, entry: Entry, told: list[Stretch]) -> bool:
-        """Take an event in where weights are below zero; what would begin after the newest event may never come true."""
+        """Take an event in where weights are below zero: the time that it changes is looked at anew.
+
+        What would begin after the newest event may never come true; what was told of the time after it is not known yet.
+        """
+        newest, at, until = self._newest, entry.at, entry.at + self._span
         insort(self._entries, entry, key=_at)
-        end = min(entry.at + self._span, self._newest + 1)
+        end = min(until, self._newest + 1)
         found = [
-            (max(begins, entry.at), ends)
+            (max(begins, at), min(ends, until))
             for begins, ends in stretches(self._entries, self._span, self._threshold)
-            if ends > entry.at and begins < end
+            if ends > at and begins < end
         ]
-        fires = any(_is_apart(new, told) for new in found)
-        told.extend(found)
-        return fires
+        known = [(begins, min(ends, newest)) for begins, ends in told if begins <= newest]
+        before = [(begins, min(ends, at)) for begins, ends in told if begins < at]
+        after = [(max(begins, until), ends) for begins, ends in told if ends > until]
+        told[:] = _joined([*before, *found, *after])
+        return any(_is_apart(stretch, known) and not _is_apart(stretch, found) for stretch in told)
 
 
 def microseconds(plan: Plan) -> int:
@@ -206,6 +212,18 @@ class _Total:
     def with_(self, entry: Entry) -> Decimal:
         """Return the value with one more."""
         return self.value + (entry.weight if entry.item is None else entry.item not in self._items)
+
+
+def _joined(pieces: Iterable[Stretch]) -> list[Stretch]:
+    """Return pieces with those that touch made one."""
+    joined: list[Stretch] = []
+    for piece in sorted(pieces):
+        if joined and piece[0] <= joined[-1][1]:
+            begins, ends = joined.pop()
+            joined.append((begins, max(ends, piece[1])))
+        else:
+            joined.append(piece)
+    return joined
 
 
 def _is_apart(stretch: Stretch, others: Iterable[Stretch]) -> bool:

@@ -81,5 +81,5 @@ def _heard(callback: StatusCallback) -> Iterator[Heard]:
 
 def _delivery(status: Status) -> UUID | None:
     with suppress(ValueError):
-        return UUID(status.biz_opaque_callback_data)
+        return UUID(status.biz_opaque_callback_data or "")
     return None

@@ -33,6 +33,8 @@ def configured(kind: ChannelKind, config: Mapping[str, Any]) -> Channel:
     try:
         return CHANNELS[kind].model_validate(config)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"])) or "config"
-        raise Invalid(f"The configuration of the {kind} channel is not valid: {field}: {first['msg']}.") from error
+        invalid = Invalid.of(error)
+        faults = [fault | {"path": f"config.{fault['path']}".rstrip(".")} for fault in invalid.members["errors"]]
+        raise Invalid(
+            f"The configuration of the {kind} channel is not valid: {invalid.detail}", errors=faults
+        ) from error

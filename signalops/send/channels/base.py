@@ -36,6 +36,10 @@ class Channel(BaseModel, ABC):
             raise Invalid(f"A channel of this kind needs no secret: leave it out ({type(self).__name__.lower()}).")
         return None
 
+    def made_here(self, given: str | None, kept: str | None) -> str | None:
+        """Return what of a new secret was not given but made, and must be shown once."""
+        return kept if given is None else None
+
     def check(self, secret: str | None, settings: Settings) -> None:
         """Raise Invalid if the installation would never send this, as far as can be told without the network."""
 

@@ -87,6 +87,11 @@ class WhatsApp(Channel):
             credentials = credentials.model_copy(update={"verify_token": secrets.token_urlsafe(24)})
         return credentials.model_dump_json(exclude_none=True)
 
+    def made_here(self, given: str | None, kept: str | None) -> str | None:
+        if given is None or kept is None or Credentials.of(given).verify_token:
+            return None
+        return Credentials.of(kept).verify_token
+
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         if envelope.secret is None:
             return Outcome("broken", error="The WhatsApp channel has no access token: give it one.")

@@ -12,7 +12,6 @@ from signalops.errors import Overloaded
 from signalops.http import answer, id_of, read_model
 from signalops.send.manage import registry, store
 from signalops.send.manage.model import (
-    AddedChannel,
     ChannelChange,
     ChannelList,
     ChannelsPage,
@@ -20,6 +19,7 @@ from signalops.send.manage.model import (
     RotatedSecret,
     Rotation,
     StoredChannel,
+    WrittenChannel,
 )
 from signalops.send.manage.registry import ChannelRegistry, Expected
 from signalops.send.manage.trial import try_out
@@ -56,12 +56,12 @@ class Channels:
         return answer(ChannelList(data=[StoredChannel.model_validate(row) for row in page], has_more=has_more))
 
     async def create(self, request: Request, caller: Caller) -> Response:
-        """Add a channel. A webhook's signing secret, when it is made here, is in this answer and in no other."""
+        """Add a channel. What of its secret is made here, such as a webhook's, is in this answer and in no other."""
         new = await read_model(request, NewChannel)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
             added = await self._registry.add(connection, caller.tenant, new)
             shown = await registry.show(connection, caller.tenant, added.id)
-        return _answer(AddedChannel(**shown.model_dump(), secret=added.secret), 201)
+        return _answer(WrittenChannel(**shown.model_dump(), secret=added.secret), 201)
 
     async def get(self, request: Request, caller: Caller) -> Response:
         """Show a channel, without its secret."""
@@ -70,12 +70,11 @@ class Channels:
 
     async def replace(self, request: Request, caller: Caller) -> Response:
         """Change a channel; its secret, name and whether it is enabled stay when they are left out, its kind always."""
-        change = await read_model(request, ChannelChange)
-
-        async def work(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected) -> None:
-            await self._registry.change(connection, tenant, channel, change, expected)
-
-        return await self._changed(request, caller, work)
+        channel, change = _channel(request), await read_model(request, ChannelChange)
+        async with db.as_tenant(self._connections, caller.tenant) as connection:
+            made = await self._registry.change(connection, caller.tenant, channel, change, _expected(request))
+            shown = await registry.show(connection, caller.tenant, channel)
+        return _answer(WrittenChannel(**shown.model_dump(), secret=made))
 
     async def enable(self, request: Request, caller: Caller) -> Response:
         """Let a channel send, also one that SignalOps itself had disabled."""
@@ -91,7 +90,11 @@ class Channels:
             return _answer(await registry.delete(connection, caller.tenant, _channel(request), _expected(request)))
 
     async def rotate(self, request: Request, caller: Caller) -> Response:
-        """Replace a webhook's signing secret. The old one signs as well until the overlap ends: each request then carries a signature by either, so the receiver may change over at any time within."""
+        """Replace a webhook's signing secret; a new one that is made here is in this answer and in no other.
+
+        Until the overlap ends the old one signs as well: each request carries a signature by either, so the receiver may
+        change over at any moment in between.
+        """
         rotation = await read_model(request, Rotation)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
             secret, until = await self._registry.rotate(connection, caller.tenant, _channel(request), rotation)

@@ -20,8 +20,12 @@ DAY = 86400
 class _Content(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    config: dict[str, Any] = Field(description="What the kind needs and may be read.", examples=[{"to": "ops@example.com"}])
-    secret: Secret | None = Field(None, description="What may not be read again: a token, a password, a signing secret.")
+    config: dict[str, Any] = Field(
+        description="What the kind needs and may be read.", examples=[{"to": "ops@example.com"}]
+    )
+    secret: Secret | None = Field(
+        None, description="What may not be read again: a token, a password, a signing secret."
+    )
     retrySchedule: Annotated[list[Step], Field(max_length=20)] | None = Field(  # noqa: N815
         None, description="Seconds before each further attempt; default: the installation's."
     )
@@ -62,10 +66,12 @@ class StoredChannel(BaseModel):
         return tag_of(self.updatedAt)
 
 
-class AddedChannel(StoredChannel):
-    """A channel that was just added."""
+class WrittenChannel(StoredChannel):
+    """A channel that was just added or changed."""
 
-    secret: str | None = Field(description="The secret that was made here, shown this once; null: it was given.")
+    secret: str | None = Field(
+        description="What was made here: a webhook's signing secret, WhatsApp's verify token. Shown this once."
+    )
 
 
 class ChannelsPage(Page):
@@ -101,7 +107,7 @@ class RotatedSecret(BaseModel):
     oldSecretUntil: datetime = Field(description="Until then the old secret signs as well.")  # noqa: N815
 
 
-class TestResult(BaseModel):
+class TrialResult(BaseModel):
     """What came of a test notification."""
 
     outcome: OutcomeKind

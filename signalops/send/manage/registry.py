@@ -61,7 +61,7 @@ class ChannelRegistry:
             retry_schedule=new.retrySchedule,
         ):
             raise _taken(new.name)
-        return Added(added, kept if kept != given else None)
+        return Added(added, channel.made_here(given, kept))
 
     async def change(
         self,
@@ -70,8 +70,8 @@ class ChannelRegistry:
         channel: ChannelId,
         change: ChannelChange,
         expected: Expected = None,
-    ) -> None:
-        """Change a channel; Invalid, or Conflict when its name is taken."""
+    ) -> str | None:
+        """Change a channel; return what of a new secret was made here. Invalid, or Conflict when its name is taken."""
         held = await _hold(connection, tenant, channel, expected)
         checked = configured(held["kind"], change.config)
         given = _plain(change.secret)
@@ -83,6 +83,7 @@ class ChannelRegistry:
         held["retry_schedule"] = change.retrySchedule
         held["name"] = held["name"] if change.name is None else change.name
         await _write(connection, tenant, channel, _switched(held, change.enabled))
+        return None if given is None else checked.made_here(given, kept)
 
     async def rotate(
         self, connection: db.Connection, tenant: TenantId, channel: ChannelId, rotation: Rotation
@@ -141,7 +142,9 @@ async def delete(
     await _hold(connection, tenant, channel, expected)
     if rules := await store.rules_of_channel(connection, tenant, channel):
         named = ", ".join(map(repr, rules[:10])) + (" and others" if len(rules) > 10 else "")
-        raise Conflict(f"Enabled rules notify through it ({named}): disable them, or let them notify another.", rules=rules)
+        raise Conflict(
+            f"Enabled rules notify through it ({named}): disable them, or let them notify another.", rules=rules
+        )
     shown = await show(connection, tenant, channel)
     await store.delete_channel(connection, tenant, channel)
     return shown.model_copy(update={"enabled": False, "hasSecret": False})
@@ -171,7 +174,9 @@ def _switched(held: Held, enabled: bool | None) -> Held:
 def _made(kind: ChannelKind, config: Mapping[str, Any], given: str | None) -> str:
     """Return the secret that takes another's place. Only what signs can have two at once: a webhook."""
     if kind != "webhook":
-        raise Conflict(f"The secret of a channel of kind {kind} is its provider's to change: then PUT the channel with it.")
+        raise Conflict(
+            f"The secret of a channel of kind {kind} is its provider's to change: then PUT the channel with it."
+        )
     if given is not None and " " in given:
         raise Invalid("secret: give one; the old one signs as well until the overlap ends.")
     made = configured(kind, config).keep_secret(given)

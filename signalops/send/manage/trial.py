@@ -5,7 +5,7 @@ import time
 
 from signalops import clock
 from signalops.errors import Invalid
-from signalops.send.manage.model import TestResult
+from signalops.send.manage.model import TrialResult
 from signalops.send.manage.registry import Opened
 from signalops.send.model import Envelope, Message, Notification, Outcome
 from signalops.send.template import render
@@ -17,7 +17,7 @@ _SLACK = 5.0
 """Seconds beyond the provider's time: for names, connections and the template."""
 
 
-async def try_out(tenant: TenantId, opened: Opened, transport: Transport) -> TestResult:
+async def try_out(tenant: TenantId, opened: Opened, transport: Transport) -> TrialResult:
     """Send a test notification and return what came of it, in bounded time; outside of a transaction."""
     began = time.perf_counter()
     try:
@@ -27,7 +27,7 @@ async def try_out(tenant: TenantId, opened: Opened, transport: Transport) -> Tes
         outcome = Outcome("temporary", error="The receiver did not answer in time.")
     except Invalid as refusal:
         outcome = Outcome("broken", error=refusal.detail)
-    return TestResult(
+    return TrialResult(
         outcome=outcome.kind,
         statusCode=outcome.status_code,
         answer=outcome.answer,

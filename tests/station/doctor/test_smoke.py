@@ -10,9 +10,9 @@ from signalops.config import Settings
 from signalops.errors import Unusable
 from signalops.rules.manage import RuleRegistry
 from signalops.rules.model import NewRule
-from signalops.send import Keyring, NewChannel, add_channel
+from signalops.send import ChannelRegistry, NewChannel
 from signalops.watch import smoke
-from signalops.web.templates import SendTemplates
+from signalops.templates import SendTemplates
 from tests.api import running
 from tests.bench.installation import Installation
 from tests.bench.processes import worker
@@ -31,8 +31,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def notify(settings: Settings, api_pool: db.Pool, tenant: Tenant, url: str) -> None:
     """Have the smoke's event delivered to a webhook."""
     async with db.as_tenant(api_pool, tenant.id) as connection:
-        new = NewChannel("hook", "webhook", {"url": url})
-        await add_channel(connection, tenant.id, Keyring(settings), new)
+        new = NewChannel(name="hook", kind="webhook", config={"url": url})
+        await ChannelRegistry(settings).add(connection, tenant.id, new)
         rule = NewRule(name="signups", pattern={"type": ["user.signup"]}, channel="hook")
         await RuleRegistry(SendTemplates(), settings.max_rules).add(connection, tenant.id, rule)
 

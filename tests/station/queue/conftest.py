@@ -37,8 +37,11 @@ class World:
         return self.owner.execute(query.encode(), parameters).fetchall()
 
     def jobs(self, task: str) -> list[dict[str, str]]:
-        """Return the arguments of the jobs of a task that can run."""
-        query = "select args from procrastinate.procrastinate_jobs where status = 'todo' and task_name = %s order by id"
+        """Return the arguments of the jobs of a task that can run; deliveries that share a job one by one."""
+        query = """
+            select one from procrastinate.procrastinate_jobs, lateral (
+              select args - 'more' as one union all select m from jsonb_array_elements(args -> 'more') m) as told
+            where status = 'todo' and task_name = %s order by id"""
         return [args for (args,) in self.rows(query, task)]
 
     def used(self, tenant: Tenant) -> int:

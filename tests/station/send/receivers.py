@@ -18,10 +18,11 @@ from multidict import CIMultiDictProxy
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
+from pydantic import SecretStr
 
 from signalops import clock, db
 from signalops.config import Settings
-from signalops.send import Keyring, NewChannel, Sender, add_channel
+from signalops.send import ChannelRegistry, NewChannel, Sender
 from signalops.terms import ChannelId, DeliveryId, TenantId
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -67,13 +68,15 @@ class Receiver:
 class Mailbox:
     """A mail server that keeps what it is sent, and answers `replies` first."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0, **options: Any) -> None:
         self.received: list[Message] = []
         self.recipients: list[str] = []
         self.replies: deque[str] = deque()
         self.recipient_replies: deque[str] = deque()
         self.held: asyncio.Event | None = None
-        self._controller = Controller(self, hostname="127.0.0.1", port=free_port(), server_hostname="sink")
+        self._controller = Controller(
+            self, hostname="127.0.0.1", port=port or free_port(), server_hostname="sink", **options
+        )
 
     async def start(self) -> None:
         await asyncio.to_thread(self._controller.start)
@@ -127,9 +130,10 @@ class World:
         self, kind: Any, name: str = "channel", secret: str | None = None, **config: Any
     ) -> tuple[ChannelId, str | None]:
         """Add a channel as the command line does."""
-        new = NewChannel(name, kind, config, secret)
+        new = NewChannel(name=name, kind=kind, config=config, secret=secret and SecretStr(secret))
         async with db.as_tenant(self.api, self.tenant) as connection:
-            return await add_channel(connection, self.tenant, Keyring(self.settings), new)
+            added = await ChannelRegistry(self.settings).add(connection, self.tenant, new)
+        return added.id, added.secret or secret
 
     def event(self, payload: dict[str, Any], type_: str = "user.signup", depth: int = 0) -> UUID:
         """Store an event."""

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 from cryptography.fernet import Fernet
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
-from signalops import clock, db
-from signalops.errors import Invalid
+from signalops import clock
+from signalops.errors import Conflict
 from signalops.facts import subscribe
-from signalops.send import check_template, list_channels
+from signalops.send import check_template
 from signalops.terms import DeliveryId, TenantId
 from tests.station.send.receivers import Receiver, World
 
@@ -236,7 +236,7 @@ async def test_a_delivery_of_another_tenant_is_not_touched(world: World, receive
     assert world.row(delivery)["status"] == "sent"
 
 
-async def test_a_secret_is_sealed_in_the_table_and_not_listed(world: World, receiver: Receiver) -> None:
+async def test_a_secret_is_sealed_in_the_table(world: World, receiver: Receiver) -> None:
     channel, secret = await world.channel("webhook", url=receiver.url)
     assert secret is not None
     stored = world.owner.execute("select secret, c::text from signalops.channels c where id = %s", [channel]).fetchone()
@@ -244,40 +244,11 @@ async def test_a_secret_is_sealed_in_the_table_and_not_listed(world: World, rece
     assert stored[0] is not None
     assert secret.removeprefix("whsec_").encode() not in stored[0]
     assert secret.removeprefix("whsec_") not in stored[1]
-    async with db.as_tenant(world.worker, world.tenant) as connection:
-        (listed,) = await list_channels(connection, world.tenant)
-    assert (listed.id, listed.kind, listed.config, listed.has_secret) == (
-        channel,
-        "webhook",
-        {"url": receiver.url},
-        True,
-    )
 
 
 async def test_a_channel_s_name_is_taken_once_per_tenant(world: World) -> None:
     await world.channel("email", to="ops@example.com")
-    with pytest.raises(Invalid, match="choose another name"):
+    with pytest.raises(Conflict, match="choose another name"):
         await world.channel("email", to="other@example.com")
-    with pytest.raises(Invalid, match="1 to 200"):
+    with pytest.raises(ValidationError, match="at least 1 character"):
         await world.channel("email", name="", to="ops@example.com")
-
-
-@pytest.mark.parametrize("query", ["claim-delivery", "settle-delivery"])
-async def test_a_delivery_is_found_by_its_key_whatever_waits(world: World, query: str) -> None:
-    """With statistics of a quiet hour the index of what is in hand looks cheaper than the key; a burst makes it huge."""
-    channel, _ = await world.channel("email", to="ops@example.com")
-    world.owner.execute(
-        "insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id, status)"
-        " select %s, signalops.new_id(), signalops.new_id(), signalops.new_id(), 1, %s, 'sent'"
-        " from generate_series(1, 2000)",
-        [world.tenant, channel],
-    )
-    world.owner.execute("analyze signalops.deliveries")
-    columns = ["started_at", "duration_ms", "outcome", "status_code", "answer", "error", "delay", "provider_id"]
-    values = dict.fromkeys(columns)
-    values |= {"tenant": world.tenant, "delivery": world.delivery(channel), "attempt": 1, "status": "dead"}
-    async with db.as_tenant(world.worker, world.tenant) as connection:
-        cursor = await connection.execute("explain " + db.queries("send")[query], values)
-        plan = "\n".join(line for (line,) in await cursor.fetchall())
-    assert "_pkey on deliveries_" in plan
-    assert "updated_at" not in plan

@@ -1,13 +1,56 @@
 """The email channel against a real mail server."""
 
 import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
+from pydantic import SecretStr
 
+from signalops.config import Settings
+from signalops.send.guard import Guard
+from signalops.send.smtp import MOST_MAILS, Mailer, Server
+from signalops.terms import DeliveryId
+from tests.station.send.providers import LOGIN, MailServer
 from tests.station.send.receivers import Mailbox, World, free_port
 
 TO = "ops@example.com"
+
+
+@asynccontextmanager
+async def running(server: MailServer) -> AsyncIterator[MailServer]:
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """The one authority that is trusted."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    return authority
+
+
+async def deliver(world: World, delivery: DeliveryId, **settings: Any) -> None:
+    """Make an attempt and hang up: a stand-in that stops leaves no connection open."""
+    sender = world.sender(**settings)
+    await sender.deliver(world.tenant, delivery)
+    await sender.close()
+
+
+def tls(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    return context
 
 
 async def test_a_mail_arrives(world: World, mailbox: Mailbox) -> None:
@@ -124,3 +167,172 @@ async def test_a_server_that_turns_everybody_away_is_tried_again(world: World, g
         await world.sender(smtp_port=server.sockets[0].getsockname()[1]).deliver(world.tenant, delivery)
     assert world.attempts(delivery)[0]["outcome"] == "temporary"
     assert world.row(delivery)["status"] == "retrying"
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_mail_goes_encrypted_and_logged_in(world: World, authority: trustme.CA, security: Any) -> None:
+    async with running(MailServer(tls(authority), implicit=security == "tls", login=True)) as server:
+        channel, _ = await world.channel("email", to=TO)
+        delivery = world.delivery(channel)
+        login = {"smtp_username": LOGIN[0], "smtp_password": SecretStr(LOGIN[1])}
+        await deliver(world, delivery, smtp_port=server.port, smtp_security=security, **login)
+        assert world.row(delivery)["status"] == "sent"
+        assert [encrypted for _, encrypted in server.peers] == [True]
+        assert server.passwords == [LOGIN[1].encode()]
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+@pytest.mark.parametrize("wrong", ["authority", "name"])
+async def test_nothing_is_said_to_a_server_with_a_wrong_certificate(
+    world: World, authority: trustme.CA, security: Any, wrong: str
+) -> None:
+    context = tls(trustme.CA()) if wrong == "authority" else tls(authority, "mail.example.com")
+    async with running(MailServer(context, implicit=security == "tls", login=True)) as server:
+        channel, _ = await world.channel("email", to=TO)
+        delivery = world.delivery(channel)
+        login = {"smtp_username": LOGIN[0], "smtp_password": SecretStr(LOGIN[1])}
+        await deliver(world, delivery, smtp_port=server.port, smtp_security=security, **login)
+        (attempt,) = world.attempts(delivery)
+        assert (attempt["outcome"], server.passwords, server.peers) == ("temporary", [], [])
+        assert attempt["error"] == "The mail server's certificate can't be verified."
+
+
+async def test_a_server_without_starttls_gets_neither_mail_nor_password(world: World) -> None:
+    async with running(MailServer(login=True)) as server:
+        channel, _ = await world.channel("email", to=TO)
+        delivery = world.delivery(channel)
+        login = {"smtp_username": LOGIN[0], "smtp_password": SecretStr(LOGIN[1])}
+        await deliver(world, delivery, smtp_port=server.port, smtp_security="starttls", **login)
+        assert (world.attempts(delivery)[0]["outcome"], server.passwords, server.peers) == ("temporary", [], [])
+
+
+@pytest.mark.parametrize(("password", "outcome"), [(LOGIN[1], "sent"), ("wrong", "broken")])
+async def test_a_tenant_s_own_server_sends_in_its_own_name(
+    world: World, authority: trustme.CA, password: str, outcome: str
+) -> None:
+    async with running(MailServer(tls(authority), login=True)) as server:
+        channel, _ = await world.channel("email", secret=password, to=TO, server=server.config)
+        delivery = world.delivery(channel)
+        await deliver(world, delivery, smtp_port=free_port())
+        (attempt,) = world.attempts(delivery)
+        assert attempt["outcome"] == outcome
+        assert password not in str(attempt)
+        assert [mail["From"] for mail in server.received] == (["ops@acme.example"] if outcome == "sent" else [])
+
+
+async def test_a_login_that_the_installation_s_server_refuses_is_tried_again(world: World) -> None:
+    async with running(MailServer(login=True)) as server:
+        channel, _ = await world.channel("email", to=TO)
+        delivery = world.delivery(channel)
+        login = {"smtp_username": LOGIN[0], "smtp_password": SecretStr("wrong")}
+        await deliver(world, delivery, smtp_port=server.port, **login)
+        assert (world.attempts(delivery)[0]["outcome"], server.passwords) == ("temporary", [b"wrong"])
+
+
+@pytest.mark.parametrize("changed", [{"send_networks": ()}, {"send_plain_http": False}])
+async def test_a_tenant_s_own_server_must_be_public_and_speak_tls(world: World, changed: dict[str, object]) -> None:
+    async with running(MailServer()) as server:
+        config = {"host": "127.0.0.1", "port": server.port, "security": "none", "sender": "ops@acme.example"}
+        channel, _ = await world.channel("email", to=TO, server=config)
+        first, second = world.delivery(channel), world.delivery(channel)
+        await deliver(world, first)
+        await deliver(world, second, **changed)
+        assert world.row(first)["status"] == "sent"
+        assert (world.attempts(second)[0]["outcome"], len(server.peers)) == ("broken", 1)
+
+
+async def test_ses_s_name_of_the_mail_is_kept(world: World, mailbox: Mailbox) -> None:
+    channel, _ = await world.channel("email", to=TO)
+    delivery = world.delivery(channel)
+    mailbox.replies.append("250 Ok 0102018f-6b7c-000000")
+    sender = world.sender(smtp_port=mailbox.port, ses_configuration_set="ours")
+    await sender.deliver(world.tenant, delivery)
+    assert world.row(delivery)["provider_id"] == "0102018f-6b7c-000000"
+
+
+def mail() -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"] = "a@b.example", TO
+    message.set_content("Hello")
+    return message
+
+
+@asynccontextmanager
+async def mailing(settings: Settings, **options: Any) -> AsyncIterator[Mailer]:
+    guard = Guard(settings)
+    mailer = Mailer(guard, 5, **options)
+    try:
+        yield mailer
+    finally:
+        await mailer.close()
+        await guard.close()
+
+
+async def test_one_connection_carries_mail_after_mail_also_after_a_refusal(world: World) -> None:
+    async with running(MailServer()) as server:
+        channel, _ = await world.channel("email", to=TO)
+        sender = world.sender(smtp_port=server.port)
+        deliveries = [world.delivery(channel) for _ in range(4)]
+        for delivery in deliveries:
+            server.recipient_replies += ["550 no such user"] if delivery == deliveries[1] else []
+            await sender.deliver(world.tenant, delivery)
+        assert [world.row(delivery)["status"] for delivery in deliveries] == ["sent", "dead", "sent", "sent"]
+        assert len(set(server.peers)) == 1
+        await sender.close()
+        assert await asyncio.to_thread(server.farewells.get, timeout=5) == server.peers[0][0]
+
+
+async def test_a_connection_is_retired_after_its_share_of_mails(settings: Settings) -> None:
+    async with running(MailServer()) as server, mailing(settings) as mailer:
+        for _ in range(MOST_MAILS + 1):
+            await mailer.send(Server("127.0.0.1", server.port, "none"), mail())
+        first, *_, last = server.peers
+        assert server.peers == [first] * MOST_MAILS + [last]
+        assert last != first
+        assert await asyncio.to_thread(server.farewells.get, timeout=5) == first[0]
+
+
+async def test_an_idle_connection_is_ended(settings: Settings) -> None:
+    async with running(MailServer()) as server, mailing(settings, most_idle=0.01) as mailer:
+        await asyncio.gather(*(mailer.send(Server("127.0.0.1", server.port, "none"), mail()) for _ in range(3)))
+        ended = {await asyncio.to_thread(server.farewells.get, timeout=5) for _ in set(server.peers)}
+        assert ended == {peer for peer, _ in server.peers}
+
+
+async def test_a_connection_that_does_not_feel_well_is_replaced(settings: Settings) -> None:
+    async with running(MailServer()) as server, mailing(settings, sure=0) as mailer:
+        where = Server("127.0.0.1", server.port, "none")
+        await mailer.send(where, mail())
+        await mailer.send(where, mail())
+        server.rset_replies.append("421 going down")
+        await mailer.send(where, mail())
+        assert [peer == server.peers[0] for peer in server.peers] == [True, True, False]
+
+
+async def test_a_server_that_was_restarted_is_called_again(settings: Settings) -> None:
+    async with mailing(settings) as mailer:
+        first = MailServer()
+        where = Server("127.0.0.1", first.port, "none")
+        async with running(first):
+            await mailer.send(where, mail())
+        second = MailServer(port=first.port)
+        async with running(second):
+            await mailer.send(where, mail())
+        assert (len(first.peers), len(second.peers)) == (1, 1)
+
+
+async def test_a_mail_that_was_cut_off_leaves_no_connection_behind(settings: Settings) -> None:
+    async with running(MailServer()) as server, mailing(settings) as mailer:
+        where = Server("127.0.0.1", server.port, "none")
+        await mailer.send(where, mail())
+        server.held = asyncio.Event()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await mailer.send(where, mail())
+        server.held = None
+        await mailer.send(where, mail())
+        assert server.peers[-1] != server.peers[0]
+
+
+async def test_the_password_shows_nowhere() -> None:
+    assert "secret" not in repr(Server("mail.example.com", 25, "tls", "acme", "secret"))

@@ -11,15 +11,16 @@ from signalops.terms import DeliveryId
 from tests.station.send.receivers import Receiver, World
 
 
-def url(receiver: Receiver) -> str:
-    return receiver.url + "/services/T000/B000/secret"
+@pytest.fixture(autouse=True)
+def slack_is_here(world: World, receiver: Receiver) -> None:
+    world.settings = world.settings.model_copy(update={"slack_url": f"{receiver.url}/"})
 
 
 async def told(world: World, receiver: Receiver, payload: dict[str, Any], template: dict[str, str]) -> DeliveryId:
     """Deliver one event through the channel."""
-    channel, _ = await world.channel("slack", secret=url(receiver))
+    channel, _ = await world.channel("slack", secret=f"{receiver.url}/services/T000/B000/secret")
     delivery = world.told(channel, world.event(payload), world.rule(channel, template))
-    await world.sender(slack_url=receiver.url + "/").deliver(world.tenant, delivery)
+    await world.sender().deliver(world.tenant, delivery)
     return delivery
 
 
@@ -86,9 +87,9 @@ async def test_a_retry_after_is_honoured(world: World, receiver: Receiver) -> No
 
 
 async def test_another_address_than_slack_s_is_never_called(world: World, receiver: Receiver) -> None:
-    channel, _ = await world.channel("slack", secret=url(receiver))
+    channel, _ = await world.channel("slack", secret=f"{receiver.url}/services/T000/B000/secret")
     delivery = world.delivery(channel, subject="x", body="y")
-    await world.sender().deliver(world.tenant, delivery)
+    await world.sender(slack_url="https://hooks.slack.com/").deliver(world.tenant, delivery)
     (attempt,) = world.attempts(delivery)
     assert (attempt["outcome"], receiver.received) == ("broken", [])
     assert "begins with https://hooks.slack.com/" in attempt["error"]

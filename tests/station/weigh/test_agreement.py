@@ -65,7 +65,7 @@ def naive(kind: Kind, batches: Sequence[Sequence[Seen]], threshold: int) -> list
         reached = set().union(*(_seen(kind, events, threshold, part) for part in _runs(touched)))
         told = (told - touched) | reached
         begun = [min(run) for run in _runs(told) if run & reached and not run & known]
-        fired.append(len({_trigger(batch, minute) for minute in begun}))
+        fired.append(len({_trigger(batch, minute) for minute in begun} - {None}))
     return fired
 
 
@@ -75,9 +75,10 @@ def _seen(kind: Kind, events: Sequence[Seen], threshold: int, part: set[int]) ->
     return set().union(*(minutes for minutes in found if any(e.minute in minutes for e in events)))
 
 
-def _trigger(batch: Sequence[Seen], begun: int) -> int:
-    """Return which event of a batch brought a stretch about: the last in its first window."""
-    return max((e.minute, n) for n, e in enumerate(batch) if begun - SPAN < e.minute <= begun)[1]
+def _trigger(batch: Sequence[Seen], begun: int) -> int | None:
+    """Return which event of a batch brought a stretch about: the last in its first window; None if an earlier batch did."""
+    window = [(e.minute, n) for n, e in enumerate(batch) if begun - SPAN < e.minute <= begun]
+    return max(window)[1] if window else None
 
 
 def _runs(minutes: set[int]) -> Iterator[set[int]]:

@@ -14,19 +14,23 @@ def fired(
     """Return which events (id, time, value), in the order in which they are processed, bring a new stretch about.
 
     A count is the sum of ones; `distinct` counts different values instead. Of the stretches that an event changes, those
-    that begin after the newest event may never come true (with weights below zero) and are left to the next one.
+    that begin after the newest event may never come true (with weights below zero) and are left to the next one; and what
+    was told of the time after the newest event before is not known yet: it can be taken away, and come again.
     """
     taken: list[tuple[int, int | str]] = []
     told: list[Stretch] = []
     firing = []
     for identity, at, value in events:
+        newest = max((time for time, _ in taken), default=at)
+        known = [(begins, min(ends, newest)) for begins, ends in told if begins <= newest]
         taken.append((at, value))
-        end = min(at + span, max(time for time, _ in taken) + 1)
+        end = min(at + span, max(newest, at) + 1)
         found = stretches(taken, span, threshold, distinct=distinct)
-        now = [(max(begins, at), ends) for begins, ends in found if ends > at and begins < end]
-        if any(not any(_touch(new, old) for old in told) for new in now):
+        now = [(max(begins, at), min(ends, at + span)) for begins, ends in found if ends > at and begins < end]
+        told = [piece for begins, ends in told for piece in ((begins, min(ends, at)), (max(begins, at + span), ends))]
+        told = _union([(begins, ends) for begins, ends in told + now if begins < ends])
+        if any(_meets(stretch, now) and not _meets(stretch, known) for stretch in told):
             firing.append(identity)
-        told += now
     return firing
 
 
@@ -44,5 +48,12 @@ def stretches(
     return [(pieces[0][0], pieces[-1][1]) for high, run in runs if high for pieces in [list(run)]]
 
 
-def _touch(one: Stretch, other: Stretch) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]
+def _union(pieces: Sequence[Stretch]) -> list[Stretch]:
+    """Return the stretches that pieces make which touch."""
+    begins = [b for b, _ in pieces if not any(other < b <= ends for other, ends in pieces)]
+    ends = [e for _, e in pieces if not any(begin <= e < other for begin, other in pieces)]
+    return list(zip(sorted(set(begins)), sorted(set(ends)), strict=True))
+
+
+def _meets(one: Stretch, others: Iterable[Stretch]) -> bool:
+    return any(one[0] <= ends and begins <= one[1] for begins, ends in others)

@@ -3,7 +3,7 @@
 import pytest
 from yarl import URL
 
-from signalops.config import ON_ONE_MACHINE, Settings
+from signalops.config import ON_ONE_MACHINE, Settings, settings
 from signalops.errors import Invalid
 from signalops.send.channels import configured
 from signalops.send.guard import Blocked, Guard
@@ -119,3 +119,17 @@ def test_a_mail_server_may_have_the_ports_of_mail(production: Settings, port: in
 def test_other_mail_servers_are_refused(production: Settings, host: str, port: int) -> None:
     with pytest.raises(Blocked):
         Guard(production).check_server(host, port)
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "SIGNALOPS_API_DATABASE_URL", "SIGNALOPS_WORKER_DATABASE_URL"])
+@pytest.mark.usefixtures("production")
+def test_this_machine_is_a_receiver_only_with_an_embedded_postgresql(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "postgresql://db.example/signalops")
+    with pytest.raises(Blocked):
+        Guard(settings.__wrapped__()).check_url(URL("http://127.0.0.1:8025/"))
+    monkeypatch.delenv(variable)
+    Guard(settings.__wrapped__()).check_url(URL("http://127.0.0.1:8025/"))
+    with pytest.raises(Blocked):
+        Guard(settings.__wrapped__()).check_url(URL("http://10.0.0.1:8025/"))

@@ -1,0 +1,130 @@
+"""signalops dead-letter: what kept failing, to be retried or discarded."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import typer
+
+from signalops import db
+from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_rows
+from signalops.cli.deliveries import ChannelOption, Most, RuleOption
+from signalops.errors import Unusable
+from signalops.send.letters import manage, store
+from signalops.send.letters.model import (
+    LetterFilter,
+    LetterKind,
+    LettersDiscarded,
+    LettersDone,
+    LetterShown,
+    LettersRetried,
+)
+from signalops.send.manage import registry
+from signalops.terms import TenantId
+
+app = typer.Typer(no_args_is_help=True, help="List, retry and discard what kept failing.")
+
+Ids = Annotated[list[UUID] | None, typer.Argument(help="These dead letters; or name them by the options.")]
+All = Annotated[bool, typer.Option("--all", help="All that wait.")]
+Kind = Annotated[LetterKind | None, typer.Option(help="Only events, or only deliveries.")]
+Error = Annotated[str | None, typer.Option(help="Only with this in their error, in any case.")]
+Since = Annotated[str | None, typer.Option("--from", help="Only those that died at or after this time (RFC 3339).")]
+Until = Annotated[str | None, typer.Option("--to", help="Only those that died before this time (RFC 3339).")]
+Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Asked = TypeVar("Asked", LettersRetried, LettersDiscarded)
+Work = Callable[[db.Connection, TenantId, Asked], Awaitable[LettersDone]]
+
+
+@app.command("list", epilog="Example: signalops dead-letter list --tenant acme --error 'answered 500'")
+def list_(
+    tenant: TenantSlug,
+    kind: Kind = None,
+    channel: ChannelOption = None,
+    rule: RuleOption = None,
+    error: Error = None,
+    since: Since = None,
+    until: Until = None,
+    most: Most = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the dead letters that wait for somebody to look, newest first."""
+    narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
+    wanted = LetterFilter.model_validate(_filter(tenant, narrowed)).model_dump()
+
+    async def listing(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
+        picked = await store.pick_letters(connection, tenant_id, **wanted, limit=most, upwards=False)
+        rows = await store.read_letters(connection, tenant_id, picked)
+        return [LetterShown.model_validate(row).model_dump(mode="json") for row in rows]
+
+    rows = for_tenant(tenant, listing)
+    if not as_json:
+        rows = [row | {name: row[name] and row[name]["name"] for name in ("rule", "channel")} for row in rows]
+    show_rows(rows, ("kind", "diedAt", "error", "rule", "channel", "id"), as_json)
+
+
+@app.command(epilog="Example: signalops dead-letter retry --tenant acme --channel hook --yes")
+def retry(
+    tenant: TenantSlug,
+    ids: Ids = None,
+    every: All = False,
+    kind: Kind = None,
+    channel: ChannelOption = None,
+    rule: RuleOption = None,
+    error: Error = None,
+    since: Since = None,
+    until: Until = None,
+    yes: Sure = False,
+) -> None:
+    """Give dead letters another chance; says how many first. At most 10,000 at once."""
+    narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
+    asked = LettersRetried.model_validate(_choice(tenant, ids, every, narrowed))
+    _do(tenant, asked, manage.retry_many, "Retry", yes)
+
+
+@app.command(
+    epilog="Example: signalops dead-letter discard --tenant acme --error 'no such user' --reason 'left the company'"
+)
+def discard(
+    tenant: TenantSlug,
+    reason: Annotated[str, typer.Option(help="For those who look for it later.")],
+    ids: Ids = None,
+    every: All = False,
+    kind: Kind = None,
+    channel: ChannelOption = None,
+    rule: RuleOption = None,
+    error: Error = None,
+    since: Since = None,
+    until: Until = None,
+    yes: Sure = False,
+) -> None:
+    """Give dead letters up for good; says how many first. They stay on record. At most 10,000 at once."""
+    narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
+    asked = LettersDiscarded.model_validate({**_choice(tenant, ids, every, narrowed), "reason": reason})
+    _do(tenant, asked, manage.discard_many, "Discard", yes)
+
+
+def _do(tenant: str, asked: Asked, work: Work[Asked], verb: str, yes: bool) -> None:
+    """Say how many it would be, ask, and do it."""
+    counted = for_tenant(tenant, lambda connection, tenant_id: manage.count(connection, tenant_id, asked))
+    beyond = f" (and {counted.left} are left for next time)" if counted.left else ""
+    if not yes:
+        typer.confirm(f"{verb} {counted.letters} dead letters{beyond}?", abort=True)
+    done = for_tenant(tenant, lambda connection, tenant_id: work(connection, tenant_id, asked))
+    typer.echo(f"{verb}: {done.letters} dead letters, {done.left} left.")
+
+
+def _choice(tenant: str, ids: list[UUID] | None, every: bool, narrowed: dict[str, Any]) -> dict[str, Any]:
+    """Return which letters are named. All of them have to be asked for: a forgotten option must not mean all."""
+    named = _filter(tenant, narrowed)
+    if bool(ids) + bool(named) + every != 1:
+        raise Unusable("Name the dead letters by their ids, by options such as --channel, or by --all.")
+    return {"ids": ids} if ids else {"filter": named}
+
+
+def _filter(tenant: str, narrowed: dict[str, Any]) -> dict[str, Any]:
+    """Return what was named, the channel by its id."""
+    named = {name: value for name, value in narrowed.items() if value is not None}
+    if channel := named.get("channel"):
+        found = for_tenant(tenant, lambda connection, tenant_id: registry.find(connection, tenant_id, channel))
+        named["channel"] = found.id
+    return named

@@ -1,0 +1,52 @@
+"""What looking at deliveries asks of the database: one named query each, in a transaction of the tenant."""
+
+from typing import Any, get_args
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from signalops import db
+from signalops.terms import DeliveryId, DeliveryStatus, TenantId
+
+SQL = db.queries("deliveries")
+
+
+async def pick_deliveries(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[UUID]:
+    """Return the ids of a page {lower, upper, upwards, limit} of deliveries; wanted: status, event, rule, channel."""
+    fields = {**dict.fromkeys(("status", "event", "rule", "channel")), **wanted}
+    if fields["event"]:
+        query = "pick-deliveries-of-event"
+    elif fields["status"] or fields["rule"] or fields["channel"]:
+        query = "pick-deliveries-of-rules"
+    else:
+        query = "pick-deliveries"
+    statuses = [fields["status"]] if fields["status"] else list(get_args(DeliveryStatus))
+    cursor = await connection.execute(SQL[query], {**fields, "tenant": tenant, "statuses": statuses})
+    return [picked for (picked,) in await cursor.fetchall()]
+
+
+async def read_deliveries(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[dict[str, Any]]:
+    """Return deliveries with the names of what they belong to, newest first."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["read-deliveries"], {"tenant": tenant, "ids": ids})).fetchall()
+
+
+async def read_attempts(connection: db.Connection, tenant: TenantId, delivery: DeliveryId) -> list[dict[str, Any]]:
+    """Return the attempts at a delivery, in order."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["read-attempts"], {"tenant": tenant, "delivery": delivery})).fetchall()
+
+
+async def retry_delivery(connection: db.Connection, tenant: TenantId, delivery: DeliveryId) -> bool:
+    """Have a delivery tried now; False if it neither waits nor is dead with a letter that waits."""
+    return await _done(connection, "retry-delivery", tenant, delivery)
+
+
+async def cancel_delivery(connection: db.Connection, tenant: TenantId, delivery: DeliveryId) -> bool:
+    """Cancel a delivery; False if it does not wait."""
+    return await _done(connection, "cancel-delivery", tenant, delivery)
+
+
+async def _done(connection: db.Connection, query: str, tenant: TenantId, delivery: DeliveryId) -> bool:
+    row = await (await connection.execute(SQL[query], {"tenant": tenant, "delivery": delivery})).fetchone()
+    return row is not None and bool(row[0])

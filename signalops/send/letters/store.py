@@ -1,0 +1,45 @@
+"""What dead letters ask of the database: one named query each, in a transaction of the tenant."""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from signalops import db
+from signalops.terms import TenantId
+
+SQL = db.queries("deliveries")
+_ALL = dict.fromkeys(("ids", "kind", "channel", "rule", "error", "since", "until", "beyond"))
+
+
+async def pick_letters(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[UUID]:
+    """Return the ids of a page of letters that wait: {kind, channel, rule, error, since, until, beyond, upwards, limit}."""
+    cursor = await connection.execute(SQL["pick-dead-letters"], {**_ALL, "tenant": tenant, **wanted})
+    return [picked for (picked,) in await cursor.fetchall()]
+
+
+async def read_letters(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[dict[str, Any]]:
+    """Return letters, also those that have ended, with the names of what they belong to, in the order of their ids as given."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["read-dead-letters"], {"tenant": tenant, "ids": ids})).fetchall()
+
+
+async def count_letters(connection: db.Connection, tenant: TenantId, **chosen: Any) -> int:
+    """Return how many letters are chosen: {ids, kind, channel, rule, error, since, until}."""
+    return await _number(connection, "count-dead-letters", {**_ALL, "tenant": tenant, **chosen})
+
+
+async def retry_letters(connection: db.Connection, tenant: TenantId, limit: int, **chosen: Any) -> int:
+    """Retry the newest of the chosen letters; return how many."""
+    return await _number(connection, "retry-dead-letters", {**_ALL, "tenant": tenant, "limit": limit, **chosen})
+
+
+async def discard_letters(connection: db.Connection, tenant: TenantId, limit: int, reason: str, **chosen: Any) -> int:
+    """Discard the newest of the chosen letters; return how many."""
+    fields = {**_ALL, "tenant": tenant, "limit": limit, "reason": reason, **chosen}
+    return await _number(connection, "discard-dead-letters", fields)
+
+
+async def _number(connection: db.Connection, query: str, fields: dict[str, Any]) -> int:
+    row = await (await connection.execute(SQL[query], fields)).fetchone()
+    return int(row[0]) if row else 0
