@@ -59,12 +59,15 @@ schema: .venv/.dev ## Write sql/schema.sql anew from the migrations
 	@$(BIN)/python -m tests.sql.dump
 
 ##@ Measure
-.PHONY: bench bench-rules chaos
+.PHONY: bench bench-rules bench-send chaos
 bench: .venv/.dev ## Measure throughput and latency (needs wrk)
 	@$(BIN)/python -m tests.bench $(A)
 
 bench-rules: .venv/.dev ## Measure the rule engine alone
 	@$(BIN)/python -m tests.bench.rules $(A)
+
+bench-send: .venv/.dev ## Measure sending, alone and with a million deliveries waiting (needs wrk)
+	@$(BIN)/python -m tests.bench.send $(A)
 
 chaos: .venv/.dev ## Kill processes and cut connections under load, and check that nothing is lost
 	@$(BIN)/python -m pytest tests/chaos $(A)

@@ -78,7 +78,9 @@ def refuse(faults: list[Fault]) -> None:
     if faults:
         first = faults[0]
         sentence = f"{first['path']}: {first['message']}"
-        raise Invalid(f"{sentence}; {first['remedy']}." if "remedy" in first else f"{sentence}.", errors=faults)
+        if "remedy" in first:
+            sentence += f"; {first['remedy']}"
+        raise Invalid(sentence if sentence.endswith("?") else f"{sentence}.", errors=faults)
 
 
 def pinned_types(pattern: Pattern) -> frozenset[str] | None:

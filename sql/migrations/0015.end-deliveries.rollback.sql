@@ -5,6 +5,7 @@ drop function signalops.pick_dead_letters(
   uuid, uuid[], text, uuid, uuid, text, timestamptz, timestamptz, integer, uuid, boolean);
 drop function signalops.cancel_deliveries(uuid, uuid[]);
 drop function signalops.find_sent(uuid, uuid, text);
+drop function signalops.pick_deliveries(uuid, text[], uuid, uuid, uuid, uuid, boolean, integer);
 drop function signalops.advance_delivery(uuid, uuid, text, text);
 drop function signalops.bury_delivery(uuid, uuid, text);
 drop function signalops.announce(text, jsonb, smallint);

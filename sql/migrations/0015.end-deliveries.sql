@@ -32,7 +32,7 @@ comment on column signalops.deliveries.provider_id is 'The provider''s own id of
 comment on column signalops.deliveries.attempts_before is 'Attempts made before a person had it retried: the schedule begins anew after them.';
 -- Serves find_sent.
 create index deliveries_by_provider on signalops.deliveries (tenant_id, channel_id, provider_id) where provider_id is not null;
--- Serves pick-deliveries-of-rules: it hops through the pairs of rule and channel, so that no filter walks what it does not show.
+-- Serves pick_deliveries.
 create index deliveries_by_rule on signalops.deliveries (tenant_id, rule_id, channel_id, status, id);
 
 alter table signalops.delivery_attempts
@@ -175,6 +175,38 @@ end
 $$;
 comment on function signalops.advance_delivery(uuid, uuid, text, text) is
   'Moves a delivery to what its provider says (delivered, read, dead with the reason), unless it is further already; returns whether it did.';
+
+create function signalops.pick_deliveries(
+  tenant uuid, statuses text[], rule uuid, channel uuid, lower_id uuid, upper_id uuid, upwards boolean, at_most integer)
+returns setof uuid
+language plpgsql stable
+-- Custom, so that the direction is known to the planner. It takes a rule and its channel for independent and so expects few rows of
+-- both; without a sort it can't read them all.
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+as $$
+begin
+  return query
+    with pairs as materialized (
+      select distinct v.rule_id, v.channel_id from signalops.rule_versions v
+      where v.tenant_id = tenant and (rule is null or v.rule_id = rule) and (channel is null or v.channel_id = channel)
+    )
+    select d.id from pairs p
+    cross join unnest(statuses) as s (status)
+    cross join lateral (
+      select o.id from signalops.deliveries o
+      where o.tenant_id = tenant and o.rule_id = p.rule_id and o.channel_id = p.channel_id and o.status = s.status
+        and o.id > lower_id and o.id < upper_id
+      order by case when upwards then o.id end, o.id desc limit at_most
+    ) d
+    order by case when upwards then d.id end, d.id desc limit at_most;
+end
+$$;
+comment on function signalops.pick_deliveries(uuid, text[], uuid, uuid, uuid, uuid, boolean, integer) is
+  'A page of a tenant''s deliveries in some states, of a rule and a channel (NULL: any), between two ids, newest first or upwards. It goes from '
+  'each pair of a rule and its channel to the next: one index serves all filters, however rare what they let through is among millions.';
 
 create function signalops.find_sent(tenant uuid, channel uuid, provider text) returns uuid
 language sql stable

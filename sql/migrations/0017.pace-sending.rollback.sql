@@ -115,7 +115,9 @@ begin
   from signalops.deliveries d left join signalops.events e on e.tenant_id = d.tenant_id and e.id = d.event_id
   where d.tenant_id = tenant and d.id = delivery;
   insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
-  values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500));
+  values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
+  on conflict (tenant_id, id) do update
+    set error = excluded.error, died_at = now(), ended_at = null, ending = null, reason = null;
   perform signalops.announce('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
     'rule', jsonb_build_object('id', lost.rule_id), 'channel', jsonb_build_object('id', lost.channel_id),
     'attempts', lost.attempts, 'error', left(because, 500)), (lost.depth + 1)::smallint);

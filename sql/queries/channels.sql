@@ -1,14 +1,16 @@
 -- Station send: channels as people manage them. Run in a transaction of the tenant.
 
 -- add-channel: stores a channel; no row if the tenant has one of that name
-insert into signalops.channels (tenant_id, id, name, kind, config, secret, enabled, retry_schedule)
-values (%(tenant)s, %(id)s, %(name)s, %(kind)s, %(config)s, %(secret)s, %(enabled)s, %(retry_schedule)s)
+insert into signalops.channels
+  (tenant_id, id, name, kind, config, secret, enabled, retry_schedule, most_per_minute, outlet_id)
+values (%(tenant)s, %(id)s, %(name)s, %(kind)s, %(config)s, %(secret)s, %(enabled)s, %(retry_schedule)s, %(most_per_minute)s,
+  %(outlet_id)s)
 on conflict (tenant_id, name) where deleted_at is null do nothing
 returning id;
 
 -- list-channels: a tenant's channels without their secrets, one of them or those between two ids; they are few enough to be sorted
 select id, name, kind, config, secret is not null as "hasSecret", enabled, disabled_because as "disabledBecause",
-  retry_schedule as "retrySchedule", created_at as "createdAt", updated_at as "updatedAt"
+  retry_schedule as "retrySchedule", most_per_minute as "mostPerMinute", created_at as "createdAt", updated_at as "updatedAt"
 from signalops.channels
 where tenant_id = %(tenant)s and deleted_at is null and id > %(lower)s and id < %(upper)s
   and (%(id)s::uuid is null or id = %(id)s) and (%(kind)s::text is null or kind = %(kind)s)
@@ -19,14 +21,15 @@ limit %(limit)s;
 
 -- hold-channel: a channel with its sealed secret, held until the transaction ends
 -- For update, not less: a rule that is being added holds the key, so to delete a channel waits for it.
-select kind, name, config, secret, enabled, disabled_because, retry_schedule, updated_at from signalops.channels
+select kind, name, config, secret, enabled, disabled_because, retry_schedule, most_per_minute, outlet_id, updated_at
+from signalops.channels
 where tenant_id = %(tenant)s and id = %(id)s and deleted_at is null
 for update;
 
 -- change-channel: changes a channel
 update signalops.channels
 set name = %(name)s, config = %(config)s, secret = %(secret)s, enabled = %(enabled)s, disabled_because = %(disabled_because)s,
-  retry_schedule = %(retry_schedule)s, updated_at = clock_timestamp()
+  retry_schedule = %(retry_schedule)s, most_per_minute = %(most_per_minute)s, outlet_id = %(outlet_id)s, updated_at = clock_timestamp()
 where tenant_id = %(tenant)s and id = %(id)s;
 
 -- delete-channel: deletes a channel and its secret; the row stays for the versions of rules that name it

@@ -12,22 +12,9 @@ where tenant_id = %(tenant)s and event_id = %(event)s and id > %(lower)s and id 
   and (%(rule)s::uuid is null or rule_id = %(rule)s) and (%(channel)s::uuid is null or channel_id = %(channel)s)
 order by case when %(upwards)s then id end, id desc limit %(limit)s;
 
--- pick-deliveries-of-rules: likewise narrowed by status, rule and channel, from each pair of a rule and its channel
--- One index serves all three filters, however rare what they let through is among millions.
-with pairs as materialized (
-  select distinct rule_id, channel_id from signalops.rule_versions
-  where tenant_id = %(tenant)s and (%(rule)s::uuid is null or rule_id = %(rule)s)
-    and (%(channel)s::uuid is null or channel_id = %(channel)s)
-)
-select d.id from pairs p
-cross join unnest(%(statuses)s::text[]) as s (status)
-cross join lateral (
-  select id from signalops.deliveries
-  where tenant_id = %(tenant)s and rule_id = p.rule_id and channel_id = p.channel_id and status = s.status
-    and id > %(lower)s and id < %(upper)s
-  order by case when %(upwards)s then id end, id desc limit %(limit)s
-) d
-order by case when %(upwards)s then d.id end, d.id desc limit %(limit)s;
+-- pick-deliveries-of-rules: likewise narrowed by status, rule and channel
+select id from signalops.pick_deliveries(%(tenant)s, %(statuses)s, %(rule)s, %(channel)s, %(lower)s, %(upper)s, %(upwards)s,
+  %(limit)s) as picked (id);
 
 -- read-deliveries: some deliveries with the names of what they belong to, newest first
 select d.id, d.status, d.attempts, d.next_attempt_at as "nextAttemptAt", d.created_at as "createdAt", d.updated_at as "updatedAt",

@@ -26,7 +26,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _settings() -> Settings:
+def settings() -> Settings:
     """Return settings for DATABASE_URL (a superuser's), or for an embedded server in a folder of its own."""
     settings = Settings()
     if settings.database_url is None:
@@ -54,7 +54,7 @@ def main() -> None:
     options = _options()
     wrk.require()
     try:
-        with closing(Server(_settings())) as server:
+        with closing(Server(settings())) as server:
             _measure(server, options)
     except Wrong as wrong:
         sys.exit(f"\nWRONG: {wrong}.")

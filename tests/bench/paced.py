@@ -1,4 +1,6 @@
-"""A steady load from a process of its own: `python -m tests.bench.paced URL RATE SECONDS`, API keys on standard input.
+"""A steady load from a process of its own: `python -m tests.bench.paced URL RATE SECONDS [wanted]`, API keys on standard input.
+
+With `wanted`, one rule wants each event.
 
 Requests start at fixed times, whatever became of those before (an open loop), and their time begins before they wait for a
 connection: a slow server can't hide by slowing the generator. Prints {"statuses": {status: count}, "p50", "p99", "late99"} in
@@ -27,9 +29,9 @@ CONNECTIONS = 8
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-def load(url: str, home: Installation, rate: int, seconds: int) -> dict[str, Any]:
+def load(url: str, home: Installation, rate: int, seconds: int, *options: str) -> dict[str, Any]:
     """Post at a steady rate for some seconds, from another process; return what it printed."""
-    command = [sys.executable, "-m", "tests.bench.paced", url, str(rate), str(seconds)]
+    command = [sys.executable, "-m", "tests.bench.paced", url, str(rate), str(seconds), *options]
     keys = "\n".join(tenant.key for tenant in home.tenants)
     ended = subprocess.run(command, input=keys, capture_output=True, text=True, check=False)
     if ended.returncode:
@@ -41,11 +43,12 @@ def load(url: str, home: Installation, rate: int, seconds: int) -> dict[str, Any
 
 
 class _Generator:
-    def __init__(self, host: str, keys: list[str]) -> None:
+    def __init__(self, host: str, keys: list[str], is_wanted: bool) -> None:
         self._heads = [f"POST /api/events HTTP/1.1\r\nHost: {host}\r\nx-api-key: {key}\r\n" for key in keys]
-        self._body = orjson.dumps(events.event() | {"idempotencyKey": "@KEY@"}).decode()
+        self._body = orjson.dumps(events.event(is_wanted) | {"idempotencyKey": "@KEY@"}).decode()
         self._word = secrets.token_hex(4)
-        self._free: asyncio.LifoQueue[Streams] = asyncio.LifoQueue()
+        # In turn: one that is idle for long is closed by the server.
+        self._free: asyncio.Queue[Streams] = asyncio.Queue()
         self.statuses: Counter[str] = Counter()
         self.milliseconds: list[float] = []
         self.late: list[float] = []
@@ -83,7 +86,7 @@ def main() -> None:
     url, rate, seconds = urlsplit(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     assert url.hostname
     assert url.port
-    generator = _Generator(url.netloc, sys.stdin.read().split())
+    generator = _Generator(url.netloc, sys.stdin.read().split(), "wanted" in sys.argv)
     uvloop.run(generator.run((url.hostname, url.port), rate, seconds))
     cuts = statistics.quantiles(generator.milliseconds, n=100, method="inclusive")
     late = statistics.quantiles(generator.late, n=100, method="inclusive")

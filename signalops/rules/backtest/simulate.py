@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Self
 
 from signalops.rules.backtest.stretches import Window, microseconds
@@ -164,7 +165,7 @@ class Simulation:
         assert group.window is not None
         if not group.window.add(at, measure):
             return "counted"
-        saw: dict[str, Any] = {"value": float(group.window.value_at(at)), "group": dict(group.labels)}
+        saw: dict[str, Any] = {"value": _number(group.window.value_at(at)), "group": dict(group.labels)}
         saw |= {"since": _iso(at - microseconds(plan)), "until": _iso(at)}
         return self._fire(event, notification._replace(told=saw), key)
 
@@ -257,3 +258,8 @@ def moment_of(microseconds: int) -> datetime:
 
 def _iso(microseconds: int) -> str:
     return moment_of(microseconds).isoformat()
+
+
+def _number(value: Decimal) -> int | float:
+    """Return a number as JSON from the database reads: a whole one without a point."""
+    return int(value) if value == value.to_integral_value() else float(value)

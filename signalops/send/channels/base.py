@@ -40,6 +40,10 @@ class Channel(BaseModel, ABC):
         """Return what of a new secret was not given but made, and must be shown once."""
         return kept if given is None else None
 
+    def account(self, secret: str | None) -> str | None:
+        """Return what the provider counts and blocks by, where several channels may share it: a bot, a number."""
+        return None
+
     def check(self, secret: str | None, settings: Settings) -> None:
         """Raise Invalid if the installation would never send this, as far as can be told without the network."""
 

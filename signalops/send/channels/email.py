@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from email import policy
 from email.errors import MessageError
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
+from functools import cache
 from ipaddress import ip_address
 from typing import Annotated, ClassVar
 
@@ -25,8 +26,15 @@ from signalops.send.model import Envelope, Outcome
 from signalops.send.smtp import Security, Server
 from signalops.send.transport import Transport
 
+
+class _Headers(HeaderRegistry):
+    """The classes of headers, made once: the library makes one anew for each header of each mail."""
+
+    __getitem__ = cache(HeaderRegistry.__getitem__)
+
+
 # All in seven bits: not every server takes eight.
-_POLICY = policy.SMTP.clone(cte_type="7bit")
+_POLICY = policy.SMTP.clone(cte_type="7bit", header_factory=_Headers())
 _SES_ID = re.compile(r"Ok ([0-9A-Za-z-]{1,200})")
 
 

@@ -37,6 +37,9 @@ class Telegram(Channel):
             raise Invalid("The secret must be the bot's token, such as 123456:ABC-DEF...: @BotFather tells it.")
         return given
 
+    def account(self, secret: str | None) -> str | None:
+        return None if secret is None else secret.partition(":")[0]
+
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         token = envelope.secret
         if token is None:

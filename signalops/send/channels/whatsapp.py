@@ -92,6 +92,9 @@ class WhatsApp(Channel):
             return None
         return Credentials.of(kept).verify_token
 
+    def account(self, secret: str | None) -> str | None:
+        return self.phone_number_id
+
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         if envelope.secret is None:
             return Outcome("broken", error="The WhatsApp channel has no access token: give it one.")

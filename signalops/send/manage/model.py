@@ -29,6 +29,12 @@ class _Content(BaseModel):
     retrySchedule: Annotated[list[Step], Field(max_length=20)] | None = Field(  # noqa: N815
         None, description="Seconds before each further attempt; default: the installation's."
     )
+    mostPerMinute: int | None = Field(  # noqa: N815
+        None,
+        ge=1,
+        le=1_000_000,
+        description="How many messages it may send in a minute; default: as many as there are.",
+    )
 
 
 class NewChannel(_Content):
@@ -57,6 +63,7 @@ class StoredChannel(BaseModel):
     enabled: bool
     disabledBecause: str | None = Field(description="Why SignalOps itself disabled it.")  # noqa: N815
     retrySchedule: list[int] | None = Field(description="null: the installation's.")  # noqa: N815
+    mostPerMinute: int | None = Field(description="null: as many as there are.")  # noqa: N815
     createdAt: datetime  # noqa: N815
     updatedAt: datetime  # noqa: N815
 

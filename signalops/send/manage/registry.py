@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import UUID, uuid5
 
 from pydantic import SecretStr
 
@@ -59,6 +60,8 @@ class ChannelRegistry:
             secret=None if kept is None else self._keyring.seal(kept),
             enabled=new.enabled,
             retry_schedule=new.retrySchedule,
+            most_per_minute=new.mostPerMinute,
+            outlet_id=_outlet(tenant, new.kind, channel.account(kept)),
         ):
             raise _taken(new.name)
         return Added(added, channel.made_here(given, kept))
@@ -81,6 +84,8 @@ class ChannelRegistry:
             held["secret"] = self._keyring.seal(kept)
         held["config"] = checked.model_dump(mode="json", exclude_unset=True)
         held["retry_schedule"] = change.retrySchedule
+        held["most_per_minute"] = change.mostPerMinute
+        held["outlet_id"] = _outlet(tenant, held["kind"], checked.account(kept))
         held["name"] = held["name"] if change.name is None else change.name
         await _write(connection, tenant, channel, _switched(held, change.enabled))
         return None if given is None else checked.made_here(given, kept)
@@ -182,6 +187,11 @@ def _made(kind: ChannelKind, config: Mapping[str, Any], given: str | None) -> st
     made = configured(kind, config).keep_secret(given)
     assert made is not None
     return made
+
+
+def _outlet(tenant: TenantId, kind: ChannelKind, account: str | None) -> UUID | None:
+    """Return the outlet that a tenant's channels of one account share: its pace and its circuit."""
+    return None if account is None else uuid5(tenant, f"{kind} {account}")
 
 
 def _plain(secret: SecretStr | None) -> str | None:

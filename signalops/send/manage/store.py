@@ -27,11 +27,13 @@ class Held(TypedDict):
     enabled: bool
     disabled_because: str | None
     retry_schedule: list[int] | None
+    most_per_minute: int | None
+    outlet_id: UUID | None
     updated_at: datetime
 
 
 async def add_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, **fields: Any) -> bool:
-    """Store a channel: name, kind, config, secret (sealed), enabled, retry_schedule; False if the name is taken."""
+    """Store a channel, its fields as those of Held; False if the name is taken."""
     written = fields | {"tenant": tenant, "id": channel, "config": Jsonb(fields["config"])}
     return (await connection.execute(SQL["add-channel"], written)).rowcount == 1
 

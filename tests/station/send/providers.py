@@ -52,7 +52,7 @@ class MailServer(Mailbox):
         self, server: Any, session: Any, envelope: Any, mechanism: str, data: LoginPassword
     ) -> AuthResult:
         self.passwords.append(data.password)
-        return AuthResult(success=(data.login.decode(), data.password.decode()) == LOGIN)
+        return AuthResult(success=(data.login.decode(), data.password.decode()) == LOGIN, handled=False)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         is_encrypted = session.ssl is not None or server.transport.get_extra_info("sslcontext") is not None

@@ -57,6 +57,10 @@ class Line:
         path = f"/api/callbacks/whatsapp/{channel or self.channel}"
         return await self.api.request("POST", path, data=BytesIO(body), headers={**JSON, **signature})
 
+    async def shake_hands(self, asked: dict[str, str], channel: object = None) -> Answer:
+        path = f"/api/callbacks/whatsapp/{channel or self.channel}"
+        return await self.api.request("GET", path, params=asked)
+
     def status(self, delivery: DeliveryId) -> str:
         return str(self.world.row(delivery)["status"])
 
@@ -69,21 +73,19 @@ async def line(world: World, api: Client, receiver: Receiver) -> Line:
 
 async def test_the_handshake_gives_the_challenge_back(line: Line) -> None:
     asked = {"hub.mode": "subscribe", "hub.verify_token": VERIFY_TOKEN, "hub.challenge": "1158201444"}
-    path = f"/api/callbacks/whatsapp/{line.channel}"
-    answer = await line.api.get(path, **asked)
+    answer = await line.shake_hands(asked)
     assert (answer.status, answer.body) == (200, b"1158201444")
     for changed in ({"hub.verify_token": "x" * 20}, {"hub.verify_token": ""}, {"hub.mode": "unsubscribe"}):
-        assert_problem(await line.api.get(path, **(asked | changed)), 403, "forbidden")
-    assert_problem(await line.api.get(path, **(asked | {"hub.challenge": "<script>"})), 422, "invalid")
-    assert_problem(await line.api.get(f"/api/callbacks/whatsapp/{clock.new_id()}", **asked), 403, "forbidden")
-    assert_problem(await line.api.get("/api/callbacks/whatsapp/x", **asked), 404, "not-found")
+        assert_problem(await line.shake_hands(asked | changed), 403, "forbidden")
+    assert_problem(await line.shake_hands(asked | {"hub.challenge": "<script>"}), 422, "invalid")
+    assert_problem(await line.shake_hands(asked, clock.new_id()), 403, "forbidden")
+    assert_problem(await line.shake_hands(asked, "x"), 404, "not-found")
 
 
 async def test_a_channel_without_an_app_secret_takes_nothing(line: Line) -> None:
     channel, _ = await line.world.channel("whatsapp", "plain", secret="EAAG", **CONFIG)
-    path = f"/api/callbacks/whatsapp/{channel}"
     asked = {"hub.mode": "subscribe", "hub.verify_token": "", "hub.challenge": "1"}
-    assert_problem(await line.api.get(path, **asked), 403, "forbidden")
+    assert_problem(await line.shake_hands(asked, channel), 403, "forbidden")
     body = whatsapp_post(whatsapp_status("delivered"))
     assert_problem(await line.post(body, hub_signature(body, ""), channel), 403, "forbidden")
 

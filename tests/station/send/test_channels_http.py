@@ -49,10 +49,17 @@ def path(channel: dict[str, Any], what: str = "") -> str:
 
 
 async def test_a_channel_is_added_and_shown(api: Client, acme: Tenant) -> None:
-    answer = await do(api, acme, CHANNELS, {**MAIL, "retrySchedule": [5, 60]})
+    answer = await do(api, acme, CHANNELS, {**MAIL, "retrySchedule": [5, 60], "mostPerMinute": 30})
     added = answer.json
     assert (answer.status, answer.headers["location"]) == (201, path(added))
-    said = {**MAIL, "enabled": True, "hasSecret": False, "retrySchedule": [5, 60], "disabledBecause": None}
+    said = {
+        **MAIL,
+        "enabled": True,
+        "hasSecret": False,
+        "retrySchedule": [5, 60],
+        "mostPerMinute": 30,
+        "disabledBecause": None,
+    }
     assert {name: added[name] for name in said} == said
     shown = await api.get(path(added), acme)
     assert shown.headers["etag"] == answer.headers["etag"]
@@ -86,6 +93,14 @@ async def test_a_verify_token_that_was_made_is_shown_once(api: Client, acme: Ten
     assert all(len(one["secret"]) > 20 and "EAAG" not in one["secret"] for one in (added, changed))
     kept = json.dumps({**given, "verifyToken": added["secret"]})
     assert (await put(api, acme, path(added), {**body, "secret": kept})).json["secret"] is None
+
+
+async def test_channels_of_one_bot_share_its_outlet(api: Client, acme: Tenant, owner: psycopg.Connection) -> None:
+    for name, secret in (("a", TOKEN), ("b", TOKEN), ("c", TOKEN.replace("123456789", "987654321"))):
+        await add(api, acme, name=name, kind="telegram", config={"chatId": 1}, secret=secret)
+    await add(api, acme, name="d")
+    found = owner.execute("select outlet_id from signalops.channels order by name").fetchall()
+    assert (found[0] == found[1] != found[2], found[3]) == (True, (None,))
 
 
 async def test_channels_are_listed_and_found(api: Client, acme: Tenant) -> None:

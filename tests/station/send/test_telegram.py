@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -15,8 +16,8 @@ Answer = Callable[[], web.Response]
 TOKEN = "123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11"
 
 
-async def bot(world: World, **config: object) -> ChannelId:
-    channel, _ = await world.channel("telegram", secret=TOKEN, **({"chatId": -1001} | config))
+async def bot(world: World, **config: Any) -> ChannelId:
+    channel, _ = await world.channel("telegram", secret=TOKEN, **{"chatId": -1001, **config})
     return channel
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -14,8 +15,8 @@ Answer = Callable[[], web.Response]
 TOKEN = "EAAGm0PX4ZCpsBAKZC"
 
 
-async def number(world: World, **config: object) -> ChannelId:
-    named = {"to": "+4915112345678", "phoneNumberId": "1234567"} | config
+async def number(world: World, **config: Any) -> ChannelId:
+    named: dict[str, Any] = {"to": "+4915112345678", "phoneNumberId": "1234567"} | config
     channel, _ = await world.channel("whatsapp", secret=TOKEN, **named)
     return channel
 
