@@ -87,6 +87,7 @@ class Settings(BaseSettings):
         description="How that server is spoken to: starttls, tls from the first byte on, or none; "
         "without it none to this machine and starttls to others.",
     )
+    smtp_connections: int = Field(20, ge=1, description="Most connections of one worker process to one mail server.")
     mail_from: str = Field("SignalOps <signalops@localhost>", description="Sender of notifications by email.")
     mail_unsubscribe: str | None = Field(
         None,

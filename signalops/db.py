@@ -71,13 +71,22 @@ async def autocommit(connection: Connection) -> None:
     await connection.set_autocommit(True)
 
 
-def pool(settings: Settings, role: Role, most: int) -> Pool:
+async def hasten(connection: Connection) -> None:
+    """Configure a connection whose commits do not wait for the disk.
+
+    A crash of the server takes the last of them back, in order and as a whole: only for what is then simply done again.
+    """
+    await autocommit(connection)
+    await connection.execute("set synchronous_commit = off")
+
+
+def pool(settings: Settings, role: Role, most: int, is_hasty: bool = False) -> Pool:
     """Make a pool (not yet open) whose connections are in autocommit: a lone statement costs one round trip."""
     return AsyncConnectionPool(
         lambda: dsn(settings, role),
         min_size=min(2, most),
         max_size=most,
-        configure=autocommit,
+        configure=hasten if is_hasty else autocommit,
         open=False,
         timeout=5,
         name=role,

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Literal
+from weakref import WeakValueDictionary
 
 import aiosmtplib
 
+from signalops.config import Settings
 from signalops.send.guard import Guard
 
 Security = Literal["starttls", "tls", "none"]
@@ -34,6 +36,10 @@ class Server:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     theirs: bool = False
+
+
+class Busy(ConnectionError):
+    """A mail was not sent: so many others to the same server took their time."""
 
 
 @dataclass(slots=True)
@@ -60,11 +66,13 @@ class _Kept:
 
 
 class Mailer:
-    """The connections of one process; as many at once as it has mails in hand, and one owner who closes them."""
+    """The connections of one process, so many to a server as the settings allow, and one owner who closes them."""
 
-    def __init__(self, guard: Guard, timeout: float, most_idle: float = MOST_IDLE, sure: float = SURE) -> None:
+    def __init__(self, guard: Guard, settings: Settings, most_idle: float = MOST_IDLE, sure: float = SURE) -> None:
         self._guard = guard
-        self._timeout = timeout
+        self._timeout = settings.send_timeout
+        self._most = settings.smtp_connections
+        self._places: WeakValueDictionary[Server, asyncio.Semaphore] = WeakValueDictionary()
         self._most_idle = most_idle
         self._sure = sure
         self._idle: defaultdict[Server, list[_Kept]] = defaultdict(list)
@@ -72,9 +80,24 @@ class Mailer:
         self._tls: ssl.SSLContext | None = None
 
     async def send(self, server: Server, mail: EmailMessage) -> str:
-        """Send a mail to the one address in its To; return the server's answer, or raise what aiosmtplib raises."""
+        """Send a mail to the one address in its To; return the server's answer, or raise Busy or what aiosmtplib raises.
+
+        To wait for a connection and to send have the time of one answer each: a mail that waited is not cut off in the middle.
+        """
         content = await asyncio.to_thread(mail.as_bytes)
-        kept = await self._take(server)
+        place = self._places.setdefault(server, asyncio.Semaphore(self._most))
+        try:
+            await asyncio.wait_for(place.acquire(), self._timeout)
+        except TimeoutError:
+            raise Busy("All connections to the mail server are in use.") from None
+        try:
+            async with asyncio.timeout(self._timeout):
+                kept = await self._take(server)
+                return await self._sent(server, kept, mail, content)
+        finally:
+            place.release()
+
+    async def _sent(self, server: Server, kept: _Kept, mail: EmailMessage, content: bytes) -> str:
         try:
             _, answer = await kept.smtp.sendmail(parseaddr(mail["From"])[1], [str(mail["To"])], content)
         except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused):

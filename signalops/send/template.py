@@ -54,6 +54,8 @@ def _part(part: str, template: Mapping[str, str], notification: Notification, ma
     try:
         if part in template:
             return engine.write(template[part], _names(notification), markup)
+        if part == "body" and markup == "json":
+            return _default_document(notification)
         return NEUTRALISERS[markup]((_default_subject if part == "subject" else _default_body)(notification))
     except UndefinedError as error:
         raise Invalid(
@@ -88,6 +90,12 @@ def _default_body(notification: Notification) -> str:
         case "absence":
             lines = _absence(notification)
     return "\n".join(lines) + "\n"
+
+
+def _default_document(notification: Notification) -> str:
+    """Return the body of a rule whose template has none, where it must be JSON: {text, rule, events, count}."""
+    told = {"rule": notification.rule, "events": notification.events, "count": notification.count}
+    return json.dumps({"text": _default_body(notification), **told}, ensure_ascii=False)
 
 
 def _facts(event: Mapping[str, Any]) -> list[str]:

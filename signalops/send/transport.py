@@ -46,7 +46,7 @@ class Transport:
     def __init__(self, settings: Settings, resolver: AbstractResolver | None = None) -> None:
         self.settings = settings
         self.guard = Guard(settings, resolver)
-        self.mailer = Mailer(self.guard, settings.send_timeout)
+        self.mailer = Mailer(self.guard, settings)
         self._http: aiohttp.ClientSession | None = None
 
     def http(self) -> aiohttp.ClientSession:

@@ -150,8 +150,8 @@ async def _examine(connection: db.Connection, check: Check) -> Finding:
 
 
 async def _connections(connection: db.Connection, settings: Settings) -> Finding:
-    """Hold what an API process (two flushers, one to listen) and a worker (worker.py) take against the room."""
-    wanted = (settings.api_connections + 3) + (settings.worker_concurrency + 2 + 1)
+    """Hold what an API process (two flushers, one to listen) and a worker (one to record, worker.py) take against the room."""
+    wanted = (settings.api_connections + 3) + (settings.worker_concurrency + 1 + 4)
     room = int((await store.examine(connection, "connections"))[1])
     detail = f"the server admits {room}, an API and a worker process take up to {wanted}"
     remedy = "Raise max_connections, or lower SIGNALOPS_API_CONNECTIONS."

@@ -394,6 +394,8 @@ declare
   deliveries uuid[];
   one record;
 begin
+  -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
+  perform set_config('synchronous_commit', 'off', true);
   -- In the order of the channels, as grant_turns has it, so that no two workers lock each other out.
   perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
   select array_agg(w.tenant order by w.tenant, d.channel_id, w.delivery), array_agg(w.delivery order by w.tenant, d.channel_id, w.delivery)
@@ -416,6 +418,8 @@ as $$
 declare
   one jsonb;
 begin
+  -- What a crash of the server takes back is sent again, with the same id, as after a crash of the worker.
+  perform set_config('synchronous_commit', 'off', true);
   for one in select * from jsonb_array_elements(said) loop
     if signalops.settle_delivery((one ->> 'tenant')::uuid, (one ->> 'delivery')::uuid, (one ->> 'attempt')::smallint, one) then
       return next (one ->> 'delivery')::uuid;

@@ -41,6 +41,23 @@ INVARIANTS: dict[str, LiteralString] = {
     "no job failed or was lost": """
         select id, task_name, status from procrastinate.procrastinate_jobs where status in ('failed', 'aborted', 'cancelled')""",
 }
+SENDING: dict[str, LiteralString] = {
+    "every delivery has ended": """
+        select id, status, attempts from signalops.deliveries
+        where next_attempt_at is not null or status not in ('sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed')""",
+    "what is dead has its letter, and nothing else has one": """
+        select d.id, d.status, l.error from signalops.deliveries d
+        full join (select * from signalops.dead_letters where kind = 'delivery' and ended_at is null) l
+          on l.tenant_id = d.tenant_id and l.delivery_id = d.id
+        where (d.status = 'dead') is distinct from (l.id is not null)""",
+    "no attempt has a number beyond those that were made": """
+        select d.id, d.attempts, a.attempt from signalops.deliveries d
+        join signalops.delivery_attempts a on a.tenant_id = d.tenant_id and a.delivery_id = d.id where a.attempt > d.attempts""",
+    "what is sent has a success on record": """
+        select d.id from signalops.deliveries d where d.status = 'sent' and not exists (
+          select from signalops.delivery_attempts a
+          where a.tenant_id = d.tenant_id and a.delivery_id = d.id and a.outcome = 'sent')""",
+}
 TABLES = ("events", "inbox", "matches", "deliveries", "batches", "usage_counters", "quotas")
 
 
@@ -50,6 +67,12 @@ def violations(owner: psycopg.Connection, acknowledged: Acknowledged) -> list[st
     parameters = {"tenants": [tenant for tenant, _ in pairs], "events": [event for _, event in pairs]}
     broken = {name: owner.execute(query, parameters).fetchall() for name, query in INVARIANTS.items()}
     broken["no tenant sees another's rows"] = _leaks(owner)
+    return [f"{name}: {len(rows)} break it, such as {rows[0]}" for name, rows in broken.items() if rows]
+
+
+def unsettled(owner: psycopg.Connection) -> list[str]:
+    """Return a sentence for each invariant of sending that does not hold; for when all is sent that can be."""
+    broken = {name: owner.execute(query).fetchall() for name, query in SENDING.items()}
     return [f"{name}: {len(rows)} break it, such as {rows[0]}" for name, rows in broken.items() if rows]
 
 

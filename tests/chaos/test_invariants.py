@@ -10,7 +10,7 @@ from signalops.journey import Journey
 from signalops.send import Sender
 from signalops.terms import BatchId
 from tests.chaos.conftest import World
-from tests.chaos.invariants import INVARIANTS, violations
+from tests.chaos.invariants import INVARIANTS, SENDING, unsettled, violations
 
 BREAKING: dict[str, LiteralString] = {
     "every acknowledged event is stored once": "delete from signalops.events where payload = '{\"rare\": false}'",
@@ -30,6 +30,14 @@ BREAKING: dict[str, LiteralString] = {
         select tenant_id, signalops.new_id(), event_id, rule_id, rule_version, channel_id from signalops.deliveries limit 1""",
     "no job failed or was lost": "update procrastinate.procrastinate_jobs set status = 'failed'",
     "no tenant sees another's rows": "create policy wide on signalops.events using (true)",
+}
+
+UNSETTLING: dict[str, LiteralString] = {
+    "every delivery has ended": """
+        update signalops.deliveries set status = 'pending', next_attempt_at = now()""",
+    "what is dead has its letter, and nothing else has one": "update signalops.deliveries set status = 'dead'",
+    "no attempt has a number beyond those that were made": "update signalops.deliveries set attempts = 0",
+    "what is sent has a success on record": "delete from signalops.delivery_attempts",
 }
 
 
@@ -61,3 +69,23 @@ async def test_every_way_to_break_an_invariant_is_named(world: World, worker_poo
         assert any(sentence.startswith(name) for sentence in said), name
     with pytest.raises(AssertionError, match="proves nothing"):
         World(world.owner, worker_pool, []).check()
+
+
+async def test_every_way_to_break_an_invariant_of_sending_is_named(
+    world: World, worker_pool: db.Pool, settings: Settings
+) -> None:
+    await world.accept(batches=1)
+    await process_all(world, worker_pool, settings)
+    assert [said.split(":")[0] for said in unsettled(world.owner)] == ["every delivery has ended"]
+    world.owner.execute("alter table signalops.deliveries disable trigger check_way")
+    world.owner.execute("update signalops.deliveries set status = 'sent', attempts = 1")
+    world.owner.execute(
+        "insert into signalops.delivery_attempts (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome)"
+        " select tenant_id, id, 1, now(), 1, 'sent' from signalops.deliveries"
+    )
+    assert unsettled(world.owner) == []
+    assert UNSETTLING.keys() == SENDING.keys()
+    for name, statement in UNSETTLING.items():
+        with world.owner.transaction(force_rollback=True):
+            world.owner.execute(statement)
+            assert any(sentence.startswith(name) for sentence in unsettled(world.owner)), name

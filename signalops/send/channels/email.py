@@ -1,6 +1,5 @@
 """Email: a text, with HTML beside it where the template has some, over SMTP (RFC 5321, RFC 5322)."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +22,7 @@ from signalops.send.channels.base import Channel
 from signalops.send.guard import Blocked, Guard
 from signalops.send.markup import Markup
 from signalops.send.model import Envelope, Outcome
-from signalops.send.smtp import Security, Server
+from signalops.send.smtp import Busy, Security, Server
 from signalops.send.transport import Transport
 
 
@@ -98,8 +97,7 @@ class Email(Channel):
         self.check(envelope.secret, settings)
         server = self._server(settings, envelope.secret)
         try:
-            async with asyncio.timeout(settings.send_timeout):
-                answer = await transport.mailer.send(server, mail)
+            answer = await transport.mailer.send(server, mail)
         except (aiosmtplib.SMTPException, OSError) as error:
             return _failure(error, server)
         name = _SES_ID.match(answer) if mail["X-SES-CONFIGURATION-SET"] else None
@@ -176,8 +174,8 @@ def _failure(error: aiosmtplib.SMTPException | OSError, server: Server) -> Outco
         error = error.recipients[0]
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _refusal(error, server)
-    if isinstance(error, Blocked):
-        return Outcome("broken", error=str(error))
+    if isinstance(error, Blocked | Busy):
+        return Outcome("broken" if isinstance(error, Blocked) else "temporary", error=str(error))
     if isinstance(error, aiosmtplib.SMTPNotSupported):
         return Outcome("permanent", error=f"The mail server can't take this mail: {error}.")
     if isinstance(error, TimeoutError):

@@ -26,7 +26,7 @@ class _Content(BaseModel):
     secret: Secret | None = Field(
         None, description="What may not be read again: a token, a password, a signing secret."
     )
-    retrySchedule: Annotated[list[Step], Field(max_length=20)] | None = Field(  # noqa: N815
+    retrySchedule: Annotated[list[Step], Field(min_length=1, max_length=20)] | None = Field(  # noqa: N815
         None, description="Seconds before each further attempt; default: the installation's."
     )
     mostPerMinute: int | None = Field(  # noqa: N815

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from signalops.config import Settings
 from signalops.send.guard import Guard
-from signalops.send.smtp import MOST_MAILS, Mailer, Server
+from signalops.send.smtp import MOST_MAILS, Busy, Mailer, Server
 from signalops.terms import DeliveryId
 from tests.station.send.providers import LOGIN, MailServer
 from tests.station.send.receivers import Mailbox, World, free_port
@@ -248,6 +248,7 @@ async def test_ses_s_name_of_the_mail_is_kept(world: World, mailbox: Mailbox) ->
     sender = world.sender(smtp_port=mailbox.port, ses_configuration_set="ours")
     await sender.deliver(world.tenant, delivery)
     assert world.row(delivery)["provider_id"] == "0102018f-6b7c-000000"
+    assert mailbox.received[0]["X-SES-MESSAGE-TAGS"] == f"tenant={world.tenant}, delivery={delivery}"
 
 
 def mail() -> EmailMessage:
@@ -260,7 +261,7 @@ def mail() -> EmailMessage:
 @asynccontextmanager
 async def mailing(settings: Settings, **options: Any) -> AsyncIterator[Mailer]:
     guard = Guard(settings)
-    mailer = Mailer(guard, 5, **options)
+    mailer = Mailer(guard, settings, **options)
     try:
         yield mailer
     finally:
@@ -336,3 +337,20 @@ async def test_a_mail_that_was_cut_off_leaves_no_connection_behind(settings: Set
 
 async def test_the_password_shows_nowhere() -> None:
     assert "secret" not in repr(Server("mail.example.com", 25, "tls", "acme", "secret"))
+
+
+async def test_a_burst_shares_the_connections_that_are_allowed(settings: Settings) -> None:
+    few = settings.model_copy(update={"smtp_connections": 3})
+    async with running(MailServer()) as server, mailing(few) as mailer:
+        await asyncio.gather(*(mailer.send(Server("127.0.0.1", server.port, "none"), mail()) for _ in range(20)))
+        assert (len(server.peers), len(set(server.peers))) == (20, 3)
+
+
+async def test_who_finds_no_connection_in_time_has_sent_nothing(settings: Settings) -> None:
+    few = settings.model_copy(update={"smtp_connections": 1, "send_timeout": 0.3})
+    async with running(MailServer()) as server, mailing(few) as mailer:
+        server.held = asyncio.Event()
+        mails = (mailer.send(Server("127.0.0.1", server.port, "none"), mail()) for _ in range(3))
+        errors = await asyncio.gather(*mails, return_exceptions=True)
+        # The last one waits while two others time out one after the other.
+        assert {type(error) for error in errors} == {Busy, TimeoutError}

@@ -1,5 +1,6 @@
 """Templates: what they read, what they may cost, and how they are refused."""
 
+import json
 import time
 from typing import Any
 
@@ -235,3 +236,10 @@ def test_an_absence_without_a_template_says_since_when(group: dict[str, Any], la
 def test_the_largest_text_that_is_allowed_is_rendered() -> None:
     half = "x" * (TEXT_LIMIT // 2)
     assert len(render({"body": "{{ payload.half | append: payload.half }}"}, told(half=half)).body) == TEXT_LIMIT
+
+
+def test_the_default_body_is_json_where_it_must_be() -> None:
+    body = json.loads(render({}, told(text='"}, {"'), "json").body)
+    assert body["events"][0]["payload"] == {"text": '"}, {"'}
+    assert body["text"].endswith('text: "}, {"\n')
+    assert (body["rule"]["name"], body["count"]) == ("Welcome", 1)

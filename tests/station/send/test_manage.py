@@ -127,6 +127,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "webhook", "config": {"url": "ftp://example.com"}}, "config.url", "scheme"),
     ({"retrySchedule": [0]}, "retrySchedule.0", "greater than or equal to 1"),
     ({"retrySchedule": [1] * 21}, "retrySchedule", "at most 20"),
+    ({"retrySchedule": []}, "retrySchedule", "at least 1"),
     ({"secrets": "x"}, "secrets", "remove it"),
 ]
 

@@ -1,0 +1,83 @@
+"""The API: every operation, with what goes in and what comes out. Routes and OpenAPI are both made of it."""
+
+from typing import NamedTuple
+
+from signalops import errors
+from signalops.ingest import http as ingest
+from signalops.ingest.replay import http as replay_http
+from signalops.ingest.types import http as types_http
+from signalops.rules import http as rules_http
+from signalops.rules.backtest import http as backtest_http
+from signalops.rules.silences import http as silences_http
+from signalops.send.callbacks import http as callbacks_http
+from signalops.send.deliveries import http as deliveries_http
+from signalops.send.letters import http as letters_http
+from signalops.send.manage.http import Channels
+from signalops.usage.http import UsageHttp
+from signalops.usage.model import Usage, UsageQuery
+from signalops.watch.http import Health, Watch
+from signalops.web.operations.events import replays, stored, types
+from signalops.web.operations.operation import ALWAYS, ForCaller, Open, Operation
+from signalops.web.operations.rules import backtests, rules, silences
+from signalops.web.operations.sending import callbacks, channels, deliveries, letters, suppressions
+
+__all__ = ["ForCaller", "Handlers", "Open", "Operation", "operations"]
+
+
+class Handlers(NamedTuple):
+    """The stations' handlers."""
+
+    events: ingest.Events
+    types: types_http.EventTypes
+    rules: rules_http.Rules
+    backtests: backtest_http.Backtests
+    replays: replay_http.Replays
+    silences: silences_http.Silences
+    watch: Watch
+    usage: UsageHttp
+    callbacks: callbacks_http.Callbacks
+    suppressions: callbacks_http.Suppressions
+    channels: Channels
+    deliveries: deliveries_http.Deliveries
+    letters: letters_http.Letters
+
+
+def operations(handlers: Handlers) -> list[Operation]:
+    """Return every operation of the API."""
+    return [
+        *stored(handlers.events, handlers.watch),
+        *types(handlers.types),
+        *replays(handlers.replays),
+        *backtests(handlers.backtests),  # before the rules, one of which could else be called backtests
+        *rules(handlers.rules),
+        *silences(handlers.silences),
+        *channels(handlers.channels),
+        *deliveries(handlers.deliveries),
+        *letters(handlers.letters),
+        *suppressions(handlers.suppressions),
+        *callbacks(handlers.callbacks),
+        Operation(
+            "GET",
+            "/api/usage",
+            "getUsage",
+            "Show a month's usage and limits",
+            handlers.usage.get,
+            "usage:read",
+            {200: Usage},
+            (*ALWAYS, errors.Invalid),
+            query=UsageQuery,
+        ),
+        Operation(
+            "GET", "/healthz", "live", "Tell that the process lives", handlers.watch.healthz, None, {200: Health}
+        ),
+        Operation(
+            "GET",
+            "/readyz",
+            "ready",
+            "Tell whether requests can be served",
+            handlers.watch.readyz,
+            None,
+            {200: Health},
+            (errors.Unavailable,),
+        ),
+    ]

@@ -1,0 +1,36 @@
+"""What an operation of the API is, and the refusals that many of them share."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import UnionType
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from signalops import errors
+from signalops.errors import Problem
+from signalops.terms import Caller, Scope
+
+Open = Callable[[Request], Awaitable[Response]]
+ForCaller = Callable[[Request, Caller], Awaitable[Response]]
+
+ALWAYS = (errors.Unauthenticated, errors.Forbidden, errors.TooManyFailures, errors.Unavailable)
+BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMedia, errors.Invalid)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path. Without a scope it is open to everybody."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    handler: Open | ForCaller
+    scope: Scope | None
+    answers: dict[int, type[BaseModel] | UnionType]
+    problems: tuple[type[Problem], ...] = ()
+    query: type[BaseModel] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    bodies: dict[str, object] = field(default_factory=dict)
