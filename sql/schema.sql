@@ -294,7 +294,35 @@ $$;
 
 COMMENT ON FUNCTION signalops.check_way() IS 'Refuses to move a delivery against its ways.';
 
-CREATE FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid) RETURNS TABLE(attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[])
+CREATE FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) RETURNS TABLE(tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[])
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  tenants uuid[];
+  deliveries uuid[];
+  one record;
+begin
+  -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
+  perform set_config('synchronous_commit', 'off', true);
+  -- In the order of the channels, as grant_turns has it, so that no two workers lock each other out.
+  perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
+  select array_agg(w.tenant order by w.tenant, d.channel_id, w.delivery), array_agg(w.delivery order by w.tenant, d.channel_id, w.delivery)
+  into tenants, deliveries
+  from jsonb_to_recordset(wanted) as w (tenant uuid, delivery uuid), lateral (
+    -- `attempts` keeps the planner from deliveries_by_rule, of which it would read all that a tenant has, sparing itself the table.
+    select d.channel_id from signalops.deliveries d where d.tenant_id = w.tenant and d.id = w.delivery and d.attempts >= 0 limit 1) d;
+  perform signalops.act_for(null);
+  for one in select * from unnest(tenants, deliveries) as u (tenant, delivery) loop
+    return query select one.tenant, one.delivery, c.* from signalops.claim_delivery(one.tenant, one.delivery, busy) c;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) IS 'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does.';
+
+CREATE FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) RETURNS TABLE(outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[])
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -306,7 +334,7 @@ begin
   perform signalops.act_as(tenant);
   -- `not in`: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for each claim, once a
   -- burst has made it large.
-  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.most_per_minute into asked
+  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.most_per_minute, c.enabled into asked
   from signalops.deliveries d
   left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true
   where d.tenant_id = tenant and d.id = delivery and d.next_attempt_at is null
@@ -315,7 +343,11 @@ begin
   if not found then
     return;
   end if;
-  wait_until := signalops.take_turn(tenant, asked.outlet, asked.most_per_minute);
+  if asked.channel_id = any (busy) then
+    wait_until := clock_timestamp() + interval '1 second';
+  elsif asked.enabled then -- what can't be sent any more need not wait to be told so
+    wait_until := signalops.take_turn(tenant, asked.outlet, delivery, asked.most_per_minute);
+  end if;
   if wait_until is not null then
     update signalops.deliveries d set status = 'pending', next_attempt_at = wait_until, updated_at = now()
     where d.tenant_id = tenant and d.id = delivery;
@@ -328,7 +360,7 @@ begin
       where d.tenant_id = tenant and d.id = delivery
       returning d.event_id, d.rule_id, d.rule_version, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id
     )
-    select d.attempts, d.attempts_before, d.context, d.replay_id is not null,
+    select asked.outlet, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id is not null,
       -- Only of the rule itself: to another one that matches such an event, and of what a tenant sends by that name, it is an event.
       case when e.depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
         case e.type when 'signalops.rule.digest' then 'digest' when 'signalops.rule.absent' then 'absence' else 'event' end
@@ -349,7 +381,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid) IS 'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s turn. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
+COMMENT ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) IS 'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s turn, a second if the channel is among the busy. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
 
 CREATE FUNCTION signalops.count_in(asked jsonb, month date) RETURNS TABLE(tenant uuid, near_soft boolean)
     LANGUAGE plpgsql
@@ -565,14 +597,24 @@ CREATE FUNCTION signalops.enqueue_deliveries(wanted jsonb) RETURNS bigint
     SET search_path TO 'procrastinate', 'pg_temp'
     AS $$
 begin
-  return cardinality(procrastinate_defer_jobs_v1((
-    select array_agg(row('deliveries', 'send_delivery', coalesce((job -> 'priority')::integer, -6), null, null,
-      job - 'priority', null)::procrastinate_job_to_defer_v1)
-    from jsonb_array_elements(wanted) as jobs (job))));
+  perform procrastinate_defer_jobs_v1((
+    select array_agg(row('deliveries', 'send_delivery', j.priority, null, null,
+      case when jsonb_array_length(j.told) = 1 then j.told -> 0
+        else (j.told -> 0) || jsonb_build_object('more', j.told - 0) end, null)::procrastinate_job_to_defer_v1 order by j.priority desc, j.part)
+    from (
+      select p.priority, p.part, jsonb_agg(p.job - 'priority' order by p.place) as told
+      from (
+        select w.job, w.place, r.priority, (row_number() over (partition by r.priority order by w.place) - 1) / 20 as part
+        from jsonb_array_elements(wanted) with ordinality as w (job, place),
+          lateral (select coalesce((w.job ->> 'priority')::integer, -6)) as r (priority)
+      ) p
+      group by p.priority, p.part
+    ) j));
+  return jsonb_array_length(wanted);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) IS 'Enqueues one attempt each: [{tenant, delivery, priority}], not empty. -5: the channel has sent little lately; -6: usual; -7: backlog. Events go first (0), bulk loads of events last (-10).';
+COMMENT ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) IS 'Enqueues one attempt each: [{tenant, delivery, priority}], not empty; returns how many. -5: the channel has sent little lately; -6: usual; -7: backlog. Events go first (0), bulk loads of events last (-10). Twenty share a job: fetching and finishing one costs a worker more than sending.';
 
 CREATE FUNCTION signalops.enqueue_due_deliveries(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -583,19 +625,20 @@ CREATE FUNCTION signalops.enqueue_due_deliveries(at_most integer) RETURNS bigint
     SET enable_mergejoin TO 'off'
     AS $$
 declare
-  room bigint := least(at_most, 4000 - (select count(*) from (
-    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' limit 4000) waiting));
+  is_full boolean := exists (
+    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset 999);
   channels bigint := (select count(*) from (
     select from signalops.channel_queues q where q.next_due_at <= now() limit 500) due);
   turn record;
-  jobs jsonb;
-  enqueued bigint := 0;
+  share double precision;
+  woken jsonb;
+  jobs jsonb := '[]';
 begin
-  if room <= 0 or channels = 0 then
+  if is_full or channels = 0 then
     return 0;
   end if;
   for turn in
-    select q.tenant_id, q.channel_id, o.opened_until, o.failures from signalops.channel_queues q
+    select q.tenant_id, q.channel_id, c.most_per_minute, o.opened_until, o.tokens, o.refilled_at from signalops.channel_queues q
     left join lateral (
       select * from signalops.channels c where c.tenant_id = q.tenant_id and c.id = q.channel_id limit 1
     ) c on true
@@ -609,32 +652,44 @@ begin
       where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
       continue;
     end if;
+    share := greatest(1, at_most / channels);
+    if turn.opened_until is not null then
+      share := 1; -- while a circuit is open one attempt tries
+    elsif turn.most_per_minute is not null then
+      -- More would only be put back.
+      share := least(share, signalops.tokens_at(clock_timestamp(), turn.tokens, turn.refilled_at, turn.most_per_minute));
+      if share < 1 then
+        update signalops.channel_queues q set next_due_at = clock_timestamp() + make_interval(secs => (1 - share) * 60 / turn.most_per_minute)
+        where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
+        continue;
+      end if;
+    end if;
     with due as (
       select d.id from signalops.deliveries d
       where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at <= now()
-      -- While a circuit is open one attempt tries.
-      order by d.next_attempt_at limit case when turn.opened_until is null then greatest(1, room / channels) else 1 end
+      order by d.next_attempt_at limit floor(share)
       for update skip locked
-    ), woken as (
+    ), taken as (
       update signalops.deliveries d set status = 'pending', next_attempt_at = null, updated_at = now()
       from due where d.tenant_id = turn.tenant_id and d.id = due.id
       returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id, 'priority', -7) as job
     )
-    select jsonb_agg(job) into jobs from woken;
-    if jobs is not null then
-      enqueued := enqueued + signalops.enqueue_deliveries(jobs);
-    end if;
+    select jsonb_agg(job) into woken from taken;
+    jobs := jobs || coalesce(woken, '[]');
     update signalops.channel_queues q set next_due_at = (
       select d.next_attempt_at from signalops.deliveries d
       where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at is not null
       order by d.next_attempt_at limit 1)
     where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
   end loop;
-  return enqueued;
+  if jobs <> '[]' then
+    perform signalops.enqueue_deliveries(jobs);
+  end if;
+  return jsonb_array_length(jobs);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_due_deliveries(at_most integer) IS 'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand (4,000), and none whose circuit is open. Returns how many.';
+COMMENT ON FUNCTION signalops.enqueue_due_deliveries(at_most integer) IS 'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but no more than its outlet''s rate limit admits, and none while its circuit is open. Returns how many.';
 
 CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
@@ -666,14 +721,19 @@ CREATE FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most i
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   with old as (
-    select tenant_id, id from signalops.deliveries
-    where status in ('pending', 'sending') and next_attempt_at is null and updated_at < now() - older_than
+    select tenant_id, id, channel_id from signalops.deliveries
+    where status in ('pending', 'sending') and updated_at < now() - older_than and next_attempt_at is null
     order by updated_at limit at_most for update skip locked
+  ), waiting as materialized (
+    select j.args ->> 'delivery' as delivery from procrastinate.procrastinate_jobs j
+    where j.status = 'todo' and j.task_name = 'send_delivery' and exists (select from old)
+    union all
+    select m ->> 'delivery' from procrastinate.procrastinate_jobs j, jsonb_array_elements(j.args -> 'more') m
+    where j.status = 'todo' and j.task_name = 'send_delivery' and exists (select from old)
   ), lost as (
     update signalops.deliveries d set updated_at = now()
-    from old where d.tenant_id = old.tenant_id and d.id = old.id and not exists (
-      select from procrastinate.procrastinate_jobs j
-      where j.status = 'todo' and j.task_name = 'send_delivery' and j.args ->> 'delivery' = old.id::text)
+    from old where d.tenant_id = old.tenant_id and d.id = old.id
+      and not exists (select from waiting w where w.delivery = old.id::text)
     returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id) as job
   )
   select coalesce((select signalops.enqueue_deliveries(jobs) from (select jsonb_agg(job) as jobs from lost) l where jobs is not null), 0)
@@ -753,6 +813,19 @@ CREATE FUNCTION signalops.find_sent(tenant uuid, channel uuid, provider text) RE
     RETURN (SELECT d.id FROM signalops.deliveries d WHERE ((d.tenant_id = find_sent.tenant) AND (d.channel_id = find_sent.channel) AND (d.provider_id = find_sent.provider)) ORDER BY d.id DESC LIMIT 1);
 
 COMMENT ON FUNCTION signalops.find_sent(tenant uuid, channel uuid, provider text) IS 'The delivery that a provider knows by an id of its own; NULL: none.';
+
+CREATE FUNCTION signalops.forget_failures() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
+  where o.tenant_id = new.tenant_id and o.id = coalesce(new.outlet_id, new.id);
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.forget_failures() IS 'Has a channel that is enabled again begin anew.';
 
 CREATE FUNCTION signalops.forget_groups(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -841,11 +914,13 @@ $$;
 
 COMMENT ON FUNCTION signalops.grant_turns(decided jsonb) IS 'Says how many of a batch''s new deliveries get a job at once, by channel, and of which priority; the others wait for their channel''s turn.';
 
-CREATE FUNCTION signalops.hear_of_delivery(tenant uuid, delivery uuid, provider text, to_status text, because text DEFAULT NULL::text) RETURNS boolean
-    LANGUAGE plpgsql
+CREATE FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
+  tenant uuid := signalops.current_tenant();
   known record;
 begin
   select d.status, d.provider_id into known from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
@@ -863,7 +938,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.hear_of_delivery(tenant uuid, delivery uuid, provider text, to_status text, because text) IS 'Moves a delivery to what its provider says of a message: delivered, read, or dead with the reason. In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: it must be told again.';
+COMMENT ON FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) IS 'Moves a delivery of the tenant that the transaction acts for to what its provider says of a message: delivered, read, or dead with the reason. In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: it must be told again.';
 
 CREATE FUNCTION signalops.id_at(moment timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -967,7 +1042,7 @@ CREATE FUNCTION signalops.new_id() RETURNS uuid
 
 COMMENT ON FUNCTION signalops.new_id() IS 'A new UUIDv7, for rows that SQL itself makes. PostgreSQL 18 has uuidv7(); 15 to 17 have not.';
 
-CREATE FUNCTION signalops.note_outcome(tenant uuid, outlet uuid, outcome text, pause interval) RETURNS timestamp with time zone
+CREATE FUNCTION signalops.note_outcome(tenant uuid, outlet uuid, delivery uuid, outcome text, pause interval) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -976,27 +1051,34 @@ declare
   failing timestamptz;
 begin
   if outcome = 'sent' then
-    update signalops.outlets o set failures = 0, failing_since = null, opened_until = null
+    update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
     where o.tenant_id = tenant and o.id = outlet and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null);
     return null;
   elsif outcome not in ('temporary', 'throttled', 'broken') then
-    return null; -- says something of one message, and nothing of the outlet
+    -- It says something of one message, and nothing of the outlet: another one may find out.
+    update signalops.outlets o set opened_until = clock_timestamp(), probe = null
+    where o.tenant_id = tenant and o.id = outlet and o.probe = delivery;
+    return null;
   end if;
   insert into signalops.outlets as o (tenant_id, id, failures, failing_since, opened_until)
   values (tenant, outlet, (outcome = 'temporary')::integer, clock_timestamp(), clock_timestamp() + pause)
   on conflict (tenant_id, id) do update set
-    failures = o.failures + excluded.failures,
+    -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the outlet for long.
+    failures = o.failures + case when o.opened_until is null or o.probe = delivery then excluded.failures else 0 end,
     failing_since = coalesce(o.failing_since, excluded.failing_since),
     opened_until = greatest(excluded.opened_until, case
-      when o.failures + excluded.failures >= 5 and outcome = 'temporary'
-        then clock_timestamp() + least(interval '10 minutes', interval '15 seconds' * 2 ^ least(o.failures - 4, 10))
-      else o.opened_until end)
+      when o.opened_until is not null and o.probe is distinct from delivery then o.opened_until
+      when outcome <> 'temporary' then case when o.probe = delivery then clock_timestamp() end
+      when o.failures >= 4 then clock_timestamp() + least(interval '10 minutes', interval '15 seconds' * 2 ^ least(o.failures - 4, 10))
+      -- A probe after a pause that was asked for: the circuit closes again.
+      end),
+    probe = nullif(o.probe, delivery)
   returning o.failing_since into failing;
   return failing;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.note_outcome(tenant uuid, outlet uuid, outcome text, pause interval) IS 'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each further one for twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet fails.';
+COMMENT ON FUNCTION signalops.note_outcome(tenant uuid, outlet uuid, delivery uuid, outcome text, pause interval) IS 'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each probe that fails for twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet fails.';
 
 CREATE FUNCTION signalops.note_types(seen jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -1092,6 +1174,33 @@ CREATE FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[] DEFAULT 
 $$;
 
 COMMENT ON FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[], of_kind text, channel uuid, rule uuid, like_error text, since timestamp with time zone, until timestamp with time zone, at_most integer, beyond uuid, upwards boolean) IS 'The dead letters of a tenant that wait for somebody to look, newest first, narrowed by ids, kind (event, delivery), channel, rule, a part of the error, and when they died. Count them before you retry them. A page begins beyond a letter, and may be read upwards.';
+
+CREATE FUNCTION signalops.pick_deliveries(tenant uuid, statuses text[], rule uuid, channel uuid, lower_id uuid, upper_id uuid, upwards boolean, at_most integer) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+begin
+  return query
+    with pairs as materialized (
+      select distinct v.rule_id, v.channel_id from signalops.rule_versions v
+      where v.tenant_id = tenant and (rule is null or v.rule_id = rule) and (channel is null or v.channel_id = channel)
+    )
+    select d.id from pairs p
+    cross join unnest(statuses) as s (status)
+    cross join lateral (
+      select o.id from signalops.deliveries o
+      where o.tenant_id = tenant and o.rule_id = p.rule_id and o.channel_id = p.channel_id and o.status = s.status
+        and o.id > lower_id and o.id < upper_id
+      order by case when upwards then o.id end, o.id desc limit at_most
+    ) d
+    order by case when upwards then d.id end, d.id desc limit at_most;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.pick_deliveries(tenant uuid, statuses text[], rule uuid, channel uuid, lower_id uuid, upper_id uuid, upwards boolean, at_most integer) IS 'A page of a tenant''s deliveries in some states, of a rule and a channel (NULL: any), between two ids, newest first or upwards. It goes from each pair of a rule and its channel to the next: one index serves all filters, however rare what they let through is among millions.';
 
 CREATE PROCEDURE signalops.protect(IN target regclass, IN key text DEFAULT 'tenant_id'::text)
     LANGUAGE plpgsql
@@ -1202,7 +1311,10 @@ begin
   if results -> 'dead' <> '[]' then
     insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
     select d.tenant, d.event, 'event', d.event, left(d.error, 500)
-    from jsonb_to_recordset(results -> 'dead') as d (tenant uuid, event uuid, error text);
+    from jsonb_to_recordset(results -> 'dead') as d (tenant uuid, event uuid, error text)
+    -- Somebody had it retried, and it died again.
+    on conflict (tenant_id, id) do update
+      set error = excluded.error, died_at = now(), ended_at = null, ending = null, reason = null;
   end if;
 
   -- A batch that was bisected around a poisonous event is recorded in several parts.
@@ -1282,6 +1394,24 @@ $$;
 
 COMMENT ON FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) IS 'Has deliveries that wait tried now; returns which. What is dead has a dead letter: see retry_dead_letters.';
 
+CREATE FUNCTION signalops.settle_deliveries(said jsonb) RETURNS SETOF uuid
+    LANGUAGE plpgsql
+    AS $$
+declare
+  one jsonb;
+begin
+  -- What a crash of the server takes back is sent again, with the same id, as after a crash of the worker.
+  perform set_config('synchronous_commit', 'off', true);
+  for one in select * from jsonb_array_elements(said) loop
+    if signalops.settle_delivery((one ->> 'tenant')::uuid, (one ->> 'delivery')::uuid, (one ->> 'attempt')::smallint, one) then
+      return next (one ->> 'delivery')::uuid;
+    end if;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.settle_deliveries(said jsonb) IS 'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries died. What fails belongs to one outlet, and what succeeds comes in the order of the outlets: no two of them lock each other out.';
+
 CREATE FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) RETURNS boolean
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -1306,18 +1436,20 @@ begin
     and (d.attempts = settle_delivery.attempt or said ->> 'status' = 'sent')
   returning d.channel_id, d.status, d.next_attempt_at into settled;
   if found then
-    if settled.next_attempt_at is not null then
-      perform signalops.await_turn(tenant, settled.channel_id, settled.next_attempt_at);
-    end if;
     is_dead := settled.status = 'dead';
   else
-    select d.channel_id into settled from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
+    select d.channel_id, null, null::timestamptz as next_attempt_at into settled
+    from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
   end if;
 
   failing_since := signalops.note_outcome(tenant,
     coalesce((select c.outlet_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1),
       settled.channel_id),
-    said ->> 'outcome', make_interval(secs => (said ->> 'pause')::double precision));
+    delivery, said ->> 'outcome', make_interval(secs => (said ->> 'pause')::double precision));
+  -- After the outlet, as claim_delivery locks them.
+  if settled.next_attempt_at is not null then
+    perform signalops.await_turn(tenant, settled.channel_id, settled.next_attempt_at);
+  end if;
   if said ->> 'outcome' = 'gone' then
     perform signalops.disable_channel(tenant, settled.channel_id, said ->> 'error');
   elsif failing_since < now() - make_interval(secs => (said ->> 'patience')::double precision) then
@@ -1372,14 +1504,14 @@ $$;
 
 COMMENT ON FUNCTION signalops.take_batch(wanted uuid) IS 'Takes a batch out of the inbox. A second worker with the same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
 
-CREATE FUNCTION signalops.take_turn(tenant uuid, outlet uuid, most_per_minute integer) RETURNS timestamp with time zone
+CREATE FUNCTION signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, most_per_minute integer) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 declare
   found_outlet signalops.outlets;
-  moment timestamptz := clock_timestamp();
+  moment timestamptz;
   left_over double precision;
 begin
   select * into found_outlet from signalops.outlets o where o.tenant_id = tenant and o.id = outlet;
@@ -1391,14 +1523,13 @@ begin
     insert into signalops.outlets (tenant_id, id) values (tenant, outlet) on conflict do nothing;
   end if;
   select * into found_outlet from signalops.outlets o where o.tenant_id = tenant and o.id = outlet for update;
+  -- Only now: a clock read before the lock may be older than refilled_at, and the same second would refill twice.
+  moment := clock_timestamp();
   if found_outlet.opened_until > moment then
     return found_outlet.opened_until;
   end if;
   if most_per_minute is not null then
-    -- A second's worth may go at once, at least one.
-    left_over := least(greatest(1, most_per_minute / 60.0), found_outlet.tokens
-      + case when found_outlet.refilled_at = '-infinity' then 1e9 else extract(epoch from moment - found_outlet.refilled_at) end
-        * most_per_minute / 60.0) - 1;
+    left_over := signalops.tokens_at(moment, found_outlet.tokens, found_outlet.refilled_at, most_per_minute) - 1;
     if left_over < 0 then
       return moment + make_interval(secs => -left_over * 60 / most_per_minute);
     end if;
@@ -1406,13 +1537,14 @@ begin
   end if;
   if found_outlet.opened_until is not null then
     -- This one finds out for all others; if its worker dies, another may in half a minute.
-    update signalops.outlets o set opened_until = moment + interval '30 seconds' where o.tenant_id = tenant and o.id = outlet;
+    update signalops.outlets o set opened_until = moment + interval '30 seconds', probe = delivery
+    where o.tenant_id = tenant and o.id = outlet;
   end if;
   return null;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.take_turn(tenant uuid, outlet uuid, most_per_minute integer) IS 'Asks an outlet whether a message may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
+COMMENT ON FUNCTION signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, most_per_minute integer) IS 'Asks an outlet whether a delivery may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
 
 CREATE FUNCTION signalops.tell_absences(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1503,6 +1635,12 @@ CREATE FUNCTION signalops.time_of(id uuid) RETURNS timestamp with time zone
     RETURN to_timestamp((((((('x'::text || lpad(translate("left"((id)::text, 13), '-'::text, ''::text), 16, '0'::text)))::bit(64))::bigint)::numeric / 1000.0))::double precision);
 
 COMMENT ON FUNCTION signalops.time_of(id uuid) IS 'The millisecond in which a UUIDv7 was made (RFC 9562, section 5.7).';
+
+CREATE FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, most_per_minute integer) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN LEAST((GREATEST((1)::numeric, ((most_per_minute)::numeric / 60.0)))::double precision, (COALESCE(tokens, (0)::double precision) + (((CASE WHEN (COALESCE(refilled_at, '-infinity'::timestamp with time zone) = '-infinity'::timestamp with time zone) THEN '1000000000'::numeric ELSE EXTRACT(epoch FROM (moment - refilled_at)) END * (most_per_minute)::numeric) / 60.0))::double precision));
+
+COMMENT ON FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, most_per_minute integer) IS 'How many messages an outlet with a rate limit may send at a moment: a second''s worth at most, and at least one.';
 
 CREATE FUNCTION signalops.weigh(groups jsonb) RETURNS jsonb
     LANGUAGE plpgsql
@@ -1616,7 +1754,6 @@ CREATE FUNCTION signalops.write_letter() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-  delete from signalops.dead_letters l where l.tenant_id = new.tenant_id and l.id = new.id and l.ended_at is not null;
   if new.delivery_id is not null then
     select d.rule_id, d.channel_id into new.rule_id, new.channel_id
     from signalops.deliveries d where d.tenant_id = new.tenant_id and d.id = new.delivery_id limit 1;
@@ -1625,7 +1762,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.write_letter() IS 'Notes rule and channel on a dead letter, by which letters are found; what dies again takes the place of its ended letter.';
+COMMENT ON FUNCTION signalops.write_letter() IS 'Notes rule and channel on a dead letter, whoever writes it: by them letters are found.';
 
 CREATE TABLE signalops.api_keys (
     tenant_id uuid NOT NULL,
@@ -1988,6 +2125,7 @@ CREATE TABLE signalops.outlets (
     failures integer DEFAULT 0 NOT NULL,
     failing_since timestamp with time zone,
     opened_until timestamp with time zone,
+    probe uuid,
     tokens double precision DEFAULT 0 NOT NULL,
     refilled_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
 )
@@ -2001,6 +2139,7 @@ COMMENT ON COLUMN signalops.outlets.id IS 'The channel''s id, or channels.outlet
 COMMENT ON COLUMN signalops.outlets.failures IS 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
 COMMENT ON COLUMN signalops.outlets.failing_since IS 'When the first attempt after the last success failed; NULL: it works.';
 COMMENT ON COLUMN signalops.outlets.opened_until IS 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
+COMMENT ON COLUMN signalops.outlets.probe IS 'The delivery that finds out whether it works again; NULL: none is on its way.';
 COMMENT ON COLUMN signalops.outlets.tokens IS 'Messages that may be sent at once, as of refilled_at.';
 COMMENT ON COLUMN signalops.outlets.refilled_at IS 'When the tokens were counted.';
 
@@ -2433,9 +2572,13 @@ CREATE TRIGGER check_way BEFORE UPDATE OF status ON signalops.deliveries FOR EAC
 
 COMMENT ON TRIGGER check_way ON signalops.deliveries IS 'No late callback and no second worker takes a delivery back.';
 
+CREATE TRIGGER forget_failures AFTER UPDATE OF enabled ON signalops.channels FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION signalops.forget_failures();
+
+COMMENT ON TRIGGER forget_failures ON signalops.channels IS 'What failed for days may not disable it at once again.';
+
 CREATE TRIGGER write_letter BEFORE INSERT ON signalops.dead_letters FOR EACH ROW EXECUTE FUNCTION signalops.write_letter();
 
-COMMENT ON TRIGGER write_letter ON signalops.dead_letters IS 'A letter can be found by rule and channel, and whoever was retried may die again.';
+COMMENT ON TRIGGER write_letter ON signalops.dead_letters IS 'A letter can be found by rule and channel.';
 
 ALTER TABLE ONLY signalops.api_keys
     ADD CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES signalops.tenants(id) ON DELETE CASCADE;
@@ -2644,7 +2787,7 @@ COMMENT ON POLICY owner_acts ON signalops.matches IS 'tell_digests notes the mat
 
 CREATE POLICY owner_acts ON signalops.outlets TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.outlets IS 'enqueue_due_deliveries passes by outlets whose circuit is open.';
+COMMENT ON POLICY owner_acts ON signalops.outlets IS 'enqueue_due_deliveries passes by outlets whose circuit is open; forget_failures closes it.';
 
 CREATE POLICY owner_acts ON signalops.rule_groups TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -2807,8 +2950,13 @@ GRANT UPDATE(updated_at) ON TABLE signalops.deliveries TO signalops_api;
 
 GRANT UPDATE(attempts_before) ON TABLE signalops.deliveries TO signalops_api;
 
+REVOKE ALL ON FUNCTION signalops.forget_failures() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION signalops.forget_groups(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.forget_groups(at_most integer) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) TO signalops_api;
 
 REVOKE ALL ON FUNCTION signalops.make_partitions(months_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.make_partitions(months_ahead integer) TO signalops_worker;
@@ -2816,8 +2964,8 @@ GRANT ALL ON FUNCTION signalops.make_partitions(months_ahead integer) TO signalo
 REVOKE ALL ON FUNCTION signalops.mend_queues() FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.mend_queues() TO signalops_worker;
 
-GRANT SELECT,INSERT ON TABLE signalops.dead_letters TO signalops_api;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE signalops.dead_letters TO signalops_worker;
+GRANT SELECT ON TABLE signalops.dead_letters TO signalops_api;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.dead_letters TO signalops_worker;
 
 GRANT UPDATE(ended_at) ON TABLE signalops.dead_letters TO signalops_api;
 

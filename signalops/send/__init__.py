@@ -10,6 +10,7 @@ and all attempts of one delivery carry the same id (webhook-id, Message-ID). The
 only after a crash between its answer and our record.
 
     deliver.py    one attempt, and what follows from it
+    record.py     attempts on record, many in one statement
     template.py   the rule's template -> the message; its language is in README.md
     engine.py     Liquid, bounded
     filters.py    its filters, bounded

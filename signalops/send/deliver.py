@@ -24,7 +24,7 @@ from signalops.terms import ChannelId, DeliveryId, DeliveryStatus, TenantId
 
 log = logging.getLogger(__name__)
 
-LINGER = 1.0
+LINGER = 0.5
 """Seconds that a job waits for a receiver: one that hangs would else keep its place from others until it times out."""
 MOST_ON_THEIR_WAY = 1000
 """Attempts of one process, of which those of one channel are at most about a tenth."""

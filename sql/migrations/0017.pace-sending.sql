@@ -135,6 +135,15 @@ $$;
 comment on function signalops.grant_turns(jsonb) is
   'Says how many of a batch''s new deliveries get a job at once, by channel, and of which priority; the others wait for their channel''s turn.';
 
+create function signalops.tokens_at(moment timestamptz, tokens double precision, refilled_at timestamptz, most_per_minute integer)
+returns double precision
+language sql immutable parallel safe
+return least(greatest(1, most_per_minute / 60.0), coalesce(tokens, 0)
+  + case when coalesce(refilled_at, '-infinity') = '-infinity' then 1e9 else extract(epoch from moment - refilled_at) end
+    * most_per_minute / 60.0);
+comment on function signalops.tokens_at(timestamptz, double precision, timestamptz, integer) is
+  'How many messages an outlet with a rate limit may send at a moment: a second''s worth at most, and at least one.';
+
 create function signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, most_per_minute integer) returns timestamptz
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
@@ -160,10 +169,7 @@ begin
     return found_outlet.opened_until;
   end if;
   if most_per_minute is not null then
-    -- A second's worth may go at once, at least one.
-    left_over := least(greatest(1, most_per_minute / 60.0), found_outlet.tokens
-      + case when found_outlet.refilled_at = '-infinity' then 1e9 else extract(epoch from moment - found_outlet.refilled_at) end
-        * most_per_minute / 60.0) - 1;
+    left_over := signalops.tokens_at(moment, found_outlet.tokens, found_outlet.refilled_at, most_per_minute) - 1;
     if left_over < 0 then
       return moment + make_interval(secs => -left_over * 60 / most_per_minute);
     end if;
@@ -460,6 +466,7 @@ declare
   channels bigint := (select count(*) from (
     select from signalops.channel_queues q where q.next_due_at <= now() limit 500) due);
   turn record;
+  share double precision;
   woken jsonb;
   jobs jsonb := '[]';
 begin
@@ -467,7 +474,7 @@ begin
     return 0;
   end if;
   for turn in
-    select q.tenant_id, q.channel_id, o.opened_until, o.failures from signalops.channel_queues q
+    select q.tenant_id, q.channel_id, c.most_per_minute, o.opened_until, o.tokens, o.refilled_at from signalops.channel_queues q
     left join lateral (
       select * from signalops.channels c where c.tenant_id = q.tenant_id and c.id = q.channel_id limit 1
     ) c on true
@@ -481,11 +488,22 @@ begin
       where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
       continue;
     end if;
+    share := greatest(1, at_most / channels);
+    if turn.opened_until is not null then
+      share := 1; -- while a circuit is open one attempt tries
+    elsif turn.most_per_minute is not null then
+      -- More would only be put back.
+      share := least(share, signalops.tokens_at(clock_timestamp(), turn.tokens, turn.refilled_at, turn.most_per_minute));
+      if share < 1 then
+        update signalops.channel_queues q set next_due_at = clock_timestamp() + make_interval(secs => (1 - share) * 60 / turn.most_per_minute)
+        where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
+        continue;
+      end if;
+    end if;
     with due as (
       select d.id from signalops.deliveries d
       where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at <= now()
-      -- While a circuit is open one attempt tries.
-      order by d.next_attempt_at limit case when turn.opened_until is null then greatest(1, at_most / channels) else 1 end
+      order by d.next_attempt_at limit floor(share)
       for update skip locked
     ), taken as (
       update signalops.deliveries d set status = 'pending', next_attempt_at = null, updated_at = now()
@@ -507,8 +525,8 @@ begin
 end
 $$;
 comment on function signalops.enqueue_due_deliveries(integer) is
-  'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, and '
-  'none whose circuit is open. Returns how many.';
+  'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but '
+  'no more than its outlet''s rate limit admits, and none while its circuit is open. Returns how many.';
 
 create or replace function signalops.enqueue_lost_deliveries(older_than interval, at_most integer) returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp

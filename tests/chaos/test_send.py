@@ -148,6 +148,25 @@ async def test_a_slow_provider_is_asked_once(site: Site, settings: Settings) -> 
     site.check(30)
 
 
+async def test_a_provider_that_hangs_delays_nobody_else(
+    site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNALOPS_SEND_TIMEOUT", "600")
+    hanging = Receiver()
+    await hanging.start()
+    hanging.answers += [never] * 1000
+    tenant = site.world.tenants[0].id
+    site.world.owner.execute(
+        "update signalops.channels set config = %s where tenant_id = %s", [Jsonb({"url": hanging.url}), tenant]
+    )
+    await site.world.accept(batches=40)
+    others = "select from signalops.deliveries where tenant_id <> '{}' and status = 'sent'".format(tenant)
+    async with worker(settings):
+        await eventually(lambda: site.world.count(others) == 80, seconds=15)
+        assert len(hanging.received) == 40
+    await hanging.stop()
+
+
 async def test_a_stopped_worker_waits_for_a_slow_provider(site: Site, settings: Settings) -> None:
     site.receiver.answers += [slow] * 3
     await processed(site, settings, batches=1)

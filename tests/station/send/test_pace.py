@@ -245,6 +245,22 @@ async def test_a_rate_limit_refills_by_a_second_s_worth(pace: Pace, receiver: Re
     assert len(receiver.received) == 2, "an idle hour saves up no more than a second"
 
 
+async def test_the_sweep_wakes_no_more_than_a_rate_limit_admits(pace: Pace, receiver: Receiver) -> None:
+    await limit(pace, 600)  # ten a second
+    await many(pace, pace.channel, 100)
+    assert await pace.sweep() == 10
+    for send in pace.sends():
+        await pace.deliver(send["delivery"])
+    pace.world.owner.execute("update signalops.outlets set tokens = 0.5, refilled_at = now()")
+    pace.world.owner.execute(TURN)
+    await limit(pace, 6)
+    assert await pace.sweep() == 0
+    (turn,) = pace.rows(
+        "select extract(epoch from next_due_at - now())::float as seconds from signalops.channel_queues"
+    )
+    assert 4 < turn["seconds"] <= 5, "half a message is left to wait for, at six a minute"
+
+
 async def test_channels_of_one_account_share_its_limit_and_its_circuit(pace: Pace, receiver: Receiver) -> None:
     other, _ = await pace.world.channel("webhook", "other", url=receiver.url)
     pace.world.owner.execute("update signalops.channels set outlet_id = %s, most_per_minute = 60", [clock.new_id()])
@@ -327,7 +343,8 @@ async def test_a_death_is_an_event_for_rules_and_a_notice_that_dies_itself_ends(
         await pace.deliver(delivery)
         assert await process_all(pace) == 1
         rows = pace.rows(
-            "select d.id, e.depth from signalops.deliveries d join signalops.events e on e.id = d.event_id where status = 'pending'"
+            "select d.id, e.depth from signalops.deliveries d join signalops.events e on e.id = d.event_id"
+            " where status = 'pending'"
         )
         if not rows:
             break
@@ -460,8 +477,8 @@ async def test_a_tenant_s_hundred_thousand_delay_no_other_s_first(pace: Pace) ->
     """100,000 wait and 2,500 jobs do; the job of another tenant's first delivery is fetched next."""
     await many(pace, pace.channel, 100_000)
     pace.world.owner.execute(
-        "select signalops.enqueue_deliveries((select jsonb_agg(jsonb_build_object('tenant', %s::text, 'delivery', signalops.new_id(),"
-        " 'priority', -6)) from generate_series(1, 50000)))",
+        "select signalops.enqueue_deliveries((select jsonb_agg(jsonb_build_object("
+        "'tenant', %s::text, 'delivery', signalops.new_id(), 'priority', -6)) from generate_series(1, 50000)))",
         [str(pace.world.tenant)],
     )
     other = make_tenant(pace.world.owner, "other")
