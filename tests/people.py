@@ -1,6 +1,8 @@
 """Tenants, keys and rules for tests, made as the superuser makes them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import bcrypt
@@ -52,10 +54,10 @@ def make_tenant(
 def make_rule(
     owner: psycopg.Connection,
     tenant: Tenant,
-    pattern: dict[str, object],
+    pattern: Mapping[str, object],
     url: str = "http://127.0.0.1:9/",
     grammar: int = 2,
-    **conditions: object,
+    **conditions: Any,
 ) -> UUID:
     """Make a webhook channel and a rule that notifies through it; return the rule's id.
 
@@ -77,6 +79,8 @@ def make_rule(
             [tenant.id, rule, grammar, Jsonb(pattern), channel],
         )
         for column, said in conditions.items():
-            change = sql.SQL("update signalops.rule_versions set {} = %s where rule_id = %s").format(sql.Identifier(column))
+            change = sql.SQL("update signalops.rule_versions set {} = %s where rule_id = %s").format(
+                sql.Identifier(column)
+            )
             owner.execute(change, [Jsonb(said), rule])
     return rule

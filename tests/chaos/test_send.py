@@ -160,7 +160,7 @@ async def test_a_provider_that_hangs_delays_nobody_else(
         "update signalops.channels set config = %s where tenant_id = %s", [Jsonb({"url": hanging.url}), tenant]
     )
     await site.world.accept(batches=40)
-    others = "select from signalops.deliveries where tenant_id <> '{}' and status = 'sent'".format(tenant)
+    others = f"select from signalops.deliveries where tenant_id <> '{tenant}' and status = 'sent'"
     async with worker(settings):
         await eventually(lambda: site.world.count(others) == 80, seconds=15)
         assert len(hanging.received) == 40

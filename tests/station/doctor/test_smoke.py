@@ -11,8 +11,8 @@ from signalops.errors import Unusable
 from signalops.rules.manage import RuleRegistry
 from signalops.rules.model import NewRule
 from signalops.send import ChannelRegistry, NewChannel
-from signalops.watch import smoke
 from signalops.templates import SendTemplates
+from signalops.watch import smoke
 from tests.api import running
 from tests.bench.installation import Installation
 from tests.bench.processes import worker

@@ -29,7 +29,7 @@ class World:
         self.tenant = tenant
         self._api = api
 
-    def rule(self, pattern: dict[str, object] | None = None, **conditions: object) -> UUID:
+    def rule(self, pattern: dict[str, object] | None = None, **conditions: Any) -> UUID:
         """Make a rule for orders."""
         return make_rule(self.owner, self.tenant, pattern or {"type": ["order.paid"]}, **conditions)
 

@@ -139,7 +139,7 @@ def test_the_database_fires_as_the_naive_model_does(connection: psycopg.Connecti
     @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
     @given(EVENTS, BATCHES, st.integers(1, 8))
     def agree(events: list[Seen], sizes: list[int], threshold: int) -> None:
-        batches = []
+        batches: list[list[Seen]] = []
         while events:
             size = sizes[len(batches) % len(sizes)]
             batches.append(events[:size])

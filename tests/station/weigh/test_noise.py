@@ -154,7 +154,7 @@ async def test_a_digest_waits_for_active_hours(world: World) -> None:
 
 
 @pytest.mark.parametrize("conditions", [{}, {"cooldown": {"for": "1h"}}, {"time_window": AT_ONCE}])
-async def test_a_silence_keeps_what_it_matches_from_being_told(world: World, conditions: dict[str, object]) -> None:
+async def test_a_silence_keeps_what_it_matches_from_being_told(world: World, conditions: dict[str, Any]) -> None:
     world.rule(**conditions)
     silence(world, {"payload": {"host": ["db1"]}}, -HOUR, HOUR)
     assert await world.see((0, {"host": "db1"})) == ["silenced"]

@@ -1,6 +1,7 @@
 """A window fires once per stretch of event time in which it is reached, however the events come in."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,15 @@ async def test_an_event_that_brings_two_stretches_about_tells_once(world: World)
 
 async def test_groups_are_counted_apart_and_missing_values_are_a_group(world: World) -> None:
     world.rule(time_window={"count": 2, "within": "10m", "groupBy": ["payload.user", "type"], **DAY})
-    users = [{"user": "a"}, {"user": 1}, {"user": 1.0}, {"user": "1"}, {}, {"user": None}, {"user": ["a"]}]
+    users: list[dict[str, Any]] = [
+        {"user": "a"},
+        {"user": 1},
+        {"user": 1.0},
+        {"user": "1"},
+        {},
+        {"user": None},
+        {"user": ["a"]},
+    ]
     assert await world.see(*[(n, user) for n, user in enumerate(users)]) == [
         *[COUNTED, COUNTED, NOTIFIED, COUNTED, COUNTED, NOTIFIED, NOTIFIED]
     ]

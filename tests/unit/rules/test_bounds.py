@@ -11,7 +11,7 @@ def test_conditions_are_counted_in_every_alternative() -> None:
 
 
 def test_a_long_list_is_not_multiplied_by_alternatives() -> None:
-    long_list = [n for n in range(6000)]
+    long_list = list(range(6000))
     assert compile_pattern({"a": long_list}).conditions == 6000
     with pytest.raises(PatternError, match="more than 10000 conditions once every \\$or is expanded"):
         compile_pattern({"a": long_list, "$or": [{"b": [1]}, {"c": [1]}]})

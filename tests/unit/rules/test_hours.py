@@ -1,6 +1,7 @@
 """Active hours and daily digests, in time zones with changing clocks."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from signalops.rules.hours import Hours, digest_due
 from signalops.rules.model import ActiveHours, Digest
 
 
-def hours(zone: str = "Europe/Berlin", **said: object) -> Hours:
+def hours(zone: str = "Europe/Berlin", **said: Any) -> Hours:
     return Hours.of(ActiveHours.model_validate({"timeZone": zone, **said}))
 
 
@@ -16,7 +17,7 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-WORK = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "08:00", "to": "18:00"}
+WORK: dict[str, Any] = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "08:00", "to": "18:00"}
 NIGHT = {"days": ["fri"], "from": "22:00", "to": "06:00"}
 
 
@@ -43,7 +44,7 @@ NIGHT = {"days": ["fri"], "from": "22:00", "to": "06:00"}
         ),
     ],
 )
-def test_the_next_opening(said: dict[str, object], moment: str, opening: str) -> None:
+def test_the_next_opening(said: dict[str, Any], moment: str, opening: str) -> None:
     assert hours(**said).opening(utc(moment)) == utc(opening)
 
 
