@@ -294,7 +294,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.check_way() IS 'Refuses to move a delivery against its ways.';
 
-CREATE FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) RETURNS TABLE(tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[])
+CREATE FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) RETURNS TABLE(tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -322,7 +322,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) IS 'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does.';
 
-CREATE FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) RETURNS TABLE(outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[])
+CREATE FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) RETURNS TABLE(outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -368,7 +368,9 @@ begin
       case when e.id is not null then json_build_object(
         'id', e.id, 'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload) end,
       case when r.id is not null then json_build_object('id', r.id, 'name', r.name, 'version', v.version, 'severity', v.severity) end,
-      v.template, c.kind, c.config, c.secret, c.enabled, c.retry_schedule
+      v.template, c.kind, c.config, c.secret, c.enabled, c.retry_schedule,
+      c.kind = 'email' and exists (
+        select from signalops.suppressions s where s.tenant_id = tenant and s.address = lower(c.config ->> 'to'))
     from claimed d
     -- Outer joins: what was deleted meanwhile must become a dead letter, not an endless attempt.
     left join lateral (select * from signalops.events e where e.tenant_id = tenant and e.id = d.event_id limit 1) e on true
@@ -677,7 +679,10 @@ begin
     select jsonb_agg(job) into woken from taken;
     jobs := jobs || coalesce(woken, '[]');
     update signalops.channel_queues q set next_due_at = (
-      select d.next_attempt_at from signalops.deliveries d
+      -- What was woken has not asked its outlet yet: the next must not be woken for the same turn.
+      select greatest(d.next_attempt_at, case
+        when turn.opened_until is not null or turn.most_per_minute is not null then now() + interval '1 second' end)
+      from signalops.deliveries d
       where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at is not null
       order by d.next_attempt_at limit 1)
     where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
@@ -1424,9 +1429,10 @@ declare
 begin
   perform signalops.act_as(tenant);
   insert into signalops.delivery_attempts
-    (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome, status_code, answer, error)
-  select tenant, delivery, settle_delivery.attempt, a.started_at, a.duration_ms, a.outcome, a.status_code, a.answer, a.error
-  from jsonb_to_record(said) as a (started_at timestamptz, duration_ms integer, outcome text, status_code integer, answer text, error text);
+    (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome, status_code, answer, error, request_id)
+  select tenant, delivery, settle_delivery.attempt, a.started_at, a.duration_ms, a.outcome, a.status_code, a.answer, a.error, a.request_id
+  from jsonb_to_record(said) as a (started_at timestamptz, duration_ms integer, outcome text, status_code integer, answer text, error text,
+    request_id text);
 
   -- Two workers may have one delivery in hand after a rescue. What was sent is sent, whoever says so; beyond that only the newest
   -- attempt decides.
@@ -1463,7 +1469,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) IS 'Records an attempt and what follows from it: {started_at, duration_ms, outcome, status_code, answer, error, provider_id, status, delay, pause, patience}; delay and pause (asked for by the provider) in seconds, patience the seconds of failure after which the channel is disabled. Acts for the tenant. Returns whether the delivery died of it.';
+COMMENT ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) IS 'Records an attempt and what follows from it: {started_at, duration_ms, outcome, status_code, answer, error, request_id, provider_id, status, delay, pause, patience}; delay and pause (asked for by the provider) in seconds, patience the seconds of failure after which the channel is disabled. Acts for the tenant. Returns whether the delivery died of it.';
 
 CREATE FUNCTION signalops.store(flush jsonb, in_batch uuid) RETURNS bigint
     LANGUAGE plpgsql
@@ -1926,10 +1932,12 @@ CREATE TABLE signalops.delivery_attempts (
     status_code integer,
     answer text,
     error text,
+    request_id text,
     CONSTRAINT delivery_attempts_answer_check CHECK ((length(answer) <= 2048)),
     CONSTRAINT delivery_attempts_duration_ms_check CHECK ((duration_ms >= 0)),
     CONSTRAINT delivery_attempts_error_check CHECK ((length(error) <= 500)),
-    CONSTRAINT delivery_attempts_outcome_check CHECK ((outcome = ANY (ARRAY['sent'::text, 'temporary'::text, 'permanent'::text, 'throttled'::text, 'broken'::text, 'gone'::text, 'suppressed'::text])))
+    CONSTRAINT delivery_attempts_outcome_check CHECK ((outcome = ANY (ARRAY['sent'::text, 'temporary'::text, 'permanent'::text, 'throttled'::text, 'broken'::text, 'gone'::text, 'suppressed'::text]))),
+    CONSTRAINT delivery_attempts_request_id_check CHECK ((length(request_id) <= 200))
 )
 PARTITION BY RANGE (delivery_id);
 
@@ -1945,6 +1953,7 @@ COMMENT ON COLUMN signalops.delivery_attempts.outcome IS 'sent; temporary, throt
 COMMENT ON COLUMN signalops.delivery_attempts.status_code IS 'HTTP status or SMTP code; NULL: no answer.';
 COMMENT ON COLUMN signalops.delivery_attempts.answer IS 'The first 2 KiB of the answer.';
 COMMENT ON COLUMN signalops.delivery_attempts.error IS 'The error in a sentence; NULL when sent.';
+COMMENT ON COLUMN signalops.delivery_attempts.request_id IS 'The receiver''s own id of the request, for its support; NULL: it named none.';
 
 CREATE TABLE signalops.digests (
     tenant_id uuid NOT NULL,

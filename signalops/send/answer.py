@@ -9,11 +9,12 @@ from signalops.send.model import ANSWER_LIMIT, Outcome, OutcomeKind
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer: the beginning of its body, and its Retry-After in seconds."""
+    """An HTTP answer: the beginning of its body, its Retry-After in seconds, and the receiver's own id of the request."""
 
     status: int
     body: bytes
     retry_after: float | None = None
+    request_id: str | None = None
 
     @property
     def text(self) -> str:
@@ -22,7 +23,7 @@ class Answer:
 
     def outcome(self, kind: OutcomeKind, error: str | None = None) -> Outcome:
         """Return the outcome of an attempt that was answered so."""
-        return Outcome(kind, self.status, self.text, error, self.retry_after)
+        return Outcome(kind, self.status, self.text, error, self.retry_after, request_id=self.request_id)
 
 
 def judged(answer: Answer) -> Outcome:

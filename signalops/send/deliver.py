@@ -29,6 +29,7 @@ LINGER = 0.5
 MOST_ON_THEIR_WAY = 1000
 """Attempts of one process, of which those of one channel are at most about a tenth."""
 MOST_OF_A_CHANNEL = 100
+_SUPPRESSED = "The address bounced or complained before: lift it in /api/suppressions."
 _GONE = "The event, the rule or the channel was deleted: there is nothing left to send."
 
 
@@ -113,6 +114,8 @@ class Sender:
             emit("delivery.died", **told, error=outcome.error)
 
     async def _send(self, claim: store.Claim, listed: list[dict[str, Any]]) -> Outcome:
+        if claim.suppressed:
+            return Outcome("suppressed", error=_SUPPRESSED)
         try:
             channel, secret = self._opened(claim)
             notification, source = _told(claim, listed)

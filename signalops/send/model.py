@@ -25,6 +25,7 @@ VERDICTS: Mapping[OutcomeKind, Verdict] = {
 ANSWER_LIMIT = 2048
 ERROR_LIMIT = 500
 PROVIDER_ID_LIMIT = 500
+REQUEST_ID_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Outcome:
     """What came of one attempt.
 
     `status_code` and `answer` are the provider's; `error` is one sentence, absent only when sent; `retry_after` are the
-    seconds that the provider asks to be left alone; `provider_id` is its own name of the message, by which it calls back.
+    seconds that the provider asks to be left alone; `provider_id` is its own name of the message, by which it calls back,
+    and `request_id` that of the request, for its support.
     """
 
     kind: OutcomeKind
@@ -41,6 +43,7 @@ class Outcome:
     error: str | None = None
     retry_after: float | None = None
     provider_id: str | None = None
+    request_id: str | None = None
 
     @property
     def verdict(self) -> Verdict:

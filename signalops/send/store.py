@@ -10,7 +10,14 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from signalops.db import Connection, queries
-from signalops.send.model import ANSWER_LIMIT, ERROR_LIMIT, PROVIDER_ID_LIMIT, NotificationKind, Outcome
+from signalops.send.model import (
+    ANSWER_LIMIT,
+    ERROR_LIMIT,
+    PROVIDER_ID_LIMIT,
+    REQUEST_ID_LIMIT,
+    NotificationKind,
+    Outcome,
+)
 from signalops.terms import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
 
 Wanted = tuple[TenantId, DeliveryId]
@@ -21,7 +28,8 @@ class Claim:
     """A delivery in hand: its channel and the outlet of that, its attempt (1, 2, ...), and what it needs.
 
     None is what was deleted meanwhile. `attempts_before` were made before a person had it retried. `about` says whether
-    the event is one of the tenant's, or tells of a digest or an absence of the rule itself.
+    the event is one of the tenant's, or tells of a digest or an absence of the rule itself. `suppressed`: the address bounced or
+    complained before.
     """
 
     tenant: TenantId
@@ -41,6 +49,7 @@ class Claim:
     secret: bytes | None
     enabled: bool | None
     retry_schedule: list[int] | None
+    suppressed: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,7 @@ def _told(attempt: Attempt) -> dict[str, Any]:
         "status_code": outcome.status_code,
         "answer": _storable(outcome.answer, ANSWER_LIMIT),
         "error": _storable(outcome.error, ERROR_LIMIT),
+        "request_id": _storable(outcome.request_id, REQUEST_ID_LIMIT),
         "provider_id": _storable(outcome.provider_id, PROVIDER_ID_LIMIT),
         "status": attempt.status,
         "delay": attempt.delay,

@@ -19,6 +19,8 @@ from signalops.send.smtp import Mailer
 BODY_LIMIT = 64 * 1024
 """Bytes of an answer that are read; the rest is left, and the connection with it."""
 
+_REQUEST_IDS = ("X-Request-Id", "X-Slack-Req-Id", "X-Fb-Request-Id", "X-Amzn-RequestId")
+
 _TRIED_AGAIN: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "The receiver did not answer in time."),
     (aiohttp.ClientConnectorDNSError, "The receiver's name can't be resolved."),
@@ -85,7 +87,8 @@ class Transport:
             return _unanswered(error)
         if request.secret:
             body = body.replace(request.secret.encode(), b"***")
-        return judge(Answer(response.status, body, retry_after(response.headers.get("Retry-After"))))
+        named = next((response.headers[name] for name in _REQUEST_IDS if name in response.headers), None)
+        return judge(Answer(response.status, body, retry_after(response.headers.get("Retry-After")), named))
 
     async def close(self) -> None:
         """Close what was opened."""

@@ -56,6 +56,7 @@ alter table signalops.delivery_attempts no force row level security;
 update signalops.delivery_attempts set outcome = 'permanent' where outcome in ('gone', 'suppressed');
 alter table signalops.delivery_attempts
   force row level security,
+  drop column request_id,
   drop constraint delivery_attempts_outcome_check,
   add constraint delivery_attempts_outcome_check check (outcome in ('sent', 'temporary', 'permanent', 'throttled', 'broken'));
 comment on column signalops.delivery_attempts.outcome is

@@ -36,9 +36,11 @@ create index deliveries_by_provider on signalops.deliveries (tenant_id, channel_
 create index deliveries_by_rule on signalops.deliveries (tenant_id, rule_id, channel_id, status, id);
 
 alter table signalops.delivery_attempts
+  add column request_id text check (length(request_id) <= 200),
   drop constraint delivery_attempts_outcome_check,
   add constraint delivery_attempts_outcome_check check (outcome in
     ('sent', 'temporary', 'permanent', 'throttled', 'broken', 'gone', 'suppressed'));
+comment on column signalops.delivery_attempts.request_id is 'The receiver''s own id of the request, for its support; NULL: it named none.';
 comment on column signalops.delivery_attempts.outcome is
   'sent; temporary, throttled (retried); permanent, broken = configuration or template (not retried); gone = the receiver wants no more '
   '(its channel is disabled); suppressed = not asked, since it said no before.';

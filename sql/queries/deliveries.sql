@@ -33,7 +33,7 @@ left join lateral (
 order by d.id desc;
 
 -- read-attempts: the attempts at a delivery, in order
-select attempt, started_at as "startedAt", duration_ms as "durationMs", outcome, status_code as "statusCode", answer, error
+select attempt, started_at as "startedAt", duration_ms as "durationMs", outcome, status_code as "statusCode", answer, error, request_id as "requestId"
 from signalops.delivery_attempts where tenant_id = %(tenant)s and delivery_id = %(delivery)s order by attempt;
 
 -- retry-delivery: has a delivery tried now that waits, or is dead and has not been given up; whether it is

@@ -19,7 +19,8 @@ select d.id, d.rule_id, d.rule_version, d.channel_id, c.name as channel, c.kind,
   d.created_at, d.updated_at, d.context, d.replay_id, l.error as dead_because,
   coalesce((
     select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'startedAt', a.started_at, 'durationMs', a.duration_ms,
-      'outcome', a.outcome, 'statusCode', a.status_code, 'answer', a.answer, 'error', a.error) order by a.attempt)
+      'outcome', a.outcome, 'statusCode', a.status_code, 'answer', a.answer, 'error', a.error,
+      'requestId', a.request_id) order by a.attempt)
     from signalops.delivery_attempts a where a.tenant_id = d.tenant_id and a.delivery_id = d.id), '[]') as attempt_log
 from signalops.deliveries d
 left join signalops.channels c on c.tenant_id = d.tenant_id and c.id = d.channel_id

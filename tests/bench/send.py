@@ -45,14 +45,21 @@ _FILL = """
     returning tenant_id, id
   )
   select signalops.enqueue_deliveries(jsonb_agg(jsonb_build_object('tenant', tenant_id, 'delivery', id))) from told"""
-# Due within three hours from now on, as a schedule of backoff spreads them; most of them are another tenant's.
+# Due within three hours from now on, as a schedule of backoff spreads them; all of one tenant, at a port where nobody listens.
+_DEAD = """
+  update signalops.channels set config = '{"url": "http://127.0.0.1:9/"}', secret = %(secret)s
+  where id = (select channel_id from signalops.rule_versions where not pattern @? '$.payload.segment' order by rule_id limit 1)
+  returning tenant_id, id"""
 _WAIT = """
+  with event as (
+    insert into signalops.events (tenant_id, id, batch, type, source, occurred_at, received_at, payload)
+    values (%(tenant)s, signalops.new_id(), signalops.new_id(), 'order.paid', 'bench', now(), now(), '{}') returning id
+  )
   insert into signalops.deliveries
     (tenant_id, id, event_id, rule_id, rule_version, channel_id, status, attempts, next_attempt_at)
-  select v.tenant_id, signalops.new_id(), signalops.new_id(), v.rule_id, 1, v.channel_id, 'retrying', 4,
+  select v.tenant_id, signalops.new_id(), e.id, v.rule_id, 1, v.channel_id, 'retrying', 4,
     now() + random() * interval '3 hours'
-  from (select * from signalops.rule_versions where not pattern @? '$.payload.segment' order by rule_id limit 1) v,
-    generate_series(1, %(count)s)"""
+  from event e, signalops.rule_versions v, generate_series(1, %(count)s) where v.channel_id = %(channel)s"""
 
 
 def _point(home: Installation, kind: str, config: dict[str, object], secret: str | None) -> None:
@@ -131,7 +138,10 @@ def _steady(home: Installation, to: Sink, seconds: int) -> Round:
 
 def _wait(home: Installation) -> None:
     """Have a million deliveries wait for a provider that is dead."""
-    home.connection.execute(_WAIT, {"count": MILLION})
+    sealed = Keyring(home.settings).seal(_SECRET)
+    dead = home.connection.execute(_DEAD, {"secret": sealed}).fetchone()
+    assert dead
+    home.connection.execute(_WAIT, {"count": MILLION, "tenant": dead[0], "channel": dead[1]})
     home.connection.execute("select signalops.mend_queues()")
     home.connection.execute("vacuum analyze")
     if home.value("select count(*) from signalops.deliveries where next_attempt_at is not null") != MILLION:

@@ -42,6 +42,7 @@ class AttemptShown(BaseModel):
     outcome: OutcomeKind
     statusCode: int | None = Field(description="HTTP status or SMTP code.")  # noqa: N815
     answer: str | None = Field(description="The first 2 KiB of the answer.")
+    requestId: str | None = Field(description="The receiver's own id of the request, if it named one.")  # noqa: N815
     error: str | None
 
 

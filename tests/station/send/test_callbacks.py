@@ -27,7 +27,7 @@ from tests.station.send.providers import (
     whatsapp_sent,
     whatsapp_status,
 )
-from tests.station.send.receivers import Receiver, World
+from tests.station.send.receivers import Mailbox, Receiver, World
 
 APP_SECRET, VERIFY_TOKEN = "0123456789abcdef0123456789abcdef", "verify-me-0123456789"
 SECRET = json.dumps({"accessToken": "EAAG", "appSecret": APP_SECRET, "verifyToken": VERIFY_TOKEN})
@@ -393,6 +393,22 @@ async def test_posts_are_bounded_and_must_be_readable(mailing: Mailing) -> None:
 async def test_without_a_topic_there_is_nothing(api: Client) -> None:
     answer = await api.request("POST", "/api/callbacks/ses", data=b"{}")
     assert_problem(answer, 404, "not-found")
+
+
+async def test_no_mail_goes_to_a_suppressed_address_until_that_is_lifted(mailing: Mailing, mailbox: Mailbox) -> None:
+    world = mailing.world
+    channel, _ = await world.channel("email", "again", to="OPS@example.com")
+    sender = world.sender(smtp_port=mailbox.port)
+    await mailing.bounce()
+    kept_back, sent = world.delivery(channel), world.delivery(channel)
+    await sender.deliver(world.tenant, kept_back)
+    assert (world.row(kept_back)["status"], mailbox.received) == ("suppressed", [])
+    (attempt,) = world.attempts(kept_back)
+    assert (attempt["outcome"], attempt["error"].endswith("lift it in /api/suppressions.")) == ("suppressed", True)
+
+    world.owner.execute("delete from signalops.suppressions")
+    await sender.deliver(world.tenant, sent)
+    assert (world.row(sent)["status"], len(mailbox.received)) == ("sent", 1)
 
 
 async def test_suppressions_are_listed_and_lifted_by_their_tenant_alone(mailing: Mailing, acme: Tenant) -> None:

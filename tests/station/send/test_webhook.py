@@ -262,3 +262,11 @@ async def test_a_proxy_of_the_environment_is_not_used(
     delivery = world.delivery(channel)
     await world.sender().deliver(world.tenant, delivery)
     assert world.row(delivery)["status"] == "sent"
+
+
+async def test_the_receiver_s_own_id_of_the_request_is_kept(world: World, receiver: Receiver) -> None:
+    channel, _ = await world.channel("webhook", url=receiver.url)
+    receiver.answers.append(web.Response(status=500, headers={"x-request-id": "req_" + "7" * 300}))
+    delivery = world.delivery(channel)
+    await world.sender().deliver(world.tenant, delivery)
+    assert world.attempts(delivery)[0]["request_id"] == ("req_" + "7" * 300)[:200]
