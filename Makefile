@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+JOBS ?= 2
 
 .venv/.run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SignalOps needs Python 3.11 or newer: set PYTHON=python3.x")'
@@ -41,8 +42,8 @@ secrets: ## Make the passwords and keys of compose.yaml, in .secrets; what is th
 
 ##@ Develop
 .PHONY: test check format schema
-test: .venv/.dev ## Run the tests (T=tests/sql for a part of them)
-	@$(BIN)/python -m pytest $(T) $(A)
+test: .venv/.dev ## Run the tests (T=tests/sql for a part of them, JOBS=0 in one process)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(T) $(A)
 
 check: .venv/.dev ## Check format, lint, types, import contracts and the schema dump
 	@$(BIN)/ruff format --check --quiet

@@ -1268,8 +1268,6 @@ CREATE FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, r
     AS $$
 declare
   decided jsonb := results -> 'matches';
-  jobs jsonb;
-  waiting jsonb;
 begin
   perform signalops.act_for((select array_agg(p.tenant) from jsonb_to_recordset(results -> 'parts') as p (tenant uuid)));
 
@@ -1277,41 +1275,17 @@ begin
     decided := decided || signalops.weigh(results -> 'groups');
   end if;
   if decided <> '[]' then
-    with turns as materialized (
-      select * from signalops.grant_turns(decided)
-    ), matched as materialized (
-      select m.*, coalesce(m.outcome, 'notified') as result,
-        row_number() over (partition by m.channel, coalesce(m.outcome, 'notified') = 'notified' and m.not_before is null) as place
-      from jsonb_to_recordset(decided) as m (tenant uuid, event uuid, rule uuid, version integer, channel uuid, delivery uuid,
-        outcome text, not_before timestamptz, context jsonb, replay uuid)
+    with matched as materialized (
+      select m.*, coalesce(m.outcome, 'notified') as result from jsonb_to_recordset(decided) as m (tenant uuid, event uuid, rule uuid,
+        version integer, channel uuid, delivery uuid, outcome text, not_before timestamptz, context jsonb, replay uuid)
     ), noted as (
       insert into signalops.matches (tenant_id, event_id, rule_id, rule_version, outcome)
       select tenant, event, rule, version, result from matched
       -- Only a replay repeats a match; the first decision stays on record.
       on conflict do nothing
-    ), made as (
-      insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id, next_attempt_at, context, replay_id)
-      select m.tenant, m.delivery, m.event, m.rule, m.version, m.channel,
-        case when m.not_before is not null then m.not_before when m.place > t.granted then clock_timestamp() end, m.context, m.replay
-      from matched m left join turns t on t.channel = m.channel where m.result = 'notified'
-      returning tenant_id, id, channel_id, next_attempt_at
     )
-    select
-      jsonb_agg(jsonb_build_object('tenant', m.tenant_id, 'delivery', m.id, 'priority', t.priority)) filter (where m.next_attempt_at is null),
-      jsonb_agg(jsonb_build_object('tenant', m.tenant_id, 'channel', m.channel_id, 'due', m.next_attempt_at))
-        filter (where m.next_attempt_at is not null)
-    into jobs, waiting
-    from made m left join turns t on t.channel = m.channel_id;
-    if jobs is not null then
-      perform signalops.enqueue_deliveries(jobs);
-    end if;
-    if waiting is not null then
-      perform signalops.await_turn(w.tenant, w.channel, w.due)
-      from (
-        select w.tenant, w.channel, min(w.due) as due from jsonb_to_recordset(waiting) as w (tenant uuid, channel uuid, due timestamptz)
-        group by w.tenant, w.channel order by w.tenant, w.channel
-      ) w;
-    end if;
+    insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id, next_attempt_at, context, replay_id)
+    select tenant, delivery, event, rule, version, channel, not_before, context, replay from matched where result = 'notified';
   end if;
   if results -> 'dead' <> '[]' then
     insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
@@ -1329,7 +1303,10 @@ begin
   on conflict (tenant_id, batch) do update
     set events = b.events + excluded.events, dead = b.dead + excluded.dead, processed_at = clock_timestamp();
 
-  -- Last, since the counters stay locked until the commit; and in one order, so that two workers can't lock each other out.
+  -- Last, since turns and counters stay locked until the commit; and in one order, so that two workers can't lock each other out.
+  if decided <> '[]' then
+    perform signalops.start_deliveries(decided);
+  end if;
   insert into signalops.usage_counters as u (tenant_id, meter, day, quantity)
   select p.tenant, 'events', (signalops.time_of(in_batch) at time zone 'UTC')::date, p.billed
   from jsonb_to_recordset(results -> 'parts') as p (tenant uuid, billed bigint) where p.billed > 0 order by p.tenant
@@ -1470,6 +1447,48 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) IS 'Records an attempt and what follows from it: {started_at, duration_ms, outcome, status_code, answer, error, request_id, provider_id, status, delay, pause, patience}; delay and pause (asked for by the provider) in seconds, patience the seconds of failure after which the channel is disabled. Acts for the tenant. Returns whether the delivery died of it.';
+
+CREATE FUNCTION signalops.start_deliveries(decided jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  waiting jsonb;
+  jobs jsonb;
+begin
+  with turns as materialized (
+    select * from signalops.grant_turns(decided)
+  )
+  select
+    jsonb_agg(jsonb_build_object('tenant', m.tenant, 'delivery', m.delivery, 'channel', m.channel, 'due', m.due)) filter (where m.due is not null),
+    jsonb_agg(jsonb_build_object('tenant', m.tenant, 'delivery', m.delivery, 'priority', m.priority)) filter (where m.due is null)
+  into waiting, jobs
+  from (
+    select d.tenant, d.delivery, d.channel, t.priority, coalesce(d.not_before, case when t.granted < row_number() over (
+      partition by d.channel, d.not_before is null order by d.delivery) then clock_timestamp() end) as due
+    from jsonb_to_recordset(decided) as d (tenant uuid, delivery uuid, channel uuid, outcome text, not_before timestamptz)
+    left join turns t on t.channel = d.channel
+    where coalesce(d.outcome, 'notified') = 'notified'
+  ) m;
+  if jobs is not null then
+    perform signalops.enqueue_deliveries(jobs);
+  end if;
+  if waiting is null then
+    return;
+  end if;
+  update signalops.deliveries d set next_attempt_at = w.due
+  from jsonb_to_recordset(waiting) as w (tenant uuid, delivery uuid, due timestamptz)
+  where d.tenant_id = w.tenant and d.id = w.delivery and d.next_attempt_at is null;
+  perform signalops.await_turn(w.tenant, w.channel, w.due)
+  from (
+    select w.tenant, w.channel, min(w.due) as due from jsonb_to_recordset(waiting) as w (tenant uuid, channel uuid, due timestamptz)
+    group by w.tenant, w.channel order by w.tenant, w.channel
+  ) w;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.start_deliveries(decided jsonb) IS 'Gives the new deliveries of a batch their jobs, as far as their channels have a turn; the others wait. Locks the channels until the commit.';
 
 CREATE FUNCTION signalops.store(flush jsonb, in_batch uuid) RETURNS bigint
     LANGUAGE plpgsql

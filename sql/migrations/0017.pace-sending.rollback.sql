@@ -128,6 +128,7 @@ drop function signalops.disable_channel(uuid, uuid, text);
 drop function signalops.note_outcome(uuid, uuid, uuid, text, interval);
 drop function signalops.take_turn(uuid, uuid, uuid, integer);
 drop function signalops.tokens_at(timestamptz, double precision, timestamptz, integer);
+drop function signalops.start_deliveries(jsonb);
 drop function signalops.grant_turns(jsonb);
 create or replace function signalops.enqueue_deliveries(wanted jsonb) returns bigint
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp

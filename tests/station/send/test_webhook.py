@@ -240,7 +240,7 @@ async def test_a_success_whose_answer_breaks_off_stays_a_success(world: World, r
     for answer in (breaks_off, stalls):
         delivery = world.delivery(channel)
         receiver.answers.append(answer)
-        await world.sender(send_timeout=0.5).deliver(world.tenant, delivery)
+        await world.sender(send_timeout=0.2).deliver(world.tenant, delivery)
         (attempt,) = world.attempts(delivery)
         assert (attempt["outcome"], attempt["answer"]) == ("sent", "begun")
 
