@@ -4,7 +4,7 @@
     ingest   stored once, counted, in the inbox  Flusher -> signalops.accept, one transaction per flush
     queue    one job per flush                   process_batch(batch)
     rules    which of the tenant's rules match?  RuleBook, decide; signalops.weigh where it depends on what was before
-    send     a delivery and its job per match    signalops.record_batch -> send_delivery(tenant, delivery)
+    send     a delivery per match, jobs for them signalops.record_batch -> send_delivery(tenant, delivery, more)
     usage    counted                             signalops.record_batch, the same transaction
 
 The bodies of the jobs stand here, as the stations follow one another.

@@ -165,7 +165,7 @@ def assert_problem(answer: Answer, status: int, kind: str) -> dict[str, Any]:
     assert problem["type"] == f"urn:signalops:problem:{kind}"
     assert problem["status"] == status
     assert problem["title"]
-    assert problem["detail"][-1] in ".?"
+    assert problem["detail"].endswith(".")
     assert problem["instance"].startswith("/")
     return problem
 

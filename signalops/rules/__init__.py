@@ -3,7 +3,8 @@
 Pure, without database or HTTP, are the event-pattern language (README.md), its validation, the upgrade of rules in
 earlier grammars, and the indexed set of rules: a pattern comes in as JSON and leaves as a Pattern; an event and a RuleSet
 give the keys of the rules that match. `manage` writes rules, `preview` tries them, `book` loads and keeps them compiled.
-Writes: rules, rule_versions, rulesets, silences. Invariant: a RuleSet decides as each of its patterns would alone, and what can't
+Writes: rules, rule_versions, rulesets, silences, backtests; by signalops.weigh and its sweeps also rule_groups, window_events and
+digests. Invariant: a RuleSet decides as each of its patterns would alone, and what can't
 be evaluated never becomes a Pattern.
 """
 

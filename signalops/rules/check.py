@@ -78,9 +78,7 @@ def refuse(faults: list[Fault]) -> None:
     if faults:
         first = faults[0]
         sentence = f"{first['path']}: {first['message']}"
-        if "remedy" in first:
-            sentence += f"; {first['remedy']}"
-        raise Invalid(sentence if sentence.endswith("?") else f"{sentence}.", errors=faults)
+        raise Invalid(f"{sentence}; {first['remedy']}." if "remedy" in first else f"{sentence}.", errors=faults)
 
 
 def pinned_types(pattern: Pattern) -> frozenset[str] | None:

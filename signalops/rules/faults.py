@@ -22,5 +22,5 @@ def unknown_operator(path: str, name: object, known: Iterable[str]) -> PatternEr
     """The fault of a name that is no operator here, with the nearest one that is."""
     names = list(known)
     near = get_close_matches(str(name).lower(), names, n=1)
-    remedy = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(names)}"
+    remedy = f'perhaps you mean "{near[0]}"' if near else f"known here: {', '.join(names)}"
     return PatternError(path, f'unknown operator "{name}"', remedy)

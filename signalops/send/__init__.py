@@ -1,13 +1,13 @@
 """Station 5, ACT: a rule has matched, now somebody is told.
 
-In comes a job {tenant, delivery}; out goes a message through the delivery's channel, and what came of it.
+In comes a job {tenant, delivery, more}; out go messages through the deliveries' channels, and what came of them.
 
-It writes `deliveries` (after record_batch has inserted them), `delivery_attempts`, `dead_letters` of kind delivery, and
-`channels`.
+It writes `deliveries` (after record_batch has inserted them), `delivery_attempts`, `dead_letters` of kind delivery, `channels`
+with their `outlets` and `channel_queues`, and `suppressions`.
 
-Invariant: a delivery ends as `sent`, or as `dead` with its letter. Every attempt is on record unless its worker died,
-and all attempts of one delivery carry the same id (webhook-id, Message-ID). The receiver is told at least once; twice
-only after a crash between its answer and our record.
+Invariant: a delivery ends as `sent` (and may go on to `delivered` and `read`), `cancelled`, `suppressed`, or `dead` with its
+letter. Every attempt is on record unless its worker died, and all attempts of one delivery carry the same id (webhook-id,
+Message-ID). The receiver is told at least once; twice only after a crash between its answer and our record.
 
     deliver.py    one attempt, and what follows from it
     record.py     attempts on record, many in one statement

@@ -16,10 +16,11 @@ from signalops.send.manage.http import Channels
 from signalops.usage.http import UsageHttp
 from signalops.usage.model import Usage, UsageQuery
 from signalops.watch.http import Health, Watch
+from signalops.web.operations.callbacks import callbacks, suppressions
 from signalops.web.operations.events import replays, stored, types
 from signalops.web.operations.operation import ALWAYS, ForCaller, Open, Operation
 from signalops.web.operations.rules import backtests, rules, silences
-from signalops.web.operations.sending import callbacks, channels, deliveries, letters, suppressions
+from signalops.web.operations.sending import channels, deliveries, letters
 
 __all__ = ["ForCaller", "Handlers", "Open", "Operation", "operations"]
 
