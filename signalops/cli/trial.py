@@ -13,7 +13,7 @@ from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
 from signalops.cli.drafts import find, read_object
 from signalops.errors import Invalid, Unusable
-from signalops.rules import compile_pattern, read_json, run_cases
+from signalops.patterns import compile_pattern, read_json, run_cases
 from signalops.rules.check import faults_of, refuse
 from signalops.rules.manage import RuleChange
 from signalops.rules.preview import Prepared, Previewed, Trial, prepare, preview

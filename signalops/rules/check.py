@@ -4,10 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, NotRequired, Protocol, TypedDict
 
 from signalops.errors import Invalid
-from signalops.rules.faults import PatternError
+from signalops.patterns import Pattern, PatternError, compile_pattern, upgrade
 from signalops.rules.model import RuleDraft
-from signalops.rules.pattern import Pattern, compile_pattern
-from signalops.rules.upgrade import upgrade
 from signalops.terms import ChannelKind
 
 

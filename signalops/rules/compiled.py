@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from signalops.rules.pattern import Pattern, compile_pattern
+from signalops.patterns import Pattern, RuleSet, compile_pattern, upgrade
 from signalops.rules.plan import Plan
-from signalops.rules.ruleset import RuleSet
-from signalops.rules.upgrade import upgrade
 from signalops.terms import ChannelId, RuleId
 
 MOST_CONDITIONS = 20_000

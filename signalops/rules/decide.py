@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from signalops import clock
+from signalops.patterns import Group, as_seen
 from signalops.queue.store import Part, Results
 from signalops.rules.compiled import ActiveRule, CompiledRules
-from signalops.rules.groups import Group
 from signalops.rules.plan import Kind, Measure, Plan
-from signalops.rules.seen import as_seen
 from signalops.terms import RuleId
 
 Event = Mapping[str, Any]

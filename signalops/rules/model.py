@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, model_validator
 
-from signalops.rules.upgrade import CURRENT_GRAMMAR
+from signalops.patterns import CURRENT_GRAMMAR
 from signalops.terms import Severity
 
 MOST_COUNTED = 10_000

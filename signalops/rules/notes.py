@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from signalops.patterns import Grouping
 from signalops.rules.check import compiled
 from signalops.rules.chosen import Chosen
-from signalops.rules.groups import Grouping
 from signalops.rules.hours import Hours
 from signalops.rules.model import Conditions, Window
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Self
 
-from signalops.rules.groups import Grouping, Measured
+from signalops.patterns import Grouping, Measured
 from signalops.rules.hours import Hours, digest_due
 from signalops.rules.model import Absence, Conditions, Digest, Window, duration
 

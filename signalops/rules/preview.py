@@ -11,15 +11,13 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from signalops import clock, db
 from signalops.clock import Moment
 from signalops.errors import Invalid, NotFound
+from signalops.patterns import Grouping, LeafShown, as_seen, explain
 from signalops.rules import store
 from signalops.rules.check import Templates, Told, compiled
 from signalops.rules.chosen import Chosen, ChosenRule, choose
-from signalops.rules.explain import LeafShown, explain
-from signalops.rules.groups import Grouping
 from signalops.rules.manage import warnings_of
 from signalops.rules.model import Window, duration
 from signalops.rules.notes import notes_of, silences_of, threshold
-from signalops.rules.seen import as_seen
 from signalops.rules.shown import Warned
 from signalops.terms import EventId, TenantId
 

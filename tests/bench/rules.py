@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 import psutil
 
 from signalops import clock
-from signalops.rules import RuleSet, compile_pattern
+from signalops.patterns import RuleSet, compile_pattern
 from signalops.rules.compiled import CompiledRules, compile_rules
 from signalops.rules.plan import COLUMNS
 

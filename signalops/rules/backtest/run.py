@@ -13,6 +13,7 @@ from uuid import UUID
 
 from signalops import clock, db, facts
 from signalops.errors import Invalid
+from signalops.patterns import RuleSet, as_seen
 from signalops.rules.backtest import store
 from signalops.rules.backtest.report import Report
 from signalops.rules.backtest.simulate import Event, Notification, Simulation, moment_of, since_epoch
@@ -21,8 +22,6 @@ from signalops.rules.compiled import Silence
 from signalops.rules.decide import NOTICE
 from signalops.rules.model import Conditions
 from signalops.rules.plan import Plan
-from signalops.rules.ruleset import RuleSet
-from signalops.rules.seen import as_seen
 from signalops.terms import ChannelKind, TenantId
 
 Render = Callable[[ChannelKind, Mapping[str, str], Told], Message]

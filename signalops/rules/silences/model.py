@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from signalops import clock
 from signalops.clock import Moment
+from signalops.patterns import CURRENT_GRAMMAR
 from signalops.rules.model import Duration, duration
-from signalops.rules.upgrade import CURRENT_GRAMMAR
 
 State = Literal["scheduled", "active", "ended"]
 

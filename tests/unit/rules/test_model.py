@@ -1,13 +1,11 @@
 """The shapes of a rule: what is refused, and why."""
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from signalops.rules.groups import Grouping, Measured, canonical
 from signalops.rules.model import Conditions, duration
 from signalops.rules.plan import Plan
 
@@ -81,28 +79,3 @@ def test_which_plans_have_state(said: dict[str, Any], has_state: bool) -> None:
     plan = Plan.of(Conditions.model_validate(said), 1)
     assert plan is not None
     assert plan.has_state is has_state
-
-
-EVENT = {"type": "a", "payload": {"user": {"id": 7}, "tags": ["x", "y"], "items": [{"n": 1}, {"n": 2.5}, {"n": "3"}]}}
-
-
-def test_a_group_is_the_list_of_its_values() -> None:
-    group = Grouping(["payload.user.id", "payload.missing", "payload.tags"]).of(EVENT)
-    assert group.key == '[7,null,["x","y"]]'
-    assert group.labels == {"payload.user.id": 7, "payload.missing": None, "payload.tags": ["x", "y"]}
-    assert Grouping([]).of(EVENT).key == "[]"
-
-
-def test_what_is_measured() -> None:
-    assert Measured("payload.items.n").number(EVENT) == Decimal("3.5")
-    assert Measured("payload.items.n").item(EVENT) == '[1,2.5,"3"]'
-    assert Measured("payload.user.id").number(EVENT) == 7
-    assert Measured("type").number(EVENT) is None
-    assert Measured("payload.missing").item(EVENT) is None
-
-
-def test_equal_values_have_the_same_text_and_long_ones_a_short_one() -> None:
-    assert canonical(1.0) == canonical(1) != canonical("1")
-    assert canonical(True) != canonical(1)
-    assert len(canonical("x" * 10_000)) < 100
-    assert canonical("x" * 10_000) != canonical("x" * 9_999)

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from signalops.rules import read_json, run_cases
+from signalops.patterns import read_json, run_cases
 
 
 def test_each_case_gets_one_of_three_words() -> None:

@@ -1,18 +1,18 @@
-"""Stored rules of earlier grammars, brought to the current one.
+"""Stored patterns of earlier grammars, brought to the current one.
 
-A new grammar adds one line to UPGRADERS: the function from the grammar before it. Old rules are upgraded step by step.
+A new grammar adds one line to UPGRADERS: the function from the grammar before it. Old patterns are upgraded step by step.
 """
 
 from collections.abc import Callable, Mapping
 
-from signalops.rules.address import read_address
-from signalops.rules.faults import PatternError
+from signalops.patterns.address import read_address
+from signalops.patterns.faults import PatternError
 
 CURRENT_GRAMMAR = 2
 
 
 def upgrade(grammar: int, body: Mapping[str, object]) -> dict[str, object]:
-    """The body of a rule written in `grammar`, in the current one; not yet validated.
+    """The body of a pattern written in `grammar`, in the current one; not yet validated.
 
     Raises: PatternError when the grammar is unknown or the body is none of it.
     """

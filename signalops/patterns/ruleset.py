@@ -1,10 +1,10 @@
-"""The rules of a tenant as one: which of them does this event match?"""
+"""Many patterns as one: which of them does this event match?"""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
-from signalops.rules.branches import BranchIndex, positions
-from signalops.rules.pattern import Pattern
+from signalops.patterns.branches import BranchIndex, positions
+from signalops.patterns.pattern import Pattern
 
 K = TypeVar("K")
 

@@ -1,14 +1,14 @@
-"""A compiled pattern: one rule's answer to one event, and the reasons for it."""
+"""A compiled pattern: its answer to one event, and the reasons for it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from signalops.rules.branches import BranchIndex
-from signalops.rules.conditions import Leaf
-from signalops.rules.fields import Many, collect, grow_tree
-from signalops.rules.grammar import read_pattern
-from signalops.rules.index import FieldIndex
+from signalops.patterns.branches import BranchIndex
+from signalops.patterns.conditions import Leaf
+from signalops.patterns.fields import Many, collect, grow_tree
+from signalops.patterns.grammar import read_pattern
+from signalops.patterns.index import FieldIndex
 
 
 @dataclass(frozen=True, slots=True)

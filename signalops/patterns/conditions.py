@@ -6,7 +6,7 @@ Most only carry their operands, and index.py decides them by look-up; the two th
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from signalops.rules.ignorecase import Part, matches_ignoring_case
+from signalops.patterns.ignorecase import Part, matches_ignoring_case
 
 Scalar = str | int | float | Decimal | bool | None
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from signalops.rules.fields import Place
+from signalops.patterns.fields import Place
 
 State = frozenset[Place]
 

@@ -1,8 +1,8 @@
-"""What one pattern, and all of a tenant's together, may cost."""
+"""What one pattern may cost."""
 
 import pytest
 
-from signalops.rules import PatternError, compile_pattern
+from signalops.patterns import PatternError, compile_pattern
 
 
 def test_conditions_are_counted_in_every_alternative() -> None:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from signalops.rules.address import read_address
-from signalops.rules.conditions import (
+from signalops.patterns.address import read_address
+from signalops.patterns.conditions import (
     Absent,
     AnythingBut,
     Condition,
@@ -18,8 +18,8 @@ from signalops.rules.conditions import (
     Suffix,
     Wildcard,
 )
-from signalops.rules.faults import PatternError, unknown_operator
-from signalops.rules.text import comparable
+from signalops.patterns.faults import PatternError, unknown_operator
+from signalops.patterns.text import comparable
 
 MAX_STARS = 64
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import or_
 
-from signalops.rules.address import read_address
-from signalops.rules.conditions import (
+from signalops.patterns.address import read_address
+from signalops.patterns.conditions import (
     Absent,
     AnythingBut,
     Condition,
@@ -20,10 +20,10 @@ from signalops.rules.conditions import (
     Suffix,
     Wildcard,
 )
-from signalops.rules.fields import Many
-from signalops.rules.ignorecase import fold, is_foldable
-from signalops.rules.lookup import PrefixLookup, RangeLookup, WildcardLookup
-from signalops.rules.text import comparable
+from signalops.patterns.fields import Many
+from signalops.patterns.ignorecase import fold, is_foldable
+from signalops.patterns.lookup import PrefixLookup, RangeLookup, WildcardLookup
+from signalops.patterns.text import comparable
 
 # A field that many branches ask for remembers its answers to short texts: types and statuses come back all the time.
 MANY_LEAVES = 64

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signalops.rules import RuleSet, compile_pattern
+from signalops.patterns import RuleSet, compile_pattern
 
 from .naive import naive_match
 

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from signalops.rules import RuleSet, compile_pattern
-from signalops.rules.branches import MAX_SHAPES
-from signalops.rules.index import MANY_LEAVES, MAX_REMEMBERED
-from signalops.rules.ruleset import MAX_VERDICTS
+from signalops.patterns import RuleSet, compile_pattern
+from signalops.patterns.branches import MAX_SHAPES
+from signalops.patterns.index import MANY_LEAVES, MAX_REMEMBERED
+from signalops.patterns.ruleset import MAX_VERDICTS
 
 
 def test_keys_come_in_the_order_of_insertion_and_once() -> None:

@@ -8,10 +8,10 @@ lacks are out before that, by a mask that is remembered for each combination of 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from signalops.rules.conditions import Leaf
-from signalops.rules.consistency import Bound, Judged, consistent
-from signalops.rules.fields import collect, grow_tree, scan
-from signalops.rules.index import FieldIndex
+from signalops.patterns.conditions import Leaf
+from signalops.patterns.consistency import Bound, Judged, consistent
+from signalops.patterns.fields import collect, grow_tree, scan
+from signalops.patterns.index import FieldIndex
 
 # When full the memory of shapes starts afresh, so that events of endless shapes can't grow a worker.
 MAX_SHAPES = 512

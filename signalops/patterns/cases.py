@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
-from signalops.rules.pattern import compile_pattern
-from signalops.rules.text import read_json
+from signalops.patterns.pattern import compile_pattern
+from signalops.patterns.text import read_json
 
 Result = Literal["match", "no match", "invalid"]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from signalops.rules import PatternError, compile_pattern
-from signalops.rules.grammar import MAX_DEPTH, MAX_EXPANDED_LEAVES, MAX_LEAVES, MAX_TEXT, MAX_TRIED
-from signalops.rules.operators import MAX_STARS
+from signalops.patterns import PatternError, compile_pattern
+from signalops.patterns.grammar import MAX_DEPTH, MAX_EXPANDED_LEAVES, MAX_LEAVES, MAX_TEXT, MAX_TRIED
+from signalops.patterns.operators import MAX_STARS
 
 
 def _fault(pattern: Any) -> PatternError:

@@ -1,4 +1,4 @@
-"""The values that a rule groups and measures by, in a form in which equal ones are the same text. Pure."""
+"""The values that events are grouped and measured by, in a form in which equal ones are the same text. Pure."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 import orjson
 
-from signalops.rules.fields import Tree, collect, grow_tree
+from signalops.patterns.fields import Tree, collect, grow_tree
 
 LONGEST_KEY = 300
 _ORDERED = orjson.OPT_SORT_KEYS
 
 
 class Group(NamedTuple):
-    """One group of a rule: its key, and its values by field."""
+    """One group of events: its key, and its values by field."""
 
     key: str
     labels: Mapping[str, object]
 
 
 class Grouping:
-    """The fields that a rule groups by."""
+    """The fields that events are grouped by."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = tuple(paths)
@@ -44,7 +44,7 @@ _ALL = Group("[]", {})
 
 
 class Measured:
-    """The field that a window measures."""
+    """The field that is measured."""
 
     def __init__(self, path: str) -> None:
         self._path = path

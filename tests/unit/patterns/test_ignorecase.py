@@ -2,7 +2,7 @@
 
 import sys
 
-from signalops.rules.ignorecase import fold, is_foldable, matches_ignoring_case
+from signalops.patterns.ignorecase import fold, is_foldable, matches_ignoring_case
 
 EVERY_CHAR = [chr(code) for code in range(sys.maxunicode + 1)]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from signalops.rules import CURRENT_GRAMMAR, UPGRADERS, PatternError, compile_pattern, upgrade
+from signalops.patterns import CURRENT_GRAMMAR, UPGRADERS, PatternError, compile_pattern, upgrade
 
 STORED = json.loads(Path(__file__).with_name("grammar-1.json").read_text())
 

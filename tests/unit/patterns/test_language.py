@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from signalops.rules import RuleSet, compile_pattern
+from signalops.patterns import RuleSet, compile_pattern
 
 EXAMPLES = json.loads(Path(__file__).with_name("language.json").read_text(encoding="utf-8"))
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import BaseModel, Field
 
-from signalops.rules.branches import BranchIndex
-from signalops.rules.pattern import LeafExplanation, Pattern
+from signalops.patterns.branches import BranchIndex
+from signalops.patterns.pattern import LeafExplanation, Pattern
 
 _LONGEST = 200
 _Key = tuple[str, str]

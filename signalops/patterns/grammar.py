@@ -7,11 +7,11 @@ disjunctive form: each alternative of each `$or` makes a branch, and a pattern m
 import json
 from collections.abc import Mapping, Sequence
 
-from signalops.rules.conditions import AnythingBut, Condition, IgnoringCase, Leaf, Wildcard
-from signalops.rules.faults import PatternError
-from signalops.rules.ignorecase import is_foldable
-from signalops.rules.operators import OPERATORS, read_condition
-from signalops.rules.text import read_json
+from signalops.patterns.conditions import AnythingBut, Condition, IgnoringCase, Leaf, Wildcard
+from signalops.patterns.faults import PatternError
+from signalops.patterns.ignorecase import is_foldable
+from signalops.patterns.operators import OPERATORS, read_condition
+from signalops.patterns.text import read_json
 
 MAX_TEXT = 64 * 1024
 MAX_DEPTH = 64

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from signalops.rules import PatternError, compile_pattern, read_json, run_cases
+from signalops.patterns import PatternError, compile_pattern, read_json, run_cases
 
 PROJECT = Path(__file__).parents[3]
 FOLDER = Path(os.environ.get("SIGNALOPS_CONFORMANCE", PROJECT.parent / "shared" / "conformance"))

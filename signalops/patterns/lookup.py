@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from signalops.rules.conditions import Wildcard
+from signalops.patterns.conditions import Wildcard
 
 FEW_WILDCARDS = 12
 GRAM = 3

@@ -1,0 +1,35 @@
+"""The event-pattern language (README.md): does this event match, and why (not)? Pure, without database or HTTP.
+
+A pattern comes in as JSON, of the current or an earlier grammar, and leaves as a Pattern; an event and a RuleSet give the keys
+of the patterns that match. Grouping and Measured read an event's fields as patterns do.
+Invariant: a RuleSet decides as each of its patterns would alone, and what can't be evaluated never becomes a Pattern.
+"""
+
+from signalops.patterns.cases import run_cases
+from signalops.patterns.explain import LeafShown, explain
+from signalops.patterns.faults import PatternError
+from signalops.patterns.groups import Group, Grouping, Measured
+from signalops.patterns.pattern import LeafExplanation, Pattern, compile_pattern
+from signalops.patterns.ruleset import RuleSet
+from signalops.patterns.seen import as_seen
+from signalops.patterns.text import read_json
+from signalops.patterns.upgrade import CURRENT_GRAMMAR, UPGRADERS, upgrade
+
+__all__ = [
+    "CURRENT_GRAMMAR",
+    "UPGRADERS",
+    "Group",
+    "Grouping",
+    "LeafExplanation",
+    "LeafShown",
+    "Measured",
+    "Pattern",
+    "PatternError",
+    "RuleSet",
+    "as_seen",
+    "compile_pattern",
+    "explain",
+    "read_json",
+    "run_cases",
+    "upgrade",
+]
