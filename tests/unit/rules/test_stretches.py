@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from signalops.rules.backtest.stretches import Window
@@ -46,6 +46,7 @@ TIMES = st.integers(0, 60)
 
 
 @given(st.lists(st.tuples(TIMES, st.just(1)), max_size=40), st.integers(1, 5), st.booleans(), st.integers(1, 9))
+@example([(50, 1), (50, 1), (60, 1), (60, 1)], 2, True, 1)
 def test_a_count(pairs: list[tuple[int, int | str]], least: int, in_order: bool, slices: int) -> None:
     events = seconds(pairs, in_order)
     assert fired(plan(count=least), events, slices) == stretches.fired(events, SPAN, least)
