@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated
 from uuid import UUID
 
@@ -40,6 +40,20 @@ def least_id(moment: datetime) -> UUID:
 def time_of(identity: UUID) -> datetime:
     """Return the millisecond in which a UUIDv7 was made."""
     return datetime.fromtimestamp((identity.int >> 80) / 1000, UTC)
+
+
+def moment_of(identity: UUID, occurred_at: datetime) -> datetime:
+    """Return when the event with this id happened: when it occurred, but not after it came in."""
+    return min(occurred_at, time_of(identity))
+
+
+def hour_of(moment: datetime, zone: tzinfo) -> datetime:
+    """Return the start of the hour in which a moment lies by the clocks of a zone: PostgreSQL's date_trunc('hour', moment, zone).
+
+    When clocks are changed there are two such hours in a row, or a half.
+    """
+    local = moment.astimezone(zone)
+    return moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
 
 
 def _moment(value: object) -> datetime:

@@ -5,7 +5,7 @@
     queue    one job per flush                   process_batch(batch)
     rules    which of the tenant's rules match?  RuleBook, decide; signalops.weigh where it depends on what was before
     send     a delivery per match, jobs for them signalops.record_batch -> send_delivery(tenant, delivery, more)
-    usage    counted                             signalops.record_batch, the same transaction
+    usage    counted, by the hour it happened    MeterBook, count; signalops.record_batch, the same transaction
 
 The bodies of the jobs stand here, as the stations follow one another.
 """
@@ -14,9 +14,11 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from signalops import db, facts
+from signalops.errors import Unusable
 from signalops.ingest.types import Catalogue
 from signalops.queue import store
 from signalops.queue.store import Part, Results
@@ -26,6 +28,8 @@ from signalops.rules.decide import decide
 from signalops.send import Sender
 from signalops.templates import SendTemplates
 from signalops.terms import BatchId, DeliveryId, TenantId
+from signalops.usage.invoices.close import CLOSING_AFTER, Closer
+from signalops.usage.meters import CompiledMeters, MeterBook, count
 
 AT_MOST = 1000
 """What one sweep enqueues; the next is a second away."""
@@ -35,10 +39,12 @@ _WORKER = f"{platform.node()}:{os.getpid()}"
 class Journey:
     """The bodies of the jobs, with what they need."""
 
-    def __init__(self, connections: db.Pool, sender: Sender) -> None:
+    def __init__(self, connections: db.Pool, sender: Sender, closing_after: timedelta = CLOSING_AFTER) -> None:
         self._connections = connections
         self._sender = sender
-        self._book = RuleBook()
+        self._rules = RuleBook()
+        self._meters = MeterBook()
+        self._closer = Closer(connections, closing_after)
         self.catalogue = Catalogue(connections)
         self._backtester = Backtester(connections, SendTemplates.render)
 
@@ -98,12 +104,17 @@ class Journey:
             if made := await store.make_partitions(connection):
                 facts.emit("partitions.made", partitions=", ".join(made))
 
+    async def close_periods(self) -> None:
+        """Close the billing periods that are due, and invoice them; several workers share the work."""
+        await self._closer.run()
+
     async def _process(self, batch: BatchId, job: int) -> Results:
         async with self._connections.connection() as connection, connection.transaction():
             results = Results()
             parts = await store.read_batch(connection, batch)
             for part in parts:
-                await self._decide(connection, part, results)
+                meters = await self._meters.meters_of(connection, part.tenant, part.metering)
+                await self._decide(connection, part, meters, results)
             if results.parts:
                 await store.record_batch(connection, batch, job, _WORKER, results)
         self._note(parts)
@@ -114,12 +125,14 @@ class Journey:
         done, noted = Results(), list[Part]()
         async with self._connections.connection() as connection, connection.transaction():
             waiting = await store.read_batch(connection, batch)
+            # Once for each tenant: the record of a batch names one version, by which its usage can be counted again.
+            meters = {p.tenant: await self._meters.meters_of(connection, p.tenant, p.metering) for p in waiting}
             while waiting:
                 part = waiting.pop(0)
                 results = Results()
                 try:
                     async with connection.transaction():
-                        await self._decide(connection, part, results)
+                        await self._decide(connection, part, meters[part.tenant], results)
                         await store.record_batch(connection, batch, job, _WORKER, results)
                     noted.append(part)
                 except Exception as error:
@@ -130,7 +143,7 @@ class Journey:
                         halves = (part.events[:middle], part.events[middle:])
                         waiting[:0] = [part._replace(events=half) for half in halves]
                         continue
-                    results = _buried(part, error)
+                    results = _buried(part, meters[part.tenant].version, error)
                     await store.record_batch(connection, batch, job, _WORKER, results)
                 done.add(results)
         self._note(noted)
@@ -141,28 +154,27 @@ class Journey:
         for part in parts:
             self.catalogue.note(part.tenant, part.events)
 
-    async def _decide(self, connection: db.Connection, part: Part, results: Results) -> None:
-        """Hold one tenant's events against its rules."""
-        compiled = await self._book.rules_of(connection, part.tenant, part.ruleset)
+    async def _decide(self, connection: db.Connection, part: Part, meters: CompiledMeters, results: Results) -> None:
+        """Hold one tenant's events against its rules and meters."""
+        compiled = await self._rules.rules_of(connection, part.tenant, part.ruleset)
         decide(compiled, part, results)
-        # Operational events (depth above 0) are processed and never billed; a replay was billed the first time.
-        billed = sum(event["depth"] == 0 and not event.get("replay") for event in part.events)
-        counts = {"events": len(part.events), "billed": billed, "dead": 0}
-        ruleset = {"ruleset": compiled.version, "rules": len(compiled.by_id)}
-        results.parts.append({"tenant": part.tenant, **ruleset, **counts})
+        counts = {"events": len(part.events), "billed": count(meters, part, results), "dead": 0}
+        used = {"ruleset": compiled.version, "rules": len(compiled.by_id), "metering": meters.version}
+        results.parts.append({"tenant": part.tenant, **used, **counts})
 
 
 def _is_ours(error: Exception) -> bool:
     """Tell whether an error is the installation's to mend: an outage, a missing grant or partition. No event may die of it."""
-    return isinstance(error, db.REFUSAL) and not isinstance(error, db.UNSTORABLE)
+    return isinstance(error, Unusable) or (isinstance(error, db.REFUSAL) and not isinstance(error, db.UNSTORABLE))
 
 
-def _buried(part: Part, error: Exception) -> Results:
+def _buried(part: Part, metering: int, error: Exception) -> Results:
     """What is to be recorded of an event that can't be processed: a dead letter, and no usage."""
     event = part.events[0]["id"]
     facts.emit("event.died", tenant=part.tenant, event=event, error=repr(error))
+    used = {"ruleset": part.ruleset, "rules": 0, "metering": metering}
     return Results(
-        parts=[{"tenant": part.tenant, "ruleset": part.ruleset, "rules": 0, "events": 0, "billed": 0, "dead": 1}],
+        parts=[{"tenant": part.tenant, **used, "events": 0, "billed": 0, "dead": 1}],
         dead=[{"tenant": part.tenant, "event": event, "error": repr(error)}],
     )
 

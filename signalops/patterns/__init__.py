@@ -8,17 +8,21 @@ Invariant: a RuleSet decides as each of its patterns would alone, and what can't
 from signalops.patterns.cases import run_cases
 from signalops.patterns.explain import LeafShown, explain
 from signalops.patterns.faults import PatternError
-from signalops.patterns.groups import Group, Grouping, Measured
+from signalops.patterns.groups import Group, Grouping, Measured, canonical
+from signalops.patterns.paths import FieldPath, GroupBy
 from signalops.patterns.pattern import LeafExplanation, Pattern, compile_pattern
 from signalops.patterns.ruleset import RuleSet
 from signalops.patterns.seen import as_seen
+from signalops.patterns.shelf import Shelf
 from signalops.patterns.text import read_json
 from signalops.patterns.upgrade import CURRENT_GRAMMAR, UPGRADERS, upgrade
 
 __all__ = [
     "CURRENT_GRAMMAR",
     "UPGRADERS",
+    "FieldPath",
     "Group",
+    "GroupBy",
     "Grouping",
     "LeafExplanation",
     "LeafShown",
@@ -26,7 +30,9 @@ __all__ = [
     "Pattern",
     "PatternError",
     "RuleSet",
+    "Shelf",
     "as_seen",
+    "canonical",
     "compile_pattern",
     "explain",
     "read_json",

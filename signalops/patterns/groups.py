@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import orjson
 
-from signalops.patterns.fields import Tree, collect, grow_tree
+from signalops.patterns.fields import Many, Tree, collect, grow_tree, scan
 
 LONGEST_KEY = 300
 _ORDERED = orjson.OPT_SORT_KEYS
@@ -31,8 +31,8 @@ class Grouping:
         """Return the group of an event; a missing field is null."""
         if not self.paths:
             return _ALL
-        found = collect(self._tree, event)
-        labels = {path: _one([occurrence.value for occurrence in found.get(path, ())]) for path in self.paths}
+        found = _values(self._tree, event)
+        labels = {path: _one(found.get(path, [])) for path in self.paths}
         return Group(self.key(labels), labels)
 
     def key(self, labels: Mapping[str, object]) -> str:
@@ -53,23 +53,33 @@ class Measured:
     def number(self, event: Mapping[str, object]) -> Decimal | None:
         """Return the sum of the field's numbers; None if it has none."""
         numbers = [
-            Decimal(str(v)) for v in self._values(event) if isinstance(v, int | float) and not isinstance(v, bool)
+            Decimal(str(v)) for v in self.values(event) if isinstance(v, int | float) and not isinstance(v, bool)
         ]
         return sum(numbers, Decimal(0)) if numbers else None
 
     def item(self, event: Mapping[str, object]) -> str | None:
         """Return the field's value, or the list of its values, as a text that is the same for equal ones; None if missing."""
-        values = self._values(event)
+        values = self.values(event)
         return canonical(_one(values)) if values else None
 
-    def _values(self, event: Mapping[str, object]) -> list[object]:
-        return [occurrence.value for occurrence in collect(self._tree, event).get(self._path, ())]
+    def values(self, event: Mapping[str, object]) -> list[object]:
+        """Return all values of the field, those in arrays one by one; null is one."""
+        return _values(self._tree, event).get(self._path, [])
 
 
 def canonical(value: object) -> str:
     """Return a JSON value as a text; equal values have the same one, and long ones are hashed."""
     text = orjson.dumps(_plain(value), option=_ORDERED)
     return text.decode() if len(text) <= LONGEST_KEY else f"sha256:{hashlib.sha256(text).hexdigest()}"
+
+
+def _values(tree: Tree, event: Mapping[str, object]) -> dict[str, list[object]]:
+    """Return the values of the fields of a tree."""
+    found: dict[str, object] = {}
+    # Most events have a value of each field; only where there are several does their order depend on the walk.
+    if scan(tree, event, found) and not any(isinstance(value, Many) for value in found.values()):
+        return {path: [value] for path, value in found.items()}
+    return {path: [one.value for one in occurrences] for path, occurrences in collect(tree, event).items()}
 
 
 def _plain(value: object) -> object:

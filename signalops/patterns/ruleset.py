@@ -20,6 +20,11 @@ class RuleSet(Generic[K]):
         self._owners = [key for key, _ in owned]
         self._index = BranchIndex([branch for _, branch in owned])
         self._verdicts: dict[int, list[K]] = {}
+        self.size = sum(pattern.conditions for pattern in patterns.values()) * (1500 + len(owned) // 12)
+        """About how many bytes it takes: objects for each condition, and of each a mask with a bit for each branch.
+
+        Measured: a set of 50 rules takes some 45 kB, one of 50,000 single conditions in as many branches 300 MB.
+        """
 
     def match(self, event: Mapping[str, object]) -> list[K]:
         """The keys of the patterns that match the event, in the order of their insertion."""

@@ -1,6 +1,7 @@
 """What the jobs ask of the database: one named query each."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -12,11 +13,17 @@ SQL = db.queries("queue")
 
 
 class Part(NamedTuple):
-    """One tenant's events of a batch, and the version of the rules to hold them against."""
+    """One tenant's events of a batch, the versions of the rules and meters to hold them against, and how its usage is cut.
+
+    closed_until: end of the last billing period that is closed; None: none is.
+    """
 
     tenant: TenantId
     ruleset: int
     events: list[dict[str, Any]]
+    metering: int = 0
+    time_zone: str = "UTC"
+    closed_until: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -27,6 +34,7 @@ class Results:
     matches: list[dict[str, Any]] = field(default_factory=list)
     groups: list[dict[str, Any]] = field(default_factory=list)
     dead: list[dict[str, Any]] = field(default_factory=list)
+    metered: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, more: "Results") -> None:
         """Add what was decided about further events."""
@@ -34,16 +42,17 @@ class Results:
         self.matches += more.matches
         self.groups += more.groups
         self.dead += more.dead
+        self.metered += more.metered
 
 
 async def read_batch(connection: db.Connection, batch: BatchId) -> list[Part]:
     """Take a batch out of the inbox, for this transaction to process; empty when another worker did."""
     rows = await (await connection.execute(SQL["read-batch"], {"batch": batch}, prepare=True)).fetchall()
-    return [Part(TenantId(tenant), ruleset, orjson.loads(events)) for tenant, ruleset, events in rows]
+    return [Part(TenantId(tenant), ruleset, orjson.loads(events), *usage) for tenant, ruleset, events, *usage in rows]
 
 
 async def record_batch(connection: db.Connection, batch: BatchId, job: int, worker: str, results: Results) -> None:
-    """Record matches, deliveries with their jobs, dead events, and what is billed."""
+    """Record matches, deliveries with their jobs, dead events, and usage."""
     parameters = {"batch": batch, "job": job, "worker": worker, "results": orjson.dumps(results).decode()}
     await connection.execute(SQL["record-batch"], parameters, prepare=True)
 

@@ -64,21 +64,9 @@ def compile_rules(
         except ValueError as error:
             report(row["id"], str(error))
     by_id = {rule.id: rule for rule in patterns}
-    size = _size(patterns.values())
-    return CompiledRules(version, RuleSet(patterns), by_id, [_silence(row) for row in silences], size)
+    ruleset = RuleSet(patterns)
+    return CompiledRules(version, ruleset, by_id, [_silence(row) for row in silences], ruleset.size)
 
 
 def _silence(row: Row) -> Silence:
     return Silence(compile_pattern(upgrade(row["grammar"], row["pattern"])), row["starts_at"], row["ends_at"])
-
-
-def _size(patterns: Iterable[Pattern]) -> int:
-    """Estimate the bytes of a compiled set: objects for each condition, and of each a mask with a bit for each branch.
-
-    Measured: a set of 50 rules takes some 45 kB, one of 50,000 single conditions in as many branches 300 MB.
-    """
-    conditions = branches = 0
-    for pattern in patterns:
-        conditions += pattern.conditions
-        branches += len(pattern.branches)
-    return conditions * (1500 + branches // 12)

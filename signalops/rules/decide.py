@@ -146,8 +146,7 @@ class _Decisions:
 
 
 def _time_of(event: Event) -> datetime:
-    """Return the time of an event: when it occurred, but not after it came in."""
-    return min(datetime.fromisoformat(event["occurredAt"]), clock.time_of(UUID(event["id"])))
+    return clock.moment_of(UUID(event["id"]), datetime.fromisoformat(event["occurredAt"]))
 
 
 def _interval(span: timedelta) -> str:

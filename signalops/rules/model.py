@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, model_validator
 
-from signalops.patterns import CURRENT_GRAMMAR
+from signalops.patterns import CURRENT_GRAMMAR, FieldPath, GroupBy
 from signalops.terms import Severity
 
 MOST_COUNTED = 10_000
@@ -50,20 +50,10 @@ def _clock_time(text: str) -> str:
     return text
 
 
-def _path(text: str) -> str:
-    if not all(text.split(".")) or len(text.split(".")) > 64 or not text.isprintable():
-        raise ValueError("must be the path of a field, such as payload.userId")
-    return text
-
-
 def _plain(value: object) -> object:
     return {"for": value} if isinstance(value, str) else value
 
 
-FieldPath = Annotated[
-    str, Field(min_length=1, max_length=500), AfterValidator(_path), Field(examples=["payload.userId"])
-]
-GroupBy = Annotated[list[FieldPath], Field(max_length=5, description="Counted apart for each value of these fields.")]
 ZoneName = Annotated[str, AfterValidator(_zone), Field(examples=["Europe/Berlin"])]
 ClockTime = Annotated[str, AfterValidator(_clock_time), Field(examples=["08:30"])]
 Lateness = Annotated[str, _between("0s", "1d")]

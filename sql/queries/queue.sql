@@ -1,7 +1,7 @@
 -- Station queue: what the jobs do with batches, and the sweeps.
 
 -- read-batch: takes a batch out of the inbox and returns its events, a row per tenant
-select tenant, ruleset, events from signalops.read_batch(%(batch)s);
+select tenant, ruleset, events, metering, time_zone, nullif(closed_until, '-infinity') from signalops.read_batch(%(batch)s);
 
 -- record-batch: records what was decided about a batch
 select signalops.record_batch(%(batch)s, %(job)s, %(worker)s, %(results)s::text::jsonb);

@@ -45,8 +45,8 @@ class World:
         return [args for (args,) in self.rows(query, task)]
 
     def used(self, tenant: Tenant) -> int:
-        """Return a tenant's usage of all days."""
-        query = "select coalesce(sum(quantity), 0)::int from signalops.usage_counters where tenant_id = %s"
+        """Return a tenant's usage of all hours."""
+        query = "select coalesce(sum(events), 0)::int from signalops.usage_counters where meter = 'events' and tenant_id = %s"
         return int(self.rows(query, tenant.id)[0][0])
 
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from signalops import facts
-from tests.people import Tenant, make_rule
+from tests.people import Tenant, make_rule, set_limit
 from tests.station.queue.conftest import World
 
 POISON = """
@@ -123,7 +123,7 @@ async def test_a_rule_that_cannot_be_compiled_stops_no_other(world: World, acme:
 
 async def test_operational_events_are_processed_and_not_billed(world: World, acme: Tenant) -> None:
     make_rule(world.owner, acme, {"type": ["signalops.usage.soft_limit_reached"]})
-    world.owner.execute("update signalops.tenants set soft_limit = 2 where id = %s", [acme.id])
+    set_limit(world.owner, acme.id, soft=2)
     await world.journey.process_batch(await world.accept(*[(acme, {})] * 3), 1)
 
     assert world.rows("select type, count(*) from signalops.events group by type order by 2") == [

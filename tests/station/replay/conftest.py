@@ -56,8 +56,10 @@ class World:
         return [(event, replay) for event, replay in self.rows(query)]
 
     def used(self) -> int:
-        """Return the usage of all days and tenants."""
-        return int(self.rows("select coalesce(sum(quantity), 0) from signalops.usage_counters")[0][0])
+        """Return the usage of all hours and tenants."""
+        return int(
+            self.rows("select coalesce(sum(events), 0) from signalops.usage_counters where meter = 'events'")[0][0]
+        )
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Return what a query answers."""

@@ -182,7 +182,7 @@ async def test_a_dead_event_that_is_retried_is_processed_and_billed_once(
         await journey.process_batch(BatchId(batch), 1)
 
     async def seen() -> tuple[str, int]:
-        used = acmes.owner.execute("select coalesce(sum(quantity), 0)::int from signalops.usage_counters").fetchone()
+        used = acmes.owner.execute("select coalesce(sum(events), 0)::int from signalops.usage_counters").fetchone()
         assert used is not None
         return (await api.get(f"/api/events/{event}", acme)).json["status"], used[0]
 

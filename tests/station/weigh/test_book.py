@@ -3,6 +3,7 @@
 import pytest
 
 from signalops import db
+from signalops.patterns import Shelf
 from signalops.rules.book import RuleBook
 from signalops.rules.compiled import CompiledRules
 from tests.people import Tenant, make_rule, make_tenant
@@ -35,12 +36,13 @@ async def test_rules_are_read_once_for_a_version(world: World, worker_pool: db.P
 async def test_the_least_recently_used_make_room(worker_pool: db.Pool, tenants: list[Tenant]) -> None:
     size = (await rules_of(RuleBook(), worker_pool, tenants[0], 1)).size
     assert size > 0
-    book = RuleBook(most_bytes=2 * size)
+    shelf = Shelf[CompiledRules](most_bytes=2 * size)
+    book = RuleBook(shelf)
     first = await rules_of(book, worker_pool, tenants[0], 1)
     second = await rules_of(book, worker_pool, tenants[1], 1)
     assert await rules_of(book, worker_pool, tenants[0], 1) is first
     await rules_of(book, worker_pool, tenants[2], 1)
-    assert len(book) == 2
+    assert len(shelf) == 2
     assert await rules_of(book, worker_pool, tenants[0], 1) is first
     assert await rules_of(book, worker_pool, tenants[1], 1) is not second
 
@@ -48,16 +50,18 @@ async def test_the_least_recently_used_make_room(worker_pool: db.Pool, tenants: 
 async def test_one_set_that_is_too_large_by_itself_is_used_all_the_same(
     worker_pool: db.Pool, tenants: list[Tenant]
 ) -> None:
-    book = RuleBook(most_bytes=1)
+    shelf = Shelf[CompiledRules](most_bytes=1)
+    book = RuleBook(shelf)
     assert len((await rules_of(book, worker_pool, tenants[0], 1)).by_id) == 1
-    assert len(book) == 1
+    assert len(shelf) == 1
 
 
 async def test_idle_tenants_rules_are_dropped(worker_pool: db.Pool, tenants: list[Tenant]) -> None:
-    book = RuleBook(idle=0)
+    shelf = Shelf[CompiledRules](idle=0)
+    book = RuleBook(shelf)
     for tenant in tenants:
         await rules_of(book, worker_pool, tenant, 1)
-    assert len(book) == 1
+    assert len(shelf) == 1
 
 
 async def test_a_tenant_with_very_many_rules_has_them_compiled_beside_the_event_loop(

@@ -1,0 +1,12 @@
+"""Meters: what of a tenant's events is counted, besides their number.
+
+`manage` writes meters, `book` keeps them compiled, `count` holds a batch against them.
+Writes: meters; by signalops.count_usage also usage_entries, usage_counters and usage_items. Invariant: a counter is the sum of
+its entries, and each billed event is in exactly one of them for each meter that counts it.
+"""
+
+from signalops.usage.meters.book import MeterBook
+from signalops.usage.meters.compiled import CompiledMeters
+from signalops.usage.meters.count import count
+
+__all__ = ["CompiledMeters", "MeterBook", "count"]

@@ -1,0 +1,34 @@
+"""The compiled meters of the tenants that a worker has met lately."""
+
+from functools import partial
+
+from signalops import db, facts
+from signalops.patterns import Shelf
+from signalops.terms import TenantId
+from signalops.usage.meters import store
+from signalops.usage.meters.compiled import NO_METERS, CompiledMeters, compile_meters
+
+
+class MeterBook:
+    """Compiled meters by tenant; a batch says which version of them, so nothing needs to be told of changes."""
+
+    def __init__(self) -> None:
+        self._shelf = Shelf[CompiledMeters]()
+
+    async def meters_of(self, connection: db.Connection, tenant: TenantId, version: int) -> CompiledMeters:
+        """Return a tenant's meters, in the version asked for or a later one; reads them in a transaction of the tenant."""
+        if version == 0:
+            return NO_METERS
+        compiled = self._shelf.find(tenant, version) or await self._load(connection, tenant)
+        self._shelf.keep(tenant, compiled)
+        return compiled
+
+    async def _load(self, connection: db.Connection, tenant: TenantId) -> CompiledMeters:
+        await db.act_as(connection, tenant)
+        rows = await store.active_meters(connection, tenant)
+        meters = [row for row in rows if row["key"] is not None]
+        return compile_meters(rows[0]["metering"], meters, partial(_report, tenant))
+
+
+def _report(tenant: TenantId, meter: str, error: str) -> None:
+    facts.emit("meter.broken", tenant=tenant, meter=meter, error=error)

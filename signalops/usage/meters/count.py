@@ -1,0 +1,70 @@
+"""What a batch adds to a tenant's usage. Pure; the hot path of the worker."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from signalops import clock
+from signalops.patterns import as_seen
+from signalops.queue.store import Part, Results
+from signalops.terms import TenantId
+from signalops.usage.meters.compiled import CompiledMeters
+from signalops.usage.meters.scales import ALL_EVENTS, ONE, Meter, Reading
+from signalops.usage.meters.slots import Slot, minute_of, slot_of
+
+Event = Mapping[str, Any]
+Members = list[tuple[Event, Reading]]
+
+
+def count(meters: CompiledMeters, part: Part, results: Results) -> int:
+    """Add to the results what one tenant's events count, as signalops.count_usage takes it; return how many are billed.
+
+    Operational events (depth above 0) are processed and never billed; a replay was billed the first time.
+    """
+    billed = [event for event in part.events if event["depth"] == 0 and not event.get("replay")]
+    for slot, events in _by_slot(part, billed).items():
+        results.metered.append(_entry(part.tenant, ALL_EVENTS, slot, "[]", [(event, ONE) for event in events]))
+        for (meter, group), members in _metered(meters, events).items():
+            results.metered.append(_entry(part.tenant, meter, slot, group, members))
+    return len(billed)
+
+
+def _by_slot(part: Part, events: Sequence[Event]) -> dict[Slot, list[Event]]:
+    minutes = defaultdict[int, list[Event]](list)
+    for event in events:
+        minutes[minute_of(event["id"], event["occurredAt"])].append(event)
+    slots = defaultdict[Slot, list[Event]](list)
+    for minute, members in minutes.items():
+        slots[slot_of(minute, part.time_zone, part.closed_until)] += members
+    return slots
+
+
+def _metered(meters: CompiledMeters, events: Sequence[Event]) -> Mapping[tuple[Meter, str], Members]:
+    """Return what the tenant's own meters read off events, by meter and group."""
+    found = defaultdict[tuple[Meter, str], Members](list)
+    if not meters.version:
+        return found
+    for event in events:
+        seen = as_seen(event, event["attributes"])
+        for meter in meters.matching.match(seen):
+            if (reading := meter.read(seen)) is not None:
+                found[meter, meter.grouping.of(seen).key].append((event, reading))
+    return found
+
+
+def _entry(tenant: TenantId, meter: Meter, slot: Slot, group: str, members: Members) -> dict[str, Any]:
+    entry = {"tenant": tenant, "id": clock.new_id(), "meter": meter.key, "aggregation": meter.aggregation}
+    entry |= {**slot._asdict(), "grp": group}
+    entry |= {"events": len(members), "event_ids": [event["id"] for event, _ in members]}
+    if meter.aggregation == "unique_count":
+        return entry | {"items": sorted({item for _, reading in members for item in reading.items})}
+    if meter.aggregation == "latest":
+        at, latest, value = max((_moment(event), event["id"], reading.value) for event, reading in members)
+        return entry | {"latest_at": at, "latest_event": latest, "value": str(value)}
+    return entry | {"value": str(meter.total([reading.value for _, reading in members if reading.value is not None]))}
+
+
+def _moment(event: Event) -> datetime:
+    return clock.moment_of(UUID(event["id"]), datetime.fromisoformat(event["occurredAt"]))

@@ -1,0 +1,105 @@
+"""A meter as it is written and as it is shown."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from signalops.patterns import FieldPath, GroupBy, PatternError, compile_pattern
+
+DEFAULT = "events"
+"""The meter that every tenant has: it counts every event that is billed."""
+MOST_CONDITIONS = 400
+"""What a pattern may have: fifty meters then have no more together than all rules of a tenant may."""
+Aggregation = Literal["count", "sum", "max", "min", "avg", "latest", "unique_count"]
+
+
+_KEY = r"[a-z][a-z0-9_]{0,62}"
+
+
+def is_key(text: str) -> bool:
+    """Whether a meter may be called so."""
+    return re.fullmatch(_KEY, text) is not None
+
+
+def _key(text: str) -> str:
+    if not is_key(text):
+        raise ValueError("must be up to 63 lower-case letters, digits and _, a letter first, such as api_calls")
+    if text == DEFAULT:
+        raise ValueError(f"{DEFAULT} is the meter of all events; choose another key")
+    return text
+
+
+def _pattern(pattern: dict[str, Any]) -> dict[str, Any]:
+    try:
+        conditions = compile_pattern(pattern).conditions
+    except PatternError as error:
+        raise _fault(error.path, f"{error.reason}; {error.remedy}") from error
+    if conditions > MOST_CONDITIONS:
+        raise _fault("", f"has {conditions} conditions, {MOST_CONDITIONS} are possible; shorten it, as with prefixes")
+    return pattern
+
+
+def _fault(path: str, message: str) -> ValidationError:
+    """Return a fault at a path below what is validated."""
+    fault = InitErrorDetails(type=PydanticCustomError("meter", message), loc=(path,) if path else (), input=None)
+    return ValidationError.from_exception_data("meter", [fault])
+
+
+MeterKey = Annotated[
+    str, AfterValidator(_key), Field(examples=["api_calls"], json_schema_extra={"pattern": f"^{_KEY}$"})
+]
+
+
+class MeterIn(BaseModel):
+    """What a meter counts: of which events, what, and apart for which groups."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: MeterKey = Field(description="Its name in usage, prices and limits.")
+    name: str = Field(min_length=1, max_length=200, description="The name for people.", examples=["API calls"])
+    aggregation: Aggregation = Field(
+        "count",
+        description="How many events; or of a field the sum, max, min, average by event, latest value or number of "
+        "different values.",
+    )
+    field: FieldPath | None = Field(
+        None, description="The field that is measured: a number, or for unique_count any value. Leave it out for count."
+    )
+    pattern: Annotated[dict[str, Any], AfterValidator(_pattern)] = Field(
+        description="Which events, as an event pattern.", examples=[{"type": ["api.call"]}]
+    )
+    groupBy: GroupBy = []  # noqa: N815
+    unit: str | None = Field(None, min_length=1, max_length=63, description="What it counts in.", examples=["GB"])
+
+    @model_validator(mode="after")
+    def _measures(self) -> Self:
+        if self.aggregation == "count" and self.field is not None:
+            raise _fault("field", "count has no field: leave it out, or choose an aggregation of it such as sum")
+        if self.aggregation != "count" and self.field is None:
+            raise _fault("field", f"{self.aggregation} needs the field that it is made of, such as payload.bytes")
+        return self
+
+
+class MeterShown(BaseModel):
+    """A meter."""
+
+    key: MeterKey
+    name: str
+    aggregation: Aggregation
+    field: FieldPath | None
+    pattern: dict[str, Any]
+    groupBy: GroupBy  # noqa: N815
+    unit: str | None
+    origin: Literal["tenant", "plan"] = Field(description="Its own, or brought by its plan.")
+    createdAt: datetime = Field(description="What was processed before is not counted.")  # noqa: N815
+    endedAt: datetime | None = Field(description="When it ended; null: it counts.")  # noqa: N815
+
+
+class MeterList(BaseModel):
+    """A page of meters, by key."""
+
+    data: list[MeterShown]
+    has_more: bool

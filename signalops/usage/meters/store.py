@@ -1,0 +1,63 @@
+"""What meters ask of the database: one named query each."""
+
+from typing import Any
+
+from psycopg.errors import UniqueViolation
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from signalops import db
+from signalops.patterns import CURRENT_GRAMMAR
+from signalops.terms import TenantId
+from signalops.usage.meters.model import MeterIn
+
+Row = dict[str, Any]
+SQL = db.queries("meters")
+
+
+async def active_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:
+    """Return metering, key and what it counts of each meter that counts now."""
+    return await _rows(connection, "active-meters", {"tenant": tenant})
+
+
+async def list_meters(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+    """Return meters in the words of the API, by key; wanted: key, ended (those too), after (a key), limit."""
+    every = {"key": None, "ended": True, "after": "", "limit": None}
+    return await _rows(connection, "list-meters", {**every, "tenant": tenant, **wanted})
+
+
+async def counts_the_same(connection: db.Connection, tenant: TenantId, meter: MeterIn) -> bool:
+    """Return whether a key that is known means what a meter says."""
+    row = await (await connection.execute(SQL["counts-the-same"], _fields(tenant, meter))).fetchone()
+    return row is not None and bool(row[0])
+
+
+async def add_meter(connection: db.Connection, tenant: TenantId, meter: MeterIn) -> bool:
+    """Make a meter; False if somebody else has just made one of that key."""
+    try:
+        async with connection.transaction():
+            await connection.execute(SQL["add-meter"], _fields(tenant, meter))
+    except UniqueViolation:
+        return False
+    return True
+
+
+async def count_meters(connection: db.Connection, tenant: TenantId) -> int:
+    """Return how many meters of its own a tenant has that count."""
+    row = await (await connection.execute(SQL["count-meters"], {"tenant": tenant})).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def end_meter(connection: db.Connection, tenant: TenantId, key: str) -> None:
+    """Have a meter count no more."""
+    await connection.execute(SQL["end-meter"], {"tenant": tenant, "key": key})
+
+
+def _fields(tenant: TenantId, meter: MeterIn) -> Row:
+    written = meter.model_dump(exclude={"groupBy"}) | {"pattern": Jsonb(meter.pattern), "group_by": meter.groupBy}
+    return {"tenant": tenant, "grammar": CURRENT_GRAMMAR, **written}
+
+
+async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL[query], fields)).fetchall()

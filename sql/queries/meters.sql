@@ -1,0 +1,36 @@
+-- Station usage: what is counted of a tenant's events.
+
+-- active-meters: every meter of a tenant that counts, with the version of its metering
+select t.metering, m.key, m.aggregation, m.field, m.grammar, m.pattern, m.group_by
+from signalops.tenants t
+left join signalops.meters m on m.tenant_id = t.id and m.until is null
+where t.id = %(tenant)s
+order by m.key;
+
+-- list-meters: a tenant's meters as they are or were at last, by key
+select * from (
+  select distinct on (m.key) m.key, m.name, m.aggregation, m.field, m.pattern, m.group_by as "groupBy", m.unit, m.origin,
+    m.created_at as "createdAt", m.ended_at as "endedAt"
+  from signalops.meters m
+  where m.tenant_id = %(tenant)s and m.key > %(after)s and (%(key)s::text is null or m.key = %(key)s)
+  order by m.key, m.since desc
+) as m
+where %(ended)s or m."endedAt" is null
+limit %(limit)s;
+
+-- counts-the-same: whether a meter's key means what another one says
+select (m.aggregation, m.field, m.pattern, m.group_by)
+  is not distinct from (%(aggregation)s, %(field)s::text, %(pattern)s::jsonb, %(group_by)s::text[])
+from signalops.meters m
+where m.tenant_id = %(tenant)s and m.key = %(key)s
+limit 1;
+
+-- add-meter: makes a meter, which counts from the next batch on
+insert into signalops.meters (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit, origin)
+values (%(tenant)s, %(key)s, 0, %(name)s, %(aggregation)s, %(field)s, %(grammar)s, %(pattern)s, %(group_by)s, %(unit)s, 'tenant');
+
+-- count-meters: how many meters of its own a tenant has that count
+select count(*) from signalops.meters where tenant_id = %(tenant)s and until is null and origin = 'tenant';
+
+-- end-meter: has a meter count no more
+update signalops.meters set ended_at = now() where tenant_id = %(tenant)s and key = %(key)s and until is null;
