@@ -11,7 +11,7 @@ import orjson
 import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import ProgramLimitExceeded
+from psycopg.errors import DeadlockDetected, LockNotAvailable, ProgramLimitExceeded
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -30,6 +30,8 @@ Pool = AsyncConnectionPool[Connection]
 
 OUTAGE = (psycopg.OperationalError, PoolTimeout)
 """The database is away, or gave up on a lock, a deadlock or a timeout: the same may succeed later."""
+BUSY = (LockNotAvailable, DeadlockDetected)
+"""Another transaction was in the way, and nothing was done: the same succeeds once that one has ended."""
 REFUSAL = psycopg.Error
 """Any error of the database."""
 UNSTORABLE = (psycopg.DataError, ProgramLimitExceeded)

@@ -1,7 +1,8 @@
 """Tenants, keys and rules for tests, made as the superuser makes them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,16 @@ from signalops import clock
 from signalops.access.keys import PREFIX, new_key
 from signalops.terms import TenantId
 
-EVERYTHING = ["events:write", "events:read", "rules:*", "channels:*", "deliveries:*", "usage:read", "keys:*"]
+EVERYTHING = [
+    "events:write",
+    "events:read",
+    "rules:*",
+    "channels:*",
+    "deliveries:*",
+    "meters:*",
+    "usage:read",
+    "keys:*",
+]
 
 
 @dataclass(frozen=True)
@@ -39,16 +49,34 @@ def make_tenant(
 ) -> Tenant:
     """Make a tenant with one key; its hash has the least cost that bcrypt allows, for speed."""
     tenant, key = TenantId(clock.new_id()), new_key()
-    owner.execute(
-        "insert into signalops.tenants (id, slug, name, soft_limit, hard_limit) values (%s, %s, %s, %s, %s)",
-        [tenant, slug, slug.title(), soft, hard],
-    )
+    owner.execute("insert into signalops.tenants (id, slug, name) values (%s, %s, %s)", [tenant, slug, slug.title()])
+    if (soft, hard) != (None, None):
+        set_limit(owner, tenant, soft=soft, hard=hard)
     hashed = bcrypt.hashpw(key.encode(), bcrypt.gensalt(4)).decode()
     owner.execute(
         "insert into signalops.api_keys (tenant_id, id, prefix, hash, label, scopes) values (%s, %s, %s, %s, 'test', %s)",
         [tenant, clock.new_id(), key[:PREFIX], hashed, scopes],
     )
     return Tenant(tenant, slug, key)
+
+
+def set_limit(
+    owner: psycopg.Connection,
+    tenant: UUID,
+    meter: str = "events",
+    *,
+    soft: Decimal | int | None = None,
+    hard: Decimal | int | None = None,
+    thresholds: Sequence[int] = (),
+    overage: str = "refuse",
+) -> None:
+    """Give a tenant a limit of its own, whatever the day; without soft and hard none holds."""
+    owner.execute(
+        "insert into signalops.limits (tenant_id, meter, origin, starts_on, soft, hard, thresholds, overage) "
+        "values (%s, %s, 'tenant', '2000-01-01', %s, %s, %s, %s) on conflict (tenant_id, meter, origin, starts_on) do update "
+        "set soft = excluded.soft, hard = excluded.hard, thresholds = excluded.thresholds, overage = excluded.overage",
+        [tenant, meter, soft, hard, list(thresholds), overage],
+    )
 
 
 def make_rule(

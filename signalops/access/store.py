@@ -31,8 +31,13 @@ async def find_keys(connection: db.Connection, prefix: str) -> list[FoundKey]:
 
 
 async def add_tenant(connection: db.Connection, **fields: Any) -> None:
-    """Make a tenant; the fields are id, slug, name, plan, soft_limit and hard_limit."""
-    await connection.execute(SQL["add-tenant"], fields)
+    """Make a tenant; the fields are id, slug and name, and time_zone when it is not UTC."""
+    await connection.execute(SQL["add-tenant"], {"time_zone": "UTC", **fields})
+
+
+async def set_time_zone(connection: db.Connection, tenant: TenantId, time_zone: str) -> None:
+    """Set the time zone of a tenant, as the owner; a REFUSAL once something of it was counted."""
+    await connection.execute(SQL["set-time-zone"], {"tenant": tenant, "time_zone": time_zone})
 
 
 async def list_tenants(connection: db.Connection) -> list[dict[str, Any]]:

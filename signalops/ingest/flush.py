@@ -7,18 +7,21 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from signalops import clock, db, facts
 from signalops.errors import IdempotencyConflict, Invalid, Overloaded, Problem, QuotaExceeded, Unavailable
 from signalops.ingest import store
 from signalops.ingest.model import Incoming
+from signalops.ingest.scales import Scales, weighed
 from signalops.terms import BatchId, EventId
 
 log = logging.getLogger(__name__)
 
-Exceptions = Mapping[EventId, EventId | Problem]
-"""What was not plainly accepted: the event first stored under the idempotency key, or why nothing was stored."""
+Outcome = EventId | Problem | Literal["over_limit"]
+Exceptions = Mapping[EventId, Outcome]
+"""What was not plainly accepted: the event first stored under the idempotency key, why nothing was stored, or stored, but over
+a limit."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -32,6 +35,9 @@ class Limits:
 
 _SMALL = 16
 """Events that are never worth two flushes."""
+_MOST_WEIGHINGS = 5
+"""How often events are weighed anew in one flush: each time a tenant's limited meters have changed meanwhile."""
+_SLOW = {"Retry-After": "1"}
 
 
 class _Request(NamedTuple):
@@ -39,11 +45,22 @@ class _Request(NamedTuple):
     answer: asyncio.Future[Exceptions]
 
 
+class _Stored(NamedTuple):
+    """What a statement did: the exceptions, and the events it left since their tenant's limited meters had changed."""
+
+    exceptions: dict[EventId, Outcome]
+    stale: list[Incoming]
+
+    def plus(self, more: "_Stored") -> "_Stored":
+        return _Stored({**self.exceptions, **more.exceptions}, self.stale + more.stale)
+
+
 class Flusher:
     """One lane into the database: a bounded queue of requests, and the task that empties it."""
 
-    def __init__(self, connections: db.Pool, priority: int, limits: Limits) -> None:
+    def __init__(self, connections: db.Pool, scales: Scales, priority: int, limits: Limits) -> None:
         self._connections = connections
+        self._scales = scales
         self._priority = priority
         self._limits = limits
         self._requests: deque[_Request] = deque()
@@ -130,45 +147,94 @@ class Flusher:
                 answer.set_result(exceptions)
 
     async def _flush(self, events: list[Incoming]) -> Exceptions:
+        """Store events, those whose tenant's limited meters were not known here after the others."""
+        exceptions, stale = await self._store(events)
+        for _ in range(_MOST_WEIGHINGS):
+            if not stale:
+                return exceptions
+            again, stale = await self._weigh_anew(stale)
+            exceptions |= again
+        return exceptions | dict.fromkeys(
+            (event.id for event in stale),
+            Unavailable("A limit is being changed, and the event is not stored: send it again.", headers=_SLOW),
+        )
+
+    async def _weigh_anew(self, events: list[Incoming]) -> _Stored:
+        try:
+            await self._scales.refresh({event.tenant for event in events})
+            return await self._store(events)
+        except db.OUTAGE:
+            problem = Unavailable(
+                "The database did not answer, and the event is not stored: send it again.", headers=_SLOW
+            )
+        except Unavailable as unavailable:
+            problem = unavailable
+        # Others of the flush are stored already.
+        return _Stored(dict.fromkeys((event.id for event in events), problem), [])
+
+    async def _store(self, events: list[Incoming]) -> _Stored:
         """Store events in one transaction; halve what can't be stored, so that one bad event can't fail its neighbours."""
         began, batch = time.perf_counter(), BatchId(clock.new_id())
         try:
             async with self._connections.connection() as connection:
-                rows = await store.accept(connection, events, batch, self._priority)
+                rows = await store.accept(connection, weighed(self._scales, events), batch, self._priority)
+        except db.BUSY:
+            # A limit is being changed.
+            return _Stored({}, events)
         except db.UNSTORABLE as error:
             if len(events) == 1:
-                return {events[0].id: Invalid(f"The database can't store this event: {db.reason(error)}.")}
+                return _Stored({events[0].id: Invalid(f"The database can't store this event: {db.reason(error)}.")}, [])
             middle = len(events) // 2
-            return {**await self._flush(events[:middle]), **await self._flush(events[middle:])}
+            return (await self._store(events[:middle])).plus(await self._store(events[middle:]))
         except db.REFUSAL as error:
             # Also what only the operator can mend (a missing partition, a server that is read-only): no event is to blame.
             facts.emit("events.flush_failed", events=len(events), error=str(error))
             raise Unavailable(
                 "The database did not answer, and the events may or may not be stored: send again, with the same "
                 "idempotency keys.",
-                headers={"Retry-After": "1"},
+                headers=_SLOW,
             ) from error
+        stored = _sort_out(events, rows)
         milliseconds = (time.perf_counter() - began) * 1000
-        facts.emit("events.flushed", events=len(events), exceptions=len(rows), milliseconds=milliseconds)
-        end = clock.next_month(clock.time_of(batch))
-        return {EventId(event): out for event, verdict, first in rows if (out := _outcome(event, verdict, first, end))}
+        settled = len(events) - len(stored.stale)
+        facts.emit("events.flushed", events=settled, exceptions=len(stored.exceptions), milliseconds=milliseconds)
+        return stored
 
 
-def _outcome(event: EventId, verdict: str, first: EventId, end: datetime) -> EventId | Problem | None:
+def _sort_out(events: list[Incoming], rows: list[tuple[Any, ...]]) -> _Stored:
+    """Translate what signalops.accept returned, and tell of the notices that it emitted."""
+    exceptions: dict[EventId, Outcome] = {}
+    tenants = set()
+    for event, verdict, first, meter, end in rows:
+        match verdict:
+            case "stale":
+                tenants.add(first)
+            case "soft_limit":
+                facts.emit("usage.soft_limit_reached", tenant=first, event=event)
+            case "hard_limit":
+                facts.emit("usage.hard_limit_reached", tenant=first, event=event)
+            case "threshold":
+                facts.emit("usage.threshold_reached", tenant=first, event=event)
+            case _:
+                exceptions[event] = _outcome(verdict, first, meter, end)
+    return _Stored(exceptions, [event for event in events if event.tenant in tenants] if tenants else [])
+
+
+def _outcome(verdict: str, first: EventId, meter: str, end: datetime) -> Outcome:
     match verdict:
         case "duplicate":
             return first
+        case "over_limit":
+            return "over_limit"
         case "conflict":
             return IdempotencyConflict(
                 f"The idempotency key was first used for event {first} with another body: use a new key for a new event.",
                 headers={"Location": f"/api/events/{first}"},
             )
-        case "refused":
+        case _:
             return QuotaExceeded(
-                f"The month's hard limit of events is reached: it starts anew at {end:%Y-%m-%dT%H:%MZ}, or raise the limit.",
+                f"The month's hard limit of {meter} is reached: it starts anew at {end:%Y-%m-%dT%H:%MZ}, or raise the limit.",
                 headers={"Retry-After": str(int((end - clock.now()).total_seconds()) + 1)},
+                meter=meter,
                 periodEnd=end.isoformat(),
             )
-        case _:
-            facts.emit("usage.soft_limit_reached", tenant=first, event=event)
-            return None

@@ -1,6 +1,7 @@
 """The requests that bring events in, and the list of what came in."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
@@ -35,36 +36,40 @@ class EventsPage(Page):
     until: Annotated[Moment | None, Field(alias="to", description="Received before this time (RFC 3339).")] = None
 
 
-class Sizes(NamedTuple):
-    """The largest bodies, in bytes."""
+class Bounds(NamedTuple):
+    """The largest bodies, in bytes; and the days after which what happened is not taken any more."""
 
     event: int
     batch: int
+    backfill_days: int
 
 
 class Events:
     """The handlers, with what they need."""
 
     def __init__(
-        self, single: Flusher, bulk: Flusher, connections: db.Pool, schemas: SchemaBook, most_bytes: Sizes
+        self, single: Flusher, bulk: Flusher, connections: db.Pool, schemas: SchemaBook, bounds: Bounds
     ) -> None:
         self._single = single
         self._bulk = bulk
         self._schemas = schemas
         self._connections = connections
-        self._most_bytes = most_bytes
+        self._bounds = bounds
 
     async def post(self, request: Request, caller: Caller) -> Response:
         """Store one event, plain or as a CloudEvent; a batch of CloudEvents too."""
         headers = headers_of(request)
         if media_type(headers) == cloudevents.BATCH:
             return await self.post_batch(request, caller)
-        body = await read_body(request, headers, self._most_bytes.event)
-        event = _held(caller.tenant, Hold(await self._schemas.of(caller.tenant)), *_one(headers, body))
+        body = await read_body(request, headers, self._bounds.event)
+        sent = _recent(self._bounds.backfill_days, *_one(headers, body))
+        event = _held(caller.tenant, Hold(await self._schemas.of(caller.tenant)), *sent)
         exceptions = await self._single.submit([event])
         match exceptions.get(event.id):
             case None:
                 return _accepted(202, event.id, "accepted", event.warnings)
+            case "over_limit":
+                return _accepted(202, event.id, "accepted", event.warnings, is_over=True)
             case Problem() as problem:
                 raise problem
             case first:
@@ -78,10 +83,10 @@ class Events:
                 "Idempotency-Key: the items of a batch have keys of their own, idempotencyKey; leave the header out."
             )
         media = media_type(headers)
-        items = _items(media, await read_body(request, headers, self._most_bytes.batch))
+        items = _items(media, await read_body(request, headers, self._bounds.batch))
         is_cloud = media == cloudevents.BATCH
         hold = Hold(await self._schemas.of(caller.tenant))
-        events = [_item(caller.tenant, hold, item, is_cloud, self._most_bytes.event) for item in items]
+        events = [_item(caller.tenant, hold, item, is_cloud, self._bounds) for item in items]
         valid = [event for event in events if isinstance(event, Incoming)]
         exceptions = await self._bulk.submit(valid) if valid else {}
         results = [_result(event, exceptions) for event in events]
@@ -98,6 +103,18 @@ class Events:
             rows = await store.list_events(connection, query.upwards, **_wanted(caller.tenant, query))
         page, has_more = query.cut(rows)
         return answer({"data": [_shown(row) for row in page], "has_more": has_more})
+
+
+def _recent(
+    backfill_days: int, event: EventIn, attributes: dict[str, Any] | None
+) -> tuple[EventIn, dict[str, Any] | None]:
+    """Return an event that happened lately enough to be counted when it happened; Invalid at the path of its time."""
+    if event.occurredAt and event.occurredAt < clock.now() - timedelta(days=backfill_days):
+        path = "occurredAt" if attributes is None else "time"
+        raise Invalid.at(
+            path, f"is more than {backfill_days} days ago, when usage is settled; leave it out to count the event now"
+        )
+    return event, attributes
 
 
 def _held(tenant: TenantId, hold: Hold, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
@@ -150,17 +167,16 @@ def _items(media: str, body: bytes) -> Sequence[object]:
     return items
 
 
-def _item(tenant: TenantId, hold: Hold, item: object, is_cloud: bool, most: int) -> Incoming | Problem:
+def _item(tenant: TenantId, hold: Hold, item: object, is_cloud: bool, bounds: Bounds) -> Incoming | Problem:
     try:
         if isinstance(item, Malformed):
             return item
-        event = _held(
-            tenant, hold, *(cloudevents.from_structured(item) if is_cloud else (validated(EventIn, item), None))
-        )
+        sent = cloudevents.from_structured(item) if is_cloud else (validated(EventIn, item), None)
+        event = _held(tenant, hold, *_recent(bounds.backfill_days, *sent))
     except Problem as problem:
         return problem
-    if len(event.row) > most and len(orjson.dumps(item)) > most:
-        return TooLarge(f"The event is larger than {most} bytes: send less.")
+    if len(event.row) > bounds.event and len(orjson.dumps(item)) > bounds.event:
+        return TooLarge(f"The event is larger than {bounds.event} bytes: send less.")
     return event
 
 
@@ -170,18 +186,20 @@ def _result(event: Incoming | Problem, exceptions: Exceptions) -> dict[str, Any]
     match exceptions.get(event.id):
         case None:
             return _document(event.id, "accepted", event.warnings)
+        case "over_limit":
+            return _document(event.id, "accepted", event.warnings, is_over=True)
         case Problem() as problem:
             return {"status": "rejected", "problem": problem.document()}
         case first:
             return _document(first, "duplicate", event.warnings)
 
 
-def _accepted(status: int, event: UUID, word: str, warnings: Sequence[Fault]) -> Response:
-    return answer(_document(event, word, warnings), status, {"location": f"/api/events/{event}"})
+def _accepted(status: int, event: UUID, word: str, warnings: Sequence[Fault], is_over: bool = False) -> Response:
+    return answer(_document(event, word, warnings, is_over), status, {"location": f"/api/events/{event}"})
 
 
-def _document(event: UUID, word: str, warnings: Sequence[Fault]) -> dict[str, Any]:
-    document: dict[str, Any] = {"id": event, "status": word}
+def _document(event: UUID, word: str, warnings: Sequence[Fault], is_over: bool = False) -> dict[str, Any]:
+    document: dict[str, Any] = {"id": event, "status": word} | ({"overLimit": True} if is_over else {})
     return document | ({"warnings": [warning.model_dump() for warning in warnings]} if warnings else {})
 
 
@@ -196,4 +214,5 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """Write a row in the words of the API."""
     shown = {"id": row["id"], "type": row["type"], "source": row["source"], "status": row["status"]}
     shown |= {"occurredAt": row["occurred_at"], "receivedAt": row["received_at"], "payload": row["payload"]}
+    shown |= {"overLimit": True} if row["over_limit"] else {}
     return shown | ({"attributes": row["attributes"]} if row["attributes"] else {})

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -54,6 +55,9 @@ class Accepted(BaseModel):
     warnings: list[Fault] | None = Field(
         None, description="Where the payload breaks the schema of its type, which only warns."
     )
+    overLimit: bool | None = Field(  # noqa: N815
+        None, description="true: beyond a hard limit whose overage is accept."
+    )
 
 
 class Rejected(BaseModel):
@@ -83,6 +87,9 @@ class EventShown(BaseModel):
     receivedAt: datetime  # noqa: N815
     payload: dict[str, Any]
     attributes: dict[str, Any] | None = Field(None, description="CloudEvents attributes beyond type, source and time.")
+    overLimit: bool | None = Field(  # noqa: N815
+        None, description="true: accepted beyond a hard limit."
+    )
 
 
 class EventList(BaseModel):
@@ -93,12 +100,17 @@ class EventList(BaseModel):
 
 
 class Incoming(NamedTuple):
-    """A validated event on its way into a flush: whose it is, its id, its row as JSON for signalops.accept, and warnings."""
+    """A validated event on its way into a flush: whose it is, its id, its row as JSON for signalops.accept, and warnings.
+
+    weights: what it adds to its tenant's limited meters, weighed in the version `scales` of them; 0: it has none.
+    """
 
     tenant: TenantId
     id: EventId
     row: bytes
     warnings: Sequence[Fault] = ()
+    scales: int = 0
+    weights: Mapping[str, Decimal] = {}
 
 
 def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:

@@ -1,6 +1,7 @@
 """What ingest asks of the database: one named query each."""
 
 from collections import Counter
+from decimal import Context, Decimal
 from typing import Any
 
 import orjson
@@ -8,19 +9,23 @@ from psycopg.rows import dict_row
 
 from signalops import db
 from signalops.ingest.model import Incoming
-from signalops.terms import BatchId
+from signalops.terms import BatchId, TenantId
 
 SQL = db.queries("ingest")
+_EXACT = Context(prec=100)
+"""Weights have at most 38 digits, 18 of them after the point: their sums are exact."""
 
 
 async def accept(
     connection: db.Connection, events: list[Incoming], batch: BatchId, priority: int
 ) -> list[tuple[Any, ...]]:
-    """Store a flush in one transaction; return (event, verdict, first event) of all that was not plainly accepted."""
-    asked = Counter(event.tenant for event in events)
+    """Store a flush in one transaction; return what was not plainly accepted.
+
+    That is (event, verdict, first event or tenant, meter, end of its period), as signalops.accept says.
+    """
     parameters = {
         "flush": b"[%s]" % b",".join([event.row for event in events]),
-        "asked": orjson.dumps([{"tenant": tenant, "events": count} for tenant, count in asked.items()]),
+        "asked": orjson.dumps(_asked(events), default=str),
         "batch": batch,
         "priority": priority,
     }
@@ -32,3 +37,17 @@ async def list_events(connection: db.Connection, upwards: bool, **parameters: An
     async with connection.cursor(row_factory=dict_row) as cursor:
         query = SQL["list-events-upwards" if upwards else "list-events"]
         return await (await cursor.execute(query, parameters)).fetchall()
+
+
+def _asked(events: list[Incoming]) -> list[dict[str, Any]]:
+    """Sum up what the events of each tenant add to each of its limited meters."""
+    counts = Counter(event.tenant for event in events)
+    weights: dict[TenantId, dict[str, Decimal]] = {}
+    scales = {event.tenant: event.scales for event in events if event.scales}
+    for event in events if scales else ():
+        sums = weights.setdefault(event.tenant, {})
+        for meter, amount in event.weights.items():
+            sums[meter] = _EXACT.add(sums.get(meter, Decimal(0)), amount)
+    amounts = [(tenant, "events", Decimal(count)) for tenant, count in counts.items()]
+    amounts += [(tenant, meter, amount) for tenant, sums in weights.items() for meter, amount in sums.items()]
+    return [{"tenant": t, "meter": m, "amount": a, "scales": scales.get(t, 0)} for t, m, a in amounts]

@@ -9,7 +9,7 @@ import pytest
 
 from signalops.config import Settings
 from tests.api import SIGNUP, Answer, Client, assert_problem, hearing, rows, running
-from tests.people import Tenant
+from tests.people import Tenant, make_tenant, set_limit
 from tests.station.conftest import Blocked
 
 _REFUSING = """
@@ -162,3 +162,17 @@ async def test_whoever_leaves_takes_nobody_along(
     assert {answer.status for answer in await asyncio.gather(*staying)} == {202}
     assert (await api.post(SIGNUP, acme)).status == 202
     assert rows(owner)["events"] == rows(owner)["accepted"] == 6
+
+
+async def test_a_limit_that_takes_long_to_change_keeps_first_events_waiting_and_no_others(
+    api: Client, owner: psycopg.Connection, acme: Tenant, globex: Tenant
+) -> None:
+    await api.post(SIGNUP, acme)
+    with owner.transaction():
+        set_limit(owner, make_tenant(owner, "initech").id, hard=1)
+        assert (await api.post(SIGNUP, acme)).status == 202
+        first = await api.post(SIGNUP, globex)
+        assert_problem(first, 503, "unavailable")
+        assert first.headers["retry-after"] == "1"
+    assert (await api.post(SIGNUP, globex)).status == 202
+    assert rows(owner) == {"events": 3, "keys": 0, "inbox": 3, "accepted": 3, "jobs": 3}

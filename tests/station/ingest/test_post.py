@@ -1,6 +1,7 @@
 """POST /api/events: what is stored, what is answered, and what is refused."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +11,15 @@ import pytest
 from tests.api import NOTHING, SIGNUP, Client, assert_problem, rows, stored
 from tests.people import Tenant, make_tenant
 
+TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+YESTERDAY = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
 ONE = {"events": 1, "keys": 0, "inbox": 1, "accepted": 1, "jobs": 1}
 
 
 async def test_an_event_is_stored_counted_and_handed_to_the_queue_in_one_flush(
     api: Client, owner: psycopg.Connection, acme: Tenant
 ) -> None:
-    answer = await api.post(SIGNUP | {"source": "web", "occurredAt": "2026-11-23T12:00:00.5+01:00"}, acme)
+    answer = await api.post(SIGNUP | {"source": "web", "occurredAt": f"{TODAY}T12:00:00.5+01:00"}, acme)
     event = answer.json["id"]
     assert (answer.status, answer.json) == (202, {"id": event, "status": "accepted"})
     assert answer.headers["location"] == f"/api/events/{event}"
@@ -25,7 +28,7 @@ async def test_an_event_is_stored_counted_and_handed_to_the_queue_in_one_flush(
     row = stored(owner, event)
     assert (row["tenant_id"], row["type"], row["source"]) == (acme.id, "user.signup", "web")
     assert row["payload"] == {"email": "user@example.com"}
-    assert row["occurred_at"].isoformat() == "2026-11-23T11:00:00.500000+00:00"
+    assert row["occurred_at"].isoformat() == f"{TODAY}T11:00:00.500000+00:00"
     assert (row["attributes"], row["depth"]) == (None, 0)
     waits = owner.execute("select tenant_id, event_id, batch from signalops.inbox").fetchall()
     assert waits == [(acme.id, UUID(event), row["batch"])]
@@ -159,11 +162,11 @@ async def test_a_body_that_is_no_object_is_refused(api: Client, acme: Tenant) ->
 
 
 TIMES = {
-    "2026-11-23T12:00:00Z": "2026-11-23T12:00:00+00:00",
-    "2026-11-23t12:00:00z": "2026-11-23T12:00:00+00:00",
-    "2026-11-23 12:00:00+00:00": "2026-11-23T12:00:00+00:00",
-    "2026-11-23T12:00:00.123456789-05:30": "2026-11-23T17:30:00.123456+00:00",
-    "0001-01-01T00:00:00Z": "0001-01-01T00:00:00+00:00",
+    f"{TODAY}T12:00:00Z": f"{TODAY}T12:00:00+00:00",
+    f"{TODAY}t12:00:00z": f"{TODAY}T12:00:00+00:00",
+    f"{TODAY} 12:00:00+00:00": f"{TODAY}T12:00:00+00:00",
+    f"{TODAY}T12:00:00.123456789-05:30": f"{TODAY}T17:30:00.123456+00:00",
+    f"{TODAY}T00:00:00+23:59": f"{YESTERDAY}T00:01:00+00:00",
     "9999-12-31T23:59:59Z": "9999-12-31T23:59:59+00:00",
 }
 

@@ -13,7 +13,7 @@ from signalops.ingest.types import Catalogue
 from signalops.ingest.types.catalogue import MOST_TYPES
 from signalops.journey import Journey
 from tests.api import SIGNUP, Client, assert_problem, hearing
-from tests.people import Tenant, make_rule, make_tenant
+from tests.people import Tenant, make_rule, make_tenant, set_limit
 from tests.station.ingest.types.conftest import Process
 from tests.station.queue.test_process import POISON
 
@@ -80,7 +80,7 @@ async def test_what_is_rolled_back_is_not_counted(
 async def test_operational_events_are_catalogued_too(
     api: Client, owner: psycopg.Connection, acme: Tenant, process: Process
 ) -> None:
-    owner.execute("update signalops.tenants set soft_limit = 1 where id = %s", [acme.id])
+    set_limit(owner, acme.id, soft=1)
     await api.post(SIGNUP, acme)
     await process()
     shown = (await api.get("/api/event-types/signalops.usage.soft_limit_reached", acme)).json

@@ -1,0 +1,35 @@
+"""What an incoming event weighs in its tenant's limited meters. Which these are, and how they measure, is injected."""
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+import orjson
+
+from signalops.ingest.model import Incoming
+from signalops.terms import TenantId
+
+
+class Scales(Protocol):
+    """The limited meters of tenants besides the number of events, as far as this process has met them."""
+
+    def version(self, tenant: TenantId) -> int:
+        """Return the version of a tenant's limited meters that is known here; 0: none."""
+
+    def weigh(self, tenant: TenantId, event: Mapping[str, Any]) -> Mapping[str, Decimal]:
+        """Return what an event {id, type, source, occurredAt, payload, attributes} adds to limited meters."""
+
+    async def refresh(self, tenants: Collection[TenantId]) -> None:
+        """Read the present limited meters of tenants."""
+
+
+def weighed(scales: Scales, events: Sequence[Incoming]) -> list[Incoming]:
+    """Weigh the events of tenants that have limited meters; the others, nearly all, stay as they are."""
+    return [_weigh(scales, event) if scales.version(event.tenant) else event for event in events]
+
+
+def _weigh(scales: Scales, event: Incoming) -> Incoming:
+    row = orjson.loads(event.row)
+    weights = scales.weigh(event.tenant, {**row, "occurredAt": row["occurred_at"]})
+    row["weights"] = {meter: str(amount) for meter, amount in weights.items()}
+    return event._replace(row=orjson.dumps(row), scales=scales.version(event.tenant), weights=weights)

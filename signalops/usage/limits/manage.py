@@ -1,0 +1,33 @@
+"""Sets, removes and lists limits, for the API and the command line alike; each in a transaction of the tenant."""
+
+from decimal import Decimal
+
+from signalops import db
+from signalops.errors import NotFound
+from signalops.terms import TenantId
+from signalops.usage.limits import store
+from signalops.usage.limits.model import LimitShown
+from signalops.usage.plans.model import LimitTerms
+
+
+async def set_limit(connection: db.Connection, tenant: TenantId, terms: LimitTerms) -> None:
+    """Make a limit of the tenant's own hold from now on, before its plan's; a check violation if no such meter adds up."""
+    fields = terms.model_dump() | {"thresholds": sorted(set(terms.thresholds))}
+    await store.set_limit(connection, tenant=tenant, **fields)
+
+
+async def remove_limit(connection: db.Connection, tenant: TenantId, meter: str) -> None:
+    """Take the tenant's own limit of a meter away: its plan's holds, if it has one; NotFound if there is none to remove."""
+    if not await store.remove_limit(connection, tenant, meter):
+        raise NotFound(f"The tenant has no limit of its own on {meter}: see `signalops limit list`.")
+
+
+async def list_limits(connection: db.Connection, tenant: TenantId) -> list[LimitShown]:
+    """Return the limits that hold today, with how much of them is used."""
+    return [_shown(row) for row in await store.list_limits(connection, tenant)]
+
+
+def _shown(row: store.Row) -> LimitShown:
+    whole: Decimal = row["soft"] if row["hard"] is None else row["hard"]
+    percent = round(float(row["accepted"] / whole * 100), 1) if whole else None
+    return LimitShown(**row, startsOn=row["starts_on"], percent=percent)

@@ -1,0 +1,37 @@
+"""What limits ask of the database: one named query each."""
+
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from signalops import db
+from signalops.terms import TenantId
+
+Row = dict[str, Any]
+SQL = db.queries("limits")
+
+
+async def limited_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:
+    """Return scales, key and what it measures of each limited meter; one row with key None for none."""
+    return await _rows(connection, "limited-meters", {"tenant": tenant})
+
+
+async def list_limits(connection: db.Connection, tenant: TenantId) -> list[Row]:
+    """Return the limits that hold today, with period, accepted and told."""
+    return await _rows(connection, "list-limits", {"tenant": tenant})
+
+
+async def set_limit(connection: db.Connection, **fields: Any) -> None:
+    """Make a limit hold from today on; the fields are tenant, meter, soft, hard, thresholds and overage."""
+    await connection.execute(SQL["set-limit"], fields)
+
+
+async def remove_limit(connection: db.Connection, tenant: TenantId, meter: str) -> bool:
+    """Take a tenant's own limit of a meter away; tell whether there was one."""
+    cursor = await connection.execute(SQL["remove-limit"], {"tenant": tenant, "meter": meter})
+    return cursor.rowcount > 0
+
+
+async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL[query], fields)).fetchall()
