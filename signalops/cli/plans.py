@@ -1,0 +1,109 @@
+"""signalops plan: what the operator offers, in versions, and what usage costs by it."""
+
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from signalops import db
+from signalops.cli.common import AsJson, as_owner, console, show_json, show_rows
+from signalops.cli.drafts import read_object
+from signalops.errors import NotFound, Unusable
+from signalops.usage.plans import manage, store
+from signalops.usage.plans.model import PlanDocument, Price
+from signalops.usage.plans.money import rounded
+from signalops.usage.plans.pricing import Step, price
+
+app = typer.Typer(no_args_is_help=True, help="Make plans, and see what usage costs by them.")
+
+PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's name, such as pro.")]
+Version = Annotated[int | None, typer.Option(help="One of its versions; default: the newest.")]
+
+
+@app.command(epilog="Example: signalops plan create pro --file pro.json")
+def create(
+    plan: PlanName,
+    file: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The plan as JSON.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a plan, or a new version of it: tenants keep theirs until `signalops tenant plan` gives them the new one."""
+    document = PlanDocument.model_validate(read_object(file))
+
+    async def defining(connection: db.Connection) -> tuple[int, bool]:
+        return await manage.define(connection, plan, document)
+
+    version, is_new = as_owner(defining)
+    if as_json:
+        show_json({"plan": plan, "version": version, "isNew": is_new})
+    elif is_new:
+        typer.echo(f"Version {version} of plan {plan} is made. Next: signalops tenant plan TENANT {plan}")
+    else:
+        typer.echo(f"Version {version} of plan {plan} says the same already; nothing is changed.")
+
+
+@app.command("list", epilog="Example: signalops plan list")
+def list_(as_json: AsJson = False) -> None:
+    """List the plans, each in its newest version, and how many tenants have it."""
+    columns = ("plan", "version", "name", "currency", "base_fee", "tenants", "created_at")
+    show_rows(as_owner(store.list_plans), columns, as_json)
+
+
+@app.command(epilog="Example: signalops plan show pro --version 1")
+def show(plan: PlanName, version: Version = None) -> None:
+    """Show a plan as JSON, as `plan create` takes it."""
+    show_json(_document(plan, version)[1].model_dump(mode="json"))
+
+
+@app.command("price", epilog="Example: signalops plan price pro --meter api_calls --quantity 12345")
+def price_(
+    plan: PlanName,
+    meter: Annotated[str, typer.Option(help="The meter that is priced.")],
+    quantity: Annotated[str, typer.Option(help="How much is used in a period.")],
+    version: Version = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a quantity costs in a whole period, and how that comes about."""
+    used = _number(quantity)
+    _, document = _document(plan, version)
+    done = price(_price(document, plan, meter), used)
+    total = rounded(done.amount, document.currency)
+    if as_json:
+        show_json(done.model_dump(mode="json") | {"total": format(total, "f"), "currency": document.currency})
+        return
+    if done.included:
+        console().print(f"{quantity} - {done.included:f} included = {done.quantity:f}")
+    for step in done.steps:
+        console().print(_line(step))
+    console().print(f"Total: {total:f} {document.currency}")
+
+
+def _document(plan: str, version: int | None) -> tuple[int, PlanDocument]:
+    async def finding(connection: db.Connection) -> tuple[int, PlanDocument]:
+        return await manage.document_of(connection, plan, version)
+
+    return as_owner(finding)
+
+
+def _price(document: PlanDocument, plan: str, meter: str) -> Price:
+    for one in document.prices:
+        if one.meter == meter:
+            return one
+    raise NotFound(f"Plan {plan} has no price of {meter!r}: see `signalops plan show {plan}`.")
+
+
+def _number(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise Unusable(f"{text!r} is no quantity: write a number such as 12345 or 0.5.")
+    return number
+
+
+def _line(step: Step) -> str:
+    packages = f" packages of {step.size:f}" if step.size is not None else ""
+    bound = f" (up to {step.upTo:f})" if step.upTo is not None else ""
+    flat = f" + {step.flatAmount:f}" if step.flatAmount else ""
+    return f"{step.quantity:f}{packages}{bound} x {step.unitAmount:f}{flat} = {step.amount:f}"

@@ -1,0 +1,60 @@
+"""What is done with plans: the operator makes versions of them, and tenants have one."""
+
+import re
+
+from signalops import db
+from signalops.errors import Invalid, NotFound
+from signalops.patterns import CURRENT_GRAMMAR
+from signalops.terms import TenantId
+from signalops.usage.plans import store
+from signalops.usage.plans.model import PeriodShown, PlanDocument, PlanShown, StretchShown, TenantPlan
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+
+
+async def define(connection: db.Connection, plan: str, document: PlanDocument) -> tuple[int, bool]:
+    """Make a version of a plan, as the owner; return its number, and False when the newest says the same already."""
+    if not _NAME.fullmatch(plan):
+        raise Invalid(f"{plan!r} can't be a plan's name: use lower-case letters, digits, - and _, a letter first.")
+    newest = await store.find_plan(connection, plan)
+    if newest and PlanDocument.model_validate(newest["document"]) == document:
+        return newest["version"], False
+    version = newest["version"] + 1 if newest else 1
+    said = document.model_dump(mode="json")
+    await store.add_plan(connection, said, plan=plan, version=version, grammar=CURRENT_GRAMMAR)
+    return version, True
+
+
+async def document_of(connection: db.Connection, plan: str, version: int | None = None) -> tuple[int, PlanDocument]:
+    """Return a version of a plan (by default the newest) and its number, as the owner; NotFound."""
+    found = await store.find_plan(connection, plan, version)
+    if found is None:
+        what = f"plan {plan!r}" if version is None else f"version {version} of a plan {plan!r}"
+        raise NotFound(f"There is no {what}: see `signalops plan list`.")
+    return found["version"], PlanDocument.model_validate(found["document"])
+
+
+async def plan_of(connection: db.Connection, tenant: TenantId) -> TenantPlan:
+    """Return the plan that a tenant has, the one that is scheduled, and the days of the present period."""
+    current, *scheduled = await store.plans_of(connection, tenant)
+    stretches = await store.stretches(connection, tenant, current["period"])
+    return TenantPlan(
+        current=_shown(current),
+        next=_shown(scheduled[0]) if scheduled else None,
+        period=PeriodShown(
+            period=f"{current['period']:%Y-%m}",
+            days=stretches[0].of_days,
+            stretches=[
+                StretchShown(plan=s.plan, version=s.version, startsOn=s.starts_on, days=s.days) for s in stretches
+            ],
+        ),
+    )
+
+
+def _shown(row: store.Row) -> PlanShown:
+    return PlanShown(
+        plan=row["plan"],
+        version=row["version"],
+        startsOn=row["starts_on"],
+        terms=PlanDocument.model_validate(row["terms"]),
+    )

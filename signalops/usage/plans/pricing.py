@@ -1,0 +1,125 @@
+"""The arithmetic of prices: what a quantity costs, and how that comes about.
+
+It is exact: fractions (a third of a month is one), and one division at the end. Where that doesn't come out even, no half
+of a minor unit is near, and 60 digits round as all of them would. The models are those of Stripe (graduated and volume,
+https://docs.stripe.com/subscriptions/pricing-models/tiered-pricing) and of Lago (package as well,
+https://getlago.com/docs/guide/plans/charges/charge-models).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil
+
+from pydantic import BaseModel, ConfigDict
+
+from signalops.usage.plans.model import FlatPrice, GraduatedPrice, PackagePrice, PerUnitPrice, Price, Tier
+from signalops.usage.plans.money import EXACT, Exact
+
+WHOLE = Fraction(1)
+"""The share of a stretch that is its whole period."""
+_NOTHING = Fraction(0)
+
+
+class Step(BaseModel):
+    """A part of an amount: quantity x unitAmount + flatAmount; with `size` the quantity counts packages of so many."""
+
+    model_config = ConfigDict(frozen=True)
+
+    quantity: Exact
+    unitAmount: Exact  # noqa: N815
+    flatAmount: Exact = Decimal(0)  # noqa: N815
+    upTo: Exact | None = None  # noqa: N815
+    size: Exact | None = None
+    amount: Exact
+
+
+class Priced(BaseModel):
+    """What a quantity costs, not yet rounded; `quantity` is what was charged for beyond what is `included`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    amount: Exact
+    included: Exact
+    quantity: Exact
+    steps: tuple[Step, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class _Part:
+    """A step, in fractions."""
+
+    quantity: Fraction
+    unit: Decimal
+    flat: Decimal = Decimal(0)
+    up_to: Decimal | None = None
+    size: Decimal | None = None
+
+    @property
+    def amount(self) -> Fraction:
+        return self.quantity * Fraction(self.unit) + Fraction(self.flat)
+
+    def shown(self) -> Step:
+        return Step(
+            quantity=_decimal(self.quantity),
+            unitAmount=self.unit,
+            flatAmount=self.flat,
+            upTo=self.up_to,
+            size=self.size,
+            amount=_decimal(self.amount),
+        )
+
+
+def price(of: Price, quantity: Decimal, share: Fraction = WHOLE) -> Priced:
+    """Price the usage of a stretch that is a `share` of its period.
+
+    The share prorates a flat amount and what is included; bounds of tiers and sizes of packages stay what they are. A
+    quantity that corrections made negative costs nothing and earns nothing: what was paid is given back by a credit note.
+    """
+    if isinstance(of, FlatPrice):
+        return _priced([_Part(share, of.amount)], _NOTHING, _NOTHING)
+    included = Fraction(of.included) * share
+    billed = max(Fraction(quantity) - included, _NOTHING)
+    return _priced(list(_parts(of, billed)) if billed else [], included, billed)
+
+
+def prorated(amount: Decimal, share: Fraction) -> Decimal:
+    """Return a share of an amount, such as of a base fee; not yet rounded."""
+    return _decimal(Fraction(amount) * share)
+
+
+def _priced(parts: Sequence[_Part], included: Fraction, billed: Fraction) -> Priced:
+    return Priced(
+        amount=_decimal(sum((part.amount for part in parts), _NOTHING)),
+        included=_decimal(included),
+        quantity=_decimal(billed),
+        steps=tuple(part.shown() for part in parts),
+    )
+
+
+def _parts(of: Price, billed: Fraction) -> Iterator[_Part]:
+    if isinstance(of, PerUnitPrice):
+        yield _Part(billed, of.unitAmount)
+    elif isinstance(of, PackagePrice):
+        yield _Part(Fraction(ceil(billed / Fraction(of.size))), of.amount, size=of.size)
+    elif isinstance(of, GraduatedPrice):
+        yield from _graduated(of.tiers, billed)
+    elif not isinstance(of, FlatPrice):
+        tier = next(tier for tier in of.tiers if tier.upTo is None or billed <= Fraction(tier.upTo))
+        yield _Part(billed, tier.unitAmount, tier.flatAmount, tier.upTo)
+
+
+def _graduated(tiers: Sequence[Tier], billed: Fraction) -> Iterator[_Part]:
+    """Yield the tiers that are reached, each with the units above the bound of the tier before."""
+    lower = _NOTHING
+    for tier in tiers:
+        upper = billed if tier.upTo is None else min(billed, Fraction(tier.upTo))
+        if upper <= lower:
+            return
+        yield _Part(upper - lower, tier.unitAmount, tier.flatAmount, tier.upTo)
+        lower = upper
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return EXACT.divide(Decimal(value.numerator), Decimal(value.denominator))

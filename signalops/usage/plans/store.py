@@ -1,0 +1,82 @@
+"""What plans ask of the database: one named query each."""
+
+from datetime import date
+from typing import Any, NamedTuple
+
+from psycopg.errors import CheckViolation, NoDataFound, UniqueViolation
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from signalops import db
+from signalops.errors import Conflict, NotFound
+from signalops.terms import TenantId
+
+Row = dict[str, Any]
+SQL = db.queries("plans")
+
+
+class Subscribed(NamedTuple):
+    """Which plan a tenant has, or will have, from which day."""
+
+    plan: str
+    version: int
+    starts_on: date
+
+
+class Stretch(NamedTuple):
+    """Days of a period under one plan: from starts_on until before ends_on, `days` of the `of_days` of the period."""
+
+    plan: str
+    version: int
+    terms: Row
+    starts_on: date
+    ends_on: date
+    days: int
+    of_days: int
+
+
+async def find_plan(connection: db.Connection, plan: str, version: int | None = None) -> Row | None:
+    """Return plan, version, document and created_at of a version, or of the newest; as the owner."""
+    name = "newest-plan" if version is None else "plan-version"
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL[name], {"plan": plan, "version": version})).fetchone()
+
+
+async def list_plans(connection: db.Connection) -> list[Row]:
+    """Return every plan in its newest version: plan, version, name, currency, base_fee, tenants and created_at; as the owner."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["list-plans"])).fetchall()
+
+
+async def add_plan(connection: db.Connection, document: Row, **fields: Any) -> None:
+    """Store a version of a plan: plan, version, grammar; Conflict when another made it meanwhile."""
+    try:
+        await connection.execute(SQL["add-plan"], {"document": Jsonb(document), **fields})
+    except UniqueViolation as error:
+        raise Conflict("Somebody else made that version of the plan meanwhile: look at it and try again.") from error
+
+
+async def subscribe(connection: db.Connection, tenant: TenantId, plan: str, at_once: bool, author: str) -> Subscribed:
+    """Give a tenant a plan, as the owner acting for it; NotFound, or Conflict with what it has."""
+    asked = {"tenant": tenant, "plan": plan, "at_once": at_once, "author": author}
+    try:
+        async with connection.cursor(row_factory=class_row(Subscribed)) as cursor:
+            made = await (await cursor.execute(SQL["subscribe"], asked)).fetchone()
+    except NoDataFound as error:
+        raise NotFound(f"There is no plan {plan!r}: see `signalops plan list`.") from error
+    except (CheckViolation, UniqueViolation) as error:
+        raise Conflict(f"The plan can't be given ({db.reason(error)}).") from error
+    assert made is not None, "the function returns the subscription"
+    return made
+
+
+async def plans_of(connection: db.Connection, tenant: TenantId) -> list[Row]:
+    """Return plan, version, terms, starts_on and the present period of the tenant's plan, then of those scheduled."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["plans-of-tenant"], {"tenant": tenant})).fetchall()
+
+
+async def stretches(connection: db.Connection, tenant: TenantId, period: date) -> list[Stretch]:
+    """Return the stretches of the period that begins on a day, in order."""
+    async with connection.cursor(row_factory=class_row(Stretch)) as cursor:
+        return await (await cursor.execute(SQL["stretches"], {"tenant": tenant, "period": period})).fetchall()
