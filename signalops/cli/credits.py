@@ -1,0 +1,71 @@
+"""signalops credit: credit that a tenant's invoices use up."""
+
+from typing import Annotated, Any
+
+import typer
+
+from signalops import db
+from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.http import Page
+from signalops.terms import TenantId
+from signalops.usage.credits import store
+from signalops.usage.credits.model import CreditIn
+
+app = typer.Typer(no_args_is_help=True, help="Grant credit, and see what became of it.")
+
+
+@app.command(
+    epilog="Example: signalops credit grant --tenant acme --amount 100.00 --currency USD --reason 'prepaid' --author ann"
+)
+def grant(
+    tenant: TenantSlug,
+    amount: Annotated[str, typer.Option(help="In the currency's major unit, such as 100.00.")],
+    currency: Annotated[str, typer.Option(help="ISO 4217, such as USD: it pays invoices in no other.")],
+    reason: Annotated[str, typer.Option(help="What it is given for.")],
+    author: Annotated[str, typer.Option(help="Who answers for it.")],
+    priority: Annotated[int, typer.Option(help="0 to 100: the least is burned first.")] = 50,
+    expires: Annotated[
+        str | None, typer.Option(help="An invoice issued from then on can't use it (RFC 3339); default: never.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Grant a tenant credit, which its next invoices in that currency use up."""
+    terms = {"amount": amount, "currency": currency, "priority": priority, "expires_at": expires}
+    asked = CreditIn.model_validate({**terms, "reason": reason, "author": author})
+
+    async def granting(connection: db.Connection, tenant_id: TenantId) -> str:
+        return str(await store.grant_credit(connection, tenant_id, **asked.model_dump()))
+
+    granted = for_tenant(tenant, granting)
+    if as_json:
+        show_json({"id": granted})
+    else:
+        typer.echo(f"Credit of {asked.amount} {asked.currency} is granted to {tenant}: {granted}")
+
+
+@app.command("list", epilog="Example: signalops credit list --tenant acme")
+def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
+    """List what a tenant has left, in the order in which invoices burn it."""
+    columns = ("currency", "remaining", "amount", "priority", "expiresAt", "reason", "author", "id")
+    show_rows([_plain(row) for row in for_tenant(tenant, store.list_credits)], columns, as_json)
+
+
+@app.command(epilog="Example: signalops credit history --tenant acme --most 100")
+def history(
+    tenant: TenantSlug,
+    most: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what was granted, burned, returned and expired, newest first."""
+    window = Page.model_construct(limit=most).window()
+
+    async def listing(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
+        return await store.list_credit_entries(connection, tenant_id, upwards=False, **window)
+
+    columns = ("createdAt", "kind", "amount", "currency", "reason", "invoice", "id")
+    show_rows([_plain(row) for row in for_tenant(tenant, listing)[:most]], columns, as_json)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Write a row's decimals as text: a JSON number is none."""
+    return row | {name: format(row[name], "f") for name in ("amount", "remaining") if name in row}

@@ -1,0 +1,45 @@
+"""What credits ask of the database: one named query each, in a transaction of the tenant."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from signalops import db
+from signalops.terms import TenantId
+
+Row = dict[str, Any]
+SQL = db.queries("credits")
+
+
+async def grant_credit(connection: db.Connection, tenant: TenantId, **fields: Any) -> UUID:
+    """Grant credit as the owner: amount, currency, priority, expires_at, reason and author; return the grant."""
+    row = await (await connection.execute(SQL["grant-credit"], {"tenant": tenant, **fields})).fetchone()
+    assert row is not None, "the function returns the grant"
+    return UUID(str(row[0]))
+
+
+async def list_credits(connection: db.Connection, tenant: TenantId) -> list[Row]:
+    """Return the grants that can be used, by currency, in the order in which they are burned."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["list-credits"], {"tenant": tenant})).fetchall()
+
+
+async def list_credit_entries(connection: db.Connection, tenant: TenantId, **window: Any) -> list[Row]:
+    """Return the movements between two ids: lower, upper, upwards and limit."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["list-credit-entries"], {"tenant": tenant, **window})).fetchall()
+
+
+async def burn_credits(connection: db.Connection, tenant: TenantId, **wanted: Any) -> Decimal:
+    """Have an invoice use credit: invoice, currency and at_most; return how much it was."""
+    row = await (await connection.execute(SQL["burn-credits"], {"tenant": tenant, **wanted})).fetchone()
+    assert row is not None, "the function returns an amount"
+    return Decimal(row[0])
+
+
+async def expire_credits(connection: db.Connection, at_most: int) -> int:
+    """Write off what is left of expired grants of all tenants; return of how many."""
+    row = await (await connection.execute(SQL["expire-credits"], {"at_most": at_most})).fetchone()
+    return row[0] if row else 0
