@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from signalops import db, facts, migrate
 from signalops.config import settings
@@ -33,6 +34,6 @@ async def _life() -> AsyncIterator[None]:
         await sender.close()
 
 
-journey = Journey(connections, sender)
+journey = Journey(connections, sender, timedelta(hours=settings().close_after_hours))
 app = make_app(job_connections, settings().worker_concurrency, _life)
 register(app, journey)

@@ -29,6 +29,7 @@ class Bodies(Protocol):
     async def tell_due(self) -> None: ...
     async def tidy(self) -> None: ...
     async def make_partitions(self) -> None: ...
+    async def close_periods(self) -> None: ...
 
 
 class _Connector(PsycopgConnector):
@@ -97,6 +98,7 @@ def register(app: App, bodies: Bodies) -> None:
     _periodic(app, "enqueue_lost", "* * * * * */5", bodies.enqueue_lost)
     _periodic(app, "tidy", "* * * * *", bodies.tidy)
     _periodic(app, "make_partitions", "7 * * * *", bodies.make_partitions)
+    _periodic(app, "close_periods", "* * * * *", bodies.close_periods)
 
 
 def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]]) -> None:

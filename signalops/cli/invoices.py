@@ -1,0 +1,167 @@
+"""signalops invoice: what tenants are billed, and what is done when that is wrong."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import typer
+from pydantic import BaseModel
+
+from signalops import db, facts, migrate
+from signalops.cli.common import AsJson, Result, TenantSlug, for_tenant, show_json, show_rows
+from signalops.config import settings
+from signalops.errors import Unusable
+from signalops.http import Page, validated
+from signalops.terms import TenantId
+from signalops.usage.invoices import correct, export, store
+from signalops.usage.invoices.close import Closer
+from signalops.usage.invoices.http import PreviewQuery
+from signalops.usage.invoices.model import DraftShown, InvoiceShown, InvoiceSummary
+from signalops.usage.invoices.show import preview as preview_of
+from signalops.usage.invoices.show import read
+
+app = typer.Typer(no_args_is_help=True, help="Look at invoices, close periods, void and correct.")
+
+Wanted = Annotated[str, typer.Argument(help="Its number, or its id.")]
+IsNote = Annotated[bool, typer.Option("--credit-note", help="The number is a credit note's.")]
+Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
+Author = Annotated[str, typer.Option(help="Who answers for it.", envvar="USER")]
+Format = Annotated[Literal["text", "json", "csv", "html"], typer.Option("--format", help="How it is written.")]
+_LINES = ("position", "kind", "description", "quantity", "included", "unit", "amount")
+
+
+@app.command("list", epilog="Example: signalops invoice list --tenant acme")
+def list_(
+    tenant: TenantSlug,
+    most: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List a tenant's invoices and credit notes, newest first."""
+    window = Page.model_construct(limit=most).window()
+    rows = for_tenant(tenant, lambda c, t: store.list_invoices(c, t, upwards=False, **window))
+    listed = [_plain(InvoiceSummary.model_validate(row)) for row in rows[:most]]
+    columns = ("kind", "number", "period", "currency", "subtotal", "credited", "total", "issuedAt", "voidedAt", "id")
+    show_rows(listed, columns, as_json)
+
+
+@app.command(epilog="Example: signalops invoice show 17 --tenant acme --format html --output invoice-17.html")
+def show(
+    invoice: Wanted,
+    tenant: TenantSlug,
+    is_note: IsNote = False,
+    wanted: Format = "text",
+    output: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+) -> None:
+    """Show an invoice or a credit note with its lines."""
+    shown = for_tenant(tenant, _on(invoice, is_note, read))
+    if wanted == "text":
+        _show(shown)
+        return
+    written = {
+        "json": lambda: shown.model_dump_json(by_alias=True, indent=2).encode(),
+        "csv": lambda: export.to_csv(shown),
+        "html": lambda: export.to_html(shown).encode(),
+    }[wanted]()
+    if output:
+        output.write_bytes(written)
+    else:
+        typer.echo(written, nl=False)
+
+
+@app.command(epilog="Example: signalops invoice preview --tenant acme")
+def preview(
+    tenant: TenantSlug,
+    period: Annotated[str | None, typer.Option(help="A month that is not closed; default: the present.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the open period would be invoiced with as it stands."""
+    month = validated(PreviewQuery, {"period": period} if period else {}).period
+    shown = for_tenant(tenant, lambda connection, tenant_id: preview_of(connection, tenant_id, month))
+    if as_json:
+        show_json(_plain(shown))
+        return
+    for draft in shown.invoices:
+        _show(draft)
+    if not shown.invoices:
+        typer.echo(f"Nothing is to be billed of {shown.period:%Y-%m} so far.")
+
+
+@app.command(epilog="Example: signalops invoice void 17 --tenant acme --reason 'wrong customer' --author ann")
+def void(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author, is_note: IsNote = False) -> None:
+    """Void an invoice or a credit note; the credit that it used comes back."""
+    said = correct.Said(reason=reason, author=author)
+    for_tenant(tenant, _on(invoice, is_note, lambda c, t, found: correct.void(c, t, found, said)))
+    typer.echo("It is void. To bill the period all the same: signalops invoice reissue")
+
+
+@app.command(
+    epilog="Example: signalops invoice credit 17 --tenant acme --amount 12.50 --reason 'an outage' --author ann"
+)
+def credit(
+    invoice: Wanted,
+    tenant: TenantSlug,
+    amount: Annotated[str, typer.Option(help="At most what is left of the invoice.")],
+    reason: Reason,
+    author: Author,
+) -> None:
+    """Issue a credit note, which takes an amount off an invoice."""
+    said = validated(correct.Credited, {"amount": amount, "reason": reason, "author": author})
+    issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: correct.credit(c, t, found, said)))
+    typer.echo(f"Credit note {issued.number} of {issued.total} is issued.")
+
+
+@app.command(epilog="Example: signalops invoice reissue 17 --tenant acme --reason 'right customer' --author ann")
+def reissue(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author) -> None:
+    """Issue a voided invoice anew, with the same figures and a number of its own."""
+    said = correct.Said(reason=reason, author=author)
+    issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: correct.reissue(c, t, found, said)))
+    typer.echo(f"Invoice {issued.number} of {issued.total} is issued.")
+
+
+@app.command(epilog="Example: signalops invoice close")
+def close() -> None:
+    """Close the periods of all tenants that are due, and invoice them, as a worker does each minute."""
+    facts.subscribe(lambda name, fields: typer.echo(f"{name} {fields}") if name == "period.stuck" else None)
+
+    async def closing() -> int:
+        async with db.pool(settings(), "worker", 2) as connections:
+            return await Closer(connections, timedelta(hours=settings().close_after_hours)).run()
+
+    migrate.require_current(settings(), "worker")
+    typer.echo(f"Closed: {asyncio.run(closing())} periods.")
+
+
+def _on(
+    wanted: str, is_note: bool, work: Callable[[db.Connection, TenantId, UUID], Awaitable[Result]]
+) -> Callable[[db.Connection, TenantId], Awaitable[Result]]:
+    """Return what does something about a document of a tenant, named by number or id."""
+
+    async def working(connection: db.Connection, tenant: TenantId) -> Result:
+        if not wanted.isdecimal():
+            return await work(connection, tenant, _id(wanted))
+        found = await store.find_invoice(connection, tenant, "credit_note" if is_note else "invoice", int(wanted))
+        if found is None:
+            raise Unusable(f"The tenant has no number {wanted}: see `signalops invoice list`.")
+        return await work(connection, tenant, found)
+
+    return working
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Unusable(f"{text} is neither a number nor an id: see `signalops invoice list`.") from None
+
+
+def _show(document: InvoiceShown | DraftShown) -> None:
+    plain = _plain(document)
+    show_rows(plain["lines"], _LINES, as_json=False)
+    typer.echo(f"Total: {plain['total']} {plain['currency']}")
+
+
+def _plain(shown: BaseModel) -> dict[str, Any]:
+    return shown.model_dump(mode="json", by_alias=True)

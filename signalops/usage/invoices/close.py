@@ -1,0 +1,79 @@
+"""Closing: billing periods that have ended are frozen, sealed and invoiced, by any number of workers at once.
+
+A period is frozen first, in a transaction of its own: what is counted from then on is late. A worker that read the tenant
+before that may still count into the period; so it is closed when every transaction has ended that began before the freezing
+was committed. Nobody waits for that: the next run of the job finds the period. Sealing, the invoice, its number and the credit
+that it uses are one transaction, so whatever dies, the next run finds a period that is closed, or one that is not.
+"""
+
+import time
+from datetime import date, timedelta
+
+from signalops import db, facts
+from signalops.terms import TenantId
+from signalops.usage.credits import store as credits
+from signalops.usage.invoices import store
+from signalops.usage.invoices.issue import Issued, drafts_of, issue
+
+AT_MOST = 200
+"""Tenants that are frozen in one transaction, and periods that a worker looks for at once."""
+CLOSING_AFTER = timedelta(hours=24)
+
+
+class Closer:
+    """Closes what is due, of all tenants."""
+
+    def __init__(self, connections: db.Pool, closing_after: timedelta = CLOSING_AFTER) -> None:
+        self._connections = connections
+        self._closing_after = closing_after
+
+    async def run(self) -> int:
+        """Freeze what has ended long enough ago and close what nobody counts into any more; return how many were closed."""
+        closed, moved = 0, True
+        while moved:
+            frozen = await self._freeze()
+            # One that fails stays for the next run: it must not keep this one busy.
+            done = sum([await self._attempt(*ready) for ready in await self._ready()])
+            closed, moved = closed + done, bool(frozen or done)
+        await self._expire()
+        return closed
+
+    async def close(self, tenant: TenantId, period: date) -> list[Issued] | None:
+        """Seal a frozen period and issue what is to be billed of it; None: another worker does, or did."""
+        async with db.as_tenant(self._connections, tenant) as connection:
+            if not await store.seal_period(connection, tenant, period):
+                return None
+            return [await issue(connection, tenant, draft) for draft in await drafts_of(connection, tenant, period)]
+
+    async def _freeze(self) -> int:
+        async with self._connections.connection() as connection:
+            frozen = await store.freeze_periods(connection, self._closing_after, AT_MOST)
+            await store.note_barriers(connection)
+        if frozen:
+            facts.emit("periods.frozen", periods=frozen)
+        return frozen
+
+    async def _ready(self) -> list[tuple[TenantId, date]]:
+        async with self._connections.connection() as connection:
+            return await store.periods_ready(connection, AT_MOST)
+
+    async def _attempt(self, tenant: TenantId, period: date) -> bool:
+        """Close a period, and tell of it; False if that was another's or failed: no tenant keeps others from their invoices."""
+        began = time.perf_counter()
+        try:
+            issued = await self.close(tenant, period)
+        except db.OUTAGE:
+            raise
+        except Exception as error:
+            facts.emit("period.stuck", tenant=tenant, period=period, error=repr(error))
+            return False
+        if issued is None:
+            return False
+        spent = (time.perf_counter() - began) * 1000
+        facts.emit("period.closed", tenant=tenant, period=period, invoices=len(issued), milliseconds=spent)
+        return True
+
+    async def _expire(self) -> None:
+        async with self._connections.connection() as connection:
+            while await credits.expire_credits(connection, AT_MOST) == AT_MOST:
+                pass

@@ -1,0 +1,94 @@
+"""What the operator does about a wrong invoice, in a transaction of the tenant: void it, issue it anew, credit a part."""
+
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from signalops import clock, db
+from signalops.errors import Conflict, Invalid, NotFound
+from signalops.terms import TenantId
+from signalops.usage.invoices import store
+from signalops.usage.invoices.issue import Issued, issue
+from signalops.usage.invoices.model import By, Draft, Line
+from signalops.usage.invoices.store import Row
+from signalops.usage.plans.money import PositiveNumber, rounded
+
+
+class Said(BaseModel):
+    """Why something is done, and who answers for it."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    author: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Credited(Said):
+    """What a credit note takes off."""
+
+    amount: PositiveNumber
+
+
+async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Said) -> None:
+    """Void an invoice or a credit note, once; the credit that it used comes back. Conflict while credit notes hold against it."""
+    held = await _held(connection, tenant, invoice)
+    if held["left"] != held["total"]:
+        raise Conflict("Credit notes hold against the invoice: void these first.")
+    await store.void_invoice(connection, tenant, invoice, **said.model_dump())
+
+
+async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Said) -> Issued:
+    """Issue a voided invoice anew: the same lines, since the sealed figures are the same, with a number of its own."""
+    voided = await _lock(connection, tenant, invoice)
+    if voided["kind"] != "invoice" or voided["voided_at"] is None:
+        raise Conflict("Only a voided invoice is issued anew: void it first.")
+    if await store.is_invoiced(connection, tenant, voided["period"], voided["currency"]):
+        raise Conflict(f"Another invoice of {voided['period']:%Y-%m} holds: void it first.")
+    read = await store.read_invoice(connection, tenant, invoice)
+    assert read is not None, "it is locked"
+    names = Line.__dataclass_fields__
+    lines = [Line(**{name: row[name] for name in names}) for row in read["lines"] if row["kind"] != "credit"]
+    draft = Draft(voided["period"], voided["currency"], lines)
+    return await issue(connection, tenant, draft, By(said.author, said.reason))
+
+
+async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Credited) -> Issued:
+    """Issue a credit note, which takes at most what is left of an invoice that holds; Invalid if it is more."""
+    held = await _held(connection, tenant, invoice)
+    if held["kind"] != "invoice":
+        raise Conflict("A credit note takes off an invoice: name that.")
+    amount = rounded(said.amount, held["currency"])
+    if amount != said.amount:
+        raise Invalid(f"amount: can't be paid in {held['currency']}; write {amount}.")
+    if amount > held["left"]:
+        raise Invalid(
+            f"amount: is more than what is left of the invoice; write at most {max(held['left'], Decimal(0))}."
+        )
+    note = clock.new_id()
+    issued = {
+        **{
+            "id": note,
+            "kind": "credit_note",
+            "corrects": invoice,
+            "period": held["period"],
+            "currency": held["currency"],
+        },
+        **{"subtotal": -amount, "credited": Decimal(0), "total": -amount, "author": said.author, "reason": said.reason},
+    }
+    line = Line("correction", f"Correction of invoice {held['number']}", -amount)
+    return Issued(note, await store.issue_invoice(connection, tenant, issued, [line]), -amount)
+
+
+async def _held(connection: db.Connection, tenant: TenantId, invoice: UUID) -> Row:
+    """Return an invoice that is not voided, locked."""
+    locked = await _lock(connection, tenant, invoice)
+    if locked["voided_at"] is not None:
+        raise Conflict("It is voided already: issue a period anew with `signalops invoice reissue`.")
+    return locked
+
+
+async def _lock(connection: db.Connection, tenant: TenantId, invoice: UUID) -> Row:
+    locked = await store.lock_invoice(connection, tenant, invoice)
+    if locked is None:
+        raise NotFound("There is no such invoice: check the id.")
+    return locked

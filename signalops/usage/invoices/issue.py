@@ -1,0 +1,49 @@
+"""Issuing: an invoice with its lines, the credit that it uses and its number, all in the transaction of the caller."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from signalops import clock, db
+from signalops.terms import TenantId
+from signalops.usage.credits import store as credits
+from signalops.usage.invoices import store
+from signalops.usage.invoices.lines import drafts
+from signalops.usage.invoices.model import CLOSING, By, Draft, Line
+from signalops.usage.plans.money import EXACT, rounded
+
+
+class Issued(NamedTuple):
+    """A document that was issued."""
+
+    id: UUID
+    number: int
+    total: Decimal
+
+
+async def drafts_of(connection: db.Connection, tenant: TenantId, month: date) -> list[Draft]:
+    """Return what a period of a tenant is invoiced with; one that is open, as it stands."""
+    stretches = await store.stretches_used(connection, tenant, month)
+    return drafts(month, stretches, await store.late_used(connection, tenant, month))
+
+
+async def issue(connection: db.Connection, tenant: TenantId, draft: Draft, by: By = CLOSING) -> Issued:
+    """Issue the invoice of a closed period, which uses what credit there is."""
+    invoice, due = clock.new_id(), max(draft.subtotal, Decimal(0))
+    wanted = {"invoice": invoice, "currency": draft.currency, "at_most": due}
+    burned = await credits.burn_credits(connection, tenant, **wanted) if due else Decimal(0)
+    credited = rounded(burned, draft.currency)  # which it is, but for the digits of a 0
+    total = EXACT.subtract(draft.subtotal, credited)
+    issued = {
+        **{"id": invoice, "kind": "invoice", "period": draft.month, "currency": draft.currency},
+        **{"subtotal": draft.subtotal, "credited": credited, "total": total, **by._asdict()},
+    }
+    number = await store.issue_invoice(connection, tenant, issued, with_credit(draft.lines, credited))
+    return Issued(invoice, number, total)
+
+
+def with_credit(lines: Sequence[Line], credited: Decimal) -> list[Line]:
+    """Return the lines of a document, the last of which is the credit that it uses."""
+    return [*lines, Line("credit", "Credit", -credited)] if credited else list(lines)

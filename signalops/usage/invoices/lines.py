@@ -1,0 +1,112 @@
+"""The lines of an invoice: what a period costs by the terms that held in it. Pure, and in decimals."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from signalops.usage.invoices.model import Draft, Late, Line, MeterTerms, Stretch, Used
+from signalops.usage.plans.model import Price
+from signalops.usage.plans.money import EXACT, rounded
+from signalops.usage.plans.pricing import WHOLE, Priced, price, prorated
+
+_NOTHING = Used(0, Decimal(0))
+
+
+def drafts(month: date, stretches: Iterable[tuple[Stretch, Mapping[str, Used]]], late: Iterable[Late]) -> list[Draft]:
+    """Return what a period is invoiced with: one draft for each currency, none when there is nothing to bill.
+
+    Each stretch is priced by itself. Lines are rounded, totals are sums of lines.
+    """
+    lines = defaultdict[str, list[Line]](list)
+    for stretch, used in stretches:
+        lines[stretch.terms.currency] += stretch_lines(stretch, used)
+    for one in late:
+        lines[one.stretch.terms.currency] += late_lines(one)
+    return [Draft(month, currency, of_it) for currency, of_it in lines.items() if of_it]
+
+
+def stretch_lines(stretch: Stretch, used: Mapping[str, Used]) -> Iterator[Line]:
+    """Yield the base fee of a stretch, unless it is 0, and each meter that was used or costs something unused."""
+    terms, share = stretch.terms, _share(stretch)
+    if fee := rounded(prorated(terms.baseFee, share), terms.currency):
+        said = f"{terms.name}{_days(stretch)}"
+        yield _line(stretch, kind="base", description=said, amount=fee, details={"baseFee": format(terms.baseFee, "f")})
+    for of in terms.prices:
+        events, quantity = used.get(of.meter, _NOTHING)
+        priced = price(of, quantity, share)
+        amount = rounded(priced.amount, terms.currency)
+        if events or quantity or amount:
+            meter = terms.meter(of.meter)
+            yield _line(
+                stretch,
+                meter,
+                kind="usage",
+                description=f"{meter.name}{_days(stretch)}",
+                amount=amount,
+                events=events,
+                quantity=quantity,
+                included=priced.included,
+                details=_arithmetic(of, priced),
+            )
+
+
+def late_lines(late: Late) -> Iterator[Line]:
+    """Yield what a closed stretch costs more, or less, by what came late; nothing when the meter has no price there.
+
+    It is the difference of the two amounts as they are rounded: so all that is ever billed of a month adds up to what the
+    month costs altogether.
+    """
+    terms, share = late.stretch.terms, _share(late.stretch)
+    of = terms.price(late.meter)
+    if of is None:
+        return
+    before, after = price(of, late.before, share), price(of, late.after, share)
+    meter = terms.meter(late.meter)
+    figures = {
+        "before": {"quantity": format(late.before, "f"), "amount": format(before.amount, "f")},
+        "after": {"quantity": format(late.after, "f"), "amount": format(after.amount, "f")},
+    }
+    yield _line(
+        late.stretch,
+        meter,
+        kind="late",
+        description=f"{meter.name} of {late.month:%Y-%m}, counted late{_days(late.stretch)}",
+        amount=EXACT.subtract(rounded(after.amount, terms.currency), rounded(before.amount, terms.currency)),
+        late_period=late.month,
+        events=late.events,
+        quantity=EXACT.subtract(late.after, late.before),
+        included=after.included,
+        details=_arithmetic(of, after) | figures,
+    )
+
+
+def _share(stretch: Stretch) -> Fraction:
+    return Fraction(stretch.days, stretch.of_days)
+
+
+def _days(stretch: Stretch) -> str:
+    return "" if _share(stretch) == WHOLE else f", {stretch.days} of {stretch.of_days} days"
+
+
+def _line(stretch: Stretch, meter: MeterTerms | None = None, *, details: dict[str, Any], **fields: Any) -> Line:
+    """Make a line of a stretch: by whose terms, of when, and of which meter."""
+    metered: dict[str, Any] = (
+        {"meter": meter.key, "aggregation": meter.aggregation, "unit": meter.unit} if meter else {}
+    )
+    return Line(
+        plan=stretch.plan,
+        version=stretch.version,
+        starts_at=stretch.starts_at,
+        ends_at=stretch.ends_at,
+        details={"days": stretch.days, "ofDays": stretch.of_days, **details},
+        **metered,
+        **fields,
+    )
+
+
+def _arithmetic(of: Price, priced: Priced) -> dict[str, Any]:
+    steps = [step.model_dump(mode="json", exclude_none=True) for step in priced.steps]
+    return {"price": of.model_dump(mode="json"), "charged": format(priced.quantity, "f"), "steps": steps}

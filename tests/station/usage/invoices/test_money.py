@@ -1,0 +1,88 @@
+"""Amounts: currencies, stretches of a month under one plan each, and credit."""
+
+from datetime import date
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from tests.people import Tenant
+from tests.station.usage.invoices.conftest import APRIL, MARCH, World, plan
+
+
+@pytest.mark.parametrize(
+    ("currency", "amounts"),
+    [
+        ("JPY", [Decimal(151), Decimal(11)]),  # 150.5 and 10.5
+        ("USD", [Decimal("150.50"), Decimal("10.50")]),
+        ("KWD", [Decimal("150.500"), Decimal("10.500")]),
+    ],
+)
+async def test_lines_are_rounded_half_up_to_the_minor_unit(world: World, currency: str, amounts: list[Decimal]) -> None:
+    acme = world.tenant("one", plan({"model": "per_unit", "unitAmount": "3.5"}, fee="150.5", currency=currency))
+    world.count(acme, "2025-03-05 07:00", 3)
+    await world.close(MARCH)
+    (invoice,) = world.invoices(acme)
+    assert [str(line["amount"]) for line in invoice["lines"]] == [str(amount) for amount in amounts]
+    assert (invoice["currency"], invoice["total"]) == (currency, sum(amounts))
+
+
+async def test_each_stretch_of_a_month_is_priced_by_itself(world: World) -> None:
+    price = {"model": "per_unit", "unitAmount": "1", "included": "31"}
+    acme = world.tenant("one", plan(price, fee="31.00"), zone="Europe/Berlin")
+    world.subscribe(acme, plan({"model": "flat", "amount": "62"}, fee="0"), date(2025, 3, 31), "team")
+    world.count(acme, "2025-03-30 23:00", 40)  # on the day on which the clock is put forward
+    world.count(acme, "2025-03-31 00:00", 1000)
+    await world.close(MARCH)
+    (invoice,) = world.invoices(acme)
+    assert [
+        (line["plan"], line["description"], line["quantity"], line["included"], line["amount"])
+        for line in invoice["lines"]
+    ] == [
+        ("pro", "Pro, 30 of 31 days", None, None, 30),
+        ("pro", "Events, 30 of 31 days", 40, 30, 10),
+        ("team", "Events, 1 of 31 days", 1000, 0, 2),
+    ]
+    bounds = [(str(line["starts_at"].astimezone()), line["ends_at"]) for line in invoice["lines"]]
+    assert invoice["lines"][1]["ends_at"] == invoice["lines"][2]["starts_at"], bounds
+
+
+async def test_a_month_under_two_currencies_has_an_invoice_in_each(world: World) -> None:
+    acme = world.tenant("one", plan({"model": "per_unit", "unitAmount": "1"}))
+    world.subscribe(acme, plan(fee="5.00", currency="EUR"), APRIL, "euro")
+    world.count(acme, "2025-03-05 07:00", 3, late=APRIL)
+    await world.close(APRIL)
+    assert sorted((invoice["currency"], invoice["total"]) for invoice in world.invoices(acme)) == [
+        ("EUR", 5),
+        ("USD", 3),
+    ]
+
+
+def grant(owner: psycopg.Connection, tenant: Tenant, amount: str, currency: str = "USD") -> None:
+    owner.execute("select signalops.grant_credit(%s, %s, %s, 'prepaid', 'ann')", [tenant.id, Decimal(amount), currency])
+
+
+async def test_credit_pays_what_it_can_and_no_more(world: World, owner: psycopg.Connection) -> None:
+    acme = world.tenant("one", plan(fee="50.00"))
+    grant(owner, acme, "30.00")
+    grant(owner, acme, "40.00")
+    grant(owner, acme, "99.00", "EUR")
+    await world.close(APRIL)
+    first, second = world.invoices(acme)
+    assert (first["subtotal"], first["credited"], first["total"]) == (50, 50, 0)
+    assert (second["subtotal"], second["credited"], second["total"]) == (50, 20, 30)
+    assert [(line["kind"], line["amount"]) for line in second["lines"]] == [("base", 50), ("credit", -20)]
+    assert world.told(acme, "issued")[1]["credited"] == "20.00"
+
+
+async def test_an_invoice_in_the_tenants_favour_burns_no_credit(world: World, owner: psycopg.Connection) -> None:
+    acme = world.tenant("one", plan({"model": "per_unit", "unitAmount": "1"}))
+    grant(owner, acme, "30.00")
+    world.count(acme, "2025-03-05 07:00", 3)
+    owner.execute(
+        "insert into signalops.usage_adjustments (tenant_id, id, meter, hour, grp, period, is_late, quantity, reason, author)"
+        " values (%s, signalops.new_id(), 'events', '2025-03-05 07:00Z', '[]', %s, true, -2, 'r', 'ann')",
+        [acme.id, APRIL],
+    )
+    await world.close(APRIL)
+    assert [(i["credited"], i["total"]) for i in world.invoices(acme)] == [(3, 0), (0, -2)]
