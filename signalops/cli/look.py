@@ -1,10 +1,9 @@
-"""The commands that look: usage, follow, doctor, smoke, psql."""
+"""The commands that look: follow, doctor, smoke, psql."""
 
 import asyncio
 import os
 import subprocess
 import sys
-from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,12 +12,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from signalops import clock, db, embedded
-from signalops.cli.common import AsJson, TenantSlug, as_owner, console, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, as_owner, console, show_json
 from signalops.cli.seed import KEY
 from signalops.config import settings
 from signalops.errors import Unusable
-from signalops.terms import EventId, TenantId
-from signalops.usage.model import Usage
+from signalops.terms import EventId
+from signalops.usage.model import UsageQuery
 from signalops.usage.read import usage as read_usage
 from signalops.watch import store as watch_store
 from signalops.watch.doctor import diagnose
@@ -29,7 +28,6 @@ from signalops.watch.smoke import walk
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     for command, example in (
-        (usage, "signalops usage --tenant acme --period 2026-11"),
         (follow, "signalops follow 01a20862-10b6-70f7-a960-f844b7ad550a"),
         (doctor, "signalops doctor --json"),
         (smoke, "signalops smoke --url http://localhost:3000"),
@@ -37,31 +35,6 @@ def register(app: typer.Typer) -> None:
     ):
         context = {"ignore_unknown_options": True} if command is psql else None
         app.command(epilog=f"Example: {example}", context_settings=context)(command)
-
-
-def usage(
-    tenant: TenantSlug,
-    period: Annotated[
-        str | None, typer.Option(help="Calendar month (UTC), such as 2026-11; default: this one.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show a month's usage of a tenant."""
-    try:
-        first = date.fromisoformat(f"{period}-01") if period else clock.now().date().replace(day=1)
-    except ValueError as error:
-        raise Unusable(f"{period!r} is no month: write it as 2026-11.") from error
-
-    async def read(connection: db.Connection, tenant_id: TenantId) -> Usage:
-        return await read_usage(connection, tenant_id, first)
-
-    found = for_tenant(tenant, read).model_dump(mode="json")
-    if as_json:
-        show_json(found)
-        return
-    days = found.pop("days")
-    show_rows([found], list(found), as_json=False)
-    show_rows([{"day": day, "processed": count} for day, count in days.items()], ("day", "processed"), as_json=False)
 
 
 def follow(
@@ -75,9 +48,12 @@ def follow(
             return None
         await db.act_as(connection, tenant.id)
         shown = await read_path(connection, tenant.id, EventId(event))
-        month = clock.time_of(event).date().replace(day=1)
-        counted = await read_usage(connection, tenant.id, month)
-        return shown and {"tenant": tenant.slug, **shown, "usage": counted.model_dump(mode="json", exclude={"days"})}
+        if shown is None:
+            return None
+        happened = min(shown["occurredAt"], clock.time_of(event))
+        month = await read_usage(connection, tenant.id, UsageQuery(window="none"), happened)
+        counted = month.model_dump(mode="json", by_alias=True, exclude={"windows"})
+        return {"tenant": tenant.slug, **shown, "usage": counted}
 
     shown = as_owner(path)
     if shown is None:

@@ -1,19 +1,52 @@
-"""What usage asks of the database: one named query each."""
+"""What usage asks of the database: one named query each, in a transaction of the tenant."""
 
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, dict_row
 
 from signalops import db
 from signalops.terms import TenantId
+from signalops.usage.meters.model import Aggregation
 
+Row = dict[str, Any]
 SQL = db.queries("usage")
 
 
-async def usage_of_month(connection: db.Connection, tenant: TenantId, period: date) -> dict[str, Any]:
-    """Return soft_limit, hard_limit, accepted, processed and days of a month that begins with `period`."""
+class Metered(NamedTuple):
+    """What reading a meter's figures takes: the time zone of its tenant, what it is called, and the fields of its groups."""
+
+    time_zone: str
+    name: str
+    aggregation: Aggregation
+    unit: str | None
+    group_by: list[str]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The tenant's time zone."""
+        return ZoneInfo(self.time_zone)
+
+
+async def find_meter(connection: db.Connection, tenant: TenantId, meter: str) -> Metered | None:
+    """Return a meter, as it was last if it has ended; None when there never was one."""
+    async with connection.cursor(row_factory=class_row(Metered)) as cursor:
+        return await (await cursor.execute(SQL["find-meter"], {"tenant": tenant, "meter": meter})).fetchone()
+
+
+async def usage_by(connection: db.Connection, tenant: TenantId, **asked: Any) -> list[Row]:
+    """Return bucket, grp, events and quantity, in order.
+
+    asked: meter, lower, upper, step (hour, day, month, or None), by_group, grp (or None) and limit.
+    """
     async with connection.cursor(row_factory=dict_row) as cursor:
-        row = await (await cursor.execute(SQL["usage-of-month"], {"tenant": tenant, "period": period})).fetchone()
+        return await (await cursor.execute(SQL["usage-by"], {"tenant": tenant, **asked})).fetchall()
+
+
+async def quota_of_month(connection: db.Connection, tenant: TenantId, period: date) -> Row:
+    """Return accepted, soft_limit and hard_limit of the month that begins with `period`."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(SQL["quota-of-month"], {"tenant": tenant, "period": period})).fetchone()
     assert row is not None, "a caller's tenant exists"
     return row
