@@ -1,0 +1,79 @@
+"""What an audit finds, and the events behind a figure."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from signalops.http import Query
+from signalops.usage.plans.money import Exact
+
+
+class Difference(BaseModel):
+    """A figure that is not what the records beneath it say."""
+
+    tenant: str | None = Field(description="Whose, by slug; null: the operator's.")
+    period: str | None = Field(description="The billing period; null: it belongs to none.")
+    check: str = Field(
+        description="Which check found it: see the functions signalops.audit_...; recount and items: the command's."
+    )
+    subject: str = Field(description="What is wrong.")
+    expected: str = Field(description="What it should be.")
+    found: str = Field(description="What it is.")
+
+    @classmethod
+    def of(cls, tenant: str | None, row: dict[str, Any]) -> "Difference":
+        """Return a difference that SQL found."""
+        period = row["period"] and f"{row['period']:%Y-%m}"
+        return cls(tenant=tenant, **{**row, "period": period})
+
+
+class Checked(BaseModel):
+    """How much was held against one another."""
+
+    tenants: int = 0
+    events: int = Field(0, description="Counted events, each held against its entries.")
+    recounted: int = Field(0, description="Of these, held against the meters' patterns anew.")
+    entries: int = 0
+    counters: int = 0
+    sealed: int = Field(0, description="Daily totals of closed periods.")
+    lines: int = Field(0, description="Of invoices and credit notes.")
+    credits: int = Field(0, description="Grants.")
+
+    def add(self, counts: dict[str, int]) -> None:
+        """Add the counts of one tenant."""
+        for name, count in counts.items():
+            setattr(self, name, getattr(self, name) + count)
+
+
+class Report(BaseModel):
+    """What an audit found."""
+
+    checked: Checked
+    differences: list[Difference]
+
+
+class TraceQuery(Query):
+    """Which page of the events behind a figure."""
+
+    limit: int = Field(20, ge=1, le=100, description="Most events of a page.")
+    after: str | None = Field(None, pattern=r"^[0-9a-f]{32}:[0-9]{1,9}$", description="The next of the page before.")
+
+
+class TracedEvent(BaseModel):
+    """An event behind a figure, and what it added to it."""
+
+    id: UUID
+    type: str
+    occurredAt: datetime  # noqa: N815
+    value: Exact | None = Field(description="What the meter read off it, 1 where it counts; null: see values.")
+    values: list[str] = Field(description="Which values a meter of unique_count met, as JSON; long ones by their hash.")
+
+
+class TracedEvents(BaseModel):
+    """A page of the events behind a figure, in the order in which they were counted."""
+
+    data: list[TracedEvent]
+    has_more: bool = Field(description="Whether there are more beyond this page.")
+    next: str | None = Field(description="The cursor of the next page, for after; null: this is the last.")

@@ -1,0 +1,108 @@
+"""What the audit asks of the database: one named query each."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from psycopg import IsolationLevel
+from psycopg.rows import dict_row
+
+from signalops import db
+from signalops.terms import TenantId
+
+Row = dict[str, Any]
+SQL = db.queries("audit")
+_AT_A_TIME = 200
+"""Entries that are in memory at once; each names up to a flush of events."""
+
+
+class Audited(NamedTuple):
+    """What is audited: a tenant, and one of its periods or all (None); since: from when on its events are stored (None: all)."""
+
+    tenant: TenantId
+    slug: str
+    period: date | None
+    time_zone: str
+    since: datetime | None
+
+    @property
+    def named(self) -> Row:
+        """What the queries call it."""
+        return {"tenant": self.tenant, "period": self.period, "since": self.since}
+
+
+async def begin(connection: db.Connection) -> None:
+    """Begin a transaction that sees one state of the database, while events come in and are counted."""
+    await connection.commit()
+    await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+
+
+async def audited(connection: db.Connection, tenant: TenantId, slug: str, period: date | None) -> Audited:
+    """Return what an audit of a tenant covers."""
+    (row,) = await _rows(connection, "audited", {"tenant": tenant, "period": period})
+    return Audited(tenant, slug, period, row["time_zone"], row["since"])
+
+
+async def differences(connection: db.Connection, what: Audited) -> list[Row]:
+    """Return what SQL finds: period, check, subject, expected and found."""
+    return await _rows(connection, "audit-differences", what.named)
+
+
+async def number_gaps(connection: db.Connection) -> list[Row]:
+    """Return the gaps in the numbers of all invoices, as differences."""
+    return await _rows(connection, "audit-numbers", {})
+
+
+async def counts(connection: db.Connection, what: Audited) -> dict[str, int]:
+    """Return how much is checked: events, entries, counters, sealed, lines and credits."""
+    (row,) = await _rows(connection, "audit-counts", what.named)
+    return row
+
+
+async def all_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:
+    """Return every meter that a tenant ever had, with since and until."""
+    return await _rows(connection, "audit-meters", {"tenant": tenant})
+
+
+async def entries(connection: db.Connection, what: Audited) -> AsyncIterator[Row]:
+    """Stream the entries of batches that own meters counted, by hour and batch."""
+    async with connection.cursor(name="audit_entries", row_factory=dict_row) as cursor:
+        cursor.itersize = _AT_A_TIME
+        await cursor.execute(SQL["audit-entries"], what.named)
+        async for row in cursor:
+            yield row
+
+
+async def events(connection: db.Connection, tenant: TenantId, ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """Return those of some events that are stored, as signalops.read_batch gives them to a worker."""
+    cursor = await connection.execute(SQL["audit-events"], {"tenant": tenant, "ids": list(ids)})
+    return {event: orjson.loads(text) async for event, text in cursor}
+
+
+async def items(
+    connection: db.Connection, what: Audited, hour: datetime, meters: Sequence[str]
+) -> dict[tuple[str, str, date], set[str]]:
+    """Return the different values that an hour's counters have met, by meter, group and period."""
+    cursor = await connection.execute(SQL["audit-items"], {**what.named, "hour": hour, "meters": list(meters)})
+    return {(meter, grp, period): set(met) async for meter, grp, period, met in cursor}
+
+
+async def find_line(connection: db.Connection, tenant: TenantId, line: UUID) -> Row | None:
+    """Return kind, meter, starts_at, ends_at of a line, its invoice's period, and since when all events are stored."""
+    rows = await _rows(connection, "find-line", {"tenant": tenant, "line": line})
+    return rows[0] if rows else None
+
+
+async def trace_line(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+    """Return entry, position and event of events behind a figure.
+
+    wanted: meter, period, lower and upper (hours), limit; and entry and position, beyond which they are.
+    """
+    return await _rows(connection, "trace-line", {"tenant": tenant, **wanted})
+
+
+async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL[query], fields)).fetchall()
