@@ -32,14 +32,14 @@ class World:
     async def accept(self, batches: int) -> None:
         """Store batches of ten events of each tenant."""
         for _ in range(batches):
-            events = [
-                incoming(t.id, EventIn(type="order.paid", payload={"rare": n == 0}))
-                for t in self.tenants
-                for n in range(10)
-            ]
+            events = [incoming(t.id, self.event(n)) for t in self.tenants for n in range(10)]
             async with self._api.connection() as connection:
                 await store.accept(connection, events, BatchId(clock.new_id()), 0)
             self.acknowledged += [(event.tenant, event.id) for event in events]
+
+    def event(self, number: int) -> EventIn:
+        """Return one of the ten events."""
+        return EventIn(type="order.paid", payload={"rare": number == 0})
 
     def count(self, query: str) -> int:
         """Return how many rows a query has."""

@@ -21,10 +21,22 @@ INVARIANTS: dict[str, LiteralString] = {
     "the inbox is empty": "select event_id from signalops.inbox",
     "usage is the events processed, and those are the events accepted": """
         select t.slug, u.used, q.accepted, e.events from signalops.tenants t,
-          lateral (select coalesce(sum(quantity), 0) as used from signalops.usage_counters where tenant_id = t.id) as u,
-          lateral (select coalesce(sum(accepted), 0) as accepted from signalops.quotas where tenant_id = t.id) as q,
+          lateral (select coalesce(sum(events), 0) as used from signalops.usage_counters
+            where tenant_id = t.id and meter = 'events') as u,
+          lateral (select coalesce(sum(accepted), 0) as accepted from signalops.quotas
+            where tenant_id = t.id and meter = 'events') as q,
           lateral (select count(*) as events from signalops.events where tenant_id = t.id and depth = 0) as e
         where u.used <> e.events or q.accepted <> e.events""",
+    "every counter is the sum of its entries": """
+        select tenant_id, meter, hour, grp, period, c.events, sum(e.events) from signalops.usage_counters c
+        full join signalops.usage_entries e using (tenant_id, meter, hour, grp, period)
+        group by 1, 2, 3, 4, 5, 6
+        having c.events is distinct from sum(e.events) or sum(e.events) <> sum(cardinality(e.event_ids))""",
+    "every event is in one entry of the meter of all": """
+        select e.tenant_id, e.id, count(u.id) from (select * from signalops.events where depth = 0) e
+        full join (select tenant_id, unnest(event_ids) as id from signalops.usage_entries where meter = 'events') u
+          using (tenant_id, id)
+        group by e.tenant_id, e.id having count(e.id) <> 1 or count(u.id) <> 1""",
     "every batch is on record with as many events as it has": """
         select tenant_id, batch, b.events, count(e.id) from signalops.batches b
         full join signalops.events e using (tenant_id, batch)
@@ -35,7 +47,7 @@ INVARIANTS: dict[str, LiteralString] = {
         left join signalops.batches b on b.tenant_id = r.tenant_id and b.batch = any (r.batches)
         group by r.tenant_id, r.id having r.events <> coalesce(sum(b.events), 0)""",
     "each match has exactly one delivery": """
-        select event_id, rule_id, count(d.id) from signalops.matches m
+        select event_id, rule_id, count(d.id) from (select * from signalops.matches where outcome = 'notified') m
         full join (select * from signalops.deliveries where replay_id is null) d using (tenant_id, event_id, rule_id)
         group by 1, 2 having count(d.id) <> 1 or count(m.rule_version) <> 1""",
     "no job failed or was lost": """
@@ -58,7 +70,7 @@ SENDING: dict[str, LiteralString] = {
           select from signalops.delivery_attempts a
           where a.tenant_id = d.tenant_id and a.delivery_id = d.id and a.outcome = 'sent')""",
 }
-TABLES = ("events", "inbox", "matches", "deliveries", "batches", "usage_counters", "quotas")
+TABLES = ("events", "inbox", "matches", "deliveries", "batches", "usage_entries", "usage_counters", "quotas")
 
 
 def violations(owner: psycopg.Connection, acknowledged: Acknowledged) -> list[str]:

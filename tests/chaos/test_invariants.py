@@ -20,7 +20,9 @@ BREAKING: dict[str, LiteralString] = {
     "every event is processed": "insert into signalops.inbox select tenant_id, id, batch from signalops.events limit 1",
     "the inbox is empty": "insert into signalops.inbox select tenant_id, signalops.new_id(), batch from signalops.events limit 1",
     "usage is the events processed, and those are the events accepted": """
-        update signalops.usage_counters set quantity = quantity + 1""",
+        update signalops.usage_counters set events = events + 1""",
+    "every counter is the sum of its entries": "update signalops.usage_counters set events = events + 1",
+    "every event is in one entry of the meter of all": "delete from signalops.usage_entries",
     "every batch is on record with as many events as it has": "update signalops.batches set events = events - 1",
     "every replay is on record with as many events as it has": """
         insert into signalops.replays (tenant_id, id, reason, events, batches)
@@ -55,6 +57,7 @@ async def test_every_way_to_break_an_invariant_is_named(world: World, worker_poo
         "every event is processed",
         "the inbox is empty",
         "usage is the events processed, and those are the events accepted",
+        "every event is in one entry of the meter of all",
         "every batch is on record with as many events as it has",
     ]
     await process_all(world, worker_pool, settings)

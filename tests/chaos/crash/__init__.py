@@ -1,0 +1,1 @@
+"""Exactly-once, proven at every boundary: workers, connections and servers that end wherever they can."""

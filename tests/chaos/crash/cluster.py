@@ -1,0 +1,47 @@
+"""A PostgreSQL of the test's own, to be restarted."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from signalops import embedded
+
+Mode = Literal["immediate", "fast"]
+"""immediate: as after a loss of power, with recovery from the log; fast: transactions are rolled back, then it stops."""
+
+
+class Cluster:
+    """A server with files of its own."""
+
+    def __init__(self, data: Path, version: int) -> None:
+        self._server = embedded.server(data, version)
+        self._pg_ctl = embedded.program(data, version, "pg_ctl")
+        self.url = embedded.url(data, version)
+
+    def restart(self, mode: Mode) -> None:
+        """Stop and start; return when it takes connections."""
+        self._run("restart", "-m", mode, "-l", str(self._server.log))
+
+    def stop(self) -> None:
+        """End it for good."""
+        self._run("stop", "-m", "immediate")
+
+    def _run(self, *arguments: str) -> None:
+        command = [str(self._pg_ctl), "-w", "-D", str(self._server.pgdata), *arguments]
+        # As root, PostgreSQL refuses to run: the package has a user for it.
+        subprocess.run(command, check=True, capture_output=True, user=self._server.system_user, cwd="/")
+
+
+@contextmanager
+def cluster(version: int) -> Iterator[Cluster]:
+    """Start one; it leaves nothing behind."""
+    # Not in pytest's folder: as root, it is closed to the user that PostgreSQL runs as.
+    with TemporaryDirectory() as data:
+        own = Cluster(Path(data), version)
+        try:
+            yield own
+        finally:
+            own.stop()
