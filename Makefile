@@ -60,7 +60,7 @@ schema: .venv/.dev ## Write sql/schema.sql anew from the migrations
 	@$(BIN)/python -m tests.sql.dump
 
 ##@ Measure
-.PHONY: bench bench-rules bench-send chaos
+.PHONY: bench bench-rules bench-send bench-usage chaos
 bench: .venv/.dev ## Measure throughput and latency (needs wrk)
 	@$(BIN)/python -m tests.bench $(A)
 
@@ -69,6 +69,9 @@ bench-rules: .venv/.dev ## Measure the rule engine alone
 
 bench-send: .venv/.dev ## Measure sending, alone and with a million deliveries waiting (needs wrk)
 	@$(BIN)/python -m tests.bench.send $(A)
+
+bench-usage: .venv/.dev ## Measure meters, a year's usage and closing a month
+	@$(BIN)/python -m tests.bench.usage $(A)
 
 chaos: .venv/.dev ## Kill processes and cut connections under load, and check that nothing is lost
 	@$(BIN)/python -m pytest tests/chaos $(A)

@@ -1,6 +1,7 @@
 """A database full of accepted events that no worker has seen, in flushes as an API process under load makes them."""
 
 import asyncio
+from dataclasses import replace
 
 from signalops import clock, db
 from signalops.ingest import store
@@ -16,10 +17,10 @@ WANTED_EACH = 10
 _LANES = 2
 
 
-def prepare(server: Server, seeded: str) -> str:
-    """Make a database with EVENTS waiting events; return its name, to be cloned by each round."""
+def prepare(server: Server, seeded: str, tenants: int | None = None) -> str:
+    """Make a database with EVENTS waiting events, of all tenants or of so many; return its name, to be cloned by each round."""
     home = server.keep(seeded)
-    asyncio.run(_fill(home))
+    asyncio.run(_fill(replace(home, tenants=home.tenants[:tenants])))
     # As it would be after the hours that such a backlog takes to grow.
     home.connection.execute("vacuum analyze")
     name = home.connection.info.dbname

@@ -53,6 +53,15 @@ def worker(home: Installation, *options: str) -> Iterator[int]:
         yield pid
 
 
+def command(home: Installation, *words: str) -> None:
+    """Run a command of `signalops` to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", *words], env=_environment(home), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Wrong(f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:].strip()}")
+
+
 @contextmanager
 def metered(groups: Mapping[str, int | None]) -> Iterator[dict[str, float]]:
     """Yield what holds, after the block, the CPU seconds used in it: by each process tree, the generator, and all else."""

@@ -141,7 +141,8 @@ def _received_to_processed(home: Installation, since: object) -> dict[str, float
 def _require_stored(home: Installation, *loads: wrk.Load) -> None:
     """wrk hangs up on the requests of its last moment: those alone may be stored without an answer that it saw."""
     answered, in_flight = sum(load.events for load in loads), sum(load.in_flight for load in loads)
-    stored, counted = home.value(_STORED), home.value("select sum(accepted) from signalops.quotas")
+    stored = home.value(_STORED)
+    counted = home.value("select sum(accepted) from signalops.quotas where meter = 'events'")
     if not answered <= stored <= answered + in_flight:
         raise Wrong(f"{answered} events were answered with 202 ({in_flight} more may be), and {stored} are stored")
     if stored != counted:
@@ -152,7 +153,7 @@ def _require_processed_once(home: Installation, deliveries: int) -> None:
     found = {
         "stored": home.value(_STORED),
         "processed": home.value(_PROCESSED),
-        "counted as usage": home.value("select sum(quantity) from signalops.usage_counters"),
+        "counted as usage": home.value("select sum(events) from signalops.usage_counters where meter = 'events'"),
     }
     if len(set(found.values())) > 1:
         raise Wrong(f"not every event was processed exactly once: {found}")
