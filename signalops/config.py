@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     flush_linger_ms: float = Field(
         1.5, ge=0, description="Under load, the shortest time from one flush to the next: bounds NOTIFYing commits."
     )
+    max_meters: int = Field(50, ge=1, description="Most meters of a tenant's own that count at once.")
+    backfill_days: int = Field(
+        35, ge=1, description="Days after which an event that happened is not taken any more, and usage not adjusted."
+    )
+    close_after_hours: float = Field(
+        24, ge=0, description="Hours after the end of a billing period in which what happened in it can still come in."
+    )
 
     max_rules: int = Field(1000, ge=1, description="Most rules of a tenant.")
     max_backtests: int = Field(3, ge=1, description="Most unfinished backtests of a tenant.")

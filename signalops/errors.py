@@ -68,6 +68,12 @@ class NotFound(Problem):
     title = "Not found"
 
 
+class Gone(Problem):
+    status = HTTPStatus.GONE
+    kind = "gone"
+    title = "No longer stored"
+
+
 class MethodNotAllowed(Problem):
     status = HTTPStatus.METHOD_NOT_ALLOWED
     kind = "method-not-allowed"
@@ -115,6 +121,11 @@ class Invalid(Problem):
             for e in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         return cls(f"{errors[0]['path'] or 'body'}: {errors[0]['message']}.", errors=errors)
+
+    @classmethod
+    def at(cls, path: str, message: str) -> Self:
+        """Return the problem of one fault at a path, in the same form."""
+        return cls(f"{path}: {message}.", errors=[{"path": path, "message": message}])
 
 
 class IdempotencyConflict(Problem):

@@ -18,7 +18,9 @@ Scope = Literal[
     "rules:*",
     "channels:*",
     "deliveries:*",
+    "meters:*",
     "usage:read",
+    "usage:adjust",
     "keys:*",
 ]
 EventStatus = Literal["pending", "processed", "dead"]

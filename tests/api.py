@@ -93,7 +93,8 @@ class Client:
         assert str(answer.status) in operation["responses"], f"{method} {path} documents no {answer.status}"
         content = operation["responses"][str(answer.status)]["content"]
         assert answer.media_type in content, f"{method} {path} documents no {answer.media_type} at {answer.status}"
-        errors = self._validator(content[answer.media_type]["schema"]).iter_errors(answer.json)
+        body = answer.json if answer.media_type.endswith("json") else answer.body.decode()
+        errors = self._validator(content[answer.media_type]["schema"]).iter_errors(body)
         assert [error.message for error in errors] == []
 
     def _validator(self, schema: dict[str, Any]) -> OAS31Validator:
@@ -174,7 +175,7 @@ _ROWS = """
 select (select count(*) from signalops.events) as events,
   (select count(*) from signalops.idempotency_keys) as keys,
   (select count(*) from signalops.inbox) as inbox,
-  (select coalesce(sum(accepted), 0)::int from signalops.quotas) as accepted,
+  (select coalesce(sum(accepted), 0)::int from signalops.quotas where meter = 'events') as accepted,
   (select count(*) from procrastinate.procrastinate_jobs where task_name = 'process_batch') as jobs
 """
 

@@ -10,7 +10,25 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from signalops import db
-from signalops.cli import backtest, channels, deliveries, keys, letters, look, rules, run, silences, tenants
+from signalops.cli import (
+    audit,
+    backtest,
+    channels,
+    credits,
+    deliveries,
+    invoices,
+    keys,
+    letters,
+    limits,
+    look,
+    meters,
+    plans,
+    rules,
+    run,
+    silences,
+    tenants,
+    usage,
+)
 from signalops.config import Settings
 from signalops.errors import Invalid, Problem, Unusable
 
@@ -24,14 +42,21 @@ app = typer.Typer(
 )
 run.register(app)
 look.register(app)
+usage.register(app)
+audit.register(app)
 backtest.register(app, rules.app)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(keys.app, name="key")
 app.add_typer(channels.app, name="channel")
 app.add_typer(deliveries.app, name="delivery")
 app.add_typer(letters.app, name="dead-letter")
+app.add_typer(limits.app, name="limit")
 app.add_typer(rules.app, name="rule")
 app.add_typer(silences.app, name="silence")
+app.add_typer(meters.app, name="meter")
+app.add_typer(credits.app, name="credit")
+app.add_typer(invoices.app, name="invoice")
+app.add_typer(plans.app, name="plan")
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ from signalops.terms import Scope, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 SCOPES: tuple[str, ...] = get_args(Scope)
+ON_REQUEST = {"usage:adjust"}
+"""What a key may do only when that was asked for: it changes what is billed."""
 
 
 @app.command(epilog="Example: signalops key create --tenant acme --label producer --scope events:write")
@@ -21,13 +23,14 @@ def create(
     tenant: TenantSlug,
     label: Annotated[str, typer.Option(help="What it is for.")] = "key",
     scope: Annotated[
-        list[str] | None, typer.Option(help=f"Repeat for several: {', '.join(SCOPES)}. Default: all.")
+        list[str] | None,
+        typer.Option(help=f"Repeat for several: {', '.join(SCOPES)}. Default: all but {', '.join(ON_REQUEST)}."),
     ] = None,
     test: Annotated[bool, typer.Option("--test", help="Make a so_test_ key instead of a so_live_ one.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and show it, this once."""
-    scopes = scope or list(SCOPES)
+    scopes = scope or [scope for scope in SCOPES if scope not in ON_REQUEST]
     if unknown := set(scopes) - set(SCOPES):
         raise Unusable(f"There is no scope {min(unknown)!r}: there are {', '.join(SCOPES)}.")
     key, key_id = new_key(live=not test), clock.new_id()

@@ -10,11 +10,13 @@ from signalops.rules.model import NewRule
 from signalops.send import ChannelRegistry, NewChannel
 from signalops.templates import SendTemplates
 from signalops.terms import TenantId
+from signalops.usage.limits import set_limit
+from signalops.usage.plans.model import LimitTerms
 
 KEY = "test_api_key_8077c438f557"
 _PREFIX = "test_api_key_807"
 _HASH = "$2a$12$6/BEeH39Jw5EpbWPIFiNxOq2/LONKgWDev/dUicvliI47gBP4q/we"
-_SCOPES = ["events:write", "events:read", "rules:*", "channels:*", "deliveries:*", "usage:read"]
+_SCOPES = ["events:write", "events:read", "rules:*", "channels:*", "deliveries:*", "meters:*", "usage:read"]
 
 _WELCOME = NewRule(
     name="greet new users",
@@ -44,9 +46,9 @@ async def _seed(settings: Settings) -> str:
         if await access.tenant_by_slug(connection, "acme"):
             return "The tenant acme is there already."
         tenant = TenantId(clock.new_id())
-        limits = {"plan": "free", "soft_limit": 100_000, "hard_limit": 120_000}
-        await access.add_tenant(connection, id=tenant, slug="acme", name="Acme", **limits)
+        await access.add_tenant(connection, id=tenant, slug="acme", name="Acme")
         await db.act_as(connection, tenant)
+        await set_limit(connection, tenant, LimitTerms(meter="events", soft=100_000, hard=120_000))
         key = {"prefix": _PREFIX, "hash": _HASH, "label": "first documentation", "scopes": _SCOPES}
         await access.add_key(connection, tenant=tenant, id=clock.new_id(), **key)
         url = f"http://127.0.0.1:{settings.sink_port}/hooks/shop"

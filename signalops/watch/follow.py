@@ -18,6 +18,8 @@ async def follow(connection: db.Connection, tenant: TenantId, event: EventId) ->
         shown["attributes"] = row["attributes"]
     if row["depth"]:
         shown["operational"] = True
+    if row["over_limit"]:
+        shown["overLimit"] = True
     shown["batch"] = row["batch"]
     shown["processing"] = _processing(row)
     shown["matches"] = await store.matches(connection, tenant, event)

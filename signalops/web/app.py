@@ -20,7 +20,7 @@ from signalops.access.listen import listen
 from signalops.config import Settings, settings
 from signalops.errors import Forbidden, Malformed, MethodNotAllowed, NotFound, Problem, Unavailable
 from signalops.ingest.flush import Flusher, Limits
-from signalops.ingest.http import Events, Sizes
+from signalops.ingest.http import Bounds, Events
 from signalops.ingest.replay.http import Replays
 from signalops.ingest.types import SchemaBook
 from signalops.ingest.types.http import EventTypes
@@ -34,7 +34,15 @@ from signalops.send.letters.http import Letters
 from signalops.send.manage.http import Channels
 from signalops.templates import SendTemplates
 from signalops.terms import Scope
+from signalops.usage.adjustments.http import Adjustments
+from signalops.usage.audit.http import LinesHttp
+from signalops.usage.credits.http import CreditsHttp
 from signalops.usage.http import UsageHttp
+from signalops.usage.invoices.http import Invoices
+from signalops.usage.limits import LimitScales
+from signalops.usage.limits.http import LimitsHttp
+from signalops.usage.meters.http import Meters
+from signalops.usage.plans.http import PlansHttp
 from signalops.watch.http import Watch
 from signalops.web import openapi
 from signalops.web.operations import ForCaller, Handlers, Open, operations
@@ -54,12 +62,13 @@ class Api:
         self._connections = db.pool(config, "api", config.api_connections)
         self._ring = KeyRing(self._connections)
         limits = Limits(config.max_waiting_events, config.max_flush_events, config.flush_linger_ms / 1000)
-        self._single = Flusher(self._flushing[0], 0, limits)
-        self._bulk = Flusher(self._flushing[1], BULK_PRIORITY, limits)
+        scales = LimitScales(self._connections)
+        self._single = Flusher(self._flushing[0], scales, 0, limits)
+        self._bulk = Flusher(self._flushing[1], scales, BULK_PRIORITY, limits)
         self._draining = False
         self._schemas = SchemaBook(self._connections)
-        sizes = Sizes(config.max_event_bytes, config.max_batch_bytes)
-        events = Events(self._single, self._bulk, self._connections, self._schemas, sizes)
+        bounds = Bounds(config.max_event_bytes, config.max_batch_bytes, config.backfill_days)
+        events = Events(self._single, self._bulk, self._connections, self._schemas, bounds)
         types = EventTypes(self._connections, self._schemas)
         watch = Watch(self._connections, self._flushing, lambda: self._draining)
         rules = Rules(self._connections, SendTemplates(), config.max_rules)
@@ -77,6 +86,13 @@ class Api:
             channels=self._channels,
             deliveries=deliveries,
             letters=Letters(self._connections),
+            meters=Meters(self._connections, config.max_meters),
+            adjustments=Adjustments(self._connections, config.backfill_days),
+            credits=CreditsHttp(self._connections),
+            plans=PlansHttp(self._connections),
+            limits=LimitsHttp(self._connections),
+            invoices=Invoices(self._connections),
+            lines=LinesHttp(self._connections),
         )
         self._operations = operations(handlers)
 

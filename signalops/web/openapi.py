@@ -17,6 +17,7 @@ _IN_PATH = {
     "id": {"type": "string", "format": "uuid"},
     "version": {"type": "integer", "minimum": 1},
     "type": {"type": "string", "maxLength": 200},
+    "key": {"type": "string", "maxLength": 63},
 }
 _PROBLEM = {
     "type": "object",
@@ -77,7 +78,10 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     answers = {
         str(status): {
             "description": " Or: ".join(_first_line(m) for m in get_args(model) or (model,)),
-            "content": {"application/json": {"schema": _schema(model, schemas, "serialization")}},
+            "content": {
+                "application/json": {"schema": _schema(model, schemas, "serialization")},
+                **{media: {"schema": {"type": "string"}} for media in operation.texts},
+            },
         }
         for status, model in operation.answers.items()
     }

@@ -1,7 +1,7 @@
 -- Station watch: the path of one event, and the state of the installation.
 
 -- event: one event of a tenant with its status and what its batch became
-select e.id, e.batch, e.type, e.source, e.occurred_at, e.received_at, e.payload, e.attributes, e.depth, e.status,
+select e.id, e.batch, e.type, e.source, e.occurred_at, e.received_at, e.payload, e.attributes, e.depth, e.status, e.over_limit,
   b.job_id, b.worker, b.ruleset, b.rules, b.processed_at, d.error, d.died_at
 from signalops.event_status e
 left join signalops.batches b on b.tenant_id = e.tenant_id and b.batch = e.batch

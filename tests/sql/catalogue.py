@@ -4,9 +4,11 @@ from typing import LiteralString, NamedTuple
 
 TABLES = """
   select oid, relname, relispartition, relrowsecurity, relforcerowsecurity, relacl,
-    case relname when 'tenants' then 'id' else 'tenant_id' end as key
-  from pg_class where relnamespace = 'signalops'::regnamespace and relkind in ('r', 'p')
+    case when relname = 'tenants' then 'id' else (
+      select attname from pg_attribute where attrelid = c.oid and attname = 'tenant_id') end as key
+  from pg_class c where relnamespace = 'signalops'::regnamespace and relkind in ('r', 'p')
 """
+"""Each with the column of its tenant; NULL: it is the operator's."""
 
 
 class Rule(NamedTuple):
@@ -32,13 +34,30 @@ RULES = [
         "bare",
     ),
     Rule(
-        "every table has the policy own_tenant, for every role and command",
-        f"""select relname from ({TABLES}) as t where not relispartition and not exists (
+        "every table of tenants has the policy own_tenant, for every role and command",
+        f"""select relname from ({TABLES}) as t where not relispartition and key is not null and not exists (
           select from pg_policy where polrelid = t.oid and polname = 'own_tenant' and polcmd = '*' and polroles = '{{0}}'
             and pg_get_expr(polqual, polrelid) = format('(%I = ( SELECT signalops.current_tenant() AS current_tenant))', key)
             and pg_get_expr(polwithcheck, polrelid) = pg_get_expr(polqual, polrelid))""",
         "drop policy own_tenant on signalops.inbox; create policy own_tenant on signalops.inbox using (true)",
         "inbox",
+    ),
+    Rule(
+        "a table without tenant_id is the operator's: it admits the owner alone",
+        f"""select relname from ({TABLES}) as t where key is null and (
+          select array_agg((polname, polroles)::text) from pg_policy where polrelid = t.oid
+        ) is distinct from array[('owner_acts', array['signalops_owner'::regrole::oid])::text]""",
+        "create policy api_reads on signalops.plans to signalops_api using (true)",
+        "plans",
+    ),
+    Rule(
+        "no other role has a privilege on a table of the operator's, or on a column of one",
+        f"""select relname from ({TABLES}) as t where key is null and exists (
+          select from aclexplode(relacl) where grantee <> 'signalops_owner'::regrole
+          union all
+          select from pg_attribute, aclexplode(attacl) where attrelid = t.oid)""",
+        "grant select (plan) on signalops.plans to signalops_api",
+        "plans",
     ),
     Rule(
         "every other policy is for one named role, on a table and not on a partition",

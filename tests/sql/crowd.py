@@ -11,8 +11,9 @@ FILL = """
   select t.n as tenant_no, signalops.new_id() as tenant, signalops.new_id() as channel, signalops.new_id() as rule
   from generate_series(1, 300) as t (n);
   update crowd set tenant = '{ours}' where tenant_no = 7;
-  insert into signalops.tenants (id, slug, name, soft_limit)
-  select tenant, 't-' || tenant_no, 'Tenant', 1000000 from crowd;
+  insert into signalops.tenants (id, slug, name) select tenant, 't-' || tenant_no, 'Tenant' from crowd;
+  insert into signalops.limits (tenant_id, meter, origin, starts_on, soft)
+  select tenant, 'events', 'tenant', '2000-01-01', 1000000 from crowd;
   insert into signalops.quotas (tenant_id, period, accepted)
   select tenant, date_trunc('month', now() at time zone 'UTC'), 200 from crowd;
   insert into signalops.api_keys (tenant_id, id, prefix, hash, label, scopes)
@@ -24,6 +25,13 @@ FILL = """
   select tenant, rule, 'r', 1 from crowd;
   insert into signalops.rule_versions (tenant_id, rule_id, version, grammar, pattern, channel_id, template)
   select tenant, rule, 1, 2, '{{}}', channel, '{{}}' from crowd;
+
+  set session_replication_role = replica; -- the versions are given: a trigger would count them up one by one
+  insert into signalops.meters (tenant_id, key, since, until, name, aggregation, grammar, pattern, origin, ended_at)
+  select tenant, 'm' || n, n, case when n > 3 then n + 1 end, 'M', 'count', 2, '{{"type": ["a"]}}', 'tenant',
+    case when n > 3 then now() end
+  from crowd, generate_series(1, 20) as n;
+  reset session_replication_role;
 
   create temp table happened as
   select c.*, e.n,
@@ -39,8 +47,8 @@ FILL = """
   select tenant, n::text, event, 'h' from happened;
   insert into signalops.matches (tenant_id, event_id, rule_id, rule_version)
   select tenant, event, rule, 1 from happened;
-  insert into signalops.batches (tenant_id, batch, job_id, worker, ruleset, rules, events)
-  select tenant, batch, 1, 'w', 1, 1, 1 from happened on conflict do nothing;
+  insert into signalops.batches (tenant_id, batch, job_id, worker, ruleset, rules, events, billed)
+  select tenant, batch, 1, 'w', 1, 1, 1, 1 from happened on conflict do nothing;
   insert into signalops.deliveries
     (tenant_id, id, event_id, rule_id, rule_version, channel_id, status, next_attempt_at, updated_at)
   select tenant, signalops.new_id(), event, rule, 1, channel,
@@ -67,9 +75,18 @@ FILL = """
   select tenant, signalops.new_id(), 1000, now() from happened;
   insert into signalops.outlets (tenant_id, id) select tenant, channel from crowd;
   insert into signalops.outlets (tenant_id, id) select tenant, signalops.new_id() from happened;
+  create temp table counted as
+  select h.*, u.hour, date_trunc('month', u.hour)::date as period
+  from happened h, lateral (select date_trunc('hour', now(), 'UTC') - h.n * interval '1 hour' as hour) as u;
+  insert into signalops.usage_counters (tenant_id, meter, hour, grp, period, aggregation, is_late, events, value)
+  select tenant, 'events', hour, '[]', period, 'count', n % 10 = 0, 1, 1 from counted;
+  insert into signalops.usage_entries (tenant_id, meter, period, id, batch, hour, grp, is_late, events, value, event_ids)
+  select tenant, 'events', period, signalops.new_id(), batch, hour, '[]', n % 10 = 0, 1, 1, array[event] from counted;
+  insert into signalops.usage_items (tenant_id, meter, hour, grp, period, item)
+  select tenant, 'users', hour, '[]', period, n::text from counted;
   select signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch))
   from (select distinct batch from happened) as b;
-  drop table crowd, happened;
+  drop table crowd, happened, counted;
 """
 
 

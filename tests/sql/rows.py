@@ -16,10 +16,13 @@ _MONTH = "2026-01-01"
 
 def rows_of(tenant: UUID) -> dict[str, Row]:
     """Return a valid row of each table, parents first; all belong to one tenant and to one another."""
-    event, batch, rule, channel, delivery = (clock.new_id() for _ in range(5))
+    event, batch, rule, channel, delivery, grant = (clock.new_id() for _ in range(6))
     now = clock.now()
     own = {"tenant_id": tenant}
     decided = {"event_id": event, "rule_id": rule, "rule_version": 1}
+    slot = {"meter": "events", "period": _MONTH, "hour": now, "grp": "[]"}
+    counted = slot | {"is_late": False, "events": 1, "value": 1}
+    invoice, billed = clock.new_id(), {"period": _MONTH, "starts_at": now, "ends_at": now + timedelta(days=31)}
     told = {"type": "user.signup", "occurred_at": now, "received_at": now, "payload": Jsonb({})}
     return {
         "tenants": {"id": tenant, "slug": f"t-{tenant}", "name": "Tenant"},
@@ -36,6 +39,7 @@ def rows_of(tenant: UUID) -> dict[str, Row]:
         "event_types": own
         | {"type": "user.signup", "first_seen_at": now, "last_seen_at": now, "count": 1, "fields": Jsonb({})},
         "event_schemas": own | {"type": "user.signup", "mode": "warn", "schema": Jsonb({})},
+        "limits": own | {"meter": "events", "origin": "tenant", "starts_on": _MONTH, "hard": 1},
         "quotas": own | {"period": _MONTH, "accepted": 1},
         "inbox": own | {"event_id": event, "batch": batch},
         "channels": own
@@ -85,8 +89,47 @@ def rows_of(tenant: UUID) -> dict[str, Row]:
         "suppressions": own
         | {"id": clock.new_id(), "address": "a@example.com", "reason": "bounce", "delivery_id": delivery},
         "dead_letters": own | {"id": event, "kind": "event", "event_id": event, "error": "e"},
-        "usage_counters": own | {"meter": "events", "day": _MONTH, "quantity": 1},
-        "batches": own | {"batch": batch, "job_id": 1, "worker": "w", "ruleset": 1, "rules": 1, "events": 1},
+        "meters": own
+        | {
+            "key": "m",
+            "since": 1,
+            "name": "M",
+            "aggregation": "count",
+            "grammar": 2,
+            "pattern": Jsonb({}),
+            "origin": "tenant",
+        },
+        "usage_entries": own | counted | {"id": clock.new_id(), "batch": batch, "event_ids": [event]},
+        "usage_counters": own | counted | {"aggregation": "count"},
+        "usage_items": own | slot | {"item": "1"},
+        "usage_adjustments": own
+        | slot
+        | {"id": clock.new_id(), "is_late": False, "quantity": 1, "reason": "r", "author": "a"},
+        "subscriptions": own
+        | {
+            "id": clock.new_id(),
+            "plan": "free",
+            "version": 1,
+            "terms": Jsonb({}),
+            "starts_on": _MONTH,
+            "author": "a",
+        },
+        "billing_periods": own | billed,
+        "usage_days": own
+        | {"period": _MONTH, "day": _MONTH, "meter": "events", "grp": "[]", "is_late": False}
+        | {"aggregation": "count", "events": 1, "quantity": 1},
+        "usage_seals": own | {"period": _MONTH, "digest": b"d" * 32, "days": 1},
+        "invoices": own
+        | billed
+        | {"id": invoice, "kind": "invoice", "number": 1, "customer": "c", "currency": "USD", "author": "a"}
+        | {"subtotal": 1, "credited": 0, "total": 1},
+        "invoice_lines": own
+        | {"id": clock.new_id(), "invoice_id": invoice, "position": 1, "kind": "base", "starts_at": now, "ends_at": now}
+        | {"amount": 1, "description": "d", "details": Jsonb({})},
+        "credit_grants": own | {"id": grant, "amount": 1, "currency": "USD", "reason": "r", "author": "a"},
+        "credit_entries": own | {"id": clock.new_id(), "grant_id": grant, "kind": "granted", "amount": 1},
+        "batches": own
+        | {"batch": batch, "job_id": 1, "worker": "w", "ruleset": 1, "rules": 1, "events": 1, "billed": 1},
     }
 
 

@@ -25,5 +25,5 @@ def test_the_walk_sees_the_tables_and_their_partitions(owner: psycopg.Connection
     assert {"tenants", "events", "inbox", "usage_counters"} <= {
         name for name, partition in seen.items() if not partition
     }
-    partitioned = {"events", "matches", "deliveries", "delivery_attempts", "batches"}
+    partitioned = {"events", "matches", "deliveries", "delivery_attempts", "batches", "usage_entries"}
     assert {name[: -len("_2026_01")] for name, partition in seen.items() if partition} == partitioned

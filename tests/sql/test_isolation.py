@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -13,7 +13,7 @@ from signalops import clock, db
 from signalops.ingest import store
 from signalops.ingest.model import EventIn, incoming
 from signalops.queue import store as queue
-from signalops.terms import BatchId
+from signalops.terms import BatchId, TenantId
 from tests.people import Tenant, make_rule
 from tests.sql.catalogue import TABLES
 from tests.sql.rows import Row, fill, insert, rows_of
@@ -62,8 +62,8 @@ def refusal(owner: psycopg.Connection, statement: LiteralString, table: str, key
         return str(error.diag.message_primary)
 
 
-def test_there_is_a_row_of_every_table(owner: psycopg.Connection) -> None:
-    walked = {name for _, name, partition, *_ in owner.execute(TABLES) if not partition}
+def test_there_is_a_row_of_every_table_of_tenants(owner: psycopg.Connection) -> None:
+    walked = {name for _, name, partition, *_, key in owner.execute(TABLES) if key and not partition}
     assert set(rows_of(clock.new_id())) == walked
 
 
@@ -136,7 +136,10 @@ def test_a_partition_shows_nothing_by_itself(owner: psycopg.Connection, sides: S
 
 
 TAKEN_IN = ("tenants", "quotas", "idempotency_keys", "events", "inbox")
-PROCESSED = ("events", "rulesets", "matches", "deliveries", "batches", "usage_counters")
+PROCESSED = (
+    *("tenants", "events", "rulesets", "matches", "deliveries", "batches"),
+    *("usage_entries", "usage_counters", "usage_items"),
+)
 
 
 async def seen(connection: db.Connection, tables: tuple[str, ...] = TAKEN_IN) -> dict[str, int]:
@@ -167,6 +170,13 @@ async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(
         assert await seen(connection) == nothing, "after a flush that failed"
 
 
+def metered_of(tenant: TenantId, event: UUID) -> dict[str, Any]:
+    """Return what a batch adds to a counter."""
+    slot = {"period": "2026-11-01", "hour": "2026-11-23T00:00Z", "grp": "[]", "is_late": False}
+    entry = {"tenant": tenant, "id": clock.new_id(), "meter": "m", "aggregation": "unique_count"}
+    return entry | slot | {"events": 1, "event_ids": [event], "items": ["1"]}
+
+
 async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
     api_pool: db.Pool, worker_pool: db.Pool, owner: psycopg.Connection, acme: Tenant, globex: Tenant
 ) -> None:
@@ -175,7 +185,7 @@ async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
     batch, nothing = BatchId(clock.new_id()), dict.fromkeys(PROCESSED, 0)
     async with api_pool.connection() as connection:
         await store.accept(connection, events, batch, 0)
-    counts = {"ruleset": 1, "rules": 1, "events": 1, "dead": 0, "billed": 1}
+    counts = {"ruleset": 1, "rules": 1, "metering": 0, "events": 1, "dead": 0, "billed": 1}
     match = {"tenant": acme.id, "event": events[0].id, "rule": rule, "version": 1, "channel": rule}
     parts = [{"tenant": t.id, **counts} for t in (acme, globex)]
     async with worker_pool.connection() as connection:
@@ -183,7 +193,8 @@ async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
             read = await queue.read_batch(connection, batch)
             assert {part.tenant for part in read} == {acme.id, globex.id}
             assert await seen(connection, PROCESSED) == nothing, "between reading and recording"
-            results = queue.Results(parts=parts, matches=[match | {"delivery": clock.new_id()}])
+            metered = [metered_of(t.id, events[0].id) for t in (acme, globex)]
+            results = queue.Results(parts, [match | {"delivery": clock.new_id()}], metered=metered)
             await queue.record_batch(connection, batch, 1, "w", results)
             assert await seen(connection, PROCESSED) == nothing, "in the same transaction"
             await db.act_as(connection, acme.id)

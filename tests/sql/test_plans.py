@@ -28,7 +28,7 @@ class Hot:
         self.parameters = parameters
 
     def __repr__(self) -> str:
-        said = self.parameters.get("type") or ("weighed" if "results" in self.parameters else "")
+        said = self.parameters.get("type") or self.parameters.get("about", "")
         return f"{self.query} {said}".strip()
 
 
@@ -38,13 +38,24 @@ def weighed() -> str:
     event = {"event": clock.new_id(), "at": clock.now(), "weight": "1", "delivery": clock.new_id(), "depth": 0}
     group = {"tenant": tenant, "rule": rule, "version": 1, "since": 1, "channel": rule, "group": "[]", "labels": {}}
     group |= {"kind": "count", "threshold": "1", "span": "60 seconds", "lateness": "60 seconds", "events": [event]}
-    part = {"tenant": tenant, "ruleset": 1, "rules": 1, "events": 1, "dead": 0, "billed": 1}
+    part = {"tenant": tenant, "ruleset": 1, "rules": 1, "metering": 0, "events": 1, "dead": 0, "billed": 1}
     return orjson.dumps({"parts": [part], "matches": [], "groups": [group], "dead": []}).decode()
+
+
+def metered() -> str:
+    """Return results that add to a counter."""
+    tenant, now = clock.new_id(), clock.now()
+    part = {"tenant": tenant, "ruleset": 0, "rules": 0, "metering": 1, "events": 1, "dead": 0, "billed": 1}
+    entry = {"tenant": tenant, "id": clock.new_id(), "meter": "users", "aggregation": "unique_count", "grp": "[]"}
+    entry |= {"hour": now, "period": now.date().replace(day=1), "is_late": False, "events": 1}
+    entry |= {"event_ids": [clock.new_id()], "items": ["1"]}
+    return orjson.dumps({"parts": [part], "matches": [], "groups": [], "dead": [], "metered": [entry]}).decode()
 
 
 WEIGHED = {
     **{"batches_pkey": 1, "matches_pkey": 1, "rule_groups_pkey": 1, "window_events_pkey": 1, "channel_queues_pkey": 1}
 }
+METERED = {"batches_pkey": 1, "usage_counters_pkey": 1, "usage_items_pkey": 1}
 TOLD = {"digests_by_due": 1, "digests_pkey": 1, "rule_groups_by_due": 1, "rule_groups_pkey": 1, "inbox_pkey": 1}
 TIDIED = {
     "rule_groups_by_forget": 1,
@@ -67,8 +78,10 @@ HOT = [
     Hot("api", "ingest", "accept", {"idempotency_keys_pkey": 1}),
     Hot("worker", "queue", "read-batch", {"inbox_by_batch": 1, "events_pkey": 2}),
     Hot("worker", "queue", "record-batch", {"batches_pkey": 1, "matches_pkey": 1, "channel_queues_pkey": 1}),
-    Hot("worker", "queue", "record-batch", WEIGHED, results=weighed()),
+    Hot("worker", "queue", "record-batch", WEIGHED, results=weighed(), about="weighed"),
+    Hot("worker", "queue", "record-batch", METERED, results=metered(), about="metered"),
     Hot("worker", "rules", "active-rules", {}),
+    Hot("worker", "meters", "active-meters", {"meters_active": 1}),
     Hot("worker", "queue", "enqueue-due", SWEPT),
     Hot("worker", "queue", "tell-due", TOLD),
     Hot("worker", "queue", "tidy", TIDIED),
@@ -101,7 +114,7 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
     told = {"id": new, "type": "a.b", "occurred_at": now, "received_at": now, "payload": {}, "key": "new", "hash": "00"}
     match = {"tenant": tenant, "event": new, "rule": new, "version": 1, "channel": new, "delivery": new}
     decided = {
-        "parts": [{"tenant": tenant, "ruleset": 1, "rules": 1, "events": 1, "dead": 0, "billed": 1}],
+        "parts": [{"tenant": tenant, "ruleset": 1, "rules": 1, "metering": 0, "events": 1, "dead": 0, "billed": 1}],
         "matches": [match],
         "dead": [],
     }
@@ -111,7 +124,7 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
     ids = {"tenant": tenant, "prefix": "xxxxxxxxxxxx7_10", "job": 1, "worker": "w", "priority": 0, "at_most": 1000}
     return ids | {
         "flush": orjson.dumps([{"tenant": tenant} | told]),
-        "asked": orjson.dumps([{"tenant": tenant, "events": 1}]),
+        "asked": orjson.dumps([{"tenant": tenant, "meter": "events", "amount": 1, "scales": 0}]),
         "results": orjson.dumps(decided).decode(),
         "batch": found("select batch from signalops.inbox where tenant_id = %(tenant)s order by batch limit 1"),
         "event": found(

@@ -16,6 +16,7 @@ from signalops.ingest.model import EventIn, incoming
 from signalops.journey import Journey
 from signalops.send import Sender
 from signalops.terms import BatchId, DeliveryId
+from signalops.usage.limits import LimitScales
 from tests.people import Tenant, make_rule
 from tests.sql.wire import statements
 
@@ -46,7 +47,7 @@ async def accept(api: db.Pool, *tenants: Tenant) -> BatchId:
 
 
 async def test_a_flush_is_one_statement(lone: Lone, acme: Tenant, globex: Tenant) -> None:
-    flusher = Flusher(lone.api, 0, Limits(waiting=1000, flush=500, linger=0.004))
+    flusher = Flusher(lone.api, LimitScales(lone.api), 0, Limits(waiting=1000, flush=500, linger=0.004))
     running = asyncio.create_task(flusher.run())
     await flusher.submit([incoming(acme.id, EventIn(type="a.b"))])  # prepares the statement
     async with statements(lone.api, lone.trace) as sent:
@@ -72,9 +73,13 @@ async def test_a_batch_is_read_and_recorded_in_one_statement_each(
     assert sent == ["BEGIN", "read_batch", "record_batch", "COMMIT"]
 
     make_rule(owner, acme, {"type": ["user.signup"]})
+    owner.execute("update signalops.tenants set metering = 1 where id = %s", [globex.id])
     async with statements(lone.worker, lone.trace) as sent:
         await lone.journey.process_batch(third, 3)
-    assert sent == ["BEGIN", "read_batch", *load, "record_batch", "COMMIT"], "only the tenant whose rules changed"
+    changed = sorted([(acme.id, load), (globex.id, ["act_as", "tenants"])])
+    assert sent == ["BEGIN", "read_batch", *changed[0][1], *changed[1][1], "record_batch", "COMMIT"], (
+        "only what changed"
+    )
 
     async with statements(lone.worker, lone.trace) as sent:
         await lone.journey.process_batch(third, 3)

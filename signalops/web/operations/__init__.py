@@ -13,14 +13,22 @@ from signalops.send.callbacks import http as callbacks_http
 from signalops.send.deliveries import http as deliveries_http
 from signalops.send.letters import http as letters_http
 from signalops.send.manage.http import Channels
+from signalops.usage.adjustments.http import Adjustments
+from signalops.usage.audit.http import LinesHttp
+from signalops.usage.credits.http import CreditsHttp
 from signalops.usage.http import UsageHttp
-from signalops.usage.model import Usage, UsageQuery
+from signalops.usage.invoices.http import Invoices
+from signalops.usage.limits.http import LimitsHttp
+from signalops.usage.meters.http import Meters
+from signalops.usage.plans.http import PlansHttp
 from signalops.watch.http import Health, Watch
+from signalops.web.operations.billing import credits, invoices, plan
 from signalops.web.operations.callbacks import callbacks, suppressions
 from signalops.web.operations.events import replays, stored, types
-from signalops.web.operations.operation import ALWAYS, ForCaller, Open, Operation
+from signalops.web.operations.operation import ForCaller, Open, Operation
 from signalops.web.operations.rules import backtests, rules, silences
 from signalops.web.operations.sending import channels, deliveries, letters
+from signalops.web.operations.usage import adjustments, limits, lines, meters, usage
 
 __all__ = ["ForCaller", "Handlers", "Open", "Operation", "operations"]
 
@@ -41,6 +49,13 @@ class Handlers(NamedTuple):
     channels: Channels
     deliveries: deliveries_http.Deliveries
     letters: letters_http.Letters
+    meters: Meters
+    adjustments: Adjustments
+    credits: CreditsHttp
+    plans: PlansHttp
+    limits: LimitsHttp
+    invoices: Invoices
+    lines: LinesHttp
 
 
 def operations(handlers: Handlers) -> list[Operation]:
@@ -57,17 +72,14 @@ def operations(handlers: Handlers) -> list[Operation]:
         *letters(handlers.letters),
         *suppressions(handlers.suppressions),
         *callbacks(handlers.callbacks),
-        Operation(
-            "GET",
-            "/api/usage",
-            "getUsage",
-            "Show a month's usage and limits",
-            handlers.usage.get,
-            "usage:read",
-            {200: Usage},
-            (*ALWAYS, errors.Invalid),
-            query=UsageQuery,
-        ),
+        *meters(handlers.meters),
+        *usage(handlers.usage),
+        *adjustments(handlers.adjustments),
+        *credits(handlers.credits),
+        *plan(handlers.plans),
+        *limits(handlers.limits),
+        *invoices(handlers.invoices),
+        *lines(handlers.lines),
         Operation(
             "GET", "/healthz", "live", "Tell that the process lives", handlers.watch.healthz, None, {200: Health}
         ),

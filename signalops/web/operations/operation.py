@@ -34,3 +34,5 @@ class Operation:
     query: type[BaseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     bodies: dict[str, object] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    """Other media types that it answers with instead of JSON, when they are asked for."""

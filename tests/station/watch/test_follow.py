@@ -8,7 +8,7 @@ from signalops.ingest import store
 from signalops.ingest.model import EventIn, incoming
 from signalops.terms import BatchId, EventId
 from signalops.watch.follow import follow
-from tests.people import Tenant, make_rule
+from tests.people import Tenant, make_rule, set_limit
 from tests.station.queue.conftest import World
 
 
@@ -83,7 +83,7 @@ async def test_a_rule_that_was_deleted_since_is_named_so(world: World, acme: Ten
 
 
 async def test_an_operational_event_is_marked(world: World, acme: Tenant) -> None:
-    world.owner.execute("update signalops.tenants set soft_limit = 1 where id = %s", [acme.id])
+    set_limit(world.owner, acme.id, soft=1)
     await world.accept((acme, {}))
     ((notice,),) = world.rows("select id from signalops.events where depth = 1")
     shown = await path(world, acme, notice)
