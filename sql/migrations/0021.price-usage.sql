@@ -118,6 +118,11 @@ comment on function signalops.subscribe(uuid, text, boolean, text) is
 create function signalops.add_plan_meters(tenant uuid, terms jsonb, in_grammar smallint) returns void
 language sql volatile
 as $$
+  -- One of its own that counts the same gives way: the tenant could end that, and with it what it is billed for.
+  update signalops.meters h set ended_at = now()
+  from jsonb_to_recordset(terms -> 'meters') as m (key text, aggregation text, field text, pattern jsonb, "groupBy" text[])
+  where h.tenant_id = tenant and h.key = m.key and h.until is null and h.origin = 'tenant'
+    and (h.aggregation, h.field, h.pattern, h.group_by) is not distinct from (m.aggregation, m.field, m.pattern, m."groupBy");
   -- Counted from now on even if the plan begins later: a figure that is ready early harms nobody.
   insert into signalops.meters (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit, origin)
   select tenant, m.key, 0, m.name, m.aggregation, m.field, in_grammar, m.pattern, m."groupBy", m.unit, 'plan'
@@ -131,7 +136,8 @@ as $$
   order by m.key
 $$;
 comment on function signalops.add_plan_meters(uuid, jsonb, smallint) is
-  'Gives a tenant the meters of a plan that it lacks. A unique_violation: it has one of that key that counts something else.';
+  'Gives a tenant the meters of a plan that it lacks, or has as its own. A unique_violation: it has one of that key that counts something '
+  'else.';
 
 create function signalops.set_plan_limits(tenant uuid, terms jsonb, from_day date) returns void
 language sql volatile

@@ -216,10 +216,16 @@ as $$
   union all
   select c.tenant_id, c.period, 'chain', 'seal', 'one', 'none'
   from closed c left join signalops.usage_seals s using (tenant_id, period) where s.digest is null
+  union all
+  select t.id, null, 'chain', 'closed until', t.closed_until::text, coalesce(max(b.ends_at), '-infinity')::text
+  from signalops.tenants t left join signalops.billing_periods b on b.tenant_id = t.id
+  where of_period is null and (of_tenant is null or t.id = of_tenant)
+  group by t.id having t.closed_until <> coalesce(max(b.ends_at), '-infinity')
 $$;
 comment on function signalops.audit_seals(uuid, date) is
   'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of its '
-  'totals and of the seal before). They hold also when the events have outlived their retention.';
+  'totals and of the seal before; the last period is the one that the tenant is closed until). They hold also '
+  'when the events have outlived their retention.';
 
 create function signalops.audit_invoices(of_tenant uuid, of_period date)
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)
@@ -321,7 +327,7 @@ as $$
 $$;
 comment on function signalops.audit(uuid, date) is
   'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What '
-  'SQL can''t do, holding the meters'' patterns against the events anew, `signalops audit` does.';
+  'SQL can''t do, holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops audit` does.';
 
 create view signalops.audit_differences with (security_invoker = true) as
 select * from signalops.audit(null, null)

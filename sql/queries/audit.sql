@@ -60,3 +60,11 @@ cross join lateral unnest(n.event_ids) with ordinality as i (event, position)
 where n.tenant_id = %(tenant)s and n.meter = %(meter)s and n.period = %(period)s and n.hour >= %(lower)s and n.hour < %(upper)s
   and n.id >= %(entry)s and (n.id, i.position) > (%(entry)s, %(position)s)
 order by n.id, i.position limit %(limit)s;
+
+-- audit-amounts: what the lines of invoices of closed periods cost, before credit; a period without an invoice is a row as well
+select b.period, i.number, i.currency, l.kind, l.meter, l.plan, l.version, l.starts_at, l.late_period, l.amount
+from signalops.billing_periods b
+left join signalops.invoices i on i.tenant_id = b.tenant_id and i.period = b.period and i.kind = 'invoice'
+left join signalops.invoice_lines l on l.tenant_id = i.tenant_id and l.invoice_id = i.id and l.kind <> 'credit'
+where b.tenant_id = %(tenant)s and b.closed_at is not null and (%(period)s::date is null or b.period = %(period)s)
+order by b.period, i.number, l.position;

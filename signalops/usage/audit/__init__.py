@@ -2,5 +2,6 @@
 
 Comes in: what all of usage has written, and the events. Goes out: differences, and the events behind an invoice line. Writes
 nothing. Invariant: no figure vouches for itself; each is held against the records beneath it: events, entries, counters,
-sealed days, lines, invoices. What SQL can say it says (signalops.audit, the view audit_differences); `recount` does the rest.
+sealed days, lines, invoices. What SQL can say it says (signalops.audit, the view audit_differences); `recount` and
+`reprice` do the rest.
 """

@@ -8,6 +8,7 @@ from signalops.terms import TenantId
 from signalops.usage.audit import store
 from signalops.usage.audit.model import Checked, Difference, Report
 from signalops.usage.audit.recount import Recount
+from signalops.usage.audit.reprice import mispriced
 
 
 async def audit(
@@ -30,6 +31,7 @@ async def audit(
 async def _audit_one(connection: db.Connection, what: store.Audited, report: Report) -> None:
     report.checked.add(await store.counts(connection, what))
     report.differences += [Difference.of(what.slug, row) for row in await store.differences(connection, what)]
+    report.differences += [difference async for difference in mispriced(connection, what)]
     recount = Recount(connection, what, await store.all_meters(connection, what.tenant))
     report.differences += [difference async for difference in recount.differences()]
     report.checked.recounted += recount.recounted

@@ -55,6 +55,11 @@ async def number_gaps(connection: db.Connection) -> list[Row]:
     return await _rows(connection, "audit-numbers", {})
 
 
+async def amounts(connection: db.Connection, what: Audited) -> list[Row]:
+    """Return what the lines of the invoices of closed periods cost, by period and number; of a period without any one row."""
+    return await _rows(connection, "audit-amounts", what.named)
+
+
 async def counts(connection: db.Connection, what: Audited) -> dict[str, int]:
     """Return how much is checked: events, entries, counters, sealed, lines and credits."""
     (row,) = await _rows(connection, "audit-counts", what.named)

@@ -134,7 +134,7 @@ DAMAGES: dict[str, Damage] = {
     ),
     "a billed counter is raised": _damage(
         f"update signalops.usage_counters set value = value + 1, events = events + 1 where ctid = ({_COUNTERS}'events'{_CLOSED})",
-        *("counter", "sealed", "line"),
+        *("counter", "sealed", "line", "price"),
     ),
     "a different value is forgotten": _damage(
         f"delete from signalops.usage_items where ctid = (select ctid {_ITEM})", "items"
@@ -150,7 +150,7 @@ DAMAGES: dict[str, Damage] = {
     "a correction of a closed period is changed": _damage(
         "update signalops.usage_adjustments set quantity = -1 where id = ("
         "select id from signalops.usage_adjustments where tenant_id = %(tenant)s order by id limit 1)",
-        *("sealed", "line"),
+        *("sealed", "line", "price"),
     ),
     "a sealed figure is forged": _damage(f"{_DAY} order by period desc, day limit 1)", "sealed", "chain"),
     "a sealed figure is forged, and its seal": _damage(f"{_DAY} order by period desc, day limit 1){_RESEAL}", "sealed"),
@@ -165,6 +165,14 @@ DAMAGES: dict[str, Damage] = {
         "select max(period) from signalops.usage_seals where tenant_id = %(tenant)s)",
         "chain",
     ),
+    "the last period is as if it had never been": _damage(
+        "; ".join(
+            f"delete from signalops.{table} where tenant_id = %(tenant)s and period = ("
+            "select max(period) from signalops.usage_seals where tenant_id = %(tenant)s)"
+            for table in ("usage_days", "billing_periods", "usage_seals")
+        ),
+        "chain",
+    ),
     # Invoices
     "a line bills more than was used": _damage(
         _LINE.replace("{}", "quantity = quantity + 1") + "l.kind = 'usage' and l.meter = 'events'", "line"
@@ -172,9 +180,27 @@ DAMAGES: dict[str, Damage] = {
     "a late line bills more than was late": _damage(
         _LINE.replace("{}", "quantity = quantity + 1") + "l.kind = 'late'", "line"
     ),
-    "a line costs more": _damage(_LINE.replace("{}", "amount = amount + 0.01") + "l.kind = 'base'", "invoice"),
+    "a line costs more": _damage(
+        _LINE.replace("{}", "amount = amount + 0.01") + "l.kind = 'base'", *("invoice", "price")
+    ),
+    "a line costs more, and the total with it": _damage(
+        _LINE.replace("{}", "amount = amount + 1")
+        + "l.kind = 'base'; update signalops.invoices set subtotal = subtotal + 1, total = total + 1"
+        " where tenant_id = %(tenant)s and voided_at is null and kind = 'invoice'",
+        "price",
+    ),
+    "the terms say something else than when they were billed by": _damage(
+        "update signalops.subscriptions set terms = jsonb_set(terms, '{baseFee}', '\"8.00\"')"
+        " where tenant_id = %(tenant)s and plan = 'pro'",
+        "price",
+    ),
+    "an invoice is missing in a currency": _damage(
+        "update signalops.subscriptions set terms = jsonb_set(terms, '{currency}', '\"USD\"')"
+        " where tenant_id = %(tenant)s and plan = 'pro'",
+        "price",
+    ),
     "a line is removed": _damage(
-        "delete from signalops.invoice_lines where tenant_id = %(tenant)s and kind = 'base'", "invoice"
+        "delete from signalops.invoice_lines where tenant_id = %(tenant)s and kind = 'base'", *("invoice", "price")
     ),
     "a total is higher": _damage(
         "update signalops.invoices set subtotal = subtotal + 1, total = total + 1 where tenant_id = %(tenant)s",

@@ -8,6 +8,7 @@ from signalops import db
 from signalops.usage.audit import store
 from signalops.usage.audit.model import Difference
 from signalops.usage.audit.recount import Recount
+from signalops.usage.audit.reprice import mispriced
 from signalops.usage.audit.run import audit
 from tests.people import Tenant
 from tests.station.usage.audit.conftest import World
@@ -37,7 +38,8 @@ async def found(connection: db.Connection, tenant: Tenant) -> list[Difference]:
     what = await store.audited(connection, tenant.id, tenant.slug, None)
     rows = [*await store.differences(connection, what), *await store.number_gaps(connection)]
     recount = Recount(connection, what, await store.all_meters(connection, tenant.id))
-    return [Difference.of(tenant.slug, row) for row in rows] + [d async for d in recount.differences()]
+    computed = [d async for d in recount.differences()] + [d async for d in mispriced(connection, what)]
+    return [Difference.of(tenant.slug, row) for row in rows] + computed
 
 
 @pytest.mark.parametrize("what", HAPPENED)

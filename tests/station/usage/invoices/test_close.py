@@ -283,3 +283,19 @@ async def test_meters_that_only_a_plan_of_the_past_has_end(world: World) -> None
     world.subscribe(acme, FREE, APRIL, "free")
     assert await world.close(MARCH) == 1
     assert len(world.rows("select from signalops.meters where ended_at is not null")) == 1
+
+
+async def test_a_meter_of_a_plan_that_is_given_meanwhile_goes_on(world: World, blocked_backend: Blocked) -> None:
+    meter = {"key": "calls", "name": "Calls", "aggregation": "count", "pattern": {"type": ["api.call"]}}
+    terms = plan(meters=[meter])
+    acme = world.tenant("one", terms)
+    world.owner.execute("insert into signalops.plans values ('team', 1, 2, %s)", [json.dumps(terms)])
+    world.owner.execute("select signalops.add_plan_meters(%s, %s, 2::smallint)", [acme.id, json.dumps(terms)])
+    world.subscribe(acme, FREE, APRIL, "free")
+    await freeze(world)
+    with world.owner.transaction():
+        world.owner.execute("select signalops.subscribe(%s, 'team', true, 'ann')", [acme.id])
+        closing = asyncio.create_task(world.close(MARCH))
+        await blocked_backend()
+    await closing
+    assert world.rows("select until from signalops.meters") == [{"until": None}]

@@ -140,6 +140,7 @@ async def test_the_page_runs_and_loads_nothing(world: World, api: Client) -> Non
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "</td><b>" not in page
+    assert "<small> included</small>" not in page, "nothing is"
     assert not re.search(r"<[^>]*\s(src|href|style|on\w+)\s*=", page)
     (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
     digest = b64encode(sha256(style.encode()).digest()).decode()

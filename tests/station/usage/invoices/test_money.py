@@ -2,12 +2,16 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
 
+from signalops import db
+from signalops.usage.invoices import export, show
 from tests.people import Tenant
 from tests.station.usage.invoices.conftest import APRIL, MARCH, World, plan
+from tests.station.usage.invoices.test_late import add_meter, meter
 
 
 @pytest.mark.parametrize(
@@ -86,3 +90,21 @@ async def test_an_invoice_in_the_tenants_favour_burns_no_credit(world: World, ow
     )
     await world.close(APRIL)
     assert [(i["credited"], i["total"]) for i in world.invoices(acme)] == [(3, 0), (0, -2)]
+
+
+async def test_amounts_of_more_digits_than_decimals_have_by_default_are_billed_and_shown(world: World) -> None:
+    """Whoever sends such values must not be spared an invoice, since its lines would not add up."""
+    terms = meter("m", "sum", unitAmount="1000000.01")
+    acme = world.tenant("one", terms)
+    add_meter(world, acme, "m", "sum")
+    of: dict[str, Any] = {"meter": "m", "aggregation": "sum"}
+    world.count(acme, "2025-03-05 07:00", 1, value=Decimal("99999999999999999999.000000000000000001"), **of)
+    late = Decimal("88888888888888888888.000000000000000001")
+    world.count(acme, "2025-03-05 07:00", 1, late=APRIL, **{**of, "value": late})
+    assert await world.close(APRIL) == 2
+    first, second = world.invoices(acme)
+    assert first["total"] == Decimal("100000000999999999998999999.99")
+    assert second["lines"][0]["quantity"] == late
+    async with db.as_tenant(world.workers, acme.id) as connection:
+        shown = await show.read(connection, acme.id, first["id"])
+    assert "USD 100,000,000,999,999,999,998,999,999.99" in export.to_html(shown)

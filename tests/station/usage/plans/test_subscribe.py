@@ -6,7 +6,10 @@ from datetime import date
 import psycopg
 import pytest
 
+from signalops import db
 from signalops.errors import Conflict, NotFound
+from signalops.usage.meters import manage as meters
+from signalops.usage.meters.model import MeterIn
 from tests.people import Tenant, make_tenant
 from tests.station.conftest import Blocked
 from tests.station.usage.plans.conftest import CALLS, LIMITED, PER_CALL, Held, Office
@@ -94,6 +97,18 @@ async def test_a_meter_that_counts_something_else_stands_in_the_way_and_nothing_
     assert office.held(acme) == held
     assert office.owner.execute("select count(*) from signalops.limits where origin = 'plan'").fetchone() == (1,)
     await office.subscribe(globex, "odd")
+
+
+async def test_a_meter_of_the_tenants_own_that_counts_the_same_becomes_the_plans(
+    office: Office, acme: Tenant, api_pool: db.Pool
+) -> None:
+    async with db.as_tenant(api_pool, acme.id) as connection:
+        await meters.add(connection, acme.id, MeterIn.model_validate(CALLS), 10)
+    await office.define("pro", meters=[CALLS])
+    await office.subscribe(acme, "pro")
+    assert office.meters(acme) == {"api_calls": "plan"}, (
+        "else the tenant could end it, and would not be billed any more"
+    )
 
 
 async def test_limits_come_and_go_with_the_plan_on_its_first_day(office: Office, acme: Tenant) -> None:
