@@ -1,11 +1,12 @@
 """The database: who we are there, pools of connections, transactions of one tenant, and the named queries of `sql/`."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Literal, LiteralString, cast
+from typing import Literal, LiteralString, TypeVar, cast
 
 import orjson
 import psycopg
@@ -27,6 +28,8 @@ set_json_loads(orjson.loads)
 Role = Literal["owner", "api", "worker", "operator"]
 Connection = AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[Connection]
+
+Result = TypeVar("Result")
 
 OUTAGE = (psycopg.OperationalError, PoolTimeout)
 """The database is away, or gave up on a lock, a deadlock or a timeout: the same may succeed later."""
@@ -127,6 +130,14 @@ async def as_tenant(connections: Pool, tenant: TenantId) -> AsyncIterator[Connec
 async def act_as(connection: Connection, tenant: TenantId) -> None:
     """Set the tenant of the transaction that a connection is in."""
     await connection.execute("select signalops.act_as(%s)", [tenant])
+
+
+async def beside(connection: Connection, work: Callable[[], Result]) -> Result:
+    """Run in a thread what may take seconds, and return its result; the transaction is not taken for idle meanwhile."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    while not (await asyncio.wait([running], timeout=1))[0]:
+        await connection.execute("select 1")
+    return running.result()
 
 
 async def listen(conninfo: str, channels: Iterable[str]) -> AsyncIterator[tuple[str, str] | None]:

@@ -15,6 +15,7 @@ import platform
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from signalops import db, facts
@@ -24,6 +25,7 @@ from signalops.queue import store
 from signalops.queue.store import Part, Results
 from signalops.rules.backtest.run import Backtester
 from signalops.rules.book import RuleBook
+from signalops.rules.compiled import CompiledRules
 from signalops.rules.decide import decide
 from signalops.send import Sender
 from signalops.templates import SendTemplates
@@ -33,6 +35,9 @@ from signalops.usage.meters import CompiledMeters, MeterBook, count
 
 AT_MOST = 1000
 """What one sweep enqueues; the next is a second away."""
+_LARGE = 2**20
+"""From this size on one tenant's events of a batch are decided about in a thread: arrays in them may take seconds, and the other
+jobs of the worker go on meanwhile."""
 _WORKER = f"{platform.node()}:{os.getpid()}"
 
 
@@ -157,10 +162,16 @@ class Journey:
     async def _decide(self, connection: db.Connection, part: Part, meters: CompiledMeters, results: Results) -> None:
         """Hold one tenant's events against its rules and meters."""
         compiled = await self._rules.rules_of(connection, part.tenant, part.ruleset)
-        decide(compiled, part, results)
-        counts = {"events": len(part.events), "billed": count(meters, part, results), "dead": 0}
+        work = partial(_hold, part, compiled, meters, results)
+        billed = await db.beside(connection, work) if part.size > _LARGE else work()
+        counts = {"events": len(part.events), "billed": billed, "dead": 0}
         used = {"ruleset": compiled.version, "rules": len(compiled.by_id), "metering": meters.version}
         results.parts.append({"tenant": part.tenant, **used, **counts})
+
+
+def _hold(part: Part, compiled: CompiledRules, meters: CompiledMeters, results: Results) -> int:
+    decide(compiled, part, results)
+    return count(meters, part, results)
 
 
 def _is_ours(error: Exception) -> bool:

@@ -8,7 +8,7 @@ Invariant: a RuleSet decides as each of its patterns would alone, and what can't
 from signalops.patterns.cases import run_cases
 from signalops.patterns.explain import LeafShown, explain
 from signalops.patterns.faults import PatternError
-from signalops.patterns.groups import Group, Grouping, Measured, canonical
+from signalops.patterns.groups import Fields, Group, Grouping, Measured, canonical
 from signalops.patterns.paths import FieldPath, GroupBy
 from signalops.patterns.pattern import LeafExplanation, Pattern, compile_pattern
 from signalops.patterns.ruleset import RuleSet
@@ -21,6 +21,7 @@ __all__ = [
     "CURRENT_GRAMMAR",
     "UPGRADERS",
     "FieldPath",
+    "Fields",
     "Group",
     "GroupBy",
     "Grouping",

@@ -15,7 +15,7 @@ SQL = db.queries("queue")
 class Part(NamedTuple):
     """One tenant's events of a batch, the versions of the rules and meters to hold them against, and how its usage is cut.
 
-    closed_until: end of the last billing period that is closed; None: none is.
+    closed_until: end of the last billing period that is closed; None: none is. size: of the events, in characters of JSON.
     """
 
     tenant: TenantId
@@ -24,6 +24,7 @@ class Part(NamedTuple):
     metering: int = 0
     time_zone: str = "UTC"
     closed_until: datetime | None = None
+    size: int = 0
 
 
 @dataclass(slots=True)
@@ -48,7 +49,10 @@ class Results:
 async def read_batch(connection: db.Connection, batch: BatchId) -> list[Part]:
     """Take a batch out of the inbox, for this transaction to process; empty when another worker did."""
     rows = await (await connection.execute(SQL["read-batch"], {"batch": batch}, prepare=True)).fetchall()
-    return [Part(TenantId(tenant), ruleset, orjson.loads(events), *usage) for tenant, ruleset, events, *usage in rows]
+    return [
+        Part(TenantId(tenant), ruleset, orjson.loads(events), metering, zone, closed, len(events))
+        for tenant, ruleset, events, metering, zone, closed in rows
+    ]
 
 
 async def record_batch(connection: db.Connection, batch: BatchId, job: int, worker: str, results: Results) -> None:

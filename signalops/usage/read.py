@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from signalops.terms import TenantId
 from signalops.usage import store
 from signalops.usage.meters.model import DEFAULT, Aggregation
 from signalops.usage.model import Group, Usage, UsageQuery, UsageWindow
+from signalops.usage.plans.money import EXACT
 from signalops.usage.span import Span
 from signalops.usage.store import Row
 
@@ -78,7 +80,7 @@ async def _whole(
     """Return events and quantity of all the time that is asked for."""
     if aggregation in ("count", "sum"):
         # The windows are all of it, and reading a year twice would take twice as long.
-        return {name: sum((row[name] for row in rows), Decimal(0)) for name in ("events", "quantity")}
+        return {name: reduce(EXACT.add, (row[name] for row in rows), Decimal(0)) for name in ("events", "quantity")}
     by_group = asked["grp"] is not None
     total = await store.usage_by(connection, tenant, **asked, step=None, by_group=by_group, limit=1)
     return total[0] if total else {"events": 0, "quantity": Decimal(0) if aggregation in ADDITIVE else None}

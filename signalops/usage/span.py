@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Self
 from zoneinfo import ZoneInfo
 
+from signalops.clock import hour_of
 from signalops.errors import Invalid
 from signalops.usage.model import UsageQuery, Window
 
@@ -64,7 +65,7 @@ class Span:
             case "hour":
                 # Where the clock is changed by half an hour (Lord Howe), one hour by the clock on the wall is only a half.
                 halves = [start, start + _HALF_AN_HOUR]
-                own = [half for half in halves if slot_of(half, self.zone) == start]
+                own = [half for half in halves if hour_of(half, self.zone) == start]
                 return own[0], own[-1] + _HALF_AN_HOUR
 
 
@@ -78,17 +79,11 @@ def next_month(first: date) -> date:
     return (first + timedelta(days=31)).replace(day=1)
 
 
-def slot_of(moment: datetime, zone: ZoneInfo) -> datetime:
-    """Return the start of the hour in which a moment is counted: date_trunc('hour', moment, zone) of PostgreSQL."""
-    local = moment.astimezone(zone)
-    return moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-
-
 def _hour(path: str, value: date | datetime, zone: ZoneInfo) -> datetime:
     """Return a bound as a moment, a day as the start of it; Invalid within an hour, since usage is kept by the hour."""
     if not isinstance(value, datetime):
         return starts_at(value, zone)
-    if slot_of(value, zone) != value:
-        full = slot_of(value, zone).astimezone(zone).isoformat()
+    if hour_of(value, zone) != value:
+        full = hour_of(value, zone).astimezone(zone).isoformat()
         raise Invalid.at(path, f"must be a full hour in {zone.key}, such as {full}; usage is kept by the hour")
     return value

@@ -45,7 +45,7 @@ create table signalops.meters (
   pattern jsonb not null check (jsonb_typeof(pattern) = 'object'),
   group_by text[] not null default '{}',
   unit text check (length(unit) between 1 and 63),
-  origin text not null check (origin in ('tenant', 'plan')),
+  origin text not null default 'tenant' check (origin in ('tenant', 'plan')),
   created_at timestamptz not null default now(),
   ended_at timestamptz check ((ended_at is null) = (until is null)),
   primary key (tenant_id, key, since)
@@ -67,8 +67,9 @@ comment on column signalops.meters.origin is 'tenant: its own; plan: brought by 
 comment on column signalops.meters.created_at is 'When it was made; what was processed before is not counted.';
 comment on column signalops.meters.ended_at is 'When it ended; NULL: it counts.';
 call signalops.protect('signalops.meters');
-grant select, insert, update on signalops.meters to signalops_api;
-grant select, update on signalops.meters to signalops_worker;
+grant select, insert (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit), update (ended_at)
+  on signalops.meters to signalops_api;
+grant select, update (ended_at) on signalops.meters to signalops_worker;
 -- Serves active-meters. And there is one meter of a key at a time.
 create unique index meters_active on signalops.meters (tenant_id, key) where until is null;
 

@@ -26,11 +26,12 @@ where m.tenant_id = %(tenant)s and m.key = %(key)s
 limit 1;
 
 -- add-meter: makes a meter, which counts from the next batch on
-insert into signalops.meters (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit, origin)
-values (%(tenant)s, %(key)s, 0, %(name)s, %(aggregation)s, %(field)s, %(grammar)s, %(pattern)s, %(group_by)s, %(unit)s, 'tenant');
+insert into signalops.meters (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit)
+values (%(tenant)s, %(key)s, 0, %(name)s, %(aggregation)s, %(field)s, %(grammar)s, %(pattern)s, %(group_by)s, %(unit)s);
 
 -- count-meters: how many meters of its own a tenant has that count
 select count(*) from signalops.meters where tenant_id = %(tenant)s and until is null and origin = 'tenant';
 
--- end-meter: has a meter count no more
-update signalops.meters set ended_at = now() where tenant_id = %(tenant)s and key = %(key)s and until is null;
+-- end-meter: has a meter of the tenant's own count no more
+update signalops.meters set ended_at = now()
+where tenant_id = %(tenant)s and key = %(key)s and until is null and origin = 'tenant';

@@ -16,7 +16,8 @@ import jsonschema_rs
 import orjson
 from pydantic import BaseModel, Field
 
-from signalops.ingest.types.weight import refusal, weight_of
+from signalops.errors import Invalid
+from signalops.ingest.types.weight import weight_of
 
 MOST_BYTES = 64 * 1024
 MOST_FAULTS = 10
@@ -62,19 +63,19 @@ class Schema:
     def _validator(self) -> jsonschema_rs.Draft202012Validator | jsonschema_rs.Draft7Validator:
         draft = _DRAFTS.get(str(self._schema.get("$schema", _NEWEST)).removesuffix("#"))
         if draft is None:
-            raise refusal("schema.$schema", f"must be {' or '.join(_DRAFTS)}; the first is the default")
+            raise Invalid.at("schema.$schema", f"must be {' or '.join(_DRAFTS)}; the first is the default")
         try:
             return draft(self._schema, validate_formats=True, pattern_options=_PATTERNS, offline=True)
         except jsonschema_rs.ValidationError as error:
             path, message = ".".join(["schema", *map(str, error.instance_path)]), error.message[:_MOST_MESSAGE]
             if message.endswith('is not a "regex"'):
                 message += " that runs in linear time; leave out look-around, back references and large repetitions"
-            raise refusal(path, message) from error
+            raise Invalid.at(path, message) from error
 
     def check(self) -> None:
         """Raise Invalid, which names the place, when events can't be held against it."""
         if self.bytes > MOST_BYTES:
-            raise refusal("schema", f"is larger than {MOST_BYTES} bytes; shorten it")
+            raise Invalid.at("schema", f"is larger than {MOST_BYTES} bytes; shorten it")
         assert self.weight, "weighed before it is compiled: an endless reference must not reach the library"
         assert self._validator
 

@@ -36,7 +36,7 @@ class _Scale:
         if not isinstance(part, dict):
             return 1
         if depth > _DEPTH:
-            raise refusal(
+            raise Invalid.at(
                 path, f"nests deeper than {_DEPTH} levels, or refers to itself; write the levels out, or leave it open"
             )
         if id(part) not in self._weights:
@@ -64,7 +64,7 @@ class _Scale:
     def _resolve(self, reference: Any, path: str) -> Any:
         """Follow a JSON Pointer (RFC 6901) as a fragment."""
         if not isinstance(reference, str) or not reference.startswith("#/"):
-            raise refusal(
+            raise Invalid.at(
                 path, "refers to something outside of this schema or to itself; refer to #/$defs/... of this schema"
             )
         found: Any = self._schema
@@ -73,7 +73,7 @@ class _Scale:
                 name = step.replace("~1", "/").replace("~0", "~")
                 found = found[int(name)] if isinstance(found, list) else found[name]
         except (LookupError, TypeError, ValueError):
-            raise refusal(path, f"refers to {reference[:100]}, which is not there; define it") from None
+            raise Invalid.at(path, f"refers to {reference[:100]}, which is not there; define it") from None
         return found
 
 
@@ -82,13 +82,8 @@ def weight_of(schema: dict[str, Any]) -> int:
     _refuse_identities(schema, "schema")
     weight = _Scale(schema).weigh(schema, "schema")
     if weight > MOST_WEIGHT:
-        raise refusal("schema", "is too costly to hold each event against; leave out alternatives and nesting")
+        raise Invalid.at("schema", "is too costly to hold each event against; leave out alternatives and nesting")
     return weight
-
-
-def refusal(path: str, message: str) -> Invalid:
-    """Return the problem of a schema that can't be used, in the form of all faults of a request."""
-    return Invalid(f"{path}: {message}.", errors=[{"path": path, "message": message}])
 
 
 def _refuse_identities(value: Any, path: str) -> None:
@@ -96,5 +91,5 @@ def _refuse_identities(value: Any, path: str) -> None:
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, part in inner:
         if name in _MOVING | {"$id"} and isinstance(part, str) and (path, name) != ("schema", "$id"):
-            raise refusal(f"{path}.{name}", "is not supported; refer to #/$defs/...")
+            raise Invalid.at(f"{path}.{name}", "is not supported; refer to #/$defs/...")
         _refuse_identities(part, f"{path}.{name}")

@@ -35,10 +35,8 @@ class LimitScales:
         assert known, "only events of a tenant with a version are weighed"
         self._shelf.keep(tenant, known)
         seen = as_seen(event, event["attributes"])
-        readings = {meter.key: meter.read(seen) for meter in known.matching.match(seen)}
-        return {
-            key: reading.value for key, reading in readings.items() if reading and reading.value and reading.value > 0
-        }
+        readings = {meter.key: reading.value for meter, reading, _ in known.read(seen)}
+        return {key: value for key, value in readings.items() if value and value > 0}
 
     async def refresh(self, tenants: Collection[TenantId]) -> None:
         """Read the present limited meters of tenants."""

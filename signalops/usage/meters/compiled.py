@@ -1,10 +1,11 @@
 """A tenant's meters as they count: compiled together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from signalops.patterns import Grouping, Measured, Pattern, RuleSet, compile_pattern, upgrade
-from signalops.usage.meters.scales import Meter
+from signalops.patterns import Fields, Grouping, Measured, Pattern, RuleSet, compile_pattern, upgrade
+from signalops.usage.meters.model import MOST_VALUES
+from signalops.usage.meters.scales import Meter, Reading
 
 Row = Mapping[str, Any]
 
@@ -14,10 +15,32 @@ class CompiledMeters(NamedTuple):
 
     version: int
     matching: RuleSet[Meter]
+    fields: Fields
     size: int = 0
 
+    def read(self, seen: Mapping[str, Any]) -> Iterator[tuple[Meter, Reading, str]]:
+        """Yield each meter that counts an event, with what it reads off it and the key of the group.
 
-NO_METERS = CompiledMeters(0, RuleSet[Meter]({}))
+        A quarter of a megabyte can be one array: fifty meters look at it once, and those that ask the same share the answer.
+        """
+        if not (matching := self.matching.match(seen)):
+            return
+        fields = self.fields.of(seen)
+        readings: dict[object, Reading | None] = {}
+        groups: dict[tuple[str, ...], str] = {}
+        for meter in matching:
+            asked = (meter.aggregation, meter.measured)
+            if asked not in readings:
+                readings[asked] = meter.read(fields)
+            if (reading := readings[asked]) is None:
+                continue
+            paths = meter.grouping.paths
+            if paths not in groups:
+                groups[paths] = meter.grouping.of(fields).key
+            yield meter, reading, groups[paths]
+
+
+NO_METERS = CompiledMeters(0, RuleSet[Meter]({}), Fields((), 0))
 
 
 def compile_meters(version: int, rows: Iterable[Row], report: Callable[[str, str], None]) -> CompiledMeters:
@@ -26,13 +49,15 @@ def compile_meters(version: int, rows: Iterable[Row], report: Callable[[str, str
     Meters are checked before they are stored; one that was written by hand must not stop the others.
     """
     patterns: dict[Meter, Pattern] = {}
+    measures: dict[str, Measured] = {}
     for row in rows:
         try:
             pattern = compile_pattern(upgrade(row["grammar"], row["pattern"]))
         except ValueError as error:
             report(row["key"], str(error))
             continue
-        measured = Measured(row["field"]) if row["field"] else None
+        measured = measures.setdefault(row["field"], Measured(row["field"])) if row["field"] else None
         patterns[Meter(row["key"], row["aggregation"], measured, Grouping(row["group_by"]))] = pattern
     matching = RuleSet(patterns)
-    return CompiledMeters(version, matching, matching.size)
+    fields = Fields([*measures, *(path for meter in patterns for path in meter.grouping.paths)], MOST_VALUES)
+    return CompiledMeters(version, matching, fields, matching.size)

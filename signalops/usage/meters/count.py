@@ -47,10 +47,8 @@ def _metered(meters: CompiledMeters, events: Sequence[Event]) -> Mapping[tuple[M
     if not meters.version:
         return found
     for event in events:
-        seen = as_seen(event, event["attributes"])
-        for meter in meters.matching.match(seen):
-            if (reading := meter.read(seen)) is not None:
-                found[meter, meter.grouping.of(seen).key].append((event, reading))
+        for meter, reading, group in meters.read(as_seen(event, event["attributes"])):
+            found[meter, group].append((event, reading))
     return found
 
 

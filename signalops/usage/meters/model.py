@@ -13,6 +13,8 @@ DEFAULT = "events"
 """The meter that every tenant has: it counts every event that is billed."""
 MOST_CONDITIONS = 400
 """What a pattern may have: fifty meters then have no more together than all rules of a tenant may."""
+MOST_VALUES = 1000
+"""Of a field in one event: what an array holds beyond is not read. Else one event could keep a worker busy for a minute."""
 Aggregation = Literal["count", "sum", "max", "min", "avg", "latest", "unique_count"]
 
 

@@ -8,7 +8,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from signalops.patterns import Grouping, Measured, canonical
-from signalops.usage.meters.model import DEFAULT, Aggregation
+from signalops.usage.meters.model import DEFAULT, MOST_VALUES, Aggregation
 
 _EXACT = Context(prec=100)
 """Readings have at most 20 digits before the point and 18 after it: their sums are exact."""
@@ -47,7 +47,7 @@ class Meter:
         """Return what an event adds; None, and it is not counted, when it has no value that can be."""
         if self.measured is None:
             return ONE
-        values = self.measured.values(seen)
+        values = self.measured.values(seen)[:MOST_VALUES]
         if self.aggregation == "unique_count":
             items = [canonical(value) for value in values if value is not None]
             return Reading(None, items) if items else None

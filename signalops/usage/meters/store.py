@@ -49,7 +49,7 @@ async def count_meters(connection: db.Connection, tenant: TenantId) -> int:
 
 
 async def end_meter(connection: db.Connection, tenant: TenantId, key: str) -> None:
-    """Have a meter count no more."""
+    """Have a meter of the tenant's own count no more."""
     await connection.execute(SQL["end-meter"], {"tenant": tenant, "key": key})
 
 

@@ -1,13 +1,17 @@
 """What a meter reads off an event: exact decimals, within bounds."""
 
+import time
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from signalops.patterns import Grouping, Measured
-from signalops.usage.meters.model import Aggregation
+from signalops.usage.meters.compiled import compile_meters
+from signalops.usage.meters.model import MOST_VALUES, Aggregation
 from signalops.usage.meters.scales import Meter, number_of
+
+ANY = {"type": [{"prefix": ""}]}
 
 
 @pytest.mark.parametrize(
@@ -86,3 +90,48 @@ def test_equal_values_are_one_item_and_long_ones_a_hash() -> None:
     assert reading is not None
     assert reading.items[:4] == ["1", "1", '"1"', "true"]
     assert reading.items[4].startswith("sha256:")
+
+
+def test_of_an_array_the_first_thousand_values_are_read() -> None:
+    meter = Meter("m", "sum", Measured("payload.v"), Grouping(()))
+    reading = meter.read({"payload": {"v": [1] * MOST_VALUES + [10**9]}})
+    assert reading is not None
+    assert reading.value == 1000
+
+
+def test_what_meters_share_is_read_once_and_as_each_reads_it_alone() -> None:
+    event: dict[str, Any] = {
+        "type": "a",
+        "payload": {"v": [{"x": 1, "y": "0.5"}, [2, None], {"x": [3, 4]}], "g": ["b", "a"], "v.x": 7},
+    }
+    asked = [
+        (aggregation, field, groups)
+        for aggregation in ("sum", "latest", "unique_count")
+        for field in ("payload.v", "payload.v.x", "payload.v.y", "payload.none")
+        for groups in ([], ["payload.g"], ["payload.v.x", "type"])
+    ]
+    rows = [
+        {"key": f"m{n}", "aggregation": aggregation, "field": field, "group_by": groups, "grammar": 2, "pattern": ANY}
+        for n, (aggregation, field, groups) in enumerate(asked)
+    ]
+    compiled = compile_meters(1, rows, lambda key, error: pytest.fail(error))
+    together = {meter.key: (reading, group) for meter, reading, group in compiled.read(event)}
+    alone = {
+        meter.key: (reading, meter.grouping.of(event).key)
+        for meter in compiled.matching.match(event)
+        if (reading := meter.read(event)) is not None
+    }
+    assert together == alone
+    assert len(together) == 3 * 3 * 3
+
+
+def test_a_long_array_costs_fifty_meters_one_walk() -> None:
+    """Each by itself takes 0.3 s; a worker's transaction is ended after ten, and such a batch would come back for ever."""
+    rows = [
+        {"key": f"m{n}", "aggregation": "sum", "field": "payload.v", "group_by": [], "grammar": 2, "pattern": ANY}
+        for n in range(50)
+    ]
+    compiled = compile_meters(1, rows, lambda key, error: pytest.fail(error))
+    began = time.process_time()
+    assert len(list(compiled.read({"type": "a", "payload": {"v": [1] * 80_000}}))) == 50
+    assert time.process_time() - began < 3

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signalops.clock import hour_of
 from signalops.errors import Invalid
 from signalops.http import validated
 from signalops.usage.model import UsageQuery
 from signalops.usage.read import group_key, group_of
-from signalops.usage.span import Span, next_month, slot_of, starts_at
+from signalops.usage.span import Span, next_month, starts_at
 
 NOW = datetime(2026, 11, 23, 12, 34, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -99,12 +100,12 @@ def test_the_next_month_begins_where_the_last_ends(day: date) -> None:
 
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC)), ZONES)
 def test_an_hour_holds_exactly_the_moments_that_are_counted_in_it(moment: datetime, zone: ZoneInfo) -> None:
-    slot = slot_of(moment, zone)
+    slot = hour_of(moment, zone)
     whole = Span(moment - timedelta(days=2), moment + timedelta(days=2), zone)
     start, end = (bound.astimezone(UTC) for bound in whole.bounds(slot, "hour"))
     assert start <= moment < end
-    assert slot_of(start, zone) == slot_of(end - timedelta(seconds=1), zone) == slot
-    assert slot not in (slot_of(end, zone), slot_of(start - timedelta(seconds=1), zone))
+    assert hour_of(start, zone) == hour_of(end - timedelta(seconds=1), zone) == slot
+    assert slot not in (hour_of(end, zone), hour_of(start - timedelta(seconds=1), zone))
 
 
 def test_windows_are_cut_at_the_bounds() -> None:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from signalops import clock
-from signalops.usage.span import next_month, slot_of, starts_at
+from signalops.usage.span import next_month, starts_at
 from tests.api import Answer, Client, assert_problem, hearing
 from tests.people import Tenant, make_tenant
 from tests.station.conftest import Blocked
@@ -43,7 +43,7 @@ async def test_an_adjustment_is_part_of_usage_and_stays_on_record(api: Client, c
     made = answer.json
     assert {name: made[name] for name in OFF} == OFF
     assert (made["late"], made["period"], made["group"]) == (False, f"{now:%Y-%m}", None)
-    assert abs(datetime.fromisoformat(made["hour"]) - slot_of(now, counters.zone)) <= timedelta(hours=1)
+    assert abs(datetime.fromisoformat(made["hour"]) - clock.hour_of(now, counters.zone)) <= timedelta(hours=1)
     shown = (await api.get("/api/usage", counters.tenant)).json
     assert (shown["quantity"], shown["events"], shown["processed"]) == ("7", 10, 10)
     assert (await api.get(PATH, counters.tenant)).json == {"data": [made], "has_more": False}
@@ -78,7 +78,7 @@ async def test_the_hour_is_one_of_the_tenants_time_zone(api: Client, counters: C
     counters = counters.in_zone("Asia/Kolkata")
     moment = clock.now() - timedelta(days=3)
     made = (await adjust(api, counters.tenant, at=moment.isoformat())).json
-    assert datetime.fromisoformat(made["hour"]) == slot_of(moment, counters.zone)
+    assert datetime.fromisoformat(made["hour"]) == clock.hour_of(moment, counters.zone)
     day = moment.astimezone(counters.zone).date()
     assert await used(api, counters, **{"from": day, "to": day + timedelta(days=1)}) == "-3"
 

@@ -1,11 +1,13 @@
 """Meters over HTTP: added, shown and ended; never changed."""
 
 import asyncio
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from psycopg.errors import InsufficientPrivilege
 
+from signalops import db
 from signalops.config import Settings
 from tests.api import Client, assert_problem, running
 from tests.people import Tenant, make_tenant
@@ -139,6 +141,26 @@ async def test_a_meter_of_the_plan_ends_with_it(api: Client, owner: psycopg.Conn
     owner.execute("update signalops.meters set origin = 'plan'")
     assert_problem(await api.request("DELETE", "/api/meters/api_calls", acme), 409, "conflict")
     assert await add(api, acme) == 200, "the tenant may ask for what its plan brings already"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into signalops.meters (tenant_id, key, since, name, aggregation, grammar, pattern, origin) "
+        "values (signalops.current_tenant(), 'free', 0, 'Free', 'count', 2, '{}', 'plan')",
+        "update signalops.meters set until = 9",
+        "update signalops.meters set pattern = '{}'",
+        "update signalops.meters set origin = 'plan'",
+        "delete from signalops.meters",
+    ],
+)
+async def test_a_process_may_add_own_meters_and_end_them_and_nothing_else(
+    api: Client, api_pool: db.Pool, acme: Tenant, statement: LiteralString
+) -> None:
+    await add(api, acme)
+    with pytest.raises(InsufficientPrivilege):
+        async with db.as_tenant(api_pool, acme.id) as connection:
+            await connection.execute(statement)
 
 
 async def test_meters_need_their_scope(api: Client, owner: psycopg.Connection) -> None:

@@ -10,7 +10,6 @@ import orjson
 import psycopg
 
 from signalops import clock
-from signalops.usage.span import slot_of
 from tests.people import Tenant
 
 
@@ -43,7 +42,7 @@ class Counters:
 
     def count(self, moment: datetime, events: int = 1, late: date | None = None, **more: Any) -> None:
         """Count events of a moment, late when the period that bills them is named; more: columns of the counter, and items."""
-        hour = slot_of(moment, self.zone)
+        hour = clock.hour_of(moment, self.zone)
         slot = {"tenant": self.tenant.id, "hour": hour, "period": late or self.month_of(hour), "grp": "[]"}
         counted = {"meter": "events", "aggregation": "count", "events": events, "value": events, "is_late": bool(late)}
         metered = {**slot, **counted, "id": clock.new_id(), "event_ids": [clock.new_id()], **more}

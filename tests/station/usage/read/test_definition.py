@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from signalops import clock, db
+from signalops.clock import hour_of
 from signalops.config import Settings
 from signalops.usage.read import ADDITIVE
-from signalops.usage.span import slot_of
 from tests.people import Tenant
 from tests.sql.scans import scanned
 from tests.station.usage.read.counters import Counters
@@ -83,7 +83,7 @@ def store(counters: Counters, meter: str, aggregation: str, events: Iterable[Eve
     """Count events as workers do: some at a time, of one counter each."""
 
     def slot(event: Event) -> tuple[Any, ...]:
-        return slot_of(event.moment, counters.zone), event.grp, event.late or date.min
+        return hour_of(event.moment, counters.zone), event.grp, event.late or date.min
 
     for (_, grp, _), some in groupby(sorted(events, key=slot), key=slot):
         together = list(some)
@@ -103,7 +103,7 @@ def store(counters: Counters, meter: str, aggregation: str, events: Iterable[Eve
 def adjust(counters: Counters, meter: str, events: Iterable[Event]) -> list[Adjusted]:
     """Store corrections of the hours of some events."""
     made = [
-        Adjusted(slot_of(e.moment, counters.zone), e.grp, e.late or counters.month_of(e.moment), Decimal(index))
+        Adjusted(hour_of(e.moment, counters.zone), e.grp, e.late or counters.month_of(e.moment), Decimal(index))
         for index, e in enumerate(events, 1)
     ]
     counters.owner.cursor().executemany(
@@ -158,7 +158,7 @@ def naive(
         return bucket(hour, asked.step, counters.zone, asked.lower), grp if asked.by_group else "[]"
 
     for event in events:
-        hour = slot_of(event.moment, counters.zone)
+        hour = hour_of(event.moment, counters.zone)
         if is_asked(hour, event.late or counters.month_of(hour)):
             own[place(hour, event.grp)].append(event)
     for one in adjusted:

@@ -154,3 +154,16 @@ async def test_reading_usage_needs_its_scope(api: Client, owner: psycopg.Connect
     writer = make_tenant(owner, "writer", scopes=["events:write", "usage:adjust"])
     problem = assert_problem(await api.get("/api/usage", writer), 403, "forbidden")
     assert problem["requiredScope"] == "usage:read"
+
+
+async def test_a_total_has_every_digit_of_its_windows(api: Client, counters: Counters) -> None:
+    """Python rounds sums to 28 digits unless it is told not to."""
+    meter = counters.make_meter("traffic", "sum")
+    for day, value in (
+        ("2026-02-01", "99999999999999999999.999999999999999999"),
+        ("2026-02-02", "0.000000000000000002"),
+    ):
+        counters.count(at(day), meter=meter, aggregation="sum", value=value)
+    for window in ("day", "none"):
+        used = (await api.get("/api/usage", counters.tenant, meter=meter, period="2026-02", window=window)).json
+        assert (used["quantity"], used["events"]) == ("100000000000000000000.000000000000000001", 2)
