@@ -25,6 +25,7 @@ FACTS = {
     "jobs.rescued": ("jobs",),
     "jobs.replaced": ("batches", "deliveries"),
     "keys.doubted": ("reason",),
+    "keys.uses_unwritten": ("keys", "error"),
     "usage.soft_limit_reached": ("tenant", "event"),
     "usage.hard_limit_reached": ("tenant", "event"),
     "usage.threshold_reached": ("tenant", "event"),
@@ -66,6 +67,7 @@ _ALARMING = {
     "delivery.died",
     "jobs.rescued",
     "jobs.replaced",
+    "keys.uses_unwritten",
 }
 _log = logging.getLogger("signalops")
 

@@ -1,36 +1,31 @@
-"""API keys: how they look, and how one that is presented becomes a caller.
+"""How API keys look: made, hashed, and told from garbage without a look-up.
 
-Format: `so_live_` or `so_test_`, 24 random base-62 digits (143 bits), and the CRC-32 of what stands before as 6 base-62
-digits, so that garbage is refused without a look-up and scanners can recognise a leaked key (as GitHub's tokens do).
-The first 16 characters are the prefix by which the hash is found.
+Format: `so_live_` or `so_test_`, 43 random base-62 digits (256 bits), and the CRC-32 of what stands before as 6 base-62 digits,
+so that scanners can recognise a leaked key (as in "Behind GitHub's new authentication token formats"). The first keys had 24
+random digits. The first 16 characters are the prefix by which the hash is found. Live and test are for people: both work alike.
 """
 
-import asyncio
-import hashlib
+import re
 import secrets
 import string
 import zlib
-from collections import Counter
-from typing import NamedTuple
+from typing import Literal
 
 import bcrypt
 
-from signalops import clock, db, facts
-from signalops.access import store
-from signalops.errors import Forbidden, TooManyFailures, Unauthenticated, Unavailable
-from signalops.terms import Caller
-
 PREFIX = 16
+SCANNED = r"\bso_(?:live|test)_(?:[0-9A-Za-z]{49}|[0-9A-Za-z]{30})\b"
+"""The regular expression for secret scanners; what it finds is a key if its checksum is right (`is_plausible`)."""
 _DIGITS = string.digits + string.ascii_letters
-_MOST_BYTES = 72  # bcrypt raises beyond
-_REMEMBER = 300.0  # seconds for which a verified key needs no look-up, were a NOTIFY ever lost
-_FAILURES_A_MINUTE = 10  # bcrypt checks of wrong keys with one right prefix
-_MOST_REMEMBERED = 100_000
+_RANDOM_DIGITS = 43
+_MOST_BYTES = 72  # bcrypt raises beyond; others cut off, and then all keys with one beginning are one
+
+KeyKind = Literal["live", "test"]
 
 
-def new_key(live: bool = True) -> str:
+def new_key(kind: KeyKind = "live") -> str:
     """Make a new key."""
-    body = ("so_live_" if live else "so_test_") + "".join(secrets.choice(_DIGITS) for _ in range(24))
+    body = f"so_{kind}_" + "".join(secrets.choice(_DIGITS) for _ in range(_RANDOM_DIGITS))
     return body + _checksum(body)
 
 
@@ -43,7 +38,9 @@ def is_plausible(key: str) -> bool:
     """Tell whether a text can be a key at all; a key of our format must have the right checksum."""
     if not PREFIX <= len(key) <= _MOST_BYTES or not key.isascii() or not key.isprintable():
         return False
-    return not key.startswith(("so_live_", "so_test_")) or key[-6:] == _checksum(key[:-6])
+    if not key.startswith(("so_live_", "so_test_")):
+        return True
+    return re.fullmatch(SCANNED, key) is not None and key[-6:] == _checksum(key[:-6])
 
 
 def _checksum(body: str) -> str:
@@ -52,105 +49,3 @@ def _checksum(body: str) -> str:
         number, digit = divmod(number, 62)
         digits = _DIGITS[digit] + digits
     return digits
-
-
-class _Known(NamedTuple):
-    row: store.FoundKey
-    until: float
-
-
-class KeyRing:
-    """The keys that this process has verified. What it remembers are SHA-256 hashes, never a key."""
-
-    def __init__(self, connections: db.Pool) -> None:
-        self._connections = connections
-        self._known: dict[bytes, _Known] = {}
-        self._asked: dict[bytes, asyncio.Task[_Known]] = {}
-        self._failures: Counter[str] = Counter()
-        self._failures_since = 0.0
-        # One check at a time: wrong keys can delay other unknown keys, and never the event loop or the second core.
-        self._checking = asyncio.Semaphore(1)
-        self._doubted_at = 0.0
-
-    def doubt(self, reason: str) -> None:
-        """Look every key up again at its next use. What is still there unchanged needs no second bcrypt check."""
-        self._doubted_at = _seconds()
-        self._asked = {}
-        self._failures.clear()
-        facts.emit("keys.doubted", reason=reason)
-
-    async def identify(self, key: str | None) -> Caller:
-        """Return who presents a key; raise Unauthenticated, Forbidden (suspended), TooManyFailures or Unavailable."""
-        if not key:
-            raise _refusal("Send your API key in the header x-api-key.")
-        digest = hashlib.sha256(key.encode()).digest()
-        known = self._known.get(digest)
-        if known is None or known.until < _seconds() or known.until - _REMEMBER <= self._doubted_at:
-            known = await asyncio.shield(self._look_up_once(key, digest, known))
-        if known.row.expires_at and known.row.expires_at <= clock.now():
-            raise _refusal("The API key is expired: create a new one.")
-        if known.row.tenant_status != "active":
-            raise Forbidden(f"The tenant is {known.row.tenant_status}: ask the operator of this installation.")
-        return known.row.caller
-
-    def _look_up_once(self, key: str, digest: bytes, before: _Known | None) -> asyncio.Task[_Known]:
-        """Join the look-up of the same key that is under way: a busy producer's first requests all come at once."""
-        asked = self._asked
-        if digest not in asked:
-            asked[digest] = asyncio.create_task(self._look_up(key, digest, before))
-            asked[digest].add_done_callback(lambda _: asked.pop(digest))
-        return asked[digest]
-
-    async def _look_up(self, key: str, digest: bytes, before: _Known | None) -> _Known:
-        if not is_plausible(key):
-            raise _refusal("This is no API key: check that it was copied whole.")
-        # From before the look-up: a revocation that is heard of meanwhile may concern this very key.
-        until = _seconds() + _REMEMBER
-        for row in await self._stored(key[:PREFIX]):
-            if (before and before.row.hash == row.hash) or await self._verify(key, row.hash):
-                if len(self._known) >= _MOST_REMEMBERED:
-                    self._known.clear()
-                self._known[digest] = _Known(row, until)
-                return self._known[digest]
-        self._known.pop(digest, None)
-        raise _refusal("The API key is unknown or revoked.")
-
-    async def _stored(self, prefix: str) -> list[store.FoundKey]:
-        """Find keys; once more after an outage, which may have been over for long before it is noticed here."""
-        try:
-            try:
-                return await self._found(prefix)
-            except db.OUTAGE:
-                await db.repair(self._connections)
-                return await self._found(prefix)
-        except db.OUTAGE as error:
-            raise Unavailable(
-                "The key can't be looked up just now: try again.", headers={"Retry-After": "1"}
-            ) from error
-
-    async def _found(self, prefix: str) -> list[store.FoundKey]:
-        async with self._connections.connection() as connection:
-            return await store.find_keys(connection, prefix)
-
-    async def _verify(self, key: str, hashed: str) -> bool:
-        prefix = key[:PREFIX]
-        if _seconds() - self._failures_since > 60:
-            self._failures.clear()
-            self._failures_since = _seconds()
-        if self._failures[prefix] >= _FAILURES_A_MINUTE:
-            raise TooManyFailures(
-                "Too many wrong keys with this prefix: try again in a minute.", headers={"Retry-After": "60"}
-            )
-        self._failures[prefix] += 1  # taken back on success: requests at the same time can't pass the limit together
-        async with self._checking:
-            right = await asyncio.to_thread(bcrypt.checkpw, key.encode(), hashed.encode())
-        self._failures[prefix] -= right
-        return right
-
-
-def _seconds() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _refusal(detail: str) -> Unauthenticated:
-    return Unauthenticated(detail, headers={"WWW-Authenticate": 'ApiKey realm="signalops", header="x-api-key"'})

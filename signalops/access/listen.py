@@ -5,7 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from signalops import db
-from signalops.access.keys import KeyRing
+from signalops.access.ring import KeyRing
 from signalops.terms import TenantId
 
 _SCHEMAS = "signalops_schemas"

@@ -1,22 +1,26 @@
 """What access asks of the database: one named query each."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from psycopg.errors import UniqueViolation
 from psycopg.rows import dict_row
 
 from signalops import db
+from signalops.access.addresses import Network
 from signalops.terms import Caller, KeyId, TenantId
 
 SQL = db.queries("access")
 
 
 class FoundKey(NamedTuple):
-    """A usable key as it is stored: whose, its bcrypt hash, its end, and the state of its tenant."""
+    """A usable key as it is stored: whose, its bcrypt hash, its networks and end, and the state of its tenant."""
 
     caller: Caller
     hash: str
+    allowed_cidrs: list[Network]
     expires_at: datetime | None
     tenant_status: str
 
@@ -25,8 +29,8 @@ async def find_keys(connection: db.Connection, prefix: str) -> list[FoundKey]:
     """Return the usable keys with a prefix; the one query that runs before a tenant is known."""
     rows = await (await connection.execute(SQL["find-keys"], {"prefix": prefix})).fetchall()
     return [
-        FoundKey(Caller(TenantId(tenant), KeyId(key), frozenset(scopes)), hashed, expires_at, status)
-        for tenant, key, hashed, scopes, expires_at, status in rows
+        FoundKey(Caller(TenantId(tenant), KeyId(key), frozenset(scopes)), hashed, cidrs, expires_at, status)
+        for tenant, key, hashed, scopes, cidrs, expires_at, status in rows
     ]
 
 
@@ -52,18 +56,46 @@ async def tenant_by_slug(connection: db.Connection, slug: str) -> dict[str, Any]
         return await (await cursor.execute(SQL["tenant-by-slug"], {"slug": slug})).fetchone()
 
 
-async def add_key(connection: db.Connection, **fields: Any) -> None:
-    """Store a key's hash; the fields are tenant, id, prefix, hash, label and scopes."""
-    await connection.execute(SQL["add-key"], fields)
+async def add_key(connection: db.Connection, **fields: Any) -> bool:
+    """Store a key's hash; the fields are tenant, id, prefix, hash, label and scopes, and what it has of the others.
+
+    The others are expires_at, allowed_cidrs and replaces. False when what it replaces has a successor already.
+    """
+    optional: dict[str, Any] = {"expires_at": None, "allowed_cidrs": [], "replaces": None}
+    try:
+        async with connection.transaction():
+            await connection.execute(SQL["add-key"], {**optional, **fields})
+    except UniqueViolation:
+        return False
+    return True
 
 
-async def list_keys(connection: db.Connection, tenant: TenantId) -> list[dict[str, Any]]:
-    """Return a tenant's keys, oldest first, without their hashes."""
+async def list_keys(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[dict[str, Any]]:
+    """Return keys in the words of the API, newest first; wanted: id, or the window of a page and upwards."""
+    every = {"id": None, "lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "upwards": False, "limit": None}
     async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-keys"], {"tenant": tenant})).fetchall()
+        return await (await cursor.execute(SQL["list-keys"], {**every, "tenant": tenant, **wanted})).fetchall()
+
+
+async def count_usable_keys(connection: db.Connection, tenant: TenantId) -> int:
+    """Return how many keys of a tenant are neither revoked nor expired."""
+    row = await (await connection.execute(SQL["count-usable-keys"], {"tenant": tenant})).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def end_key(connection: db.Connection, tenant: TenantId, key: UUID, seconds: int) -> bool:
+    """Have a key expire in some seconds, or as it does already if that is sooner; False when it is not usable."""
+    fields = {"tenant": tenant, "id": key, "seconds": seconds}
+    return await (await connection.execute(SQL["end-key"], fields)).fetchone() is not None
 
 
 async def revoke_key(connection: db.Connection, tenant: TenantId, key: UUID) -> bool:
     """Refuse a key from now on; return False when there is no such key, or it was revoked before."""
     row = await (await connection.execute(SQL["revoke-key"], {"tenant": tenant, "id": key})).fetchone()
     return row is not None
+
+
+async def note_uses(connection: db.Connection, uses: Mapping[tuple[TenantId, KeyId], datetime]) -> None:
+    """Note when keys were used, of any tenants; a key's at most once a minute."""
+    tenants, keys = [list(ids) for ids in zip(*uses, strict=True)]
+    await connection.execute(SQL["note-uses"], {"tenants": tenants, "keys": keys, "moments": list(uses.values())})

@@ -1,30 +1,41 @@
-"""signalops key: make, list and revoke API keys."""
+"""signalops key: make, list, rotate and revoke API keys."""
 
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 import typer
 
-from signalops import clock, db
-from signalops.access import store
-from signalops.access.keys import PREFIX, hash_key, new_key
+from signalops import db
+from signalops.access import manage, store
+from signalops.access.manage import make_secret
+from signalops.access.model import DAY, KeyMade, NewKey, Rotation
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
 from signalops.errors import Unusable
 from signalops.terms import Scope, TenantId
 
-app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+app = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
 SCOPES: tuple[str, ...] = get_args(Scope)
 ON_REQUEST = {"usage:adjust"}
 """What a key may do only when that was asked for: it changes what is billed."""
 
+KeyArgument = Annotated[UUID, typer.Argument(help="The key's id, from `signalops key list`.")]
+Expires = Annotated[str | None, typer.Option(help="From when it is refused (RFC 3339).")]
 
-@app.command(epilog="Example: signalops key create --tenant acme --label producer --scope events:write")
+
+@app.command(
+    epilog="Example: signalops key create --tenant acme --label producer --scope events:write --cidr 203.0.113.0/24"
+)
 def create(
     tenant: TenantSlug,
     label: Annotated[str, typer.Option(help="What it is for.")] = "key",
     scope: Annotated[
         list[str] | None,
         typer.Option(help=f"Repeat for several: {', '.join(SCOPES)}. Default: all but {', '.join(ON_REQUEST)}."),
+    ] = None,
+    expires: Expires = None,
+    cidr: Annotated[
+        list[str] | None,
+        typer.Option(help="A network from which it is accepted; repeat for several. Default: from everywhere."),
     ] = None,
     test: Annotated[bool, typer.Option("--test", help="Make a so_test_ key instead of a so_live_ one.")] = False,
     as_json: AsJson = False,
@@ -33,30 +44,48 @@ def create(
     scopes = scope or [scope for scope in SCOPES if scope not in ON_REQUEST]
     if unknown := set(scopes) - set(SCOPES):
         raise Unusable(f"There is no scope {min(unknown)!r}: there are {', '.join(SCOPES)}.")
-    key, key_id = new_key(live=not test), clock.new_id()
-    fields = {"id": key_id, "prefix": key[:PREFIX], "hash": hash_key(key), "label": label, "scopes": scopes}
+    bounds = {"expiresAt": expires, "allowedCidrs": cidr or [], "kind": "test" if test else "live"}
+    new = NewKey.model_validate({"label": label, "scopes": scopes, **bounds})
+    secret = make_secret(new.kind)
 
-    async def add(connection: db.Connection, tenant_id: TenantId) -> None:
-        await store.add_key(connection, tenant=tenant_id, **fields)
+    async def add(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
+        return await manage.add(connection, tenant_id, new, secret)
 
-    for_tenant(tenant, add)
-    if as_json:
-        show_json({"id": key_id, "key": key, "label": label, "scopes": scopes})
-    else:
-        typer.echo(f"{key}\n\nThis is the only time the key is shown. Its id is {key_id}.")
+    _show(for_tenant(tenant, add), as_json)
 
 
 @app.command("list", epilog="Example: signalops key list --tenant acme")
 def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
-    """List a tenant's keys; the keys themselves are not stored."""
-    rows = for_tenant(tenant, store.list_keys)
-    show_rows(rows, ("id", "prefix", "label", "scopes", "created_at", "revoked_at"), as_json)
+    """List a tenant's keys, newest first; the keys themselves are not stored."""
+
+    async def listing(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
+        return await store.list_keys(connection, tenant_id)
+
+    columns = ("id", "prefix", "label", "scopes", "allowedCidrs", "createdAt", "expiresAt", "revokedAt", "lastUsedAt")
+    show_rows(for_tenant(tenant, listing), columns, as_json)
+
+
+@app.command(epilog="Example: signalops key rotate --tenant acme 01a2084f-6f2e-7c1b-a5f1-0b8f6c2d4e10")
+def rotate(
+    tenant: TenantSlug,
+    key: KeyArgument,
+    overlap_seconds: Annotated[int, typer.Option(help="How long the old key is still accepted.")] = DAY,
+    expires: Expires = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key like another, which ends after the overlap, and show it, this once."""
+    rotation = Rotation.model_validate({"overlapSeconds": overlap_seconds, "expiresAt": expires})
+
+    async def replace(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
+        old = await manage.show(connection, tenant_id, key)
+        secret = make_secret(manage.kind_of_successor(old))
+        return await manage.rotate(connection, tenant_id, old, rotation, secret)
+
+    _show(for_tenant(tenant, replace), as_json)
 
 
 @app.command(epilog="Example: signalops key revoke --tenant acme 01a2084f-6f2e-7c1b-a5f1-0b8f6c2d4e10")
-def revoke(
-    tenant: TenantSlug, key: Annotated[UUID, typer.Argument(help="The key's id, from `signalops key list`.")]
-) -> None:
+def revoke(tenant: TenantSlug, key: KeyArgument) -> None:
     """Refuse a key from now on, everywhere."""
 
     async def refuse(connection: db.Connection, tenant_id: TenantId) -> None:
@@ -65,3 +94,10 @@ def revoke(
 
     for_tenant(tenant, refuse)
     typer.echo(f"The key {key} is revoked.")
+
+
+def _show(made: KeyMade, as_json: bool) -> None:
+    if as_json:
+        show_json(made.model_dump(mode="json"))
+    else:
+        typer.echo(f"{made.key}\n\nThis is the only time the key is shown. Its id is {made.id}.")

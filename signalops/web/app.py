@@ -15,8 +15,9 @@ from starlette.routing import Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from signalops import db, facts, migrate
-from signalops.access.keys import KeyRing
+from signalops.access.http import Keys
 from signalops.access.listen import listen
+from signalops.access.ring import KeyRing
 from signalops.config import Settings, settings
 from signalops.errors import Forbidden, Malformed, MethodNotAllowed, NotFound, Problem, Unavailable
 from signalops.ingest.flush import Flusher, Limits
@@ -93,6 +94,7 @@ class Api:
             limits=LimitsHttp(self._connections),
             invoices=Invoices(self._connections),
             lines=LinesHttp(self._connections),
+            keys=Keys(self._connections),
         )
         self._operations = operations(handlers)
 
@@ -124,7 +126,8 @@ class Api:
             try:
                 if scope is None:
                     return await handler(request)  # type: ignore[call-arg]
-                caller = await self._ring.identify(request.headers.get("x-api-key"))
+                address = request.client.host if request.client else None
+                caller = await self._ring.identify(request.headers.get("x-api-key"), address)
                 if scope not in caller.scopes:
                     raise Forbidden(f"The API key lacks the scope {scope}: use a key that has it.", requiredScope=scope)
                 return await handler(request, caller)  # type: ignore[call-arg]
@@ -146,6 +149,7 @@ class Api:
             asyncio.create_task(self._single.run(), name="flush single events"),
             asyncio.create_task(self._bulk.run(), name="flush batches"),
             asyncio.create_task(listen(self._ring, self._schemas, db.dsn(self._config, "api")), name="hear of changes"),
+            asyncio.create_task(self._ring.uses.run(), name="note when keys were used"),
         ]
         facts.emit("api.started", host=self._config.host, port=self._config.port)
         try:

@@ -1,7 +1,7 @@
 -- Station access: keys and tenants.
 
 -- find-keys: the usable keys with a prefix, before any tenant is known
-select tenant_id, key_id, hash, scopes, expires_at, tenant_status from signalops.find_keys(%(prefix)s);
+select tenant_id, key_id, hash, scopes, allowed_cidrs, expires_at, tenant_status from signalops.find_keys(%(prefix)s);
 
 -- add-tenant: makes a tenant
 insert into signalops.tenants (id, slug, name, time_zone) values (%(id)s, %(slug)s, %(name)s, %(time_zone)s);
@@ -24,13 +24,30 @@ order by t.slug;
 select id, slug, name, status, created_at from signalops.tenants where slug = %(slug)s;
 
 -- add-key: stores a key's hash
-insert into signalops.api_keys (tenant_id, id, prefix, hash, label, scopes)
-values (%(tenant)s, %(id)s, %(prefix)s, %(hash)s, %(label)s, %(scopes)s);
+insert into signalops.api_keys (tenant_id, id, prefix, hash, label, scopes, expires_at, allowed_cidrs, replaces)
+values (%(tenant)s, %(id)s, %(prefix)s, %(hash)s, %(label)s, %(scopes)s, %(expires_at)s, %(allowed_cidrs)s::cidr[], %(replaces)s);
 
--- list-keys: a tenant's keys, oldest first
-select id, prefix, label, scopes, created_at, expires_at, revoked_at from signalops.api_keys
-where tenant_id = %(tenant)s order by id;
+-- list-keys: a tenant's keys between two ids, or one of them, without their hashes
+select id, case left(prefix, 8) when 'so_live_' then 'live' when 'so_test_' then 'test' else 'legacy' end as kind, prefix,
+  label, scopes, allowed_cidrs::text[] as "allowedCidrs", replaces, created_at as "createdAt", expires_at as "expiresAt",
+  revoked_at as "revokedAt", last_used_at as "lastUsedAt"
+from signalops.api_keys
+where tenant_id = %(tenant)s and id > %(lower)s and id < %(upper)s and (%(id)s::uuid is null or id = %(id)s)
+order by case when %(upwards)s then id end, id desc
+limit %(limit)s;
+
+-- count-usable-keys: how many keys a tenant has that are neither revoked nor expired
+select count(*) from signalops.api_keys
+where tenant_id = %(tenant)s and revoked_at is null and (expires_at is null or expires_at > now());
+
+-- end-key: has a usable key expire after some seconds, unless it does so before; returns it
+update signalops.api_keys set expires_at = least(expires_at, now() + make_interval(secs => %(seconds)s))
+where tenant_id = %(tenant)s and id = %(id)s and revoked_at is null and (expires_at is null or expires_at > now())
+returning id;
 
 -- revoke-key: refuses a key from now on; returns it unless it was revoked before
 update signalops.api_keys set revoked_at = now()
 where tenant_id = %(tenant)s and id = %(id)s and revoked_at is null returning id;
+
+-- note-uses: notes when keys were used, at most once a minute
+select signalops.note_key_uses(%(tenants)s, %(keys)s, %(moments)s);

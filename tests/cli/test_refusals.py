@@ -46,9 +46,10 @@ def test_a_setting_that_cant_be_used_is_named(
     assert len(done.err.splitlines()) == 1
 
 
-def test_what_is_refused_is_named(signalops: Run, acme: Tenant) -> None:
+def test_what_is_refused_is_named(signalops: Run, acme: Tenant, owner: psycopg.Connection) -> None:
     assert "name: String should have at least 1 character" in signalops(*ONE_RULE, "").err
-    done = signalops("key", "create", "--tenant", acme.slug, "--label", "")
+    owner.execute("alter table signalops.api_keys add constraint short_label check (length(label) < 6)")
+    done = signalops("key", "create", "--tenant", acme.slug, "--label", "longer")
     assert done.code == 1
     assert done.err.startswith("signalops: PostgreSQL refuses this (")
     assert "label" in done.err

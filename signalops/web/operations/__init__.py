@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from signalops import errors
+from signalops.access.http import Keys
 from signalops.ingest import http as ingest
 from signalops.ingest.replay import http as replay_http
 from signalops.ingest.types import http as types_http
@@ -22,6 +23,7 @@ from signalops.usage.limits.http import LimitsHttp
 from signalops.usage.meters.http import Meters
 from signalops.usage.plans.http import PlansHttp
 from signalops.watch.http import Health, Watch
+from signalops.web.operations.access import keys
 from signalops.web.operations.billing import credits, invoices, plan
 from signalops.web.operations.callbacks import callbacks, suppressions
 from signalops.web.operations.events import replays, stored, types
@@ -56,6 +58,7 @@ class Handlers(NamedTuple):
     limits: LimitsHttp
     invoices: Invoices
     lines: LinesHttp
+    keys: Keys
 
 
 def operations(handlers: Handlers) -> list[Operation]:
@@ -80,6 +83,7 @@ def operations(handlers: Handlers) -> list[Operation]:
         *limits(handlers.limits),
         *invoices(handlers.invoices),
         *lines(handlers.lines),
+        *keys(handlers.keys),
         Operation(
             "GET", "/healthz", "live", "Tell that the process lives", handlers.watch.healthz, None, {200: Health}
         ),

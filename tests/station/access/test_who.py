@@ -3,33 +3,23 @@
 import asyncio
 import functools
 from collections.abc import Callable
-from uuid import UUID
 
 import bcrypt
 import psycopg
 import pytest
 
-from signalops import clock, db
+from signalops import db
 from signalops.access import store
-from signalops.access.keys import PREFIX, KeyRing, new_key
+from signalops.access.keys import new_key
+from signalops.access.ring import KeyRing
 from signalops.config import Settings
 from signalops.errors import Unauthenticated, Unavailable
 from tests.api import NOTHING, SIGNUP, Client, assert_problem, hearing, rows, running
-from tests.people import EVERYTHING, Tenant, make_tenant
+from tests.people import Tenant, make_tenant
+from tests.station.access.keys import add_key
 
 DOCUMENTED = "test_api_key_8077c438f557"
 DOCUMENTED_HASH = "$2a$12$6/BEeH39Jw5EpbWPIFiNxOq2/LONKgWDev/dUicvliI47gBP4q/we"
-
-
-def add_key(owner: psycopg.Connection, tenant: Tenant, key: str, hashed: str | None = None) -> tuple[Tenant, UUID]:
-    """Give a tenant one more key; return the tenant as its bearer, and the key's id."""
-    key_id = clock.new_id()
-    hashed = hashed or bcrypt.hashpw(key.encode(), bcrypt.gensalt(4)).decode()
-    owner.execute(
-        "insert into signalops.api_keys (tenant_id, id, prefix, hash, label, scopes) values (%s, %s, %s, %s, 'more', %s)",
-        [tenant.id, key_id, key[:PREFIX], hashed, EVERYTHING],
-    )
-    return Tenant(tenant.id, tenant.slug, key), key_id
 
 
 @pytest.fixture
@@ -181,6 +171,6 @@ async def test_garbage_costs_no_look_up(settings: Settings) -> None:
         pass
     ring = KeyRing(closed)  # a look-up fails
     with pytest.raises(Unauthenticated):
-        await ring.identify("so_live_" + "a" * 30)
+        await ring.identify("so_live_" + "a" * 49, None)
     with pytest.raises(Unavailable):
-        await ring.identify(new_key())
+        await ring.identify(new_key(), None)

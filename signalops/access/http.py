@@ -1,0 +1,73 @@
+"""The requests that make, show, rotate and revoke keys."""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from signalops import db
+from signalops.access import manage, store
+from signalops.access.keys import KeyKind
+from signalops.access.manage import Secret, make_secret
+from signalops.access.model import KeyList, KeyMade, KeyShown, NewKey, Rotation
+from signalops.http import Page, answer, id_of, read_model
+from signalops.terms import Caller
+
+
+class Keys:
+    """The handlers, with what they need."""
+
+    def __init__(self, connections: db.Pool) -> None:
+        self._connections = connections
+        self._hashing = asyncio.Semaphore(1)  # never both cores
+
+    async def list(self, request: Request, caller: Caller) -> Response:
+        """List a tenant's keys, newest first, also those that are over."""
+        query = Page.of(request)
+        async with db.as_tenant(self._connections, caller.tenant) as connection:
+            rows = await store.list_keys(connection, caller.tenant, upwards=query.upwards, **query.window())
+        page, has_more = query.cut(rows)
+        return answer(KeyList(data=[KeyShown.model_validate(row) for row in page], has_more=has_more))
+
+    async def create(self, request: Request, caller: Caller) -> Response:
+        """Make a key, which is shown this once. It can be given no scope and no network that the key that makes it lacks.
+
+        What networks are compared with is the client's address as the server sees it: behind a proxy set
+        FORWARDED_ALLOW_IPS to the proxy's address.
+        """
+        new = await read_model(request, NewKey)
+        async with db.as_tenant(self._connections, caller.tenant) as connection:
+            await manage.refuse_escalation(connection, caller, new)
+        secret = await self._secret(new.kind)
+        async with db.as_tenant(self._connections, caller.tenant) as connection:
+            return _made(await manage.add(connection, caller.tenant, new, secret))
+
+    async def get(self, request: Request, caller: Caller) -> Response:
+        """Show a key, but for the key itself."""
+        key = id_of(request, "key")
+        async with db.as_tenant(self._connections, caller.tenant) as connection:
+            return answer(await manage.show(connection, caller.tenant, key))
+
+    async def rotate(self, request: Request, caller: Caller) -> Response:
+        """Make a key with the label, scopes and networks of another, which is accepted for a while yet."""
+        key, rotation = id_of(request, "key"), await read_model(request, Rotation)
+        async with db.as_tenant(self._connections, caller.tenant) as connection:
+            old = await manage.show(connection, caller.tenant, key)
+            await manage.refuse_escalation(connection, caller, old)
+        secret = await self._secret(manage.kind_of_successor(old))
+        async with db.as_tenant(self._connections, caller.tenant) as connection:
+            return _made(await manage.rotate(connection, caller.tenant, old, rotation, secret))
+
+    async def revoke(self, request: Request, caller: Caller) -> Response:
+        """Refuse a key from now on, everywhere within a second; a key may revoke itself."""
+        key = id_of(request, "key")
+        async with db.as_tenant(self._connections, caller.tenant) as connection:
+            return answer(await manage.revoke(connection, caller.tenant, key))
+
+    async def _secret(self, kind: KeyKind) -> Secret:
+        async with self._hashing:
+            return await asyncio.to_thread(make_secret, kind)
+
+
+def _made(made: KeyMade) -> Response:
+    return answer(made, 201, {"location": f"/api/keys/{made.id}", "cache-control": "no-store"})

@@ -1,0 +1,103 @@
+"""Keys are made, rotated and revoked here, in a transaction of the tenant. They stay on record when they are over.
+
+What a key may do and from where is never changed: so what was checked of one holds.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from signalops import clock, db
+from signalops.access import store
+from signalops.access.addresses import are_within
+from signalops.access.keys import PREFIX, KeyKind, hash_key, new_key
+from signalops.access.model import KeyMade, KeyShown, NewKey, Rotation
+from signalops.errors import Conflict, Forbidden, NotFound
+from signalops.terms import Caller, KeyId, TenantId
+
+MOST = 1000
+"""How many keys of a tenant may be usable; a few more when they are made at the same time."""
+
+
+class Secret(NamedTuple):
+    """A key, and the hash that is stored of it."""
+
+    key: str
+    hash: str
+
+
+class Gift(NamedTuple):
+    """What is stored of a new key besides its hash."""
+
+    label: str
+    scopes: list[str]
+    allowed_cidrs: list[str]
+    expires_at: datetime | None
+    replaces: UUID | None = None
+
+
+def make_secret(kind: KeyKind) -> Secret:
+    """Make a new key with its hash: a quarter of a second of work, so not while a transaction is open."""
+    key = new_key(kind)
+    return Secret(key, hash_key(key))
+
+
+async def refuse_escalation(connection: db.Connection, caller: Caller, given: NewKey | KeyShown) -> None:
+    """Raise Forbidden when a key gives another, or gets by rotating it, what it lacks itself: scopes, or networks."""
+    if lacking := set(given.scopes) - caller.scopes:
+        raise Forbidden(
+            f"The API key lacks the scope {min(lacking)}, so it can't give it: use a key that has it.",
+            requiredScope=min(lacking),
+        )
+    for own in await store.list_keys(connection, caller.tenant, id=caller.key):
+        if own["allowedCidrs"] and not are_within(given.allowedCidrs, own["allowedCidrs"]):
+            raise Forbidden(
+                "The API key is itself held to networks: name allowedCidrs that lie within them, or use another key."
+            )
+
+
+async def add(connection: db.Connection, tenant: TenantId, new: NewKey, secret: Secret) -> KeyMade:
+    """Store a new key and return it, this once; Conflict when there are too many."""
+    return await _add(connection, tenant, Gift(new.label, [*new.scopes], new.allowedCidrs, new.expiresAt), secret)
+
+
+async def show(connection: db.Connection, tenant: TenantId, key: UUID) -> KeyShown:
+    """Return a key, also one that is over; NotFound."""
+    rows = await store.list_keys(connection, tenant, id=key)
+    if not rows:
+        raise NotFound("There is no such key: check the id.")
+    return KeyShown.model_validate(rows[0])
+
+
+def kind_of_successor(old: KeyShown) -> KeyKind:
+    """Return the kind of the key that takes the place of another."""
+    return "test" if old.kind == "test" else "live"
+
+
+async def rotate(
+    connection: db.Connection, tenant: TenantId, old: KeyShown, rotation: Rotation, secret: Secret
+) -> KeyMade:
+    """Have a key end after the overlap, and return one that takes its place; Conflict when it is over or was rotated."""
+    # First, which holds the row: of two at once the second finds the successor of the first.
+    if not await store.end_key(connection, tenant, old.id, rotation.overlapSeconds):
+        raise Conflict("The key is revoked or has expired: create a new one.")
+    lifetime = old.expiresAt and clock.now() + (old.expiresAt - old.createdAt)
+    gift = Gift(old.label, [*old.scopes], old.allowedCidrs, rotation.expiresAt or lifetime, old.id)
+    return await _add(connection, tenant, gift, secret)
+
+
+async def revoke(connection: db.Connection, tenant: TenantId, key: UUID) -> KeyShown:
+    """Refuse a key from now on, or leave it as it is when it was revoked before; NotFound."""
+    await store.revoke_key(connection, tenant, key)
+    return await show(connection, tenant, key)
+
+
+async def _add(connection: db.Connection, tenant: TenantId, gift: Gift, secret: Secret) -> KeyMade:
+    key = KeyId(clock.new_id())
+    fields = {"tenant": tenant, "id": key, "prefix": secret.key[:PREFIX], "hash": secret.hash, **gift._asdict()}
+    if not await store.add_key(connection, **fields):
+        raise Conflict("The key was rotated already: rotate the key that replaces it, or create a new one.")
+    if await store.count_usable_keys(connection, tenant) > MOST:
+        raise Conflict(f"There are {MOST} usable keys already: revoke those that nobody uses.")
+    shown = await show(connection, tenant, key)
+    return KeyMade(key=secret.key, **shown.model_dump())
