@@ -187,6 +187,11 @@ COMMENT ON FUNCTION signalops.add_adjustment(tenant uuid, new_id uuid, of_meter 
 CREATE FUNCTION signalops.add_plan_meters(tenant uuid, terms jsonb, in_grammar smallint) RETURNS void
     LANGUAGE sql
     AS $$
+  -- One of its own that counts the same gives way: the tenant could end that, and with it what it is billed for.
+  update signalops.meters h set ended_at = now()
+  from jsonb_to_recordset(terms -> 'meters') as m (key text, aggregation text, field text, pattern jsonb, "groupBy" text[])
+  where h.tenant_id = tenant and h.key = m.key and h.until is null and h.origin = 'tenant'
+    and (h.aggregation, h.field, h.pattern, h.group_by) is not distinct from (m.aggregation, m.field, m.pattern, m."groupBy");
   -- Counted from now on even if the plan begins later: a figure that is ready early harms nobody.
   insert into signalops.meters (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit, origin)
   select tenant, m.key, 0, m.name, m.aggregation, m.field, in_grammar, m.pattern, m."groupBy", m.unit, 'plan'
@@ -200,7 +205,7 @@ CREATE FUNCTION signalops.add_plan_meters(tenant uuid, terms jsonb, in_grammar s
   order by m.key
 $$;
 
-COMMENT ON FUNCTION signalops.add_plan_meters(tenant uuid, terms jsonb, in_grammar smallint) IS 'Gives a tenant the meters of a plan that it lacks. A unique_violation: it has one of that key that counts something else.';
+COMMENT ON FUNCTION signalops.add_plan_meters(tenant uuid, terms jsonb, in_grammar smallint) IS 'Gives a tenant the meters of a plan that it lacks, or has as its own. A unique_violation: it has one of that key that counts something else.';
 
 CREATE FUNCTION signalops.admit(wanted uuid, moment timestamp with time zone, asked jsonb, offered jsonb, counted text[], made text[]) RETURNS TABLE(event jsonb, refused_by text, period_end timestamp with time zone)
     LANGUAGE plpgsql
@@ -457,7 +462,7 @@ CREATE FUNCTION signalops.audit(of_tenant uuid, of_period date) RETURNS TABLE(te
   union all select * from signalops.audit_credits(of_tenant)
 $$;
 
-COMMENT ON FUNCTION signalops.audit(of_tenant uuid, of_period date) IS 'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, holding the meters'' patterns against the events anew, `signalops audit` does.';
+COMMENT ON FUNCTION signalops.audit(of_tenant uuid, of_period date) IS 'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops audit` does.';
 
 CREATE FUNCTION signalops.audit_acceptance(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, event uuid, ways bigint)
     LANGUAGE sql STABLE
@@ -721,9 +726,14 @@ CREATE FUNCTION signalops.audit_seals(of_tenant uuid, of_period date) RETURNS TA
   union all
   select c.tenant_id, c.period, 'chain', 'seal', 'one', 'none'
   from closed c left join signalops.usage_seals s using (tenant_id, period) where s.digest is null
+  union all
+  select t.id, null, 'chain', 'closed until', t.closed_until::text, coalesce(max(b.ends_at), '-infinity')::text
+  from signalops.tenants t left join signalops.billing_periods b on b.tenant_id = t.id
+  where of_period is null and (of_tenant is null or t.id = of_tenant)
+  group by t.id having t.closed_until <> coalesce(max(b.ends_at), '-infinity')
 $$;
 
-COMMENT ON FUNCTION signalops.audit_seals(of_tenant uuid, of_period date) IS 'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of its totals and of the seal before). They hold also when the events have outlived their retention.';
+COMMENT ON FUNCTION signalops.audit_seals(of_tenant uuid, of_period date) IS 'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of its totals and of the seal before; the last period is the one that the tenant is closed until). They hold also when the events have outlived their retention.';
 
 CREATE FUNCTION signalops.audit_span(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, time_zone text, since timestamp with time zone, earliest uuid, lower uuid, upper uuid)
     LANGUAGE sql STABLE
@@ -781,12 +791,9 @@ COMMENT ON FUNCTION signalops.await_turn(tenant uuid, channel uuid, due timestam
 CREATE FUNCTION signalops.bump_metering(tenant uuid) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-  update signalops.tenants set metering = metering + 1
-  where id = tenant and (id = signalops.current_tenant() or signalops.current_tenant() is null) returning metering
-$$;
+    AS $$ update signalops.tenants set metering = metering + 1 where id = tenant and id = signalops.current_tenant() returning metering $$;
 
-COMMENT ON FUNCTION signalops.bump_metering(tenant uuid) IS 'Starts a new version of a tenant''s meters and limits, within the tenant or across tenants by the owner; returns it. Whoever counts by an older one finds out.';
+COMMENT ON FUNCTION signalops.bump_metering(tenant uuid) IS 'Starts a new version of the meters of the tenant that the transaction acts for; returns it. Whoever counts by an older one finds out.';
 
 CREATE FUNCTION signalops.bump_ruleset() RETURNS trigger
     LANGUAGE plpgsql
@@ -1286,6 +1293,7 @@ CREATE FUNCTION signalops.enqueue_backtest(tenant uuid, backtest uuid) RETURNS b
     SET search_path TO 'procrastinate', 'pg_temp'
     AS $$
 begin
+  perform signalops.require_tenant(tenant);
   -- The lock: one slice at a time in the whole installation, in turn, so that looking back takes one core from the present and no
   -- tenant's long backtest keeps another's short one waiting.
   return (procrastinate_defer_jobs_v1(array[row('backtests', 'run_backtest', -20, 'backtests', null,
@@ -1293,7 +1301,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_backtest(tenant uuid, backtest uuid) IS 'Enqueues the next slice of a backtest, below all other jobs; returns the job.';
+COMMENT ON FUNCTION signalops.enqueue_backtest(tenant uuid, backtest uuid) IS 'Enqueues the next slice of a backtest of the tenant that the transaction acts for, below all other jobs; returns the job.';
 
 CREATE FUNCTION signalops.enqueue_deliveries(wanted jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1478,11 +1486,11 @@ $$;
 
 COMMENT ON FUNCTION signalops.find_called_channel(wanted uuid) IS 'Whose channel a provider calls back, with the sealed secret that tells whether it is the provider: looked up before a tenant is known.';
 
-CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, key_id uuid, hash text, scopes text[], expires_at timestamp with time zone, tenant_status text)
+CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, key_id uuid, hash text, scopes text[], allowed_cidrs cidr[], expires_at timestamp with time zone, tenant_status text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select k.tenant_id, k.id, k.hash, k.scopes, k.expires_at, t.status
+  select k.tenant_id, k.id, k.hash, k.scopes, k.allowed_cidrs, k.expires_at, t.status
   from signalops.api_keys k join signalops.tenants t on t.id = k.tenant_id
   where k.prefix = wanted and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
 $$;
@@ -2001,6 +2009,23 @@ $$;
 
 COMMENT ON FUNCTION signalops.note_barriers() IS 'Notes for frozen periods which transactions have to end before they can be closed; returns for how many.';
 
+CREATE FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with due as materialized (
+    select k.tenant_id, k.id, u.moment
+    from unnest(tenants, keys, moments) as u (tenant, key, moment)
+    join signalops.api_keys k on k.tenant_id = u.tenant and k.id = u.key
+    where k.last_used_at is null or k.last_used_at <= u.moment - interval '1 minute'
+    -- Whoever holds the row is noting the same in another process, or ends the key: neither is worth waiting for.
+    for no key update of k skip locked
+  )
+  update signalops.api_keys k set last_used_at = d.moment from due d where k.tenant_id = d.tenant_id and k.id = d.id
+$$;
+
+COMMENT ON FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) IS 'Notes when keys of any tenants were used, unless that of a key was noted less than a minute before.';
+
 CREATE FUNCTION signalops.note_outcome(tenant uuid, outlet uuid, delivery uuid, outcome text, pause interval) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -2508,6 +2533,8 @@ begin
   insert into signalops.usage_seals (tenant_id, period, digest, previous, days)
   values (tenant, of_period, signalops.digest_days(tenant, of_period, before), before, sealed);
 
+  -- Held before looking, as subscribe does: the plan that is given meanwhile may need the meters of the one before.
+  perform from signalops.tenants t where t.id = tenant for no key update;
   perform signalops.end_unneeded_meters(tenant);
   update signalops.billing_periods b set closed_at = now() where b.tenant_id = tenant and b.period = of_period;
   return true;
@@ -3081,20 +3108,28 @@ COMMENT ON FUNCTION signalops.version_limited_meter() IS 'A limited meter that e
 CREATE FUNCTION signalops.version_meter() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
+declare
+  version bigint;
 begin
+  if tg_op = 'INSERT' and exists (
+    select from signalops.meters m where m.tenant_id = new.tenant_id and m.key = new.key
+      and (m.aggregation, m.field, m.pattern, m.group_by) is distinct from (new.aggregation, new.field, new.pattern, new.group_by)
+  ) then
+    raise 'the meter % counted something else before: choose another key', new.key using errcode = 'unique_violation';
+  elsif tg_op = 'UPDATE' and (
+    old.until is not null or (to_jsonb(new) - '{until,ended_at}'::text[]) <> (to_jsonb(old) - '{until,ended_at}'::text[])
+  ) then
+    raise 'the meter % can be ended, not changed', old.key using errcode = 'check_violation';
+  end if;
+  version := signalops.bump_metering(new.tenant_id);
+  if version is null and has_table_privilege('signalops.tenants', 'update') then
+    -- Without a tenant: the owner's. Whoever else it is, the policy refuses the row.
+    update signalops.tenants set metering = metering + 1 where id = new.tenant_id returning metering into version;
+  end if;
   if tg_op = 'INSERT' then
-    if exists (
-      select from signalops.meters m where m.tenant_id = new.tenant_id and m.key = new.key
-        and (m.aggregation, m.field, m.pattern, m.group_by) is distinct from (new.aggregation, new.field, new.pattern, new.group_by)
-    ) then
-      raise 'the meter % counted something else before: choose another key', new.key using errcode = 'unique_violation';
-    end if;
-    new.since := signalops.bump_metering(new.tenant_id);
+    new.since := version;
   else
-    if old.until is not null or (to_jsonb(new) - '{until,ended_at}'::text[]) <> (to_jsonb(old) - '{until,ended_at}'::text[]) then
-      raise 'the meter % can be ended, not changed', old.key using errcode = 'check_violation';
-    end if;
-    new.until := signalops.bump_metering(new.tenant_id);
+    new.until := version;
     new.ended_at := coalesce(new.ended_at, now());
   end if;
   return new;
@@ -3241,6 +3276,10 @@ CREATE TABLE signalops.api_keys (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone,
     revoked_at timestamp with time zone,
+    allowed_cidrs cidr[] DEFAULT '{}'::cidr[] NOT NULL,
+    replaces uuid,
+    last_used_at timestamp with time zone,
+    CONSTRAINT api_keys_allowed_cidrs_check CHECK ((cardinality(allowed_cidrs) <= 50)),
     CONSTRAINT api_keys_hash_check CHECK ((hash ~ '^\$2[aby]\$'::text)),
     CONSTRAINT api_keys_label_check CHECK (((length(label) >= 1) AND (length(label) <= 200))),
     CONSTRAINT api_keys_prefix_check CHECK ((length(prefix) = 16))
@@ -3258,6 +3297,9 @@ COMMENT ON COLUMN signalops.api_keys.scopes IS 'What it may do, such as events:w
 COMMENT ON COLUMN signalops.api_keys.created_at IS 'When it was made.';
 COMMENT ON COLUMN signalops.api_keys.expires_at IS 'From when it is refused; NULL: never.';
 COMMENT ON COLUMN signalops.api_keys.revoked_at IS 'When it was revoked; NULL: it is not.';
+COMMENT ON COLUMN signalops.api_keys.allowed_cidrs IS 'Networks from which it is accepted; none: from everywhere.';
+COMMENT ON COLUMN signalops.api_keys.replaces IS 'The key that was rotated to this one; NULL: it was made anew.';
+COMMENT ON COLUMN signalops.api_keys.last_used_at IS 'When it was last let in, to the minute: it may have been used up to a minute later. NULL: it was not used since this is written.';
 
 CREATE VIEW signalops.audit_differences WITH (security_invoker='true') AS
  SELECT audit.tenant_id,
@@ -3758,7 +3800,7 @@ CREATE TABLE signalops.meters (
     pattern jsonb NOT NULL,
     group_by text[] DEFAULT '{}'::text[] NOT NULL,
     unit text,
-    origin text NOT NULL,
+    origin text DEFAULT 'tenant'::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     ended_at timestamp with time zone,
     CONSTRAINT meters_aggregation_check CHECK ((aggregation = ANY (ARRAY['count'::text, 'sum'::text, 'max'::text, 'min'::text, 'avg'::text, 'latest'::text, 'unique_count'::text]))),
@@ -4355,6 +4397,8 @@ ALTER TABLE ONLY signalops.window_events
 
 CREATE INDEX api_keys_by_prefix ON signalops.api_keys USING btree (prefix);
 
+CREATE UNIQUE INDEX api_keys_by_replaced ON signalops.api_keys USING btree (tenant_id, replaces) WHERE (replaces IS NOT NULL);
+
 CREATE INDEX billing_periods_open ON signalops.billing_periods USING btree (tenant_id, period) WHERE (closed_at IS NULL);
 
 CREATE INDEX channel_queues_by_due ON signalops.channel_queues USING btree (next_due_at) WHERE (next_due_at IS NOT NULL);
@@ -4413,7 +4457,7 @@ CREATE INDEX usage_adjustments_by_meter ON signalops.usage_adjustments USING btr
 
 CREATE INDEX usage_counters_late ON signalops.usage_counters USING btree (tenant_id, period, meter) WHERE is_late;
 
-CREATE TRIGGER announce_key_change AFTER DELETE OR UPDATE ON signalops.api_keys FOR EACH STATEMENT EXECUTE FUNCTION signalops.announce_key_change();
+CREATE TRIGGER announce_key_change AFTER DELETE OR UPDATE OF tenant_id, id, prefix, hash, scopes, allowed_cidrs, expires_at, revoked_at ON signalops.api_keys FOR EACH STATEMENT EXECUTE FUNCTION signalops.announce_key_change();
 
 COMMENT ON TRIGGER announce_key_change ON signalops.api_keys IS 'A revoked key is refused at once everywhere.';
 
@@ -4519,6 +4563,9 @@ COMMENT ON TRIGGER write_letter ON signalops.dead_letters IS 'A letter can be fo
 
 ALTER TABLE ONLY signalops.api_keys
     ADD CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES signalops.tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY signalops.api_keys
+    ADD CONSTRAINT api_keys_tenant_id_replaces_fkey FOREIGN KEY (tenant_id, replaces) REFERENCES signalops.api_keys(tenant_id, id);
 
 ALTER TABLE ONLY signalops.backtests
     ADD CONSTRAINT backtests_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES signalops.tenants(id) ON DELETE CASCADE;
@@ -5078,6 +5125,12 @@ GRANT ALL ON FUNCTION signalops.bump_metering(tenant uuid) TO signalops_worker;
 REVOKE ALL ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) TO signalops_worker;
+
 GRANT SELECT ON TABLE signalops.usage_days TO signalops_api;
 GRANT SELECT ON TABLE signalops.usage_days TO signalops_worker;
 
@@ -5150,6 +5203,9 @@ GRANT ALL ON FUNCTION signalops.mend_queues() TO signalops_worker;
 REVOKE ALL ON FUNCTION signalops.note_barriers() FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.note_barriers() TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) TO signalops_api;
+
 REVOKE ALL ON FUNCTION signalops.periods_ready(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.periods_ready(at_most integer) TO signalops_worker;
 
@@ -5168,6 +5224,12 @@ GRANT ALL ON FUNCTION signalops.return_credits(tenant uuid, invoice uuid) TO sig
 REVOKE ALL ON FUNCTION signalops.seal_period(tenant uuid, of_period date) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.seal_period(tenant uuid, of_period date) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.settle_deliveries(said jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.settle_deliveries(said jsonb) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) TO signalops_worker;
+
 GRANT SELECT ON TABLE signalops.subscriptions TO signalops_api;
 GRANT SELECT ON TABLE signalops.subscriptions TO signalops_worker;
 
@@ -5185,6 +5247,26 @@ REVOKE ALL ON FUNCTION signalops.version_limit() FROM PUBLIC;
 REVOKE ALL ON FUNCTION signalops.version_limited_meter() FROM PUBLIC;
 
 GRANT SELECT ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT INSERT(tenant_id) ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT INSERT(id) ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT INSERT(prefix) ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT INSERT(hash) ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT INSERT(label) ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT INSERT(scopes) ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT INSERT(expires_at),UPDATE(expires_at) ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT UPDATE(revoked_at) ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT INSERT(allowed_cidrs) ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT INSERT(replaces) ON TABLE signalops.api_keys TO signalops_api;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE signalops.backtests TO signalops_api;
 GRANT SELECT,UPDATE ON TABLE signalops.backtests TO signalops_worker;
@@ -5232,8 +5314,31 @@ GRANT SELECT,INSERT ON TABLE signalops.idempotency_keys TO signalops_api;
 GRANT SELECT ON TABLE signalops.invoice_lines TO signalops_api;
 GRANT SELECT ON TABLE signalops.invoice_lines TO signalops_worker;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.meters TO signalops_api;
-GRANT SELECT,UPDATE ON TABLE signalops.meters TO signalops_worker;
+GRANT SELECT ON TABLE signalops.meters TO signalops_api;
+GRANT SELECT ON TABLE signalops.meters TO signalops_worker;
+
+GRANT INSERT(tenant_id) ON TABLE signalops.meters TO signalops_api;
+
+GRANT INSERT(key) ON TABLE signalops.meters TO signalops_api;
+
+GRANT INSERT(since) ON TABLE signalops.meters TO signalops_api;
+
+GRANT INSERT(name) ON TABLE signalops.meters TO signalops_api;
+
+GRANT INSERT(aggregation) ON TABLE signalops.meters TO signalops_api;
+
+GRANT INSERT(field) ON TABLE signalops.meters TO signalops_api;
+
+GRANT INSERT(grammar) ON TABLE signalops.meters TO signalops_api;
+
+GRANT INSERT(pattern) ON TABLE signalops.meters TO signalops_api;
+
+GRANT INSERT(group_by) ON TABLE signalops.meters TO signalops_api;
+
+GRANT INSERT(unit) ON TABLE signalops.meters TO signalops_api;
+
+GRANT UPDATE(ended_at) ON TABLE signalops.meters TO signalops_api;
+GRANT UPDATE(ended_at) ON TABLE signalops.meters TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.limited_meters TO signalops_api;
 GRANT SELECT ON TABLE signalops.limited_meters TO signalops_worker;

@@ -17,6 +17,7 @@ from signalops.cli import (
     credits,
     deliveries,
     invoices,
+    isolation,
     keys,
     letters,
     limits,
@@ -44,6 +45,7 @@ run.register(app)
 look.register(app)
 usage.register(app)
 audit.register(app)
+isolation.register(app)
 backtest.register(app, rules.app)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(keys.app, name="key")

@@ -10,8 +10,9 @@ from pydantic import SecretStr
 from signalops import clock, db, migrate
 from signalops.config import Settings
 from signalops.errors import Unusable
+from signalops.watch.isolation.rows import rows_of
 from tests.sql import dump
-from tests.sql.rows import fill, rows_of
+from tests.sql.rows import fill
 
 EVERYTHING = "--exclude-table=yoyo.*"
 
@@ -33,7 +34,7 @@ def test_up_down_and_up_again_with_rows_in_every_table(empty: Settings) -> None:
     migrated = schema(empty)
     with psycopg.connect(db.admin_url(empty), autocommit=True) as owner:
         fill(owner, clock.new_id())
-        for table in rows_of(clock.new_id()):
+        for table in rows_of(clock.new_id(), clock.now()):
             assert owner.execute(f"select from signalops.{table}".encode()).rowcount == 1, table
         owner.execute("select signalops.enqueue('events', 'process_batch', 0, '{}')")
 

@@ -1,0 +1,78 @@
+"""What crosses tenants by design, each with the reason; whatever else is found to is a fault."""
+
+FUNCTIONS = {
+    "act_as": "says for whom a transaction acts: its caller has authenticated the tenant; the transaction's end forgets it",
+    "act_for": "says which tenants the rows of a flush or batch are of; the functions that use it take it back",
+    "accept": "a flush holds events of many tenants, each of which the API has authenticated; it answers with verdicts alone",
+    "read_batch": "a batch holds events of many tenants; known by an id that no tenant is told",
+    "record_batch": "writes what came of a batch, for the tenants whose events were in it",
+    "note_types": "notes the types of a batch's events, for the tenants whose events were in it",
+    "claim_delivery": "acts for the tenant that the worker's job names",
+    "claim_deliveries": "acts for the tenants that the worker's job names",
+    "settle_delivery": "acts for the tenant that the worker's job names",
+    "settle_deliveries": "acts for the tenants that the worker's job names",
+    "note_key_uses": "notes when the keys of many tenants were let in; it answers nothing",
+    "store": "stores the events that accept has admitted",
+    "weigh": "weighs matches of a batch by what their own tenants' rules remember",
+    "find_keys": "looks a key up before any tenant is known, by 16 characters of the secret itself",
+    "find_called_channel": "finds whose a callback is before any tenant is known; it must then bear the channel's signature",
+    "take_batch": "takes a batch, known by an id that no tenant is told, out of the inbox",
+    "enqueue": "enqueues a job that its caller has made up; it reads and answers nothing but the job's number",
+    "enqueue_deliveries": "enqueues jobs for deliveries that its caller has made",
+    "enqueue_due_deliveries": "a sweep over all tenants; answers with a number",
+    "enqueue_lost_deliveries": "a sweep over all tenants; answers with a number",
+    "enqueue_lost_batches": "a sweep over all tenants; answers with a number",
+    "tell_digests": "a sweep over all tenants; answers with a number",
+    "tell_absences": "a sweep over all tenants; answers with a number",
+    "forget_groups": "a sweep over all tenants; answers with a number",
+    "mend_queues": "a sweep over all tenants; answers with a number",
+    "expire_credits": "a sweep over all tenants; answers with a number",
+    "freeze_periods": "a sweep over all tenants; answers with a number",
+    "note_barriers": "a sweep over all tenants; answers with a number",
+    "periods_ready": "tells the worker which tenants' periods can be closed; it then acts for one of them at a time",
+    "make_partitions": "makes empty partitions; answers with their names",
+}
+INDEXES = {
+    "tenants_slug_key": "the command line's name of a tenant; no process's role may write the table, so none can probe it",
+}
+SWITCHES = {"act_as", "act_for", "claim_delivery", "claim_deliveries", "settle_delivery", "settle_deliveries"}
+"""After these the other is seen: that is what they are for."""
+ECHOES = {"digest_days"}
+"""What these answer is made of their arguments as well: a digest of another id is another one."""
+
+ARGUMENTS: dict[str, dict[str, str]] = {
+    "announce": {"event_type": "signalops.isolation", "about": '{{"tenant": "{id}"}}'},
+    "hear_of_delivery": {"provider": "x", "to_status": "delivered", "because": "x"},
+    "burn_credits": {"of_currency": "USD"},
+    "issue_invoice": {
+        "issued": '{{"tenant_id": "{id}", "id": "{id}", "kind": "invoice", "period": "2026-01-01"}}',
+        "lines": "[]",
+    },
+    "add_adjustment": {
+        "of_meter": "events",
+        "of_grp": "[]",
+        "reason": "x",
+        "author": "x",
+        "idempotency_key": "x",
+    },
+}
+"""Function to argument to text, where the type does not say what reaches a row; {id} is the tenant that is tried."""
+OF_TYPE = {
+    "uuid": "{id}",
+    "uuid[]": "{{{{{id}}}}}",
+    "regclass": "signalops.events",
+    "jsonb": '[{{"tenant": "{id}", "tenant_id": "{id}", "id": "{id}", "event": "{id}", "delivery": "{id}", "channel": "{id}"}}]',
+    "text": "events",
+    "text[]": "{{}}",
+    "integer": "0",
+    "smallint": "0",
+    "bigint": "0",
+    "numeric": "1",
+    "double precision": "1",
+    "boolean": "true",
+    "interval": "1 day",
+    "timestamp with time zone[]": "{{2026-01-15}}",
+    "date": "2026-01-01",
+    "timestamp with time zone": "2026-01-15",
+    "bytea": "\\x78",
+}
