@@ -13,6 +13,7 @@ from signalops.usage.plans.money import EXACT, rounded
 from signalops.usage.plans.pricing import WHOLE, Priced, price, prorated
 
 _NOTHING = Used(0, Decimal(0))
+_FINEST = Decimal("1e-12")
 
 
 def drafts(month: date, stretches: Iterable[tuple[Stretch, Mapping[str, Used]]], late: Iterable[Late]) -> list[Draft]:
@@ -48,7 +49,7 @@ def stretch_lines(stretch: Stretch, used: Mapping[str, Used]) -> Iterator[Line]:
                 amount=amount,
                 events=events,
                 quantity=quantity,
-                included=priced.included,
+                included=_legible(priced.included),
                 details=_arithmetic(of, priced),
             )
 
@@ -78,7 +79,7 @@ def late_lines(late: Late) -> Iterator[Line]:
         late_period=late.month,
         events=late.events,
         quantity=EXACT.subtract(late.after, late.before),
-        included=after.included,
+        included=_legible(after.included),
         details=_arithmetic(of, after) | figures,
     )
 
@@ -105,6 +106,12 @@ def _line(stretch: Stretch, meter: MeterTerms | None = None, *, details: dict[st
         **metered,
         **fields,
     )
+
+
+def _legible(included: Decimal) -> Decimal:
+    """Return it with 12 digits behind the point at most; the amount is made of all."""
+    short = included.quantize(_FINEST, context=EXACT)
+    return included if included == short else short
 
 
 def _arithmetic(of: Price, priced: Priced) -> dict[str, Any]:

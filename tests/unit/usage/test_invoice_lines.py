@@ -46,6 +46,14 @@ def test_what_is_included_and_used_is_a_line_of_nothing() -> None:
     assert (line.amount, line.quantity, line.included, line.events) == (Decimal(0), Decimal(3), Decimal(10), 3)
 
 
+def test_a_share_of_what_is_included_stays_legible() -> None:
+    of = stretch(
+        terms({"meter": "events", "model": "per_unit", "unitAmount": "0.1", "included": "2"}), days=8, of_days=30
+    )
+    (line,) = stretch_lines(of, used(4))
+    assert (line.included, line.amount) == (Decimal("0.533333333333"), Decimal("0.35"))
+
+
 def test_a_flat_price_is_due_without_usage() -> None:
     (line,) = stretch_lines(stretch(terms({"meter": "events", "model": "flat", "amount": "7"})), {})
     assert (line.kind, line.amount, line.quantity) == ("usage", Decimal("7.00"), Decimal(0))
