@@ -175,7 +175,7 @@ class World:
 @asynccontextmanager
 async def inhabited(settings: Settings, owner: psycopg.Connection) -> AsyncIterator[World]:
     """Run an API and a worker's bodies on a database."""
-    Keyring(Settings(data=settings.data))
+    Keyring(Settings(data=settings.data, database_url=None))
     async with running(settings) as api, db.pool(settings, "worker", 4) as worker:
         sender = Sender(worker, settings)
         yield World(settings, api, worker, Journey(worker, sender), owner)

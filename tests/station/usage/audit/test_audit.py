@@ -60,14 +60,19 @@ async def test_nothing_is_found_where_nothing_is_wrong(proven: World) -> None:
 
 async def test_nothing_is_found_while_events_come_in_and_are_counted(world: World) -> None:
     await world.equip()
-    trading = asyncio.create_task(world.trade())
-    audits = 0
-    while not trading.done():
-        async with db.as_owner(world.settings) as connection:
-            assert (await audit(connection, {world.acme.id: "acme", world.globex.id: "globex"})).differences == []
-        audits += 1
-    await trading
-    assert audits > 1
+    audited = asyncio.Event()
+
+    async def trade() -> None:
+        while not audited.is_set():
+            await world.trade()
+
+    async with asyncio.TaskGroup() as tasks:
+        trading = tasks.create_task(trade())
+        for _ in range(3):
+            async with db.as_owner(world.settings) as connection:
+                assert (await audit(connection, {world.acme.id: "acme", world.globex.id: "globex"})).differences == []
+        assert not trading.done()
+        audited.set()
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
