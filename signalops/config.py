@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     worker_database_url: SecretStr | None = Field(
         None, description="Login of the workers; without it DATABASE_URL in the role signalops_worker."
     )
+    platform_database_url: SecretStr | None = Field(
+        None,
+        description="Login of the API process for operators' requests; without it DATABASE_URL in the role "
+        "signalops_platform.",
+    )
     data: Path = Field(Path(".data"), description="Folder of the embedded PostgreSQL and of generated secrets.")
     embedded_version: Annotated[Literal[16, 18], BeforeValidator(int)] = Field(
         18, description="Major version of the embedded PostgreSQL: 16 or 18."

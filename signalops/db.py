@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal, LiteralString, TypeVar, cast
@@ -20,12 +22,12 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from signalops import embedded
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.terms import TenantId
+from signalops.terms import Actor, TenantId
 
 # jsonb gives 1e300 back as 301 digits: a double once more, as it was sent, and not an integer that orjson can't write.
 set_json_loads(orjson.loads)
 
-Role = Literal["owner", "api", "worker", "operator"]
+Role = Literal["owner", "api", "worker", "operator", "platform"]
 Connection = AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[Connection]
 
@@ -40,13 +42,26 @@ REFUSAL = psycopg.Error
 UNSTORABLE = (psycopg.DataError, ProgramLimitExceeded)
 """What is the data's own fault (SQLSTATE classes 22 and 54), and fails each time; all else is the installation's to mend."""
 
+
+@dataclass(slots=True, frozen=True)
+class Action:
+    """What is being done, for the audit log: who does it, from which address, and by which operation or command."""
+
+    actor: Actor
+    address: str | None
+    operation: str
+
+
+acting: ContextVar[Action | None] = ContextVar("acting", default=None)
+"""The action that this task works for; transactions of a tenant, of the platform and of the owner tell the database."""
+
 # A jobs table that was vacuumed while empty leaves cached generic plans that scan it as if it still were: seconds a fetch.
 SESSION = (
     "-c plan_cache_mode=force_custom_plan -c timezone=UTC -c search_path=signalops,procrastinate "
     "-c idle_in_transaction_session_timeout=60s"
 )
 # No request may keep one of the API's few connections for longer.
-_TIMEOUT: dict[Role, str] = {"api": "-c statement_timeout=10s"}
+_TIMEOUT: dict[Role, str] = dict.fromkeys(("api", "platform"), "-c statement_timeout=10s")
 
 
 def admin_url(settings: Settings) -> str:
@@ -58,7 +73,11 @@ def admin_url(settings: Settings) -> str:
 
 def dsn(settings: Settings, role: Role) -> str:
     """Return the connection string with which a process works in a role, never as the login itself."""
-    own = {"api": settings.api_database_url, "worker": settings.worker_database_url}.get(role)
+    own = {
+        "api": settings.api_database_url,
+        "worker": settings.worker_database_url,
+        "platform": settings.platform_database_url,
+    }.get(role)
     url = own.get_secret_value() if own else admin_url(settings)
     options = f"-c role=signalops_{role} {SESSION} {_TIMEOUT.get(role, '')}"
     return make_conninfo(url, options=options, application_name=f"signalops {role}", connect_timeout=10)
@@ -102,7 +121,20 @@ def pool(settings: Settings, role: Role, most: int, is_hasty: bool = False) -> P
 async def as_owner(settings: Settings) -> AsyncIterator[Connection]:
     """Open one connection as the owner, in a transaction: for the command line, which works across tenants."""
     async with await AsyncConnection.connect(dsn(settings, "owner")) as connection:
+        await _name_action(connection)
         yield connection
+
+
+@asynccontextmanager
+async def as_platform(connections: Pool) -> AsyncIterator[Connection]:
+    """Open a transaction of an operator, across tenants; `act_as` lets it into the rows of one."""
+    async with connections.connection() as connection, connection.transaction():
+        await _name_action(connection)
+        yield connection
+
+
+async def _name_action(connection: Connection) -> None:
+    await connection.execute("select set_config('signalops.action', %s, true)", [_action()])
 
 
 def reason(error: psycopg.Error) -> str:
@@ -123,8 +155,15 @@ async def repair(connections: Pool) -> None:
 async def as_tenant(connections: Pool, tenant: TenantId) -> AsyncIterator[Connection]:
     """Open a transaction that sees and writes the rows of one tenant; its end forgets the tenant."""
     async with connections.connection() as connection, connection.transaction():
-        await act_as(connection, tenant)
+        # In one round trip.
+        statement = "select signalops.act_as(%s), set_config('signalops.action', %s, true)"
+        await connection.execute(statement, [tenant, _action()])
         yield connection
+
+
+def _action() -> str:
+    action = acting.get()
+    return orjson.dumps(asdict(action)).decode() if action else ""
 
 
 async def act_as(connection: Connection, tenant: TenantId) -> None:

@@ -33,7 +33,7 @@ def upgrade(settings: Settings) -> list[str]:
         with _backend(settings) as backend:
             pending = backend.to_apply(_known())
             backend.apply_migrations(pending)
-        for url in (settings.api_database_url, settings.worker_database_url):
+        for url in (settings.api_database_url, settings.worker_database_url, settings.platform_database_url):
             if url:
                 _let_in(connection, url.get_secret_value())
         connection.execute("set role signalops_owner")
@@ -74,7 +74,7 @@ def _let_in(connection: psycopg.Connection, url: str) -> None:
     """Give a role of ours the login and the password that its process's URL has; the password itself is not sent."""
     login = conninfo_to_dict(url)
     user, password = str(login.get("user")), login.get("password")
-    if password and user in ("signalops_api", "signalops_worker"):
+    if password and user in ("signalops_api", "signalops_worker", "signalops_platform"):
         hashed = connection.pgconn.encrypt_password(str(password).encode(), user.encode(), b"scram-sha-256").decode()
         try:
             connection.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(user), hashed))

@@ -22,7 +22,10 @@ Scope = Literal[
     "usage:read",
     "usage:adjust",
     "keys:*",
+    "audit:read",
 ]
+PlatformScope = Literal["tenants:read", "tenants:*"]
+"""What only an operator of the installation may do: no key gives it, and no token of a tenant's user."""
 EventStatus = Literal["pending", "processed", "dead"]
 ChannelKind = Literal["email", "telegram", "whatsapp", "webhook", "slack", "http"]
 Severity = Literal["info", "warning", "error", "critical"]
@@ -31,10 +34,30 @@ DeliveryStatus = Literal[
 ]
 
 
+ActorKind = Literal["key", "user", "operator", "command_line"]
+
+
+@dataclass(slots=True, frozen=True)
+class Actor:
+    """Who acts: a key by its id, a tenant's user or an operator by the subject of a token, a login at the command line."""
+
+    kind: ActorKind
+    name: str
+
+
 @dataclass(slots=True, frozen=True)
 class Caller:
-    """Who makes a request: the tenant, the key, and what the key may do."""
+    """Who makes a request for a tenant, and what it may do there; the key, when it comes with one."""
 
     tenant: TenantId
-    key: KeyId
+    actor: Actor
+    scopes: frozenset[str]
+    key: KeyId | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Operator:
+    """Who makes a request for the installation, and what they may do."""
+
+    actor: Actor
     scopes: frozenset[str]

@@ -1,8 +1,8 @@
 -- Roles and schemas: what must exist before the first migration. Idempotent; `signalops migrate` runs it first, and it does
 -- nothing where all is there.
 -- Where the migrating login may not create roles, a DBA runs this file once in the product's database, and then:
---   grant signalops_owner, signalops_api, signalops_worker to APP_LOGIN;
--- and where the processes have logins of their own, the same with signalops_worker:
+--   grant signalops_owner, signalops_api, signalops_worker, signalops_platform to APP_LOGIN;
+-- and where the processes have logins of their own, the same with signalops_worker and signalops_platform:
 --   alter role signalops_api login password '...';
 
 do $$
@@ -17,6 +17,7 @@ begin
       ('signalops_owner', 'owns the schema and the narrow functions that work across tenants; migrates'),
       ('signalops_api', 'the HTTP process: sees one tenant at a time'),
       ('signalops_worker', 'the job process: sees one tenant at a time, and the job tables'),
+      ('signalops_platform', 'the HTTP process on behalf of an operator: makes, changes and ends tenants'),
       ('signalops_operator', 'people who run the installation: reads the operations views')
     ) as duties (name, purpose)
   loop

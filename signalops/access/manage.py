@@ -49,6 +49,8 @@ async def refuse_escalation(connection: db.Connection, caller: Caller, given: Ne
             f"The API key lacks the scope {min(lacking)}, so it can't give it: use a key that has it.",
             requiredScope=min(lacking),
         )
+    if caller.key is None:
+        return
     for own in await store.list_keys(connection, caller.tenant, id=caller.key):
         if own["allowedCidrs"] and not are_within(given.allowedCidrs, own["allowedCidrs"]):
             raise Forbidden(

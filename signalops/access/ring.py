@@ -67,8 +67,10 @@ class KeyRing:
             raise Forbidden("The API key is not accepted from this address: use it from a network in its allowedCidrs.")
         if known.row.tenant_status != "active":
             raise Forbidden(f"The tenant is {known.row.tenant_status}: ask the operator of this installation.")
-        self.uses.note(known.row.caller)
-        return known.row.caller
+        caller = known.row.caller
+        assert caller.key, "callers that this ring knows have a key"
+        self.uses.note(caller.tenant, caller.key)
+        return caller
 
     def _look_up_once(self, key: str, digest: bytes, before: _Known | None) -> asyncio.Task[_Known]:
         """Join the look-up of the same key that is under way: a busy producer's first requests all come at once."""

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from signalops import db
 from signalops.access.addresses import Network
-from signalops.terms import Caller, KeyId, TenantId
+from signalops.terms import Actor, Caller, KeyId, TenantId
 
 SQL = db.queries("access")
 
@@ -29,9 +29,13 @@ async def find_keys(connection: db.Connection, prefix: str) -> list[FoundKey]:
     """Return the usable keys with a prefix; the one query that runs before a tenant is known."""
     rows = await (await connection.execute(SQL["find-keys"], {"prefix": prefix})).fetchall()
     return [
-        FoundKey(Caller(TenantId(tenant), KeyId(key), frozenset(scopes)), hashed, cidrs, expires_at, status)
+        FoundKey(_caller(tenant, key, scopes), hashed, cidrs, expires_at, status)
         for tenant, key, hashed, scopes, cidrs, expires_at, status in rows
     ]
+
+
+def _caller(tenant: UUID, key: UUID, scopes: list[str]) -> Caller:
+    return Caller(TenantId(tenant), Actor("key", str(key)), frozenset(scopes), KeyId(key))
 
 
 async def add_tenant(connection: db.Connection, **fields: Any) -> None:

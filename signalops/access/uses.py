@@ -5,7 +5,7 @@ from datetime import datetime
 
 from signalops import clock, db, facts
 from signalops.access import store
-from signalops.terms import Caller, KeyId, TenantId
+from signalops.terms import KeyId, TenantId
 
 _PAUSE = 10.0
 """Seconds between two flushes: uses that a killed process has noted in them are not shown."""
@@ -18,9 +18,9 @@ class Uses:
         self._connections = connections
         self._noted: dict[tuple[TenantId, KeyId], datetime] = {}
 
-    def note(self, caller: Caller) -> None:
+    def note(self, tenant: TenantId, key: KeyId) -> None:
         """Note that a key was used; on the path of every request, so no more than a look into a dictionary."""
-        used = caller.tenant, caller.key
+        used = tenant, key
         if used not in self._noted:
             self._noted[used] = clock.now()
 

@@ -15,11 +15,12 @@ from starlette.routing import Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from signalops import db, facts, migrate
+from signalops.access.gate import Gate
 from signalops.access.http import Keys
 from signalops.access.listen import listen
 from signalops.access.ring import KeyRing
 from signalops.config import Settings, settings
-from signalops.errors import Forbidden, Malformed, MethodNotAllowed, NotFound, Problem, Unavailable
+from signalops.errors import Malformed, MethodNotAllowed, NotFound, Problem, Unavailable
 from signalops.ingest.flush import Flusher, Limits
 from signalops.ingest.http import Bounds, Events
 from signalops.ingest.replay.http import Replays
@@ -34,7 +35,6 @@ from signalops.send.deliveries.http import Deliveries
 from signalops.send.letters.http import Letters
 from signalops.send.manage.http import Channels
 from signalops.templates import SendTemplates
-from signalops.terms import Scope
 from signalops.usage.adjustments.http import Adjustments
 from signalops.usage.audit.http import LinesHttp
 from signalops.usage.credits.http import CreditsHttp
@@ -46,7 +46,7 @@ from signalops.usage.meters.http import Meters
 from signalops.usage.plans.http import PlansHttp
 from signalops.watch.http import Watch
 from signalops.web import openapi
-from signalops.web.operations import ForCaller, Handlers, Open, operations
+from signalops.web.operations import Handlers, Operation, operations
 
 BULK_PRIORITY = -10
 """A batch is processed after the single events that wait: a tenant's bulk load never delays another's single events."""
@@ -62,6 +62,7 @@ class Api:
         self._flushing = db.pool(config, "api", 1), db.pool(config, "api", 1)
         self._connections = db.pool(config, "api", config.api_connections)
         self._ring = KeyRing(self._connections)
+        self._gate = Gate(self._ring)
         limits = Limits(config.max_waiting_events, config.max_flush_events, config.flush_linger_ms / 1000)
         scales = LimitScales(self._connections)
         self._single = Flusher(self._flushing[0], scales, 0, limits)
@@ -110,7 +111,7 @@ class Api:
 
         return Starlette(
             routes=[
-                *(Route(o.path, self._endpoint(o.handler, o.scope), methods=[o.method]) for o in self._operations),
+                *(Route(o.path, self._endpoint(o), methods=[o.method]) for o in self._operations),
                 Route("/api/openapi.json", document),
                 Route("/api/docs", page),
                 Mount("/api/swagger-ui", StaticFiles(directory=openapi.SWAGGER_UI)),
@@ -119,18 +120,17 @@ class Api:
             lifespan=self._lifespan,
         )
 
-    def _endpoint(self, handler: Open | ForCaller, scope: Scope | None):  # type: ignore[no-untyped-def]
-        """Put the check of who asks before a handler, and make a document of every refusal."""
+    def _endpoint(self, operation: Operation):  # type: ignore[no-untyped-def]
+        """Put the gate before an operation's handler, and make a document of every refusal."""
 
         async def guarded(request: Request) -> Response:
             try:
-                if scope is None:
-                    return await handler(request)  # type: ignore[call-arg]
+                if operation.scope is None:
+                    return await operation.handler(request)  # type: ignore[call-arg]
                 address = request.client.host if request.client else None
-                caller = await self._ring.identify(request.headers.get("x-api-key"), address)
-                if scope not in caller.scopes:
-                    raise Forbidden(f"The API key lacks the scope {scope}: use a key that has it.", requiredScope=scope)
-                return await handler(request, caller)  # type: ignore[call-arg]
+                who = await self._gate.admit(request.headers, address, operation.scope)
+                db.acting.set(db.Action(who.actor, address, operation.name))
+                return await operation.handler(request, who)  # type: ignore[arg-type, call-arg]
             except Problem as problem:
                 return _answer(request, problem)
             except db.OUTAGE:

@@ -27,12 +27,12 @@ from signalops.web.operations.access import keys
 from signalops.web.operations.billing import credits, invoices, plan
 from signalops.web.operations.callbacks import callbacks, suppressions
 from signalops.web.operations.events import replays, stored, types
-from signalops.web.operations.operation import ForCaller, Open, Operation
+from signalops.web.operations.operation import Operation
 from signalops.web.operations.rules import backtests, rules, silences
 from signalops.web.operations.sending import channels, deliveries, letters
 from signalops.web.operations.usage import adjustments, limits, lines, meters, usage
 
-__all__ = ["ForCaller", "Handlers", "Open", "Operation", "operations"]
+__all__ = ["Handlers", "Operation", "operations"]
 
 
 class Handlers(NamedTuple):

@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from signalops import errors
 from signalops.errors import Problem
-from signalops.terms import Caller, Scope
+from signalops.terms import Caller, Operator, PlatformScope, Scope
 
 Open = Callable[[Request], Awaitable[Response]]
 ForCaller = Callable[[Request, Caller], Awaitable[Response]]
+ForOperator = Callable[[Request, Operator], Awaitable[Response]]
 
 ALWAYS = (errors.Unauthenticated, errors.Forbidden, errors.TooManyFailures, errors.Unavailable)
 BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMedia, errors.Invalid)
@@ -21,14 +22,14 @@ BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMedia, errors.Inval
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path. Without a scope it is open to everybody."""
+    """One method of one path. Without a scope it is open to everybody; with a PlatformScope it is for operators."""
 
     method: str
     path: str
     name: str
     summary: str
-    handler: Open | ForCaller
-    scope: Scope | None
+    handler: Open | ForCaller | ForOperator
+    scope: Scope | PlatformScope | None
     answers: dict[int, type[BaseModel] | UnionType]
     problems: tuple[type[Problem], ...] = ()
     query: type[BaseModel] | None = None

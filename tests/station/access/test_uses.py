@@ -15,7 +15,7 @@ from signalops.access.ring import KeyRing
 from signalops.access.uses import Uses
 from signalops.config import Settings
 from signalops.errors import Forbidden, Unauthenticated
-from signalops.terms import Caller, KeyId
+from signalops.terms import KeyId
 from tests.api import hearing, running
 from tests.people import Tenant
 from tests.sql.wire import statements
@@ -89,7 +89,7 @@ async def test_the_uses_of_all_keys_are_one_statement(
     async with db.pool(settings, "api", 1) as lone:
         uses = Uses(lone)
         for tenant, key in keys * 100:
-            uses.note(Caller(tenant.id, KeyId(key), frozenset()))
+            uses.note(tenant.id, KeyId(key))
         async with statements(lone, tmp_path / "trace") as sent:
             await uses.flush()
             await uses.flush()
@@ -102,7 +102,7 @@ async def test_what_could_not_be_written_is_written_later(
 ) -> None:
     _, key = add_key(owner, acme, new_key())
     uses = Uses(api_pool)
-    uses.note(Caller(acme.id, KeyId(key), frozenset()))
+    uses.note(acme.id, KeyId(key))
     owner.execute("alter function signalops.note_key_uses rename to away")
     with hearing("keys.uses_unwritten") as unwritten:
         await uses.flush()
