@@ -13,6 +13,7 @@ from signalops import clock, db, facts
 from signalops.errors import IdempotencyConflict, Invalid, Overloaded, Problem, QuotaExceeded, Unavailable
 from signalops.ingest import store
 from signalops.ingest.model import Incoming
+from signalops.ingest.rates import Rates
 from signalops.ingest.scales import Scales, weighed
 from signalops.terms import BatchId, EventId
 
@@ -58,9 +59,10 @@ class _Stored(NamedTuple):
 class Flusher:
     """One lane into the database: a bounded queue of requests, and the task that empties it."""
 
-    def __init__(self, connections: db.Pool, scales: Scales, priority: int, limits: Limits) -> None:
+    def __init__(self, connections: db.Pool, scales: Scales, rates: Rates, priority: int, limits: Limits) -> None:
         self._connections = connections
         self._scales = scales
+        self.rates = rates
         self._priority = priority
         self._limits = limits
         self._requests: deque[_Request] = deque()
@@ -75,6 +77,12 @@ class Flusher:
 
         Raise Overloaded when too many wait, and Unavailable when the database did not answer.
         """
+        events, refused = self.rates.sift(events)
+        if not refused:
+            return await self._submit(events)
+        return {**refused, **(await self._submit(events) if events else {})}
+
+    async def _submit(self, events: list[Incoming]) -> Exceptions:
         if self._waiting + len(events) > self._limits.waiting and self._waiting:
             raise Overloaded("Too many events wait to be stored: send again in a second.", headers={"Retry-After": "1"})
         request = _Request(events, asyncio.get_running_loop().create_future())
@@ -136,7 +144,7 @@ class Flusher:
             exceptions = problem
         except Exception as error:
             log.exception("A flush failed in a way that nobody foresaw.")
-            facts.emit("events.flush_failed", events=sum(len(r.events) for r in requests), error=repr(error))
+            facts.emit("events.flush_failed", events=sum(len(r.events) for r in requests), error=db.told(error))
             exceptions = Problem("The events were not stored: send them again, with the same idempotency keys.")
         for _, answer in requests:
             if answer.done():  # whoever asked has gone
@@ -188,36 +196,49 @@ class Flusher:
             return (await self._store(events[:middle])).plus(await self._store(events[middle:]))
         except db.REFUSAL as error:
             # Also what only the operator can mend (a missing partition, a server that is read-only): no event is to blame.
-            facts.emit("events.flush_failed", events=len(events), error=str(error))
+            facts.emit("events.flush_failed", events=len(events), error=db.told(error))
             raise Unavailable(
                 "The database did not answer, and the events may or may not be stored: send again, with the same "
                 "idempotency keys.",
                 headers=_SLOW,
             ) from error
-        stored = _sort_out(events, rows)
+        stored = self._sort_out(events, rows)
         milliseconds = (time.perf_counter() - began) * 1000
         settled = len(events) - len(stored.stale)
         facts.emit("events.flushed", events=settled, exceptions=len(stored.exceptions), milliseconds=milliseconds)
         return stored
 
-
-def _sort_out(events: list[Incoming], rows: list[tuple[Any, ...]]) -> _Stored:
-    """Translate what signalops.accept returned, and tell of the notices that it emitted."""
-    exceptions: dict[EventId, Outcome] = {}
-    tenants = set()
-    for event, verdict, first, meter, end in rows:
-        match verdict:
-            case "stale":
-                tenants.add(first)
-            case "soft_limit":
-                facts.emit("usage.soft_limit_reached", tenant=first, event=event)
-            case "hard_limit":
-                facts.emit("usage.hard_limit_reached", tenant=first, event=event)
-            case "threshold":
-                facts.emit("usage.threshold_reached", tenant=first, event=event)
-            case _:
-                exceptions[event] = _outcome(verdict, first, meter, end)
-    return _Stored(exceptions, [event for event in events if event.tenant in tenants] if tenants else [])
+    def _sort_out(self, events: list[Incoming], rows: list[tuple[Any, ...]]) -> _Stored:
+        """Translate what signalops.accept returned, and tell of the notices that it emitted."""
+        exceptions: dict[EventId, Outcome] = {}
+        tenants = set()
+        paid = {event.id: event.buckets for event in events if event.buckets}
+        for _, verdict, tenant, bucket, _, pace in rows:
+            if verdict == "bucket":  # what a refusal then tells
+                self.rates.note(tenant, bucket, pace)
+        for event, verdict, first, meter, end, pace in rows:
+            match verdict:
+                case "bucket":
+                    pass
+                case "stale":
+                    tenants.add(first)
+                case "soft_limit":
+                    facts.emit("usage.soft_limit_reached", tenant=first, event=event)
+                case "hard_limit":
+                    facts.emit("usage.hard_limit_reached", tenant=first, event=event)
+                case "threshold":
+                    facts.emit("usage.threshold_reached", tenant=first, event=event)
+                case "rate_limited":
+                    exceptions[event] = self.rates.refusal(first, meter, pace["wait"], paid[event])
+                case _:
+                    exceptions[event] = _outcome(verdict, first, meter, end)
+        # What is sent again has paid.
+        stale = (
+            [e._replace(buckets=()) for e in events if e.tenant in tenants and e.id not in exceptions]
+            if tenants
+            else []
+        )
+        return _Stored(exceptions, stale)
 
 
 def _outcome(verdict: str, first: EventId, meter: str, end: datetime) -> Outcome:

@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from signalops import clock, db, strict_json
+from signalops import clock, db, rates, strict_json
 from signalops.clock import Moment
 from signalops.errors import Invalid, Malformed, Problem, TooLarge, UnsupportedMedia
 from signalops.http import Headers, Page, answer, headers_of, media_type, read_body, validated
@@ -63,17 +63,17 @@ class Events:
             return await self.post_batch(request, caller)
         body = await read_body(request, headers, self._bounds.event)
         sent = _recent(self._bounds.backfill_days, *_one(headers, body))
-        event = _held(caller.tenant, Hold(await self._schemas.of(caller.tenant)), *sent)
+        event = _held(caller, Hold(await self._schemas.of(caller.tenant)), *sent)
         exceptions = await self._single.submit([event])
         match exceptions.get(event.id):
             case None:
-                return _accepted(202, event.id, "accepted", event.warnings)
+                return self._paced(caller, _accepted(202, event.id, "accepted", event.warnings))
             case "over_limit":
-                return _accepted(202, event.id, "accepted", event.warnings, is_over=True)
+                return self._paced(caller, _accepted(202, event.id, "accepted", event.warnings, is_over=True))
             case Problem() as problem:
                 raise problem
             case first:
-                return _accepted(200, first, "duplicate", event.warnings)
+                return self._paced(caller, _accepted(200, first, "duplicate", event.warnings))
 
     async def post_batch(self, request: Request, caller: Caller) -> Response:
         """Store up to 1,000 events; each item has a result of its own."""
@@ -86,7 +86,7 @@ class Events:
         items = _items(media, await read_body(request, headers, self._bounds.batch))
         is_cloud = media == cloudevents.BATCH
         hold = Hold(await self._schemas.of(caller.tenant))
-        events = [_item(caller.tenant, hold, item, is_cloud, self._bounds) for item in items]
+        events = [_item(caller, hold, item, is_cloud, self._bounds) for item in items]
         valid = [event for event in events if isinstance(event, Incoming)]
         exceptions = await self._bulk.submit(valid) if valid else {}
         results = [_result(event, exceptions) for event in events]
@@ -94,7 +94,8 @@ class Events:
             status: sum(r["status"] == status for r in results) for status in ("accepted", "duplicate", "rejected")
         }
         answer = {"accepted": counts["accepted"], "duplicates": counts["duplicate"], "rejected": counts["rejected"]}
-        return Response(orjson.dumps({**answer, "results": results}), 202, media_type="application/json")
+        content = orjson.dumps({**answer, "results": results})
+        return self._paced(caller, Response(content, 202, media_type="application/json"))
 
     async def list(self, request: Request, caller: Caller) -> Response:
         """List a tenant's events, newest first."""
@@ -103,6 +104,12 @@ class Events:
             rows = await store.list_events(connection, query.upwards, **_wanted(caller.tenant, query))
         page, has_more = query.cut(rows)
         return answer({"data": [_shown(row) for row in page], "has_more": has_more})
+
+    def _paced(self, caller: Caller, response: Response) -> Response:
+        """Tell a caller with a rate limit what is left of it."""
+        if caller.buckets:
+            response.headers.update(rates.headers(self._single.rates.levels(caller.tenant, caller.buckets)))
+        return response
 
 
 def _recent(
@@ -117,11 +124,11 @@ def _recent(
     return event, attributes
 
 
-def _held(tenant: TenantId, hold: Hold, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
+def _held(caller: Caller, hold: Hold, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
     """Hold an event against the schema of its type, and give it its id."""
-    held = incoming(tenant, event, attributes)
+    held = incoming(caller.tenant, event, attributes)
     warnings = hold.faults(event.type, event.payload, len(held.row))
-    return held._replace(warnings=warnings) if warnings else held
+    return held._replace(warnings=warnings, buckets=caller.buckets) if warnings or caller.buckets else held
 
 
 def _one(headers: Headers, body: bytes) -> tuple[EventIn, dict[str, Any] | None]:
@@ -167,12 +174,12 @@ def _items(media: str, body: bytes) -> Sequence[object]:
     return items
 
 
-def _item(tenant: TenantId, hold: Hold, item: object, is_cloud: bool, bounds: Bounds) -> Incoming | Problem:
+def _item(caller: Caller, hold: Hold, item: object, is_cloud: bool, bounds: Bounds) -> Incoming | Problem:
     try:
         if isinstance(item, Malformed):
             return item
         sent = cloudevents.from_structured(item) if is_cloud else (validated(EventIn, item), None)
-        event = _held(tenant, hold, *_recent(bounds.backfill_days, *sent))
+        event = _held(caller, hold, *_recent(bounds.backfill_days, *sent))
     except Problem as problem:
         return problem
     if len(event.row) > bounds.event and len(orjson.dumps(item)) > bounds.event:

@@ -102,7 +102,8 @@ class EventList(BaseModel):
 class Incoming(NamedTuple):
     """A validated event on its way into a flush: whose it is, its id, its row as JSON for signalops.accept, and warnings.
 
-    weights: what it adds to its tenant's limited meters, weighed in the version `scales` of them; 0: it has none.
+    weights: what it adds to its tenant's limited meters, weighed in the version `scales` of them; 0: it has none. buckets: the
+    rate limits that it pays, a token each.
     """
 
     tenant: TenantId
@@ -111,6 +112,7 @@ class Incoming(NamedTuple):
     warnings: Sequence[Fault] = ()
     scales: int = 0
     weights: Mapping[str, Decimal] = {}
+    buckets: tuple[str, ...] = ()
 
 
 def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:

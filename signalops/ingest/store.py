@@ -1,6 +1,7 @@
 """What ingest asks of the database: one named query each."""
 
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Context, Decimal
 from typing import Any
 
@@ -21,10 +22,14 @@ async def accept(
 ) -> list[tuple[Any, ...]]:
     """Store a flush in one transaction; return what was not plainly accepted.
 
-    That is (event, verdict, first event or tenant, meter, end of its period), as signalops.accept says.
+    That is (event, verdict, first event or tenant, meter or bucket, end of its period, pace), as signalops.accept says.
     """
+    paid = Counter((event.tenant, bucket) for event in events for bucket in event.buckets)
+    rows = _paying(events, paid) if paid else [event.row for event in events]
+    buckets = orjson.dumps([{"tenant": t, "bucket": b, "amount": paid[t, b]} for t, b in paid]) if paid else None
     parameters = {
-        "flush": b"[%s]" % b",".join([event.row for event in events]),
+        "flush": b"[%s]" % b",".join(rows),
+        "buckets": buckets,
         "asked": orjson.dumps(_asked(events), default=str),
         "batch": batch,
         "priority": priority,
@@ -37,6 +42,17 @@ async def list_events(connection: db.Connection, upwards: bool, **parameters: An
     async with connection.cursor(row_factory=dict_row) as cursor:
         query = SQL["list-events-upwards" if upwards else "list-events"]
         return await (await cursor.execute(query, parameters)).fetchall()
+
+
+def _paying(events: list[Incoming], paid: Iterable[tuple[TenantId, str]]) -> list[bytes]:
+    """Write the rows; those of events with a rate limit name the buckets that they pay by their places, from 1."""
+    places = {bucket: place for place, bucket in enumerate(paid, 1)}
+    return [
+        b'%s,"buckets":%s}' % (event.row[:-1], orjson.dumps([places[event.tenant, b] for b in event.buckets]))
+        if event.buckets
+        else event.row
+        for event in events
+    ]
 
 
 def _asked(events: list[Incoming]) -> list[dict[str, Any]]:

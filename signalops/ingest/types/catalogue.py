@@ -115,7 +115,7 @@ class Catalogue:
         except db.OUTAGE:
             pass  # no events are processed meanwhile either, so what waits does not grow
         except Exception as error:
-            facts.emit("types.flush_failed", types=len(self._rows), error=repr(error))
+            facts.emit("types.flush_failed", types=len(self._rows), error=db.told(error))
             self._rows.clear()
         self._forget()
 

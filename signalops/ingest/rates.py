@@ -1,0 +1,75 @@
+"""What this process was last told of the rate limits of tenants and keys: for header fields, and to refuse early.
+
+The limits themselves are held by signalops.accept, by the database's clock and for all processes together.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from signalops import rates
+from signalops.errors import RateLimited
+from signalops.ingest.model import Incoming
+from signalops.rates import Level
+from signalops.terms import EventId, TenantId
+
+_MOST_REMEMBERED = 100_000
+_BELIEVE = 10.0
+"""Seconds for which nothing is asked on what was told: a flush under way may have told of a rate that had just changed."""
+Bucket = tuple[TenantId, str]
+
+
+class Rates:
+    """The buckets that this process has had events paid from, as the last flush left them."""
+
+    def __init__(self) -> None:
+        self._told: dict[Bucket, tuple[Level, float]] = {}
+
+    def doubt(self, reason: str) -> None:
+        """Forget what was told, for whatever reason: a rate may have changed."""
+        self._told.clear()
+
+    def note(self, tenant: TenantId, bucket: str, pace: Mapping[str, Any]) -> None:
+        """Note what a bucket holds, {rate, burst, left}, as signalops.accept tells it."""
+        if len(self._told) >= _MOST_REMEMBERED:
+            self._told.clear()
+        level = Level("tenant" if bucket == "tenant" else "key", pace["rate"], pace["burst"], pace["left"])
+        self._told[tenant, bucket] = level, time.monotonic()
+
+    def levels(self, tenant: TenantId, buckets: Iterable[str]) -> list[Level]:
+        """Return what buckets hold at most: others may have taken tokens since, and nobody brings any but time."""
+        told = (self._told.get((tenant, bucket)) for bucket in buckets)
+        return [level.after(time.monotonic() - at) for level, at in filter(None, told)]
+
+    def sift(self, events: list[Incoming]) -> tuple[list[Incoming], dict[EventId, RateLimited]]:
+        """Tell those that may find their tokens from those that can't, without asking for them."""
+        if not any(event.buckets for event in events):
+            return events, {}
+        passing, refused = [], {}
+        taken: Counter[Bucket] = Counter()
+        waiting: Counter[Bucket] = Counter()
+        for event in events:
+            pays = [(event.tenant, bucket) for bucket in event.buckets]
+            short = next((bucket for bucket in pays if taken[bucket] + 1 > self._left(bucket)), None)
+            if short is None:
+                taken.update(pays)
+                passing.append(event)
+            else:
+                waiting[short] += 1
+                wanting = waiting[short] + taken[short] - self._left(short)
+                refused[event.id] = self.refusal(*short, wanting / self._told[short][0].rate, event.buckets)
+        return passing, refused
+
+    def refusal(self, tenant: TenantId, bucket: str, wait: float, buckets: Iterable[str]) -> RateLimited:
+        """Return the refusal by one of an event's buckets, with the seconds until there is a token for it."""
+        others = self.levels(tenant, [other for other in buckets if other != bucket])
+        return rates.refusal("events", self.levels(tenant, [bucket])[0], wait, others)
+
+    def _left(self, bucket: Bucket) -> float:
+        """Return how many tokens a bucket holds at most; of one that nobody told of lately, any number."""
+        level, at = self._told.get(bucket, (None, 0.0))
+        if level is None or (passed := time.monotonic() - at) > _BELIEVE:
+            return math.inf
+        return level.after(passed).left
