@@ -1,0 +1,27 @@
+"""What the audit log is asked: one named query each. Row-level security tells whose actions are seen."""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from signalops import db
+
+Row = dict[str, Any]
+SQL = db.queries("actions")
+_ANY = {
+    "tenant": None,
+    "id": None,
+    "actor": None,
+    "action": None,
+    "target": None,
+    "lower": UUID(int=0),
+    "upper": UUID(int=2**128 - 1),
+    "upwards": False,
+}
+
+
+async def list_actions(connection: db.Connection, limit: int, **wanted: Any) -> list[Row]:
+    """Return the newest actions; wanted: tenant, id, actor, action (how it begins), target (its id); a page's bounds."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["list-actions"], {**_ANY, "limit": limit, **wanted})).fetchall()

@@ -1,0 +1,1 @@
+"""The audit log: who did what, by HTTP, command line and SQL."""
