@@ -1,14 +1,12 @@
 """Usage is corrected here, for the API and the command line alike, in a transaction of the tenant."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-import orjson
-
 from signalops import clock, db, facts
 from signalops.errors import IdempotencyConflict, Invalid
+from signalops.http import body_hash
 from signalops.terms import KeyId, TenantId
 from signalops.usage.adjustments import store
 from signalops.usage.adjustments.model import AdjustmentIn, AdjustmentShown
@@ -39,7 +37,7 @@ async def adjust(
         "grp": "[]" if asked.group is None else group_key(meter.group_by, asked.group),
         "key": sent.key,
         "idempotency_key": sent.idempotency_key,
-        "body_hash": sent.idempotency_key and _body_hash(asked),
+        "body_hash": sent.idempotency_key and body_hash(asked),
     }
     _refuse_others(asked, meter)
     said = asked.model_dump(include={"meter", "quantity", "reason", "author"})
@@ -78,7 +76,3 @@ def _refuse_others(asked: AdjustmentIn, meter: Metered) -> None:
         )
     if meter.aggregation != "sum" and asked.quantity % 1:
         raise Invalid.at("quantity", f"must be a whole number; {asked.meter} counts")
-
-
-def _body_hash(asked: AdjustmentIn) -> bytes:
-    return hashlib.sha256(orjson.dumps(asked.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()

@@ -4,14 +4,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from signalops import db
-from signalops.errors import Invalid
-from signalops.http import answer, headers_of, read_model
+from signalops.http import answer, idempotency_key, read_model
 from signalops.terms import Caller
 from signalops.usage.adjustments import store
 from signalops.usage.adjustments.adjust import Sent, adjust, shown
 from signalops.usage.adjustments.model import AdjustmentIn, AdjustmentList, AdjustmentsPage
-
-MOST_KEY = 255
 
 
 class Adjustments:
@@ -24,7 +21,7 @@ class Adjustments:
     async def add(self, request: Request, caller: Caller) -> Response:
         """Correct the usage of an hour. A period that is closed stays as it is: the open one bills the correction, late."""
         asked = await read_model(request, AdjustmentIn)
-        sent = Sent(caller.key, _idempotency_key(request))
+        sent = Sent(caller.key, idempotency_key(request))
         async with db.as_tenant(self._connections, caller.tenant) as connection:
             adjustment, is_new = await adjust(connection, caller.tenant, asked, sent, self._backfill_days)
         return answer(adjustment, 201 if is_new else 200)
@@ -37,14 +34,3 @@ class Adjustments:
             rows = await store.list_adjustments(connection, caller.tenant, **wanted)
         cut, has_more = page.cut(rows)
         return answer(AdjustmentList(data=[shown(row, row["group_by"]) for row in cut], has_more=has_more))
-
-
-def _idempotency_key(request: Request) -> str | None:
-    """Return the header Idempotency-Key, without the quotes that the IETF draft has around it."""
-    header = headers_of(request).get("idempotency-key")
-    if header is None:
-        return None
-    key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
-    if not 1 <= len(key) <= MOST_KEY:
-        raise Invalid.at("Idempotency-Key", f"must be 1 to {MOST_KEY} characters; shorten it")
-    return key

@@ -15,17 +15,18 @@ from signalops.usage.plans.money import Currency, Exact, PositiveNumber, rounded
 Text = Annotated[str, Field(min_length=1)]
 
 
-class CreditIn(BaseModel):
-    """Credit that the operator grants."""
+class CreditTerms(BaseModel):
+    """Credit that is to be granted."""
 
     model_config = ConfigDict(extra="forbid")
 
     currency: Currency
     amount: PositiveNumber
     priority: int = Field(50, ge=0, le=100, description="The least is burned first.")
-    expires_at: Moment | None = None
-    reason: Annotated[Text, Field(max_length=500)]
-    author: Annotated[Text, Field(max_length=200)]
+    expiresAt: Moment | None = Field(  # noqa: N815
+        None, description="An invoice issued from then on can't use it; null: never."
+    )
+    reason: Annotated[Text, Field(max_length=500, description="What it is given for.")]
 
     @field_validator("amount")
     @classmethod
@@ -34,6 +35,12 @@ class CreditIn(BaseModel):
         if currency and amount != rounded(amount, currency):
             raise ValueError(f"can't be paid in {currency}; write {rounded(amount, currency)}")
         return amount
+
+
+class CreditIn(CreditTerms):
+    """Credit that the operator grants."""
+
+    author: Annotated[Text, Field(max_length=200)]
 
 
 class CreditShown(BaseModel):

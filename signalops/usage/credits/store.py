@@ -14,10 +14,24 @@ SQL = db.queries("credits")
 
 
 async def grant_credit(connection: db.Connection, tenant: TenantId, **fields: Any) -> UUID:
-    """Grant credit as the owner: amount, currency, priority, expires_at, reason and author; return the grant."""
+    """Grant credit: amount, currency, priority, expires_at, reason, author, idempotency_key and body_hash; return the grant."""
     row = await (await connection.execute(SQL["grant-credit"], {"tenant": tenant, **fields})).fetchone()
     assert row is not None, "the function returns the grant"
     return UUID(str(row[0]))
+
+
+async def find_grant(connection: db.Connection, tenant: TenantId, key: str) -> tuple[UUID, bytes] | None:
+    """Return the grant that was sent with an idempotency key, and the hash of what it said."""
+    row = await (await connection.execute(SQL["find-grant"], {"tenant": tenant, "key": key})).fetchone()
+    return row and (row[0], row[1])
+
+
+async def read_grant(connection: db.Connection, tenant: TenantId, grant: UUID) -> Row:
+    """Return a grant in the words of CreditShown."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(SQL["read-grant"], {"tenant": tenant, "id": grant})).fetchone()
+    assert row is not None, "the grant was made or found in this transaction"
+    return row
 
 
 async def list_credits(connection: db.Connection, tenant: TenantId) -> list[Row]:

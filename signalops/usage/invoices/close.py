@@ -65,7 +65,7 @@ class Closer:
         except db.OUTAGE:
             raise
         except Exception as error:
-            facts.emit("period.stuck", tenant=tenant, period=period, error=repr(error))
+            facts.emit("period.stuck", tenant=tenant, period=period, error=db.told(error))
             return False
         if issued is None:
             return False

@@ -1,13 +1,15 @@
 """What the operator does about a wrong invoice, in a transaction of the tenant: void it, issue it anew, credit a part."""
 
 from decimal import Decimal
+from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from signalops import clock, db
-from signalops.errors import Conflict, Invalid, NotFound
+from signalops.errors import Conflict, IdempotencyConflict, Invalid, NotFound
+from signalops.http import body_hash
 from signalops.terms import TenantId
 from signalops.usage.invoices import store
 from signalops.usage.invoices.issue import Issued, issue
@@ -16,17 +18,28 @@ from signalops.usage.invoices.store import Row
 from signalops.usage.plans.money import PositiveNumber, rounded
 
 
-class Said(BaseModel):
+class Why(BaseModel):
+    """Why something is done about an invoice."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, Field(min_length=1, max_length=500, description="Why; it stays on record.")]
+
+
+class CreditNoteIn(Why):
+    """What a credit note takes off an invoice."""
+
+    amount: PositiveNumber = Field(description="At most what is left of the invoice.", examples=["12.50"])
+
+
+class Said(Why):
     """Why something is done, and who answers for it."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
     author: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class Credited(Said):
-    """What a credit note takes off."""
-
-    amount: PositiveNumber
+class Credited(CreditNoteIn, Said):
+    """What a credit note takes off, why, and who answers for it."""
 
 
 async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Said) -> None:
@@ -52,18 +65,35 @@ async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, sa
     return await issue(connection, tenant, draft, By(said.author, said.reason))
 
 
-async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Credited) -> Issued:
+async def credit_once(
+    connection: db.Connection, tenant: TenantId, invoice: UUID, said: Credited, key: str | None
+) -> tuple[UUID, bool]:
+    """Issue a credit note unless one was with this idempotency key; return it, and whether it is new.
+
+    IdempotencyConflict when the key came with something else. Who sends keys holds the tenant meanwhile.
+    """
+    if key is None:
+        return (await credit(connection, tenant, invoice, said)).id, True
+    hashed = sha256(invoice.bytes + body_hash(said)).digest()
+    if before := await store.find_credit_note(connection, tenant, key):
+        if before["body_hash"] != hashed:
+            raise IdempotencyConflict("The idempotency key came with another credit note before: choose another key.")
+        return before["id"], False
+    sent = {"idempotency_key": key, "body_hash": f"\\x{hashed.hex()}"}
+    return (await credit(connection, tenant, invoice, said, **sent)).id, True
+
+
+async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Credited, **sent: str) -> Issued:
     """Issue a credit note, which takes at most what is left of an invoice that holds; Invalid if it is more."""
     held = await _held(connection, tenant, invoice)
     if held["kind"] != "invoice":
         raise Conflict("A credit note takes off an invoice: name that.")
     amount = rounded(said.amount, held["currency"])
     if amount != said.amount:
-        raise Invalid(f"amount: can't be paid in {held['currency']}; write {amount}.")
+        raise Invalid.at("amount", f"can't be paid in {held['currency']}; write {amount}")
     if amount > held["left"]:
-        raise Invalid(
-            f"amount: is more than what is left of the invoice; write at most {max(held['left'], Decimal(0))}."
-        )
+        most = max(held["left"], Decimal(0))
+        raise Invalid.at("amount", f"is more than what is left of the invoice; write at most {most}")
     note = clock.new_id()
     issued = {
         **{
@@ -74,6 +104,7 @@ async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, sai
             "currency": held["currency"],
         },
         **{"subtotal": -amount, "credited": Decimal(0), "total": -amount, "author": said.author, "reason": said.reason},
+        **sent,
     }
     line = Line("correction", f"Correction of invoice {held['number']}", -amount)
     return Issued(note, await store.issue_invoice(connection, tenant, issued, [line]), -amount)

@@ -1,9 +1,11 @@
 """Invoices as they were issued, and as they would be."""
 
+import re
 from collections import Counter
 from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 from uuid import UUID
 
 from signalops import db
@@ -15,6 +17,8 @@ from signalops.usage.invoices.issue import drafts_of, with_credit
 from signalops.usage.invoices.model import Draft, DraftShown, InvoiceShown, Line, LineShown, Period, Preview
 from signalops.usage.plans.money import EXACT, rounded
 
+Kind = Literal["invoice", "credit_note"]
+
 
 async def read(connection: db.Connection, tenant: TenantId, invoice: UUID) -> InvoiceShown:
     """Return an invoice or a credit note; NotFound when the tenant has none of that id."""
@@ -22,6 +26,19 @@ async def read(connection: db.Connection, tenant: TenantId, invoice: UUID) -> In
     if row is None:
         raise NotFound("There is no such invoice: check the id.")
     return InvoiceShown.model_validate(row)
+
+
+async def find(connection: db.Connection, tenant: TenantId, wanted: str, kind: Kind = "invoice") -> UUID:
+    """Return the id of a document that is named by number or id; NotFound when the tenant has no such number."""
+    if re.fullmatch(r"[0-9]{1,18}", wanted):
+        found = await store.find_invoice(connection, tenant, kind, int(wanted))
+        if found is None:
+            raise NotFound(f"The tenant has no number {wanted}: see `signalops invoice list`.")
+        return found
+    try:
+        return UUID(wanted)
+    except ValueError:
+        raise NotFound(f"{wanted[:100]} is neither a number nor an id: see `signalops invoice list`.") from None
 
 
 async def preview(connection: db.Connection, tenant: TenantId, month: date | None = None) -> Preview:

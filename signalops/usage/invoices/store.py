@@ -89,6 +89,11 @@ async def find_invoice(connection: db.Connection, tenant: TenantId, kind: str, n
     return None if row is None else UUID(str(row["id"]))
 
 
+async def find_credit_note(connection: db.Connection, tenant: TenantId, key: str) -> Row | None:
+    """Return id and body_hash of the credit note that was sent with an idempotency key."""
+    return await _one(connection, "find-credit-note", tenant=tenant, key=key)
+
+
 async def lock_invoice(connection: db.Connection, tenant: TenantId, invoice: UUID) -> Row | None:
     """Return an invoice with what credit notes leave of it (`left`), held until the end of the transaction."""
     locked = await _one(connection, "lock-invoice", tenant=tenant, id=invoice)

@@ -3,17 +3,18 @@
 from decimal import Decimal
 
 from signalops import db
-from signalops.errors import NotFound
+from signalops.errors import Invalid, NotFound
 from signalops.terms import TenantId
 from signalops.usage.limits import store
 from signalops.usage.limits.model import LimitShown
 from signalops.usage.plans.model import LimitTerms
 
 
-async def set_limit(connection: db.Connection, tenant: TenantId, terms: LimitTerms) -> None:
-    """Make a limit of the tenant's own hold from now on, before its plan's; a check violation if no such meter adds up."""
+async def set_limit(connection: db.Connection, tenant: TenantId, terms: LimitTerms, at: str = "meter") -> None:
+    """Make a limit of the tenant's own hold from now on, before its plan's; Invalid at a path if no such meter adds up."""
     fields = terms.model_dump() | {"thresholds": sorted(set(terms.thresholds))}
-    await store.set_limit(connection, tenant=tenant, **fields)
+    if not await store.set_limit(connection, tenant=tenant, **fields):
+        raise Invalid.at(at, f"there is no meter {terms.meter!r} that counts or sums: limits are for these")
 
 
 async def remove_limit(connection: db.Connection, tenant: TenantId, meter: str) -> None:

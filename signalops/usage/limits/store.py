@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from psycopg.errors import CheckViolation
 from psycopg.rows import dict_row
 
 from signalops import db
@@ -21,9 +22,13 @@ async def list_limits(connection: db.Connection, tenant: TenantId) -> list[Row]:
     return await _rows(connection, "list-limits", {"tenant": tenant})
 
 
-async def set_limit(connection: db.Connection, **fields: Any) -> None:
-    """Make a limit hold from today on; the fields are tenant, meter, soft, hard, thresholds and overage."""
-    await connection.execute(SQL["set-limit"], fields)
+async def set_limit(connection: db.Connection, **fields: Any) -> bool:
+    """Make a limit hold from today on: tenant, meter, soft, hard, thresholds and overage. False: it can't be limited."""
+    try:
+        await connection.execute(SQL["set-limit"], fields)
+    except CheckViolation:
+        return False
+    return True
 
 
 async def remove_limit(connection: db.Connection, tenant: TenantId, meter: str) -> bool:

@@ -3,7 +3,7 @@
 import re
 
 from signalops import db
-from signalops.errors import Invalid, NotFound
+from signalops.errors import Invalid
 from signalops.patterns import CURRENT_GRAMMAR
 from signalops.terms import TenantId
 from signalops.usage.plans import store
@@ -13,7 +13,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 
 
 async def define(connection: db.Connection, plan: str, document: PlanDocument) -> tuple[int, bool]:
-    """Make a version of a plan, as the owner; return its number, and False when the newest says the same already."""
+    """Make a version of a plan; return its number, and False when the newest says the same already."""
     if not _NAME.fullmatch(plan):
         raise Invalid(f"{plan!r} can't be a plan's name: use lower-case letters, digits, - and _, a letter first.")
     newest = await store.find_plan(connection, plan)
@@ -26,11 +26,10 @@ async def define(connection: db.Connection, plan: str, document: PlanDocument) -
 
 
 async def document_of(connection: db.Connection, plan: str, version: int | None = None) -> tuple[int, PlanDocument]:
-    """Return a version of a plan (by default the newest) and its number, as the owner; NotFound."""
+    """Return a version of a plan (by default the newest) and its number; NotFound."""
     found = await store.find_plan(connection, plan, version)
     if found is None:
-        what = f"plan {plan!r}" if version is None else f"version {version} of a plan {plan!r}"
-        raise NotFound(f"There is no {what}: see `signalops plan list`.")
+        raise store.no_such_plan(plan, version)
     return found["version"], PlanDocument.model_validate(found["document"])
 
 

@@ -1,7 +1,7 @@
 """A plan as the operator writes it: what it costs, the meters it brings, and its limits."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -110,10 +110,9 @@ Price = Annotated[
 ]
 
 
-class LimitTerms(_Terms):
-    """The limits of a meter that counts or sums, in a period."""
+class LimitAmounts(_Terms):
+    """How much of a meter may be accepted in a period."""
 
-    meter: PricedMeter
     soft: Number | None = Field(None, description="At which a notice is emitted.")
     hard: Number | None = Field(None, description="Beyond which the overage is refused, or accepted and marked.")
     thresholds: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = Field(
@@ -128,6 +127,12 @@ class LimitTerms(_Terms):
         if self.soft is None and self.hard is None:
             raise ValueError("name soft, hard or both, or leave the limit out")
         return self
+
+
+class LimitTerms(LimitAmounts):
+    """The limits of a meter that counts or sums, in a period."""
+
+    meter: PricedMeter
 
 
 class PlanDocument(_Terms):
@@ -212,3 +217,29 @@ class TenantPlan(BaseModel):
     current: PlanShown
     next: PlanShown | None = Field(description="null: no change is scheduled.")
     period: PeriodShown
+
+
+class PlanVersion(BaseModel):
+    """A version of a plan as the operator offers it."""
+
+    plan: str = Field(examples=["pro"])
+    version: int
+    terms: PlanDocument
+
+
+class PlanSummary(BaseModel):
+    """A plan in a list, in its newest version."""
+
+    plan: str = Field(examples=["pro"])
+    version: int
+    name: str
+    currency: str
+    baseFee: Number = Field(description="A period.")  # noqa: N815
+    tenants: int = Field(description="How many have it today, in whichever version.")
+    createdAt: datetime = Field(description="When this version was made.")  # noqa: N815
+
+
+class PlanList(BaseModel):
+    """Every plan, by its name."""
+
+    data: list[PlanSummary]

@@ -23,6 +23,14 @@ class Subscribed(NamedTuple):
     starts_on: date
 
 
+class Wanted(NamedTuple):
+    """Which plan a tenant is to have (without a version the newest), and whether from today or from the next month."""
+
+    plan: str
+    at_once: bool
+    version: int | None = None
+
+
 class Stretch(NamedTuple):
     """Days of a period under one plan: from starts_on until before ends_on, `days` of the `of_days` of the period."""
 
@@ -35,15 +43,21 @@ class Stretch(NamedTuple):
     of_days: int
 
 
+def no_such_plan(plan: str, version: int | None) -> NotFound:
+    """Return the refusal of a plan that there is not."""
+    what = f"plan {plan!r}" if version is None else f"version {version} of a plan {plan!r}"
+    return NotFound(f"There is no {what}: see `signalops plan list`.")
+
+
 async def find_plan(connection: db.Connection, plan: str, version: int | None = None) -> Row | None:
-    """Return plan, version, document and created_at of a version, or of the newest; as the owner."""
+    """Return plan, version, document and created_at of a version, or of the newest."""
     name = "newest-plan" if version is None else "plan-version"
     async with connection.cursor(row_factory=dict_row) as cursor:
         return await (await cursor.execute(SQL[name], {"plan": plan, "version": version})).fetchone()
 
 
 async def list_plans(connection: db.Connection) -> list[Row]:
-    """Return every plan in its newest version: plan, version, name, currency, base_fee, tenants and created_at; as the owner."""
+    """Return every plan in its newest version: plan, version, name, currency, base_fee, tenants and created_at."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         return await (await cursor.execute(SQL["list-plans"])).fetchall()
 
@@ -56,14 +70,14 @@ async def add_plan(connection: db.Connection, document: Row, **fields: Any) -> N
         raise Conflict("Somebody else made that version of the plan meanwhile: look at it and try again.") from error
 
 
-async def subscribe(connection: db.Connection, tenant: TenantId, plan: str, at_once: bool, author: str) -> Subscribed:
-    """Give a tenant a plan, as the owner acting for it; NotFound, or Conflict with what it has."""
-    asked = {"tenant": tenant, "plan": plan, "at_once": at_once, "author": author}
+async def subscribe(connection: db.Connection, tenant: TenantId, wanted: Wanted, author: str) -> Subscribed:
+    """Give the tenant that the transaction acts for a plan; NotFound, or Conflict with what it has."""
+    asked = {"tenant": tenant, "author": author, **wanted._asdict()}
     try:
         async with connection.cursor(row_factory=class_row(Subscribed)) as cursor:
             made = await (await cursor.execute(SQL["subscribe"], asked)).fetchone()
     except NoDataFound as error:
-        raise NotFound(f"There is no plan {plan!r}: see `signalops plan list`.") from error
+        raise no_such_plan(wanted.plan, wanted.version) from error
     except (CheckViolation, UniqueViolation) as error:
         raise Conflict(f"The plan can't be given ({db.reason(error)}).") from error
     assert made is not None, "the function returns the subscription"

@@ -3,10 +3,13 @@
 from typing import NamedTuple
 
 from signalops import errors
+from signalops.access.deletion.http import Deletions
 from signalops.access.http import Keys
 from signalops.ingest import http as ingest
 from signalops.ingest.replay import http as replay_http
 from signalops.ingest.types import http as types_http
+from signalops.operate.billing.http import Billing
+from signalops.operate.http import Tenants
 from signalops.rules import http as rules_http
 from signalops.rules.backtest import http as backtest_http
 from signalops.rules.silences import http as silences_http
@@ -22,8 +25,12 @@ from signalops.usage.invoices.http import Invoices
 from signalops.usage.limits.http import LimitsHttp
 from signalops.usage.meters.http import Meters
 from signalops.usage.plans.http import PlansHttp
+from signalops.watch.actions.http import Actions
 from signalops.watch.http import Health, Watch
+from signalops.web.operations import operate as desk
+from signalops.web.operations import tenants as operators
 from signalops.web.operations.access import keys
+from signalops.web.operations.actions import actions, operator_actions
 from signalops.web.operations.billing import credits, invoices, plan
 from signalops.web.operations.callbacks import callbacks, suppressions
 from signalops.web.operations.events import replays, stored, types
@@ -33,6 +40,20 @@ from signalops.web.operations.sending import channels, deliveries, letters
 from signalops.web.operations.usage import adjustments, limits, lines, meters, usage
 
 __all__ = ["Handlers", "Operation", "operations"]
+
+
+class Platform(NamedTuple):
+    """The handlers of operators: the desk's own, and those of tenants on its connections."""
+
+    tenants: Tenants
+    billing: Billing
+    deletions: Deletions
+    keys: Keys
+    limits: LimitsHttp
+    plans: PlansHttp
+    credits: CreditsHttp
+    invoices: Invoices
+    actions: Actions
 
 
 class Handlers(NamedTuple):
@@ -59,6 +80,22 @@ class Handlers(NamedTuple):
     invoices: Invoices
     lines: LinesHttp
     keys: Keys
+    platform: Platform
+    actions: Actions
+
+
+def _platform(handlers: Platform) -> list[Operation]:
+    tenants, billing = handlers.tenants, handlers.billing
+    return [
+        *operators.tenants(tenants, handlers.deletions),
+        *operators.keys(tenants, handlers.keys),
+        *operators.limits(tenants, handlers.limits),
+        *operators.plan(tenants, handlers.plans),
+        *desk.plans(billing),
+        *desk.credit(tenants, handlers.credits, billing),
+        *desk.invoices(tenants, handlers.invoices, billing),
+        *operator_actions(tenants, handlers.actions),
+    ]
 
 
 def operations(handlers: Handlers) -> list[Operation]:
@@ -84,6 +121,8 @@ def operations(handlers: Handlers) -> list[Operation]:
         *invoices(handlers.invoices),
         *lines(handlers.lines),
         *keys(handlers.keys),
+        *_platform(handlers.platform),
+        *actions(handlers.actions),
         Operation(
             "GET", "/healthz", "live", "Tell that the process lives", handlers.watch.healthz, None, {200: Health}
         ),

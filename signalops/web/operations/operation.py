@@ -16,7 +16,7 @@ Open = Callable[[Request], Awaitable[Response]]
 ForCaller = Callable[[Request, Caller], Awaitable[Response]]
 ForOperator = Callable[[Request, Operator], Awaitable[Response]]
 
-ALWAYS = (errors.Unauthenticated, errors.Forbidden, errors.TooManyFailures, errors.Unavailable)
+ALWAYS = (errors.Unauthenticated, errors.Forbidden, errors.RateLimited, errors.TooManyFailures, errors.Unavailable)
 BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMedia, errors.Invalid)
 
 

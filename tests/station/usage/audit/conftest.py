@@ -96,10 +96,13 @@ class World:
         async with db.as_owner(self.settings) as connection:
             await manage.define(connection, "pro", PlanDocument.model_validate(PRICED))
             await db.act_as(connection, self.acme.id)
-            await plans.subscribe(connection, self.acme.id, "pro", True, "ann")
-        grant = "select signalops.grant_credit(%s, %s, 'EUR', 'prepaid', 'ann', %s::smallint)"
+            await plans.subscribe(connection, self.acme.id, plans.Wanted("pro", at_once=True), "ann")
+        grant = (
+            "select signalops.grant_credit(t, %s, 'EUR', 'prepaid', 'ann', %s::smallint) "
+            "from (select %s::uuid as t) x, signalops.act_as(t)"
+        )
         for amount, priority in ((2, 1), (3, 2)):
-            self.owner.execute(grant, [self.acme.id, amount, priority])
+            self.owner.execute(grant, [amount, priority, self.acme.id])
         for tenant in (self.acme, self.globex):
             set_limit(self.owner, tenant.id, soft=5, hard=1000)
 

@@ -15,7 +15,10 @@ from signalops import clock, db
 from tests.people import Tenant
 from tests.station.usage.credits.model import NaiveGrant, Purse
 
-GRANT = "select signalops.grant_credit(%s, %s, %s, 'prepaid', 'ann', %s::smallint, %s)"
+GRANT = """
+  with acting as materialized (select t, signalops.act_as(t) from (select %s::uuid as t) as given)
+  select signalops.grant_credit(t, %s, %s, 'prepaid', 'ann', %s::smallint, %s) from acting
+"""
 BURN = "select signalops.burn_credits(%s, %s, %s, %s)"
 RETURN = "select signalops.return_credits(%s, %s)"
 EXPIRE = "select signalops.expire_credits(%s)"

@@ -69,7 +69,9 @@ async def test_a_worker_closes_what_is_due_and_writes_off_expired_credit(
 ) -> None:
     acme = world.tenant("one", PRO)
     world.owner.execute(
-        "select signalops.grant_credit(%s, 30, 'USD', 'prepaid', 'ann', expires_at => now())", [acme.id]
+        "select signalops.grant_credit(t.id, 30, 'USD', 'prepaid', 'ann', expires_at => now()) "
+        "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+        [acme.id],
     )
     sender = Sender(worker_pool, settings)
     await Journey(worker_pool, sender, world.closing_after(APRIL)).close_periods()
@@ -294,7 +296,11 @@ async def test_a_meter_of_a_plan_that_is_given_meanwhile_goes_on(world: World, b
     world.subscribe(acme, FREE, APRIL, "free")
     await freeze(world)
     with world.owner.transaction():
-        world.owner.execute("select signalops.subscribe(%s, 'team', true, 'ann')", [acme.id])
+        world.owner.execute(
+            "select signalops.subscribe(t.id, 'team', true, 'ann') "
+            "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+            [acme.id],
+        )
         closing = asyncio.create_task(world.close(MARCH))
         await blocked_backend()
     await closing

@@ -31,7 +31,11 @@ async def operator(settings: Settings) -> AsyncIterator[db.Connection]:
 async def billed(world: World) -> Tenant:
     """A tenant with an invoice of 100.00, of which credit pays 30.00."""
     acme = world.tenant("one", plan(fee="100.00"))
-    world.owner.execute("select signalops.grant_credit(%s, 30, 'USD', 'prepaid', 'ann')", [acme.id])
+    world.owner.execute(
+        "select signalops.grant_credit(t.id, 30, 'USD', 'prepaid', 'ann') "
+        "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+        [acme.id],
+    )
     await world.close(MARCH)
     return acme
 

@@ -71,7 +71,11 @@ async def test_a_key_needs_the_scope(api: Client, world: World) -> None:
 async def test_a_preview_is_what_closing_issues(world: World, api: Client) -> None:
     acme = world.tenant("one", plan(GRADUATED, fee="5.00"), zone="America/New_York")
     world.subscribe(acme, plan({"model": "flat", "amount": "10"}, fee="9.99"), date(2025, 4, 11), "team")
-    world.owner.execute("select signalops.grant_credit(%s, 7, 'USD', 'prepaid', 'ann')", [acme.id])
+    world.owner.execute(
+        "select signalops.grant_credit(t.id, 7, 'USD', 'prepaid', 'ann') "
+        "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+        [acme.id],
+    )
     world.count(acme, "2025-03-31 23:00", 90)
     world.count(acme, "2025-04-10 23:00", 7)
     world.count(acme, "2025-03-05 07:00", 20, late=APRIL)
@@ -124,7 +128,11 @@ async def test_csv_has_no_formulas_and_reads_back(world: World, api: Client) -> 
 
 async def test_amounts_below_zero_stay_numbers_in_csv(world: World, api: Client) -> None:
     acme = world.tenant("one", plan(fee="5.00"))
-    world.owner.execute("select signalops.grant_credit(%s, 2, 'USD', 'prepaid', 'ann')", [acme.id])
+    world.owner.execute(
+        "select signalops.grant_credit(t.id, 2, 'USD', 'prepaid', 'ann') "
+        "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+        [acme.id],
+    )
     await world.close(MARCH)
     text = (await api.get(await invoice_path(api, acme), acme, format="csv")).body.decode()
     *_, credit = csv.DictReader(StringIO(text))

@@ -63,7 +63,10 @@ async def test_a_month_under_two_currencies_has_an_invoice_in_each(world: World)
 
 
 def grant(owner: psycopg.Connection, tenant: Tenant, amount: str, currency: str = "USD") -> None:
-    owner.execute("select signalops.grant_credit(%s, %s, %s, 'prepaid', 'ann')", [tenant.id, Decimal(amount), currency])
+    granted = (
+        "select signalops.grant_credit(t, %s, %s, 'prepaid', 'ann') from (select %s::uuid as t) x, signalops.act_as(t)"
+    )
+    owner.execute(granted, [Decimal(amount), currency, tenant.id])
 
 
 async def test_credit_pays_what_it_can_and_no_more(world: World, owner: psycopg.Connection) -> None:

@@ -108,7 +108,7 @@ async def test_what_is_weighed_by_old_scales_is_left_alone_and_its_neighbours_ar
     await ingest.accept([acme, globex], [sent(3)])
     make_meter(owner, acme)
     set_limit(owner, acme.id, "traffic", hard=5)
-    assert await ingest.accept([acme, globex], [sent(3)]) == [(None, "stale", acme.id, None, None)]
+    assert await ingest.accept([acme, globex], [sent(3)]) == [(None, "stale", acme.id, None, None, None)]
     assert owner.execute("select tenant_id from signalops.events order by id").fetchall() == [
         (acme.id,),
         (globex.id,),

@@ -36,7 +36,7 @@ async def test_the_month_turns_where_the_tenant_is(
     turn, out = TURNS[zone], {}
     for moment in (turn - 2 * MILLISECOND, turn - MILLISECOND, turn, turn + MILLISECOND):
         rows = await ingest.accept([acme], [sent(4)], moment)
-        out[moment - turn] = [(meter, end) for _, verdict, _, meter, end in rows if verdict == "refused"]
+        out[moment - turn] = [(meter, end) for _, verdict, _, meter, end, _ in rows if verdict == "refused"]
     following = TURNS["UTC"] + timedelta(days=30) + (turn - TURNS["UTC"])
     assert list(out.values()) == [[], [("events", turn)], [], [("events", following)]]
     assert quotas(owner, acme) == {

@@ -43,7 +43,7 @@ class Office:
         """Give a tenant a plan, acting for it."""
         async with db.as_owner(self._settings) as connection:
             await db.act_as(connection, tenant.id)
-            return await store.subscribe(connection, tenant.id, plan, at_once, "ann")
+            return await store.subscribe(connection, tenant.id, store.Wanted(plan, at_once), "ann")
 
     def held(self, tenant: Tenant) -> list[Held]:
         """The tenant's plans after its first, by their first days."""

@@ -44,7 +44,11 @@ def test_tenants_of_before_have_the_free_plan_since_they_were_made(before: Setti
             "select 'pro', 1, 2, document || %s from signalops.plans",
             [Jsonb({"limits": [{"meter": "events", "hard": "9", "thresholds": [], "overage": "refuse"}]})],
         )
-        owner.execute("select signalops.subscribe(%s, 'pro', true, 'ann')", [old])
+        owner.execute(
+            "select signalops.subscribe(t.id, 'pro', true, 'ann') "
+            "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+            [old],
+        )
         assert owner.execute("select origin from signalops.limits").fetchall() == [("plan",)]
         with migrate._backend(before) as backend:
             backend.rollback_migrations(backend.to_rollback(migrate._known().filter(lambda m: m.id >= PLANS)))

@@ -163,7 +163,11 @@ async def test_two_changes_at_the_same_time_come_one_after_the_other(
         await office.define(plan)
     today, next_month = office.days(acme)
     with office.owner.transaction():
-        office.owner.execute("select signalops.subscribe(%s, 'pro', false, 'bob')", [acme.id])
+        office.owner.execute(
+            "select signalops.subscribe(t.id, 'pro', false, 'bob') "
+            "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+            [acme.id],
+        )
         second = asyncio.create_task(office.subscribe(acme, "team"))
         await blocked_backend()
     assert await second == ("team", 1, today)

@@ -1,0 +1,56 @@
+"""Tenants are found, held and moved here, for operators by HTTP and at the command line alike."""
+
+from signalops import db, facts
+from signalops.access.tenants import store
+from signalops.access.tenants.model import Status
+from signalops.access.tenants.store import Found
+from signalops.errors import Conflict, NotFound
+
+_FROM: dict[Status, set[Status]] = {
+    "suspended": {"active"},
+    "active": {"suspended"},
+    "closed": {"active", "suspended"},
+}
+
+
+async def find(connection: db.Connection, wanted: str) -> Found:
+    """Return the tenant of an id or a slug, with the transaction acting for it; NotFound."""
+    found = await store.find_tenant(connection, wanted)
+    if found is None:
+        raise _unknown()
+    await db.act_as(connection, found.id)
+    return found
+
+
+async def hold(connection: db.Connection, wanted: str) -> Found:
+    """Find a tenant to change something of it: of two who do, the second waits. Conflict while it is deleted."""
+    found = await find(connection, wanted)
+    # By itself, after the look-up: who has waited must see what the other has made of it.
+    status = await store.hold_tenant(connection, found.id)
+    if status is None:
+        raise _unknown()
+    if status == "deleting":
+        raise Conflict("The tenant is being deleted: nothing of it can be changed.")
+    return found._replace(status=status)
+
+
+async def hold_open(connection: db.Connection, wanted: str) -> Found:
+    """Find a tenant to give it something new; Conflict also when it is closed."""
+    held = await hold(connection, wanted)
+    if held.status == "closed":
+        raise Conflict("The tenant is closed for ever: make another tenant.")
+    return held
+
+
+async def move(connection: db.Connection, held: Found, status: Status, reason: str | None = None) -> None:
+    """Suspend, resume or close a tenant that is held; Conflict when it can't be moved so."""
+    if held.status not in _FROM[status]:
+        raise Conflict(
+            f"The tenant is {held.status}: only one that is {' or '.join(sorted(_FROM[status]))} can be that."
+        )
+    await store.move_tenant(connection, held.id, status, reason)
+    facts.emit("tenant.moved", tenant=held.id, status=status, reason=reason)
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such tenant: check its id or slug.")

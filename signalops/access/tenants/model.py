@@ -1,0 +1,96 @@
+"""A tenant as it is listed, and the parts that it is made of."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from signalops.http import Page
+
+Status = Literal["active", "suspended", "closed", "deleting"]
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
+
+
+def id_in(text: str) -> UUID | None:
+    """Return the id that a text is, in whatever notation."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _slug(text: str) -> str:
+    if not _SLUG.fullmatch(text):
+        raise ValueError("must be at most 63 lower-case letters, digits and dashes, the first no dash, such as acme-2")
+    if id_in(text):
+        raise ValueError("must not look like an id, which names a tenant as a slug does: choose a name such as acme-2")
+    return text
+
+
+def _known(time_zone: str) -> str:
+    # Those without a slash are links and abbreviations, which PostgreSQL reads otherwise.
+    if time_zone not in available_timezones() or ("/" not in time_zone and time_zone != "UTC"):
+        raise ValueError(f"there is no time zone {time_zone[:100]!r}: write a name such as Europe/Berlin or UTC")
+    return time_zone
+
+
+Slug = Annotated[
+    str, AfterValidator(_slug), Field(description="Its name in commands and addresses.", examples=["acme"])
+]
+Name = Annotated[str, Field(min_length=1, max_length=200, description="The name for people, and on invoices.")]
+TimeZone = Annotated[
+    str,
+    AfterValidator(_known),
+    Field(
+        description="In which its days and months begin; fixed once something was counted.", examples=["Europe/Berlin"]
+    ),
+]
+
+
+class Because(BaseModel):
+    """Why a tenant's requests are refused from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=500, description="The tenant is told: it stands in every refusal.")
+
+
+class TenantChange(BaseModel):
+    """What is changed of a tenant; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    timeZone: TimeZone | None = None  # noqa: N815
+
+
+class TenantSummary(BaseModel):
+    """A tenant in a list."""
+
+    id: UUID
+    slug: str
+    name: str
+    timeZone: str  # noqa: N815
+    status: Status = Field(
+        description="suspended: requests are refused, and what was accepted waits; closed: refused for ever; deleting: it goes."
+    )
+    statusReason: str | None = Field(description="Why; null: active, or nobody said.")  # noqa: N815
+    statusSince: datetime  # noqa: N815
+    plan: str = Field(description="The plan that it has today.", examples=["free"])
+    createdAt: datetime  # noqa: N815
+
+
+class TenantList(BaseModel):
+    """A page of tenants, newest first."""
+
+    data: list[TenantSummary]
+    has_more: bool = Field(description="Whether there are more beyond this page.")
+
+
+class TenantsPage(Page):
+    """Query of a list of tenants."""
+
+    status: Status | None = Field(None, description="Only those of this status.")

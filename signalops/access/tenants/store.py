@@ -1,0 +1,78 @@
+"""What is asked of the database about tenants: one named query each, as the owner or for an operator."""
+
+from typing import Any, NamedTuple
+
+from psycopg.errors import CheckViolation, UniqueViolation
+from psycopg.rows import class_row, dict_row
+
+from signalops import db
+from signalops.access.tenants.model import Status, id_in
+from signalops.errors import Conflict
+from signalops.terms import TenantId
+
+Row = dict[str, Any]
+SQL = db.queries("tenants")
+
+
+class Found(NamedTuple):
+    """A tenant that was named."""
+
+    id: TenantId
+    slug: str
+    status: Status
+
+
+async def add_tenant(connection: db.Connection, **fields: Any) -> None:
+    """Make a tenant; the fields are id, slug and name, and time_zone when it is not UTC. Conflict: the slug is taken."""
+    try:
+        await connection.execute(SQL["add-tenant"], {"time_zone": "UTC", **fields})
+    except UniqueViolation as error:
+        raise Conflict(f"There is a tenant {fields['slug']!r} already: choose another slug.") from error
+
+
+async def find_tenant(connection: db.Connection, wanted: str) -> Found | None:
+    """Return the tenant of an id or a slug."""
+    fields = {"id": id_in(wanted), "slug": wanted.replace("\0", "")}
+    async with connection.cursor(row_factory=class_row(Found)) as cursor:
+        return await (await cursor.execute(SQL["find-tenant"], fields)).fetchone()
+
+
+async def hold_tenant(connection: db.Connection, tenant: TenantId) -> Status | None:
+    """Return a tenant's status, which stays as it is until the end of the transaction; None when it is gone."""
+    row = await (await connection.execute(SQL["hold-tenant"], {"id": tenant})).fetchone()
+    return row[0] if row else None
+
+
+async def read_tenant(connection: db.Connection, tenant: TenantId) -> Row:
+    """Return a tenant in the words of TenantSummary."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(SQL["read-tenant"], {"id": tenant})).fetchone()
+    assert row is not None, "the tenant was found in this transaction"
+    return row
+
+
+async def list_tenants(connection: db.Connection, **wanted: Any) -> list[Row]:
+    """Return tenants in the words of TenantSummary: status (None: any), the window of a page and upwards."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["list-tenants"], wanted)).fetchall()
+
+
+async def change_tenant(connection: db.Connection, tenant: TenantId, **fields: Any) -> None:
+    """Set name and time_zone, where not None; Conflict once something was counted in another time zone."""
+    try:
+        await connection.execute(SQL["change-tenant"], {"id": tenant, **fields})
+    except CheckViolation as error:
+        raise Conflict(f"The time zone can't be set: {db.reason(error)}.") from error
+
+
+async def move_tenant(connection: db.Connection, tenant: TenantId, status: Status, reason: str | None) -> None:
+    """Give a tenant another status, and say why."""
+    await connection.execute(SQL["move-tenant"], {"id": tenant, "status": status, "reason": reason})
+
+
+async def accepted_events(connection: db.Connection, tenant: TenantId) -> Row:
+    """Return the present period of a tenant, and how many events were accepted in it."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(SQL["accepted-events"], {"id": tenant})).fetchone()
+    assert row is not None, "the tenant was found in this transaction"
+    return row

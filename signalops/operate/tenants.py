@@ -1,0 +1,68 @@
+"""What is done with tenants as a whole, by HTTP and at the command line alike, in one transaction of the caller."""
+
+from signalops import clock, db, facts
+from signalops.access import store as access
+from signalops.access.rates import RateLimit
+from signalops.access.tenants import manage, store
+from signalops.access.tenants.store import Found
+from signalops.errors import Invalid, NotFound
+from signalops.operate.model import AcceptedEvents, NextPlan, PlanWanted, TenantIn, TenantPatch, TenantShown
+from signalops.terms import TenantId
+from signalops.usage.limits.manage import list_limits, set_limit
+from signalops.usage.plans import store as plans
+from signalops.usage.plans.store import Subscribed, Wanted
+
+_NOTHING = Wanted("free", at_once=True, version=1)
+"""Under this version, which is part of the product, nothing costs anything; later ones are the operator's own."""
+
+
+async def create(connection: db.Connection, new: TenantIn, author: str) -> TenantId:
+    """Make a tenant with its plan and limits; Conflict when the slug is taken, Invalid by path."""
+    tenant = TenantId(clock.new_id())
+    await store.add_tenant(connection, id=tenant, slug=new.slug, name=new.name, time_zone=new.timeZone)
+    await db.act_as(connection, tenant)
+    await subscribe(connection, tenant, PlanWanted(plan=new.plan, atOnce=True), author)
+    for index, terms in enumerate(new.limits):
+        await set_limit(connection, tenant, terms, f"limits.{index}.meter")
+    if new.rateLimit:
+        await access.set_tenant_rate(connection, tenant, new.rateLimit)
+    facts.emit("tenant.made", tenant=tenant, slug=new.slug, author=author)
+    return tenant
+
+
+async def show(connection: db.Connection, tenant: TenantId) -> TenantShown:
+    """Return a tenant that the transaction acts for."""
+    _, *scheduled = await plans.plans_of(connection, tenant)
+    following = scheduled[0] if scheduled else None
+    row = await store.read_tenant(connection, tenant)
+    rate, burst = row.pop("rate"), row.pop("burst")
+    return TenantShown(
+        **row,
+        rateLimit=None if rate is None else RateLimit(eventsPerSecond=rate, burst=burst),
+        nextPlan=following
+        and NextPlan(plan=following["plan"], version=following["version"], startsOn=following["starts_on"]),
+        limits=await list_limits(connection, tenant),
+        usage=AcceptedEvents.model_validate(await store.accepted_events(connection, tenant)),
+    )
+
+
+async def change(connection: db.Connection, tenant: TenantId, patch: TenantPatch) -> None:
+    """Change what a patch names of a tenant; Conflict when its time zone is fixed."""
+    await store.change_tenant(connection, tenant, name=patch.name, time_zone=patch.timeZone)
+    if "rateLimit" in patch.model_fields_set:
+        await access.set_tenant_rate(connection, tenant, patch.rateLimit)
+
+
+async def subscribe(connection: db.Connection, tenant: TenantId, wanted: PlanWanted, author: str) -> Subscribed:
+    """Give a tenant a plan; Invalid when there is none, Conflict with what the tenant has."""
+    try:
+        return await plans.subscribe(connection, tenant, Wanted(wanted.plan, wanted.atOnce, wanted.version), author)
+    except NotFound as error:
+        message = error.detail[0].lower() + error.detail[1:].removesuffix(".")
+        raise Invalid.at("plan", message) from error
+
+
+async def close(connection: db.Connection, held: Found, reason: str, author: str) -> None:
+    """Close a tenant that is held, for ever: from today on it costs nothing, and the month is invoiced as any other."""
+    await manage.move(connection, held, "closed", reason)
+    await plans.subscribe(connection, held.id, _NOTHING, author)

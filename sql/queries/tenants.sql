@@ -1,0 +1,40 @@
+-- Station access: tenants, as operators make and change them.
+
+-- add-tenant: makes a tenant
+insert into signalops.tenants (id, slug, name, time_zone) values (%(id)s, %(slug)s, %(name)s, %(time_zone)s);
+
+-- find-tenant: a tenant by its id, or else by its slug
+select id, slug, status from signalops.tenants
+where id = %(id)s or slug = %(slug)s order by id = %(id)s desc nulls last limit 1;
+
+-- hold-tenant: the status of a tenant, which nobody else changes until the end of the transaction
+select status from signalops.tenants where id = %(id)s for no key update;
+
+-- read-tenant: a tenant with the plan that it has today
+select t.id, t.slug, t.name, t.time_zone as "timeZone", t.status, t.status_reason as "statusReason", t.status_since as "statusSince",
+  h.plan, t.created_at as "createdAt", t.rate_per_second::float8 as rate, t.rate_burst as burst
+from signalops.tenants t cross join lateral signalops.plans_held(array[t.id]) h where t.id = %(id)s;
+
+-- list-tenants: a page of tenants between two ids, of one status or of all, with the plans that they have today
+with page as materialized (
+  select t.id, t.slug, t.name, t.time_zone, t.status, t.status_reason, t.status_since, t.created_at from signalops.tenants t
+  where t.id > %(lower)s and t.id < %(upper)s and (%(status)s::text is null or t.status = %(status)s)
+  order by case when %(upwards)s then t.id end, t.id desc limit %(limit)s
+)
+select p.id, p.slug, p.name, p.time_zone as "timeZone", p.status, p.status_reason as "statusReason", p.status_since as "statusSince",
+  h.plan, p.created_at as "createdAt"
+from page p join signalops.plans_held(array(select id from page)) h on h.tenant = p.id
+order by case when %(upwards)s then p.id end, p.id desc;
+
+-- change-tenant: sets a tenant's name and time zone; what is NULL stays
+update signalops.tenants set name = coalesce(%(name)s, name), time_zone = coalesce(%(time_zone)s, time_zone) where id = %(id)s;
+
+-- move-tenant: gives a tenant another status
+update signalops.tenants set status = %(status)s, status_reason = %(reason)s where id = %(id)s;
+
+-- accepted-events: how many events of a tenant were accepted in this month
+select to_char(p.period, 'YYYY-MM') as period, coalesce(q.accepted, 0)::bigint as events
+from signalops.tenants t
+cross join lateral (select signalops.period_of(now(), t.time_zone) as period) p
+left join signalops.quotas q on q.tenant_id = t.id and q.period = p.period and q.meter = 'events'
+where t.id = %(id)s;
