@@ -19,6 +19,7 @@ from functools import partial
 from uuid import UUID
 
 from signalops import db, facts
+from signalops.access.deletion.run import Deleter
 from signalops.errors import Unusable
 from signalops.ingest.types import Catalogue
 from signalops.queue import store
@@ -52,6 +53,7 @@ class Journey:
         self._closer = Closer(connections, closing_after)
         self.catalogue = Catalogue(connections)
         self._backtester = Backtester(connections, SendTemplates.render)
+        self._deleter = Deleter(connections)
 
     async def process_batch(self, batch: BatchId, job: int) -> None:
         """Process a batch exactly once: what takes it out of the inbox, decides and counts is one transaction."""
@@ -61,7 +63,7 @@ class Journey:
         except Exception as error:
             if _is_ours(error):
                 raise  # nothing happened; the job is run again
-            facts.emit("batch.bisected", batch=batch, job=job, error=repr(error))
+            facts.emit("batch.bisected", batch=batch, job=job, error=db.told(error))
             results = await self._process_bisecting(batch, job)
         _tell(batch, job, results, time.perf_counter() - began)
 
@@ -77,15 +79,23 @@ class Journey:
         """Hold a rule against past events for about a second; the rest is the next job's."""
         await self._backtester.run(tenant, backtest)
 
+    async def delete_tenant(self, tenant: TenantId) -> None:
+        """Remove all that is stored of a tenant that is being deleted."""
+        await self._deleter.run(tenant)
+
     async def enqueue_due(self) -> None:
-        """Give a job to the deliveries whose time has come; they wait without one."""
+        """Give a job to what is held of resumed tenants, and to the deliveries whose time has come; they wait without one."""
         async with self._connections.connection() as connection:
+            while await store.resume(connection, AT_MOST):
+                pass
             while await store.enqueue_due(connection, AT_MOST):
                 pass
 
     async def tell_due(self) -> None:
         """Close the digests whose time has come, and tell of what has not come in time."""
         async with self._connections.connection() as connection:
+            while await store.set_aside(connection, AT_MOST) == AT_MOST:
+                pass
             digests, absences = await store.tell_due(connection, AT_MOST)
         if digests or absences:
             facts.emit("rules.told", digests=digests, absences=absences)
@@ -100,6 +110,7 @@ class Journey:
         """Give a new job to what lost it: accepted means processed, whatever becomes of a job."""
         async with self._connections.connection() as connection:
             batches, deliveries = await store.enqueue_lost(connection, AT_MOST)
+        await self._deleter.sweep()
         if batches or deliveries:
             facts.emit("jobs.replaced", batches=batches, deliveries=deliveries)
 
@@ -182,7 +193,7 @@ def _is_ours(error: Exception) -> bool:
 def _buried(part: Part, metering: int, error: Exception) -> Results:
     """What is to be recorded of an event that can't be processed: a dead letter, and no usage."""
     event = part.events[0]["id"]
-    facts.emit("event.died", tenant=part.tenant, event=event, error=repr(error))
+    facts.emit("event.died", tenant=part.tenant, event=event, error=db.told(error))
     used = {"ruleset": part.ruleset, "rules": 0, "metering": metering}
     return Results(
         parts=[{"tenant": part.tenant, **used, "events": 0, "billed": 0, "dead": 1}],

@@ -61,6 +61,18 @@ async def record_batch(connection: db.Connection, batch: BatchId, job: int, work
     await connection.execute(SQL["record-batch"], parameters, prepare=True)
 
 
+async def set_aside(connection: db.Connection, at_most: int) -> int:
+    """Take digests and absences of tenants that are held out of the sweeps' way; return how many of the more numerous."""
+    row = await (await connection.execute(SQL["set-aside"], {"at_most": at_most})).fetchone()
+    return row[0] if row else 0
+
+
+async def resume(connection: db.Connection, at_most: int) -> bool:
+    """Let a part of what is held of a resumed tenant go on; return whether there may be more to do at once."""
+    row = await (await connection.execute(SQL["resume"], {"at_most": at_most})).fetchone()
+    return bool(row and row[0])
+
+
 async def enqueue_due(connection: db.Connection, at_most: int) -> int:
     """Give a job to deliveries whose next attempt is due; return how many."""
     row = await (await connection.execute(SQL["enqueue-due"], {"at_most": at_most})).fetchone()

@@ -1,0 +1,50 @@
+"""What the deletion of tenants asks of the database: one named query each."""
+
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from signalops import db
+from signalops.terms import TenantId
+
+SQL = db.queries("deletion")
+
+
+async def begin(connection: db.Connection, wanted: str, confirmed: str) -> str | None:
+    """Begin to delete a tenant, named by id or slug; return the verdict of signalops.begin_deletion, None: there is none."""
+    row = await (await connection.execute(SQL["begin-deletion"], _texts(wanted=wanted, confirmed=confirmed))).fetchone()
+    return row[1] if row else None
+
+
+async def find(connection: db.Connection, wanted: str) -> dict[str, Any] | None:
+    """Return the newest deletion of what has or had an id or a slug."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["find-deletion"], _texts(wanted=wanted))).fetchone()
+
+
+async def delete_slice(connection: db.Connection, tenant: TenantId, at_most: int) -> int:
+    """Remove about so many rows of a tenant; return how many."""
+    row = await (await connection.execute(SQL["delete-slice"], {"tenant": tenant, "at_most": at_most})).fetchone()
+    return row[0] if row else 0
+
+
+async def running_transactions(connection: db.Connection) -> set[str]:
+    """Return the transactions of this database that run now."""
+    row = await (await connection.execute(SQL["running-transactions"])).fetchone()
+    return set(row[0]) if row else set()
+
+
+async def finish(connection: db.Connection, tenant: TenantId) -> int | None:
+    """Remove a tenant of which nothing is left; return how many rows were removed in all, None: something is left."""
+    row = await (await connection.execute(SQL["finish-deletion"], {"tenant": tenant})).fetchone()
+    return row[0] if row else None
+
+
+async def enqueue_unfinished(connection: db.Connection) -> None:
+    """Give a job to deletions that have none."""
+    await connection.execute(SQL["enqueue-deletions"])
+
+
+def _texts(**values: str) -> dict[str, str]:
+    """Return what PostgreSQL takes as text; nothing is called by a name with a NUL."""
+    return {name: value.replace("\0", "") for name, value in values.items()}

@@ -1,0 +1,41 @@
+"""signalops tenant delete: removes a closed tenant with all that is stored of it."""
+
+from typing import Annotated
+
+import typer
+
+from signalops import db
+from signalops.access.deletion.begin import begin, show
+from signalops.access.deletion.model import DeletionShown
+from signalops.cli.common import AsJson, as_owner, show_json, show_rows
+from signalops.errors import NotFound, Problem, Unusable
+
+
+def delete(
+    slug: Annotated[str, typer.Argument(help="The tenant's slug; it must be closed.")],
+    confirm: Annotated[str, typer.Option(help="The slug once more: what is deleted can't be brought back.")],
+    as_json: AsJson = False,
+) -> None:
+    """Have the workers delete a closed tenant; given again, show how far they are, and at the end the proof."""
+
+    async def ask(connection: db.Connection) -> DeletionShown:
+        try:
+            return await begin(connection, slug, confirm)
+        except NotFound:
+            return await show(connection, slug)
+
+    try:
+        deletion = as_owner(ask)
+    except Problem as problem:
+        raise Unusable(problem.detail) from problem
+    if as_json:
+        show_json(deletion.model_dump(mode="json"))
+        return
+    if deletion.tables:
+        show_rows([table.model_dump() for table in deletion.tables], ("table", "removed", "left"), as_json=False)
+    if deletion.finishedAt:
+        typer.echo(
+            f"Tenant {deletion.slug} ({deletion.tenant}) was deleted at {deletion.finishedAt:%F %T}: nothing is left."
+        )
+    else:
+        typer.echo(f"Tenant {deletion.slug} is being deleted by the workers: give the command again to see how far.")
