@@ -1,29 +1,84 @@
 """Who may do what: each request is let in here, or refused, before anything of it is read."""
 
-from collections.abc import Mapping
-from typing import get_args
+from typing import Protocol, get_args
 
+from signalops.access.directory import Directory
 from signalops.access.ring import KeyRing
-from signalops.errors import Forbidden
-from signalops.terms import Caller, Operator, PlatformScope, Scope
+from signalops.access.tokens import Tokens
+from signalops.errors import Forbidden, Unauthenticated
+from signalops.terms import Actor, Caller, Operator, PlatformScope, Scope
 
 PLATFORM_SCOPES = frozenset(get_args(PlatformScope))
+_SCOPES = frozenset(get_args(Scope))
+_CHALLENGES = 'ApiKey realm="signalops", header="x-api-key", Bearer realm="signalops"'
+
+
+class Headers(Protocol):
+    """The headers of a request, any of which may be there several times."""
+
+    def getlist(self, key: str) -> list[str]: ...
 
 
 class Gate:
-    """Lets a request in for the scope that its operation asks for."""
+    """Lets a request in for the scope that its operation asks for; without tokens API keys alone are taken."""
 
-    def __init__(self, ring: KeyRing) -> None:
+    def __init__(self, ring: KeyRing, directory: Directory, tokens: Tokens | None) -> None:
         self._ring = ring
+        self._directory = directory
+        self._tokens = tokens
 
-    async def admit(
-        self, headers: Mapping[str, str], address: str | None, scope: Scope | PlatformScope
-    ) -> Caller | Operator:
+    async def admit(self, headers: Headers, address: str | None, scope: Scope | PlatformScope) -> Caller | Operator:
         """Return who asks: an Operator where the scope is the platform's, else a Caller.
 
         Raises Unauthenticated, Forbidden, TooManyFailures or Unavailable.
         """
-        who = await self._ring.identify(headers.get("x-api-key"), address)
-        if scope not in who.scopes:
-            raise Forbidden(f"The API key lacks the scope {scope}: use a key that has it.", requiredScope=scope)
+        keys, tokens = headers.getlist("x-api-key"), headers.getlist("authorization")
+        if len(keys) + len(tokens) > 1:
+            raise _unauthenticated("There are several credentials: send one, an API key or a token.")
+        if tokens:
+            who = await self._bearer(tokens[0], address)
+        elif keys:
+            who = await self._ring.identify(keys[0], address)
+        else:
+            raise _unauthenticated("Send your API key in the header x-api-key, or a token as Authorization: Bearer.")
+        _require(who, scope)
         return who
+
+    async def _bearer(self, authorization: str, address: str | None) -> Caller | Operator:
+        scheme, _, token = authorization.partition(" ")
+        if self._tokens is None:
+            raise _unauthenticated("This installation takes no tokens: send an API key in the header x-api-key.")
+        if scheme.lower() != "bearer":
+            raise _unauthenticated("The header Authorization is not read: send a token in it as Bearer.")
+        claims = await self._tokens.verify(token.strip(), address)
+        if claims.tenant is None:
+            return Operator(Actor("operator", claims.subject), _widened(claims.scopes & PLATFORM_SCOPES))
+        tenant = await self._directory.admit(claims.tenant)
+        scopes, buckets = claims.scopes & _SCOPES, tuple(tenant.buckets)
+        return Caller(tenant.id, Actor("user", claims.subject), scopes, buckets=buckets)
+
+
+def _widened(scopes: frozenset[str]) -> frozenset[str]:
+    """Add what `tenants:*` implies."""
+    return scopes | {"tenants:read"} if "tenants:*" in scopes else scopes
+
+
+def _require(who: Caller | Operator, scope: str) -> None:
+    """Refuse who lacks a scope; a platform's helps nobody but an operator, wherever a key or a token may have it from."""
+    if scope in who.scopes and (scope in PLATFORM_SCOPES) is isinstance(who, Operator):
+        return
+    if isinstance(who, Caller) and who.key:
+        if scope in PLATFORM_SCOPES:
+            raise Forbidden(f"No API key has the scope {scope}: send an operator's token.", requiredScope=scope)
+        raise Forbidden(f"The API key lacks the scope {scope}: use a key that has it.", requiredScope=scope)
+    if isinstance(who, Operator) and scope not in PLATFORM_SCOPES:
+        detail = "The token is an operator's, who acts for no tenant: send an API key or a token of the tenant."
+    else:
+        detail = f"The token lacks the scope {scope}: get one that has it."
+    # RFC 6750, section 3.1
+    challenge = f'Bearer realm="signalops", error="insufficient_scope", scope="{scope}"'
+    raise Forbidden(detail, headers={"WWW-Authenticate": challenge}, requiredScope=scope)
+
+
+def _unauthenticated(detail: str) -> Unauthenticated:
+    return Unauthenticated(detail, headers={"WWW-Authenticate": _CHALLENGES})

@@ -40,7 +40,7 @@ class Keys:
             await manage.refuse_escalation(connection, caller, new)
         secret = await self._secret(new.kind)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return _made(await manage.add(connection, caller.tenant, new, secret))
+            return _made(request, await manage.add(connection, caller.tenant, new, secret))
 
     async def get(self, request: Request, caller: Caller) -> Response:
         """Show a key, but for the key itself."""
@@ -56,7 +56,7 @@ class Keys:
             await manage.refuse_escalation(connection, caller, old)
         secret = await self._secret(manage.kind_of_successor(old))
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return _made(await manage.rotate(connection, caller.tenant, old, rotation, secret))
+            return _made(request, await manage.rotate(connection, caller.tenant, old, rotation, secret))
 
     async def revoke(self, request: Request, caller: Caller) -> Response:
         """Refuse a key from now on, everywhere within a second; a key may revoke itself."""
@@ -69,5 +69,6 @@ class Keys:
             return await asyncio.to_thread(make_secret, kind)
 
 
-def _made(made: KeyMade) -> Response:
-    return answer(made, 201, {"location": f"/api/keys/{made.id}", "cache-control": "no-store"})
+def _made(request: Request, made: KeyMade) -> Response:
+    path, _, _ = request.url.path.rpartition("/keys")  # an operator's is of the tenant
+    return answer(made, 201, {"location": f"{path}/keys/{made.id}", "cache-control": "no-store"})

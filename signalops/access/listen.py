@@ -1,14 +1,20 @@
 """Hears of changes that other processes made, on a connection of its own."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Protocol
 from uuid import UUID
 
 from signalops import db
-from signalops.access.ring import KeyRing
 from signalops.terms import TenantId
 
 _SCHEMAS = "signalops_schemas"
+
+
+class Doubtful(Protocol):
+    """What remembers who may come in, and can be told to look it up again."""
+
+    def doubt(self, reason: str) -> None: ...
 
 
 class Forgetful(Protocol):
@@ -18,8 +24,8 @@ class Forgetful(Protocol):
     def forget_all(self) -> None: ...
 
 
-async def listen(ring: KeyRing, schemas: Forgetful, conninfo: str) -> None:
-    """Have a key ring doubt its keys, and schemas forgotten, at each announcement, until cancelled.
+async def listen(remembering: Collection[Doubtful], schemas: Forgetful, conninfo: str) -> None:
+    """Have keys and tenants doubted, and schemas forgotten, at each announcement, until cancelled.
 
     Between two connections an announcement may have been missed, so everything is doubted whenever one begins or ends.
     """
@@ -30,10 +36,15 @@ async def listen(ring: KeyRing, schemas: Forgetful, conninfo: str) -> None:
                 if channel == _SCHEMAS:
                     schemas.forget(TenantId(UUID(payload)))
                 else:
-                    ring.doubt("announced")
+                    _doubt(remembering, "announced")
                 if heard is None:
                     schemas.forget_all()
         except db.OUTAGE:
-            ring.doubt("not listening")
+            _doubt(remembering, "not listening")
             schemas.forget_all()
         await asyncio.sleep(1)  # the server may be starting again
+
+
+def _doubt(remembering: Collection[Doubtful], reason: str) -> None:
+    for memory in remembering:
+        memory.doubt(reason)

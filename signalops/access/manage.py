@@ -10,8 +10,9 @@ from uuid import UUID
 from signalops import clock, db
 from signalops.access import store
 from signalops.access.addresses import are_within
-from signalops.access.keys import PREFIX, KeyKind, hash_key, new_key
+from signalops.access.keys import PREFIX, KeyKind, fingerprint, hash_key, new_key
 from signalops.access.model import KeyMade, KeyShown, NewKey, Rotation
+from signalops.access.rates import RateLimit
 from signalops.errors import Conflict, Forbidden, NotFound
 from signalops.terms import Caller, KeyId, TenantId
 
@@ -33,6 +34,7 @@ class Gift(NamedTuple):
     scopes: list[str]
     allowed_cidrs: list[str]
     expires_at: datetime | None
+    rate_limit: RateLimit | None
     replaces: UUID | None = None
 
 
@@ -60,7 +62,8 @@ async def refuse_escalation(connection: db.Connection, caller: Caller, given: Ne
 
 async def add(connection: db.Connection, tenant: TenantId, new: NewKey, secret: Secret) -> KeyMade:
     """Store a new key and return it, this once; Conflict when there are too many."""
-    return await _add(connection, tenant, Gift(new.label, [*new.scopes], new.allowedCidrs, new.expiresAt), secret)
+    gift = Gift(new.label, [*new.scopes], new.allowedCidrs, new.expiresAt, new.rateLimit)
+    return await _add(connection, tenant, gift, secret)
 
 
 async def show(connection: db.Connection, tenant: TenantId, key: UUID) -> KeyShown:
@@ -84,7 +87,7 @@ async def rotate(
     if not await store.end_key(connection, tenant, old.id, rotation.overlapSeconds):
         raise Conflict("The key is revoked or has expired: create a new one.")
     lifetime = old.expiresAt and clock.now() + (old.expiresAt - old.createdAt)
-    gift = Gift(old.label, [*old.scopes], old.allowedCidrs, rotation.expiresAt or lifetime, old.id)
+    gift = Gift(old.label, [*old.scopes], old.allowedCidrs, rotation.expiresAt or lifetime, old.rateLimit, old.id)
     return await _add(connection, tenant, gift, secret)
 
 
@@ -96,7 +99,8 @@ async def revoke(connection: db.Connection, tenant: TenantId, key: UUID) -> KeyS
 
 async def _add(connection: db.Connection, tenant: TenantId, gift: Gift, secret: Secret) -> KeyMade:
     key = KeyId(clock.new_id())
-    fields = {"tenant": tenant, "id": key, "prefix": secret.key[:PREFIX], "hash": secret.hash, **gift._asdict()}
+    fields = {"tenant": tenant, "id": key, "prefix": secret.key[:PREFIX], "hash": secret.hash}
+    fields |= {"fingerprint": fingerprint(secret.key), **gift._asdict()}
     if not await store.add_key(connection, **fields):
         raise Conflict("The key was rotated already: rotate the key that replaces it, or create a new one.")
     if await store.count_usable_keys(connection, tenant) > MOST:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from signalops import clock
 from signalops.access.addresses import MOST_NETWORKS, Cidr
 from signalops.access.keys import KeyKind
+from signalops.access.rates import RateLimit
 from signalops.clock import Moment
 from signalops.terms import Scope
 
@@ -38,6 +39,9 @@ class NewKey(BaseModel):
     allowedCidrs: list[Cidr] = Field(  # noqa: N815
         [], max_length=MOST_NETWORKS, description="Networks from which it is accepted; none: from everywhere."
     )
+    rateLimit: RateLimit | None = Field(  # noqa: N815
+        None, description="How many events may come in with it, besides what its tenant may; null: as many as come."
+    )
 
 
 class Rotation(BaseModel):
@@ -62,6 +66,7 @@ class KeyShown(BaseModel):
     label: str
     scopes: list[Scope]
     allowedCidrs: list[str]  # noqa: N815
+    rateLimit: RateLimit | None = Field(description="How many events may come in with it; null: as many as come.")  # noqa: N815
     replaces: UUID | None = Field(description="The key that was rotated to this one.")
     createdAt: datetime  # noqa: N815
     expiresAt: datetime | None = Field(description="From when it is refused; null: never.")  # noqa: N815

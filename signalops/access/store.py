@@ -10,42 +10,59 @@ from psycopg.rows import dict_row
 
 from signalops import db
 from signalops.access.addresses import Network
+from signalops.access.rates import RateLimit
 from signalops.terms import Actor, Caller, KeyId, TenantId
 
 SQL = db.queries("access")
 
 
 class FoundKey(NamedTuple):
-    """A usable key as it is stored: whose, its bcrypt hash, its networks and end, and the state of its tenant."""
+    """A usable key as it is stored: whose, its bcrypt hash and fingerprint, its networks and end, and the state of its tenant."""
 
     caller: Caller
     hash: str
+    fingerprint: bytes | None
     allowed_cidrs: list[Network]
     expires_at: datetime | None
     tenant_status: str
+    status_reason: str | None
 
 
 async def find_keys(connection: db.Connection, prefix: str) -> list[FoundKey]:
     """Return the usable keys with a prefix; the one query that runs before a tenant is known."""
     rows = await (await connection.execute(SQL["find-keys"], {"prefix": prefix})).fetchall()
     return [
-        FoundKey(_caller(tenant, key, scopes), hashed, cidrs, expires_at, status)
-        for tenant, key, hashed, scopes, cidrs, expires_at, status in rows
+        FoundKey(_caller(tenant, key, scopes, buckets), hashed, fingerprint, cidrs, expires_at, status, reason)
+        for tenant, key, hashed, scopes, cidrs, expires_at, status, fingerprint, buckets, reason in rows
     ]
 
 
-def _caller(tenant: UUID, key: UUID, scopes: list[str]) -> Caller:
-    return Caller(TenantId(tenant), Actor("key", str(key)), frozenset(scopes), KeyId(key))
+class FoundTenant(NamedTuple):
+    """A tenant as it must be known for who comes with a token: its state and why, and the rate limits of its events."""
+
+    id: TenantId
+    status: str
+    reason: str | None
+    buckets: list[str]
 
 
-async def add_tenant(connection: db.Connection, **fields: Any) -> None:
-    """Make a tenant; the fields are id, slug and name, and time_zone when it is not UTC."""
-    await connection.execute(SQL["add-tenant"], {"time_zone": "UTC", **fields})
+async def find_tenant(connection: db.Connection, id: UUID | None = None, slug: str | None = None) -> FoundTenant | None:
+    """Return the tenant with an id or a slug, or None; before a tenant is known."""
+    row = await (await connection.execute(SQL["find-tenant"], {"id": id, "slug": slug})).fetchone()
+    return FoundTenant(*row) if row else None
 
 
-async def set_time_zone(connection: db.Connection, tenant: TenantId, time_zone: str) -> None:
-    """Set the time zone of a tenant, as the owner; a REFUSAL once something of it was counted."""
-    await connection.execute(SQL["set-time-zone"], {"tenant": tenant, "time_zone": time_zone})
+def _caller(tenant: UUID, key: UUID, scopes: list[str], buckets: list[str]) -> Caller:
+    return Caller(TenantId(tenant), Actor("key", str(key)), frozenset(scopes), KeyId(key), tuple(buckets))
+
+
+async def set_tenant_rate(connection: db.Connection, tenant: TenantId, rate: RateLimit | None) -> None:
+    """Set how many events a tenant may bring in with all its keys; None: as many as come. It holds for the next flush."""
+    await connection.execute(SQL["set-tenant-rate"], {"tenant": tenant, **_rate_columns(rate)})
+
+
+def _rate_columns(rate: RateLimit | None) -> dict[str, Any]:
+    return {"rate": rate and rate.eventsPerSecond, "burst": rate and rate.burst}
 
 
 async def list_tenants(connection: db.Connection) -> list[dict[str, Any]]:
@@ -63,9 +80,11 @@ async def tenant_by_slug(connection: db.Connection, slug: str) -> dict[str, Any]
 async def add_key(connection: db.Connection, **fields: Any) -> bool:
     """Store a key's hash; the fields are tenant, id, prefix, hash, label and scopes, and what it has of the others.
 
-    The others are expires_at, allowed_cidrs and replaces. False when what it replaces has a successor already.
+    The others are expires_at, allowed_cidrs, replaces, rate_limit and fingerprint. False when what it replaces has a successor
+    already.
     """
-    optional: dict[str, Any] = {"expires_at": None, "allowed_cidrs": [], "replaces": None}
+    optional: dict[str, Any] = {"expires_at": None, "allowed_cidrs": [], "replaces": None, "fingerprint": None}
+    optional |= _rate_columns(fields.pop("rate_limit", None))
     try:
         async with connection.transaction():
             await connection.execute(SQL["add-key"], {**optional, **fields})
@@ -97,6 +116,12 @@ async def revoke_key(connection: db.Connection, tenant: TenantId, key: UUID) -> 
     """Refuse a key from now on; return False when there is no such key, or it was revoked before."""
     row = await (await connection.execute(SQL["revoke-key"], {"tenant": tenant, "id": key})).fetchone()
     return row is not None
+
+
+async def note_fingerprint(connection: db.Connection, tenant: TenantId, key: KeyId, fingerprint: bytes) -> None:
+    """Note the fingerprint of a key that has none yet."""
+    fields = {"tenant": tenant, "key": key, "fingerprint": fingerprint}
+    await connection.execute(SQL["note-fingerprint"], fields)
 
 
 async def note_uses(connection: db.Connection, uses: Mapping[tuple[TenantId, KeyId], datetime]) -> None:

@@ -33,7 +33,7 @@ class Uses:
             async with self._connections.connection() as connection:
                 await store.note_uses(connection, noted)
         except db.REFUSAL as error:
-            facts.emit("keys.uses_unwritten", keys=len(noted), error=repr(error))
+            facts.emit("keys.uses_unwritten", keys=len(noted), error=db.told(error))
             return
         for used in noted:
             del self._noted[used]

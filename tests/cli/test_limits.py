@@ -36,7 +36,7 @@ def test_a_limit_is_set_listed_and_removed(so: Run) -> None:
         (["set"], "name soft, hard or both"),
         (["set", "--hard", "many"], "hard"),
         (["set", "--hard", "1", "--thresholds", "50,most"], "thresholds: write whole percentages"),
-        (["set", "--hard", "1", "--meter", "unknown"], "there is no meter unknown that counts or sums"),
+        (["set", "--hard", "1", "--meter", "unknown"], "there is no meter 'unknown' that counts or sums"),
         (["remove"], "no limit of its own on events"),
     ],
 )

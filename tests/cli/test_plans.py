@@ -84,9 +84,9 @@ def test_a_tenant_gets_a_plan_and_is_listed_with_it(signalops: Run, pro: Path, a
         (("plan", "show", "free", "--version", "9"), "There is no version 9 of a plan 'free'"),
         (("plan", "price", "free", "--meter", "events", "--quantity", "1"), "Plan free has no price of 'events'"),
         (("plan", "price", "free", "--meter", "events", "--quantity", "many"), "'many' is no quantity"),
-        (("tenant", "plan", "acme", "gold"), "There is no plan 'gold'"),
-        (("tenant", "plan", "nobody", "free"), "There is no tenant 'nobody'"),
-        (("tenant", "create", "initech", "--plan", "gold"), "There is no plan 'gold'"),
+        (("tenant", "plan", "acme", "gold"), "there is no plan 'gold'"),
+        (("tenant", "plan", "nobody", "free"), "There is no such tenant"),
+        (("tenant", "create", "initech", "--plan", "gold"), "there is no plan 'gold'"),
     ],
 )
 def test_what_there_is_not_is_said(signalops: Run, acme: Tenant, arguments: tuple[str, ...], said: str) -> None:

@@ -70,7 +70,7 @@ def test_a_tenant_gets_its_time_zone_before_anything_is_counted(signalops: Run, 
         "that: make another tenant.",
     )
     for zone in ("Europe/Atlantis", "CET"):
-        refused = f"There is no time zone '{zone}': write a name such as Europe/Berlin or UTC."
+        refused = f"there is no time zone '{zone}': write a name such as Europe/Berlin or UTC."
         assert refused in signalops("tenant", "zone", "berlin", zone).err
         assert refused in signalops("tenant", "create", "other", "--time-zone", zone).err
 

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from signalops import clock, db
 from signalops.access import store
+from signalops.access.failures import Failures
 from signalops.access.keys import new_key
 from signalops.access.ring import KeyRing
 from signalops.access.uses import Uses
@@ -48,7 +49,7 @@ async def test_a_key_that_was_let_in_shows_when_once_the_process_has_written_it(
 
 
 async def test_a_key_that_was_refused_was_not_used(api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant) -> None:
-    ring = KeyRing(api_pool)
+    ring = KeyRing(api_pool, Failures())
     right, key = add_key(owner, acme, "test_api_key_8077c438f557", cidrs=["10.0.0.0/8"])
     with pytest.raises(Unauthenticated):
         await ring.identify("test_api_key_8077c438f558", "10.0.0.1")

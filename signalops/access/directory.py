@@ -1,0 +1,62 @@
+"""The tenants that tokens name: looked up once, then remembered, and doubted as keys are."""
+
+import asyncio
+import re
+from uuid import UUID
+
+from signalops import db
+from signalops.access import store
+from signalops.access.tokens import refusal
+from signalops.errors import Forbidden
+
+_REMEMBER = 300.0  # seconds for which a tenant needs no look-up, were a NOTIFY ever lost
+_MOST_REMEMBERED = 10_000
+# A slug may look much like an id: what has this form is an id, and never a slug.
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class Directory:
+    """The tenants that this process has looked up, by the id or the slug that a token has for them."""
+
+    def __init__(self, connections: db.Pool) -> None:
+        self._connections = connections
+        self._known: dict[str, tuple[float, store.FoundTenant]] = {}
+        self._doubted_at = 0.0
+
+    def doubt(self, reason: str) -> None:
+        """Look every tenant up again at its next request, for whatever reason."""
+        self._doubted_at = _seconds()
+
+    async def admit(self, name: str) -> store.FoundTenant:
+        """Return the tenant that a token names. Raises Unauthenticated when there is none, Forbidden unless it is active."""
+        since, found = self._known.get(name, (0.0, None))
+        if found is None or since <= self._doubted_at or since + _REMEMBER < _seconds():
+            found = await self._look_up(name)
+        if found.status != "active":
+            reason = found.reason or "ask the operator of this installation"
+            raise Forbidden(f"The tenant is {found.status}: {reason.removesuffix('.')}.")
+        return found
+
+    async def _look_up(self, name: str) -> store.FoundTenant:
+        # From before the look-up: a change that is heard of meanwhile may concern this very tenant.
+        since = _seconds()
+        self._known.pop(name, None)
+        found = await self._found(name)
+        if found is None:
+            raise refusal("The token names a tenant that this installation does not have.")
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        self._known[name] = since, found
+        return found
+
+    async def _found(self, name: str) -> store.FoundTenant | None:
+        is_id = _ID.fullmatch(name)
+        if not is_id and not _SLUG.fullmatch(name):
+            return None
+        async with self._connections.connection() as connection:
+            return await store.find_tenant(connection, **({"id": UUID(name)} if is_id else {"slug": name}))
+
+
+def _seconds() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,60 @@
+"""signalops token: mint a bearer token, for who signs tokens by a secret of this installation."""
+
+import getpass
+import re
+from datetime import timedelta
+from typing import Annotated, get_args
+
+import typer
+
+from signalops.access.trust import Trust, mint, trust_of
+from signalops.config import settings
+from signalops.errors import Unusable
+from signalops.terms import PlatformScope, Scope
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=365)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command(epilog="Example: signalops token --operator --scope 'tenants:*' --expires 15m")(token)
+
+
+def token(
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", "-t", help="The id or the slug of the tenant whose user it is for.")
+    ] = None,
+    operator: Annotated[bool, typer.Option("--operator", help="It is for an operator of the installation.")] = False,
+    scope: Annotated[list[str] | None, typer.Option(help="What it may do; repeat for several.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Who it is for, as the audit log names them. Default: you.")
+    ] = None,
+    expires: Annotated[str, typer.Option(help="How long it is valid, such as 90s, 15m, 1h or 7d.")] = "1h",
+) -> None:
+    """Print a token for the header `Authorization: Bearer`. It can't be taken back: let it end soon."""
+    if operator == (tenant is not None):
+        raise Unusable("Say for whom it is: either --tenant and its slug, or --operator.")
+    scopes = _scopes(scope or [], get_args(PlatformScope if operator else Scope))
+    typer.echo(mint(_trust(), subject or getpass.getuser(), tenant, scopes, _seconds(expires)))
+
+
+def _trust() -> Trust:
+    trust = trust_of(settings())
+    if trust is None:
+        raise Unusable("This installation takes no tokens: set SIGNALOPS_JWT_SECRET, _JWT_ISSUER and _JWT_AUDIENCE.")
+    return trust
+
+
+def _scopes(wanted: list[str], possible: tuple[str, ...]) -> list[str]:
+    if not wanted or set(wanted) - set(possible):
+        raise Unusable(f"Give --scope, once or several times: there are {', '.join(possible)}.")
+    return wanted
+
+
+def _seconds(text: str) -> int:
+    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
+    length = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
+    if length is None or length > _LONGEST:
+        raise Unusable(f"--expires {text} is no length of time up to a year: write 90s, 15m, 1h or 7d.")
+    return int(length.total_seconds())

@@ -1,0 +1,3 @@
+-- Tokens of tenants' users are taken no more.
+
+drop function signalops.find_tenant(uuid, text);

@@ -1,0 +1,92 @@
+"""signalops tenant: tenants are suspended, closed, held to rates and given versions of plans on the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.cli.conftest import Run
+from tests.people import Tenant
+
+BECAUSE = ("--reason", "The invoice of October is not paid.")
+
+
+def shown(signalops: Run) -> dict[str, Any]:
+    done = signalops("tenant", "show", "acme")
+    assert (done.code, done.err) == (0, "")
+    said: dict[str, Any] = json.loads(done.out)
+    return said
+
+
+def test_a_tenant_is_suspended_resumed_and_closed(signalops: Run, acme: Tenant) -> None:
+    assert (shown(signalops)["status"], shown(signalops)["statusReason"]) == ("active", None)
+    done = signalops("tenant", "suspend", "acme", *BECAUSE)
+    assert done.out == "acme is suspended. To let it in again: signalops tenant resume acme\n"
+    assert (shown(signalops)["status"], shown(signalops)["statusReason"]) == ("suspended", BECAUSE[1])
+    assert signalops("tenant", "suspend", "acme", *BECAUSE).code == 1
+    assert signalops("tenant", "resume", "acme").out == "acme is active.\n"
+    assert (shown(signalops)["status"], shown(signalops)["statusReason"]) == ("active", None)
+    done = signalops("tenant", "close", str(acme.id), "--reason", "The contract has ended.", "--author", "ann")
+    assert (done.code, "is closed" in done.out) == (0, True)
+    assert (shown(signalops)["status"], shown(signalops)["plan"]) == ("closed", "free")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("resume", "acme"), "The tenant is closed"),
+        (("suspend", "acme", *BECAUSE), "The tenant is closed"),
+        (("plan", "acme", "free"), "The tenant is closed for ever: make another tenant."),
+    ],
+)
+def test_what_is_closed_stays_closed(signalops: Run, acme: Tenant, arguments: tuple[str, ...], said: str) -> None:
+    assert signalops("tenant", "close", "acme", *BECAUSE).code == 0
+    done = signalops("tenant", *arguments)
+    assert (done.code, done.out) == (1, "")
+    assert said in done.err
+    assert shown(signalops)["status"] == "closed"
+
+
+def test_a_rate_is_set_and_taken_away(signalops: Run, acme: Tenant) -> None:
+    done = signalops("tenant", "rate", "acme", "--events-per-second", "2.5", "--burst", "10")
+    assert done.out == "acme may bring in 2.5 events a second and 10 at once.\n"
+    assert shown(signalops)["rateLimit"] == {"eventsPerSecond": 2.5, "burst": 10}
+    assert signalops("tenant", "rate", "acme", "--burst", "10").code == 1
+    assert signalops("tenant", "rate", "acme", "--events-per-second", "0", "--burst", "10").code == 1
+    assert shown(signalops)["rateLimit"] == {"eventsPerSecond": 2.5, "burst": 10}
+    assert signalops("tenant", "rate", "acme").out == "acme may bring in as many events as come.\n"
+    assert shown(signalops)["rateLimit"] is None
+
+
+def test_a_tenant_gets_another_version_than_the_newest(
+    signalops: Run, owner: psycopg.Connection, acme: Tenant, tmp_path: Path
+) -> None:
+    file = tmp_path / "gold.json"
+    for fee in ("31.00", "62.00"):
+        file.write_text(json.dumps({"name": "Gold", "currency": "USD", "baseFee": fee}))
+        assert signalops("plan", "create", "gold", "--file", str(file)).code == 0
+    give = ("tenant", "plan", "acme", "gold", "--at-once", "--author", "ann")
+    assert "there is no version 3 of a plan 'gold'" in signalops(*give, "--version", "3").err
+    assert signalops(*give, "--version", "1").out.startswith("acme has version 1 of plan gold from ")
+    assert shown(signalops)["plan"] == "gold"
+    fees = "select version, terms ->> 'baseFee', author from signalops.subscriptions where plan = 'gold'"
+    assert owner.execute(fees).fetchall() == [(1, "31.00", "ann")]
+    assert signalops(*give).out.startswith("acme has version 2 of plan gold from ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("show",), ("suspend", *BECAUSE), ("resume",), ("close", *BECAUSE), ("rate",), ("zone", "UTC")]
+)
+def test_a_tenant_that_there_is_not_is_said(signalops: Run, acme: Tenant, arguments: tuple[str, ...]) -> None:
+    command, *more = arguments
+    done = signalops("tenant", command, "nobody", *more)
+    assert (done.code, done.out) == (1, "")
+    assert "There is no such tenant: check its id or slug." in done.err
+
+
+def test_a_reason_is_not_empty(signalops: Run, acme: Tenant) -> None:
+    for command in ("suspend", "close"):
+        assert signalops("tenant", command, "acme", "--reason", "").code == 1
+    assert shown(signalops)["status"] == "active"
