@@ -14,18 +14,28 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from signalops import db, facts, migrate
-from signalops.access.gate import Gate
+from signalops import db, facts, logs, migrate
+from signalops.access.deletion.http import Deletions
+from signalops.access.directory import Directory
+from signalops.access.failures import Failures
+from signalops.access.gate import PLATFORM_SCOPES, Gate
 from signalops.access.http import Keys
+from signalops.access.jwks import keys_of
 from signalops.access.listen import listen
+from signalops.access.rates import Requests
 from signalops.access.ring import KeyRing
+from signalops.access.tokens import Tokens
+from signalops.access.trust import trust_of
 from signalops.config import Settings, settings
 from signalops.errors import Malformed, MethodNotAllowed, NotFound, Problem, Unavailable
 from signalops.ingest.flush import Flusher, Limits
 from signalops.ingest.http import Bounds, Events
+from signalops.ingest.rates import Rates
 from signalops.ingest.replay.http import Replays
 from signalops.ingest.types import SchemaBook
 from signalops.ingest.types.http import EventTypes
+from signalops.operate.billing.http import Billing
+from signalops.operate.http import Tenants
 from signalops.rules.backtest.ask import Limits as BacktestLimits
 from signalops.rules.backtest.http import Backtests
 from signalops.rules.http import Rules
@@ -35,6 +45,7 @@ from signalops.send.deliveries.http import Deliveries
 from signalops.send.letters.http import Letters
 from signalops.send.manage.http import Channels
 from signalops.templates import SendTemplates
+from signalops.terms import Caller, Operator
 from signalops.usage.adjustments.http import Adjustments
 from signalops.usage.audit.http import LinesHttp
 from signalops.usage.credits.http import CreditsHttp
@@ -44,12 +55,18 @@ from signalops.usage.limits import LimitScales
 from signalops.usage.limits.http import LimitsHttp
 from signalops.usage.meters.http import Meters
 from signalops.usage.plans.http import PlansHttp
+from signalops.watch.actions.http import Actions
 from signalops.watch.http import Watch
-from signalops.web import openapi
-from signalops.web.operations import Handlers, Operation, operations
+from signalops.web import headers, openapi
+from signalops.web.operations import Handlers, Operation, Platform, operations
 
 BULK_PRIORITY = -10
 """A batch is processed after the single events that wait: a tenant's bulk load never delays another's single events."""
+
+
+_NO_PLATFORM = (
+    "This API has no login for operators: set SIGNALOPS_PLATFORM_DATABASE_URL to one of the role signalops_platform."
+)
 
 
 class Api:
@@ -61,12 +78,19 @@ class Api:
         # once in a while is cold: a lone event took twice as long.
         self._flushing = db.pool(config, "api", 1), db.pool(config, "api", 1)
         self._connections = db.pool(config, "api", config.api_connections)
-        self._ring = KeyRing(self._connections)
-        self._gate = Gate(self._ring)
+        self._platform = db.pool(config, "platform", 2)
+        self._failures = Failures()
+        self._ring = KeyRing(self._connections, self._failures)
+        self._requests = Requests(config.request_rate, config.request_burst)
+        self._directory = Directory(self._connections)
+        trust = trust_of(config)
+        self._tokens = Tokens(trust, keys_of(trust), self._failures) if trust else None
+        self._gate = Gate(self._ring, self._directory, self._tokens)
         limits = Limits(config.max_waiting_events, config.max_flush_events, config.flush_linger_ms / 1000)
         scales = LimitScales(self._connections)
-        self._single = Flusher(self._flushing[0], scales, 0, limits)
-        self._bulk = Flusher(self._flushing[1], scales, BULK_PRIORITY, limits)
+        self._rates = Rates()
+        self._single = Flusher(self._flushing[0], scales, self._rates, 0, limits)
+        self._bulk = Flusher(self._flushing[1], scales, self._rates, BULK_PRIORITY, limits)
         self._draining = False
         self._schemas = SchemaBook(self._connections)
         bounds = Bounds(config.max_event_bytes, config.max_batch_bytes, config.backfill_days)
@@ -96,6 +120,8 @@ class Api:
             invoices=Invoices(self._connections),
             lines=LinesHttp(self._connections),
             keys=Keys(self._connections),
+            actions=Actions(self._connections),
+            platform=_desk(self._platform),
         )
         self._operations = operations(handlers)
 
@@ -107,18 +133,22 @@ class Api:
             return Response(described, media_type="application/json")
 
         async def page(_: Request) -> Response:
-            return HTMLResponse(openapi.PAGE)
+            return HTMLResponse(openapi.PAGE, headers={"Content-Security-Policy": openapi.CSP})
 
-        return Starlette(
+        application = Starlette(
             routes=[
                 *(Route(o.path, self._endpoint(o), methods=[o.method]) for o in self._operations),
                 Route("/api/openapi.json", document),
                 Route("/api/docs", page),
                 Mount("/api/swagger-ui", StaticFiles(directory=openapi.SWAGGER_UI)),
             ],
+            middleware=headers.middleware(self._operations, self._config.cors_origins),
             exception_handlers={HTTPException: _http_problem, Exception: _bug},
             lifespan=self._lifespan,
         )
+        # A redirect from /api/events/ would be to http behind a proxy that ends TLS: the key would be sent again in plain.
+        application.router.redirect_slashes = False
+        return application
 
     def _endpoint(self, operation: Operation):  # type: ignore[no-untyped-def]
         """Put the gate before an operation's handler, and make a document of every refusal."""
@@ -130,11 +160,15 @@ class Api:
                 address = request.client.host if request.client else None
                 who = await self._gate.admit(request.headers, address, operation.scope)
                 db.acting.set(db.Action(who.actor, address, operation.name))
+                if operation.scope != "events:write":  # which is limited by the event
+                    self._requests.take(who.tenant if isinstance(who, Caller) else None, who.actor)
+                if isinstance(who, Operator) and not self._config.has_platform:
+                    raise Unavailable(_NO_PLATFORM)
                 return await operation.handler(request, who)  # type: ignore[arg-type, call-arg]
             except Problem as problem:
                 return _answer(request, problem)
             except db.OUTAGE:
-                await db.repair(self._connections)
+                await db.repair(self._platform if operation.scope in PLATFORM_SCOPES else self._connections)
                 return _answer(request, Unavailable("The database did not answer.", headers={"Retry-After": "1"}))
 
         return guarded
@@ -145,12 +179,20 @@ class Api:
         pools = (*self._flushing, self._connections)
         for pool in pools:
             await pool.open(wait=True)
+        if self._config.has_platform:
+            # Without waiting: producers are served while a login of operators is wrong.
+            await self._platform.open()
+        remembering = self._ring, self._directory, self._rates
         tasks = [
             asyncio.create_task(self._single.run(), name="flush single events"),
             asyncio.create_task(self._bulk.run(), name="flush batches"),
-            asyncio.create_task(listen(self._ring, self._schemas, db.dsn(self._config, "api")), name="hear of changes"),
+            asyncio.create_task(
+                listen(remembering, self._schemas, db.dsn(self._config, "api")), name="hear of changes"
+            ),
             asyncio.create_task(self._ring.uses.run(), name="note when keys were used"),
         ]
+        if self._tokens:
+            tasks.append(asyncio.create_task(self._tokens.run(), name="read the issuer's keys"))
         facts.emit("api.started", host=self._config.host, port=self._config.port)
         try:
             yield
@@ -162,13 +204,14 @@ class Api:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._channels.close()
-            for pool in pools:
+            for pool in (*pools, self._platform):
                 await pool.close()
             facts.emit("api.stopped")
 
 
 def create() -> Starlette:
     """Make the application from the environment's settings; what uvicorn calls in each process."""
+    logs.install()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     facts.subscribe(facts.log)
     application = Api(settings()).application()
@@ -178,6 +221,20 @@ def create() -> Starlette:
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     return application
+
+
+def _desk(connections: db.Pool) -> Platform:
+    return Platform(
+        Tenants(connections),
+        Billing(connections),
+        Deletions(connections),
+        Keys(connections),
+        LimitsHttp(connections),
+        PlansHttp(connections),
+        CreditsHttp(connections),
+        Invoices(connections),
+        Actions(connections),
+    )
 
 
 def _answer(request: Request, problem: Problem) -> Response:
@@ -206,4 +263,6 @@ def _methods(request: Request) -> set[str]:
 
 async def _bug(request: Request, _: Exception) -> Response:
     """Answer what nobody foresaw; Starlette logs the traceback."""
-    return _answer(request, Problem("An error of SignalOps itself: it is logged; send the request again later."))
+    response = _answer(request, Problem("An error of SignalOps itself: it is logged; send the request again later."))
+    response.raw_headers.extend(headers.SECURE)  # Starlette answers this outside of the middleware
+    return response

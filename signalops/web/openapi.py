@@ -1,7 +1,9 @@
 """The OpenAPI 3.1 document, made of the operations and their models; and Swagger UI to read it with."""
 
+from base64 import b64encode
 from collections.abc import Iterable
 from functools import reduce
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +12,7 @@ import swagger_ui_bundle
 from pydantic import BaseModel, TypeAdapter
 
 from signalops.errors import Problem
+from signalops.terms import PlatformScope
 from signalops.web.operations import Operation
 
 SWAGGER_UI = Path(swagger_ui_bundle.swagger_ui_path)
@@ -18,6 +21,10 @@ _IN_PATH = {
     "version": {"type": "integer", "minimum": 1},
     "type": {"type": "string", "maxLength": 200},
     "key": {"type": "string", "maxLength": 63},
+    "tenant": {"type": "string", "maxLength": 63, "description": "Its id or slug."},
+    "plan": {"type": "string", "maxLength": 63},
+    "meter": {"type": "string", "maxLength": 100},
+    "invoice": {"type": "string", "maxLength": 36, "description": "Its number or id."},
 }
 _PROBLEM = {
     "type": "object",
@@ -56,7 +63,10 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            },
         },
     }
 
@@ -65,7 +75,8 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {"operationId": operation.name, "summary": operation.summary}
     shown["description"] = operation.handler.__doc__
     if operation.scope:
-        shown["security"] = [{"key": []}]
+        for_operators = operation.scope in get_args(PlatformScope)
+        shown["security"] = [{"token": []}] if for_operators else [{"key": []}, {"token": []}]
         shown["description"] += f"\n\nNeeds the scope `{operation.scope}`."
     parameters = [*_path_parameters(operation.path), *_header_parameters(operation)]
     if operation.query:
@@ -134,9 +145,16 @@ def _schema(shape: Any, schemas: dict[str, Any], mode: Any) -> dict[str, Any]:
     return schema
 
 
-PAGE = """<!doctype html>
+_START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#ui"})'
+PAGE = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>SignalOps API</title>
 <link rel="stylesheet" href="swagger-ui/swagger-ui.css"></head>
 <body><div id="ui"></div><script src="swagger-ui/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "openapi.json", dom_id: "#ui"})</script></body></html>
+<script>{_START}</script></body></html>
 """
+CSP = (
+    f"default-src 'none'; script-src 'self' 'sha256-{b64encode(sha256(_START.encode()).digest()).decode()}'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""The content security policy of the page: its own script, the files of this server, and the styles that Swagger UI sets."""
