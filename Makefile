@@ -37,11 +37,12 @@ secrets: ## Make the passwords and keys of compose.yaml, in .secrets; what is th
 	make_once database_url "postgresql://signalops_admin:$$(cat postgres_password)@postgres/signalops" && \
 	make_once signalops_api_database_url "postgresql://signalops_api:$$(random)@postgres/signalops" && \
 	make_once signalops_worker_database_url "postgresql://signalops_worker:$$(random)@postgres/signalops" && \
+	make_once signalops_platform_database_url "postgresql://signalops_platform:$$(random)@postgres/signalops" && \
 	make_once signalops_secret_key \
 	  "$$($(PYTHON) -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode(), end="")')" && ls
 
 ##@ Develop
-.PHONY: test check format schema
+.PHONY: test check format schema advisories
 test: .venv/.dev ## Run the tests (T=tests/sql for a part of them, JOBS=0 in one process)
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(T) $(A)
 
@@ -59,8 +60,12 @@ format: .venv/.dev ## Format the code
 schema: .venv/.dev ## Write sql/schema.sql anew from the migrations
 	@$(BIN)/python -m tests.sql.dump
 
+advisories: .venv/.dev ## Ask PyPI whether what is installed has known vulnerabilities
+	@$(BIN)/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') --skip-editable \
+	  --progress-spinner off
+
 ##@ Measure
-.PHONY: bench bench-rules bench-send bench-usage chaos
+.PHONY: bench bench-rules bench-send bench-usage bench-access fuzz bench-views chaos
 bench: .venv/.dev ## Measure throughput and latency (needs wrk)
 	@$(BIN)/python -m tests.bench $(A)
 
@@ -72,6 +77,15 @@ bench-send: .venv/.dev ## Measure sending, alone and with a million deliveries w
 
 bench-usage: .venv/.dev ## Measure meters, a year's usage and closing a month
 	@$(BIN)/python -m tests.bench.usage $(A)
+
+bench-access: .venv/.dev ## Measure what wrong keys and rate limits cost
+	@$(BIN)/python -m tests.bench.access $(A)
+
+fuzz: .venv/.dev ## Fuzz the API by its OpenAPI document (A=100 requests of each operation, SEED=7)
+	@FUZZ_EXAMPLES=$(or $(A),50) FUZZ_SEED=$(or $(SEED),7) $(BIN)/python -m pytest tests/proof/test_fuzz.py
+
+bench-views: .venv/.dev ## Measure the views for DBAs on ten million events
+	@$(BIN)/python -m tests.bench.views $(A)
 
 chaos: .venv/.dev ## Kill processes and cut connections under load, and check that nothing is lost
 	@$(BIN)/python -m pytest tests/chaos $(A)

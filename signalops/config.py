@@ -1,9 +1,12 @@
 """Every setting, in one typed place: read from the environment, validated at start, secrets never printed."""
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -58,12 +61,50 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(3000, ge=0, le=65535, description="Port that the API listens on.")
+    max_connections: int = Field(
+        900,
+        ge=1,
+        description="Connections of one API process beyond which 503 is answered; its open files must allow 120 more.",
+    )
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = Field(
+        (),
+        description="Origins whose pages may call the API from a browser: a JSON list such as "
+        '`["https://app.example.com"]`; with an empty list none.',
+    )
     api_connections: int = Field(
         6,
         ge=3,
         description="Most database connections of one API process for look-ups; three more store events and listen.",
     )
 
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description="Secret of 32 bytes or more by which the issuer signs bearer tokens (HS256); with an embedded PostgreSQL "
+        "one is generated in the data folder.",
+    )
+    jwt_jwks: str | None = Field(
+        None,
+        description="Instead of a secret the issuer's public keys (RS256, ES256, EdDSA): the https URL of a JWKS, or the path "
+        "of a file.",
+    )
+    jwt_issuer: str | None = Field(None, description="Issuer that tokens must name (`iss`).")
+    jwt_audience: str | None = Field(None, description="Audience that tokens must name (`aud`): this installation.")
+    jwt_leeway_seconds: float = Field(
+        30, ge=0, le=300, description="Seconds by which the issuer's clock may differ from ours."
+    )
+    jwt_tenant_claim: str = Field(
+        "tenant",
+        min_length=1,
+        description="Claim that holds a user's tenant, as id or slug; operators' tokens lack it.",
+    )
+    jwt_scope_claim: str = Field(
+        "scope", min_length=1, description="Claim that holds the scopes: text with blanks between them, or a list."
+    )
+
+    request_rate: float = Field(
+        100, gt=0, description="Requests a second, other than events, that each API process answers to one caller."
+    )
+    request_burst: int = Field(1000, ge=1, description="Requests at once, other than events, after a pause.")
     max_event_bytes: int = Field(256 * 1024, ge=1024, description="Largest body of one event.")
     max_batch_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest body of a batch of events.")
     max_waiting_events: int = Field(
@@ -153,9 +194,28 @@ class Settings(BaseSettings):
     )
 
     @property
+    def has_platform(self) -> bool:
+        """Whether operators can be served: there is a login for the role signalops_platform."""
+        return bool(self.platform_database_url or self.database_url or self.is_embedded)
+
+    @property
     def is_embedded(self) -> bool:
         """Whether there is no PostgreSQL of one's own: an installation for trying out, on one machine."""
         return not (self.database_url or self.api_database_url or self.worker_database_url)
+
+
+def keep(file: Path, make: Callable[[], bytes]) -> None:
+    """Make a secret's file, for its owner alone, unless it is there."""
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # A link to a finished file: whoever comes second, or reads meanwhile, finds the first one's whole secret.
+    with NamedTemporaryFile("wb", dir=file.parent, prefix=f".{file.name}-") as draft:
+        draft.write(make())
+        draft.flush()
+        os.fsync(draft.fileno())
+        with suppress(FileExistsError):
+            os.link(draft.name, file)
 
 
 def send_to_this_machine() -> None:

@@ -142,6 +142,19 @@ def reason(error: psycopg.Error) -> str:
     return error.diag.message_primary or type(error).__name__
 
 
+_PLAIN = (AttributeError, ImportError, NameError, OSError, TypeError, Unusable)
+"""Errors whose text tells of code and installation; that of others may quote what was being worked on."""
+
+
+def told(error: BaseException) -> str:
+    """Return what an error is, for the logs: never a value of a tenant's, which details and texts of errors quote."""
+    name = type(error).__name__
+    if isinstance(error, psycopg.Error) and error.sqlstate:
+        quotes_values = error.sqlstate.startswith("22")
+        return f"{name} ({error.sqlstate})" if quotes_values else f"{name} ({error.sqlstate}): {reason(error)}"
+    return f"{name}: {error}" if isinstance(error, (*_PLAIN, *OUTAGE)) else name
+
+
 async def repair(connections: Pool) -> None:
     """Replace the connections that an outage has broken: else each of them would cost a request of its own.
 

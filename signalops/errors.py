@@ -98,6 +98,24 @@ class TooLarge(Problem):
     title = "The request is too large"
 
 
+class TooSlow(Problem):
+    status = HTTPStatus.REQUEST_TIMEOUT
+    kind = "too-slow"
+    title = "The request did not come in time"
+
+
+class UrlTooLong(Problem):
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+    kind = "url-too-long"
+    title = "The address is too long"
+
+
+class HeadTooLarge(Problem):
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    kind = "head-too-large"
+    title = "The headers are too large"
+
+
 class UnsupportedMedia(Problem):
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     kind = "unsupported-media-type"
@@ -144,6 +162,12 @@ class QuotaExceeded(Problem):
     status = HTTPStatus.TOO_MANY_REQUESTS
     kind = "quota-exceeded"
     title = "The hard limit of the month is reached"
+
+
+class RateLimited(Problem):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    kind = "rate-limited"
+    title = "Too many at once"
 
 
 class TooManyFailures(Problem):

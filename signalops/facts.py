@@ -26,6 +26,8 @@ FACTS = {
     "jobs.replaced": ("batches", "deliveries"),
     "keys.doubted": ("reason",),
     "keys.uses_unwritten": ("keys", "error"),
+    "jwks.read": ("keys",),
+    "jwks.unread": ("error",),
     "usage.soft_limit_reached": ("tenant", "event"),
     "usage.hard_limit_reached": ("tenant", "event"),
     "usage.threshold_reached": ("tenant", "event"),
@@ -33,7 +35,10 @@ FACTS = {
     "periods.frozen": ("periods",),
     "period.closed": ("tenant", "period", "invoices", "milliseconds"),
     "period.stuck": ("tenant", "period", "error"),
+    "tenant.made": ("tenant", "slug", "author"),
+    "tenant.moved": ("tenant", "status", "reason"),
     "partitions.made": ("partitions",),
+    "tenant.deleted": ("tenant", "rows", "milliseconds"),
 }
 """Every fact by name, with its fields. Milliseconds are floats, ids are UUIDs, errors are one sentence."""
 
@@ -68,6 +73,7 @@ _ALARMING = {
     "jobs.rescued",
     "jobs.replaced",
     "keys.uses_unwritten",
+    "jwks.unread",
 }
 _log = logging.getLogger("signalops")
 

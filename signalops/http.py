@@ -1,5 +1,6 @@
 """What the handlers of every station share: requests read strictly, pages of lists, and answers as JSON."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -18,6 +19,8 @@ Row = TypeVar("Row")
 
 MOST_BYTES = 256 * 1024
 """The largest body of a request that manages something."""
+MOST_KEY = 255
+"""The longest idempotency key of a request that manages something."""
 _LAST_ID = UUID(int=2**128 - 1)
 
 
@@ -28,8 +31,12 @@ class Query(BaseModel):
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        """Read the query of a request; Invalid by name."""
-        return validated(cls, dict(request.query_params))
+        """Read the query of a request; Invalid by name, also for U+0000, which PostgreSQL takes in no text."""
+        asked = dict(request.query_params)
+        for name, value in asked.items():
+            if "\0" in value:
+                raise Invalid.at(name, "must hold no U+0000")
+        return validated(cls, asked)
 
 
 class Page(Query):
@@ -89,6 +96,22 @@ def id_of(request: Request, what: str) -> UUID:
 def headers_of(request: Request) -> Headers:
     """Return a request's headers by name in lower case: one pass, where each look-up in Starlette's Headers is one."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.raw}
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the header Idempotency-Key, without the quotes that the IETF draft has around it; Invalid."""
+    header = headers_of(request).get("idempotency-key")
+    if header is None:
+        return None
+    key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
+    if not 1 <= len(key) <= MOST_KEY:
+        raise Invalid.at("Idempotency-Key", f"must be 1 to {MOST_KEY} characters; shorten it")
+    return key
+
+
+def body_hash(said: BaseModel) -> bytes:
+    """Return the SHA-256 of what a request said, for which its idempotency key stands."""
+    return hashlib.sha256(orjson.dumps(said.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def media_type(headers: Headers) -> str:

@@ -53,6 +53,8 @@ class Caller:
     actor: Actor
     scopes: frozenset[str]
     key: KeyId | None = None
+    buckets: tuple[str, ...] = ()
+    """The rate limits that its events pay: "tenant", the key's id, both, or nearly always none."""
 
 
 @dataclass(slots=True, frozen=True)

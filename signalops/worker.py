@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from signalops import db, facts, migrate
+from signalops import db, facts, logs, migrate
 from signalops.config import settings
 from signalops.journey import Journey
 from signalops.queue.app import make_app, register
 from signalops.send import Sender
 
+logs.install()
 # procrastinate writes every job's arguments at INFO, several lines a job: a fifth of its speed, and noise.
 logging.getLogger("procrastinate").setLevel(logging.WARNING)
 facts.subscribe(facts.log)

@@ -39,6 +39,15 @@ begin
     end;
   end loop;
 
+  -- For ops.sessions, which shows of each statement what stands before its first literal.
+  begin
+    if not pg_has_role('signalops_owner', 'pg_read_all_stats', 'usage') then
+      grant pg_read_all_stats to signalops_owner;
+    end if;
+  exception when insufficient_privilege or sqlstate 'XX000' then
+    null; -- a DBA's to grant: without it ops.sessions shows no other role's statements
+  end;
+
   if not has_database_privilege('signalops_owner', current_database(), 'create') then
     execute format('grant create on database %I to signalops_owner', current_database());
   end if;
@@ -46,6 +55,7 @@ begin
   for part in
     select * from (values
       ('signalops', 'The product: every table of a tenant begins with tenant_id and is protected row by row.'),
+      ('ops', 'For who runs the installation: views of what goes on, and guarded functions for what is dangerous.'),
       ('procrastinate', 'The job queue, as the procrastinate library ships it.'),
       ('yoyo', 'Which migrations were applied, and when.')
     ) as parts (name, purpose)

@@ -1,15 +1,301 @@
 -- The schema as the migrations make it, for reading; a test keeps it true.
 -- `python -m tests.sql.dump` writes it. Left out: the monthly partitions, and what procrastinate and yoyo own.
 
+CREATE SCHEMA ops;
+
+COMMENT ON SCHEMA ops IS 'For who runs the installation: views of what goes on, and guarded functions for what is dangerous.';
+
 CREATE SCHEMA signalops;
 
 COMMENT ON SCHEMA signalops IS 'The product: every table of a tenant begins with tenant_id and is protected row by row.';
 
-CREATE FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer) RETURNS TABLE(event_id uuid, verdict text, first_id uuid, of_meter text, period_end timestamp with time zone)
+CREATE FUNCTION ops.activity() RETURNS TABLE(pid integer, login name, application text, address inet, kind text, state text, waits_for text, connected_at timestamp with time zone, transaction_at timestamp with time zone, statement_at timestamp with time zone, state_at timestamp with time zone, xmin_age integer, statement text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+  select a.pid, a.usename, a.application_name, a.client_addr, a.backend_type, a.state,
+    case when a.wait_event is not null and a.state <> 'idle' then a.wait_event_type || ': ' || a.wait_event end,
+    a.backend_start, a.xact_start, a.query_start, a.state_change, age(a.backend_xmin),
+    -- What follows may be anybody's data.
+    regexp_replace(a.query, '(''|\$(?!\d)|(?<![\w$])\d).*$', '...')
+  from pg_stat_activity a where a.datname = current_database()
+$_$;
+
+COMMENT ON FUNCTION ops.activity() IS 'What pg_stat_activity knows of this database, of each statement what stands before its first literal. For others'' statements signalops_owner needs pg_read_all_stats, which sql/bootstrap.sql grants.';
+
+CREATE FUNCTION ops.cancel_deliveries(tenant text, deliveries uuid[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  of_tenant uuid := ops.find_tenant(tenant);
+begin
+  perform ops.require_some(deliveries);
+  perform signalops.act_as(of_tenant);
+  return (select count(*) from signalops.cancel_deliveries(of_tenant, deliveries));
+end
+$$;
+
+COMMENT ON FUNCTION ops.cancel_deliveries(tenant text, deliveries uuid[]) IS 'Calls off deliveries of a tenant that wait, up to 10,000 at a time; returns how many it did.';
+
+CREATE FUNCTION ops.cancel_job(job bigint, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'procrastinate', 'pg_temp'
+    AS $$
+declare
+  found_job procrastinate_jobs;
+begin
+  perform ops.require_reason(reason);
+  select * into found_job from procrastinate_jobs j where j.id = job for update;
+  if found_job.id is null then
+    raise 'there is no job %: jobs that succeed are deleted', job using errcode = 'no_data_found';
+  elsif found_job.status <> 'todo' then
+    raise 'job % is %, and only one that waits can be cancelled', job, found_job.status using errcode = 'object_not_in_prerequisite_state';
+  elsif found_job.task_name = 'process_batch' then
+    raise 'what was accepted is processed, by another job if not by this one: suspend the tenant or pause the queue instead'
+      using errcode = 'object_not_in_prerequisite_state';
+  elsif found_job.task_name = 'send_delivery' then
+    raise 'a delivery that waits gets another job: cancel it with ops.cancel_deliveries, or pause the queue'
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  perform procrastinate_cancel_job_v1(job, false, false);
+  perform ops.note('job.cancelled', job::text,
+    jsonb_build_object('queue', found_job.queue_name, 'task', found_job.task_name, 'reason', trim(reason)));
+end
+$$;
+
+COMMENT ON FUNCTION ops.cancel_job(job bigint, reason text) IS 'Cancels a job that waits, with a reason; not one by which accepted events or deliveries go on.';
+
+CREATE FUNCTION ops.discard_letters(tenant text, letters uuid[], reason text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  of_tenant uuid := ops.find_tenant(tenant);
+begin
+  perform ops.require_some(letters);
+  perform ops.require_reason(reason);
+  perform signalops.act_as(of_tenant);
+  return signalops.discard_dead_letters(of_tenant, letters, trim(reason));
+end
+$$;
+
+COMMENT ON FUNCTION ops.discard_letters(tenant text, letters uuid[], reason text) IS 'Takes dead letters of a tenant off the list for good, with a reason, up to 10,000 at a time; returns how many it did.';
+
+CREATE FUNCTION ops.drain_queue(queue text, at_most interval DEFAULT '00:00:10'::interval, OUT is_paused boolean, OUT ready bigint, OUT doing bigint) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  deadline timestamptz := clock_timestamp() + at_most;
+begin
+  if (queue = any (ops.queues())) is not true then
+    raise 'there is no queue %: it is one of %', quote_nullable(queue), array_to_string(ops.queues(), ', ')
+      using errcode = 'invalid_parameter_value';
+  elsif (at_most between '0' and '1 minute') is not true then
+    raise 'wait at most a minute at a time, since a transaction that lasts slows the queue: repeat it while something is left'
+      using errcode = 'invalid_parameter_value';
+  elsif current_setting('transaction_isolation') <> 'read committed' then
+    raise 'a transaction that is % does not see jobs end: call it in one that is read committed', current_setting('transaction_isolation')
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  loop
+    select exists (select from ops.paused_queues q where q.queue = drain_queue.queue),
+      count(*) filter (where j.status = 'todo' and coalesce(j.scheduled_at <= now(), true)), count(*) filter (where j.status = 'doing')
+    into is_paused, ready, doing
+    from procrastinate.procrastinate_jobs j where j.queue_name = drain_queue.queue and j.status in ('todo', 'doing');
+    exit when doing = 0 and (is_paused or ready = 0) or clock_timestamp() >= deadline;
+    perform pg_sleep(0.1);
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION ops.drain_queue(queue text, at_most interval, OUT is_paused boolean, OUT ready bigint, OUT doing bigint) IS 'Waits, up to a minute, until no job of a queue runs and none is ready; while it is paused, until none runs. Returns what is left: repeat it until doing is 0, with \watch in psql.';
+
+CREATE FUNCTION ops.find_tenant(named text) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  wanted uuid := (select t.id from signalops.tenants t where t.slug = named or t.id::text = named);
+begin
+  if wanted is null then
+    raise 'there is no tenant %: give its slug or id, as in select distinct tenant from ops.tenant_usage', quote_nullable(named)
+      using errcode = 'no_data_found';
+  end if;
+  return wanted;
+end
+$$;
+
+COMMENT ON FUNCTION ops.find_tenant(named text) IS 'The tenant of a slug or an id, or an error.';
+
+CREATE FUNCTION ops.note(action text, target text, about jsonb) RETURNS void
+    LANGUAGE sql
+    AS $$
+  select signalops.note('00000000-0000-0000-0000-000000000000', action, target, target, jsonb_build_object('before', null, 'after', about))
+$$;
+
+COMMENT ON FUNCTION ops.note(action text, target text, about jsonb) IS 'Notes in the audit log what was done to the installation''s own.';
+
+CREATE FUNCTION ops.pause_queue(queue text, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  earlier ops.paused_queues;
+begin
+  if queue = 'maintenance' then
+    raise 'the queue maintenance can''t be paused, since it gives back the jobs of dead workers and what is due: stop the workers instead'
+      using errcode = 'invalid_parameter_value';
+  elsif (queue = any (ops.queues())) is not true then
+    raise 'there is no queue %: it is one of %', quote_nullable(queue), array_to_string(array_remove(ops.queues(), 'maintenance'), ', ')
+      using errcode = 'invalid_parameter_value';
+  end if;
+  perform ops.require_reason(reason);
+  insert into ops.paused_queues as q (queue, reason) values (pause_queue.queue, trim(pause_queue.reason)) on conflict do nothing;
+  if not found then
+    select * into earlier from ops.paused_queues q where q.queue = pause_queue.queue;
+    raise 'the queue % has been paused by % since %: %; resume it first', queue, earlier.paused_by, earlier.paused_at, earlier.reason
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  perform ops.note('queue.paused', queue, jsonb_build_object('reason', trim(reason)));
+end
+$$;
+
+COMMENT ON FUNCTION ops.pause_queue(queue text, reason text) IS 'Has workers begin no job of a queue other than maintenance, with a reason. Jobs that run go on to their end, and new ones wait: nothing is lost or refused. Each fetch of another queue''s job steps over those that wait, so don''t leave events paused for hours.';
+
+CREATE FUNCTION ops.queues() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['events'::text, 'deliveries'::text, 'backtests'::text, 'deletions'::text, 'maintenance'::text];
+
+COMMENT ON FUNCTION ops.queues() IS 'The queues there are.';
+
+CREATE FUNCTION ops.require_reason(reason text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+begin
+  if coalesce(length(trim(reason)), 0) not between 1 and 500 then
+    raise 'say why in 1 to 500 characters: it stays on record' using errcode = 'invalid_parameter_value';
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION ops.require_reason(reason text) IS 'Refuses what is done without a reason.';
+
+CREATE FUNCTION ops.require_some(ids uuid[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+begin
+  if coalesce(cardinality(ids), 0) not between 1 and 10000 then
+    raise 'these are %: give 1 to 10,000 ids at a time, and repeat it for more', coalesce(cardinality(ids), 0)
+      using errcode = 'invalid_parameter_value';
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION ops.require_some(ids uuid[]) IS 'Refuses no ids, and more than a short transaction has time for.';
+
+CREATE FUNCTION ops.resume_queue(queue text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  delete from ops.paused_queues q where q.queue = resume_queue.queue;
+  if not found then
+    raise 'the queue % is not paused: see select queue, paused_at from ops.queue_health', quote_nullable(queue)
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  perform ops.note('queue.resumed', queue, null);
+end
+$$;
+
+COMMENT ON FUNCTION ops.resume_queue(queue text) IS 'Has workers go on with a queue that was paused, within half a second.';
+
+CREATE FUNCTION ops.resume_tenant(tenant text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update signalops.tenants t set status = 'active' where t.id = ops.find_tenant(tenant) and t.status <> 'active';
+  if not found then
+    raise 'the tenant % is active', tenant using errcode = 'object_not_in_prerequisite_state';
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION ops.resume_tenant(tenant text) IS 'Has a suspended tenant, by slug or id, go on: what waits of it is processed within seconds.';
+
+CREATE FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  of_tenant uuid := ops.find_tenant(tenant);
+begin
+  perform ops.require_some(deliveries);
+  perform signalops.act_as(of_tenant);
+  return (select count(*) from signalops.retry_deliveries(of_tenant, deliveries));
+end
+$$;
+
+COMMENT ON FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) IS 'Has deliveries of a tenant that wait tried now, up to 10,000 at a time; returns how many it did. Those that died: ops.retry_letters.';
+
+CREATE FUNCTION ops.retry_job(job bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'procrastinate', 'pg_temp'
+    AS $$
+declare
+  found_job procrastinate_jobs;
+begin
+  select * into found_job from procrastinate_jobs j where j.id = job for update;
+  if found_job.id is null then
+    raise 'there is no job %: jobs that succeed are deleted', job using errcode = 'no_data_found';
+  elsif found_job.status <> 'failed' then
+    raise 'job % is %, and only one that failed can be retried', job, found_job.status using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  perform procrastinate_retry_job_v2(job, null, null, null, null);
+  perform ops.note('job.retried', job::text, jsonb_build_object('queue', found_job.queue_name, 'task', found_job.task_name));
+end
+$$;
+
+COMMENT ON FUNCTION ops.retry_job(job bigint) IS 'Has a job that failed run again.';
+
+CREATE FUNCTION ops.retry_letters(tenant text, letters uuid[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  of_tenant uuid := ops.find_tenant(tenant);
+begin
+  perform ops.require_some(letters);
+  perform signalops.act_as(of_tenant);
+  return signalops.retry_dead_letters(of_tenant, letters);
+end
+$$;
+
+COMMENT ON FUNCTION ops.retry_letters(tenant text, letters uuid[]) IS 'Gives dead letters of a tenant another chance, up to 10,000 at a time; returns how many it did. Others, and those that ended, are left.';
+
+CREATE FUNCTION ops.suspend_tenant(tenant text, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform ops.require_reason(reason);
+  -- The trigger on the status refuses what can't be; that on the table notes who did it.
+  update signalops.tenants t set status = 'suspended', status_reason = trim(reason)
+  where t.id = ops.find_tenant(tenant) and t.status <> 'suspended';
+  if not found then
+    raise 'the tenant % is suspended already', tenant using errcode = 'object_not_in_prerequisite_state';
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION ops.suspend_tenant(tenant text, reason text) IS 'Suspends a tenant, by slug or id, with the reason that its refused requests are told. What was accepted of it waits.';
+
+CREATE FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb DEFAULT NULL::jsonb) RETURNS TABLE(event_id uuid, verdict text, first_id uuid, of_meter text, period_end timestamp with time zone, pace jsonb)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
-    AS $$
+    AS $_$
 declare
   -- The flush's own moment: the same for all of it, and for whoever asks later.
   moment timestamptz := signalops.time_of(in_batch);
@@ -25,8 +311,26 @@ declare
   fresh bigint;
   notices bigint;
   emitted bigint := 0;
+  paced jsonb;
 begin
   perform signalops.act_for((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
+
+  if buckets is not null then
+    -- Before any quota is locked: buckets and then quotas, in one order each, can't lock two flushes out.
+    paced := (select jsonb_agg(t) from signalops.take_tokens(flush, buckets) t);
+    return query
+      select p.event_id, case when p.event_id is null then 'bucket' else 'rate_limited' end, p.of_tenant, p.of_bucket, null::timestamptz, p.pace
+      from jsonb_to_recordset(paced) as p (event_id uuid, of_tenant uuid, of_bucket text, pace jsonb);
+    if jsonb_path_exists(paced, '$[*] ? (@.event_id != null)') then
+      flush := signalops.without_refused(flush, paced);
+      if flush = '[]' then
+        perform signalops.act_for(null);
+        return;
+      end if;
+      asked := signalops.asked_of(flush, asked);
+      admitted := flush;
+    end if;
+  end if;
 
   select array_agg(c.tenant), array_agg(c.of_meter), array_agg(c.is_calm) into tenants, meters, calms
   from signalops.count_in(asked, moment) c;
@@ -44,11 +348,11 @@ begin
       careful := careful || part.tenant;
       select jsonb_agg(c) into checked from signalops.admit(part.tenant, moment, part.asked, flush, part.counted, part.made) c;
       if checked is null then
-        return query select null::uuid, 'stale', part.tenant, null::text, null::timestamptz;
+        return query select null::uuid, 'stale', part.tenant, null::text, null::timestamptz, null::jsonb;
         continue;
       end if;
       return query
-        select (c.event ->> 'id')::uuid, 'refused', null::uuid, c.refused_by, c.period_end
+        select (c.event ->> 'id')::uuid, 'refused', null::uuid, c.refused_by, c.period_end, null::jsonb
         from jsonb_to_recordset(checked) as c (event jsonb, refused_by text, period_end timestamptz) where c.refused_by is not null;
       taken := taken || (
         select coalesce(jsonb_agg(c.event), '[]')
@@ -60,20 +364,20 @@ begin
     admitted := taken || (
       select coalesce(jsonb_agg(i), '[]') from jsonb_array_elements(flush) i where (i ->> 'tenant')::uuid <> all (careful));
     return query
-      select o.id, 'over_limit', null::uuid, null::text, null::timestamptz
+      select o.id, 'over_limit', null::uuid, null::text, null::timestamptz, null::jsonb
       from jsonb_to_recordset(taken) as o (id uuid, over_limit boolean) where o.over_limit;
   end if;
 
   fresh := signalops.store(admitted, in_batch);
   if fresh < jsonb_array_length(admitted) then
     return query
-      select g.event_id, g.verdict, g.first_id, null::text, null::timestamptz from signalops.give_back(admitted, moment) g;
+      select g.event_id, g.verdict, g.first_id, null::text, null::timestamptz, null::jsonb from signalops.give_back(admitted, moment) g;
   end if;
 
   for part in select * from jsonb_to_recordset(telling) as t (tenant uuid, meters text[], refusing text[])
   loop
     return query
-      select t.event_id, t.verdict, part.tenant, t.of_meter, null::timestamptz
+      select t.event_id, t.verdict, part.tenant, t.of_meter, null::timestamptz, null::jsonb
       from signalops.tell(part.tenant, moment, in_batch, part.meters, part.refusing) t;
     get diagnostics notices = row_count;
     emitted := emitted + notices;
@@ -84,9 +388,9 @@ begin
   end if;
   perform signalops.act_for(null);
 end
-$$;
+$_$;
 
-COMMENT ON FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer) IS 'Accepts a flush: [{tenant, id, type, source, occurred_at, received_at, payload, attributes, key, hash, weights: {meter: amount}}] with [{tenant, meter, amount, scales}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of these (tenants.scales). Counts against the limits, stores, fills the inbox and enqueues one job. Returns only what was not plainly accepted: stale (nothing of the tenant first_id is stored: weigh by its present scales and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); and as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached.';
+COMMENT ON FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb) IS 'Accepts a flush: [{tenant, id, type, source, occurred_at, received_at, payload, attributes, key, hash, weights: {meter: amount}, buckets: [n]}] with [{tenant, meter, amount, scales}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of these (tenants.scales); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. Holds them against the rates, counts against the limits, stores, fills the inbox and enqueues one job. Returns only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored but what it paid is paid: weigh by its present scales and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what each bucket (of_meter, of the tenant first_id) holds afterwards (pace: {rate, burst, left}).';
 
 CREATE FUNCTION signalops.act_as(tenant uuid) RETURNS void
     LANGUAGE sql
@@ -223,7 +527,7 @@ declare
   verdicts text[] := '{}';
 begin
   select t.time_zone, signalops.period_of(moment, t.time_zone), t.scales into zone, month, version
-  from signalops.tenants t where t.id = wanted;
+  from signalops.tenants t where t.id = wanted and t.status <> 'deleting';
   -- What count_in has counted already is counted again by what comes in; and the row that it made may hold for newer scales.
   update signalops.quotas q set accepted = q.accepted - a.amount, scales = case when q.meter = any (made) then version else q.scales end
   from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
@@ -359,13 +663,17 @@ CREATE TABLE signalops.invoices (
     voided_at timestamp with time zone,
     void_reason text,
     voided_by text,
+    idempotency_key text,
+    body_hash bytea,
     CONSTRAINT invoices_author_check CHECK (((length(author) >= 1) AND (length(author) <= 200))),
     CONSTRAINT invoices_check CHECK (((credited >= (0)::numeric) AND (credited <= GREATEST(subtotal, (0)::numeric)))),
     CONSTRAINT invoices_check1 CHECK ((total = (subtotal - credited))),
     CONSTRAINT invoices_check2 CHECK (((corrects IS NOT NULL) = (kind = 'credit_note'::text))),
     CONSTRAINT invoices_check3 CHECK ((((length(void_reason) >= 1) AND (length(void_reason) <= 500)) AND ((void_reason IS NULL) = (voided_at IS NULL)))),
     CONSTRAINT invoices_check4 CHECK ((((length(voided_by) >= 1) AND (length(voided_by) <= 200)) AND ((voided_by IS NULL) = (voided_at IS NULL)))),
+    CONSTRAINT invoices_check5 CHECK (((body_hash IS NULL) = (idempotency_key IS NULL))),
     CONSTRAINT invoices_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT invoices_idempotency_key_check CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
     CONSTRAINT invoices_kind_check CHECK ((kind = ANY (ARRAY['invoice'::text, 'credit_note'::text]))),
     CONSTRAINT invoices_number_check CHECK ((number > 0)),
     CONSTRAINT invoices_reason_check CHECK (((length(reason) >= 1) AND (length(reason) <= 500)))
@@ -393,6 +701,8 @@ COMMENT ON COLUMN signalops.invoices.author IS 'Who issued it; signalops: the cl
 COMMENT ON COLUMN signalops.invoices.voided_at IS 'When it was voided; NULL: it holds.';
 COMMENT ON COLUMN signalops.invoices.void_reason IS 'Why.';
 COMMENT ON COLUMN signalops.invoices.voided_by IS 'By whom.';
+COMMENT ON COLUMN signalops.invoices.idempotency_key IS 'With which a credit note was sent; NULL: without one.';
+COMMENT ON COLUMN signalops.invoices.body_hash IS 'SHA-256 of what was sent with the key: the key stands for nothing else.';
 
 CREATE FUNCTION signalops.announce_invoice(about signalops.invoices, what text, why text) RETURNS uuid
     LANGUAGE sql
@@ -449,6 +759,28 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.arm_absence() IS 'Starts the time of a rule with an absence. What a changed or disabled rule waits for, perhaps in very many groups, tell_absences passes over.';
+
+CREATE FUNCTION signalops.as_noted(value jsonb, is_secret boolean) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+declare
+  told jsonb := case when not is_secret or value = 'null' then value
+    when jsonb_typeof(value) = 'object' then signalops.without_secrets(value) else '"***"' end;
+begin
+  if length(told::text) > 8192 then
+    return jsonb_build_object('cut', left(told::text, 8192), 'characters', length(told::text));
+  end if;
+  return told;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.as_noted(value jsonb, is_secret boolean) IS 'A value as the audit log has it: beyond 8,192 characters of JSON its beginning as text ("cut"), with how many "characters" it has.';
+
+CREATE FUNCTION signalops.asked_of(flush jsonb, asked jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN (SELECT jsonb_agg(w.*) AS jsonb_agg FROM (SELECT i.tenant, m.meter, sum(m.amount) AS amount, s.scales FROM ((jsonb_to_recordset(asked_of.flush) i(tenant uuid, weights jsonb) JOIN (SELECT DISTINCT a.tenant, a.scales FROM jsonb_to_recordset(asked_of.asked) a(tenant uuid, scales bigint)) s ON ((s.tenant = i.tenant))) CROSS JOIN LATERAL (SELECT 'events'::text AS meter, (1)::numeric AS amount UNION ALL SELECT u.key, (u.value)::numeric AS value FROM jsonb_each_text(i.weights) u(key, value)) m) GROUP BY i.tenant, m.meter, s.scales) w);
+
+COMMENT ON FUNCTION signalops.asked_of(flush jsonb, asked jsonb) IS 'What is left to be asked of the meters when some events of a flush were refused: [{tenant, meter, amount, scales}], as accept takes it.';
 
 CREATE FUNCTION signalops.audit(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
     LANGUAGE sql STABLE
@@ -673,7 +1005,7 @@ CREATE FUNCTION signalops.audit_numbers() RETURNS TABLE(tenant_id uuid, period d
     LANGUAGE sql STABLE
     AS $$
   select null::uuid, null::date, 'number', format('%s %s', s.kind, n.number), case when n.number <= s.last then 'one' else 'none' end,
-    count(i.id)::text
+    count(i.number)::text
   from (
     select k.kind, coalesce(max(l.last), 0) as last,
       greatest(max(l.last), (select max(i.number) from signalops.invoices i where i.kind = k.kind), 0) as most
@@ -681,11 +1013,13 @@ CREATE FUNCTION signalops.audit_numbers() RETURNS TABLE(tenant_id uuid, period d
     group by k.kind
   ) s
   cross join lateral generate_series(1, s.most) as n (number)
-  left join signalops.invoices i on i.kind = s.kind and i.number = n.number
-  group by s.kind, s.last, n.number having count(i.id) <> (n.number <= s.last)::int
+  left join (
+    select i.kind, i.number from signalops.invoices i union all select d.series, d.number from signalops.deleted_numbers d
+  ) i on i.kind = s.kind and i.number = n.number
+  group by s.kind, s.last, n.number having count(i.number) <> (n.number <= s.last)::int
 $$;
 
-COMMENT ON FUNCTION signalops.audit_numbers() IS 'Check number: each number of a series is one document''s, of whatever tenant, up to the last that was given.';
+COMMENT ON FUNCTION signalops.audit_numbers() IS 'Check number: each number of a series is one document''s, of whatever tenant, also a deleted one, up to the last that was given.';
 
 CREATE FUNCTION signalops.audit_seals(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
     LANGUAGE sql STABLE
@@ -788,6 +1122,35 @@ $$;
 
 COMMENT ON FUNCTION signalops.await_turn(tenant uuid, channel uuid, due timestamp with time zone) IS 'Notes that a delivery of a channel waits without a job until a moment.';
 
+CREATE FUNCTION signalops.begin_deletion(wanted text, confirmed text) RETURNS TABLE(tenant uuid, verdict text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  doomed record;
+begin
+  select t.id, t.slug, t.status into doomed from signalops.tenants t
+  where wanted in (t.id::text, t.slug) order by t.id::text = wanted desc limit 1 for no key update;
+  if not found then
+    return;
+  elsif confirmed <> doomed.slug then
+    return query select doomed.id, 'unconfirmed';
+  elsif doomed.status not in ('closed', 'deleting') then
+    return query select doomed.id, doomed.status;
+  else
+    if doomed.status = 'closed' then
+      update signalops.tenants t set status = 'deleting' where t.id = doomed.id;
+      insert into signalops.tenant_deletions (id, slug, begun_by)
+      values (doomed.id, doomed.slug, nullif(current_setting('signalops.action', true), '')::jsonb);
+      perform signalops.enqueue_deletion(doomed.id);
+    end if;
+    return query select doomed.id, 'deleting';
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) IS 'Begins to delete a tenant, given by id or slug, and enqueues the job that does it. Verdict: deleting; unconfirmed, when what was confirmed is not its slug; or the status of one that must be closed first. No row: there is no such tenant.';
+
 CREATE FUNCTION signalops.bump_metering(tenant uuid) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -867,14 +1230,29 @@ $$;
 COMMENT ON FUNCTION signalops.bury_delivery(tenant uuid, delivery uuid, because text) IS 'Writes the dead letter of a delivery that has just died, and tells the tenant: signalops.delivery.dead.';
 
 CREATE FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) RETURNS SETOF uuid
-    LANGUAGE sql
+    LANGUAGE plpgsql
     AS $$
-  update signalops.deliveries d set status = 'cancelled', next_attempt_at = null, updated_at = now()
-  where d.tenant_id = tenant and d.id = any (wanted) and d.status in ('pending', 'retrying')
-  returning d.id
+declare
+  cancelled uuid[];
+begin
+  with ended as (
+    update signalops.deliveries d set status = 'cancelled', next_attempt_at = null, updated_at = now()
+    where d.tenant_id = tenant and d.id = any (wanted) and d.status in ('pending', 'retrying')
+    returning d.id
+  )
+  select array_agg(e.id) into cancelled from ended e;
+  perform signalops.note_actions(tenant, 'delivery.cancelled', cancelled);
+  return query select unnest(cancelled);
+end
 $$;
 
 COMMENT ON FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) IS 'Cancels deliveries that wait; returns which. One that is being sent, or has ended, stays as it is.';
+
+CREATE FUNCTION signalops.changed(before jsonb, after jsonb, secrets text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    RETURN (SELECT jsonb_object_agg(a.key, signalops.as_noted(a.value, (a.key = ANY (changed.secrets)))) AS jsonb_object_agg FROM jsonb_each(changed.after) a(key, value) WHERE (NULLIF(a.value, 'null'::jsonb) IS DISTINCT FROM NULLIF((changed.before -> a.key), 'null'::jsonb)));
+
+COMMENT ON FUNCTION signalops.changed(before jsonb, after jsonb, secrets text[]) IS 'What a row has that it had not before, by column, in the words of the audit log; NULL: nothing. Turned round: what it had.';
 
 CREATE FUNCTION signalops.charges(terms jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -919,25 +1297,38 @@ CREATE FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) RETURNS TA
 declare
   tenants uuid[];
   deliveries uuid[];
+  channels uuid[];
+  held uuid[];
   one record;
 begin
   -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
   -- In the order of the channels, as grant_turns has it, so that no two workers lock each other out.
   perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
-  select array_agg(w.tenant order by w.tenant, d.channel_id, w.delivery), array_agg(w.delivery order by w.tenant, d.channel_id, w.delivery)
-  into tenants, deliveries
+  select array_agg(w.tenant order by w.tenant, d.channel_id, w.delivery), array_agg(w.delivery order by w.tenant, d.channel_id, w.delivery),
+    array_agg(d.channel_id order by w.tenant, d.channel_id, w.delivery)
+  into tenants, deliveries, channels
   from jsonb_to_recordset(wanted) as w (tenant uuid, delivery uuid), lateral (
     -- `attempts` keeps the planner from deliveries_by_rule, of which it would read all that a tenant has, sparing itself the table.
     select d.channel_id from signalops.deliveries d where d.tenant_id = w.tenant and d.id = w.delivery and d.attempts >= 0 limit 1) d;
   perform signalops.act_for(null);
-  for one in select * from unnest(tenants, deliveries) as u (tenant, delivery) loop
+  held := signalops.held_among(tenants);
+  for one in select * from unnest(tenants, deliveries, channels) as u (tenant, delivery, channel) loop
+    if one.tenant = any (held) then
+      perform signalops.act_as(one.tenant);
+      update signalops.deliveries d set status = 'pending', next_attempt_at = clock_timestamp(), updated_at = now()
+      where d.tenant_id = one.tenant and d.id = one.delivery and d.next_attempt_at is null
+        and d.status not in ('retrying', 'sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed');
+      -- For ever, as far as the sweep can see: resuming the tenant wakes its channels.
+      perform signalops.await_turn(one.tenant, one.channel, 'infinity');
+      continue;
+    end if;
     return query select one.tenant, one.delivery, c.* from signalops.claim_delivery(one.tenant, one.delivery, busy) c;
   end loop;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) IS 'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does.';
+COMMENT ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) IS 'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of tenants that are held wait again, without an attempt.';
 
 CREATE FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) RETURNS TABLE(outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
     LANGUAGE plpgsql
@@ -1013,7 +1404,7 @@ begin
     from (
       select * from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, scales bigint) order by a.tenant, a.meter
     ) a
-    cross join lateral (select t.time_zone from signalops.tenants t where t.id = a.tenant limit 1) t
+    cross join lateral (select t.time_zone from signalops.tenants t where t.id = a.tenant and t.status <> 'deleting' limit 1) t
     on conflict (tenant_id, period, meter) do update set accepted = q.accepted + excluded.accepted
     where q.scales = excluded.scales and q.accepted + excluded.accepted < q.calm_until
     returning q.tenant_id, q.meter, q.accepted < q.calm_until;
@@ -1176,6 +1567,67 @@ CREATE FUNCTION signalops.current_tenant() RETURNS uuid
 
 COMMENT ON FUNCTION signalops.current_tenant() IS 'The tenant that this transaction acts for; NULL when none is set, and then no row of any tenant is visible.';
 
+CREATE FUNCTION signalops.delete_rows(tenant uuid, target regclass, at_most bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $_$
+declare
+  keys text[] := (
+    select array_agg(quote_ident(a.attname) order by k.place) from pg_index i
+    cross join lateral unnest(i.indkey::smallint[]) with ordinality as k (attnum, place)
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = target and i.indisprimary);
+  removed bigint;
+begin
+  if keys is null then
+    execute format('delete from %1$s where tenant_id = $1 and ctid = any (array(select ctid from %1$s where tenant_id = $1 limit $2))', target)
+    using tenant, at_most;
+  else
+    -- Newest first: what refers to another of its own table is the younger one.
+    execute format('delete from %1$s t using (select %2$s from %1$s where tenant_id = $1 order by %3$s limit $2) d where t.tenant_id = $1 and %4$s',
+      target, array_to_string(keys, ', '), array_to_string(keys, ' desc, ') || ' desc',
+      (select string_agg(format('t.%1$s = d.%1$s', k), ' and ') from unnest(keys) as k))
+    using tenant, at_most;
+  end if;
+  get diagnostics removed = row_count;
+  return removed;
+end
+$_$;
+
+COMMENT ON FUNCTION signalops.delete_rows(tenant uuid, target regclass, at_most bigint) IS 'Removes up to so many rows of a tenant from a table; returns how many.';
+
+CREATE FUNCTION signalops.delete_slice(tenant uuid, at_most integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  target regclass;
+  gone bigint;
+  removed bigint := 0;
+begin
+  perform from signalops.tenant_deletions d where d.id = tenant and d.finished_at is null for update skip locked;
+  if not found or not exists (select from signalops.tenants t where t.id = tenant and t.status = 'deleting') then
+    return 0;
+  end if;
+  perform signalops.act_as(tenant);
+  for target in select * from signalops.tenant_tables() loop
+    gone := signalops.delete_rows(tenant, target, at_most - removed);
+    removed := removed + gone;
+    if gone > 0 then
+      update signalops.tenant_deletions d
+      set removed = d.removed || jsonb_build_object(target::text, coalesce((d.removed ->> target::text)::bigint, 0) + gone)
+      where d.id = tenant;
+    end if;
+    exit when removed >= at_most;
+  end loop;
+  return removed + signalops.drop_jobs(tenant);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.delete_slice(tenant uuid, at_most integer) IS 'Removes about so many rows of a tenant that is being deleted, and takes it out of the jobs; returns how many. 0: nothing is left, or another worker is at it.';
+
 CREATE TABLE signalops.usage_days (
     tenant_id uuid NOT NULL,
     period date NOT NULL,
@@ -1231,16 +1683,56 @@ CREATE FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], beca
     LANGUAGE plpgsql
     AS $$
 declare
-  discarded bigint;
+  discarded uuid[];
 begin
-  update signalops.dead_letters l set ended_at = now(), ending = 'discarded', reason = because
-  where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null;
-  get diagnostics discarded = row_count;
-  return discarded;
+  with ended as (
+    update signalops.dead_letters l set ended_at = now(), ending = 'discarded', reason = because
+    where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
+    returning l.id
+  )
+  select array_agg(e.id) into discarded from ended e;
+  perform signalops.note_actions(tenant, 'dead-letter.discarded', discarded, jsonb_build_object('reason', because));
+  return coalesce(cardinality(discarded), 0);
 end
 $$;
 
 COMMENT ON FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) IS 'Takes dead letters off the list for good, with a reason; they stay on record. Returns how many.';
+
+CREATE FUNCTION signalops.drop_jobs(tenant uuid) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'procrastinate', 'pg_temp'
+    AS $$
+declare
+  one record;
+  dropped bigint := 0;
+begin
+  for one in
+    select j.id, (
+      -- Deliveries of several tenants may share a job.
+      select jsonb_agg(told.one order by told.place)
+      from (
+        select j.args - 'more' as one, 0 as place
+        union all select m.one, m.place from jsonb_array_elements(j.args -> 'more') with ordinality as m (one, place)
+      ) told
+      where told.one ->> 'tenant' is distinct from tenant::text
+    ) as others
+    from procrastinate.procrastinate_jobs j
+    where j.status <> 'doing' and j.task_name <> 'delete_tenant' and j.args::text like '%' || tenant || '%' for update skip locked
+  loop
+    if one.others is null then
+      delete from procrastinate.procrastinate_jobs j where j.id = one.id;
+    else
+      update procrastinate.procrastinate_jobs j set args = (one.others -> 0)
+        || case when jsonb_array_length(one.others) > 1 then jsonb_build_object('more', one.others - 0) else '{}' end
+      where j.id = one.id;
+    end if;
+    dropped := dropped + 1;
+  end loop;
+  return dropped;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.drop_jobs(tenant uuid) IS 'Takes a tenant out of the jobs that are not being done; returns of how many. The job that deletes it is not one of them.';
 
 CREATE FUNCTION signalops.emit(tenant uuid, in_batch uuid, event_type text, about jsonb, at_depth smallint) RETURNS uuid
     LANGUAGE sql
@@ -1281,12 +1773,15 @@ CREATE FUNCTION signalops.enqueue(queue text, task text, priority integer, args 
     SET search_path TO 'procrastinate', 'pg_temp'
     AS $$
 begin
+  if (queue, task) is distinct from ('events', 'process_batch') or priority > 0 or args - 'batch' <> '{}' then
+    raise insufficient_privilege using message = format('only the processing of a batch is enqueued so, not %s', task);
+  end if;
   return (procrastinate_defer_jobs_v1(array[
     row(queue, task, priority, null, null, args, null)::procrastinate_job_to_defer_v1]))[1];
 end
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) IS 'Enqueues one job in the current transaction and returns its id. Arguments are ids, never payloads.';
+COMMENT ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) IS 'Enqueues the processing of one batch in the current transaction and returns the job. All other jobs have functions of their own, which make up their arguments themselves.';
 
 CREATE FUNCTION signalops.enqueue_backtest(tenant uuid, backtest uuid) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1302,6 +1797,32 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.enqueue_backtest(tenant uuid, backtest uuid) IS 'Enqueues the next slice of a backtest of the tenant that the transaction acts for, below all other jobs; returns the job.';
+
+CREATE FUNCTION signalops.enqueue_deletion(tenant uuid) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'procrastinate', 'pg_temp'
+    AS $$
+begin
+  -- Below all other jobs, and one at a time in the whole installation: nobody waits for it.
+  return (procrastinate_defer_jobs_v1(array[row('deletions', 'delete_tenant', -30, 'deletions', null,
+    jsonb_build_object('tenant', tenant), null)::procrastinate_job_to_defer_v1]))[1];
+end
+$$;
+
+COMMENT ON FUNCTION signalops.enqueue_deletion(tenant uuid) IS 'Enqueues the deletion of a tenant; returns the job.';
+
+CREATE FUNCTION signalops.enqueue_deletions() RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select count(signalops.enqueue_deletion(d.id))
+  from signalops.tenant_deletions d
+  where d.finished_at is null and not exists (
+    select from procrastinate.procrastinate_jobs j
+    where j.status = 'todo' and j.task_name = 'delete_tenant' and j.args ->> 'tenant' = d.id::text)
+$$;
+
+COMMENT ON FUNCTION signalops.enqueue_deletions() IS 'Gives a job to deletions that are not finished and have none; returns how many.';
 
 CREATE FUNCTION signalops.enqueue_deliveries(wanted jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1349,15 +1870,24 @@ begin
     return 0;
   end if;
   for turn in
-    select q.tenant_id, q.channel_id, c.most_per_minute, o.opened_until, o.tokens, o.refilled_at from signalops.channel_queues q
+    select q.tenant_id, q.channel_id, c.most_per_minute, o.opened_until, o.tokens, o.refilled_at, h.id as held
+    from signalops.channel_queues q
     left join lateral (
       select * from signalops.channels c where c.tenant_id = q.tenant_id and c.id = q.channel_id limit 1
     ) c on true
     left join lateral (
       select * from signalops.outlets o where o.tenant_id = q.tenant_id and o.id = coalesce(c.outlet_id, q.channel_id) limit 1
     ) o on true
+    left join lateral (
+      select t.id from signalops.tenants t where t.id = q.tenant_id and t.status in ('suspended', 'deleting') limit 1
+    ) h on true
     where q.next_due_at <= now() order by q.next_due_at limit 500 for update of q skip locked
   loop
+    if turn.held is not null and signalops.held_among(array[turn.held]) is not null then
+      update signalops.channel_queues q set next_due_at = 'infinity'
+      where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
+      continue;
+    end if;
     if turn.opened_until > now() then
       update signalops.channel_queues q set next_due_at = turn.opened_until
       where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
@@ -1403,7 +1933,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_due_deliveries(at_most integer) IS 'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but no more than its outlet''s rate limit admits, and none while its circuit is open. Returns how many.';
+COMMENT ON FUNCTION signalops.enqueue_due_deliveries(at_most integer) IS 'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but no more than its outlet''s rate limit admits, and none while its circuit is open or its tenant is held. Returns how many.';
 
 CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
@@ -1411,9 +1941,9 @@ CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most inte
     AS $$
   with recursive waiting as (
     -- Hops from batch to batch along the index: a select distinct would read the whole backlog.
-    (select batch from signalops.inbox order by batch limit 1)
+    (select batch from signalops.inbox where not is_held order by batch limit 1)
     union all
-    select (select i.batch from signalops.inbox i where i.batch > w.batch order by i.batch limit 1)
+    select (select i.batch from signalops.inbox i where not i.is_held and i.batch > w.batch order by i.batch limit 1)
     from waiting w where w.batch < signalops.id_at(now() - older_than)
   ), old as (
     select batch from waiting where batch < signalops.id_at(now() - older_than) limit at_most
@@ -1422,7 +1952,7 @@ CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most inte
   from old,
     -- Whoever processes a batch holds its rows. That a job is `doing` says less: procrastinate leaves it so, under a worker that
     -- lives on, when it could not write down how the job ended.
-    lateral (select from signalops.inbox i where i.batch = old.batch limit 1 for update skip locked) as idle
+    lateral (select from signalops.inbox i where i.batch = old.batch and not i.is_held limit 1 for update skip locked) as idle
   where not exists (
     select from procrastinate.procrastinate_jobs j
     where j.status = 'todo' and j.task_name = 'process_batch' and j.args ->> 'batch' = old.batch::text)
@@ -1486,16 +2016,18 @@ $$;
 
 COMMENT ON FUNCTION signalops.find_called_channel(wanted uuid) IS 'Whose channel a provider calls back, with the sealed secret that tells whether it is the provider: looked up before a tenant is known.';
 
-CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, key_id uuid, hash text, scopes text[], allowed_cidrs cidr[], expires_at timestamp with time zone, tenant_status text)
+CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, key_id uuid, hash text, scopes text[], allowed_cidrs cidr[], expires_at timestamp with time zone, tenant_status text, fingerprint bytea, buckets text[], status_reason text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select k.tenant_id, k.id, k.hash, k.scopes, k.allowed_cidrs, k.expires_at, t.status
+  select k.tenant_id, k.id, k.hash, k.scopes, k.allowed_cidrs, k.expires_at, t.status, k.fingerprint,
+    array_remove(array[case when k.rate_per_second is not null then k.id::text end, case when t.rate_per_second is not null then 'tenant' end], null),
+    t.status_reason
   from signalops.api_keys k join signalops.tenants t on t.id = k.tenant_id
   where k.prefix = wanted and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
 $$;
 
-COMMENT ON FUNCTION signalops.find_keys(wanted text) IS 'The usable keys with a prefix, with hash and tenant: the one look-up that happens before a tenant is known.';
+COMMENT ON FUNCTION signalops.find_keys(wanted text) IS 'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that they are held to: the one look-up that happens before a tenant is known.';
 
 CREATE TABLE signalops.deliveries (
     tenant_id uuid NOT NULL,
@@ -1549,6 +2081,61 @@ CREATE FUNCTION signalops.find_sent(tenant uuid, channel uuid, provider text) RE
 
 COMMENT ON FUNCTION signalops.find_sent(tenant uuid, channel uuid, provider text) IS 'The delivery that a provider knows by an id of its own; NULL: none.';
 
+CREATE FUNCTION signalops.find_tenant(wanted_id uuid, wanted_slug text) RETURNS TABLE(tenant_id uuid, status text, status_reason text, buckets text[])
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select t.id, t.status, t.status_reason, case when t.rate_per_second is null then '{}'::text[] else array['tenant'] end
+  from signalops.tenants t
+  -- An index for either: one condition for both would scan the table.
+  where t.id = (
+    select i.id from signalops.tenants i where i.id = wanted_id
+    union all
+    select s.id from signalops.tenants s where s.slug = wanted_slug
+    limit 1
+  )
+$$;
+
+COMMENT ON FUNCTION signalops.find_tenant(wanted_id uuid, wanted_slug text) IS 'The tenant with an id or a slug, one of which is NULL, and the names of the rate limits that its users are held to: the look-up for a token whose signature was verified.';
+
+CREATE FUNCTION signalops.finish_deletion(tenant uuid) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  deletion record;
+  target regclass;
+  counted bigint;
+  rests jsonb := '{}';
+begin
+  select * into deletion from signalops.tenant_deletions d where d.id = tenant and d.finished_at is null for update skip locked;
+  if not found then
+    return null;
+  end if;
+  -- From here on nothing can refer to it; what does not refer to it looks whether it is there (accept, note_types, settle_deliveries).
+  perform from signalops.tenants t where t.id = tenant and t.status = 'deleting' for update;
+  if not found then
+    return null;
+  end if;
+  perform signalops.act_as(tenant);
+  for target in select * from signalops.tenant_tables() loop
+    execute format('select count(*) from %s where tenant_id = $1', target) into counted using tenant;
+    rests := rests || jsonb_build_object(target::text, counted);
+  end loop;
+  select count(*) into counted from procrastinate.procrastinate_jobs j
+  where j.task_name <> 'delete_tenant' and j.args::text like '%' || tenant || '%';
+  if counted > 0 or exists (select from jsonb_each_text(rests) as r (name, rows) where r.rows <> '0') then
+    return null;
+  end if;
+  perform set_config('signalops.action', coalesce(deletion.begun_by::text, ''), true);
+  delete from signalops.tenants t where t.id = tenant;
+  update signalops.tenant_deletions d set finished_at = clock_timestamp(), remaining = rests where d.id = tenant;
+  return (select coalesce(sum(r.rows::bigint), 0) from jsonb_each_text(deletion.removed) as r (name, rows));
+end
+$_$;
+
+COMMENT ON FUNCTION signalops.finish_deletion(tenant uuid) IS 'Removes a tenant of which nothing is left, and notes the proof: what is left in every table, counted in the same transaction. Returns how many rows were removed; NULL: something is left, or another worker was first. It is called when whoever may write for the tenant has ended.';
+
 CREATE FUNCTION signalops.period_of(moment timestamp with time zone, zone text) RETURNS date
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (date_trunc('month'::text, (moment AT TIME ZONE zone)))::date;
@@ -1594,7 +2181,8 @@ CREATE FUNCTION signalops.first_period(tenant uuid, zone text, made timestamp wi
 COMMENT ON FUNCTION signalops.first_period(tenant uuid, zone text, made timestamp with time zone) IS 'The first billing period of a tenant: of when it was made, or of the earliest usage that it sent in afterwards.';
 
 CREATE FUNCTION signalops.fix_time_zone() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   -- What a worker has in hand is still in the inbox for us, until it commits what it counted.
@@ -1667,9 +2255,11 @@ begin
     cross join lateral (select case when t.closed_until = '-infinity' then signalops.first_period(t.id, t.time_zone, t.created_at)
       else signalops.period_of(t.closed_until, t.time_zone) end as period) p
     cross join lateral (select signalops.starts_at((p.period + interval '1 month')::date, t.time_zone) as ends_at) e
-    where e.ends_at <= now() - closing_after and not exists (
+    where e.ends_at <= now() - closing_after and t.status <> 'deleting' and not exists (
       select from signalops.inbox i
-      where i.tenant_id = t.id and i.event_id < signalops.id_at(e.ends_at) and i.replay_id is null)
+      where i.tenant_id = t.id and i.event_id < signalops.id_at(e.ends_at) and i.replay_id is null
+        -- What is held may wait for years; then it is late, as whatever is counted after the closing.
+        and not i.is_held)
     order by t.id limit at_most for update of t skip locked
   ), noted as (
     insert into signalops.billing_periods (tenant_id, period, starts_at, ends_at)
@@ -1706,21 +2296,24 @@ $$;
 
 COMMENT ON FUNCTION signalops.give_back(admitted jsonb, moment timestamp with time zone) IS 'Of events whose idempotency key was stored before, returns the first event and whether the body is the same, and uncounts them.';
 
-CREATE FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint DEFAULT 50, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS uuid
-    LANGUAGE plpgsql
+CREATE FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint DEFAULT 50, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, idempotency_key text DEFAULT NULL::text, body_hash bytea DEFAULT NULL::bytea) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   made uuid := signalops.new_id();
 begin
-  insert into signalops.credit_grants (tenant_id, id, amount, currency, priority, expires_at, reason, author)
-  values (tenant, made, granted, in_currency, priority, expires_at, reason, author);
+  perform signalops.require_tenant(tenant);
+  insert into signalops.credit_grants
+    (tenant_id, id, amount, currency, priority, expires_at, reason, author, idempotency_key, body_hash)
+  values (tenant, made, granted, in_currency, priority, expires_at, reason, author, idempotency_key, body_hash);
   insert into signalops.credit_entries (tenant_id, id, grant_id, kind, amount)
   values (tenant, signalops.new_id(), made, 'granted', granted);
   return made;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint, expires_at timestamp with time zone) IS 'Grants a tenant credit; returns the grant. For the operator: no role of the product may write grants.';
+COMMENT ON FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint, expires_at timestamp with time zone, idempotency_key text, body_hash bytea) IS 'Grants the tenant that the transaction acts for credit; returns the grant.';
 
 CREATE FUNCTION signalops.grant_turns(decided jsonb) RETURNS TABLE(channel uuid, granted integer, priority integer)
     LANGUAGE plpgsql
@@ -1782,6 +2375,18 @@ $$;
 
 COMMENT ON FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) IS 'Moves a delivery of the tenant that the transaction acts for to what its provider says of a message: delivered, read, or dead with the reason. In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: it must be told again.';
 
+CREATE FUNCTION signalops.held_among(wanted uuid[]) RETURNS uuid[]
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select array_agg(h.id) from (
+    -- Locked, so that none is resumed before what is set aside for it can be seen; in one order, against deadlocks.
+    select t.id from signalops.tenants t where t.id = any (wanted) and t.status in ('suspended', 'deleting') order by t.id for share
+  ) h
+$$;
+
+COMMENT ON FUNCTION signalops.held_among(wanted uuid[]) IS 'Which of these tenants are suspended or being deleted, and remain so until the transaction ends; NULL: none. Nothing of theirs is begun.';
+
 CREATE FUNCTION signalops.id_at(moment timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN ((lpad(to_hex(((EXTRACT(epoch FROM moment) * (1000)::numeric))::bigint), 12, '0'::text) || '00000000000000000000'::text))::uuid;
@@ -1839,6 +2444,17 @@ $$;
 
 COMMENT ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) IS 'Issues an invoice or a credit note of a closed period, with its lines, and tells the tenant; returns its number. issued: columns of invoices; lines: columns of invoice_lines, in their order; numbers as strings.';
 
+CREATE FUNCTION signalops.keep_number() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into signalops.deleted_numbers (series, number) values (old.kind, old.number);
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.keep_number() IS 'Notes that the number of a document was given, when the document goes with its tenant.';
+
 CREATE TABLE signalops.limits (
     tenant_id uuid NOT NULL,
     meter text NOT NULL,
@@ -1880,6 +2496,70 @@ $$;
 
 COMMENT ON FUNCTION signalops.limit_of(tenant uuid, of_meter text, on_day date) IS 'The limit of a meter that holds on a day: the tenant''s own before the plan''s, of these the latest; none if it never had any.';
 
+CREATE FUNCTION signalops.lock_buckets(wanted jsonb) RETURNS void
+    LANGUAGE sql
+    AS $$
+  -- In one order, rows that are not there yet included, so that two flushes can't lock each other out. What is there is only locked.
+  insert into signalops.rate_buckets as b (tenant_id, bucket, level)
+  select w.tenant, w.bucket, 'Infinity' from jsonb_to_recordset(wanted) as w (tenant uuid, bucket text)
+  order by w.tenant, w.bucket collate "C"
+  on conflict (tenant_id, bucket) do update set level = b.level where false
+$$;
+
+COMMENT ON FUNCTION signalops.lock_buckets(wanted jsonb) IS 'Locks the rows of [{tenant, bucket}] until the transaction ends, and makes those that are missing, full.';
+
+CREATE FUNCTION signalops.log_action() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  left_out text[] := '{tenant_id,created_at,updated_at}'::text[] || tg_argv[1] || string_to_array(tg_argv[3], ',');
+  was jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+  is_now jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+  subject jsonb := coalesce(is_now, was);
+  -- A tenant that is gone has no log to note it in; a plan is the installation's.
+  of_tenant uuid := coalesce(case tg_table_name when 'tenants' then is_now ->> 'id' else subject ->> 'tenant_id' end,
+    '00000000-0000-0000-0000-000000000000');
+begin
+  -- What a trigger does, and what comes with a plan, follows from an action that is noted itself.
+  if pg_trigger_depth() > 1 or subject ->> 'origin' = 'plan' then
+    return null;
+  end if;
+  if tg_op = 'DELETE' and exists (select from signalops.tenants t where t.id = of_tenant and t.status = 'deleting') then
+    return null;
+  end if;
+  perform signalops.note_change(tg_argv[0], of_tenant, subject ->> tg_argv[1], subject ->> tg_argv[2], was - left_out, is_now - left_out,
+    string_to_array(tg_argv[4], ','));
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.log_action() IS 'Notes in the audit log what became of a row. Arguments: what such a row is; the columns of its id and of its name; those left out; those with secrets, the last two with commas between.';
+
+CREATE FUNCTION signalops.log_rule() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  left_out constant text[] := '{tenant_id,id,rule_id,version,created_at,updated_at,enabled_at,since,conditions}';
+  was jsonb;
+  is_now jsonb := to_jsonb(new);
+begin
+  if tg_op = 'UPDATE' then
+    was := to_jsonb(old) || coalesce((
+      select to_jsonb(v) from signalops.rule_versions v where (v.tenant_id, v.rule_id, v.version) = (old.tenant_id, old.id, old.active_version)
+    ), '{}');
+  end if;
+  is_now := is_now || coalesce((
+    select to_jsonb(v) from signalops.rule_versions v where (v.tenant_id, v.rule_id, v.version) = (new.tenant_id, new.id, new.active_version)
+  ), '{}');
+  perform signalops.note_change('rule', new.tenant_id, new.id::text, new.name, was - left_out, is_now - left_out, '{}');
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.log_rule() IS 'Notes in the audit log what became of a rule, with what its active version says: one action, though several rows.';
+
 CREATE FUNCTION signalops.make_partitions(months_ahead integer DEFAULT 3) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1888,6 +2568,7 @@ declare
   parent regclass;
   month date;
   part text;
+  guard record;
 begin
   -- Several processes may find the month missing at once.
   perform pg_advisory_xact_lock(hashtext('signalops.make_partitions'));
@@ -1911,6 +2592,15 @@ begin
       execute format('alter table signalops.%I enable row level security', part);
       execute format('alter table signalops.%I force row level security', part);
       execute format('comment on table signalops.%I is %L', part, format('%s made in %s (UTC)', parent, to_char(month, 'YYYY-MM')));
+      -- Of the parent's triggers a partition has those for rows alone.
+      for guard in
+        select g.tgname, g.tgfoid::regproc as runs, obj_description(g.oid, 'pg_trigger') as purpose from pg_trigger g
+        where g.tgrelid = parent and g.tgtype & 32 <> 0 and not g.tgisinternal
+      loop
+        execute format('create trigger %I before truncate on signalops.%I for each statement execute function %s()',
+          guard.tgname, part, guard.runs);
+        execute format('comment on trigger %I on signalops.%I is %L', guard.tgname, part, guard.purpose);
+      end loop;
       return next part;
     end loop;
   end loop;
@@ -1924,6 +2614,56 @@ CREATE FUNCTION signalops.may_become(before text, after text) RETURNS boolean
     RETURN (((((((((((((((((((before = 'pending'::text) AND (after = 'sending'::text)) OR ((before = 'pending'::text) AND (after = 'cancelled'::text))) OR ((before = 'pending'::text) AND (after = 'retrying'::text))) OR ((before = 'sending'::text) AND (after = 'sent'::text))) OR ((before = 'sending'::text) AND (after = 'retrying'::text))) OR ((before = 'sending'::text) AND (after = 'dead'::text))) OR ((before = 'sending'::text) AND (after = 'suppressed'::text))) OR ((before = 'sending'::text) AND (after = 'cancelled'::text))) OR ((before = 'sending'::text) AND (after = 'pending'::text))) OR ((before = 'retrying'::text) AND (after = 'pending'::text))) OR ((before = 'retrying'::text) AND (after = 'cancelled'::text))) OR ((before = 'retrying'::text) AND (after = 'sent'::text))) OR ((before = 'pending'::text) AND (after = 'sent'::text))) OR ((before = 'sent'::text) AND (after = 'delivered'::text))) OR ((before = 'sent'::text) AND (after = 'read'::text))) OR ((before = 'sent'::text) AND (after = 'dead'::text))) OR ((before = 'delivered'::text) AND (after = 'read'::text))) OR ((before = 'dead'::text) AND (after = 'retrying'::text)));
 
 COMMENT ON FUNCTION signalops.may_become(before text, after text) IS 'The ways between the states of a delivery. To sent also from pending and retrying: an attempt that was thought lost had succeeded.';
+
+CREATE TABLE signalops.tenants (
+    id uuid NOT NULL,
+    slug text NOT NULL,
+    name text NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    metering bigint DEFAULT 0 NOT NULL,
+    closed_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    scales bigint DEFAULT 0 NOT NULL,
+    rate_per_second numeric,
+    rate_burst integer,
+    status_reason text,
+    status_since timestamp with time zone DEFAULT now() NOT NULL,
+    is_resuming boolean DEFAULT false NOT NULL,
+    CONSTRAINT tenants_check CHECK (((rate_per_second IS NULL) = (rate_burst IS NULL))),
+    CONSTRAINT tenants_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT tenants_rate_burst_check CHECK (((rate_burst >= 1) AND (rate_burst <= 1000000))),
+    CONSTRAINT tenants_rate_per_second_check CHECK (((rate_per_second >= 0.000001) AND (rate_per_second <= (1000000)::numeric))),
+    CONSTRAINT tenants_reason_check CHECK (((status_reason IS NULL) OR (status <> 'active'::text))),
+    CONSTRAINT tenants_slug_check CHECK ((slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text)),
+    CONSTRAINT tenants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'closed'::text, 'deleting'::text]))),
+    CONSTRAINT tenants_status_reason_check CHECK (((length(status_reason) >= 1) AND (length(status_reason) <= 500))),
+    CONSTRAINT tenants_time_zone_check CHECK (signalops.is_time_zone(time_zone))
+);
+
+ALTER TABLE ONLY signalops.tenants FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.tenants IS 'A customer of the installation. Everything else hangs on its id.';
+COMMENT ON COLUMN signalops.tenants.id IS 'UUIDv7; the tenant_id of every other table.';
+COMMENT ON COLUMN signalops.tenants.slug IS 'The name for command lines and log lines; unique, but no tenant can list or probe it.';
+COMMENT ON COLUMN signalops.tenants.name IS 'The name for people.';
+COMMENT ON COLUMN signalops.tenants.status IS 'active; suspended: requests are refused, and what was accepted waits; closed: refused for ever, what was accepted is still processed; deleting: its rows are being removed.';
+COMMENT ON COLUMN signalops.tenants.created_at IS 'When it was made.';
+COMMENT ON COLUMN signalops.tenants.time_zone IS 'IANA time zone in which its days and billing periods begin; fixed once something is counted.';
+COMMENT ON COLUMN signalops.tenants.metering IS 'Version of its meters: 0 until it has any, and one more with each change.';
+COMMENT ON COLUMN signalops.tenants.closed_until IS 'End of the last billing period that is closed: what happened before and is counted from now on is late, and billed in the open period.';
+COMMENT ON COLUMN signalops.tenants.scales IS 'Version of its limited meters besides events, by which the API weighs what comes in: 0 until there are any, for most for ever.';
+COMMENT ON COLUMN signalops.tenants.rate_per_second IS 'Events a second that it may bring in with all its keys together; NULL: no limit.';
+COMMENT ON COLUMN signalops.tenants.rate_burst IS 'Events that it may bring in at once after a pause; NULL: no limit.';
+COMMENT ON COLUMN signalops.tenants.status_reason IS 'Why, as its refused requests are told; NULL: active, or nobody said.';
+COMMENT ON COLUMN signalops.tenants.status_since IS 'Since when it has that status.';
+COMMENT ON COLUMN signalops.tenants.is_resuming IS 'Whether something may still be held of it, though it is no longer suspended.';
+
+CREATE FUNCTION signalops.may_delete(tenant uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN ((CURRENT_USER = 'signalops_owner'::name) AND (EXISTS (SELECT FROM signalops.tenants t WHERE ((t.id = may_delete.tenant) AND (t.status = 'deleting'::text)))));
+
+COMMENT ON FUNCTION signalops.may_delete(tenant uuid) IS 'Whether what is never deleted may be: all of a tenant that is being deleted, by the function of the owner which does that.';
 
 CREATE FUNCTION signalops.mend_queues() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1944,7 +2684,8 @@ begin
       order by d.tenant_id, d.channel_id, d.next_attempt_at limit 1) n
   )
   insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at, next_due_at)
-  select tenant_id, channel_id, 0, now(), next_attempt_at from waiting
+  select tenant_id, channel_id, 0, now(), next_attempt_at from waiting w
+  where not exists (select from signalops.tenants t where t.id = w.tenant_id and t.status in ('suspended', 'deleting'))
   on conflict (tenant_id, channel_id) do update set next_due_at = excluded.next_due_at
     where q.next_due_at is null or q.next_due_at > excluded.next_due_at;
   get diagnostics mended = row_count;
@@ -1981,11 +2722,81 @@ $$;
 
 COMMENT ON FUNCTION signalops.move_credit() IS 'Moves what remains of a grant by an entry; its check refuses to overdraw.';
 
+CREATE FUNCTION signalops.move_status() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if (old.status, new.status) not in (('active', 'suspended'), ('suspended', 'active'), ('active', 'closed'), ('suspended', 'closed'),
+    ('closed', 'deleting')) then
+    raise 'a tenant that is % can''t become %: it goes from active to suspended and back, from either to closed, and then to deleting',
+      old.status, new.status using errcode = 'check_violation';
+  end if;
+  new.status_since := now();
+  if new.status = 'active' then
+    new.status_reason := null;
+  end if;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.move_status() IS 'Lets a tenant''s status take the ways there are, notes since when it has it, and forgets the reason when it ends.';
+
 CREATE FUNCTION signalops.new_id() RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
-    RETURN (encode(set_bit(set_bit(OVERLAY(uuid_send(gen_random_uuid()) PLACING SUBSTRING(int8send(((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric))::bigint) FROM 3) FROM 1 FOR 6), (52)::bigint, 1), (53)::bigint, 1), 'hex'::text))::uuid;
+    RETURN (SELECT (encode(OVERLAY(uuid_send(gen_random_uuid()) PLACING int8send(((((t.micros / 1000) << 16) | ('0111000000000000'::"bit")::bigint) | (((t.micros % (1000)::bigint) * 4096) / 1000))) FROM 1 FOR 8), 'hex'::text))::uuid AS encode FROM (SELECT ((EXTRACT(epoch FROM clock_timestamp()) * (1000000)::numeric))::bigint AS micros) t);
 
-COMMENT ON FUNCTION signalops.new_id() IS 'A new UUIDv7, for rows that SQL itself makes. PostgreSQL 18 has uuidv7(); 15 to 17 have not.';
+COMMENT ON FUNCTION signalops.new_id() IS 'A new UUIDv7, for rows that SQL itself makes, in order to the microsecond (RFC 9562, 6.2, method 3). PostgreSQL 18 has uuidv7(); 15 to 17 have not.';
+
+CREATE FUNCTION signalops.note(tenant uuid, action text, target_id text, target text, change jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  said jsonb := nullif(current_setting('signalops.action', true), '');
+  -- That of SET ROLE, also within a SECURITY DEFINER function.
+  as_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+  kind text := coalesce(said #>> '{actor,kind}', case when as_role in ('signalops_api', 'signalops_worker', 'signalops_platform')
+    then 'system' else 'sql' end);
+begin
+  -- What the processes make by themselves, such as invoices, is on record itself; what they change of people's is noted.
+  if kind = 'system' and action like '%.created' then
+    return;
+  end if;
+  insert into signalops.audit_log (tenant_id, id, actor_kind, actor, address, operation, action, target_id, target, change)
+  values (tenant, signalops.new_id(), kind, coalesce(said #>> '{actor,name}', case kind when 'sql' then session_user else as_role end),
+    said ->> 'address', said ->> 'operation', note.action, note.target_id, left(note.target, 500), note.change);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.note(tenant uuid, action text, target_id text, target text, change jsonb) IS 'Adds to the audit log, as the owner: for the functions that know what was done. Who did it stands in the setting signalops.action.';
+
+CREATE FUNCTION signalops.note_action(tenant uuid, action text, target_id text, target text, details jsonb DEFAULT '{}'::jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not pg_has_role(coalesce(nullif(current_setting('role', true), 'none'), session_user), 'signalops_owner', 'member') then
+    perform signalops.require_tenant(tenant);
+  end if;
+  perform signalops.note(tenant, action, target_id, target, jsonb_build_object('before', null, 'after', nullif(details, '{}')));
+end
+$$;
+
+COMMENT ON FUNCTION signalops.note_action(tenant uuid, action text, target_id text, target text, details jsonb) IS 'Notes an action that changes no row which is managed, with its details, for the tenant that the transaction acts for.';
+
+CREATE FUNCTION signalops.note_actions(tenant uuid, action text, targets uuid[], details jsonb DEFAULT '{}'::jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if cardinality(targets) = 1 then
+    perform signalops.note_action(tenant, action, targets[1]::text, null, details);
+  elsif cardinality(targets) > 1 then
+    perform signalops.note_action(tenant, action, null, null,
+      details || jsonb_build_object('count', cardinality(targets), 'ids', to_jsonb(targets[1:100])));
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.note_actions(tenant uuid, action text, targets uuid[], details jsonb) IS 'Notes as one what is done to several things at once, with their count and the first hundred ids; nothing, when there are none.';
 
 CREATE FUNCTION signalops.note_barriers() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2008,6 +2819,22 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.note_barriers() IS 'Notes for frozen periods which transactions have to end before they can be closed; returns for how many.';
+
+CREATE FUNCTION signalops.note_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  was jsonb := signalops.changed(coalesce(after, '{}'), coalesce(before, '{}'), secrets);
+  is_now jsonb := signalops.changed(coalesce(before, '{}'), coalesce(after, '{}'), secrets);
+begin
+  if was is not null or is_now is not null then
+    perform signalops.note(tenant, noun || '.' || signalops.verb_of(before, after), target_id, target,
+      jsonb_build_object('before', was, 'after', is_now));
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.note_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[]) IS 'Notes what became of a row: before is NULL when it was made, after when it was deleted. What changed nothing is not noted.';
 
 CREATE FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) RETURNS void
     LANGUAGE sql SECURITY DEFINER
@@ -2064,6 +2891,18 @@ $$;
 
 COMMENT ON FUNCTION signalops.note_outcome(tenant uuid, outlet uuid, delivery uuid, outcome text, pause interval) IS 'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each probe that fails for twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet fails.';
 
+CREATE FUNCTION signalops.note_resumption() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  -- Closed right after it was resumed, it may have something held yet.
+  new.is_resuming := (old.status = 'suspended' or old.is_resuming) and new.status in ('active', 'closed');
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.note_resumption() IS 'Has what is held of a tenant go on when it is no longer suspended, whoever says so.';
+
 CREATE FUNCTION signalops.note_types(seen jsonb) RETURNS void
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -2081,6 +2920,8 @@ begin
     left join lateral (
       select e.type, e.fields from signalops.event_types e where e.tenant_id = s.tenant and e.type = s.type limit 1
     ) k on true
+    -- What is deleted meanwhile must not come back.
+    where exists (select from signalops.tenants t where t.id = s.tenant and t.status <> 'deleting')
     order by s.tenant, s.type
   ), room as (
     select n.tenant, 1000 - (select count(*) from signalops.event_types e where e.tenant_id = n.tenant) as places
@@ -2214,6 +3055,20 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.pick_deliveries(tenant uuid, statuses text[], rule uuid, channel uuid, lower_id uuid, upper_id uuid, upwards boolean, at_most integer) IS 'A page of a tenant''s deliveries in some states, of a rule and a channel (NULL: any), between two ids, newest first or upwards. It goes from each pair of a rule and its channel to the next: one index serves all filters, however rare what they let through is among millions.';
+
+CREATE FUNCTION signalops.plans_held(of_tenants uuid[] DEFAULT NULL::uuid[]) RETURNS TABLE(tenant uuid, plan text, version integer)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select t.id, c.plan, c.version from signalops.tenants t
+  cross join lateral (
+    select s.plan, s.version from signalops.subscriptions s
+    where s.tenant_id = t.id and s.starts_on <= (now() at time zone t.time_zone)::date order by s.starts_on desc limit 1
+  ) c
+  where of_tenants is null or t.id = any (of_tenants)
+$$;
+
+COMMENT ON FUNCTION signalops.plans_held(of_tenants uuid[]) IS 'The plan that each of some tenants, or of all, has today.';
 
 CREATE PROCEDURE signalops.protect(IN target regclass, IN key text DEFAULT 'tenant_id'::text)
     LANGUAGE plpgsql
@@ -2357,11 +3212,103 @@ CREATE FUNCTION signalops.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
+  if tg_op = 'DELETE' then
+    -- Not every table that has this trigger is a tenant's.
+    if signalops.may_delete((to_jsonb(old) ->> 'tenant_id')::uuid) then
+      return old;
+    end if;
+  end if;
   raise 'a row of % is never changed: %', tg_table_name, tg_argv[0] using errcode = 'check_violation';
 end
 $$;
 
-COMMENT ON FUNCTION signalops.refuse_change() IS 'Keeps what was agreed upon as it was; its argument is the remedy.';
+COMMENT ON FUNCTION signalops.refuse_change() IS 'Keeps what was agreed upon as it was, but for a tenant that is being deleted; its argument is the remedy.';
+
+CREATE FUNCTION signalops.refuse_log_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if tg_op = 'DELETE' then
+    if signalops.may_delete(old.tenant_id) then
+      return old;
+    end if;
+  end if;
+  raise 'the audit log is only added to: what is too old goes with its partition' using errcode = 'check_violation';
+end
+$$;
+
+COMMENT ON FUNCTION signalops.refuse_log_change() IS 'Refuses everybody to change or delete actions, but for those of a tenant that is being deleted.';
+
+CREATE FUNCTION signalops.release_backtests(tenant uuid) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+  released bigint;
+begin
+  perform signalops.act_as(tenant);
+  select count(signalops.enqueue_backtest(tenant, b.id)) into released from (
+    select b.id from signalops.backtests b
+    where b.tenant_id = tenant and b.status in ('queued', 'running') and not exists (
+      select from procrastinate.procrastinate_jobs j
+      -- One that is `doing` may just have found its tenant held; and of two jobs for a slice one finds it saved.
+      where j.status = 'todo' and j.task_name = 'run_backtest' and j.args ->> 'backtest' = b.id::text)
+    order by b.id
+  ) b;
+  return released;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.release_backtests(tenant uuid) IS 'Gives jobs to the backtests of a tenant that are not over and have none; returns how many.';
+
+CREATE FUNCTION signalops.release_events(tenant uuid, at_most integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  released bigint;
+begin
+  -- No more than workers have at hand: others are not to step over them.
+  if exists (select from procrastinate.procrastinate_jobs j where j.queue_name = 'events' and j.status = 'todo' offset 1999) then
+    return 0;
+  end if;
+  with oldest as (
+    select i.batch from signalops.inbox i where i.tenant_id = tenant and i.is_held order by i.batch limit at_most
+  ), released as (
+    -- Whole batches: the record of one names the one version of the meters by which it was counted.
+    update signalops.inbox i set is_held = false
+    where i.tenant_id = tenant and i.is_held and i.batch = any (array(select o.batch from oldest o))
+    returning i.batch
+  ), batches as (
+    select r.batch, count(*) as events from released r group by r.batch order by r.batch
+  )
+  -- Behind single events, as any bulk: a tenant that comes back delays nobody's.
+  select sum(b.events) into released from batches b
+  where signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) is not null;
+  return coalesce(released, 0);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.release_events(tenant uuid, at_most integer) IS 'Gives jobs to the oldest held batches of a tenant, of about so many events, while not too many wait already; returns of how many events.';
+
+CREATE FUNCTION signalops.release_groups(tenant uuid, at_most integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  released bigint;
+begin
+  update signalops.rule_groups g set due_at = now()
+  from (
+    select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
+    where g.tenant_id = tenant and g.due_at = 'infinity' limit at_most for update
+  ) held
+  where g.tenant_id = held.tenant_id and g.rule_id = held.rule_id and g.since = held.since and g.group_key = held.group_key;
+  get diagnostics released = row_count;
+  return released;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.release_groups(tenant uuid, at_most integer) IS 'Has a tenant''s held absences looked at again, which gives each its whole time from the resumption on; returns of how many groups.';
 
 CREATE FUNCTION signalops.renew_quotas(tenant uuid, of_meter text) RETURNS void
     LANGUAGE plpgsql
@@ -2415,11 +3362,40 @@ $$;
 
 COMMENT ON FUNCTION signalops.require_tenant(tenant uuid) IS 'Refuses a tenant that the transaction doesn''t act for: what row security does, for functions that run as the owner.';
 
+CREATE FUNCTION signalops.resume_tenants(at_most integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  resumed uuid;
+  released bigint := 0;
+begin
+  -- Each a little: a large backlog of one doesn't keep the channels and digests of the next waiting.
+  for resumed in
+    select t.id from signalops.tenants t where t.is_resuming order by t.status_since limit 100 for no key update skip locked
+  loop
+    -- These are few: rules, channels and backtests.
+    update signalops.digests d set due_at = now() where d.tenant_id = resumed and d.due_at = 'infinity';
+    update signalops.channel_queues q set next_due_at = now() where q.tenant_id = resumed and q.next_due_at = 'infinity';
+    released := released + signalops.release_backtests(resumed) + signalops.release_events(resumed, at_most)
+      + signalops.release_groups(resumed, at_most);
+    update signalops.tenants t set is_resuming = exists (
+      select from signalops.inbox i where i.tenant_id = resumed and i.is_held) or exists (
+      select from signalops.rule_groups g where g.tenant_id = resumed and g.due_at = 'infinity')
+    where t.id = resumed;
+  end loop;
+  return released > 0;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.resume_tenants(at_most integer) IS 'Lets a part of what is held of each tenant that was resumed go on, the oldest first; returns whether there may be more to do at once.';
+
 CREATE FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
 declare
-  retried bigint;
+  retried uuid[];
   channels uuid[];
   batches uuid[];
 begin
@@ -2443,12 +3419,13 @@ begin
     insert into signalops.inbox (tenant_id, event_id, batch)
     select tenant, p.id, m.batch from parts p join made m using (part) on conflict do nothing returning batch
   )
-  select (select count(*) from ended), (select array_agg(distinct channel_id order by channel_id) from again),
+  select (select array_agg(id) from ended), (select array_agg(distinct channel_id order by channel_id) from again),
     (select array_agg(distinct batch) from waiting)
   into retried, channels, batches;
   perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
   perform signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
-  return retried;
+  perform signalops.note_actions(tenant, 'dead-letter.retried', retried);
+  return coalesce(cardinality(retried), 0);
 end
 $$;
 
@@ -2459,6 +3436,7 @@ CREATE FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) RETURNS S
     AS $$
 declare
   one record;
+  retried uuid[] := '{}';
 begin
   for one in
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
@@ -2466,8 +3444,10 @@ begin
     returning d.id, d.channel_id
   loop
     perform signalops.await_turn(tenant, one.channel_id, now());
-    return next one.id;
+    retried := retried || one.id;
   end loop;
+  perform signalops.note_actions(tenant, 'delivery.retried', retried);
+  return query select unnest(retried);
 end
 $$;
 
@@ -2543,6 +3523,46 @@ $$;
 
 COMMENT ON FUNCTION signalops.seal_period(tenant uuid, of_period date) IS 'Writes down the figures of a frozen period of the tenant that the transaction acts for, seals them, and closes it; the transaction goes on to invoice it. False: it is closed, being closed, or somebody may still count into it.';
 
+CREATE FUNCTION signalops.set_aside(at_most integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  held uuid[];
+  digests bigint;
+  groups bigint;
+begin
+  if not exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
+    return 0;
+  end if;
+  held := signalops.held_among(array(
+    (select d.tenant_id from signalops.digests d where d.due_at <= now() order by d.due_at limit at_most)
+    union
+    (select g.tenant_id from signalops.rule_groups g where g.due_at <= now() order by g.due_at limit at_most)));
+  if held is null then
+    return 0;
+  end if;
+  update signalops.digests d set due_at = 'infinity'
+  from (
+    select d.tenant_id, d.rule_id from signalops.digests d
+    where d.due_at <= now() and d.tenant_id = any (held) order by d.due_at limit at_most for update skip locked
+  ) due
+  where d.tenant_id = due.tenant_id and d.rule_id = due.rule_id;
+  get diagnostics digests = row_count;
+  update signalops.rule_groups g set due_at = 'infinity'
+  from (
+    select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
+    where g.due_at <= now() and g.tenant_id = any (held) order by g.due_at limit at_most for update skip locked
+  ) due
+  where g.tenant_id = due.tenant_id and g.rule_id = due.rule_id and g.since = due.since and g.group_key = due.group_key;
+  get diagnostics groups = row_count;
+  return greatest(digests, groups);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.set_aside(at_most integer) IS 'Takes digests and absences of tenants that are held out of the sweeps'' way, until they are resumed; returns how many of the more numerous.';
+
 CREATE FUNCTION signalops.set_plan_limits(tenant uuid, terms jsonb, from_day date) RETURNS void
     LANGUAGE sql
     AS $$
@@ -2561,6 +3581,8 @@ COMMENT ON FUNCTION signalops.set_plan_limits(tenant uuid, terms jsonb, from_day
 
 CREATE FUNCTION signalops.settle_deliveries(said jsonb) RETURNS SETOF uuid
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 declare
   one jsonb;
@@ -2568,6 +3590,11 @@ begin
   -- What a crash of the server takes back is sent again, with the same id, as after a crash of the worker.
   perform set_config('synchronous_commit', 'off', true);
   for one in select * from jsonb_array_elements(said) loop
+    perform signalops.act_as((one ->> 'tenant')::uuid);
+    -- Deleted while it was on its way. `attempts`: as in claim_deliveries.
+    continue when not exists (
+      select from signalops.deliveries d
+      where d.tenant_id = (one ->> 'tenant')::uuid and d.id = (one ->> 'delivery')::uuid and d.attempts >= 0);
     if signalops.settle_delivery((one ->> 'tenant')::uuid, (one ->> 'delivery')::uuid, (one ->> 'attempt')::smallint, one) then
       return next (one ->> 'delivery')::uuid;
     end if;
@@ -2747,8 +3774,9 @@ COMMENT ON COLUMN signalops.subscriptions.starts_on IS 'Its first day, in the te
 COMMENT ON COLUMN signalops.subscriptions.author IS 'Who subscribed the tenant.';
 COMMENT ON COLUMN signalops.subscriptions.created_at IS 'When that was.';
 
-CREATE FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text) RETURNS signalops.subscriptions
-    LANGUAGE plpgsql
+CREATE FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text, wanted_version integer DEFAULT NULL::integer) RETURNS signalops.subscriptions
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   offer signalops.plans;
@@ -2757,13 +3785,15 @@ declare
   before signalops.subscriptions;
   made signalops.subscriptions;
 begin
+  perform signalops.require_tenant(tenant);
   select (now() at time zone t.time_zone)::date into today from signalops.tenants t where t.id = tenant for no key update;
   if not found then
     raise 'there is no tenant %', tenant using errcode = 'no_data_found';
   end if;
-  select * into offer from signalops.plans p where p.plan = wanted order by p.version desc limit 1;
+  select * into offer from signalops.plans p
+  where p.plan = wanted and (wanted_version is null or p.version = wanted_version) order by p.version desc limit 1;
   if not found then
-    raise 'there is no plan %: make it first', wanted using errcode = 'no_data_found';
+    raise 'there is no plan %: make it first', concat_ws(' in version ', wanted, wanted_version) using errcode = 'no_data_found';
   end if;
   starts := case when at_once then today else date_trunc('month', today) + interval '1 month' end;
 
@@ -2794,10 +3824,11 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text) IS 'Gives a tenant the newest version of a plan: from today, or from the first day of the next month (in its time zone). Whatever was to begin then or later is withdrawn. Returns the subscription, which is the present one when it has that version already.';
+COMMENT ON FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text, wanted_version integer) IS 'Gives the tenant that the transaction acts for a plan, in its newest version or another: from today, or from the first day of the next month (in its time zone). Whatever was to begin then or later is withdrawn. Returns the subscription, which is the present one when it has that version already.';
 
 CREATE FUNCTION signalops.subscribe_to_free() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   insert into signalops.subscriptions (tenant_id, id, plan, version, terms, starts_on, author)
@@ -2815,13 +3846,99 @@ COMMENT ON FUNCTION signalops.subscribe_to_free() IS 'Gives a tenant its first p
 CREATE FUNCTION signalops.take_batch(wanted uuid) RETURNS TABLE(tenant_id uuid, event_id uuid, replay_id uuid)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
+declare
+  held uuid[];
 begin
-  return query delete from signalops.inbox i where i.batch = wanted returning i.tenant_id, i.event_id, i.replay_id;
+  -- Nobody is held, as a rule: then this is a look at an empty index.
+  if exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
+    held := signalops.held_among(array(
+      select distinct i.tenant_id from signalops.inbox i where i.batch = wanted and not i.is_held));
+    update signalops.inbox i set is_held = true where i.batch = wanted and not i.is_held and i.tenant_id = any (held);
+  end if;
+  return query
+    delete from signalops.inbox i where i.batch = wanted and not i.is_held returning i.tenant_id, i.event_id, i.replay_id;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.take_batch(wanted uuid) IS 'Takes a batch out of the inbox. A second worker with the same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
+COMMENT ON FUNCTION signalops.take_batch(wanted uuid) IS 'Takes a batch out of the inbox, but for the events of tenants that are held: these are marked, and wait. A second worker with the same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
+
+CREATE FUNCTION signalops.take_tokens(flush jsonb, wanted jsonb) RETURNS TABLE(event_id uuid, of_tenant uuid, of_bucket text, pace jsonb)
+    LANGUAGE plpgsql
+    AS $$
+declare
+  moment timestamptz;
+  tenants uuid[];
+  names text[];
+  rates double precision[];
+  bursts integer[];
+  lefts double precision[];
+  takes integer[];
+  waiting integer[];
+  enough boolean;
+  event record;
+  place integer;
+  short integer;
+begin
+  perform signalops.lock_buckets(wanted);
+  -- Read after the locks: of two flushes the later one has the later moment, and no moment fills a bucket twice.
+  moment := clock_timestamp();
+  select array_agg(w.tenant order by w.n), array_agg(w.bucket order by w.n), array_agg(r.rate order by w.n), array_agg(r.burst order by w.n),
+    array_agg(l.tokens order by w.n), array_agg(w.amount order by w.n), array_agg(0 order by w.n), bool_and(w.amount <= l.tokens)
+  into tenants, names, rates, bursts, lefts, takes, waiting, enough
+  from rows from (jsonb_to_recordset(wanted) as (tenant uuid, bucket text, amount integer)) with ordinality as w (tenant, bucket, amount, n)
+  left join lateral (
+    (select t.rate_per_second::double precision as rate, t.rate_burst as burst from signalops.tenants t
+    where w.bucket = 'tenant' and t.id = w.tenant limit 1)
+    union all
+    (select k.rate_per_second::double precision, k.rate_burst from signalops.api_keys k
+    where w.bucket <> 'tenant' and k.tenant_id = w.tenant and k.id = nullif(w.bucket, 'tenant')::uuid limit 1)
+  ) r on true
+  cross join lateral (select * from signalops.rate_buckets b where b.tenant_id = w.tenant and b.bucket = w.bucket limit 1) b
+  -- Without a rate (the limit was lifted, and who asked has not heard of it yet) there is always enough.
+  cross join lateral (
+    select case when r.rate is null then 'Infinity' else least(r.burst, b.level + r.rate * greatest(extract(epoch from moment - b.at), 0)) end as tokens
+  ) l;
+
+  if not enough then
+    takes := waiting;
+    for event in
+      select (i.item ->> 'id')::uuid as id, array(select jsonb_array_elements_text(i.item -> 'buckets')::integer) as places
+      from jsonb_array_elements(flush) with ordinality as i (item, n) where i.item ? 'buckets' order by i.n
+    loop
+      short := null;
+      foreach place in array event.places loop
+        if lefts[place] - takes[place] < 1 then
+          short := place;
+        end if;
+      end loop;
+      if short is null then
+        foreach place in array event.places loop
+          takes[place] := takes[place] + 1;
+        end loop;
+      else
+        waiting[short] := waiting[short] + 1;
+        event_id := event.id;
+        of_tenant := tenants[short];
+        of_bucket := names[short];
+        pace := jsonb_build_object('wait', (waiting[short] + takes[short] - lefts[short]) / rates[short]);
+        return next;
+      end if;
+    end loop;
+  end if;
+
+  update signalops.rate_buckets b set level = u.tokens - u.taken, at = moment
+  from unnest(tenants, names, lefts, takes) as u (tenant, name, tokens, taken)
+  where b.tenant_id = u.tenant and b.bucket = u.name;
+  return query
+    select null::uuid, u.tenant, u.name, jsonb_build_object('rate', u.rate, 'burst', u.burst, 'left', u.tokens - u.taken)
+    from unnest(tenants, names, rates, bursts, lefts, takes) as u (tenant, name, rate, burst, tokens, taken) where u.rate is not null;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.take_tokens(flush jsonb, wanted jsonb) IS 'Takes a token an event out of each bucket that it pays, [{tenant, bucket, amount}]; where there are too few, for the first events of the flush. Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, after those refused before it), and without an event what each bucket holds now (pace: {rate, burst, left}).';
 
 CREATE FUNCTION signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, most_per_minute integer) RETURNS timestamp with time zone
     LANGUAGE plpgsql
@@ -2925,11 +4042,31 @@ declare
   in_batch uuid := signalops.new_id();
   told bigint;
 begin
+  -- A suspended tenant's events were refused: what is not known to be absent gets its whole time again.
+  update signalops.rule_groups g set due_at = late.due_at
+  from (
+    select g.tenant_id, g.rule_id, g.since, g.group_key, greatest(t.status_since, g.seen_at) + v.time as due_at
+    from signalops.rule_groups g
+    cross join lateral (
+      select t.status_since from signalops.tenants t
+      where t.id = g.tenant_id and t.status = 'active' and t.status_since > t.created_at limit 1
+    ) t
+    cross join lateral (
+      select (v.absent ->> 'after')::interval + coalesce(v.absent ->> 'lateness', '0s')::interval as time
+      from signalops.rule_versions v where v.tenant_id = g.tenant_id and v.rule_id = g.rule_id and v.version = g.since limit 1
+    ) v
+    where g.due_at <= now() - interval '1 second' and greatest(t.status_since, g.seen_at) + v.time > now()
+    order by g.due_at limit at_most for update of g skip locked
+  ) late
+  where g.tenant_id = late.tenant_id and g.rule_id = late.rule_id and g.since = late.since and g.group_key = late.group_key;
+
   with due as (
     select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
     -- What came in before the time was up may still wait to be processed, or be on its way into the inbox.
     where g.due_at <= now() - interval '1 second' and not exists (
       select from signalops.inbox i where i.tenant_id = g.tenant_id and i.event_id < signalops.id_at(g.due_at))
+      and not exists (
+        select from signalops.tenants t where t.id = g.tenant_id and t.status in ('suspended', 'deleting'))
     order by g.due_at limit at_most for update of g skip locked
   ), spent as (
     update signalops.rule_groups g set due_at = null, forget_at = now() + interval '1 hour'
@@ -2940,6 +4077,8 @@ begin
       'rule', jsonb_build_object('id', r.id, 'version', r.active_version),
       'group', s.labels, 'lastSeenAt', s.seen_at, 'after', v.absent ->> 'after'), s.depth + 1::smallint)
     from spent s
+    -- A closed tenant's events are refused, which is no news to anybody.
+    join signalops.tenants t on t.id = s.tenant_id and t.status = 'active'
     -- A group that was not seen since the rule was enabled again may have been there meanwhile, unnoticed.
     join signalops.rules r on r.tenant_id = s.tenant_id and r.id = s.rule_id and r.enabled
       and (s.group_key = '[]' or coalesce(s.seen_at >= r.enabled_at, true))
@@ -2973,7 +4112,10 @@ begin
   for one in
     delete from signalops.digests d
     using (
-      select tenant_id, rule_id from signalops.digests where due_at <= now() order by due_at limit at_most for update skip locked
+      select g.tenant_id, g.rule_id from signalops.digests g
+      where g.due_at <= now() and not exists (
+        select from signalops.tenants t where t.id = g.tenant_id and t.status in ('suspended', 'deleting'))
+      order by g.due_at limit at_most for update skip locked
     ) due
     where d.tenant_id = due.tenant_id and d.rule_id = due.rule_id
     returning d.*
@@ -2997,6 +4139,25 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.tell_digests(at_most integer) IS 'Closes the digests that are due: each becomes an operational event signalops.rule.digest and one delivery of it, or stays as it is. Returns how many.';
+
+CREATE FUNCTION signalops.tenant_tables() RETURNS SETOF regclass
+    LANGUAGE sql STABLE
+    AS $$
+  with recursive tables as (
+    select c.oid from pg_class c
+    where c.relnamespace = 'signalops'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition and exists (
+      select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
+  ), levels as (
+    select t.oid, 0 as level from tables t
+    union all
+    select f.conrelid, l.level + 1 from levels l
+    join pg_constraint f on f.confrelid = l.oid and f.contype = 'f' and f.conrelid <> f.confrelid and f.conparentid = 0
+    join tables t on t.oid = f.conrelid
+  )
+  select l.oid::regclass from levels l group by l.oid order by max(l.level) desc, l.oid::regclass::text
+$$;
+
+COMMENT ON FUNCTION signalops.tenant_tables() IS 'Every table that has a tenant_id, as the catalogue knows them, with their partitions in them: what refers to others first.';
 
 CREATE FUNCTION signalops.time_of(id uuid) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -3073,6 +4234,12 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.usage_by(tenant uuid, of_meter text, lower timestamp with time zone, upper timestamp with time zone, step text, by_group boolean, in_period date, until_period date) IS 'What a tenant''s meter counted in the hours from lower to before upper, with the adjustments: the one definition of a quantity. By hour, day or month in the tenant''s time zone (bucket: its start), or at once; by group, or all together ([]). Only what a period bills, or whatever it was billed in (NULL); or up to a period, what that and those before it bill. Nothing counted: no row.';
+
+CREATE FUNCTION signalops.verb_of(before jsonb, after jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (before IS NULL) THEN CASE WHEN ((after ->> 'replaces'::text) IS NULL) THEN 'created'::text ELSE 'rotated'::text END WHEN ((after IS NULL) OR (((before ->> 'deleted_at'::text) IS NULL) AND ((after ->> 'deleted_at'::text) IS NOT NULL))) THEN 'deleted'::text WHEN (((before ->> 'revoked_at'::text) IS NULL) AND ((after ->> 'revoked_at'::text) IS NOT NULL)) THEN 'revoked'::text WHEN (((before ->> 'voided_at'::text) IS NULL) AND ((after ->> 'voided_at'::text) IS NOT NULL)) THEN 'voided'::text WHEN (((before ->> 'ended_at'::text) IS NULL) AND ((after ->> 'ended_at'::text) IS NOT NULL)) THEN 'ended'::text WHEN ((before ->> 'status'::text) <> (after ->> 'status'::text)) THEN CASE (after ->> 'status'::text) WHEN 'active'::text THEN 'resumed'::text ELSE (after ->> 'status'::text) END WHEN ((before - '{enabled,disabled_because}'::text[]) = (after - '{enabled,disabled_because}'::text[])) THEN CASE (after ->> 'enabled'::text) WHEN 'true'::text THEN 'enabled'::text ELSE 'disabled'::text END ELSE 'changed'::text END;
+
+COMMENT ON FUNCTION signalops.verb_of(before jsonb, after jsonb) IS 'What became of a row, as a verb: created, changed, deleted, disabled, revoked ...';
 
 CREATE FUNCTION signalops.version_limit() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3252,6 +4419,38 @@ CREATE FUNCTION signalops.weight(event jsonb, of_meter text) RETURNS numeric
 
 COMMENT ON FUNCTION signalops.weight(event jsonb, of_meter text) IS 'How much an event of a flush adds to a meter.';
 
+CREATE FUNCTION signalops.without_refused(flush jsonb, paced jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN (SELECT COALESCE(jsonb_agg(i.item ORDER BY i.n), '[]'::jsonb) AS "coalesce" FROM jsonb_array_elements(without_refused.flush) WITH ORDINALITY i(item, n) WHERE (NOT (EXISTS (SELECT FROM jsonb_to_recordset(without_refused.paced) p(event_id uuid) WHERE (p.event_id = ((i.item ->> 'id'::text))::uuid)))));
+
+COMMENT ON FUNCTION signalops.without_refused(flush jsonb, paced jsonb) IS 'The events of a flush that take_tokens did not refuse.';
+
+CREATE FUNCTION signalops.without_secrets(value jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    AS $_$
+begin
+  case jsonb_typeof(value)
+    when 'object' then
+      return coalesce((
+        select jsonb_object_agg(e.key, case
+          when e.key ~* '(password|token|secret|credentials?|authorization)$' then '"***"'
+          when e.key = 'headers' and jsonb_typeof(e.value) = 'object'
+            then coalesce((select jsonb_object_agg(h, '***') from jsonb_object_keys(e.value) as h), '{}')
+          else signalops.without_secrets(e.value) end)
+        from jsonb_each(value) e), '{}');
+    when 'array' then
+      return coalesce((select jsonb_agg(signalops.without_secrets(e.value)) from jsonb_array_elements(value) e), '[]');
+    when 'string' then
+      -- A path or a query may be all that protects an address.
+      return to_jsonb(regexp_replace(value #>> '{}', '^([a-z][a-z0-9+.-]*://)([^/?#]*@)?([^/?#]*).*$', '\1\3/***', 'i'));
+    else
+      return value;
+  end case;
+end
+$_$;
+
+COMMENT ON FUNCTION signalops.without_secrets(value jsonb) IS 'A configuration as it may be shown to whoever reads the audit log: of URLs the origin alone, of headers the names, nothing that is called a secret.';
+
 CREATE FUNCTION signalops.write_letter() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -3266,65 +4465,60 @@ $$;
 
 COMMENT ON FUNCTION signalops.write_letter() IS 'Notes rule and channel on a dead letter, whoever writes it: by them letters are found.';
 
-CREATE TABLE signalops.api_keys (
+CREATE TABLE signalops.audit_log (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
-    prefix text NOT NULL,
-    hash text NOT NULL,
-    label text NOT NULL,
-    scopes text[] NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    expires_at timestamp with time zone,
-    revoked_at timestamp with time zone,
-    allowed_cidrs cidr[] DEFAULT '{}'::cidr[] NOT NULL,
-    replaces uuid,
-    last_used_at timestamp with time zone,
-    CONSTRAINT api_keys_allowed_cidrs_check CHECK ((cardinality(allowed_cidrs) <= 50)),
-    CONSTRAINT api_keys_hash_check CHECK ((hash ~ '^\$2[aby]\$'::text)),
-    CONSTRAINT api_keys_label_check CHECK (((length(label) >= 1) AND (length(label) <= 200))),
-    CONSTRAINT api_keys_prefix_check CHECK ((length(prefix) = 16))
-);
+    actor_kind text NOT NULL,
+    actor text NOT NULL,
+    address text,
+    operation text,
+    action text NOT NULL,
+    target_id text,
+    target text,
+    change jsonb NOT NULL,
+    CONSTRAINT audit_log_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['key'::text, 'user'::text, 'operator'::text, 'command_line'::text, 'sql'::text, 'system'::text])))
+)
+PARTITION BY RANGE (id);
 
-ALTER TABLE ONLY signalops.api_keys FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.audit_log FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.api_keys IS 'API keys, as bcrypt hashes; the key itself is shown once and never stored.';
-COMMENT ON COLUMN signalops.api_keys.tenant_id IS 'Whose key it is.';
-COMMENT ON COLUMN signalops.api_keys.id IS 'UUIDv7.';
-COMMENT ON COLUMN signalops.api_keys.prefix IS 'The first 16 characters of the key: enough to find the row, too little to guess the rest.';
-COMMENT ON COLUMN signalops.api_keys.hash IS 'bcrypt hash of the whole key.';
-COMMENT ON COLUMN signalops.api_keys.label IS 'What the tenant calls it.';
-COMMENT ON COLUMN signalops.api_keys.scopes IS 'What it may do, such as events:write.';
-COMMENT ON COLUMN signalops.api_keys.created_at IS 'When it was made.';
-COMMENT ON COLUMN signalops.api_keys.expires_at IS 'From when it is refused; NULL: never.';
-COMMENT ON COLUMN signalops.api_keys.revoked_at IS 'When it was revoked; NULL: it is not.';
-COMMENT ON COLUMN signalops.api_keys.allowed_cidrs IS 'Networks from which it is accepted; none: from everywhere.';
-COMMENT ON COLUMN signalops.api_keys.replaces IS 'The key that was rotated to this one; NULL: it was made anew.';
-COMMENT ON COLUMN signalops.api_keys.last_used_at IS 'When it was last let in, to the minute: it may have been used up to a minute later. NULL: it was not used since this is written.';
+COMMENT ON TABLE signalops.audit_log IS 'What people did to what they manage, by HTTP, command line or SQL. Only added to. Partitioned by month of the id, which is a UUIDv7.';
+COMMENT ON COLUMN signalops.audit_log.tenant_id IS 'Whose the target is; 00000000-0000-0000-0000-000000000000: the installation''s own.';
+COMMENT ON COLUMN signalops.audit_log.id IS 'UUIDv7; its time is when it was done.';
+COMMENT ON COLUMN signalops.audit_log.actor_kind IS 'key, user or operator by HTTP; command_line; sql: a login of PostgreSQL itself; system: a process of SignalOps.';
+COMMENT ON COLUMN signalops.audit_log.actor IS 'The id of a key, the subject of a token, the login of the machine or of PostgreSQL, or the role.';
+COMMENT ON COLUMN signalops.audit_log.address IS 'From which address a request came; NULL: it was none.';
+COMMENT ON COLUMN signalops.audit_log.operation IS 'The operation of the API or the command; NULL: by SQL, or by a process itself.';
+COMMENT ON COLUMN signalops.audit_log.action IS 'What was done: a thing and a verb, such as rule.created.';
+COMMENT ON COLUMN signalops.audit_log.target_id IS 'To what, by its id or key; NULL: to several, which the change names.';
+COMMENT ON COLUMN signalops.audit_log.target IS 'The name that it had for people then.';
+COMMENT ON COLUMN signalops.audit_log.change IS 'before and after: what changed, by column. Secrets are ***, of URLs only the origin is kept, and what is long is cut.';
 
-CREATE VIEW signalops.audit_differences WITH (security_invoker='true') AS
- SELECT audit.tenant_id,
-    audit.period,
-    audit."check",
-    audit.subject,
-    audit.expected,
-    audit.found
-   FROM signalops.audit(NULL::uuid, NULL::date) audit(tenant_id, period, "check", subject, expected, found)
-UNION ALL
- SELECT audit_numbers.tenant_id,
-    audit_numbers.period,
-    audit_numbers."check",
-    audit_numbers.subject,
-    audit_numbers.expected,
-    audit_numbers.found
-   FROM signalops.audit_numbers() audit_numbers(tenant_id, period, "check", subject, expected, found);
+CREATE VIEW ops.actions AS
+ SELECT l.id AS action_id,
+    signalops.time_of(l.id) AS done_at,
+    t.slug AS tenant,
+    l.actor_kind,
+    l.actor,
+    l.address,
+    l.operation,
+    l.action,
+    l.target_id,
+    l.target
+   FROM (signalops.audit_log l
+     LEFT JOIN signalops.tenants t ON ((t.id = l.tenant_id)));
 
-COMMENT ON VIEW signalops.audit_differences IS 'What does not add up, of all tenants and periods: expected is what the records beneath a figure say, found what stands there. For the owner of the schema; empty when every figure is proven.';
-COMMENT ON COLUMN signalops.audit_differences.tenant_id IS 'Whose; NULL: the operator''s.';
-COMMENT ON COLUMN signalops.audit_differences.period IS 'The billing period; NULL: it belongs to none.';
-COMMENT ON COLUMN signalops.audit_differences."check" IS 'accepted, event, batch, counter, entry, twice, sealed, chain, line, invoice, burned, credit or number: see the function audit_...';
-COMMENT ON COLUMN signalops.audit_differences.subject IS 'What is wrong.';
-COMMENT ON COLUMN signalops.audit_differences.expected IS 'What it should be.';
-COMMENT ON COLUMN signalops.audit_differences.found IS 'What it is.';
+COMMENT ON VIEW ops.actions IS 'Who did what, without what it changed. The newest, by action_id, are found along audit_log_by_id.';
+COMMENT ON COLUMN ops.actions.action_id IS 'UUIDv7: in the order in which they were done.';
+COMMENT ON COLUMN ops.actions.done_at IS 'When.';
+COMMENT ON COLUMN ops.actions.tenant IS 'The slug of whose it was; NULL: the installation''s.';
+COMMENT ON COLUMN ops.actions.actor_kind IS 'key, user, operator, command_line, sql or system.';
+COMMENT ON COLUMN ops.actions.actor IS 'Who.';
+COMMENT ON COLUMN ops.actions.address IS 'From which address; NULL: it was no request.';
+COMMENT ON COLUMN ops.actions.operation IS 'By which operation or command; NULL: by SQL.';
+COMMENT ON COLUMN ops.actions.action IS 'What, such as rule.created.';
+COMMENT ON COLUMN ops.actions.target_id IS 'To what; NULL: to several.';
+COMMENT ON COLUMN ops.actions.target IS 'What it is called.';
 
 CREATE TABLE signalops.backtests (
     tenant_id uuid NOT NULL,
@@ -3364,6 +4558,903 @@ COMMENT ON COLUMN signalops.backtests.result IS 'What was found, so far or in th
 COMMENT ON COLUMN signalops.backtests.error IS 'Why it failed, in a sentence.';
 COMMENT ON COLUMN signalops.backtests.created_at IS 'When it was asked for.';
 COMMENT ON COLUMN signalops.backtests.updated_at IS 'When it was saved last.';
+
+CREATE VIEW ops.backtests AS
+ SELECT t.slug AS tenant,
+    b.tenant_id,
+    b.id AS backtest_id,
+    b.status,
+    b.scanned AS events,
+    b.created_at AS asked_at,
+    b.updated_at AS saved_at,
+    (b.updated_at - b.created_at) AS took,
+    round(((b.scanned)::numeric / NULLIF(EXTRACT(epoch FROM (b.updated_at - b.created_at)), (0)::numeric))) AS events_per_second,
+    b.error
+   FROM (signalops.backtests b
+     JOIN signalops.tenants t ON ((t.id = b.tenant_id)));
+
+COMMENT ON VIEW ops.backtests IS 'Backtests, of which a tenant keeps 50, and how fast they went: rules alone against stored events.';
+COMMENT ON COLUMN ops.backtests.tenant IS 'The tenant''s slug.';
+COMMENT ON COLUMN ops.backtests.tenant_id IS 'Its id.';
+COMMENT ON COLUMN ops.backtests.backtest_id IS 'The backtest.';
+COMMENT ON COLUMN ops.backtests.status IS 'queued, running, done, failed or cancelled.';
+COMMENT ON COLUMN ops.backtests.events IS 'Events looked through.';
+COMMENT ON COLUMN ops.backtests.asked_at IS 'When it was asked for.';
+COMMENT ON COLUMN ops.backtests.saved_at IS 'When its work was saved last.';
+COMMENT ON COLUMN ops.backtests.took IS 'The time between, in which it may have waited for a worker.';
+COMMENT ON COLUMN ops.backtests.events_per_second IS 'Events by that time.';
+COMMENT ON COLUMN ops.backtests.error IS 'Why it failed.';
+
+CREATE VIEW ops.sessions AS
+ SELECT pid,
+    login,
+    application,
+    address,
+    kind,
+    state,
+    waits_for,
+    connected_at,
+    transaction_at,
+    (clock_timestamp() - transaction_at) AS transaction_age,
+    statement_at,
+    state_at,
+    xmin_age,
+    statement
+   FROM ops.activity() a(pid, login, application, address, kind, state, waits_for, connected_at, transaction_at, statement_at, state_at, xmin_age, statement);
+
+COMMENT ON VIEW ops.sessions IS 'The sessions of this database. A transaction that lasts keeps vacuum from what died since, and slows the queue.';
+COMMENT ON COLUMN ops.sessions.pid IS 'The process of the server.';
+COMMENT ON COLUMN ops.sessions.login IS 'As whom it logged in; NULL: a process of the server itself.';
+COMMENT ON COLUMN ops.sessions.application IS 'What it calls itself.';
+COMMENT ON COLUMN ops.sessions.address IS 'From where; NULL: from the same machine by a socket.';
+COMMENT ON COLUMN ops.sessions.kind IS 'client backend, or what else the server runs.';
+COMMENT ON COLUMN ops.sessions.state IS 'active, idle, idle in transaction ...';
+COMMENT ON COLUMN ops.sessions.waits_for IS 'What it waits for, such as Lock: transactionid; NULL: for nothing, or for its client.';
+COMMENT ON COLUMN ops.sessions.connected_at IS 'When it connected.';
+COMMENT ON COLUMN ops.sessions.transaction_at IS 'When its transaction began; NULL: it has none.';
+COMMENT ON COLUMN ops.sessions.transaction_age IS 'How long ago that is.';
+COMMENT ON COLUMN ops.sessions.statement_at IS 'When its statement began, or the last one.';
+COMMENT ON COLUMN ops.sessions.state_at IS 'When its state changed last.';
+COMMENT ON COLUMN ops.sessions.xmin_age IS 'How many transactions back its snapshot reaches: what died since can''t be vacuumed. NULL: it has none.';
+COMMENT ON COLUMN ops.sessions.statement IS 'Its statement, or the last one, up to its first literal.';
+
+CREATE VIEW ops.connections AS
+ SELECT login,
+    application,
+    COALESCE(state, kind) AS state,
+    count(*) AS sessions,
+    max((clock_timestamp() - state_at)) AS longest_in_state,
+    max(transaction_age) AS longest_transaction,
+    (current_setting('max_connections'::text))::integer AS max_connections
+   FROM ops.sessions s
+  GROUP BY login, application, COALESCE(state, kind);
+
+COMMENT ON VIEW ops.connections IS 'The sessions of this database by login, application and state.';
+COMMENT ON COLUMN ops.connections.login IS 'As whom they logged in; NULL: processes of the server itself.';
+COMMENT ON COLUMN ops.connections.application IS 'What they call themselves.';
+COMMENT ON COLUMN ops.connections.state IS 'active, idle, idle in transaction ..., or what else they are.';
+COMMENT ON COLUMN ops.connections.sessions IS 'How many.';
+COMMENT ON COLUMN ops.connections.longest_in_state IS 'For how long the first has been so.';
+COMMENT ON COLUMN ops.connections.longest_transaction IS 'How long the longest of their transactions has lasted; NULL: none has one.';
+COMMENT ON COLUMN ops.connections.max_connections IS 'How many the server admits, of all databases.';
+
+CREATE TABLE signalops.channels (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    name text NOT NULL,
+    kind text NOT NULL,
+    config jsonb NOT NULL,
+    secret bytea,
+    enabled boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    retry_schedule integer[],
+    disabled_because text,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone,
+    outlet_id uuid,
+    most_per_minute integer,
+    CONSTRAINT channels_check CHECK (((deleted_at IS NULL) OR (NOT enabled))),
+    CONSTRAINT channels_disabled_because_check CHECK ((length(disabled_because) <= 500)),
+    CONSTRAINT channels_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'telegram'::text, 'whatsapp'::text, 'webhook'::text, 'slack'::text, 'http'::text]))),
+    CONSTRAINT channels_most_per_minute_check CHECK ((most_per_minute > 0)),
+    CONSTRAINT channels_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT channels_retry_schedule_check CHECK (((cardinality(retry_schedule) <= 20) AND (1 <= ALL (retry_schedule))))
+);
+
+ALTER TABLE ONLY signalops.channels FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.channels IS 'Where a tenant''s notifications can go.';
+COMMENT ON COLUMN signalops.channels.tenant_id IS 'Whose channel it is.';
+COMMENT ON COLUMN signalops.channels.id IS 'UUIDv7.';
+COMMENT ON COLUMN signalops.channels.name IS 'What the tenant calls it; rules on the command line name it so.';
+COMMENT ON COLUMN signalops.channels.kind IS 'email, telegram, whatsapp, webhook, slack or http.';
+COMMENT ON COLUMN signalops.channels.config IS 'What is no secret, such as {to} of an email, {url} of a webhook.';
+COMMENT ON COLUMN signalops.channels.secret IS 'Signing secret or credentials, encrypted (Fernet) with the installation''s key; NULL: needs none.';
+COMMENT ON COLUMN signalops.channels.enabled IS 'false: deliveries through it become dead letters at once.';
+COMMENT ON COLUMN signalops.channels.created_at IS 'When it was made.';
+COMMENT ON COLUMN signalops.channels.retry_schedule IS 'Seconds before each further attempt; NULL: the installation''s schedule.';
+COMMENT ON COLUMN signalops.channels.disabled_because IS 'Why SignalOps itself disabled it; NULL: it did not.';
+COMMENT ON COLUMN signalops.channels.updated_at IS 'When it was changed last.';
+COMMENT ON COLUMN signalops.channels.deleted_at IS 'When it was deleted; NULL: it is not. The row stays, since versions of rules name it; its secret is gone, its name free again.';
+COMMENT ON COLUMN signalops.channels.outlet_id IS 'The outlet that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
+COMMENT ON COLUMN signalops.channels.most_per_minute IS 'How many messages its outlet may send in a minute; NULL: as many as there are.';
+
+CREATE TABLE signalops.rules (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    name text NOT NULL,
+    active_version integer NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    enabled_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    CONSTRAINT rules_active_version_check CHECK ((active_version > 0)),
+    CONSTRAINT rules_check CHECK (((deleted_at IS NULL) OR (NOT enabled))),
+    CONSTRAINT rules_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)))
+);
+
+ALTER TABLE ONLY signalops.rules FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.rules IS 'A tenant''s rules; what a rule says stands in its versions.';
+COMMENT ON COLUMN signalops.rules.tenant_id IS 'Whose rule it is.';
+COMMENT ON COLUMN signalops.rules.id IS 'UUIDv7.';
+COMMENT ON COLUMN signalops.rules.name IS 'What the tenant calls it.';
+COMMENT ON COLUMN signalops.rules.active_version IS 'The version that decides now.';
+COMMENT ON COLUMN signalops.rules.enabled IS 'false: it is not evaluated.';
+COMMENT ON COLUMN signalops.rules.created_at IS 'When it was made.';
+COMMENT ON COLUMN signalops.rules.updated_at IS 'When it was changed last.';
+COMMENT ON COLUMN signalops.rules.enabled_at IS 'When it was enabled again; NULL: it was never disabled.';
+COMMENT ON COLUMN signalops.rules.deleted_at IS 'When it was deleted; NULL: it is not. The row stays, since matches name its versions; its name is free again.';
+
+CREATE VIEW ops.dead_letters AS
+ SELECT t.slug AS tenant,
+    l.tenant_id,
+    l.id AS letter_id,
+    l.kind,
+    l.died_at,
+    l.error,
+    r.name AS rule,
+    c.name AS channel,
+    l.event_id,
+    l.delivery_id
+   FROM (((signalops.dead_letters l
+     JOIN signalops.tenants t ON ((t.id = l.tenant_id)))
+     LEFT JOIN signalops.rules r ON (((r.tenant_id = l.tenant_id) AND (r.id = l.rule_id))))
+     LEFT JOIN signalops.channels c ON (((c.tenant_id = l.tenant_id) AND (c.id = l.channel_id))))
+  WHERE (l.ended_at IS NULL);
+
+COMMENT ON VIEW ops.dead_letters IS 'Events and deliveries that were given up and wait for somebody to look: see ops.retry_letters and ops.discard_letters. One tenant''s are read along dead_letters_open.';
+COMMENT ON COLUMN ops.dead_letters.tenant IS 'The tenant''s slug.';
+COMMENT ON COLUMN ops.dead_letters.tenant_id IS 'Its id.';
+COMMENT ON COLUMN ops.dead_letters.letter_id IS 'The letter: the id of the event or delivery.';
+COMMENT ON COLUMN ops.dead_letters.kind IS 'event or delivery.';
+COMMENT ON COLUMN ops.dead_letters.died_at IS 'When it was given up.';
+COMMENT ON COLUMN ops.dead_letters.error IS 'Why.';
+COMMENT ON COLUMN ops.dead_letters.rule IS 'The rule that asked for the delivery; NULL: it is an event.';
+COMMENT ON COLUMN ops.dead_letters.channel IS 'The channel; NULL: it is an event.';
+COMMENT ON COLUMN ops.dead_letters.event_id IS 'The event.';
+COMMENT ON COLUMN ops.dead_letters.delivery_id IS 'The delivery; NULL: it is an event.';
+
+CREATE TABLE signalops.outlets (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    failing_since timestamp with time zone,
+    opened_until timestamp with time zone,
+    probe uuid,
+    tokens double precision DEFAULT 0 NOT NULL,
+    refilled_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY signalops.outlets FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.outlets IS 'What sending through an outlet is like: made at its first failure, or with a rate limit. Exact across workers by its row lock.';
+COMMENT ON COLUMN signalops.outlets.tenant_id IS 'Whose outlet it is.';
+COMMENT ON COLUMN signalops.outlets.id IS 'The channel''s id, or channels.outlet_id.';
+COMMENT ON COLUMN signalops.outlets.failures IS 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
+COMMENT ON COLUMN signalops.outlets.failing_since IS 'When the first attempt after the last success failed; NULL: it works.';
+COMMENT ON COLUMN signalops.outlets.opened_until IS 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
+COMMENT ON COLUMN signalops.outlets.probe IS 'The delivery that finds out whether it works again; NULL: none is on its way.';
+COMMENT ON COLUMN signalops.outlets.tokens IS 'Messages that may be sent at once, as of refilled_at.';
+COMMENT ON COLUMN signalops.outlets.refilled_at IS 'When the tokens were counted.';
+
+CREATE TABLE signalops.rule_versions (
+    tenant_id uuid NOT NULL,
+    rule_id uuid NOT NULL,
+    version integer NOT NULL,
+    grammar smallint NOT NULL,
+    pattern jsonb NOT NULL,
+    channel_id uuid NOT NULL,
+    template jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    since integer DEFAULT 1 NOT NULL,
+    conditions integer DEFAULT 1 NOT NULL,
+    severity text DEFAULT 'info'::text NOT NULL,
+    time_window jsonb,
+    absent jsonb,
+    cooldown jsonb,
+    digest jsonb,
+    active_hours jsonb,
+    CONSTRAINT rule_versions_check CHECK (((since >= 1) AND (since <= version))),
+    CONSTRAINT rule_versions_check1 CHECK (((absent IS NULL) OR (time_window IS NULL))),
+    CONSTRAINT rule_versions_conditions_check CHECK ((conditions > 0)),
+    CONSTRAINT rule_versions_severity_check CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'error'::text, 'critical'::text]))),
+    CONSTRAINT rule_versions_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE ONLY signalops.rule_versions FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.rule_versions IS 'What a rule said, version by version; a version never changes, and every match names the one that decided it.';
+COMMENT ON COLUMN signalops.rule_versions.tenant_id IS 'Whose rule it is.';
+COMMENT ON COLUMN signalops.rule_versions.rule_id IS 'The rule.';
+COMMENT ON COLUMN signalops.rule_versions.version IS '1, 2, 3 ...';
+COMMENT ON COLUMN signalops.rule_versions.grammar IS 'The grammar that the pattern is written in: 1 = field path to value, 2 = event patterns. Upgraded when read.';
+COMMENT ON COLUMN signalops.rule_versions.pattern IS 'The condition, as it was written.';
+COMMENT ON COLUMN signalops.rule_versions.channel_id IS 'The action: the channel to notify.';
+COMMENT ON COLUMN signalops.rule_versions.template IS 'The action: {subject, body} in Liquid; what is missing gets a default.';
+COMMENT ON COLUMN signalops.rule_versions.created_at IS 'When it was made.';
+COMMENT ON COLUMN signalops.rule_versions.since IS 'The version from which pattern, time_window and absent have stood as they do: what was counted since then still counts.';
+COMMENT ON COLUMN signalops.rule_versions.conditions IS 'How many conditions the pattern has once every $or is expanded: what it costs to hold it compiled.';
+COMMENT ON COLUMN signalops.rule_versions.severity IS 'info, warning, error or critical: how urgent a notification is.';
+COMMENT ON COLUMN signalops.rule_versions.time_window IS 'Fires once when enough happens within a time: {count | sum | distinct, within, groupBy, lateness}; NULL: on each match.';
+COMMENT ON COLUMN signalops.rule_versions.absent IS 'Fires when nothing matches for a time: {after, groupBy, lateness}; NULL: on matches.';
+COMMENT ON COLUMN signalops.rule_versions.cooldown IS 'After a notification none for a time, per group: {for, groupBy}; NULL: none.';
+COMMENT ON COLUMN signalops.rule_versions.digest IS 'Matches are collected and told together: {every} or {at, timeZone}; NULL: at once.';
+COMMENT ON COLUMN signalops.rule_versions.active_hours IS 'When notifications go out: {timeZone, days, from, to, otherwise}; NULL: at any time.';
+
+CREATE VIEW ops.delivery_health AS
+ SELECT t.slug AS tenant,
+    c.tenant_id,
+    c.name AS channel,
+    c.id AS channel_id,
+    c.kind,
+    c.enabled,
+    COALESCE(n.pending, (0)::numeric) AS pending,
+    COALESCE(n.sending, (0)::numeric) AS sending,
+    COALESCE(n.retrying, (0)::numeric) AS retrying,
+    d.dead AS dead_in_a_day,
+    n.sent AS sent_in_an_hour,
+    n.tried AS tried_in_an_hour,
+    round((n.sent / NULLIF(n.tried, (0)::numeric)), 4) AS success_ratio,
+        CASE
+            WHEN (o.opened_until > now()) THEN 'open'::text
+            WHEN (o.opened_until IS NOT NULL) THEN 'half-open'::text
+            ELSE 'closed'::text
+        END AS breaker,
+    o.opened_until,
+    o.failing_since,
+    n.oldest,
+    (now() - n.oldest) AS oldest_age
+   FROM ((((signalops.channels c
+     JOIN signalops.tenants t ON ((t.id = c.tenant_id)))
+     LEFT JOIN ( SELECT p.tenant_id,
+            p.channel_id,
+            sum(w.pending) AS pending,
+            sum(w.sending) AS sending,
+            sum(w.retrying) AS retrying,
+            sum(h.sent) AS sent,
+            sum(h.tried) AS tried,
+            min(w.oldest) AS oldest
+           FROM ((( SELECT DISTINCT v.tenant_id,
+                    v.rule_id,
+                    v.channel_id
+                   FROM signalops.rule_versions v) p
+             CROSS JOIN LATERAL ( SELECT sum(k.waiting) FILTER (WHERE (u.status = 'pending'::text)) AS pending,
+                    sum(k.waiting) FILTER (WHERE (u.status = 'sending'::text)) AS sending,
+                    sum(k.waiting) FILTER (WHERE (u.status = 'retrying'::text)) AS retrying,
+                    min(signalops.time_of(f.id)) AS oldest
+                   FROM ((unnest(ARRAY['pending'::text, 'sending'::text, 'retrying'::text]) u(status)
+                     CROSS JOIN LATERAL ( SELECT count(*) AS waiting
+                           FROM signalops.deliveries s
+                          WHERE ((s.tenant_id = p.tenant_id) AND (s.rule_id = p.rule_id) AND (s.channel_id = p.channel_id) AND (s.status = u.status))) k)
+                     LEFT JOIN LATERAL ( SELECT s.id
+                           FROM signalops.deliveries s
+                          WHERE ((s.tenant_id = p.tenant_id) AND (s.rule_id = p.rule_id) AND (s.channel_id = p.channel_id) AND (s.status = u.status))
+                          ORDER BY s.id
+                         LIMIT 1) f ON ((k.waiting > 0)))) w)
+             CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (s.status = ANY (ARRAY['sent'::text, 'delivered'::text, 'read'::text]))) AS sent,
+                    count(*) AS tried
+                   FROM signalops.deliveries s
+                  WHERE ((s.tenant_id = p.tenant_id) AND (s.rule_id = p.rule_id) AND (s.channel_id = p.channel_id) AND (s.status = ANY (ARRAY['sent'::text, 'delivered'::text, 'read'::text, 'retrying'::text, 'dead'::text])) AND (s.id >= signalops.id_at((now() - '01:00:00'::interval))))) h)
+          GROUP BY p.tenant_id, p.channel_id) n ON (((n.tenant_id = c.tenant_id) AND (n.channel_id = c.id))))
+     LEFT JOIN signalops.outlets o ON (((o.tenant_id = c.tenant_id) AND (o.id = COALESCE(c.outlet_id, c.id)))))
+     CROSS JOIN LATERAL ( SELECT count(*) AS dead
+           FROM signalops.dead_letters l
+          WHERE ((l.tenant_id = c.tenant_id) AND (l.channel_id = c.id) AND (l.ended_at IS NULL) AND (l.died_at >= (now() - '1 day'::interval)))) d)
+  WHERE ((c.deleted_at IS NULL) OR (n.oldest IS NOT NULL));
+
+COMMENT ON VIEW ops.delivery_health IS 'Channels: what waits, what fails, and whether their circuit is open. Counted along deliveries_by_rule: it costs what it counts.';
+COMMENT ON COLUMN ops.delivery_health.tenant IS 'The tenant''s slug.';
+COMMENT ON COLUMN ops.delivery_health.tenant_id IS 'Its id.';
+COMMENT ON COLUMN ops.delivery_health.channel IS 'The channel''s name.';
+COMMENT ON COLUMN ops.delivery_health.channel_id IS 'Its id.';
+COMMENT ON COLUMN ops.delivery_health.kind IS 'email, telegram, whatsapp, webhook, slack or http.';
+COMMENT ON COLUMN ops.delivery_health.enabled IS 'Whether it is in use.';
+COMMENT ON COLUMN ops.delivery_health.pending IS 'Deliveries that have a job, or wait for their channel''s turn.';
+COMMENT ON COLUMN ops.delivery_health.sending IS 'Deliveries that are being sent.';
+COMMENT ON COLUMN ops.delivery_health.retrying IS 'Deliveries that failed, and wait for their next attempt.';
+COMMENT ON COLUMN ops.delivery_health.dead_in_a_day IS 'Dead letters of the last 24 hours that wait for somebody to look.';
+COMMENT ON COLUMN ops.delivery_health.sent_in_an_hour IS 'Deliveries asked for in the last hour that arrived; NULL: no rule ever used it.';
+COMMENT ON COLUMN ops.delivery_health.tried_in_an_hour IS 'Deliveries asked for in the last hour that were tried: that arrived, are retried, or died.';
+COMMENT ON COLUMN ops.delivery_health.success_ratio IS 'The former of the latter, from 0 to 1; NULL: none was tried.';
+COMMENT ON COLUMN ops.delivery_health.breaker IS 'closed: it is called; open: it is not; half-open: one attempt finds out.';
+COMMENT ON COLUMN ops.delivery_health.opened_until IS 'Until when nobody calls it; NULL: its circuit is closed.';
+COMMENT ON COLUMN ops.delivery_health.failing_since IS 'Since when every attempt has failed; NULL: it works.';
+COMMENT ON COLUMN ops.delivery_health.oldest IS 'When the first of those that are not over was asked for; NULL: all are.';
+COMMENT ON COLUMN ops.delivery_health.oldest_age IS 'How long ago that is.';
+
+CREATE TABLE signalops.inbox (
+    tenant_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    batch uuid NOT NULL,
+    replay_id uuid,
+    is_held boolean DEFAULT false NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY signalops.inbox FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.inbox IS 'The events not yet processed, ids only. Accepting fills it; the transaction that processes and counts empties it.';
+COMMENT ON COLUMN signalops.inbox.tenant_id IS 'Whose event it is.';
+COMMENT ON COLUMN signalops.inbox.event_id IS 'The event that waits.';
+COMMENT ON COLUMN signalops.inbox.batch IS 'The flush that stored it: one job processes one batch.';
+COMMENT ON COLUMN signalops.inbox.replay_id IS 'The replay that put it here; NULL: the event is new.';
+COMMENT ON COLUMN signalops.inbox.is_held IS 'Whether it waits for its tenant to be resumed; no job is for it till then.';
+
+CREATE VIEW ops.inbox_by_tenant AS
+ SELECT t.slug AS tenant,
+    i.tenant_id,
+    t.status,
+    i.waiting,
+    i.held,
+    i.replayed,
+    i.oldest,
+    (now() - i.oldest) AS oldest_age
+   FROM (( SELECT n.tenant_id,
+            count(*) AS waiting,
+            count(*) FILTER (WHERE n.is_held) AS held,
+            count(n.replay_id) AS replayed,
+            min(signalops.time_of(n.event_id)) FILTER (WHERE (n.replay_id IS NULL)) AS oldest
+           FROM signalops.inbox n
+          GROUP BY n.tenant_id) i
+     JOIN signalops.tenants t ON ((t.id = i.tenant_id)));
+
+COMMENT ON VIEW ops.inbox_by_tenant IS 'Events that were accepted and are not processed yet, by tenant. Reads the inbox once, which is small when all is well.';
+COMMENT ON COLUMN ops.inbox_by_tenant.tenant IS 'The tenant''s slug.';
+COMMENT ON COLUMN ops.inbox_by_tenant.tenant_id IS 'Its id.';
+COMMENT ON COLUMN ops.inbox_by_tenant.status IS 'active, suspended (then they wait for it to be resumed), closed or deleting.';
+COMMENT ON COLUMN ops.inbox_by_tenant.waiting IS 'Its events that wait.';
+COMMENT ON COLUMN ops.inbox_by_tenant.held IS 'Those of them that wait for it to be resumed.';
+COMMENT ON COLUMN ops.inbox_by_tenant.replayed IS 'Those of them that a replay put there.';
+COMMENT ON COLUMN ops.inbox_by_tenant.oldest IS 'When the first of them was accepted, replays apart; NULL: there is no other.';
+COMMENT ON COLUMN ops.inbox_by_tenant.oldest_age IS 'How long ago that is.';
+
+CREATE VIEW ops.job_history AS
+ SELECT j.id AS job_id,
+    (j.queue_name)::text AS queue,
+    (j.task_name)::text AS task,
+    (j.status)::text AS status,
+    j.args AS about,
+    j.attempts,
+    e.enqueued_at,
+    e.started_at,
+    e.ended_at,
+        CASE
+            WHEN (e.started_at <= e.ended_at) THEN (e.ended_at - e.started_at)
+            ELSE NULL::interval
+        END AS duration
+   FROM (procrastinate.procrastinate_jobs j
+     CROSS JOIN LATERAL ( SELECT min(h.at) AS enqueued_at,
+            max(h.at) FILTER (WHERE (h.type = 'started'::procrastinate.procrastinate_job_event_type)) AS started_at,
+            max(h.at) FILTER (WHERE (h.type = ANY (ARRAY['failed'::procrastinate.procrastinate_job_event_type, 'succeeded'::procrastinate.procrastinate_job_event_type, 'cancelled'::procrastinate.procrastinate_job_event_type, 'aborted'::procrastinate.procrastinate_job_event_type]))) AS ended_at
+           FROM procrastinate.procrastinate_events h
+          WHERE (h.job_id = j.id)) e)
+  WHERE (j.status = ANY (ARRAY['failed'::procrastinate.procrastinate_job_status, 'aborted'::procrastinate.procrastinate_job_status, 'cancelled'::procrastinate.procrastinate_job_status, 'succeeded'::procrastinate.procrastinate_job_status]));
+
+COMMENT ON VIEW ops.job_history IS 'Jobs that are over and still stored: those that were given up or cancelled. Workers delete what succeeded; of a batch remains its row in signalops.batches, of a delivery its attempts. Why a job failed is not stored: the worker logs it with the number of the job.';
+COMMENT ON COLUMN ops.job_history.job_id IS 'The job.';
+COMMENT ON COLUMN ops.job_history.queue IS 'Its queue.';
+COMMENT ON COLUMN ops.job_history.task IS 'What it did.';
+COMMENT ON COLUMN ops.job_history.status IS 'failed; aborted: cut off; cancelled: before it was begun; succeeded, where workers are told to keep those.';
+COMMENT ON COLUMN ops.job_history.about IS 'Its arguments, which are ids.';
+COMMENT ON COLUMN ops.job_history.attempts IS 'How often it was begun.';
+COMMENT ON COLUMN ops.job_history.enqueued_at IS 'When it was enqueued.';
+COMMENT ON COLUMN ops.job_history.started_at IS 'When it was begun the last time; NULL: never.';
+COMMENT ON COLUMN ops.job_history.ended_at IS 'When it ended.';
+COMMENT ON COLUMN ops.job_history.duration IS 'How long its last run took.';
+
+CREATE VIEW ops.locks AS
+ SELECT w.pid AS waiting_pid,
+    w.login AS waiting_login,
+    w.statement AS waiting_statement,
+    (clock_timestamp() - l.waitstart) AS waits_since,
+    l.locktype AS lock,
+    l.mode,
+    ((l.relation)::regclass)::text AS "table",
+    b.pid AS blocking_pid,
+    b.login AS blocking_login,
+    b.state AS blocking_state,
+    b.transaction_age AS blocking_transaction_age,
+    b.statement AS blocking_statement
+   FROM (((ops.sessions w
+     CROSS JOIN LATERAL ( SELECT n.locktype,
+            n.database,
+            n.relation,
+            n.page,
+            n.tuple,
+            n.virtualxid,
+            n.transactionid,
+            n.classid,
+            n.objid,
+            n.objsubid,
+            n.virtualtransaction,
+            n.pid,
+            n.mode,
+            n.granted,
+            n.fastpath,
+            n.waitstart
+           FROM pg_locks n
+          WHERE ((n.pid = w.pid) AND (NOT n.granted))
+         LIMIT 1) l)
+     CROSS JOIN LATERAL ( SELECT DISTINCT unnest(pg_blocking_pids(w.pid)) AS pid) p)
+     LEFT JOIN ops.sessions b ON ((b.pid = p.pid)))
+  WHERE (w.waits_for ~~ 'Lock: %'::text);
+
+COMMENT ON VIEW ops.locks IS 'Who waits for whom: a row for each that waits and each that it waits for. Empty, when nobody waits for a lock.';
+COMMENT ON COLUMN ops.locks.waiting_pid IS 'The process that waits.';
+COMMENT ON COLUMN ops.locks.waiting_login IS 'As whom it logged in.';
+COMMENT ON COLUMN ops.locks.waiting_statement IS 'What it would do, up to its first literal.';
+COMMENT ON COLUMN ops.locks.waits_since IS 'How long it has been waiting.';
+COMMENT ON COLUMN ops.locks.lock IS 'What kind of thing it would lock: transactionid (a row that another changes), relation, tuple, advisory ...';
+COMMENT ON COLUMN ops.locks.mode IS 'In which mode.';
+COMMENT ON COLUMN ops.locks."table" IS 'Of which table; NULL: it waits for a transaction to end.';
+COMMENT ON COLUMN ops.locks.blocking_pid IS 'The process that it waits for.';
+COMMENT ON COLUMN ops.locks.blocking_login IS 'As whom that logged in.';
+COMMENT ON COLUMN ops.locks.blocking_state IS 'active, or idle in transaction: then its client is away with the lock.';
+COMMENT ON COLUMN ops.locks.blocking_transaction_age IS 'How long its transaction has lasted.';
+COMMENT ON COLUMN ops.locks.blocking_statement IS 'What it does, or did last, up to its first literal.';
+
+CREATE VIEW ops.partitions AS
+ SELECT p.parent,
+    p.partition,
+    p.holds_from,
+    p.holds_to,
+    p.rows_estimate,
+    pg_total_relation_size((p.part)::regclass) AS bytes,
+    (((EXTRACT(year FROM a.ahead) * (12)::numeric) + EXTRACT(month FROM a.ahead)))::integer AS months_ahead
+   FROM (( SELECT parent.relname AS parent,
+            part.relname AS partition,
+            part.oid AS part,
+            (GREATEST(part.reltuples, (0)::real))::bigint AS rows_estimate,
+            signalops.time_of((b.bounds[1])::uuid) AS holds_from,
+            signalops.time_of((b.bounds[2])::uuid) AS holds_to,
+            max(signalops.time_of((b.bounds[2])::uuid)) OVER (PARTITION BY parent.oid) AS reaches_to
+           FROM (((pg_inherits i
+             JOIN pg_class parent ON (((parent.oid = i.inhparent) AND (parent.relkind = 'p'::"char") AND (parent.relnamespace = ('signalops'::regnamespace)::oid))))
+             JOIN pg_class part ON ((part.oid = i.inhrelid)))
+             CROSS JOIN LATERAL regexp_match(pg_get_expr(part.relpartbound, part.oid), 'FROM \(''(.+)''\) TO \(''(.+)''\)'::text) b(bounds))) p
+     CROSS JOIN LATERAL ( SELECT age((p.reaches_to AT TIME ZONE 'UTC'::text), (date_trunc('month'::text, (now() AT TIME ZONE 'UTC'::text)) + '1 mon'::interval)) AS ahead) a);
+
+COMMENT ON VIEW ops.partitions IS 'The monthly partitions, how large they are, and how far they reach. Reads the catalogue alone.';
+COMMENT ON COLUMN ops.partitions.parent IS 'The table.';
+COMMENT ON COLUMN ops.partitions.partition IS 'Its partition.';
+COMMENT ON COLUMN ops.partitions.holds_from IS 'It holds what was made from then on.';
+COMMENT ON COLUMN ops.partitions.holds_to IS 'And before.';
+COMMENT ON COLUMN ops.partitions.rows_estimate IS 'Its rows as of the last vacuum or analyze; 0: neither has been, or it is empty.';
+COMMENT ON COLUMN ops.partitions.bytes IS 'With its indexes.';
+COMMENT ON COLUMN ops.partitions.months_ahead IS 'For how many whole months after this one the table has a place; three, when all is well.';
+
+CREATE TABLE ops.paused_queues (
+    queue text NOT NULL,
+    reason text NOT NULL,
+    paused_by text DEFAULT SESSION_USER NOT NULL,
+    paused_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT paused_queues_reason_check CHECK (((length(reason) >= 1) AND (length(reason) <= 500)))
+);
+
+COMMENT ON TABLE ops.paused_queues IS 'Queues of which no job is begun: workers look here with each fetch. See ops.pause_queue.';
+COMMENT ON COLUMN ops.paused_queues.queue IS 'The queue.';
+COMMENT ON COLUMN ops.paused_queues.reason IS 'Why, in the words of who paused it.';
+COMMENT ON COLUMN ops.paused_queues.paused_by IS 'The login that paused it.';
+COMMENT ON COLUMN ops.paused_queues.paused_at IS 'When.';
+
+CREATE VIEW ops.running_jobs AS
+ SELECT j.id AS job_id,
+    (j.queue_name)::text AS queue,
+    (j.task_name)::text AS task,
+    j.args AS about,
+    j.attempts,
+    s.started_at,
+    (clock_timestamp() - s.started_at) AS running_for,
+    j.worker_id,
+    COALESCE((w.last_heartbeat > (now() - '00:00:05'::interval)), false) AS is_worker_alive
+   FROM ((procrastinate.procrastinate_jobs j
+     LEFT JOIN procrastinate.procrastinate_workers w ON ((w.id = j.worker_id)))
+     CROSS JOIN LATERAL ( SELECT max(e.at) AS started_at
+           FROM procrastinate.procrastinate_events e
+          WHERE ((e.job_id = j.id) AND (e.type = 'started'::procrastinate.procrastinate_job_event_type))) s)
+  WHERE (j.status = 'doing'::procrastinate.procrastinate_job_status);
+
+COMMENT ON VIEW ops.running_jobs IS 'The jobs that workers are at. One that runs for minutes under a worker that lives is stuck: procrastinate could not write down its end.';
+COMMENT ON COLUMN ops.running_jobs.job_id IS 'The job.';
+COMMENT ON COLUMN ops.running_jobs.queue IS 'Its queue.';
+COMMENT ON COLUMN ops.running_jobs.task IS 'What it does.';
+COMMENT ON COLUMN ops.running_jobs.about IS 'Its arguments, which are ids.';
+COMMENT ON COLUMN ops.running_jobs.attempts IS 'How often it was begun before.';
+COMMENT ON COLUMN ops.running_jobs.started_at IS 'When it was begun.';
+COMMENT ON COLUMN ops.running_jobs.running_for IS 'How long ago that is.';
+COMMENT ON COLUMN ops.running_jobs.worker_id IS 'The worker; NULL: it is known no longer.';
+COMMENT ON COLUMN ops.running_jobs.is_worker_alive IS 'Whether that told in the last 5 seconds that it lives.';
+
+CREATE VIEW ops.workers AS
+ SELECT w.id AS worker_id,
+    w.last_heartbeat,
+    (now() - w.last_heartbeat) AS silent_for,
+    (w.last_heartbeat > (now() - '00:00:05'::interval)) AS is_alive,
+    COALESCE(d.jobs, (0)::bigint) AS doing
+   FROM (procrastinate.procrastinate_workers w
+     LEFT JOIN ( SELECT j.worker_id,
+            count(*) AS jobs
+           FROM procrastinate.procrastinate_jobs j
+          WHERE (j.status = 'doing'::procrastinate.procrastinate_job_status)
+          GROUP BY j.worker_id) d ON ((d.worker_id = w.id)));
+
+COMMENT ON VIEW ops.workers IS 'The workers that are known. The jobs of one that is silent for 5 seconds are given to others.';
+COMMENT ON COLUMN ops.workers.worker_id IS 'Its number, new with each start.';
+COMMENT ON COLUMN ops.workers.last_heartbeat IS 'When it last told that it lives; it does each second.';
+COMMENT ON COLUMN ops.workers.silent_for IS 'How long ago that is.';
+COMMENT ON COLUMN ops.workers.is_alive IS 'Whether it is less than 5 seconds.';
+COMMENT ON COLUMN ops.workers.doing IS 'Jobs that it is at.';
+
+CREATE VIEW ops.queue_health AS
+ SELECT q.queue,
+    COALESCE(j.ready, (0)::bigint) AS ready,
+    COALESCE(j.scheduled, (0)::bigint) AS scheduled,
+    COALESCE(j.doing, (0)::bigint) AS doing,
+    COALESCE(j.failed, (0)::bigint) AS failed,
+    (now() - ( SELECT min(e.at) AS min
+           FROM procrastinate.procrastinate_events e
+          WHERE (e.job_id = j.first_ready))) AS oldest_ready,
+    ( SELECT max(r.running_for) AS max
+           FROM ops.running_jobs r
+          WHERE (r.queue = q.queue)) AS oldest_doing,
+    COALESCE(j.workers, (0)::bigint) AS workers_busy,
+    ( SELECT count(*) AS count
+           FROM ops.workers w
+          WHERE w.is_alive) AS workers_alive,
+    p.paused_at,
+    p.reason AS paused_because
+   FROM ((( SELECT unnest(ops.queues()) AS queue
+        UNION
+         SELECT DISTINCT o.queue
+           FROM ops.paused_queues o) q
+     LEFT JOIN ( SELECT (n.queue_name)::text AS queue,
+            count(*) FILTER (WHERE ((n.status = 'todo'::procrastinate.procrastinate_job_status) AND COALESCE((n.scheduled_at <= now()), true))) AS ready,
+            count(*) FILTER (WHERE ((n.status = 'todo'::procrastinate.procrastinate_job_status) AND (n.scheduled_at > now()))) AS scheduled,
+            count(*) FILTER (WHERE (n.status = 'doing'::procrastinate.procrastinate_job_status)) AS doing,
+            count(*) FILTER (WHERE (n.status = ANY (ARRAY['failed'::procrastinate.procrastinate_job_status, 'aborted'::procrastinate.procrastinate_job_status]))) AS failed,
+            min(n.id) FILTER (WHERE ((n.status = 'todo'::procrastinate.procrastinate_job_status) AND COALESCE((n.scheduled_at <= now()), true))) AS first_ready,
+            count(DISTINCT n.worker_id) FILTER (WHERE (n.status = 'doing'::procrastinate.procrastinate_job_status)) AS workers
+           FROM procrastinate.procrastinate_jobs n
+          GROUP BY n.queue_name) j ON ((j.queue = q.queue)))
+     LEFT JOIN ops.paused_queues p ON ((p.queue = q.queue)));
+
+COMMENT ON VIEW ops.queue_health IS 'The queues: what waits, runs and was given up, and for how long. Reads the job table once, which is small when all is well.';
+COMMENT ON COLUMN ops.queue_health.queue IS 'The queue.';
+COMMENT ON COLUMN ops.queue_health.ready IS 'Jobs that any worker may begin now.';
+COMMENT ON COLUMN ops.queue_health.scheduled IS 'Jobs that are to run later; only retries of jobs that failed are.';
+COMMENT ON COLUMN ops.queue_health.doing IS 'Jobs that workers are at.';
+COMMENT ON COLUMN ops.queue_health.failed IS 'Jobs that were given up, failed or aborted: ops.job_history lists them.';
+COMMENT ON COLUMN ops.queue_health.oldest_ready IS 'How long ago the first of those that are ready was enqueued; NULL: none is ready.';
+COMMENT ON COLUMN ops.queue_health.oldest_doing IS 'For how long the longest has been running; NULL: none is.';
+COMMENT ON COLUMN ops.queue_health.workers_busy IS 'Workers that are at a job of it.';
+COMMENT ON COLUMN ops.queue_health.workers_alive IS 'Workers that live, whatever their queue: which queues a worker serves is not stored.';
+COMMENT ON COLUMN ops.queue_health.paused_at IS 'Since when it has been paused; NULL: it is not.';
+COMMENT ON COLUMN ops.queue_health.paused_because IS 'Why it is paused.';
+
+CREATE TABLE signalops.matches (
+    tenant_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    rule_id uuid NOT NULL,
+    rule_version integer NOT NULL,
+    outcome text DEFAULT 'notified'::text NOT NULL,
+    CONSTRAINT matches_outcome_check CHECK ((outcome = ANY (ARRAY['notified'::text, 'counted'::text, 'late'::text, 'ignored'::text, 'silenced'::text, 'quiet'::text, 'cooldown'::text, 'digested'::text])))
+)
+PARTITION BY RANGE (event_id);
+
+ALTER TABLE ONLY signalops.matches FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.matches IS 'Which rule, in which version, matched which event. Partitioned as events are.';
+COMMENT ON COLUMN signalops.matches.tenant_id IS 'Whose event it is.';
+COMMENT ON COLUMN signalops.matches.event_id IS 'The event.';
+COMMENT ON COLUMN signalops.matches.rule_id IS 'The rule that matched.';
+COMMENT ON COLUMN signalops.matches.rule_version IS 'The version that decided.';
+COMMENT ON COLUMN signalops.matches.outcome IS 'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is missing). silenced, quiet (active hours), cooldown: nobody was told. digested: is told with others.';
+
+CREATE TABLE signalops.rule_groups (
+    tenant_id uuid NOT NULL,
+    rule_id uuid NOT NULL,
+    since integer NOT NULL,
+    group_key text NOT NULL,
+    labels jsonb NOT NULL,
+    seen_at timestamp with time zone,
+    told tstzmultirange DEFAULT '{}'::tstzmultirange NOT NULL,
+    quiet_until timestamp with time zone,
+    due_at timestamp with time zone,
+    forget_at timestamp with time zone NOT NULL,
+    depth smallint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY signalops.rule_groups FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.rule_groups IS 'What a rule remembers of each of its groups. Its row lock makes many workers count as one.';
+COMMENT ON COLUMN signalops.rule_groups.tenant_id IS 'Whose rule it is.';
+COMMENT ON COLUMN signalops.rule_groups.rule_id IS 'The rule.';
+COMMENT ON COLUMN signalops.rule_groups.since IS 'The state''s version: rule_versions.since.';
+COMMENT ON COLUMN signalops.rule_groups.group_key IS 'The JSON list of the values of the fields it groups by, or its hash; []: the rule does not group.';
+COMMENT ON COLUMN signalops.rule_groups.labels IS 'The same values by field, for people.';
+COMMENT ON COLUMN signalops.rule_groups.seen_at IS 'The latest event time of a match; NULL: none since the rule was enabled.';
+COMMENT ON COLUMN signalops.rule_groups.told IS 'The stretches of event time for which a window was reached and told: what joins one of them is not told again.';
+COMMENT ON COLUMN signalops.rule_groups.quiet_until IS 'Until when the cooldown lasts.';
+COMMENT ON COLUMN signalops.rule_groups.due_at IS 'When an absence is told, unless something matches before; NULL: was told, or the rule has none.';
+COMMENT ON COLUMN signalops.rule_groups.forget_at IS 'When nothing that it remembers can matter any more.';
+COMMENT ON COLUMN signalops.rule_groups.depth IS 'The depth of the latest match (see events.depth): the notice of an absence is one deeper.';
+
+CREATE TABLE signalops.window_events (
+    tenant_id uuid NOT NULL,
+    rule_id uuid NOT NULL,
+    since integer NOT NULL,
+    group_key text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    event_id uuid NOT NULL,
+    weight numeric NOT NULL,
+    item text
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY signalops.window_events FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.window_events IS 'The matches that rules'' windows hold: as long as one of them, or one that comes in late, may need it.';
+COMMENT ON COLUMN signalops.window_events.tenant_id IS 'Whose rule it is.';
+COMMENT ON COLUMN signalops.window_events.rule_id IS 'The rule.';
+COMMENT ON COLUMN signalops.window_events.since IS 'As in rule_groups.';
+COMMENT ON COLUMN signalops.window_events.group_key IS 'As in rule_groups.';
+COMMENT ON COLUMN signalops.window_events.at IS 'Event time: when it occurred, but not after it came in.';
+COMMENT ON COLUMN signalops.window_events.event_id IS 'The event.';
+COMMENT ON COLUMN signalops.window_events.weight IS 'What it adds: 1, or the measured number of a sum.';
+COMMENT ON COLUMN signalops.window_events.item IS 'The measured value where distinct ones count, as canonical JSON or its hash; else NULL.';
+
+CREATE VIEW ops.slow_rules AS
+ SELECT t.slug AS tenant,
+    r.tenant_id,
+    r.name AS rule,
+    r.id AS rule_id,
+    r.active_version AS version,
+    r.enabled,
+    v.conditions,
+    octet_length((v.pattern)::text) AS pattern_bytes,
+    COALESCE(m.matches, (0)::bigint) AS matches_in_an_hour,
+    g.groups,
+    h.held AS held_events,
+    d.dead AS dead_in_a_day
+   FROM ((((((signalops.rules r
+     JOIN signalops.tenants t ON ((t.id = r.tenant_id)))
+     JOIN signalops.rule_versions v ON (((v.tenant_id = r.tenant_id) AND (v.rule_id = r.id) AND (v.version = r.active_version))))
+     LEFT JOIN ( SELECT s.tenant_id,
+            s.rule_id,
+            s.matches
+           FROM (signalops.tenants a
+             CROSS JOIN LATERAL ( SELECT n.tenant_id,
+                    n.rule_id,
+                    count(*) AS matches
+                   FROM signalops.matches n
+                  WHERE ((n.tenant_id = a.id) AND (n.event_id >= signalops.id_at((now() - '01:00:00'::interval))))
+                  GROUP BY n.tenant_id, n.rule_id) s)) m ON (((m.tenant_id = r.tenant_id) AND (m.rule_id = r.id))))
+     CROSS JOIN LATERAL ( SELECT count(*) AS groups
+           FROM signalops.rule_groups n
+          WHERE ((n.tenant_id = r.tenant_id) AND (n.rule_id = r.id))) g)
+     CROSS JOIN LATERAL ( SELECT count(*) AS held
+           FROM signalops.window_events n
+          WHERE ((n.tenant_id = r.tenant_id) AND (n.rule_id = r.id))) h)
+     CROSS JOIN LATERAL ( SELECT count(*) AS dead
+           FROM signalops.dead_letters n
+          WHERE ((n.tenant_id = r.tenant_id) AND (n.rule_id = r.id) AND (n.ended_at IS NULL) AND (n.died_at >= (now() - '1 day'::interval)))) d)
+  WHERE (r.deleted_at IS NULL);
+
+COMMENT ON VIEW ops.slow_rules IS 'What makes rules dear: their size, how often they match, what they remember, what comes of them. How long a rule takes to be evaluated is not stored, since all of a tenant''s are evaluated as one; a backtest times one alone: see ops.backtests.';
+COMMENT ON COLUMN ops.slow_rules.tenant IS 'The tenant''s slug.';
+COMMENT ON COLUMN ops.slow_rules.tenant_id IS 'Its id.';
+COMMENT ON COLUMN ops.slow_rules.rule IS 'The rule''s name.';
+COMMENT ON COLUMN ops.slow_rules.rule_id IS 'Its id.';
+COMMENT ON COLUMN ops.slow_rules.version IS 'The version that decides now.';
+COMMENT ON COLUMN ops.slow_rules.enabled IS 'Whether it is evaluated.';
+COMMENT ON COLUMN ops.slow_rules.conditions IS 'Conditions of its pattern once every $or is expanded: what it costs to compile and to hold.';
+COMMENT ON COLUMN ops.slow_rules.pattern_bytes IS 'The length of its pattern as JSON.';
+COMMENT ON COLUMN ops.slow_rules.matches_in_an_hour IS 'Events of the last hour that it matched.';
+COMMENT ON COLUMN ops.slow_rules.groups IS 'Groups that it remembers, each a row which a match locks.';
+COMMENT ON COLUMN ops.slow_rules.held_events IS 'Events that its windows hold.';
+COMMENT ON COLUMN ops.slow_rules.dead_in_a_day IS 'Its deliveries that died in the last 24 hours and wait for somebody to look, as for a template that fails.';
+
+CREATE VIEW ops.tables AS
+ SELECT s.schemaname AS schema,
+    s.relname AS "table",
+    s.n_live_tup AS live_rows,
+    s.n_dead_tup AS dead_rows,
+    round(((100.0 * (s.n_dead_tup)::numeric) / (NULLIF((s.n_live_tup + s.n_dead_tup), 0))::numeric), 1) AS dead_percent,
+    ((b.heap * s.n_dead_tup) / NULLIF((s.n_live_tup + s.n_dead_tup), 0)) AS dead_bytes_estimate,
+    v.due AS vacuum_due_at,
+    b.heap AS bytes,
+    pg_indexes_size((s.relid)::regclass) AS index_bytes,
+    GREATEST(s.last_vacuum, s.last_autovacuum) AS last_vacuum,
+    s.last_autovacuum,
+    GREATEST(s.last_analyze, s.last_autoanalyze) AS last_analyze,
+    age(c.relfrozenxid) AS xid_age
+   FROM (((pg_stat_all_tables s
+     JOIN pg_class c ON (((c.oid = s.relid) AND (c.relkind = 'r'::"char"))))
+     CROSS JOIN LATERAL ( SELECT pg_table_size((s.relid)::regclass) AS heap) b)
+     CROSS JOIN LATERAL ( SELECT (((COALESCE(max(o.option_value) FILTER (WHERE (o.option_name = 'autovacuum_vacuum_threshold'::text)), current_setting('autovacuum_vacuum_threshold'::text)))::double precision + ((COALESCE(max(o.option_value) FILTER (WHERE (o.option_name = 'autovacuum_vacuum_scale_factor'::text)), current_setting('autovacuum_vacuum_scale_factor'::text)))::double precision * GREATEST(c.reltuples, (0)::real))))::bigint AS due
+           FROM pg_options_to_table(c.reloptions) o(option_name, option_value)) v)
+  WHERE (s.schemaname = ANY (ARRAY['signalops'::name, 'procrastinate'::name, 'ops'::name]));
+
+COMMENT ON VIEW ops.tables IS 'Tables and partitions: how much of them is dead, when autovacuum comes, and when it came. Reads statistics alone.';
+COMMENT ON COLUMN ops.tables.schema IS 'Its schema.';
+COMMENT ON COLUMN ops.tables."table" IS 'The table or partition.';
+COMMENT ON COLUMN ops.tables.live_rows IS 'Rows, estimated by the server.';
+COMMENT ON COLUMN ops.tables.dead_rows IS 'Rows that were deleted or replaced and not vacuumed yet, estimated by the server.';
+COMMENT ON COLUMN ops.tables.dead_percent IS 'Dead rows of all.';
+COMMENT ON COLUMN ops.tables.dead_bytes_estimate IS 'Their share of the table: what a vacuum would free for new rows. What it has freed already, and is not used, only pgstattuple knows.';
+COMMENT ON COLUMN ops.tables.vacuum_due_at IS 'At so many dead rows autovacuum comes.';
+COMMENT ON COLUMN ops.tables.bytes IS 'Its size without indexes.';
+COMMENT ON COLUMN ops.tables.index_bytes IS 'The size of its indexes.';
+COMMENT ON COLUMN ops.tables.last_vacuum IS 'When it was vacuumed last, by whomever; NULL: never since statistics were reset.';
+COMMENT ON COLUMN ops.tables.last_autovacuum IS 'When autovacuum did; NULL: never.';
+COMMENT ON COLUMN ops.tables.last_analyze IS 'When it was analyzed last, by whomever; NULL: never.';
+COMMENT ON COLUMN ops.tables.xid_age IS 'Transactions since it was frozen; at autovacuum_freeze_max_age it is vacuumed whatever its settings.';
+
+CREATE TABLE signalops.quotas (
+    tenant_id uuid NOT NULL,
+    period date NOT NULL,
+    accepted numeric DEFAULT 0 NOT NULL,
+    meter text DEFAULT 'events'::text NOT NULL,
+    told jsonb DEFAULT '{}'::jsonb NOT NULL,
+    calm_until numeric DEFAULT 0 NOT NULL,
+    scales bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT quotas_accepted_check CHECK (((accepted >= (0)::numeric) AND (accepted < 'Infinity'::numeric))),
+    CONSTRAINT quotas_period_check CHECK ((EXTRACT(day FROM period) = (1)::numeric)),
+    CONSTRAINT quotas_told_check CHECK ((jsonb_typeof(told) = 'object'::text))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY signalops.quotas FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.quotas IS 'What was accepted in a month of each limited meter and of events, counted in the accepting transaction: the limit is exact across processes.';
+COMMENT ON COLUMN signalops.quotas.tenant_id IS 'Whose count it is.';
+COMMENT ON COLUMN signalops.quotas.period IS 'First day of the calendar month, in the tenant''s time zone.';
+COMMENT ON COLUMN signalops.quotas.accepted IS 'The amount accepted; duplicates, refusals and operational events do not count.';
+COMMENT ON COLUMN signalops.quotas.meter IS 'The meter''s key.';
+COMMENT ON COLUMN signalops.quotas.told IS 'The amounts of which the tenant was told, by what they are: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
+COMMENT ON COLUMN signalops.quotas.calm_until IS 'As long as accepted stays below it there is nothing to tell or to refuse, and accept looks at nothing else; 0: it has to find out.';
+COMMENT ON COLUMN signalops.quotas.scales IS 'The version of tenants.scales that it is counted by; a row that was left behind, since its meter had no limit, begins anew from usage_counters.';
+
+CREATE VIEW ops.tenant_usage AS
+ SELECT t.slug AS tenant,
+    t.id AS tenant_id,
+    q.meter,
+    q.period,
+    q.accepted,
+    l.soft,
+    l.hard,
+    l.overage,
+    round((((100)::numeric * q.accepted) / NULLIF(COALESCE(l.hard, l.soft), (0)::numeric)), 1) AS percent,
+    (COALESCE(c.events, (0)::numeric) + COALESCE(e.events, (0)::numeric)) AS counted
+   FROM (((((signalops.tenants t
+     CROSS JOIN LATERAL ( SELECT signalops.period_of(now(), t.time_zone) AS period,
+            ((now() AT TIME ZONE t.time_zone))::date AS today) p)
+     JOIN signalops.quotas q ON (((q.tenant_id = t.id) AND (q.period = p.period))))
+     LEFT JOIN LATERAL ( SELECT n.tenant_id,
+            n.meter,
+            n.origin,
+            n.starts_on,
+            n.soft,
+            n.hard,
+            n.thresholds,
+            n.overage,
+            n.set_at
+           FROM signalops.limits n
+          WHERE ((n.tenant_id = t.id) AND (n.meter = q.meter) AND (n.starts_on <= p.today))
+          ORDER BY n.origin DESC, n.starts_on DESC
+         LIMIT 1) l ON (true))
+     CROSS JOIN LATERAL ( SELECT sum(u.events) AS events
+           FROM signalops.usage_counters u
+          WHERE ((u.tenant_id = t.id) AND (u.meter = q.meter) AND (u.period = p.period) AND (NOT u.is_late) AND (u.hour >= signalops.starts_at(p.period, t.time_zone)))) c)
+     CROSS JOIN LATERAL ( SELECT sum(u.events) AS events
+           FROM signalops.usage_counters u
+          WHERE ((u.tenant_id = t.id) AND (u.meter = q.meter) AND (u.period = p.period) AND u.is_late)) e);
+
+COMMENT ON VIEW ops.tenant_usage IS 'What each tenant has used of its meters in this month, in its time zone. Reads the month''s counters.';
+COMMENT ON COLUMN ops.tenant_usage.tenant IS 'The tenant''s slug.';
+COMMENT ON COLUMN ops.tenant_usage.tenant_id IS 'Its id.';
+COMMENT ON COLUMN ops.tenant_usage.meter IS 'The meter''s key; events: all events.';
+COMMENT ON COLUMN ops.tenant_usage.period IS 'The first day of the month.';
+COMMENT ON COLUMN ops.tenant_usage.accepted IS 'The amount accepted, in the meter''s unit.';
+COMMENT ON COLUMN ops.tenant_usage.soft IS 'The amount at which it is told; NULL: none.';
+COMMENT ON COLUMN ops.tenant_usage.hard IS 'The amount beyond which it is refused, or marked; NULL: none.';
+COMMENT ON COLUMN ops.tenant_usage.overage IS 'What becomes of what is beyond hard: refuse or accept; NULL: it never had a limit.';
+COMMENT ON COLUMN ops.tenant_usage.percent IS 'Accepted of hard (of soft, without hard); NULL: there is no limit.';
+COMMENT ON COLUMN ops.tenant_usage.counted IS 'Events processed and billed in this month, late ones too; what is accepted above it waits, died, or belongs to another month.';
+
+CREATE TABLE signalops.api_keys (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    prefix text NOT NULL,
+    hash text NOT NULL,
+    label text NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    allowed_cidrs cidr[] DEFAULT '{}'::cidr[] NOT NULL,
+    replaces uuid,
+    last_used_at timestamp with time zone,
+    rate_per_second numeric,
+    rate_burst integer,
+    fingerprint bytea,
+    CONSTRAINT api_keys_allowed_cidrs_check CHECK ((cardinality(allowed_cidrs) <= 50)),
+    CONSTRAINT api_keys_check CHECK (((rate_per_second IS NULL) = (rate_burst IS NULL))),
+    CONSTRAINT api_keys_fingerprint_check CHECK ((octet_length(fingerprint) = 4)),
+    CONSTRAINT api_keys_hash_check CHECK ((hash ~ '^\$2[aby]\$'::text)),
+    CONSTRAINT api_keys_label_check CHECK (((length(label) >= 1) AND (length(label) <= 200))),
+    CONSTRAINT api_keys_prefix_check CHECK ((length(prefix) = 16)),
+    CONSTRAINT api_keys_rate_burst_check CHECK (((rate_burst >= 1) AND (rate_burst <= 1000000))),
+    CONSTRAINT api_keys_rate_per_second_check CHECK (((rate_per_second >= 0.000001) AND (rate_per_second <= (1000000)::numeric)))
+);
+
+ALTER TABLE ONLY signalops.api_keys FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.api_keys IS 'API keys, as bcrypt hashes; the key itself is shown once and never stored.';
+COMMENT ON COLUMN signalops.api_keys.tenant_id IS 'Whose key it is.';
+COMMENT ON COLUMN signalops.api_keys.id IS 'UUIDv7.';
+COMMENT ON COLUMN signalops.api_keys.prefix IS 'The first 16 characters of the key: enough to find the row, too little to guess the rest.';
+COMMENT ON COLUMN signalops.api_keys.hash IS 'bcrypt hash of the whole key.';
+COMMENT ON COLUMN signalops.api_keys.label IS 'What the tenant calls it.';
+COMMENT ON COLUMN signalops.api_keys.scopes IS 'What it may do, such as events:write.';
+COMMENT ON COLUMN signalops.api_keys.created_at IS 'When it was made.';
+COMMENT ON COLUMN signalops.api_keys.expires_at IS 'From when it is refused; NULL: never.';
+COMMENT ON COLUMN signalops.api_keys.revoked_at IS 'When it was revoked; NULL: it is not.';
+COMMENT ON COLUMN signalops.api_keys.allowed_cidrs IS 'Networks from which it is accepted; none: from everywhere.';
+COMMENT ON COLUMN signalops.api_keys.replaces IS 'The key that was rotated to this one; NULL: it was made anew.';
+COMMENT ON COLUMN signalops.api_keys.last_used_at IS 'When it was last let in, to the minute: it may have been used up to a minute later. NULL: it was not used since this is written.';
+COMMENT ON COLUMN signalops.api_keys.rate_per_second IS 'Events a second that may come in with it, besides what its tenant may; NULL: no limit of its own.';
+COMMENT ON COLUMN signalops.api_keys.rate_burst IS 'Events that may come in with it at once after a pause; NULL: no limit of its own.';
+COMMENT ON COLUMN signalops.api_keys.fingerprint IS 'The first 4 bytes of the key''s SHA-256, by which a wrong key is refused without bcrypt; NULL: a key of another format, or not used since this is written.';
+
+CREATE VIEW signalops.audit_differences WITH (security_invoker='true') AS
+ SELECT audit.tenant_id,
+    audit.period,
+    audit."check",
+    audit.subject,
+    audit.expected,
+    audit.found
+   FROM signalops.audit(NULL::uuid, NULL::date) audit(tenant_id, period, "check", subject, expected, found)
+UNION ALL
+ SELECT audit_numbers.tenant_id,
+    audit_numbers.period,
+    audit_numbers."check",
+    audit_numbers.subject,
+    audit_numbers.expected,
+    audit_numbers.found
+   FROM signalops.audit_numbers() audit_numbers(tenant_id, period, "check", subject, expected, found);
+
+COMMENT ON VIEW signalops.audit_differences IS 'What does not add up, of all tenants and periods: expected is what the records beneath a figure say, found what stands there. For the owner of the schema; empty when every figure is proven.';
+COMMENT ON COLUMN signalops.audit_differences.tenant_id IS 'Whose; NULL: the operator''s.';
+COMMENT ON COLUMN signalops.audit_differences.period IS 'The billing period; NULL: it belongs to none.';
+COMMENT ON COLUMN signalops.audit_differences."check" IS 'accepted, event, batch, counter, entry, twice, sealed, chain, line, invoice, burned, credit or number: see the function audit_...';
+COMMENT ON COLUMN signalops.audit_differences.subject IS 'What is wrong.';
+COMMENT ON COLUMN signalops.audit_differences.expected IS 'What it should be.';
+COMMENT ON COLUMN signalops.audit_differences.found IS 'What it is.';
 
 CREATE TABLE signalops.batches (
     tenant_id uuid NOT NULL,
@@ -3437,47 +5528,6 @@ COMMENT ON COLUMN signalops.channel_queues.tokens IS 'Deliveries that may have a
 COMMENT ON COLUMN signalops.channel_queues.refilled_at IS 'When the tokens were counted.';
 COMMENT ON COLUMN signalops.channel_queues.next_due_at IS 'When the first of its deliveries that wait without a job is due; NULL: none waits.';
 
-CREATE TABLE signalops.channels (
-    tenant_id uuid NOT NULL,
-    id uuid NOT NULL,
-    name text NOT NULL,
-    kind text NOT NULL,
-    config jsonb NOT NULL,
-    secret bytea,
-    enabled boolean DEFAULT true NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    retry_schedule integer[],
-    disabled_because text,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    deleted_at timestamp with time zone,
-    outlet_id uuid,
-    most_per_minute integer,
-    CONSTRAINT channels_check CHECK (((deleted_at IS NULL) OR (NOT enabled))),
-    CONSTRAINT channels_disabled_because_check CHECK ((length(disabled_because) <= 500)),
-    CONSTRAINT channels_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'telegram'::text, 'whatsapp'::text, 'webhook'::text, 'slack'::text, 'http'::text]))),
-    CONSTRAINT channels_most_per_minute_check CHECK ((most_per_minute > 0)),
-    CONSTRAINT channels_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
-    CONSTRAINT channels_retry_schedule_check CHECK (((cardinality(retry_schedule) <= 20) AND (1 <= ALL (retry_schedule))))
-);
-
-ALTER TABLE ONLY signalops.channels FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.channels IS 'Where a tenant''s notifications can go.';
-COMMENT ON COLUMN signalops.channels.tenant_id IS 'Whose channel it is.';
-COMMENT ON COLUMN signalops.channels.id IS 'UUIDv7.';
-COMMENT ON COLUMN signalops.channels.name IS 'What the tenant calls it; rules on the command line name it so.';
-COMMENT ON COLUMN signalops.channels.kind IS 'email, telegram, whatsapp, webhook, slack or http.';
-COMMENT ON COLUMN signalops.channels.config IS 'What is no secret, such as {to} of an email, {url} of a webhook.';
-COMMENT ON COLUMN signalops.channels.secret IS 'Signing secret or credentials, encrypted (Fernet) with the installation''s key; NULL: needs none.';
-COMMENT ON COLUMN signalops.channels.enabled IS 'false: deliveries through it become dead letters at once.';
-COMMENT ON COLUMN signalops.channels.created_at IS 'When it was made.';
-COMMENT ON COLUMN signalops.channels.retry_schedule IS 'Seconds before each further attempt; NULL: the installation''s schedule.';
-COMMENT ON COLUMN signalops.channels.disabled_because IS 'Why SignalOps itself disabled it; NULL: it did not.';
-COMMENT ON COLUMN signalops.channels.updated_at IS 'When it was changed last.';
-COMMENT ON COLUMN signalops.channels.deleted_at IS 'When it was deleted; NULL: it is not. The row stays, since versions of rules name it; its secret is gone, its name free again.';
-COMMENT ON COLUMN signalops.channels.outlet_id IS 'The outlet that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
-COMMENT ON COLUMN signalops.channels.most_per_minute IS 'How many messages its outlet may send in a minute; NULL: as many as there are.';
-
 CREATE TABLE signalops.credit_entries (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -3513,10 +5563,14 @@ CREATE TABLE signalops.credit_grants (
     reason text NOT NULL,
     author text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    idempotency_key text,
+    body_hash bytea,
     CONSTRAINT credit_grants_amount_check CHECK (((amount > (0)::numeric) AND (amount < '1000000000000000'::numeric))),
     CONSTRAINT credit_grants_author_check CHECK (((length(author) >= 1) AND (length(author) <= 200))),
     CONSTRAINT credit_grants_check CHECK (((remaining >= (0)::numeric) AND (remaining <= amount))),
+    CONSTRAINT credit_grants_check1 CHECK (((body_hash IS NULL) = (idempotency_key IS NULL))),
     CONSTRAINT credit_grants_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT credit_grants_idempotency_key_check CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
     CONSTRAINT credit_grants_priority_check CHECK (((priority >= 0) AND (priority <= 100))),
     CONSTRAINT credit_grants_reason_check CHECK (((length(reason) >= 1) AND (length(reason) <= 500)))
 );
@@ -3534,6 +5588,21 @@ COMMENT ON COLUMN signalops.credit_grants.expires_at IS 'An invoice issued from 
 COMMENT ON COLUMN signalops.credit_grants.reason IS 'What it was given for.';
 COMMENT ON COLUMN signalops.credit_grants.author IS 'Who answers for it.';
 COMMENT ON COLUMN signalops.credit_grants.created_at IS 'When it was granted.';
+COMMENT ON COLUMN signalops.credit_grants.idempotency_key IS 'With which it was sent; NULL: without one.';
+COMMENT ON COLUMN signalops.credit_grants.body_hash IS 'SHA-256 of what was sent with the key: the key stands for nothing else.';
+
+CREATE TABLE signalops.deleted_numbers (
+    series text NOT NULL,
+    number bigint NOT NULL,
+    CONSTRAINT deleted_numbers_number_check CHECK ((number > 0)),
+    CONSTRAINT deleted_numbers_series_check CHECK ((series = ANY (ARRAY['invoice'::text, 'credit_note'::text])))
+);
+
+ALTER TABLE ONLY signalops.deleted_numbers FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.deleted_numbers IS 'The numbers of documents that went with their tenants: no other document is given one, and none is missing.';
+COMMENT ON COLUMN signalops.deleted_numbers.series IS 'invoice or credit_note.';
+COMMENT ON COLUMN signalops.deleted_numbers.number IS 'The number that the document had.';
 
 CREATE TABLE signalops.delivery_attempts (
     tenant_id uuid NOT NULL,
@@ -3644,22 +5713,6 @@ COMMENT ON COLUMN signalops.events.payload IS 'The producer''s object.';
 COMMENT ON COLUMN signalops.events.attributes IS 'CloudEvents attributes beyond type, source and time (id, subject, extensions ...); NULL: none.';
 COMMENT ON COLUMN signalops.events.depth IS '0: sent by the tenant, and billed. 1 and above: an operational event of SignalOps, caused by an event one level up.';
 COMMENT ON COLUMN signalops.events.over_limit IS 'Accepted beyond a hard limit whose overage is accept.';
-
-CREATE TABLE signalops.inbox (
-    tenant_id uuid NOT NULL,
-    event_id uuid NOT NULL,
-    batch uuid NOT NULL,
-    replay_id uuid
-)
-WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
-
-ALTER TABLE ONLY signalops.inbox FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.inbox IS 'The events not yet processed, ids only. Accepting fills it; the transaction that processes and counts empties it.';
-COMMENT ON COLUMN signalops.inbox.tenant_id IS 'Whose event it is.';
-COMMENT ON COLUMN signalops.inbox.event_id IS 'The event that waits.';
-COMMENT ON COLUMN signalops.inbox.batch IS 'The flush that stored it: one job processes one batch.';
-COMMENT ON COLUMN signalops.inbox.replay_id IS 'The replay that put it here; NULL: the event is new.';
 
 CREATE VIEW signalops.event_status WITH (security_invoker='true') AS
  SELECT e.tenant_id,
@@ -3849,49 +5902,6 @@ CREATE VIEW signalops.limited_meters WITH (security_invoker='true') AS
 
 COMMENT ON VIEW signalops.limited_meters IS 'The meters besides events that the API weighs incoming events by: those with a limit now, earlier, or later.';
 
-CREATE TABLE signalops.matches (
-    tenant_id uuid NOT NULL,
-    event_id uuid NOT NULL,
-    rule_id uuid NOT NULL,
-    rule_version integer NOT NULL,
-    outcome text DEFAULT 'notified'::text NOT NULL,
-    CONSTRAINT matches_outcome_check CHECK ((outcome = ANY (ARRAY['notified'::text, 'counted'::text, 'late'::text, 'ignored'::text, 'silenced'::text, 'quiet'::text, 'cooldown'::text, 'digested'::text])))
-)
-PARTITION BY RANGE (event_id);
-
-ALTER TABLE ONLY signalops.matches FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.matches IS 'Which rule, in which version, matched which event. Partitioned as events are.';
-COMMENT ON COLUMN signalops.matches.tenant_id IS 'Whose event it is.';
-COMMENT ON COLUMN signalops.matches.event_id IS 'The event.';
-COMMENT ON COLUMN signalops.matches.rule_id IS 'The rule that matched.';
-COMMENT ON COLUMN signalops.matches.rule_version IS 'The version that decided.';
-COMMENT ON COLUMN signalops.matches.outcome IS 'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is missing). silenced, quiet (active hours), cooldown: nobody was told. digested: is told with others.';
-
-CREATE TABLE signalops.outlets (
-    tenant_id uuid NOT NULL,
-    id uuid NOT NULL,
-    failures integer DEFAULT 0 NOT NULL,
-    failing_since timestamp with time zone,
-    opened_until timestamp with time zone,
-    probe uuid,
-    tokens double precision DEFAULT 0 NOT NULL,
-    refilled_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
-)
-WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
-
-ALTER TABLE ONLY signalops.outlets FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.outlets IS 'What sending through an outlet is like: made at its first failure, or with a rate limit. Exact across workers by its row lock.';
-COMMENT ON COLUMN signalops.outlets.tenant_id IS 'Whose outlet it is.';
-COMMENT ON COLUMN signalops.outlets.id IS 'The channel''s id, or channels.outlet_id.';
-COMMENT ON COLUMN signalops.outlets.failures IS 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
-COMMENT ON COLUMN signalops.outlets.failing_since IS 'When the first attempt after the last success failed; NULL: it works.';
-COMMENT ON COLUMN signalops.outlets.opened_until IS 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
-COMMENT ON COLUMN signalops.outlets.probe IS 'The delivery that finds out whether it works again; NULL: none is on its way.';
-COMMENT ON COLUMN signalops.outlets.tokens IS 'Messages that may be sent at once, as of refilled_at.';
-COMMENT ON COLUMN signalops.outlets.refilled_at IS 'When the tokens were counted.';
-
 CREATE TABLE signalops.plans (
     plan text NOT NULL,
     version integer NOT NULL,
@@ -3912,30 +5922,21 @@ COMMENT ON COLUMN signalops.plans.grammar IS 'Version of the pattern language of
 COMMENT ON COLUMN signalops.plans.document IS 'name, currency, baseFee, meters, prices and limits, as PlanDocument (signalops/usage/plans/model.py) checks and writes them.';
 COMMENT ON COLUMN signalops.plans.created_at IS 'When it was made.';
 
-CREATE TABLE signalops.quotas (
+CREATE TABLE signalops.rate_buckets (
     tenant_id uuid NOT NULL,
-    period date NOT NULL,
-    accepted numeric DEFAULT 0 NOT NULL,
-    meter text DEFAULT 'events'::text NOT NULL,
-    told jsonb DEFAULT '{}'::jsonb NOT NULL,
-    calm_until numeric DEFAULT 0 NOT NULL,
-    scales bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT quotas_accepted_check CHECK (((accepted >= (0)::numeric) AND (accepted < 'Infinity'::numeric))),
-    CONSTRAINT quotas_period_check CHECK ((EXTRACT(day FROM period) = (1)::numeric)),
-    CONSTRAINT quotas_told_check CHECK ((jsonb_typeof(told) = 'object'::text))
+    bucket text NOT NULL,
+    level double precision NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
 )
-WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
+WITH (fillfactor='50');
 
-ALTER TABLE ONLY signalops.quotas FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.rate_buckets FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.quotas IS 'What was accepted in a month of each limited meter and of events, counted in the accepting transaction: the limit is exact across processes.';
-COMMENT ON COLUMN signalops.quotas.tenant_id IS 'Whose count it is.';
-COMMENT ON COLUMN signalops.quotas.period IS 'First day of the calendar month, in the tenant''s time zone.';
-COMMENT ON COLUMN signalops.quotas.accepted IS 'The amount accepted; duplicates, refusals and operational events do not count.';
-COMMENT ON COLUMN signalops.quotas.meter IS 'The meter''s key.';
-COMMENT ON COLUMN signalops.quotas.told IS 'The amounts of which the tenant was told, by what they are: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
-COMMENT ON COLUMN signalops.quotas.calm_until IS 'As long as accepted stays below it there is nothing to tell or to refuse, and accept looks at nothing else; 0: it has to find out.';
-COMMENT ON COLUMN signalops.quotas.scales IS 'The version of tenants.scales that it is counted by; a row that was left behind, since its meter had no limit, begins anew from usage_counters.';
+COMMENT ON TABLE signalops.rate_buckets IS 'What tenants and keys with a rate limit may bring in at once: a token an event, taken in the accepting transaction. Made, full, at first use.';
+COMMENT ON COLUMN signalops.rate_buckets.tenant_id IS 'Whose it is.';
+COMMENT ON COLUMN signalops.rate_buckets.bucket IS 'tenant, or the id of one of its keys.';
+COMMENT ON COLUMN signalops.rate_buckets.level IS 'Tokens that it held at that moment: what has come in since, by the present rate and up to the burst, is added when it is next used.';
+COMMENT ON COLUMN signalops.rate_buckets.at IS 'When that was, by the database''s clock.';
 
 CREATE TABLE signalops.replays (
     tenant_id uuid NOT NULL,
@@ -3959,108 +5960,6 @@ COMMENT ON COLUMN signalops.replays.rules IS 'Only these rules decide; NULL: all
 COMMENT ON COLUMN signalops.replays.events IS 'How many events were put into the inbox.';
 COMMENT ON COLUMN signalops.replays.batches IS 'In these batches; the events themselves keep the batch that they came with.';
 COMMENT ON COLUMN signalops.replays.requested_at IS 'When it was asked for.';
-
-CREATE TABLE signalops.rule_groups (
-    tenant_id uuid NOT NULL,
-    rule_id uuid NOT NULL,
-    since integer NOT NULL,
-    group_key text NOT NULL,
-    labels jsonb NOT NULL,
-    seen_at timestamp with time zone,
-    told tstzmultirange DEFAULT '{}'::tstzmultirange NOT NULL,
-    quiet_until timestamp with time zone,
-    due_at timestamp with time zone,
-    forget_at timestamp with time zone NOT NULL,
-    depth smallint DEFAULT 0 NOT NULL
-)
-WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
-
-ALTER TABLE ONLY signalops.rule_groups FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.rule_groups IS 'What a rule remembers of each of its groups. Its row lock makes many workers count as one.';
-COMMENT ON COLUMN signalops.rule_groups.tenant_id IS 'Whose rule it is.';
-COMMENT ON COLUMN signalops.rule_groups.rule_id IS 'The rule.';
-COMMENT ON COLUMN signalops.rule_groups.since IS 'The state''s version: rule_versions.since.';
-COMMENT ON COLUMN signalops.rule_groups.group_key IS 'The JSON list of the values of the fields it groups by, or its hash; []: the rule does not group.';
-COMMENT ON COLUMN signalops.rule_groups.labels IS 'The same values by field, for people.';
-COMMENT ON COLUMN signalops.rule_groups.seen_at IS 'The latest event time of a match; NULL: none since the rule was enabled.';
-COMMENT ON COLUMN signalops.rule_groups.told IS 'The stretches of event time for which a window was reached and told: what joins one of them is not told again.';
-COMMENT ON COLUMN signalops.rule_groups.quiet_until IS 'Until when the cooldown lasts.';
-COMMENT ON COLUMN signalops.rule_groups.due_at IS 'When an absence is told, unless something matches before; NULL: was told, or the rule has none.';
-COMMENT ON COLUMN signalops.rule_groups.forget_at IS 'When nothing that it remembers can matter any more.';
-COMMENT ON COLUMN signalops.rule_groups.depth IS 'The depth of the latest match (see events.depth): the notice of an absence is one deeper.';
-
-CREATE TABLE signalops.rule_versions (
-    tenant_id uuid NOT NULL,
-    rule_id uuid NOT NULL,
-    version integer NOT NULL,
-    grammar smallint NOT NULL,
-    pattern jsonb NOT NULL,
-    channel_id uuid NOT NULL,
-    template jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    since integer DEFAULT 1 NOT NULL,
-    conditions integer DEFAULT 1 NOT NULL,
-    severity text DEFAULT 'info'::text NOT NULL,
-    time_window jsonb,
-    absent jsonb,
-    cooldown jsonb,
-    digest jsonb,
-    active_hours jsonb,
-    CONSTRAINT rule_versions_check CHECK (((since >= 1) AND (since <= version))),
-    CONSTRAINT rule_versions_check1 CHECK (((absent IS NULL) OR (time_window IS NULL))),
-    CONSTRAINT rule_versions_conditions_check CHECK ((conditions > 0)),
-    CONSTRAINT rule_versions_severity_check CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'error'::text, 'critical'::text]))),
-    CONSTRAINT rule_versions_version_check CHECK ((version > 0))
-);
-
-ALTER TABLE ONLY signalops.rule_versions FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.rule_versions IS 'What a rule said, version by version; a version never changes, and every match names the one that decided it.';
-COMMENT ON COLUMN signalops.rule_versions.tenant_id IS 'Whose rule it is.';
-COMMENT ON COLUMN signalops.rule_versions.rule_id IS 'The rule.';
-COMMENT ON COLUMN signalops.rule_versions.version IS '1, 2, 3 ...';
-COMMENT ON COLUMN signalops.rule_versions.grammar IS 'The grammar that the pattern is written in: 1 = field path to value, 2 = event patterns. Upgraded when read.';
-COMMENT ON COLUMN signalops.rule_versions.pattern IS 'The condition, as it was written.';
-COMMENT ON COLUMN signalops.rule_versions.channel_id IS 'The action: the channel to notify.';
-COMMENT ON COLUMN signalops.rule_versions.template IS 'The action: {subject, body} in Liquid; what is missing gets a default.';
-COMMENT ON COLUMN signalops.rule_versions.created_at IS 'When it was made.';
-COMMENT ON COLUMN signalops.rule_versions.since IS 'The version from which pattern, time_window and absent have stood as they do: what was counted since then still counts.';
-COMMENT ON COLUMN signalops.rule_versions.conditions IS 'How many conditions the pattern has once every $or is expanded: what it costs to hold it compiled.';
-COMMENT ON COLUMN signalops.rule_versions.severity IS 'info, warning, error or critical: how urgent a notification is.';
-COMMENT ON COLUMN signalops.rule_versions.time_window IS 'Fires once when enough happens within a time: {count | sum | distinct, within, groupBy, lateness}; NULL: on each match.';
-COMMENT ON COLUMN signalops.rule_versions.absent IS 'Fires when nothing matches for a time: {after, groupBy, lateness}; NULL: on matches.';
-COMMENT ON COLUMN signalops.rule_versions.cooldown IS 'After a notification none for a time, per group: {for, groupBy}; NULL: none.';
-COMMENT ON COLUMN signalops.rule_versions.digest IS 'Matches are collected and told together: {every} or {at, timeZone}; NULL: at once.';
-COMMENT ON COLUMN signalops.rule_versions.active_hours IS 'When notifications go out: {timeZone, days, from, to, otherwise}; NULL: at any time.';
-
-CREATE TABLE signalops.rules (
-    tenant_id uuid NOT NULL,
-    id uuid NOT NULL,
-    name text NOT NULL,
-    active_version integer NOT NULL,
-    enabled boolean DEFAULT true NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    enabled_at timestamp with time zone,
-    deleted_at timestamp with time zone,
-    CONSTRAINT rules_active_version_check CHECK ((active_version > 0)),
-    CONSTRAINT rules_check CHECK (((deleted_at IS NULL) OR (NOT enabled))),
-    CONSTRAINT rules_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)))
-);
-
-ALTER TABLE ONLY signalops.rules FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.rules IS 'A tenant''s rules; what a rule says stands in its versions.';
-COMMENT ON COLUMN signalops.rules.tenant_id IS 'Whose rule it is.';
-COMMENT ON COLUMN signalops.rules.id IS 'UUIDv7.';
-COMMENT ON COLUMN signalops.rules.name IS 'What the tenant calls it.';
-COMMENT ON COLUMN signalops.rules.active_version IS 'The version that decides now.';
-COMMENT ON COLUMN signalops.rules.enabled IS 'false: it is not evaluated.';
-COMMENT ON COLUMN signalops.rules.created_at IS 'When it was made.';
-COMMENT ON COLUMN signalops.rules.updated_at IS 'When it was changed last.';
-COMMENT ON COLUMN signalops.rules.enabled_at IS 'When it was enabled again; NULL: it was never disabled.';
-COMMENT ON COLUMN signalops.rules.deleted_at IS 'When it was deleted; NULL: it is not. The row stays, since matches name its versions; its name is free again.';
 
 CREATE TABLE signalops.rulesets (
     tenant_id uuid NOT NULL,
@@ -4122,34 +6021,29 @@ COMMENT ON COLUMN signalops.suppressions.detail IS 'What the recipient''s server
 COMMENT ON COLUMN signalops.suppressions.delivery_id IS 'The delivery that it came of.';
 COMMENT ON COLUMN signalops.suppressions.created_at IS 'When it was heard of.';
 
-CREATE TABLE signalops.tenants (
+CREATE TABLE signalops.tenant_deletions (
     id uuid NOT NULL,
     slug text NOT NULL,
-    name text NOT NULL,
-    status text DEFAULT 'active'::text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    time_zone text DEFAULT 'UTC'::text NOT NULL,
-    metering bigint DEFAULT 0 NOT NULL,
-    closed_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    scales bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT tenants_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
-    CONSTRAINT tenants_slug_check CHECK ((slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text)),
-    CONSTRAINT tenants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'closed'::text]))),
-    CONSTRAINT tenants_time_zone_check CHECK (signalops.is_time_zone(time_zone))
+    begun_at timestamp with time zone DEFAULT now() NOT NULL,
+    begun_by jsonb,
+    removed jsonb DEFAULT '{}'::jsonb NOT NULL,
+    remaining jsonb,
+    finished_at timestamp with time zone,
+    CONSTRAINT tenant_deletions_check CHECK (((finished_at IS NULL) = (remaining IS NULL))),
+    CONSTRAINT tenant_deletions_remaining_check CHECK ((jsonb_typeof(remaining) = 'object'::text)),
+    CONSTRAINT tenant_deletions_removed_check CHECK ((jsonb_typeof(removed) = 'object'::text))
 );
 
-ALTER TABLE ONLY signalops.tenants FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.tenant_deletions FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.tenants IS 'A customer of the installation. Everything else hangs on its id.';
-COMMENT ON COLUMN signalops.tenants.id IS 'UUIDv7; the tenant_id of every other table.';
-COMMENT ON COLUMN signalops.tenants.slug IS 'The name for command lines and log lines; unique, but no tenant can list or probe it.';
-COMMENT ON COLUMN signalops.tenants.name IS 'The name for people.';
-COMMENT ON COLUMN signalops.tenants.status IS 'active; suspended or closed: requests are refused, what was accepted before is still processed.';
-COMMENT ON COLUMN signalops.tenants.created_at IS 'When it was made.';
-COMMENT ON COLUMN signalops.tenants.time_zone IS 'IANA time zone in which its days and billing periods begin; fixed once something is counted.';
-COMMENT ON COLUMN signalops.tenants.metering IS 'Version of its meters: 0 until it has any, and one more with each change.';
-COMMENT ON COLUMN signalops.tenants.closed_until IS 'End of the last billing period that is closed: what happened before and is counted from now on is late, and billed in the open period.';
-COMMENT ON COLUMN signalops.tenants.scales IS 'Version of its limited meters besides events, by which the API weighs what comes in: 0 until there are any, for most for ever.';
+COMMENT ON TABLE signalops.tenant_deletions IS 'The tenants that were deleted or are being deleted: all that is left of them.';
+COMMENT ON COLUMN signalops.tenant_deletions.id IS 'The id that the tenant had.';
+COMMENT ON COLUMN signalops.tenant_deletions.slug IS 'Its slug, which another tenant may have by now.';
+COMMENT ON COLUMN signalops.tenant_deletions.begun_at IS 'When it was asked for.';
+COMMENT ON COLUMN signalops.tenant_deletions.begun_by IS 'Who asked, as the audit log names him: {actor: {kind, name}, address, operation}; NULL: by SQL.';
+COMMENT ON COLUMN signalops.tenant_deletions.removed IS 'How many rows were removed, by table.';
+COMMENT ON COLUMN signalops.tenant_deletions.remaining IS 'How many were left, by table, counted in the transaction that removed the tenant itself: 0 of each; NULL: it is not finished.';
+COMMENT ON COLUMN signalops.tenant_deletions.finished_at IS 'When nothing was left; NULL: it is being deleted.';
 
 CREATE TABLE signalops.usage_entries (
     tenant_id uuid NOT NULL,
@@ -4227,32 +6121,14 @@ COMMENT ON COLUMN signalops.usage_seals.previous IS 'The digest of the period be
 COMMENT ON COLUMN signalops.usage_seals.days IS 'How many rows of usage_days it covers.';
 COMMENT ON COLUMN signalops.usage_seals.sealed_at IS 'When.';
 
-CREATE TABLE signalops.window_events (
-    tenant_id uuid NOT NULL,
-    rule_id uuid NOT NULL,
-    since integer NOT NULL,
-    group_key text NOT NULL,
-    at timestamp with time zone NOT NULL,
-    event_id uuid NOT NULL,
-    weight numeric NOT NULL,
-    item text
-)
-WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
-
-ALTER TABLE ONLY signalops.window_events FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.window_events IS 'The matches that rules'' windows hold: as long as one of them, or one that comes in late, may need it.';
-COMMENT ON COLUMN signalops.window_events.tenant_id IS 'Whose rule it is.';
-COMMENT ON COLUMN signalops.window_events.rule_id IS 'The rule.';
-COMMENT ON COLUMN signalops.window_events.since IS 'As in rule_groups.';
-COMMENT ON COLUMN signalops.window_events.group_key IS 'As in rule_groups.';
-COMMENT ON COLUMN signalops.window_events.at IS 'Event time: when it occurred, but not after it came in.';
-COMMENT ON COLUMN signalops.window_events.event_id IS 'The event.';
-COMMENT ON COLUMN signalops.window_events.weight IS 'What it adds: 1, or the measured number of a sum.';
-COMMENT ON COLUMN signalops.window_events.item IS 'The measured value where distinct ones count, as canonical JSON or its hash; else NULL.';
+ALTER TABLE ONLY ops.paused_queues
+    ADD CONSTRAINT paused_queues_pkey PRIMARY KEY (queue);
 
 ALTER TABLE ONLY signalops.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY signalops.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY signalops.backtests
     ADD CONSTRAINT backtests_pkey PRIMARY KEY (tenant_id, id);
@@ -4273,10 +6149,16 @@ ALTER TABLE ONLY signalops.credit_entries
     ADD CONSTRAINT credit_entries_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY signalops.credit_grants
+    ADD CONSTRAINT credit_grants_by_key UNIQUE (tenant_id, idempotency_key);
+
+ALTER TABLE ONLY signalops.credit_grants
     ADD CONSTRAINT credit_grants_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY signalops.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY signalops.deleted_numbers
+    ADD CONSTRAINT deleted_numbers_pkey PRIMARY KEY (series, number);
 
 ALTER TABLE ONLY signalops.deliveries
     ADD CONSTRAINT deliveries_pkey PRIMARY KEY (tenant_id, id);
@@ -4312,6 +6194,9 @@ ALTER TABLE ONLY signalops.invoice_numbers
     ADD CONSTRAINT invoice_numbers_pkey PRIMARY KEY (series);
 
 ALTER TABLE ONLY signalops.invoices
+    ADD CONSTRAINT invoices_by_key UNIQUE (tenant_id, idempotency_key);
+
+ALTER TABLE ONLY signalops.invoices
     ADD CONSTRAINT invoices_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY signalops.invoices
@@ -4334,6 +6219,9 @@ ALTER TABLE ONLY signalops.plans
 
 ALTER TABLE ONLY signalops.quotas
     ADD CONSTRAINT quotas_pkey PRIMARY KEY (tenant_id, period, meter);
+
+ALTER TABLE ONLY signalops.rate_buckets
+    ADD CONSTRAINT rate_buckets_pkey PRIMARY KEY (tenant_id, bucket);
 
 ALTER TABLE ONLY signalops.replays
     ADD CONSTRAINT replays_pkey PRIMARY KEY (tenant_id, id);
@@ -4364,6 +6252,9 @@ ALTER TABLE ONLY signalops.suppressions
 
 ALTER TABLE ONLY signalops.suppressions
     ADD CONSTRAINT suppressions_tenant_id_address_key UNIQUE (tenant_id, address);
+
+ALTER TABLE ONLY signalops.tenant_deletions
+    ADD CONSTRAINT tenant_deletions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY signalops.tenants
     ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
@@ -4398,6 +6289,10 @@ ALTER TABLE ONLY signalops.window_events
 CREATE INDEX api_keys_by_prefix ON signalops.api_keys USING btree (prefix);
 
 CREATE UNIQUE INDEX api_keys_by_replaced ON signalops.api_keys USING btree (tenant_id, replaces) WHERE (replaces IS NOT NULL);
+
+CREATE INDEX audit_log_by_id ON ONLY signalops.audit_log USING btree (id);
+
+CREATE INDEX audit_log_by_target ON ONLY signalops.audit_log USING btree (tenant_id, target_id, id);
 
 CREATE INDEX billing_periods_open ON signalops.billing_periods USING btree (tenant_id, period) WHERE (closed_at IS NULL);
 
@@ -4439,7 +6334,9 @@ CREATE INDEX digests_by_due ON signalops.digests USING btree (due_at);
 
 CREATE INDEX events_by_type ON ONLY signalops.events USING btree (tenant_id, type, id);
 
-CREATE INDEX inbox_by_batch ON signalops.inbox USING btree (batch);
+CREATE INDEX inbox_by_batch ON signalops.inbox USING btree (batch) WHERE (NOT is_held);
+
+CREATE INDEX inbox_held ON signalops.inbox USING btree (tenant_id, batch) WHERE is_held;
 
 CREATE INDEX invoices_by_corrected ON signalops.invoices USING btree (tenant_id, corrects) WHERE (corrects IS NOT NULL);
 
@@ -4451,17 +6348,27 @@ CREATE INDEX rule_groups_by_due ON signalops.rule_groups USING btree (due_at) WH
 
 CREATE INDEX rule_groups_by_forget ON signalops.rule_groups USING btree (forget_at);
 
+CREATE INDEX rule_groups_held ON signalops.rule_groups USING btree (tenant_id) WHERE (due_at = 'infinity'::timestamp with time zone);
+
 CREATE UNIQUE INDEX rules_by_name ON signalops.rules USING btree (tenant_id, name) WHERE (deleted_at IS NULL);
+
+CREATE INDEX tenant_deletions_by_slug ON signalops.tenant_deletions USING btree (slug, begun_at);
+
+CREATE INDEX tenant_deletions_unfinished ON signalops.tenant_deletions USING btree (begun_at) WHERE (finished_at IS NULL);
+
+CREATE INDEX tenants_held ON signalops.tenants USING btree (id) WHERE (status = ANY (ARRAY['suspended'::text, 'deleting'::text]));
+
+CREATE INDEX tenants_resuming ON signalops.tenants USING btree (status_since) WHERE is_resuming;
 
 CREATE INDEX usage_adjustments_by_meter ON signalops.usage_adjustments USING btree (tenant_id, meter, hour);
 
 CREATE INDEX usage_counters_late ON signalops.usage_counters USING btree (tenant_id, period, meter) WHERE is_late;
 
-CREATE TRIGGER announce_key_change AFTER DELETE OR UPDATE OF tenant_id, id, prefix, hash, scopes, allowed_cidrs, expires_at, revoked_at ON signalops.api_keys FOR EACH STATEMENT EXECUTE FUNCTION signalops.announce_key_change();
+CREATE TRIGGER announce_key_change AFTER DELETE OR UPDATE OF tenant_id, id, prefix, hash, scopes, allowed_cidrs, expires_at, revoked_at, rate_per_second, rate_burst ON signalops.api_keys FOR EACH STATEMENT EXECUTE FUNCTION signalops.announce_key_change();
 
 COMMENT ON TRIGGER announce_key_change ON signalops.api_keys IS 'A revoked key is refused at once everywhere.';
 
-CREATE TRIGGER announce_key_change AFTER DELETE OR UPDATE OF status ON signalops.tenants FOR EACH STATEMENT EXECUTE FUNCTION signalops.announce_key_change();
+CREATE TRIGGER announce_key_change AFTER DELETE OR UPDATE OF status, rate_per_second, rate_burst ON signalops.tenants FOR EACH STATEMENT EXECUTE FUNCTION signalops.announce_key_change();
 
 COMMENT ON TRIGGER announce_key_change ON signalops.tenants IS 'A suspended tenant is refused at once everywhere.';
 
@@ -4497,9 +6404,101 @@ CREATE TRIGGER forget_failures AFTER UPDATE OF enabled ON signalops.channels FOR
 
 COMMENT ON TRIGGER forget_failures ON signalops.channels IS 'What failed for days may not disable it at once again.';
 
+CREATE TRIGGER keep_number AFTER DELETE ON signalops.invoices FOR EACH ROW EXECUTE FUNCTION signalops.keep_number();
+
+COMMENT ON TRIGGER keep_number ON signalops.invoices IS 'Numbers stay without gaps.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.api_keys FOR EACH ROW EXECUTE FUNCTION signalops.log_action('key', 'id', 'label', 'last_used_at,fingerprint', 'hash');
+
+COMMENT ON TRIGGER log_action ON signalops.api_keys IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT ON signalops.backtests FOR EACH ROW EXECUTE FUNCTION signalops.log_action('backtest', 'id', '', 'state,result,slices,scanned,looked_until,error', '');
+
+COMMENT ON TRIGGER log_action ON signalops.backtests IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.channels FOR EACH ROW EXECUTE FUNCTION signalops.log_action('channel', 'id', 'name', 'outlet_id', 'config,secret');
+
+COMMENT ON TRIGGER log_action ON signalops.channels IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.credit_grants FOR EACH ROW EXECUTE FUNCTION signalops.log_action('credit', 'id', 'reason', 'remaining', '');
+
+COMMENT ON TRIGGER log_action ON signalops.credit_grants IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.event_schemas FOR EACH ROW EXECUTE FUNCTION signalops.log_action('event-schema', 'type', 'type', '', '');
+
+COMMENT ON TRIGGER log_action ON signalops.event_schemas IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.invoices FOR EACH ROW EXECUTE FUNCTION signalops.log_action('invoice', 'id', 'number', '', '');
+
+COMMENT ON TRIGGER log_action ON signalops.invoices IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.limits FOR EACH ROW EXECUTE FUNCTION signalops.log_action('limit', 'meter', 'meter', 'set_at', '');
+
+COMMENT ON TRIGGER log_action ON signalops.limits IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.meters FOR EACH ROW EXECUTE FUNCTION signalops.log_action('meter', 'key', 'name', 'since,until', '');
+
+COMMENT ON TRIGGER log_action ON signalops.meters IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.plans FOR EACH ROW EXECUTE FUNCTION signalops.log_action('plan', 'plan', 'version', '', '');
+
+COMMENT ON TRIGGER log_action ON signalops.plans IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.replays FOR EACH ROW EXECUTE FUNCTION signalops.log_action('replay', 'id', 'reason', 'batches', '');
+
+COMMENT ON TRIGGER log_action ON signalops.replays IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER DELETE OR UPDATE ON signalops.rule_versions FOR EACH ROW EXECUTE FUNCTION signalops.log_action('rule-version', 'rule_id', 'version', '', '');
+
+COMMENT ON TRIGGER log_action ON signalops.rule_versions IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER DELETE ON signalops.rules FOR EACH ROW EXECUTE FUNCTION signalops.log_action('rule', 'id', 'name', 'enabled_at', '');
+
+COMMENT ON TRIGGER log_action ON signalops.rules IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.silences FOR EACH ROW EXECUTE FUNCTION signalops.log_action('silence', 'id', 'reason', '', '');
+
+COMMENT ON TRIGGER log_action ON signalops.silences IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.subscriptions FOR EACH ROW EXECUTE FUNCTION signalops.log_action('subscription', 'id', 'plan', 'terms', '');
+
+COMMENT ON TRIGGER log_action ON signalops.subscriptions IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.suppressions FOR EACH ROW EXECUTE FUNCTION signalops.log_action('suppression', 'id', 'address', '', '');
+
+COMMENT ON TRIGGER log_action ON signalops.suppressions IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.tenants FOR EACH ROW EXECUTE FUNCTION signalops.log_action('tenant', 'id', 'slug', 'metering,closed_until,scales,status_since,is_resuming', '');
+
+COMMENT ON TRIGGER log_action ON signalops.tenants IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.usage_adjustments FOR EACH ROW EXECUTE FUNCTION signalops.log_action('adjustment', 'id', 'meter', 'idempotency_key,body_hash', '');
+
+COMMENT ON TRIGGER log_action ON signalops.usage_adjustments IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_cancellation AFTER UPDATE OF status ON signalops.backtests FOR EACH ROW WHEN (((new.status = 'cancelled'::text) AND (old.status <> 'cancelled'::text))) EXECUTE FUNCTION signalops.log_action('backtest', 'id', '', 'state,result,slices,scanned,looked_until,error', '');
+
+COMMENT ON TRIGGER log_cancellation ON signalops.backtests IS 'Who did it is on record in the audit log.';
+
+CREATE CONSTRAINT TRIGGER log_rule AFTER INSERT OR UPDATE ON signalops.rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION signalops.log_rule();
+
+COMMENT ON TRIGGER log_rule ON signalops.rules IS 'Who did it is on record in the audit log, with what the rule says.';
+
 CREATE TRIGGER move_credit AFTER INSERT ON signalops.credit_entries FOR EACH ROW EXECUTE FUNCTION signalops.move_credit();
 
 COMMENT ON TRIGGER move_credit ON signalops.credit_entries IS 'What remains is what the entries add up to, whoever writes them.';
+
+CREATE TRIGGER move_status BEFORE UPDATE OF status ON signalops.tenants FOR EACH ROW WHEN ((new.status <> old.status)) EXECUTE FUNCTION signalops.move_status();
+
+COMMENT ON TRIGGER move_status ON signalops.tenants IS 'What is closed stays closed, and only what is closed is deleted, whoever asks.';
+
+CREATE TRIGGER note_resumption BEFORE UPDATE OF status ON signalops.tenants FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION signalops.note_resumption();
+
+COMMENT ON TRIGGER note_resumption ON signalops.tenants IS 'Resuming is a change of status, also in SQL.';
+
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON signalops.audit_log FOR EACH ROW EXECUTE FUNCTION signalops.refuse_log_change();
+
+COMMENT ON TRIGGER refuse_change ON signalops.audit_log IS 'What was done stays on record as it was.';
 
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON signalops.credit_entries FOR EACH ROW EXECUTE FUNCTION signalops.refuse_change('grant more, or void the invoice that burned it');
 
@@ -4540,6 +6539,10 @@ COMMENT ON TRIGGER refuse_deletion ON signalops.credit_grants IS 'What was grant
 CREATE TRIGGER refuse_deletion BEFORE DELETE ON signalops.invoices FOR EACH ROW EXECUTE FUNCTION signalops.refuse_change('void it once, or issue a credit note');
 
 COMMENT ON TRIGGER refuse_deletion ON signalops.invoices IS 'Numbers have no gaps: a voided invoice stays on record.';
+
+CREATE TRIGGER refuse_truncation BEFORE TRUNCATE ON signalops.audit_log FOR EACH STATEMENT EXECUTE FUNCTION signalops.refuse_log_change();
+
+COMMENT ON TRIGGER refuse_truncation ON signalops.audit_log IS 'What was done stays on record.';
 
 CREATE TRIGGER subscribe_to_free AFTER INSERT ON signalops.tenants FOR EACH ROW EXECUTE FUNCTION signalops.subscribe_to_free();
 
@@ -4635,6 +6638,8 @@ ALTER TABLE ONLY signalops.usage_seals
 
 ALTER TABLE signalops.api_keys ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE signalops.audit_log ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE signalops.backtests ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.batches ENABLE ROW LEVEL SECURITY;
@@ -4650,6 +6655,8 @@ ALTER TABLE signalops.credit_entries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE signalops.credit_grants ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.dead_letters ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE signalops.deleted_numbers ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.deliveries ENABLE ROW LEVEL SECURITY;
 
@@ -4679,11 +6686,31 @@ ALTER TABLE signalops.matches ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.meters ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY operations_look ON signalops.backtests FOR SELECT TO signalops_owner USING (true);
+
+COMMENT ON POLICY operations_look ON signalops.backtests IS 'The view ops.backtests shows how long they take.';
+
+CREATE POLICY operators_act ON signalops.plans TO signalops_platform USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY operators_act ON signalops.plans IS 'Operators read plans, and make versions of them.';
+
+CREATE POLICY operators_act ON signalops.tenants TO signalops_platform USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY operators_act ON signalops.tenants IS 'Operators list, make and change tenants; of what these have they see one''s at a time.';
+
+CREATE POLICY operators_read ON signalops.tenant_deletions FOR SELECT TO signalops_platform USING (true);
+
+COMMENT ON POLICY operators_read ON signalops.tenant_deletions IS 'Operators of the installation read what was deleted.';
+
 ALTER TABLE signalops.outlets ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY own_tenant ON signalops.api_keys USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
 COMMENT ON POLICY own_tenant ON signalops.api_keys IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+
+CREATE POLICY own_tenant ON signalops.audit_log USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+
+COMMENT ON POLICY own_tenant ON signalops.audit_log IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
 CREATE POLICY own_tenant ON signalops.backtests USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
@@ -4777,6 +6804,10 @@ CREATE POLICY own_tenant ON signalops.quotas USING ((tenant_id = ( SELECT signal
 
 COMMENT ON POLICY own_tenant ON signalops.quotas IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
+CREATE POLICY own_tenant ON signalops.rate_buckets USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+
+COMMENT ON POLICY own_tenant ON signalops.rate_buckets IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+
 CREATE POLICY own_tenant ON signalops.replays USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
 COMMENT ON POLICY own_tenant ON signalops.replays IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
@@ -4845,6 +6876,10 @@ CREATE POLICY owner_acts ON signalops.api_keys TO signalops_owner USING (true) W
 
 COMMENT ON POLICY owner_acts ON signalops.api_keys IS 'find_keys looks a key up before any tenant is known.';
 
+CREATE POLICY owner_acts ON signalops.audit_log TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.audit_log IS 'Actions are noted by functions of the owner, so that nobody can note those of others.';
+
 CREATE POLICY owner_acts ON signalops.batches TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.batches IS 'The audit holds what was accepted against what was processed.';
@@ -4872,6 +6907,10 @@ COMMENT ON POLICY owner_acts ON signalops.credit_grants IS 'Only functions move 
 CREATE POLICY owner_acts ON signalops.dead_letters TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.dead_letters IS 'The audit counts the events that died.';
+
+CREATE POLICY owner_acts ON signalops.deleted_numbers TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.deleted_numbers IS 'The deletion of a tenant notes them, and the audit of all numbers reads them.';
 
 CREATE POLICY owner_acts ON signalops.deliveries TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -4941,6 +6980,10 @@ CREATE POLICY owner_acts ON signalops.subscriptions TO signalops_owner USING (tr
 
 COMMENT ON POLICY owner_acts ON signalops.subscriptions IS 'Making a tenant subscribes it, and the command line lists tenants with their plans.';
 
+CREATE POLICY owner_acts ON signalops.tenant_deletions TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.tenant_deletions IS 'Deleting is done by functions of the owner.';
+
 CREATE POLICY owner_acts ON signalops.tenants TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.tenants IS 'find_keys reads the status, and the command line lists and makes tenants.';
@@ -4975,7 +7018,13 @@ COMMENT ON POLICY owner_acts ON signalops.window_events IS 'forget_groups remove
 
 ALTER TABLE signalops.plans ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY platform_reads ON signalops.audit_log FOR SELECT TO signalops_platform USING (true);
+
+COMMENT ON POLICY platform_reads ON signalops.audit_log IS 'Operators of the installation read what was done in all of it.';
+
 ALTER TABLE signalops.quotas ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE signalops.rate_buckets ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.replays ENABLE ROW LEVEL SECURITY;
 
@@ -4992,6 +7041,12 @@ ALTER TABLE signalops.silences ENABLE ROW LEVEL SECURITY;
 ALTER TABLE signalops.subscriptions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.suppressions ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE signalops.tenant_deletions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_group_signalops_api ON signalops.api_keys TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_api ON signalops.api_keys IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
 CREATE POLICY tenant_group_signalops_api ON signalops.events TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
 
@@ -5012,6 +7067,10 @@ COMMENT ON POLICY tenant_group_signalops_api ON signalops.limits IS 'While a flu
 CREATE POLICY tenant_group_signalops_api ON signalops.quotas TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_api ON signalops.quotas IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_api ON signalops.rate_buckets TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_api ON signalops.rate_buckets IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
 CREATE POLICY tenant_group_signalops_api ON signalops.tenants TO signalops_api USING ((id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
 
@@ -5097,9 +7156,59 @@ ALTER TABLE signalops.usage_seals ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.window_events ENABLE ROW LEVEL SECURITY;
 
+GRANT USAGE ON SCHEMA ops TO signalops_worker;
+GRANT USAGE ON SCHEMA ops TO signalops_operator;
+
 GRANT USAGE ON SCHEMA signalops TO signalops_api;
 GRANT USAGE ON SCHEMA signalops TO signalops_worker;
-GRANT USAGE ON SCHEMA signalops TO signalops_operator;
+GRANT USAGE ON SCHEMA signalops TO signalops_platform;
+
+REVOKE ALL ON FUNCTION ops.activity() FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.activity() TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.cancel_deliveries(tenant text, deliveries uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.cancel_deliveries(tenant text, deliveries uuid[]) TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.cancel_job(job bigint, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.cancel_job(job bigint, reason text) TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.discard_letters(tenant text, letters uuid[], reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.discard_letters(tenant text, letters uuid[], reason text) TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.drain_queue(queue text, at_most interval, OUT is_paused boolean, OUT ready bigint, OUT doing bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.drain_queue(queue text, at_most interval, OUT is_paused boolean, OUT ready bigint, OUT doing bigint) TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.find_tenant(named text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ops.note(action text, target text, about jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ops.pause_queue(queue text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.pause_queue(queue text, reason text) TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.queues() FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.queues() TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.require_reason(reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ops.require_some(ids uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION ops.resume_queue(queue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.resume_queue(queue text) TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.resume_tenant(tenant text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.resume_tenant(tenant text) TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.retry_job(job bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.retry_job(job bigint) TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.retry_letters(tenant text, letters uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.retry_letters(tenant text, letters uuid[]) TO signalops_operator;
+
+REVOKE ALL ON FUNCTION ops.suspend_tenant(tenant text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.suspend_tenant(tenant text, reason text) TO signalops_operator;
 
 GRANT SELECT ON TABLE signalops.usage_adjustments TO signalops_api;
 GRANT SELECT ON TABLE signalops.usage_adjustments TO signalops_worker;
@@ -5110,13 +7219,29 @@ GRANT ALL ON FUNCTION signalops.add_adjustment(tenant uuid, new_id uuid, of_mete
 REVOKE ALL ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) TO signalops_api;
 GRANT ALL ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) TO signalops_worker;
+GRANT ALL ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) TO signalops_platform;
 
 GRANT SELECT ON TABLE signalops.invoices TO signalops_api;
 GRANT SELECT ON TABLE signalops.invoices TO signalops_worker;
+GRANT SELECT ON TABLE signalops.invoices TO signalops_platform;
+
+GRANT UPDATE(voided_at) ON TABLE signalops.invoices TO signalops_platform;
+
+GRANT UPDATE(void_reason) ON TABLE signalops.invoices TO signalops_platform;
+
+GRANT UPDATE(voided_by) ON TABLE signalops.invoices TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.announce_invoice(about signalops.invoices, what text, why text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.announce_invoice(about signalops.invoices, what text, why text) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.arm_absence() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.audit_span(of_tenant uuid, of_period date) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.audit_span(of_tenant uuid, of_period date) TO signalops_api;
+GRANT ALL ON FUNCTION signalops.audit_span(of_tenant uuid, of_period date) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.bump_metering(tenant uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.bump_metering(tenant uuid) TO signalops_api;
@@ -5124,6 +7249,7 @@ GRANT ALL ON FUNCTION signalops.bump_metering(tenant uuid) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) TO signalops_worker;
+GRANT ALL ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) TO signalops_worker;
@@ -5131,8 +7257,15 @@ GRANT ALL ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) TO s
 REVOKE ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.delete_rows(tenant uuid, target regclass, at_most bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.delete_slice(tenant uuid, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.delete_slice(tenant uuid, at_most integer) TO signalops_worker;
+
 GRANT SELECT ON TABLE signalops.usage_days TO signalops_api;
 GRANT SELECT ON TABLE signalops.usage_days TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.drop_jobs(tenant uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) TO signalops_api;
@@ -5141,6 +7274,11 @@ GRANT ALL ON FUNCTION signalops.enqueue(queue text, task text, priority integer,
 REVOKE ALL ON FUNCTION signalops.enqueue_backtest(tenant uuid, backtest uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.enqueue_backtest(tenant uuid, backtest uuid) TO signalops_api;
 GRANT ALL ON FUNCTION signalops.enqueue_backtest(tenant uuid, backtest uuid) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.enqueue_deletion(tenant uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.enqueue_deletions() FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.enqueue_deletions() TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) TO signalops_worker;
@@ -5174,8 +7312,18 @@ GRANT UPDATE(updated_at) ON TABLE signalops.deliveries TO signalops_api;
 
 GRANT UPDATE(attempts_before) ON TABLE signalops.deliveries TO signalops_api;
 
+REVOKE ALL ON FUNCTION signalops.find_tenant(wanted_id uuid, wanted_slug text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.find_tenant(wanted_id uuid, wanted_slug text) TO signalops_api;
+
+REVOKE ALL ON FUNCTION signalops.finish_deletion(tenant uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.finish_deletion(tenant uuid) TO signalops_worker;
+
+GRANT ALL ON FUNCTION signalops.period_of(moment timestamp with time zone, zone text) TO signalops_operator;
+
 GRANT SELECT ON TABLE signalops.usage_counters TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.usage_counters TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.fix_time_zone() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.forget_failures() FROM PUBLIC;
 
@@ -5185,20 +7333,70 @@ GRANT ALL ON FUNCTION signalops.forget_groups(at_most integer) TO signalops_work
 REVOKE ALL ON FUNCTION signalops.freeze_periods(closing_after interval, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.freeze_periods(closing_after interval, at_most integer) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint, expires_at timestamp with time zone, idempotency_key text, body_hash bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint, expires_at timestamp with time zone, idempotency_key text, body_hash bytea) TO signalops_platform;
+
 REVOKE ALL ON FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) TO signalops_api;
 
+REVOKE ALL ON FUNCTION signalops.held_among(wanted uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.held_among(wanted uuid[]) TO signalops_worker;
+
+GRANT ALL ON FUNCTION signalops.id_at(moment timestamp with time zone) TO signalops_operator;
+
 REVOKE ALL ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) TO signalops_worker;
+GRANT ALL ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) TO signalops_platform;
 
 GRANT SELECT ON TABLE signalops.limits TO signalops_api;
 GRANT SELECT ON TABLE signalops.limits TO signalops_worker;
+GRANT SELECT,INSERT,DELETE ON TABLE signalops.limits TO signalops_platform;
+
+GRANT UPDATE(soft) ON TABLE signalops.limits TO signalops_platform;
+
+GRANT UPDATE(hard) ON TABLE signalops.limits TO signalops_platform;
+
+GRANT UPDATE(thresholds) ON TABLE signalops.limits TO signalops_platform;
+
+GRANT UPDATE(overage) ON TABLE signalops.limits TO signalops_platform;
+
+GRANT UPDATE(set_at) ON TABLE signalops.limits TO signalops_platform;
+
+REVOKE ALL ON FUNCTION signalops.log_action() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.log_rule() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.make_partitions(months_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.make_partitions(months_ahead integer) TO signalops_worker;
 
+GRANT SELECT ON TABLE signalops.tenants TO signalops_api;
+GRANT SELECT ON TABLE signalops.tenants TO signalops_worker;
+
+GRANT SELECT(id),INSERT(id) ON TABLE signalops.tenants TO signalops_platform;
+
+GRANT SELECT(slug),INSERT(slug) ON TABLE signalops.tenants TO signalops_platform;
+
+GRANT SELECT(name),INSERT(name),UPDATE(name) ON TABLE signalops.tenants TO signalops_platform;
+
+GRANT SELECT(status),UPDATE(status) ON TABLE signalops.tenants TO signalops_platform;
+
+GRANT SELECT(created_at) ON TABLE signalops.tenants TO signalops_platform;
+
+GRANT SELECT(time_zone),INSERT(time_zone),UPDATE(time_zone) ON TABLE signalops.tenants TO signalops_platform;
+
+GRANT SELECT(rate_per_second),UPDATE(rate_per_second) ON TABLE signalops.tenants TO signalops_platform;
+
+GRANT SELECT(rate_burst),UPDATE(rate_burst) ON TABLE signalops.tenants TO signalops_platform;
+
+GRANT SELECT(status_reason),UPDATE(status_reason) ON TABLE signalops.tenants TO signalops_platform;
+
+GRANT SELECT(status_since) ON TABLE signalops.tenants TO signalops_platform;
+
 REVOKE ALL ON FUNCTION signalops.mend_queues() FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.mend_queues() TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.note_action(tenant uuid, action text, target_id text, target text, details jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.note_action(tenant uuid, action text, target_id text, target text, details jsonb) TO signalops_api;
 
 REVOKE ALL ON FUNCTION signalops.note_barriers() FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.note_barriers() TO signalops_worker;
@@ -5218,11 +7416,26 @@ GRANT UPDATE(ending) ON TABLE signalops.dead_letters TO signalops_api;
 
 GRANT UPDATE(reason) ON TABLE signalops.dead_letters TO signalops_api;
 
+REVOKE ALL ON FUNCTION signalops.plans_held(of_tenants uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.plans_held(of_tenants uuid[]) TO signalops_platform;
+
+REVOKE ALL ON FUNCTION signalops.release_backtests(tenant uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.release_events(tenant uuid, at_most integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.release_groups(tenant uuid, at_most integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.resume_tenants(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.resume_tenants(at_most integer) TO signalops_worker;
+
 REVOKE ALL ON FUNCTION signalops.return_credits(tenant uuid, invoice uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.return_credits(tenant uuid, invoice uuid) TO signalops_worker;
+GRANT ALL ON FUNCTION signalops.return_credits(tenant uuid, invoice uuid) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.seal_period(tenant uuid, of_period date) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.seal_period(tenant uuid, of_period date) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.set_aside(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.set_aside(at_most integer) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.settle_deliveries(said jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.settle_deliveries(said jsonb) TO signalops_worker;
@@ -5230,8 +7443,16 @@ GRANT ALL ON FUNCTION signalops.settle_deliveries(said jsonb) TO signalops_worke
 REVOKE ALL ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) TO signalops_worker;
 
+GRANT ALL ON FUNCTION signalops.starts_at(day date, zone text) TO signalops_operator;
+
 GRANT SELECT ON TABLE signalops.subscriptions TO signalops_api;
 GRANT SELECT ON TABLE signalops.subscriptions TO signalops_worker;
+GRANT SELECT ON TABLE signalops.subscriptions TO signalops_platform;
+
+REVOKE ALL ON FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text, wanted_version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text, wanted_version integer) TO signalops_platform;
+
+REVOKE ALL ON FUNCTION signalops.subscribe_to_free() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.take_batch(wanted uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.take_batch(wanted uuid) TO signalops_worker;
@@ -5242,34 +7463,124 @@ GRANT ALL ON FUNCTION signalops.tell_absences(at_most integer) TO signalops_work
 REVOKE ALL ON FUNCTION signalops.tell_digests(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.tell_digests(at_most integer) TO signalops_worker;
 
+GRANT ALL ON FUNCTION signalops.time_of(id uuid) TO signalops_operator;
+
 REVOKE ALL ON FUNCTION signalops.version_limit() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.version_limited_meter() FROM PUBLIC;
 
-GRANT SELECT ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT ON TABLE signalops.audit_log TO signalops_api;
+GRANT SELECT ON TABLE signalops.audit_log TO signalops_platform;
 
-GRANT INSERT(tenant_id) ON TABLE signalops.api_keys TO signalops_api;
-
-GRANT INSERT(id) ON TABLE signalops.api_keys TO signalops_api;
-
-GRANT INSERT(prefix) ON TABLE signalops.api_keys TO signalops_api;
-
-GRANT INSERT(hash) ON TABLE signalops.api_keys TO signalops_api;
-
-GRANT INSERT(label) ON TABLE signalops.api_keys TO signalops_api;
-
-GRANT INSERT(scopes) ON TABLE signalops.api_keys TO signalops_api;
-
-GRANT INSERT(expires_at),UPDATE(expires_at) ON TABLE signalops.api_keys TO signalops_api;
-
-GRANT UPDATE(revoked_at) ON TABLE signalops.api_keys TO signalops_api;
-
-GRANT INSERT(allowed_cidrs) ON TABLE signalops.api_keys TO signalops_api;
-
-GRANT INSERT(replaces) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT ON TABLE ops.actions TO signalops_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE signalops.backtests TO signalops_api;
 GRANT SELECT,UPDATE ON TABLE signalops.backtests TO signalops_worker;
+
+GRANT SELECT ON TABLE ops.backtests TO signalops_operator;
+
+GRANT SELECT ON TABLE ops.sessions TO signalops_operator;
+
+GRANT SELECT ON TABLE ops.connections TO signalops_operator;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.channels TO signalops_api;
+GRANT SELECT,UPDATE ON TABLE signalops.channels TO signalops_worker;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.rules TO signalops_api;
+GRANT SELECT ON TABLE signalops.rules TO signalops_worker;
+
+GRANT SELECT ON TABLE ops.dead_letters TO signalops_operator;
+
+GRANT SELECT ON TABLE signalops.outlets TO signalops_api;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.outlets TO signalops_worker;
+
+GRANT SELECT,INSERT ON TABLE signalops.rule_versions TO signalops_api;
+GRANT SELECT ON TABLE signalops.rule_versions TO signalops_worker;
+
+GRANT SELECT ON TABLE ops.delivery_health TO signalops_operator;
+
+GRANT SELECT,INSERT ON TABLE signalops.inbox TO signalops_api;
+GRANT SELECT ON TABLE signalops.inbox TO signalops_worker;
+
+GRANT SELECT ON TABLE ops.inbox_by_tenant TO signalops_operator;
+
+GRANT SELECT ON TABLE ops.job_history TO signalops_operator;
+
+GRANT SELECT ON TABLE ops.locks TO signalops_operator;
+
+GRANT SELECT ON TABLE ops.partitions TO signalops_operator;
+
+GRANT SELECT(queue) ON TABLE ops.paused_queues TO signalops_worker;
+
+GRANT SELECT ON TABLE ops.running_jobs TO signalops_operator;
+
+GRANT SELECT ON TABLE ops.workers TO signalops_operator;
+
+GRANT SELECT ON TABLE ops.queue_health TO signalops_operator;
+
+GRANT SELECT ON TABLE signalops.matches TO signalops_api;
+GRANT SELECT,INSERT ON TABLE signalops.matches TO signalops_worker;
+
+GRANT SELECT ON TABLE signalops.rule_groups TO signalops_api;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.rule_groups TO signalops_worker;
+
+GRANT SELECT ON TABLE signalops.window_events TO signalops_api;
+GRANT SELECT,INSERT,DELETE ON TABLE signalops.window_events TO signalops_worker;
+
+GRANT SELECT ON TABLE ops.slow_rules TO signalops_operator;
+
+GRANT SELECT ON TABLE ops.tables TO signalops_operator;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.quotas TO signalops_api;
+GRANT SELECT ON TABLE signalops.quotas TO signalops_worker;
+GRANT SELECT ON TABLE signalops.quotas TO signalops_platform;
+
+GRANT SELECT ON TABLE ops.tenant_usage TO signalops_operator;
+
+GRANT SELECT ON TABLE signalops.api_keys TO signalops_api;
+
+GRANT INSERT(tenant_id) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(id) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(id),INSERT(id) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(prefix) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(prefix),INSERT(prefix) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(hash) ON TABLE signalops.api_keys TO signalops_api;
+GRANT INSERT(hash) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(label) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(label),INSERT(label) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(scopes) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(scopes),INSERT(scopes) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT SELECT(created_at) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(expires_at),UPDATE(expires_at) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(expires_at),INSERT(expires_at),UPDATE(expires_at) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT UPDATE(revoked_at) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(allowed_cidrs) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(allowed_cidrs),INSERT(allowed_cidrs) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(replaces) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(replaces),INSERT(replaces) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT SELECT(last_used_at) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(rate_per_second) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(rate_per_second),INSERT(rate_per_second) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(rate_burst) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(rate_burst),INSERT(rate_burst) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(fingerprint),UPDATE(fingerprint) ON TABLE signalops.api_keys TO signalops_api;
+GRANT INSERT(fingerprint) ON TABLE signalops.api_keys TO signalops_platform;
 
 GRANT SELECT ON TABLE signalops.batches TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.batches TO signalops_worker;
@@ -5280,14 +7591,13 @@ GRANT SELECT ON TABLE signalops.billing_periods TO signalops_worker;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.channel_queues TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.channel_queues TO signalops_worker;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.channels TO signalops_api;
-GRANT SELECT,UPDATE ON TABLE signalops.channels TO signalops_worker;
-
 GRANT SELECT ON TABLE signalops.credit_entries TO signalops_api;
 GRANT SELECT ON TABLE signalops.credit_entries TO signalops_worker;
+GRANT SELECT ON TABLE signalops.credit_entries TO signalops_platform;
 
 GRANT SELECT ON TABLE signalops.credit_grants TO signalops_api;
 GRANT SELECT ON TABLE signalops.credit_grants TO signalops_worker;
+GRANT SELECT ON TABLE signalops.credit_grants TO signalops_platform;
 
 GRANT SELECT ON TABLE signalops.delivery_attempts TO signalops_api;
 GRANT SELECT,INSERT ON TABLE signalops.delivery_attempts TO signalops_worker;
@@ -5300,9 +7610,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE signalops.event_schemas TO signalops_
 GRANT SELECT,INSERT ON TABLE signalops.events TO signalops_api;
 GRANT SELECT,INSERT ON TABLE signalops.events TO signalops_worker;
 
-GRANT SELECT,INSERT ON TABLE signalops.inbox TO signalops_api;
-GRANT SELECT ON TABLE signalops.inbox TO signalops_worker;
-
 GRANT SELECT ON TABLE signalops.event_status TO signalops_api;
 GRANT SELECT ON TABLE signalops.event_status TO signalops_worker;
 
@@ -5313,19 +7620,23 @@ GRANT SELECT,INSERT ON TABLE signalops.idempotency_keys TO signalops_api;
 
 GRANT SELECT ON TABLE signalops.invoice_lines TO signalops_api;
 GRANT SELECT ON TABLE signalops.invoice_lines TO signalops_worker;
+GRANT SELECT ON TABLE signalops.invoice_lines TO signalops_platform;
 
 GRANT SELECT ON TABLE signalops.meters TO signalops_api;
 GRANT SELECT ON TABLE signalops.meters TO signalops_worker;
 
 GRANT INSERT(tenant_id) ON TABLE signalops.meters TO signalops_api;
+GRANT SELECT(tenant_id) ON TABLE signalops.meters TO signalops_platform;
 
 GRANT INSERT(key) ON TABLE signalops.meters TO signalops_api;
+GRANT SELECT(key) ON TABLE signalops.meters TO signalops_platform;
 
 GRANT INSERT(since) ON TABLE signalops.meters TO signalops_api;
 
 GRANT INSERT(name) ON TABLE signalops.meters TO signalops_api;
 
 GRANT INSERT(aggregation) ON TABLE signalops.meters TO signalops_api;
+GRANT SELECT(aggregation) ON TABLE signalops.meters TO signalops_platform;
 
 GRANT INSERT(field) ON TABLE signalops.meters TO signalops_api;
 
@@ -5343,26 +7654,20 @@ GRANT UPDATE(ended_at) ON TABLE signalops.meters TO signalops_worker;
 GRANT SELECT ON TABLE signalops.limited_meters TO signalops_api;
 GRANT SELECT ON TABLE signalops.limited_meters TO signalops_worker;
 
-GRANT SELECT ON TABLE signalops.matches TO signalops_api;
-GRANT SELECT,INSERT ON TABLE signalops.matches TO signalops_worker;
+GRANT SELECT ON TABLE signalops.plans TO signalops_platform;
 
-GRANT SELECT ON TABLE signalops.outlets TO signalops_api;
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.outlets TO signalops_worker;
+GRANT INSERT(plan) ON TABLE signalops.plans TO signalops_platform;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.quotas TO signalops_api;
-GRANT SELECT ON TABLE signalops.quotas TO signalops_worker;
+GRANT INSERT(version) ON TABLE signalops.plans TO signalops_platform;
+
+GRANT INSERT(grammar) ON TABLE signalops.plans TO signalops_platform;
+
+GRANT INSERT(document) ON TABLE signalops.plans TO signalops_platform;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.rate_buckets TO signalops_api;
 
 GRANT SELECT,INSERT ON TABLE signalops.replays TO signalops_api;
 GRANT SELECT ON TABLE signalops.replays TO signalops_worker;
-
-GRANT SELECT ON TABLE signalops.rule_groups TO signalops_api;
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.rule_groups TO signalops_worker;
-
-GRANT SELECT,INSERT ON TABLE signalops.rule_versions TO signalops_api;
-GRANT SELECT ON TABLE signalops.rule_versions TO signalops_worker;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.rules TO signalops_api;
-GRANT SELECT ON TABLE signalops.rules TO signalops_worker;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.rulesets TO signalops_api;
 GRANT SELECT ON TABLE signalops.rulesets TO signalops_worker;
@@ -5373,8 +7678,7 @@ GRANT SELECT ON TABLE signalops.silences TO signalops_worker;
 GRANT SELECT,INSERT,DELETE ON TABLE signalops.suppressions TO signalops_api;
 GRANT SELECT ON TABLE signalops.suppressions TO signalops_worker;
 
-GRANT SELECT ON TABLE signalops.tenants TO signalops_api;
-GRANT SELECT ON TABLE signalops.tenants TO signalops_worker;
+GRANT SELECT ON TABLE signalops.tenant_deletions TO signalops_platform;
 
 GRANT SELECT ON TABLE signalops.usage_entries TO signalops_api;
 GRANT SELECT,INSERT ON TABLE signalops.usage_entries TO signalops_worker;
@@ -5384,6 +7688,3 @@ GRANT SELECT,INSERT ON TABLE signalops.usage_items TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.usage_seals TO signalops_api;
 GRANT SELECT ON TABLE signalops.usage_seals TO signalops_worker;
-
-GRANT SELECT ON TABLE signalops.window_events TO signalops_api;
-GRANT SELECT,INSERT,DELETE ON TABLE signalops.window_events TO signalops_worker;

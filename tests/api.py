@@ -23,9 +23,11 @@ from psycopg.rows import dict_row
 from signalops import facts
 from signalops.config import Settings
 from signalops.web.app import Api
+from signalops.web.protocol import server_options
 from tests.people import Tenant
 
 JSON = {"content-type": "application/json"}
+PROTOCOL = "signalops.web.protocol:BoundedProtocol"
 NDJSON = {"content-type": "application/x-ndjson"}
 SIGNUP = {"type": "user.signup", "payload": {"email": "user@example.com"}}
 
@@ -114,10 +116,10 @@ def _operation(paths: dict[str, Any], method: str, path: str) -> dict[str, Any] 
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Client]:
-    """Run one API process' worth of application in this event loop, on a free port."""
+async def running(settings: Settings, **options: Any) -> AsyncIterator[Client]:
+    """Run one API process' worth of application in this event loop, on a free port, with other options of uvicorn's."""
     application = Api(settings).application()
-    config = uvicorn.Config(application, port=0, http="httptools", lifespan="on", log_config=None)
+    config = uvicorn.Config(application, port=0, lifespan="on", log_config=None, **server_options(settings) | options)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -138,7 +140,14 @@ async def running_process(settings: Settings) -> AsyncIterator[Client]:
         environment = {**os.environ, "DATABASE_URL": settings.database_url.get_secret_value()}
         arguments = ["-m", "uvicorn", "--factory", "signalops.web.app:create", "--fd", str(listener.fileno())]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, "--log-level", "warning", env=environment, pass_fds=[listener.fileno()]
+            sys.executable,
+            *arguments,
+            "--http",
+            PROTOCOL,
+            "--log-level",
+            "warning",
+            env=environment,
+            pass_fds=[listener.fileno()],
         )
         try:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

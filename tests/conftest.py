@@ -17,6 +17,12 @@ from signalops.config import ON_ONE_MACHINE, Settings
 from signalops.send import Keyring
 from tests.people import Tenant, make_tenant
 
+JWT = {
+    "SIGNALOPS_JWT_SECRET": "a secret of these tests, and of nothing else",
+    "SIGNALOPS_JWT_ISSUER": "https://issuer.example",
+    "SIGNALOPS_JWT_AUDIENCE": "signalops.example",
+}
+"""The issuer whose tokens the tests' installation takes."""
 FAILED = pytest.StashKey[bool]()
 
 
@@ -30,12 +36,12 @@ def server() -> str:
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Settings come from the test alone; receivers are on loopback."""
+    """Settings come from the test alone; receivers are on loopback, and tokens of one issuer are taken."""
     for name in list(os.environ):
         if name == "DATABASE_URL" or name.startswith("SIGNALOPS_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SIGNALOPS_DATA", str(tmp_path))
-    for name, value in ON_ONE_MACHINE.items():
+    for name, value in {**ON_ONE_MACHINE, **JWT}.items():
         monkeypatch.setenv(name, value)
 
 

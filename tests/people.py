@@ -13,6 +13,8 @@ from psycopg.types.json import Jsonb
 
 from signalops import clock
 from signalops.access.keys import PREFIX, new_key
+from signalops.access.trust import mint, trust_of
+from signalops.config import Settings
 from signalops.terms import TenantId
 
 EVERYTHING = [
@@ -58,6 +60,22 @@ def make_tenant(
         [tenant, clock.new_id(), key[:PREFIX], hashed, scopes],
     )
     return Tenant(tenant, slug, key)
+
+
+def operator_headers(settings: Settings, *scopes: str, subject: str = "olga") -> dict[str, str]:
+    """Return headers with an operator's token that has some scopes."""
+    return _bearer(settings, subject, None, scopes)
+
+
+def user_headers(settings: Settings, tenant: Tenant, *scopes: str, subject: str = "ursula") -> dict[str, str]:
+    """Return headers with a token of a tenant's user that has some scopes."""
+    return _bearer(settings, subject, str(tenant.id), scopes)
+
+
+def _bearer(settings: Settings, subject: str, tenant: str | None, scopes: Sequence[str]) -> dict[str, str]:
+    trust = trust_of(settings)
+    assert trust, "these settings take no tokens"
+    return {"authorization": f"Bearer {mint(trust, subject, tenant, scopes, 600)}"}
 
 
 def set_limit(

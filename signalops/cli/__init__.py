@@ -4,6 +4,8 @@ Exit codes: 0 done; 1 it could not be done (the message says why, and the remedy
 """
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import typer
 from pydantic import ValidationError
@@ -11,9 +13,11 @@ from pydantic_settings import SettingsError
 
 from signalops import db
 from signalops.cli import (
+    actions,
     audit,
     backtest,
     channels,
+    common,
     credits,
     deliveries,
     invoices,
@@ -28,6 +32,7 @@ from signalops.cli import (
     run,
     silences,
     tenants,
+    token,
     usage,
 )
 from signalops.config import Settings
@@ -45,7 +50,9 @@ run.register(app)
 look.register(app)
 usage.register(app)
 audit.register(app)
+actions.register(app)
 isolation.register(app)
+token.register(app)
 backtest.register(app, rules.app)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(keys.app, name="key")
@@ -63,6 +70,7 @@ app.add_typer(plans.app, name="plan")
 
 def main() -> None:
     """Run the command line; an error of ours is one sentence on standard error."""
+    common.running.set(_words(sys.argv[1:]))
     try:
         app()
     except (Unusable, Problem) as error:
@@ -75,6 +83,18 @@ def main() -> None:
         sys.exit(f"signalops: PostgreSQL can't be reached ({str(error).strip()}): check DATABASE_URL, or start it.")
     except db.REFUSAL as error:
         sys.exit(f"signalops: {_refused(error)}")
+
+
+def _words(arguments: Sequence[str]) -> str:
+    """Return the words of the command that arguments begin with, without what follows them."""
+    words: list[str] = []
+    node: Any = typer.main.get_command(app)
+    for word in arguments:
+        node = getattr(node, "commands", {}).get(word)
+        if node is None:
+            break
+        words.append(word)
+    return " ".join(words)
 
 
 def _invalid(error: ValidationError) -> str:

@@ -1,8 +1,11 @@
 """What the commands share: a transaction of the owner, acting for a tenant, and ways to print."""
 
 import asyncio
+import getpass
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -14,10 +17,13 @@ from signalops import db, migrate
 from signalops.access import store
 from signalops.config import settings
 from signalops.errors import Unusable
-from signalops.terms import TenantId
+from signalops.terms import Actor, TenantId
 
 Result = TypeVar("Result")
 _ANY_LENGTH = 100_000
+
+running: ContextVar[str] = ContextVar("running", default="")
+"""The command that runs, in its own words without the values: `key create`."""
 
 TenantSlug = Annotated[str, typer.Option("--tenant", "-t", help="The tenant's slug.", envvar="SIGNALOPS_TENANT")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -27,11 +33,21 @@ def as_owner(work: Callable[[db.Connection], Awaitable[Result]]) -> Result:
     """Do something in one transaction of the owner; refuse when the schema is not the one that this code knows."""
 
     async def transaction() -> Result:
+        db.acting.set(_action())
         async with db.as_owner(settings()) as connection:
             return await work(connection)
 
     migrate.require_current(settings(), "owner")
     return asyncio.run(transaction())
+
+
+def _action() -> db.Action:
+    """Return what the audit log says of the running command, and of the login that gave it."""
+    try:
+        login = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user that has no name
+        login = f"uid {os.getuid()}"
+    return db.Action(Actor("command_line", login), None, running.get())
 
 
 def for_tenant(slug: str, work: Callable[[db.Connection, TenantId], Awaitable[Result]]) -> Result:

@@ -8,7 +8,7 @@ from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
 from signalops.http import Page
 from signalops.terms import TenantId
-from signalops.usage.credits import store
+from signalops.usage.credits import manage, store
 from signalops.usage.credits.model import CreditIn
 
 app = typer.Typer(no_args_is_help=True, help="Grant credit, and see what became of it.")
@@ -30,11 +30,11 @@ def grant(
     as_json: AsJson = False,
 ) -> None:
     """Grant a tenant credit, which its next invoices in that currency use up."""
-    terms = {"amount": amount, "currency": currency, "priority": priority, "expires_at": expires}
+    terms = {"amount": amount, "currency": currency, "priority": priority, "expiresAt": expires}
     asked = CreditIn.model_validate({**terms, "reason": reason, "author": author})
 
     async def granting(connection: db.Connection, tenant_id: TenantId) -> str:
-        return str(await store.grant_credit(connection, tenant_id, **asked.model_dump()))
+        return str((await manage.grant(connection, tenant_id, asked))[0])
 
     granted = for_tenant(tenant, granting)
     if as_json:

@@ -13,15 +13,14 @@ from pydantic import BaseModel
 from signalops import db, facts, migrate
 from signalops.cli.common import AsJson, Result, TenantSlug, for_tenant, show_json, show_rows
 from signalops.config import settings
-from signalops.errors import Unusable
 from signalops.http import Page, validated
 from signalops.terms import TenantId
 from signalops.usage.invoices import correct, export, store
 from signalops.usage.invoices.close import Closer
 from signalops.usage.invoices.http import PreviewQuery
 from signalops.usage.invoices.model import DraftShown, InvoiceShown, InvoiceSummary
+from signalops.usage.invoices.show import find, read
 from signalops.usage.invoices.show import preview as preview_of
-from signalops.usage.invoices.show import read
 
 app = typer.Typer(no_args_is_help=True, help="Look at invoices, close periods, void and correct.")
 
@@ -140,21 +139,10 @@ def _on(
     """Return what does something about a document of a tenant, named by number or id."""
 
     async def working(connection: db.Connection, tenant: TenantId) -> Result:
-        if not wanted.isdecimal():
-            return await work(connection, tenant, _id(wanted))
-        found = await store.find_invoice(connection, tenant, "credit_note" if is_note else "invoice", int(wanted))
-        if found is None:
-            raise Unusable(f"The tenant has no number {wanted}: see `signalops invoice list`.")
+        found = await find(connection, tenant, wanted, "credit_note" if is_note else "invoice")
         return await work(connection, tenant, found)
 
     return working
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Unusable(f"{text} is neither a number nor an id: see `signalops invoice list`.") from None
 
 
 def _show(document: InvoiceShown | DraftShown) -> None:

@@ -37,6 +37,11 @@ def create(
         list[str] | None,
         typer.Option(help="A network from which it is accepted; repeat for several. Default: from everywhere."),
     ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Events a second that may come in with it; with --burst. Default: as many as come."),
+    ] = None,
+    burst: Annotated[int | None, typer.Option(help="Events at once after a pause; with --rate.")] = None,
     test: Annotated[bool, typer.Option("--test", help="Make a so_test_ key instead of a so_live_ one.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -44,8 +49,11 @@ def create(
     scopes = scope or [scope for scope in SCOPES if scope not in ON_REQUEST]
     if unknown := set(scopes) - set(SCOPES):
         raise Unusable(f"There is no scope {min(unknown)!r}: there are {', '.join(SCOPES)}.")
+    if (rate is None) != (burst is None):
+        raise Unusable("A rate limit needs both: give --rate and --burst.")
+    rates = None if rate is None else {"eventsPerSecond": rate, "burst": burst}
     bounds = {"expiresAt": expires, "allowedCidrs": cidr or [], "kind": "test" if test else "live"}
-    new = NewKey.model_validate({"label": label, "scopes": scopes, **bounds})
+    new = NewKey.model_validate({"label": label, "scopes": scopes, "rateLimit": rates, **bounds})
     secret = make_secret(new.kind)
 
     async def add(connection: db.Connection, tenant_id: TenantId) -> KeyMade:

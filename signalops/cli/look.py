@@ -74,7 +74,7 @@ def _tree(shown: dict[str, Any]) -> Tree:
             tree.add(f"dead: {done['error']}")
         rules = tree.add(f"{done['rulesEvaluated']} rules evaluated (version {done['ruleset']} of the set)")
     else:
-        rules = tree.add("waits in the inbox")
+        rules = tree.add("held until its tenant is resumed" if shown.get("held") else "waits in the inbox")
     for match in shown["matches"]:
         rules.add(f"matched {match['name']!r}, version {match['version']}: {match['outcome']}")
     for delivery in shown["deliveries"]:

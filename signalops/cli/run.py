@@ -38,6 +38,8 @@ def serve(
     """Start the API."""
     import uvicorn  # noqa: PLC0415  a tenth of a second that the other commands need not wait
 
+    from signalops.web.protocol import server_options  # noqa: PLC0415  likewise
+
     # An option is a setting, for the processes that uvicorn starts too.
     given = {"SIGNALOPS_HOST": host, "SIGNALOPS_PORT": port}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
@@ -51,8 +53,7 @@ def serve(
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=10,
-        # Load balancers keep an idle connection for a minute; were we the first to close it, their next POST would fail.
-        timeout_keep_alive=75,
+        **server_options(settings()),
     )
 
 

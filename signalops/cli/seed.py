@@ -4,6 +4,7 @@ import asyncio
 
 from signalops import clock, db
 from signalops.access import store as access
+from signalops.access.tenants.store import add_tenant
 from signalops.config import Settings
 from signalops.rules.manage import RuleRegistry
 from signalops.rules.model import NewRule
@@ -46,7 +47,7 @@ async def _seed(settings: Settings) -> str:
         if await access.tenant_by_slug(connection, "acme"):
             return "The tenant acme is there already."
         tenant = TenantId(clock.new_id())
-        await access.add_tenant(connection, id=tenant, slug="acme", name="Acme")
+        await add_tenant(connection, id=tenant, slug="acme", name="Acme")
         await db.act_as(connection, tenant)
         await set_limit(connection, tenant, LimitTerms(meter="events", soft=100_000, hard=120_000))
         key = {"prefix": _PREFIX, "hash": _HASH, "label": "first documentation", "scopes": _SCOPES}

@@ -1,23 +1,28 @@
-"""signalops tenant: make and list tenants, and give them plans and time zones."""
+"""signalops tenant: make, list, suspend and close tenants, and give them plans, rate limits and time zones."""
 
-from typing import Annotated
-from zoneinfo import available_timezones
+from typing import Annotated, Any
 
 import typer
 
-from signalops import clock, db
-from signalops.access import store
-from signalops.cli.common import AsJson, as_owner, for_tenant, show_json, show_rows
+from signalops import db
+from signalops.access import store as access
+from signalops.access.rates import RateLimit
+from signalops.access.tenants import manage, store
+from signalops.access.tenants.model import Because, Status, TenantChange
+from signalops.cli.common import AsJson, as_owner, show_json, show_rows
+from signalops.cli.deletion import delete
 from signalops.errors import Unusable
-from signalops.terms import TenantId
-from signalops.usage.limits import set_limit
+from signalops.operate import tenants
+from signalops.operate.model import PlanWanted, TenantIn, TenantShown
 from signalops.usage.meters.model import DEFAULT
-from signalops.usage.plans.model import LimitTerms
-from signalops.usage.plans.store import Subscribed, subscribe
+from signalops.usage.plans.store import Subscribed
 
-app = typer.Typer(no_args_is_help=True, help="Make and list tenants, and give them plans.")
+app = typer.Typer(no_args_is_help=True, help="Make and list tenants, suspend and close them, give them plans.")
 
 _NOBODY = "command line"
+Slug = Annotated[str, typer.Argument(help="The tenant's slug.")]
+Reason = Annotated[str, typer.Option(help="Why: the tenant is told in every refusal.")]
+Author = Annotated[str, typer.Option(help="Who answers for it.")]
 
 
 @app.command(epilog="Example: signalops tenant create acme --name 'Acme Inc.' --soft 100000 --hard 120000")
@@ -31,30 +36,13 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a tenant."""
-    tenant_id = TenantId(clock.new_id())
-    limit = LimitTerms(meter=DEFAULT, soft=soft, hard=hard) if (soft, hard) != (None, None) else None
-    tenant = {
-        "id": tenant_id,
-        "slug": slug,
-        "name": name or slug,
-        "time_zone": _known(time_zone),
-    }
-
-    async def add(connection: db.Connection) -> None:
-        if await store.tenant_by_slug(connection, slug):
-            raise Unusable(f"There is a tenant {slug!r} already: choose another slug.")
-        try:
-            await store.add_tenant(connection, **tenant)
-        except db.REFUSAL as error:
-            raise Unusable(f"The tenant can't be made ({db.reason(error)}): a slug is like acme-2.") from error
-        await db.act_as(connection, tenant_id)
-        await subscribe(connection, tenant_id, plan, at_once=True, author=_NOBODY)
-        if limit:
-            await set_limit(connection, tenant_id, limit)
-
-    as_owner(add)
+    limits = [{"meter": DEFAULT, "soft": soft, "hard": hard}] if (soft, hard) != (None, None) else []
+    said = {"slug": slug, "name": name or slug, "plan": plan, "timeZone": time_zone, "limits": limits}
+    new = TenantIn.model_validate(said)
+    tenant = as_owner(lambda connection: tenants.create(connection, new, _NOBODY))
     if as_json:
-        show_json(tenant | {"plan": plan, "soft_limit": soft, "hard_limit": hard})
+        named = {"id": tenant, "slug": slug, "name": new.name, "time_zone": new.timeZone}
+        show_json(named | {"plan": plan, "soft_limit": soft, "hard_limit": hard})
     else:
         typer.echo(f"Tenant {slug} is made. Next: signalops key create --tenant {slug} --label 'first key'")
 
@@ -63,25 +51,85 @@ def create(
 def list_(as_json: AsJson = False) -> None:
     """List the tenants."""
     columns = ("slug", "name", "plan", "status", "time_zone", "soft_limit", "hard_limit", "id")
-    show_rows(as_owner(store.list_tenants), columns, as_json)
+    show_rows(as_owner(access.list_tenants), columns, as_json)
+
+
+@app.command(epilog="Example: signalops tenant show acme")
+def show(slug: Slug) -> None:
+    """Show a tenant as JSON: its status and since when, its plan, limits and the month's usage."""
+
+    async def showing(connection: db.Connection) -> TenantShown:
+        return await tenants.show(connection, (await manage.find(connection, slug)).id)
+
+    show_json(as_owner(showing).model_dump(mode="json"))
+
+
+@app.command(epilog="Example: signalops tenant suspend acme --reason 'The invoice of October is not paid.'")
+def suspend(slug: Slug, reason: Reason) -> None:
+    """Refuse a tenant's requests from now on; what was accepted waits until it is resumed."""
+    _move(slug, "suspended", Because(reason=reason).reason)
+    typer.echo(f"{slug} is suspended. To let it in again: signalops tenant resume {slug}")
+
+
+@app.command(epilog="Example: signalops tenant resume acme")
+def resume(slug: Slug) -> None:
+    """Let a suspended tenant in again; what waited goes on."""
+    _move(slug, "active")
+    typer.echo(f"{slug} is active.")
+
+
+@app.command(epilog="Example: signalops tenant close acme --reason 'The contract has ended.' --author ann")
+def close(slug: Slug, reason: Reason, author: Author = _NOBODY) -> None:
+    """Close a tenant for ever: its requests are refused, and from today on it costs nothing."""
+    because = Because(reason=reason)
+
+    async def closing(connection: db.Connection) -> None:
+        await tenants.close(connection, await manage.hold(connection, slug), because.reason, author)
+
+    as_owner(closing)
+    typer.echo(f"{slug} is closed. To remove all that it has: signalops tenant delete {slug} --confirm {slug}")
+
+
+@app.command(epilog="Example: signalops tenant rate acme --events-per-second 100 --burst 1000")
+def rate(
+    slug: Slug,
+    events_per_second: Annotated[float | None, typer.Option(help="In the long run; none: as many as come.")] = None,
+    burst: Annotated[int | None, typer.Option(help="Events at once after a pause.")] = None,
+) -> None:
+    """Set how many events may come in with all keys of a tenant together; without options as many as come."""
+    if (events_per_second is None) != (burst is None):
+        raise Unusable("A rate limit has two sides: name --events-per-second and --burst, or neither.")
+    said: dict[str, Any] = {"eventsPerSecond": events_per_second, "burst": burst}
+    limit = None if burst is None else RateLimit.model_validate(said)
+
+    async def setting(connection: db.Connection) -> None:
+        held = await manage.hold(connection, slug)
+        await access.set_tenant_rate(connection, held.id, limit)
+
+    as_owner(setting)
+    shown = f"{events_per_second:g} events a second and {burst} at once" if limit else "as many events as come"
+    typer.echo(f"{slug} may bring in {shown}.")
 
 
 @app.command("plan", epilog="Example: signalops tenant plan acme pro --at-once --author ann")
 def plan_(
-    slug: Annotated[str, typer.Argument(help="The tenant's slug.")],
-    plan: Annotated[str, typer.Argument(help="The plan, in its newest version: see `signalops plan list`.")],
+    slug: Slug,
+    plan: Annotated[str, typer.Argument(help="The plan: see `signalops plan list`.")],
+    version: Annotated[int | None, typer.Option(help="One of its versions; default: the newest.")] = None,
     at_once: Annotated[
         bool, typer.Option("--at-once", help="From today, by the day, instead of from the next month.")
     ] = False,
-    author: Annotated[str, typer.Option(help="Who answers for it.")] = _NOBODY,
+    author: Author = _NOBODY,
     as_json: AsJson = False,
 ) -> None:
     """Give a tenant a plan; whatever else was scheduled for then or later is withdrawn."""
+    wanted = PlanWanted(plan=plan, version=version, atOnce=at_once)
 
-    async def subscribing(connection: db.Connection, tenant_id: TenantId) -> Subscribed:
-        return await subscribe(connection, tenant_id, plan, at_once, author)
+    async def subscribing(connection: db.Connection) -> Subscribed:
+        held = await manage.hold_open(connection, slug)
+        return await tenants.subscribe(connection, held.id, wanted, author)
 
-    done = for_tenant(slug, subscribing)
+    done = as_owner(subscribing)
     if as_json:
         show_json(done._asdict())
     else:
@@ -90,23 +138,25 @@ def plan_(
 
 @app.command(epilog="Example: signalops tenant zone acme Europe/Berlin")
 def zone(
-    slug: Annotated[str, typer.Argument(help="The tenant's slug.")],
+    slug: Slug,
     time_zone: Annotated[str, typer.Argument(help="A name of the IANA database, such as Europe/Berlin.")],
 ) -> None:
     """Set the time zone in which a tenant's days and months begin, as long as nothing of it was counted."""
+    change = TenantChange(timeZone=time_zone)
 
-    async def setting(connection: db.Connection, tenant_id: TenantId) -> None:
-        try:
-            await store.set_time_zone(connection, tenant_id, _known(time_zone))
-        except db.REFUSAL as error:
-            raise Unusable(f"The time zone can't be set: {db.reason(error)}.") from error
+    async def setting(connection: db.Connection) -> None:
+        held = await manage.hold(connection, slug)
+        await store.change_tenant(connection, held.id, name=None, time_zone=change.timeZone)
 
-    for_tenant(slug, setting)
+    as_owner(setting)
     typer.echo(f"The days and months of {slug} begin in {time_zone}.")
 
 
-def _known(time_zone: str) -> str:
-    # Those without a slash are links and abbreviations, which PostgreSQL reads otherwise.
-    if time_zone not in available_timezones() or ("/" not in time_zone and time_zone != "UTC"):
-        raise Unusable(f"There is no time zone {time_zone!r}: write a name such as Europe/Berlin or UTC.")
-    return time_zone
+def _move(slug: str, status: Status, reason: str | None = None) -> None:
+    async def moving(connection: db.Connection) -> None:
+        await manage.move(connection, await manage.hold(connection, slug), status, reason)
+
+    as_owner(moving)
+
+
+app.command(epilog="Example: signalops tenant delete acme --confirm acme")(delete)

@@ -14,6 +14,7 @@ from pathlib import Path
 import typer
 
 from signalops import db, migrate
+from signalops.access.trust import keep_secret
 from signalops.cli import seed
 from signalops.cli.sink import Sink
 from signalops.config import Settings
@@ -49,6 +50,7 @@ def up(settings: Settings) -> None:
     _check_ports(settings)
     url = db.admin_url(settings)  # this process holds the embedded server; the parts are its clients
     migrate.upgrade(settings)
+    keep_secret(settings)
     keep_key(settings)  # the parts share the data folder, also with a server of one's own
     typer.echo(seed.seed(settings))
     if settings.database_url:

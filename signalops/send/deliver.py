@@ -93,7 +93,7 @@ class Sender:
             if not self._in_hand[claim.channel]:
                 del self._in_hand[claim.channel]
             if not attempt.cancelled() and (error := attempt.exception()):
-                log.error("What came of delivery %s is not on record: %s", claim.delivery, error)
+                log.error("What came of delivery %s is not on record.", claim.delivery, exc_info=error)
 
         attempt.add_done_callback(end)
         return attempt

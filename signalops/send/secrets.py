@@ -1,14 +1,9 @@
 """Secrets of channels, encrypted at rest (Fernet: AES-128-CBC with HMAC-SHA256, https://github.com/fernet/spec)."""
 
-import os
-from contextlib import suppress
-from pathlib import Path
-from tempfile import NamedTemporaryFile
-
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from signalops import clock
-from signalops.config import Settings
+from signalops.config import Settings, keep
 from signalops.errors import Unusable
 
 _UNTIL = "\x1f"
@@ -60,9 +55,8 @@ class Keyring:
 
 def keep_key(settings: Settings) -> None:
     """Make the data folder's key unless one is given or there: for an installation whose processes share that folder."""
-    file = settings.data / "secret.key"
-    if settings.secret_key is None and not file.exists():
-        _make_key(file)
+    if settings.secret_key is None:
+        keep(settings.data / "secret.key", Fernet.generate_key)
 
 
 def _kept_key(settings: Settings) -> str:
@@ -73,16 +67,5 @@ def _kept_key(settings: Settings) -> str:
                 "Set SIGNALOPS_SECRET_KEY, the same for every process: 32 random bytes in URL-safe base64, "
                 "such as `openssl rand -base64 32 | tr +/ -_` prints."
             )
-        _make_key(file)
+        keep(file, Fernet.generate_key)
     return file.read_text(encoding="ascii")
-
-
-def _make_key(file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # A link to a finished file: whoever comes second, or reads meanwhile, finds the first one's whole key.
-    with NamedTemporaryFile("wb", dir=file.parent, prefix=".secret.key-") as draft:
-        draft.write(Fernet.generate_key())
-        draft.flush()
-        os.fsync(draft.fileno())
-        with suppress(FileExistsError):
-            os.link(draft.name, file)

@@ -73,6 +73,7 @@ INSIDE = (
         "waiting jobs", "oldest-job", "Start more workers, or see in their logs what holds them up.", is_warning=True
     ),
     Check("lost events", "lost-batches", "Start a worker: its sweep gives them a new job within a minute."),
+    Check("held events", "held-tenants", "Resume the tenants whose events are to go on."),
     Check(
         "durability",
         "durability",

@@ -28,6 +28,7 @@ class EventPath(EventShown):
     """An event and what became of it."""
 
     operational: bool = Field(False, description="SignalOps itself emitted it; it is not billed.")
+    held: bool = Field(False, description="It waits for its tenant to be resumed.")
     processing: dict[str, Any] | None = Field(
         description="When, and against how many rules, in which version of the whole set."
     )

@@ -1,13 +1,14 @@
 -- Station access: keys and tenants.
 
 -- find-keys: the usable keys with a prefix, before any tenant is known
-select tenant_id, key_id, hash, scopes, allowed_cidrs, expires_at, tenant_status from signalops.find_keys(%(prefix)s);
+select tenant_id, key_id, hash, scopes, allowed_cidrs, expires_at, tenant_status, fingerprint, buckets, status_reason
+from signalops.find_keys(%(prefix)s);
 
--- add-tenant: makes a tenant
-insert into signalops.tenants (id, slug, name, time_zone) values (%(id)s, %(slug)s, %(name)s, %(time_zone)s);
+-- find-tenant: the tenant that a token names by its id or its slug, before any tenant is known
+select tenant_id, status, status_reason, buckets from signalops.find_tenant(%(id)s, %(slug)s);
 
--- set-time-zone: sets the time zone of a tenant of which nothing was counted yet
-update signalops.tenants set time_zone = %(time_zone)s where id = %(tenant)s;
+-- set-tenant-rate: sets how many events a tenant may bring in; nulls: as many as come
+update signalops.tenants set rate_per_second = %(rate)s, rate_burst = %(burst)s where id = %(tenant)s;
 
 -- list-tenants: every tenant with its plan and its limits of events, for the owner's command line
 select t.id, t.slug, t.name, c.plan, t.status, t.time_zone,
@@ -24,12 +25,15 @@ order by t.slug;
 select id, slug, name, status, created_at from signalops.tenants where slug = %(slug)s;
 
 -- add-key: stores a key's hash
-insert into signalops.api_keys (tenant_id, id, prefix, hash, label, scopes, expires_at, allowed_cidrs, replaces)
-values (%(tenant)s, %(id)s, %(prefix)s, %(hash)s, %(label)s, %(scopes)s, %(expires_at)s, %(allowed_cidrs)s::cidr[], %(replaces)s);
+insert into signalops.api_keys
+  (tenant_id, id, prefix, hash, label, scopes, expires_at, allowed_cidrs, replaces, rate_per_second, rate_burst, fingerprint)
+values (%(tenant)s, %(id)s, %(prefix)s, %(hash)s, %(label)s, %(scopes)s, %(expires_at)s, %(allowed_cidrs)s::cidr[], %(replaces)s,
+  %(rate)s, %(burst)s, %(fingerprint)s);
 
 -- list-keys: a tenant's keys between two ids, or one of them, without their hashes
 select id, case left(prefix, 8) when 'so_live_' then 'live' when 'so_test_' then 'test' else 'legacy' end as kind, prefix,
-  label, scopes, allowed_cidrs::text[] as "allowedCidrs", replaces, created_at as "createdAt", expires_at as "expiresAt",
+  label, scopes, allowed_cidrs::text[] as "allowedCidrs", case when rate_burst is not null then
+    jsonb_build_object('eventsPerSecond', rate_per_second, 'burst', rate_burst) end as "rateLimit", replaces, created_at as "createdAt", expires_at as "expiresAt",
   revoked_at as "revokedAt", last_used_at as "lastUsedAt"
 from signalops.api_keys
 where tenant_id = %(tenant)s and id > %(lower)s and id < %(upper)s and (%(id)s::uuid is null or id = %(id)s)
@@ -48,6 +52,9 @@ returning id;
 -- revoke-key: refuses a key from now on; returns it unless it was revoked before
 update signalops.api_keys set revoked_at = now()
 where tenant_id = %(tenant)s and id = %(id)s and revoked_at is null returning id;
+
+-- note-fingerprint: notes the fingerprint of a key that was made before there were any
+update signalops.api_keys set fingerprint = %(fingerprint)s where tenant_id = %(tenant)s and id = %(key)s and fingerprint is null;
 
 -- note-uses: notes when keys were used, at most once a minute
 select signalops.note_key_uses(%(tenants)s, %(keys)s, %(moments)s);

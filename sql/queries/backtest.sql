@@ -24,6 +24,9 @@ order by id;
 -- find-backtest: one backtest, whatever its state
 select * from signalops.backtests where tenant_id = %(tenant)s and id = %(id)s;
 
+-- is-held: whether the tenant is suspended, or being deleted
+select signalops.held_among(array[%(tenant)s::uuid]) is not null;
+
 -- list-backtests: a page of a tenant's backtests between two ids, without what only their work needs
 select id, asked, starts_at, ends_at, status, scanned, looked_until, null as result, error, created_at, updated_at
 from signalops.backtests where tenant_id = %(tenant)s and id > %(lower)s and id < %(upper)s

@@ -36,6 +36,9 @@ where tenant_id = %(tenant)s and id = %(id)s;
 update signalops.channels set deleted_at = now(), enabled = false, secret = null, updated_at = clock_timestamp()
 where tenant_id = %(tenant)s and id = %(id)s;
 
+-- note-test: notes in the audit log that a channel is tried out, which changes nothing of it
+select signalops.note_action(%(tenant)s, 'channel.tested', %(id)s::uuid::text, %(name)s);
+
 -- rules-of-channel: the names of the enabled rules that notify through a channel now
 select r.name from signalops.rules r
 join signalops.rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version

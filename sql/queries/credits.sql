@@ -1,7 +1,15 @@
 -- Station usage: credits, and what became of them.
 
 -- grant-credit: grants a tenant credit
-select signalops.grant_credit(%(tenant)s, %(amount)s, %(currency)s, %(reason)s, %(author)s, %(priority)s::smallint, %(expires_at)s);
+select signalops.grant_credit(%(tenant)s, %(amount)s, %(currency)s, %(reason)s, %(author)s, %(priority)s::smallint, %(expires_at)s,
+  %(idempotency_key)s, %(body_hash)s);
+
+-- find-grant: the grant that was sent with an idempotency key
+select id, body_hash from signalops.credit_grants where tenant_id = %(tenant)s and idempotency_key = %(key)s;
+
+-- read-grant: a grant, used up or not
+select id, amount, remaining, currency, priority, expires_at as "expiresAt", reason, created_at as "createdAt"
+from signalops.credit_grants where tenant_id = %(tenant)s and id = %(id)s;
 
 -- list-credits: what a tenant has left and may use, in the order in which invoices burn it
 select id, amount, remaining, currency, priority, expires_at as "expiresAt", reason, author, created_at as "createdAt"

@@ -52,12 +52,13 @@ from (
   from (values
     ('signalops_api', 'usage', 'signalops'),
     ('signalops_api', 'execute', 'signalops.find_keys(text)'),
-    ('signalops_api', 'execute', 'signalops.accept(jsonb, jsonb, uuid, integer)'),
+    ('signalops_api', 'execute', 'signalops.accept(jsonb, jsonb, uuid, integer, jsonb)'),
     ('signalops_api', 'execute', 'signalops.enqueue(text, text, integer, jsonb)'),
     ('signalops_api', 'insert', 'signalops.events'),
     ('signalops_api', 'insert', 'signalops.inbox'),
     ('signalops_worker', 'usage', 'signalops'),
     ('signalops_worker', 'usage', 'procrastinate'),
+    ('signalops_worker', 'usage', 'ops'),
     ('signalops_worker', 'update', 'procrastinate.procrastinate_jobs'),
     ('signalops_worker', 'delete', 'procrastinate.procrastinate_jobs'),
     ('signalops_worker', 'execute', 'procrastinate.procrastinate_fetch_job_v2(character varying[], bigint)'),
@@ -98,9 +99,9 @@ from (
 -- lost-batches: whether accepted events wait without a job
 with recursive waiting as (
   -- Hops from batch to batch along the index, as signalops.enqueue_lost_batches does.
-  (select batch from signalops.inbox order by batch limit 1)
+  (select batch from signalops.inbox where not is_held order by batch limit 1)
   union all
-  select (select i.batch from signalops.inbox i where i.batch > w.batch order by i.batch limit 1)
+  select (select i.batch from signalops.inbox i where not i.is_held and i.batch > w.batch order by i.batch limit 1)
   from waiting w where w.batch < signalops.id_at(now() - interval '1 minute')
 )
 select count(*) = 0, case when count(*) = 0 then 'every event that waits has a job' else format('%s batches wait without a job', count(*)) end
@@ -108,6 +109,11 @@ from waiting
 where batch < signalops.id_at(now() - interval '1 minute') and not exists (
   select from procrastinate.procrastinate_jobs j
   where j.status in ('todo', 'doing') and j.task_name = 'process_batch' and j.args ->> 'batch' = waiting.batch::text);
+
+-- held-tenants: how much waits for suspended tenants to be resumed
+select true, case when count(*) = 0 then 'no tenant is suspended' else format('%s suspended tenants: %s of their events wait',
+  count(*), (select count(*) from signalops.inbox i where i.is_held)) end
+from signalops.tenants t where t.status = 'suspended';
 
 -- connections: how many the server lets us take
 select true, (current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer)::text;

@@ -1,8 +1,9 @@
 -- Station ingest: what the API asks of the events' tables.
 
 -- accept: stores a flush of events of many tenants and enqueues one job; returns what was not plainly accepted
-select event_id, verdict, first_id, of_meter, period_end
-from signalops.accept(convert_from(%(flush)s, 'UTF8')::jsonb, convert_from(%(asked)s, 'UTF8')::jsonb, %(batch)s, %(priority)s);
+select event_id, verdict, first_id, of_meter, period_end, pace
+from signalops.accept(convert_from(%(flush)s, 'UTF8')::jsonb, convert_from(%(asked)s, 'UTF8')::jsonb, %(batch)s, %(priority)s,
+  convert_from(%(buckets)s, 'UTF8')::jsonb);
 
 -- list-events: a page of a tenant's events between two ids, newest first
 select id, type, source, occurred_at, received_at, status, payload, attributes, over_limit from signalops.event_status

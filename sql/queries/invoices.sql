@@ -73,6 +73,9 @@ select * from signalops.invoice_lines where tenant_id = %(tenant)s and invoice_i
 -- find-invoice: the id of a tenant's invoice or credit note, by its number
 select id from signalops.invoices where tenant_id = %(tenant)s and kind = %(kind)s and number = %(number)s;
 
+-- find-credit-note: the credit note that was sent with an idempotency key
+select id, body_hash from signalops.invoices where tenant_id = %(tenant)s and idempotency_key = %(key)s;
+
 -- lock-invoice: an invoice, held until the end of the transaction
 select * from signalops.invoices where tenant_id = %(tenant)s and id = %(id)s for no key update;
 

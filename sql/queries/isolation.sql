@@ -1,6 +1,6 @@
 -- Station watch: the catalogue that `signalops isolation-check` walks, and what it asks on the way.
 
--- relations: every table, partition and view, with its tenant column and what api and worker are granted
+-- relations: every table, partition and view, with its tenant column and what the processes' roles are granted
 select c.relname as name,
   case when c.relispartition then 'partition' when c.relkind in ('r', 'p') then 'table' when c.relkind = 'v' then 'view'
     when c.relkind = 'm' then 'materialized view' else 'foreign table' end as kind,
@@ -11,15 +11,15 @@ select c.relname as name,
       select privilege from unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) as privilege
       where has_table_privilege('signalops_' || role, c.oid, privilege) or privilege in ('select', 'insert', 'update', 'references')
         and has_any_column_privilege('signalops_' || role, c.oid, privilege)))
-    from unnest(array['api', 'worker']) as role) as granted,
+    from unnest(array['api', 'worker', 'platform']) as role) as granted,
   (select jsonb_object_agg(role, (
       select attname from pg_attribute a where attrelid = c.oid and attnum > 0 and not attisdropped and attgenerated = ''
         and has_column_privilege('signalops_' || role, c.oid, attnum, 'update') order by attnum limit 1))
-    from unnest(array['api', 'worker']) as role) as updatable,
+    from unnest(array['api', 'worker', 'platform']) as role) as updatable,
   (select jsonb_object_agg(role, array(
       select attname from pg_attribute a where attrelid = c.oid and attnum > 0 and not attisdropped
         and has_column_privilege('signalops_' || role, c.oid, attnum, 'insert')))
-    from unnest(array['api', 'worker']) as role) as insertable,
+    from unnest(array['api', 'worker', 'platform']) as role) as insertable,
   (select coalesce(jsonb_object_agg(attname, format_type(atttypid, null)), '{}') from pg_attribute
     where attrelid = c.oid and attnum > 0 and not attisdropped and attnotnull and not atthasdef and attidentity = '') as required
 from pg_class c
@@ -36,7 +36,7 @@ order by i.relname;
 select s.relname as name, t.relname || '.' || a.attname as feeds,
   (select jsonb_object_agg(role, has_sequence_privilege('signalops_' || role, s.oid, 'select, usage, update')
       or coalesce(has_column_privilege('signalops_' || role, t.oid, a.attnum, 'select, insert'), false))
-    from unnest(array['api', 'worker']) as role) as shown
+    from unnest(array['api', 'worker', 'platform']) as role) as shown
 from pg_class s
 left join pg_depend d on d.objid = s.oid and d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
   and d.deptype in ('a', 'i')
@@ -51,7 +51,7 @@ select p.proname as name, p.oid::regprocedure::text as signature, p.prosecdef as
   p.prosrc ~ 'perform signalops.act_|set_config\(''signalops' as is_switch,
   array(select jsonb_build_array(coalesce(p.proargnames[place], ''), format_type(type, null))
     from unnest(p.proargtypes) with ordinality as t (type, place) order by place) as arguments,
-  array(select role from unnest(array['api', 'worker']) as role
+  array(select role from unnest(array['api', 'worker', 'platform']) as role
     where has_function_privilege('signalops_' || role, p.oid, 'execute')) as callers
 from pg_proc p where p.pronamespace = 'signalops'::regnamespace and p.prokind in ('f', 'p')
 order by p.oid::regprocedure::text;

@@ -1,29 +1,23 @@
 -- Station usage: plans, and who has which.
 
--- newest-plan: the newest version of a plan, for the owner's command line
+-- newest-plan: the newest version of a plan
 select plan, version, document, created_at from signalops.plans where plan = %(plan)s order by version desc limit 1;
 
--- plan-version: one version of a plan, for the owner's command line
+-- plan-version: one version of a plan
 select plan, version, document, created_at from signalops.plans where plan = %(plan)s and version = %(version)s;
 
--- list-plans: every plan in its newest version, and how many tenants have it in any, for the owner's command line
+-- list-plans: every plan in its newest version, and how many tenants have it in any
 select distinct on (p.plan) p.plan, p.version, p.document ->> 'name' as name, p.document ->> 'currency' as currency,
   p.document ->> 'baseFee' as base_fee, coalesce(h.tenants, 0) as tenants, p.created_at
 from signalops.plans p
-left join (
-  select c.plan, count(*) as tenants from signalops.tenants t
-  cross join lateral (
-    select s.plan from signalops.subscriptions s
-    where s.tenant_id = t.id and s.starts_on <= (now() at time zone t.time_zone)::date order by s.starts_on desc limit 1
-  ) c group by c.plan
-) h on h.plan = p.plan
+left join (select plan, count(*) as tenants from signalops.plans_held() group by plan) h on h.plan = p.plan
 order by p.plan, p.version desc;
 
 -- add-plan: stores a version of a plan
 insert into signalops.plans (plan, version, grammar, document) values (%(plan)s, %(version)s, %(grammar)s, %(document)s);
 
--- subscribe: gives a tenant the newest version of a plan, as the owner
-select s.plan, s.version, s.starts_on from signalops.subscribe(%(tenant)s, %(plan)s, %(at_once)s, %(author)s) s;
+-- subscribe: gives a tenant a plan, in its newest version or another
+select s.plan, s.version, s.starts_on from signalops.subscribe(%(tenant)s, %(plan)s, %(at_once)s, %(author)s, %(version)s) s;
 
 -- plans-of-tenant: the plan that a tenant has, and after it those that are scheduled, with the first day of the present period
 select s.plan, s.version, s.terms, s.starts_on, date_trunc('month', n.today)::date as period

@@ -6,6 +6,12 @@ select tenant, ruleset, events, metering, time_zone, nullif(closed_until, '-infi
 -- record-batch: records what was decided about a batch
 select signalops.record_batch(%(batch)s, %(job)s, %(worker)s, %(results)s::text::jsonb);
 
+-- set-aside: takes what is due of tenants that are held out of the sweeps' way
+select signalops.set_aside(%(at_most)s);
+
+-- resume: lets a part of what is held of a resumed tenant go on
+select signalops.resume_tenants(%(at_most)s);
+
 -- enqueue-due: gives a job to deliveries whose next attempt is due
 select signalops.enqueue_due_deliveries(%(at_most)s);
 

@@ -30,7 +30,8 @@ from unnest(%(batches)s::uuid[]) as batch;
 
 -- list-replays: a page of a tenant's replays between two ids, or one of them, with how far they are
 select r.id, r.reason, r.rules, r.events, r.requested_at as "requestedAt",
-  (select count(*) from signalops.inbox i where i.tenant_id = r.tenant_id and i.batch = any (r.batches)) as waiting,
+  (select count(*) from signalops.inbox i where i.tenant_id = r.tenant_id and i.batch = any (r.batches) and not i.is_held)
+    + (select count(*) from signalops.inbox i where i.tenant_id = r.tenant_id and i.batch = any (r.batches) and i.is_held) as waiting,
   (select count(*) from signalops.deliveries d where d.tenant_id = r.tenant_id and d.replay_id = r.id) as deliveries
 from signalops.replays r
 where r.tenant_id = %(tenant)s and r.id > %(lower)s and r.id < %(upper)s and (%(id)s::uuid is null or r.id = %(id)s)

@@ -2,8 +2,10 @@
 
 -- event: one event of a tenant with its status and what its batch became
 select e.id, e.batch, e.type, e.source, e.occurred_at, e.received_at, e.payload, e.attributes, e.depth, e.status, e.over_limit,
-  b.job_id, b.worker, b.ruleset, b.rules, b.processed_at, d.error, d.died_at
+  b.job_id, b.worker, b.ruleset, b.rules, b.processed_at, d.error, d.died_at,
+  e.status = 'pending' and t.status in ('suspended', 'deleting') as held
 from signalops.event_status e
+join signalops.tenants t on t.id = e.tenant_id
 left join signalops.batches b on b.tenant_id = e.tenant_id and b.batch = e.batch
 left join signalops.dead_letters d on d.tenant_id = e.tenant_id and d.id = e.id and d.ending is distinct from 'retried'
 where e.tenant_id = %(tenant)s and e.id = %(event)s;

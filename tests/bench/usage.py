@@ -176,7 +176,9 @@ def _fill_month(home: Installation) -> None:
         "insert into signalops.plans (plan, version, grammar, document) values ('bench', 1, 2, %s)",
         [Jsonb(PlanDocument.model_validate(_PLAN).model_dump(mode="json"))],
     )
-    home.connection.execute("select signalops.subscribe(id, 'bench', true, 'bench') from signalops.tenants")
+    home.connection.execute(
+        "select signalops.subscribe(t.id, 'bench', true, 'bench') from signalops.tenants t, signalops.act_as(t.id)"
+    )
     # As if they had subscribed then, which nobody may say of a subscription.
     home.connection.execute("set session_replication_role = replica")
     home.connection.execute("delete from signalops.subscriptions where plan <> 'bench'")

@@ -9,6 +9,17 @@ TABLES = """
   from pg_class c where relnamespace = 'signalops'::regnamespace and relkind in ('r', 'p')
 """
 """Each with the column of its tenant; NULL: it is the operator's."""
+ACROSS = f"""
+  select relname, privileges from ({TABLES}) as t cross join lateral (select array(
+    select privilege from unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) as privilege
+    where has_table_privilege('signalops_platform', oid, privilege)
+      or privilege in ('select', 'insert', 'update', 'references')
+        and has_any_column_privilege('signalops_platform', oid, privilege)
+  ) as privileges) as granted
+  where key is null and privileges <> '{{}}'
+    or exists (select from pg_policy where polrelid = t.oid and 'signalops_platform'::regrole = any (polroles))
+"""
+"""Where operators see the rows of all tenants, or of none, and what they may do there: declared in signalops/watch/isolation."""
 
 
 class Rule(NamedTuple):
@@ -43,9 +54,10 @@ RULES = [
         "inbox",
     ),
     Rule(
-        "a table without tenant_id is the operator's: it admits the owner alone",
+        "a table without tenant_id is the operator's: it admits the owner, and the role in which operators work",
         f"""select relname from ({TABLES}) as t where key is null and (
-          select array_agg((polname, polroles)::text) from pg_policy where polrelid = t.oid
+          select array_agg((polname, polroles)::text) from pg_policy
+          where polrelid = t.oid and polroles <> array['signalops_platform'::regrole::oid]
         ) is distinct from array[('owner_acts', array['signalops_owner'::regrole::oid])::text]""",
         "create policy api_reads on signalops.plans to signalops_api using (true)",
         "plans",
@@ -53,9 +65,11 @@ RULES = [
     Rule(
         "no other role has a privilege on a table of the operator's, or on a column of one",
         f"""select relname from ({TABLES}) as t where key is null and exists (
-          select from aclexplode(relacl) where grantee <> 'signalops_owner'::regrole
+          select from aclexplode(relacl)
+          where grantee not in ('signalops_owner'::regrole, 'signalops_platform'::regrole)
           union all
-          select from pg_attribute, aclexplode(attacl) where attrelid = t.oid)""",
+          select from pg_attribute, aclexplode(attacl)
+          where attrelid = t.oid and grantee <> 'signalops_platform'::regrole)""",
         "grant select (plan) on signalops.plans to signalops_api",
         "plans",
     ),

@@ -30,7 +30,7 @@ def dump(url: str, *options: str) -> str:
 
 def readable(url: str) -> str:
     """Return what `sql/schema.sql` must hold."""
-    return f"{HEADER}\n{dump(url, '--schema=signalops')}"
+    return f"{HEADER}\n{dump(url, '--schema=signalops', '--schema=ops')}"
 
 
 def main() -> None:

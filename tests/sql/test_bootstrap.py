@@ -14,7 +14,7 @@ from signalops.config import Settings
 from signalops.errors import Unusable
 from tests.sql.test_migrations import MIGRATIONS
 
-GRANT = "grant signalops_owner, signalops_api, signalops_worker to {}"
+GRANT = "grant signalops_owner, signalops_api, signalops_worker, signalops_platform to {}"
 
 
 @pytest.fixture

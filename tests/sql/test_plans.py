@@ -56,7 +56,15 @@ WEIGHED = {
     **{"batches_pkey": 1, "matches_pkey": 1, "rule_groups_pkey": 1, "window_events_pkey": 1, "channel_queues_pkey": 1}
 }
 METERED = {"batches_pkey": 1, "usage_counters_pkey": 1, "usage_items_pkey": 1}
-TOLD = {"digests_by_due": 1, "digests_pkey": 1, "rule_groups_by_due": 1, "rule_groups_pkey": 1, "inbox_pkey": 1}
+TOLD = {
+    "tenants_held": 1,
+    "tenants_pkey": 1,
+    "digests_by_due": 1,
+    "digests_pkey": 1,
+    "rule_groups_by_due": 1,
+    "rule_groups_pkey": 1,
+    "inbox_pkey": 1,
+}
 TIDIED = {
     "rule_groups_by_forget": 1,
     "rule_groups_pkey": 1,
@@ -66,6 +74,7 @@ TIDIED = {
 }
 SWEPT = {
     **{
+        "tenants_held": 1,
         "channel_queues_by_due": 1,
         "channel_queues_pkey": 1,
         "outlets_pkey": 1,
@@ -76,7 +85,7 @@ SWEPT = {
 HOT = [
     Hot("api", "access", "find-keys", {"api_keys_by_prefix": 1}),
     Hot("api", "ingest", "accept", {"idempotency_keys_pkey": 1}),
-    Hot("worker", "queue", "read-batch", {"inbox_by_batch": 1, "events_pkey": 2}),
+    Hot("worker", "queue", "read-batch", {"tenants_held": 1, "tenants_pkey": 1, "inbox_by_batch": 1, "events_pkey": 2}),
     Hot("worker", "queue", "record-batch", {"batches_pkey": 1, "matches_pkey": 1, "channel_queues_pkey": 1}),
     Hot("worker", "queue", "record-batch", WEIGHED, results=weighed(), about="weighed"),
     Hot("worker", "queue", "record-batch", METERED, results=metered(), about="metered"),
@@ -85,7 +94,12 @@ HOT = [
     Hot("worker", "queue", "enqueue-due", SWEPT),
     Hot("worker", "queue", "tell-due", TOLD),
     Hot("worker", "queue", "tidy", TIDIED),
-    Hot("worker", "send", "claim-deliveries", {"deliveries_pkey": 1, "outlets_pkey": 1, "events_pkey": 1}),
+    Hot(
+        "worker",
+        "send",
+        "claim-deliveries",
+        {"tenants_held": 1, "deliveries_pkey": 1, "outlets_pkey": 1, "events_pkey": 1},
+    ),
     Hot("worker", "send", "settle-deliveries", {"deliveries_pkey": 1, "outlets_pkey": 1}),
     Hot("api", "watch", "event", {"events_pkey": 1, "inbox_pkey": 1, "dead_letters_pkey": 1, "batches_pkey": 1}),
     Hot("api", "watch", "matches-of-event", {"matches_pkey": 1}),

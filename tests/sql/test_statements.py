@@ -13,6 +13,7 @@ from signalops.config import Settings
 from signalops.ingest import store
 from signalops.ingest.flush import Flusher, Limits
 from signalops.ingest.model import EventIn, incoming
+from signalops.ingest.rates import Rates
 from signalops.journey import Journey
 from signalops.send import Sender
 from signalops.terms import BatchId, DeliveryId
@@ -47,7 +48,7 @@ async def accept(api: db.Pool, *tenants: Tenant) -> BatchId:
 
 
 async def test_a_flush_is_one_statement(lone: Lone, acme: Tenant, globex: Tenant) -> None:
-    flusher = Flusher(lone.api, LimitScales(lone.api), 0, Limits(waiting=1000, flush=500, linger=0.004))
+    flusher = Flusher(lone.api, LimitScales(lone.api), Rates(), 0, Limits(waiting=1000, flush=500, linger=0.004))
     running = asyncio.create_task(flusher.run())
     await flusher.submit([incoming(acme.id, EventIn(type="a.b"))])  # prepares the statement
     async with statements(lone.api, lone.trace) as sent:

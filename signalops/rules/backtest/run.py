@@ -44,8 +44,10 @@ class Backtester:
         self._render = render
 
     async def run(self, tenant: TenantId, backtest: UUID) -> None:
-        """Do the next slice of a backtest; nothing if it is over."""
+        """Do the next slice of a backtest; nothing if it is over, or its tenant is held: then resuming enqueues it anew."""
         async with db.as_tenant(self._connections, tenant) as connection:
+            if await store.is_held(connection, tenant):
+                return
             row = await store.find(connection, tenant, backtest)
         if row is None or row["status"] not in ("queued", "running"):
             return

@@ -41,6 +41,12 @@ async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> R
     return await _row(connection, "find-backtest", {"tenant": tenant, "id": backtest})
 
 
+async def is_held(connection: db.Connection, tenant: TenantId) -> bool:
+    """Tell whether a tenant is suspended or being deleted: its backtests wait then."""
+    row = await (await connection.execute(SQL["is-held"], {"tenant": tenant})).fetchone()
+    return bool(row and row[0])
+
+
 async def list_(connection: db.Connection, tenant: TenantId, upwards: bool, window: Row) -> list[Row]:
     """Return a page of backtests without state and result."""
     return await _rows(connection, "list-backtests", {"tenant": tenant, "upwards": upwards, **window})

@@ -104,9 +104,11 @@ class ChannelRegistry:
         return None if given else made, clock.now() + timedelta(seconds=overlap)
 
     async def open(self, connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Opened:
-        """Return a channel ready to send, also one that is disabled; NotFound, or Invalid."""
+        """Return a channel ready to be tried, also one that is disabled; NotFound, or Invalid. It is on record who does."""
         held = await _hold(connection, tenant, channel, None)
-        return Opened(configured(held["kind"], held["config"]), self._open(held["secret"]))
+        opened = Opened(configured(held["kind"], held["config"]), self._open(held["secret"]))
+        await store.note_test(connection, tenant, channel, held["name"])
+        return opened
 
     def _open(self, sealed: bytes | None) -> str | None:
         return None if sealed is None else self._keyring.open(sealed)

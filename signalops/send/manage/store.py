@@ -68,6 +68,11 @@ async def delete_channel(connection: db.Connection, tenant: TenantId, channel: C
     await connection.execute(SQL["delete-channel"], {"tenant": tenant, "id": channel})
 
 
+async def note_test(connection: db.Connection, tenant: TenantId, channel: ChannelId, name: str) -> None:
+    """Note in the audit log that a channel is tried out."""
+    await connection.execute(SQL["note-test"], {"tenant": tenant, "id": channel, "name": name})
+
+
 async def rules_of_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> list[str]:
     """Return the names of the enabled rules that notify through a channel."""
     cursor = await connection.execute(SQL["rules-of-channel"], {"tenant": tenant, "id": channel})

@@ -14,9 +14,11 @@ FUNCTIONS = {
     "note_key_uses": "notes when the keys of many tenants were let in; it answers nothing",
     "store": "stores the events that accept has admitted",
     "weigh": "weighs matches of a batch by what their own tenants' rules remember",
+    "find_tenant": "looks the tenant of a token up, whose issuer is trusted to name it, before any tenant is known",
     "find_keys": "looks a key up before any tenant is known, by 16 characters of the secret itself",
     "find_called_channel": "finds whose a callback is before any tenant is known; it must then bear the channel's signature",
     "take_batch": "takes a batch, known by an id that no tenant is told, out of the inbox",
+    "plans_held": "tells operators which plan each tenant has",
     "enqueue": "enqueues a job that its caller has made up; it reads and answers nothing but the job's number",
     "enqueue_deliveries": "enqueues jobs for deliveries that its caller has made",
     "enqueue_due_deliveries": "a sweep over all tenants; answers with a number",
@@ -30,8 +32,25 @@ FUNCTIONS = {
     "freeze_periods": "a sweep over all tenants; answers with a number",
     "note_barriers": "a sweep over all tenants; answers with a number",
     "periods_ready": "tells the worker which tenants' periods can be closed; it then acts for one of them at a time",
+    "held_among": "tells the worker which tenants of its jobs are suspended; nothing of them but that",
+    "set_aside": "a sweep over all tenants; answers with a number",
+    "resume_tenants": "a sweep over the tenants that were resumed; answers with yes or no",
+    "release_backtests": "a part of resume_tenants, which alone may call it",
+    "begin_deletion": "operators have a closed tenant deleted, named by id or slug and confirmed by its slug",
+    "delete_slice": "removes rows of the tenant that the worker's job names, if that is being deleted; answers with a number",
+    "finish_deletion": "removes the tenant that the worker's job names, if that is being deleted and nothing of it is left",
+    "enqueue_deletions": "a sweep over all tenants; answers with a number",
     "make_partitions": "makes empty partitions; answers with their names",
 }
+OPERATORS = {
+    "tenants": ({"select", "insert", "update"}, "operators list, make and change tenants"),
+    "plans": ({"select", "insert"}, "operators make versions of plans, which are no tenant's"),
+    "audit_log": ({"select"}, "operators read what was done in the whole installation"),
+    "tenant_deletions": ({"select"}, "operators read how far deletions are, and the proof of a tenant that is gone"),
+}
+"""Table to what the role of operators may do in it across tenants; elsewhere it acts for one as the others do."""
+FORESTALLED = {("limits", "platform"): "its trigger, which finds no such meter, speaks before the policy does"}
+"""Table and role where a check refuses what is written for another tenant, before the policy would."""
 INDEXES = {
     "tenants_slug_key": "the command line's name of a tenant; no process's role may write the table, so none can probe it",
 }
@@ -41,9 +60,14 @@ ECHOES = {"digest_days"}
 """What these answer is made of their arguments as well: a digest of another id is another one."""
 
 ARGUMENTS: dict[str, dict[str, str]] = {
+    "begin_deletion": {"wanted": "{id}", "confirmed": "x"},
+    "note_action": {"action": "x", "target_id": "x", "target": "x", "details": "{{}}"},
+    "note_actions": {"action": "x", "details": "{{}}"},
     "announce": {"event_type": "signalops.isolation", "about": '{{"tenant": "{id}"}}'},
     "hear_of_delivery": {"provider": "x", "to_status": "delivered", "because": "x"},
     "burn_credits": {"of_currency": "USD"},
+    "subscribe": {"wanted": "free", "author": "x"},
+    "grant_credit": {"in_currency": "USD", "reason": "x", "author": "x", "idempotency_key": "x"},
     "issue_invoice": {
         "issued": '{{"tenant_id": "{id}", "id": "{id}", "kind": "invoice", "period": "2026-01-01"}}',
         "lines": "[]",

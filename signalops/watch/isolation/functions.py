@@ -33,7 +33,7 @@ class Calls:
         elif function.is_immutable and not function.is_definer:
             yield _finding(function, "-", "-", "immutable, with its caller's rights: computes from its arguments", True)
         elif not function.callers:
-            yield _finding(function, "api, worker", "call", "may not be called", True)
+            yield _finding(function, "every role", "call", "may not be called", True)
         else:
             for role in function.callers:
                 yield await self._called(function, role, self._scratch.ours)

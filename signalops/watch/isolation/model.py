@@ -3,8 +3,8 @@
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-Role = Literal["api", "worker"]
-ROLES: tuple[Role, ...] = ("api", "worker")
+Role = Literal["api", "worker", "platform"]
+ROLES: tuple[Role, ...] = ("api", "worker", "platform")
 
 
 class Finding(NamedTuple):
@@ -33,7 +33,7 @@ class Scratch(NamedTuple):
 class Actor(NamedTuple):
     """A role, and the tenant that it acts for; None: no tenant is set."""
 
-    role: Literal["api", "worker", "owner"]
+    role: Role | Literal["owner"]
     tenant: UUID | None
 
 

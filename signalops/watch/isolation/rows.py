@@ -48,6 +48,7 @@ def rows_of(tenant: UUID, now: datetime) -> dict[str, Row]:
         "event_schemas": own | {"type": "user.signup", "mode": "warn", "schema": {}},
         "limits": own | {"meter": "m", "origin": "tenant", "starts_on": _MONTH, "hard": 1},
         "quotas": own | {"period": _MONTH, "accepted": 1},
+        "rate_buckets": own | {"bucket": "tenant", "level": 1, "at": now},
         "inbox": own | {"event_id": tenant, "batch": tenant},
         "channels": own | {"id": tenant, "name": "c", "kind": "webhook", "config": {"url": "http://127.0.0.1:9/"}},
         "rulesets": own | {"version": 1},
@@ -130,6 +131,7 @@ def rows_of(tenant: UUID, now: datetime) -> dict[str, Row]:
         | {"amount": 1, "description": "d", "details": {}},
         "credit_grants": own | {"id": tenant, "amount": 1, "currency": "USD", "reason": "r", "author": "a"},
         "credit_entries": own | {"id": tenant, "grant_id": tenant, "kind": "granted", "amount": 1},
+        "audit_log": own | {"id": tenant, "actor_kind": "sql", "actor": "a", "action": "rule.created", "change": {}},
         "batches": own
         | {"batch": tenant, "job_id": 1, "worker": "w", "ruleset": 1, "rules": 1, "events": 1, "billed": 1},
     }

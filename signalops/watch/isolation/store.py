@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from signalops import db
-from signalops.watch.isolation.model import Actor, Function, Index, Outcome, Relation, Scratch, Sequence
+from signalops.watch.isolation.model import ROLES, Actor, Function, Index, Outcome, Relation, Scratch, Sequence
 from signalops.watch.isolation.rows import Row
 
 SQL = db.queries("isolation")
@@ -114,7 +114,7 @@ class Eyes:
         self._everything = sql.SQL(" union all ").join(
             [*(about(digest, relation) for relation in owned), sql.SQL(SQL["jobs-about"])]
         )
-        self._seen = {role: _any_of(owned, role) for role in ("api", "worker")}
+        self._seen = {role: _any_of(owned, role) for role in ROLES}
 
     @classmethod
     async def open(cls, connection: db.Connection, scratch: Scratch, relations: Iterable[Relation]) -> "Eyes":

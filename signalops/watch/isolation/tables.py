@@ -5,7 +5,7 @@ from typing import LiteralString
 from uuid import UUID
 
 from signalops import db
-from signalops.watch.isolation import store
+from signalops.watch.isolation import declared, store
 from signalops.watch.isolation.model import ROLES, Actor, Finding, Outcome, Relation, Role, Scratch
 from signalops.watch.isolation.rows import Row
 
@@ -44,8 +44,13 @@ class Tries:
             granted = self._relation.granted[role]
             for privilege in _NEVER.keys() & set(granted):
                 yield self._finding(role, privilege, f"is granted {privilege}, {_NEVER[privilege]}", False)
+            across, reason = (
+                declared.OPERATORS.get(self._relation.name, (set(), "")) if role == "platform" else (set(), "")
+            )
             for command in _COMMANDS:
-                if command not in granted:
+                if command in across & set(granted):
+                    yield self._finding(role, command, f"declared: {reason}", True)
+                elif command not in granted:
                     yield await self._refused(role, command)
                 elif self._relation.kind not in ("table", "view") or not self._relation.key:
                     yield self._finding(
@@ -116,7 +121,8 @@ class Tries:
         ):
             statement, row = store.insertion(self._relation, self._row[whose], role)
             outcome = await store.attempt(self._connection, Actor(role, tenant), statement, row)
-            yield self._finding(role, tried, str(outcome), outcome.is_bound)
+            forestalled = outcome.state == "23514" and (self._relation.name, role) in declared.FORESTALLED
+            yield self._finding(role, tried, str(outcome), outcome.is_bound or forestalled)
 
     async def _attempt(self, actor: Actor, template: LiteralString, column: str | None = None) -> Outcome:
         statement = store.about(template, self._relation, column)

@@ -21,6 +21,7 @@ OF_THE_WORK = [
     "given-up jobs",
     "waiting jobs",
     "lost events",
+    "held events",
     "durability",
     "documented key",
     "connections",
@@ -56,7 +57,7 @@ FAULTS = {
         "batches_2",
     ),
     "no right to accept": (
-        "revoke execute on function signalops.accept(jsonb, jsonb, uuid, integer) from public",
+        "revoke execute on function signalops.accept(jsonb, jsonb, uuid, integer, jsonb) from public",
         "grants",
         "signalops_api lacks execute on signalops.accept",
     ),
