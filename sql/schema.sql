@@ -2502,6 +2502,8 @@ CREATE FUNCTION signalops.lock_buckets(wanted jsonb) RETURNS void
   -- In one order, rows that are not there yet included, so that two flushes can't lock each other out. What is there is only locked.
   insert into signalops.rate_buckets as b (tenant_id, bucket, level)
   select w.tenant, w.bucket, 'Infinity' from jsonb_to_recordset(wanted) as w (tenant uuid, bucket text)
+  -- What is deleted meanwhile must not come back.
+  where exists (select from signalops.tenants t where t.id = w.tenant and t.status <> 'deleting')
   order by w.tenant, w.bucket collate "C"
   on conflict (tenant_id, bucket) do update set level = b.level where false
 $$;
@@ -3896,10 +3898,10 @@ begin
     (select k.rate_per_second::double precision, k.rate_burst from signalops.api_keys k
     where w.bucket <> 'tenant' and k.tenant_id = w.tenant and k.id = nullif(w.bucket, 'tenant')::uuid limit 1)
   ) r on true
-  cross join lateral (select * from signalops.rate_buckets b where b.tenant_id = w.tenant and b.bucket = w.bucket limit 1) b
+  left join lateral (select * from signalops.rate_buckets b where b.tenant_id = w.tenant and b.bucket = w.bucket limit 1) b on true
   -- Without a rate (the limit was lifted, and who asked has not heard of it yet) there is always enough.
   cross join lateral (
-    select case when r.rate is null then 'Infinity' else least(r.burst, b.level + r.rate * greatest(extract(epoch from moment - b.at), 0)) end as tokens
+    select case when r.rate is null or b.level is null then 'Infinity' else least(r.burst, b.level + r.rate * greatest(extract(epoch from moment - b.at), 0)) end as tokens
   ) l;
 
   if not enough then

@@ -67,7 +67,8 @@ def dump(owner: psycopg.Connection) -> dict[str, list[str]]:
 async def live(world: World, tenant: Tenant) -> None:
     """Give a tenant a row in every table, and traffic with deliveries, digests, absences, usage and what waits."""
     fill(world.owner, tenant)
-    for conditions in ({}, {"digest": {"every": "1h"}}, {"absent": {"after": "15m"}}):
+    overs: list[dict[str, Any]] = [{}, {"digest": {"every": "1h"}}, {"absent": {"after": "15m"}}]
+    for conditions in overs:
         make_rule(world.owner, tenant, {"type": ["user.signup"]}, **conditions)
     await world.journey.process_batch(await world.accept(*[(tenant, {"word": PLANTED, "n": n}) for n in range(20)]), 1)
     await world.accept((tenant, {"word": PLANTED}))
@@ -307,6 +308,18 @@ async def test_what_was_on_its_way_is_not_written_afterwards(
         await connection.execute("select signalops.settle_deliveries(%s)", [orjson.dumps([said]).decode()])
         await connection.execute("select signalops.note_types(%s)", [orjson.dumps([seen]).decode()])
     assert names(dump(world.owner), doomed) <= {"tenant_deletions", "audit_log", "procrastinate_jobs"}
+
+
+async def test_a_rate_limited_key_that_is_remembered_leaves_no_bucket(
+    world: World, doomed: Tenant, api_pool: db.Pool
+) -> None:
+    await world.journey.delete_tenant(doomed.id)
+    wanted = orjson.dumps([{"tenant": doomed.id, "bucket": "tenant", "amount": 1}]).decode()
+    flush = orjson.dumps([{"id": clock.new_id(), "tenant": doomed.id, "buckets": [1]}]).decode()
+    async with api_pool.connection() as connection, connection.transaction():
+        await connection.execute("select signalops.act_for(array[%s::uuid])", [doomed.id])
+        await connection.execute("select signalops.take_tokens(%s, %s)", [flush, wanted])
+    assert world.rows("select from signalops.rate_buckets where tenant_id = %s", doomed.id) == []
 
 
 async def test_a_table_that_nobody_thought_of_is_found(world: World, doomed: Tenant) -> None:

@@ -114,7 +114,8 @@ HOLES = {
     "a function that enqueues any tenant's job": Hole(
         """create function signalops.hurry(tenant uuid) returns void language sql security definer
         set search_path = procrastinate begin atomic
-        select procrastinate.procrastinate_defer_jobs_v1(array[row('events', 'x', 0, null, null, jsonb_build_object('tenant', tenant), null)
+        select procrastinate.procrastinate_defer_jobs_v1(array[
+          row('events', 'x', 0, null, null, jsonb_build_object('tenant', tenant), null)
           ::procrastinate.procrastinate_job_to_defer_v1]); end""",
         "hurry(uuid)",
         "changes the other's jobs",

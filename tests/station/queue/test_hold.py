@@ -146,7 +146,8 @@ async def test_a_large_backlog_of_one_does_not_keep_the_next_waiting(
     become(world, globex, "suspended")
     world.owner.execute(
         "insert into signalops.digests (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, depth) "
-        "select tenant_id, rule_id, 1, channel_id, 'infinity', 1, array[rule_id], 0 from signalops.rule_versions where rule_id = %s",
+        "select tenant_id, rule_id, 1, channel_id, 'infinity', 1, array[rule_id], 0 "
+        "from signalops.rule_versions where rule_id = %s",
         [rule],
     )
     for tenant in (acme, globex):
