@@ -1133,15 +1133,16 @@ begin
   where wanted in (t.id::text, t.slug) order by t.id::text = wanted desc limit 1 for no key update;
   if not found then
     return;
-  elsif confirmed <> doomed.slug then
+  elsif confirmed is distinct from doomed.slug then
     return query select doomed.id, 'unconfirmed';
   elsif doomed.status not in ('closed', 'deleting') then
     return query select doomed.id, doomed.status;
   else
-    if doomed.status = 'closed' then
-      update signalops.tenants t set status = 'deleting' where t.id = doomed.id;
-      insert into signalops.tenant_deletions (id, slug, begun_by)
-      values (doomed.id, doomed.slug, nullif(current_setting('signalops.action', true), '')::jsonb);
+    update signalops.tenants t set status = 'deleting' where t.id = doomed.id and t.status = 'closed';
+    -- Also of a tenant whose status was set by hand.
+    insert into signalops.tenant_deletions (id, slug, begun_by)
+    values (doomed.id, doomed.slug, nullif(current_setting('signalops.action', true), '')::jsonb) on conflict do nothing;
+    if found then
       perform signalops.enqueue_deletion(doomed.id);
     end if;
     return query select doomed.id, 'deleting';
@@ -1622,7 +1623,11 @@ begin
     end if;
     exit when removed >= at_most;
   end loop;
-  return removed + signalops.drop_jobs(tenant);
+  -- Last, since it reads the whole job table; a job whose row is gone finds nothing to do meanwhile.
+  if removed < at_most then
+    removed := removed + signalops.drop_jobs(tenant, at_most - removed);
+  end if;
+  return removed;
 end
 $$;
 
@@ -1698,7 +1703,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) IS 'Takes dead letters off the list for good, with a reason; they stay on record. Returns how many.';
 
-CREATE FUNCTION signalops.drop_jobs(tenant uuid) RETURNS bigint
+CREATE FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'procrastinate', 'pg_temp'
     AS $$
@@ -1717,7 +1722,8 @@ begin
       where told.one ->> 'tenant' is distinct from tenant::text
     ) as others
     from procrastinate.procrastinate_jobs j
-    where j.status <> 'doing' and j.task_name <> 'delete_tenant' and j.args::text like '%' || tenant || '%' for update skip locked
+    where j.status <> 'doing' and j.task_name <> 'delete_tenant' and j.args::text like '%' || tenant || '%'
+    limit at_most for update skip locked
   loop
     if one.others is null then
       delete from procrastinate.procrastinate_jobs j where j.id = one.id;
@@ -1732,7 +1738,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.drop_jobs(tenant uuid) IS 'Takes a tenant out of the jobs that are not being done; returns of how many. The job that deletes it is not one of them.';
+COMMENT ON FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) IS 'Takes a tenant out of up to so many of the jobs that are not being done; returns of how many. The job that deletes it is not one of them.';
 
 CREATE FUNCTION signalops.emit(tenant uuid, in_batch uuid, event_type text, about jsonb, at_depth smallint) RETURNS uuid
     LANGUAGE sql
@@ -1771,15 +1777,16 @@ COMMENT ON FUNCTION signalops.end_unneeded_meters(tenant uuid) IS 'Ends the mete
 CREATE FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'procrastinate', 'pg_temp'
-    AS $$
+    AS $_$
 begin
-  if (queue, task) is distinct from ('events', 'process_batch') or priority > 0 or args - 'batch' <> '{}' then
+  if ((queue, task) = ('events', 'process_batch') and priority <= 0 and args - 'batch' = '{}'
+      and args ->> 'batch' ~ '^[0-9a-f-]{36}$') is not true then
     raise insufficient_privilege using message = format('only the processing of a batch is enqueued so, not %s', task);
   end if;
   return (procrastinate_defer_jobs_v1(array[
     row(queue, task, priority, null, null, args, null)::procrastinate_job_to_defer_v1]))[1];
 end
-$$;
+$_$;
 
 COMMENT ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) IS 'Enqueues the processing of one batch in the current transaction and returns the job. All other jobs have functions of their own, which make up their arguments themselves.';
 
@@ -7267,7 +7274,7 @@ GRANT ALL ON FUNCTION signalops.delete_slice(tenant uuid, at_most integer) TO si
 GRANT SELECT ON TABLE signalops.usage_days TO signalops_api;
 GRANT SELECT ON TABLE signalops.usage_days TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.drop_jobs(tenant uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) TO signalops_api;

@@ -21,7 +21,7 @@ from signalops.errors import Forbidden, Unauthenticated, Unavailable
 from signalops.terms import Caller
 
 _REMEMBER = 300.0  # seconds for which a verified key needs no look-up, were a NOTIFY ever lost
-_MOST_UNSURE = 8  # keys without a fingerprint that wait for bcrypt at once: two seconds' work
+_MOST_UNSURE = 64  # keys without a fingerprint that wait for bcrypt at once: a quarter of a second's work each
 _MOST_REMEMBERED = 100_000
 
 

@@ -306,6 +306,7 @@ drop index signalops.rule_groups_held;
 drop index signalops.inbox_held;
 drop index signalops.inbox_by_batch;
 alter table signalops.inbox drop column is_held;
+-- Serves take_batch and enqueue_lost_batches.
 create index inbox_by_batch on signalops.inbox (batch);
 drop index signalops.tenants_resuming;
 drop index signalops.tenants_held;

@@ -194,7 +194,7 @@ drop function signalops.finish_deletion(uuid);
 drop function signalops.delete_slice(uuid, integer);
 drop function signalops.begin_deletion(text, text);
 drop function signalops.enqueue_deletion(uuid);
-drop function signalops.drop_jobs(uuid);
+drop function signalops.drop_jobs(uuid, bigint);
 drop function signalops.delete_rows(uuid, regclass, bigint);
 drop function signalops.tenant_tables();
 drop trigger keep_number on signalops.invoices;

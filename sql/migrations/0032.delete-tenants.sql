@@ -102,7 +102,7 @@ $$;
 comment on function signalops.delete_rows(uuid, regclass, bigint) is 'Removes up to so many rows of a tenant from a table; returns how many.';
 revoke all on function signalops.delete_rows(uuid, regclass, bigint) from public;
 
-create function signalops.drop_jobs(tenant uuid) returns bigint
+create function signalops.drop_jobs(tenant uuid, at_most bigint) returns bigint
 language plpgsql volatile set search_path = procrastinate, pg_temp
 as $$
 declare
@@ -120,7 +120,8 @@ begin
       where told.one ->> 'tenant' is distinct from tenant::text
     ) as others
     from procrastinate.procrastinate_jobs j
-    where j.status <> 'doing' and j.task_name <> 'delete_tenant' and j.args::text like '%' || tenant || '%' for update skip locked
+    where j.status <> 'doing' and j.task_name <> 'delete_tenant' and j.args::text like '%' || tenant || '%'
+    limit at_most for update skip locked
   loop
     if one.others is null then
       delete from procrastinate.procrastinate_jobs j where j.id = one.id;
@@ -134,9 +135,9 @@ begin
   return dropped;
 end
 $$;
-comment on function signalops.drop_jobs(uuid) is
-  'Takes a tenant out of the jobs that are not being done; returns of how many. The job that deletes it is not one of them.';
-revoke all on function signalops.drop_jobs(uuid) from public;
+comment on function signalops.drop_jobs(uuid, bigint) is
+  'Takes a tenant out of up to so many of the jobs that are not being done; returns of how many. The job that deletes it is not one of them.';
+revoke all on function signalops.drop_jobs(uuid, bigint) from public;
 
 create function signalops.enqueue_deletion(tenant uuid) returns bigint
 language plpgsql volatile set search_path = procrastinate, pg_temp
@@ -160,15 +161,16 @@ begin
   where wanted in (t.id::text, t.slug) order by t.id::text = wanted desc limit 1 for no key update;
   if not found then
     return;
-  elsif confirmed <> doomed.slug then
+  elsif confirmed is distinct from doomed.slug then
     return query select doomed.id, 'unconfirmed';
   elsif doomed.status not in ('closed', 'deleting') then
     return query select doomed.id, doomed.status;
   else
-    if doomed.status = 'closed' then
-      update signalops.tenants t set status = 'deleting' where t.id = doomed.id;
-      insert into signalops.tenant_deletions (id, slug, begun_by)
-      values (doomed.id, doomed.slug, nullif(current_setting('signalops.action', true), '')::jsonb);
+    update signalops.tenants t set status = 'deleting' where t.id = doomed.id and t.status = 'closed';
+    -- Also of a tenant whose status was set by hand.
+    insert into signalops.tenant_deletions (id, slug, begun_by)
+    values (doomed.id, doomed.slug, nullif(current_setting('signalops.action', true), '')::jsonb) on conflict do nothing;
+    if found then
       perform signalops.enqueue_deletion(doomed.id);
     end if;
     return query select doomed.id, 'deleting';
@@ -204,7 +206,11 @@ begin
     end if;
     exit when removed >= at_most;
   end loop;
-  return removed + signalops.drop_jobs(tenant);
+  -- Last, since it reads the whole job table; a job whose row is gone finds nothing to do meanwhile.
+  if removed < at_most then
+    removed := removed + signalops.drop_jobs(tenant, at_most - removed);
+  end if;
+  return removed;
 end
 $$;
 comment on function signalops.delete_slice(uuid, integer) is

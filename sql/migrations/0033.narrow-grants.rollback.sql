@@ -1,3 +1,5 @@
+-- Lets the API and the workers enqueue any job again, and the workers give spent credit back.
+
 create or replace function signalops.enqueue(queue text, task text, priority integer, args jsonb) returns bigint
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp
 as $$

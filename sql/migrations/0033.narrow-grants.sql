@@ -4,7 +4,8 @@ create or replace function signalops.enqueue(queue text, task text, priority int
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp
 as $$
 begin
-  if (queue, task) is distinct from ('events', 'process_batch') or priority > 0 or args - 'batch' <> '{}' then
+  if ((queue, task) = ('events', 'process_batch') and priority <= 0 and args - 'batch' = '{}'
+      and args ->> 'batch' ~ '^[0-9a-f-]{36}$') is not true then
     raise insufficient_privilege using message = format('only the processing of a batch is enqueued so, not %s', task);
   end if;
   return (procrastinate_defer_jobs_v1(array[

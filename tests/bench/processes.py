@@ -36,8 +36,14 @@ def api(home: Installation) -> Iterator[tuple[str, int]]:
         str(port),
         "--loop",
         "uvloop",
+        # as `signalops serve` runs it
         "--http",
-        "httptools",
+        "signalops.web.protocol:BoundedProtocol",
+        "--ws",
+        "none",
+        "--no-server-header",
+        "--limit-concurrency",
+        "900",
     ]
     url = f"http://127.0.0.1:{port}"
     with _process(home, ["uvicorn", *arguments, "--no-access-log", "--log-level", "warning"], _answers(url)) as pid:

@@ -60,7 +60,7 @@ def test_every_index_of_ours_names_what_it_serves(owner: psycopg.Connection) -> 
     known = {name for (name,) in owner.execute(functions)} | {
         name for path in QUERIES for name in db.queries(path.stem)
     }
-    served = [name.split()[0] for names, _ in SERVED.findall(text) for name in names.split(" and ")]
+    served = [name.split()[0] for names, _ in SERVED.findall(text) for name in re.split(", | and ", names)]
     assert [name for name in served if name not in known] == []
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from signalops import clock, db
 from signalops.ingest import store
@@ -136,3 +137,28 @@ def test_the_worker_deletes_itself_only_what_windows_hold_no_longer(owner: psyco
     deletable = f"select relname from ({TABLES}) as t where has_table_privilege(%s, oid, 'delete')"
     assert owner.execute(deletable, ["signalops_worker"]).fetchall() == [("window_events",)]
     assert owner.execute(deletable, ["signalops_api"]).fetchall() != []
+
+
+@pytest.mark.parametrize(
+    ("queue_name", "task", "priority", "args"),
+    [
+        ("events", "delete_tenant", 0, {"batch": str(clock.new_id())}),
+        ("deliveries", "process_batch", 0, {"batch": str(clock.new_id())}),
+        ("events", "process_batch", 1, {"batch": str(clock.new_id())}),
+        ("events", "process_batch", 0, {"batch": str(clock.new_id()), "payload": "much"}),
+        ("events", "process_batch", 0, {"batch": "no id"}),
+        ("events", "process_batch", 0, {}),
+        ("events", "process_batch", None, {"batch": str(clock.new_id())}),
+        ("events", "process_batch", 0, None),
+    ],
+)
+async def test_nothing_is_enqueued_by_hand_but_the_processing_of_a_batch(
+    api_pool: db.Pool, queue_name: str, task: str, priority: int | None, args: dict[str, str] | None
+) -> None:
+    enqueue = "select signalops.enqueue(%s, %s, %s, %s)"
+    async with api_pool.connection() as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute(enqueue, [queue_name, task, priority, None if args is None else Jsonb(args)])
+        batch = Jsonb({"batch": str(clock.new_id())})
+        row = await (await connection.execute(enqueue, ["events", "process_batch", -10, batch])).fetchone()
+        assert row is not None

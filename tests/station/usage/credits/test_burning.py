@@ -195,9 +195,12 @@ async def test_no_role_moves_credit_but_for_its_tenant(
         (BURN, [globex.id, clock.new_id(), "USD", 1]),
         (RETURN, [globex.id, clock.new_id()]),
     ]
-    for query, arguments in calls:
-        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="acts for another tenant"):
-            async with db.as_tenant(worker_pool, acme.id) as connection:
+    for tenant, (query, arguments), reason in (
+        (acme, calls[0], "acts for another tenant"),
+        (globex, calls[1], "permission denied"),  # an operator's, who voids the invoice
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=reason):
+            async with db.as_tenant(worker_pool, tenant.id) as connection:
                 await connection.execute(query.encode(), arguments)
     denied = [*calls, (GRANT, [globex.id, 10, "USD", 0, None]), (EXPIRE, [1])]
     for query, arguments in denied:

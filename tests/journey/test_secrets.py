@@ -1,0 +1,106 @@
+"""No process tells a secret or a word of a payload, whatever goes wrong: not in its output, nor to the queue."""
+
+import base64
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import psycopg
+import pytest
+from aiohttp import web
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+
+from signalops.config import Settings
+from tests.api import Client, running_process
+from tests.chaos.processes import Process, eventually
+from tests.conftest import JWT
+from tests.people import Tenant, user_headers
+from tests.station.send.hands import CHANNELS
+from tests.station.send.providers import MailServer, base, telegram_refused
+from tests.station.send.receivers import Receiver, free_port
+
+PLANTED = "planted-4711"
+SIGNING = "whsec_" + base64.b64encode(PLANTED.encode() * 3).decode()
+EVENT = {"type": "order.paid", "payload": {"word": PLANTED, PLANTED: 1}}
+SPEAKS: dict[str, Any] = {"subject": f"{PLANTED} {{{{ payload.word }}}}", "body": '{"text": "{{ payload.word }}"}'}
+QUOTES = {"body": "{{ payload[payload.word].missing }}"}
+"""A template that fails, and whose error names what was in the payload."""
+
+
+async def _echo(request: web.Request) -> web.StreamResponse:
+    """Answer with all that was sent: 200 at /ok, 500 elsewhere, and as Telegram does where its bots are called."""
+    said = f"{request.path} {dict(request.headers)} {await request.text()}"
+    if request.path.startswith("/bot"):
+        return telegram_refused(400, said)
+    return web.Response(text=said, status=200 if request.path == "/ok" else 500)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    await receiver.start()
+    receiver.answers += [_echo] * 100
+    yield receiver
+    await receiver.stop()
+
+
+@pytest.fixture
+async def mail_server() -> AsyncIterator[MailServer]:
+    server = MailServer(login=True)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def planted(
+    settings: Settings, receiver: Receiver, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Settings whose passwords are planted; the server of the tests asks for none, or the right one stays."""
+    environment = {
+        "SIGNALOPS_SLACK_URL": f"{base(receiver)}/",
+        "SIGNALOPS_TELEGRAM_URL": base(receiver),
+        "SIGNALOPS_SMTP_PORT": str(mail_server.port),
+        "SIGNALOPS_SMTP_USERNAME": "signalops",
+        "SIGNALOPS_SMTP_PASSWORD": PLANTED,
+        "SIGNALOPS_RETRY_SCHEDULE": "[0.1]",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert settings.database_url is not None
+    url = settings.database_url.get_secret_value()
+    held = psycopg.conninfo.conninfo_to_dict(url).get("password")
+    return settings.model_copy(update={"database_url": SecretStr(make_conninfo(url, password=held or PLANTED))})
+
+
+def _channels(receiver: Receiver, mail_server: MailServer) -> Mapping[str, dict[str, Any]]:
+    """Return channels by name: the first one's receiver says yes, all others fail in ways of their own."""
+    url, refusing = base(receiver), f"http://127.0.0.1:{free_port()}/{PLANTED}"
+    mail = {"to": f"{PLANTED}@example.com"}
+    return {
+        "taken": {"kind": "webhook", "config": {"url": f"{url}/ok"}, "secret": SIGNING},
+        "echoed": {"kind": "webhook", "config": {"url": f"{url}/{PLANTED}"}, "secret": SIGNING},
+        "header": {"kind": "http", "config": {"url": url, "secretHeader": "x-key"}, "secret": f"Bearer {PLANTED}"},
+        "refused": {"kind": "http", "config": {"url": refusing}, "secret": PLANTED},
+        "slack": {"kind": "slack", "config": {}, "secret": f"{url}/services/T0/B0/{PLANTED}"},
+        "telegram": {"kind": "telegram", "config": {"chatId": 1}, "secret": f"123456789:{PLANTED}-{PLANTED}"},
+        "ours": {"kind": "email", "config": mail},
+        "theirs": {
+            "kind": "email",
+            "config": mail | {"server": mail_server.config | {"security": "none"}},
+            "secret": PLANTED,
+        },
+    }
+
+
+async def _make_rules(api: Client, acme: Tenant, channels: Mapping[str, dict[str, Any]]) -> None:
+    """Make each channel and try it out, a rule that tells it of every event, and one whose template fails."""
+    ids: list[str] = []
+    for name, channel in channels.items():
+        made = await api.post({"name": name} | channel, acme, CHANNELS)
+        assert made.status == 201, made
+        ids.append(made.json["id"])
+        assert (await api.post({}, acme, f"{CHANNELS}/{ids[-1]}/test")).status == 200
+    for number, (channel_id, template) in enumerate([*((one, SPEAKS) for one in ids), (ids[0], QUOTES)]):
+        rule = {"name": str(number), "pattern": {"type": ["order.paid"]}, "channel": channel_id, "template": template}
+        assert (await api.post(rule, acme, "/api/rules")).status == 201
