@@ -19,7 +19,7 @@ FACTS = {
     "rule.broken": ("tenant", "rule", "error"),
     "meter.broken": ("tenant", "meter", "error"),
     "delivery.attempted": ("tenant", "delivery", "attempt", "outcome", "milliseconds"),
-    "delivery.died": ("tenant", "delivery", "error"),
+    "delivery.died": ("tenant", "delivery", "outcome"),
     "callback.taken": ("provider", "tenant", "told", "moved"),
     "address.suppressed": ("tenant", "delivery", "reason"),
     "jobs.rescued": ("jobs",),

@@ -110,8 +110,8 @@ class Sender:
         )
         told = {"tenant": claim.tenant, "delivery": claim.delivery}
         emit("delivery.attempted", **told, attempt=claim.attempt, outcome=outcome.kind, milliseconds=milliseconds)
-        if died:
-            emit("delivery.died", **told, error=outcome.error)
+        if died:  # without the error: it may quote the payload or the receiver, and is in the dead letter
+            emit("delivery.died", **told, outcome=outcome.kind)
 
     async def _send(self, claim: store.Claim, listed: list[dict[str, Any]]) -> Outcome:
         if claim.suppressed:

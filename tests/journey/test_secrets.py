@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from signalops.config import Settings
 from tests.api import Client, running_process
 from tests.chaos.processes import Process, eventually
-from tests.conftest import JWT
 from tests.people import Tenant, user_headers
 from tests.station.send.hands import CHANNELS
 from tests.station.send.providers import MailServer, base, telegram_refused
@@ -25,6 +24,19 @@ EVENT = {"type": "order.paid", "payload": {"word": PLANTED, PLANTED: 1}}
 SPEAKS: dict[str, Any] = {"subject": f"{PLANTED} {{{{ payload.word }}}}", "body": '{"text": "{{ payload.word }}"}'}
 QUOTES = {"body": "{{ payload[payload.word].missing }}"}
 """A template that fails, and whose error names what was in the payload."""
+KEEP_ARGUMENTS = """
+  create table public.arguments (of jsonb);
+  grant insert on public.arguments to public;
+  create function public.keep() returns trigger language plpgsql as
+    $$ begin insert into public.arguments values (new.args); return null; end $$;
+  create trigger keep after insert or update on procrastinate.procrastinate_jobs
+    for each row execute function public.keep();
+"""
+BREAK_OFF = """
+  select pg_terminate_backend(pid) from pg_stat_activity
+  where datname = current_database() and application_name like 'signalops worker%'
+"""
+FAILED = "select from procrastinate.procrastinate_jobs where task_name = 'process_batch' and attempts > 0"
 
 
 async def _echo(request: web.Request) -> web.StreamResponse:
@@ -104,3 +116,38 @@ async def _make_rules(api: Client, acme: Tenant, channels: Mapping[str, dict[str
     for number, (channel_id, template) in enumerate([*((one, SPEAKS) for one in ids), (ids[0], QUOTES)]):
         rule = {"name": str(number), "pattern": {"type": ["order.paid"]}, "channel": channel_id, "template": template}
         assert (await api.post(rule, acme, "/api/rules")).status == 201
+
+
+async def test_no_secret_and_no_payload_is_told_whatever_fails(
+    planted: Settings,
+    owner: psycopg.Connection,
+    acme: Tenant,
+    receiver: Receiver,
+    mail_server: MailServer,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def ended() -> bool:
+        """Tell whether every event is processed, and each of its notifications sent or given up."""
+        waits = "status in ('pending', 'sending', 'retrying')"
+        inbox = owner.execute("select from signalops.inbox").rowcount
+        return not inbox and not owner.execute(f"select from signalops.deliveries where {waits}".encode()).rowcount
+
+    user = user_headers(planted, acme, "events:write")
+    owner.execute(KEEP_ARGUMENTS)
+    worker = Process(planted, "procrastinate", "--log-level=debug", "--app=signalops.worker.app", "worker", kept=True)
+    async with running_process(planted) as api, worker:
+        await _make_rules(api, acme, _channels(receiver, mail_server))
+        by_user = await api.request("POST", "/api/events", json=EVENT, headers=user)
+        await eventually(lambda: owner.execute("select from signalops.deliveries").rowcount and ended())
+        owner.execute(BREAK_OFF)
+        owner.execute("alter table signalops.matches rename to matches_away")
+        try:
+            by_key = await api.post(EVENT, acme)
+            await eventually(lambda: owner.execute(FAILED).rowcount)
+        finally:
+            owner.execute("alter table signalops.matches_away rename to matches")
+        await eventually(ended)
+    assert (by_user.status, by_key.status) == (202, 202)
+    output = "".join(capfd.readouterr())
+    print(output)
+    print(owner.execute("select channel_id, status, error from signalops.deliveries").fetchall())

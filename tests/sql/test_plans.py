@@ -66,6 +66,7 @@ TOLD = {
     "inbox_pkey": 1,
 }
 TIDIED = {
+    "tenants_held": 1,
     "rule_groups_by_forget": 1,
     "rule_groups_pkey": 1,
     "window_events_pkey": 1,
@@ -83,14 +84,14 @@ SWEPT = {
     }
 }
 HOT = [
-    Hot("api", "access", "find-keys", {"api_keys_by_prefix": 1}),
-    Hot("api", "ingest", "accept", {"idempotency_keys_pkey": 1}),
+    Hot("api", "access", "find-keys", {"tenants_pkey": 1, "api_keys_by_prefix": 1}),
+    Hot("api", "ingest", "accept", {"tenants_pkey": 1, "idempotency_keys_pkey": 1}),
     Hot("worker", "queue", "read-batch", {"tenants_held": 1, "tenants_pkey": 1, "inbox_by_batch": 1, "events_pkey": 2}),
     Hot("worker", "queue", "record-batch", {"batches_pkey": 1, "matches_pkey": 1, "channel_queues_pkey": 1}),
     Hot("worker", "queue", "record-batch", WEIGHED, results=weighed(), about="weighed"),
     Hot("worker", "queue", "record-batch", METERED, results=metered(), about="metered"),
     Hot("worker", "rules", "active-rules", {}),
-    Hot("worker", "meters", "active-meters", {"meters_active": 1}),
+    Hot("worker", "meters", "active-meters", {"tenants_pkey": 1, "meters_active": 1}),
     Hot("worker", "queue", "enqueue-due", SWEPT),
     Hot("worker", "queue", "tell-due", TOLD),
     Hot("worker", "queue", "tidy", TIDIED),
@@ -101,7 +102,12 @@ HOT = [
         {"tenants_held": 1, "deliveries_pkey": 1, "outlets_pkey": 1, "events_pkey": 1},
     ),
     Hot("worker", "send", "settle-deliveries", {"deliveries_pkey": 1, "outlets_pkey": 1}),
-    Hot("api", "watch", "event", {"events_pkey": 1, "inbox_pkey": 1, "dead_letters_pkey": 1, "batches_pkey": 1}),
+    Hot(
+        "api",
+        "watch",
+        "event",
+        {"tenants_pkey": 1, "events_pkey": 1, "inbox_pkey": 1, "dead_letters_pkey": 1, "batches_pkey": 1},
+    ),
     Hot("api", "watch", "matches-of-event", {"matches_pkey": 1}),
     Hot(
         "api",
@@ -138,6 +144,7 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
     ids = {"tenant": tenant, "prefix": "xxxxxxxxxxxx7_10", "job": 1, "worker": "w", "priority": 0, "at_most": 1000}
     return ids | {
         "flush": orjson.dumps([{"tenant": tenant} | told]),
+        "buckets": None,
         "asked": orjson.dumps([{"tenant": tenant, "meter": "events", "amount": 1, "scales": 0}]),
         "results": orjson.dumps(decided).decode(),
         "batch": found("select batch from signalops.inbox where tenant_id = %(tenant)s order by batch limit 1"),

@@ -32,7 +32,7 @@ class ActionTarget(BaseModel):
     name: str | None = Field(description="What it was called then.")
 
 
-class Change(BaseModel):
+class ActionChange(BaseModel):
     """What changed, by column: secrets are ***, of URLs only the origin is kept, and what is long is cut."""
 
     before: dict[str, Any] | None = Field(description="null: it was not there.")
@@ -49,7 +49,7 @@ class ActionShown(BaseModel):
     operation: str | None = Field(description="The operation of this API, or the command.", examples=["addChannel"])
     action: str = Field(examples=["channel.created"])
     target: ActionTarget | None = Field(description="null: several things at once, which the change names.")
-    change: Change
+    change: ActionChange
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "ActionShown":

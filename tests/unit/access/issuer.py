@@ -30,10 +30,14 @@ PRIVATE: dict[str, Any] = {"RS256": RSA, "ES256": EC, "EdDSA": ED}
 TRUST = Trust("https://issuer.example", "signalops.example", 30, "tenant", "scope", SECRET, None)
 
 
+class In(float):
+    """A time so many seconds from when the token is made; the tests of a file may run minutes after it was read."""
+
+
 def said(**other: Any) -> dict[str, Any]:
     """Return the claims of a user's token that is valid; other ones instead or besides, and with ... none."""
     now = int(time.time())
-    claims = {
+    claims: dict[str, Any] = {
         "iss": TRUST.issuer,
         "aud": TRUST.audience,
         "sub": "ursula",
@@ -41,7 +45,12 @@ def said(**other: Any) -> dict[str, Any]:
         "exp": now + 600,
         "tenant": "acme",
     }
-    return {name: value for name, value in {**claims, "scope": "events:read", **other}.items() if value is not ...}
+    claims |= {"scope": "events:read", **other}
+    return {name: _timed(value, now) for name, value in claims.items() if value is not ...}
+
+
+def _timed(value: Any, now: int) -> Any:
+    return now + float(value) if isinstance(value, In) else value
 
 
 def signed(algorithm: str = "HS256", headers: dict[str, Any] | None = None, **other: Any) -> str:

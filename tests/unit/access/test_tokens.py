@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from signalops.access.jwks import JwkSet
 from signalops.access.tokens import Claims
 from signalops.errors import TooManyFailures, Unauthenticated
-from tests.unit.access.issuer import PRIVATE, RSA, SECRET, TRUST, jwk_set, raw, said, serving, signed, verifier
+from tests.unit.access.issuer import PRIVATE, RSA, SECRET, TRUST, In, jwk_set, raw, said, serving, signed, verifier
 
 NOW = int(time.time())
 
@@ -39,9 +39,9 @@ async def test_a_token_says_who_comes_from_where_and_may_do_what() -> None:
 @pytest.mark.parametrize(
     ("claims", "detail"),
     [
-        ({"exp": NOW - 40}, "is expired"),
-        ({"nbf": NOW + 60}, "is not valid yet"),
-        ({"iat": NOW + 60}, "is not valid yet"),
+        ({"exp": In(-40)}, "is expired"),
+        ({"nbf": In(60)}, "is not valid yet"),
+        ({"iat": In(60)}, "is not valid yet"),
         ({"iss": "https://issuer.exampl"}, "another issuer"),
         ({"iss": ["https://issuer.example"]}, "another issuer"),
         ({"aud": "signalops"}, "another audience"),
@@ -79,10 +79,10 @@ async def test_what_a_token_must_say(claims: dict[str, Any], detail: str) -> Non
 @pytest.mark.parametrize(
     "claims",
     [
-        {"exp": NOW - 1},
-        {"nbf": NOW + 20},
-        {"iat": NOW + 20},
-        {"iat": ..., "exp": NOW + 0.5},
+        {"exp": In(-1)},
+        {"nbf": In(20)},
+        {"iat": In(20)},
+        {"iat": ..., "exp": In(0.5)},
         {"aud": ["another", "signalops.example"]},
         {"sub": "x" * 255},
         {"scope": ["events:read"]},
