@@ -77,7 +77,10 @@ async def test_a_process_tells_no_secret_and_no_payload(
         owner.execute("alter table signalops.silences rename to silences_away")
         await _bug(api, f"/api/silences?state={PLANTED}", acme)
         await _bug(api, "/api/silences", acme)
-        owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'signalops api'")
+        owner.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where application_name = 'signalops api' and datname = current_database()"
+        )
         answers.append(await api.post(secret, acme))
     output = "".join(capfd.readouterr())
     told = output + "".join(answer.body.decode() for answer in answers)
