@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Connections of one API process beyond which 503 is answered; its open files must allow 120 more.",
     )
+    drain_seconds: float = Field(
+        3,
+        ge=0,
+        description="Seconds after SIGTERM in which an API process, not ready any more, still answers; a second one ends them.",
+    )
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = Field(
         (),
         description="Origins whose pages may call the API from a browser: a JSON list such as "
@@ -75,6 +80,12 @@ class Settings(BaseSettings):
         6,
         ge=3,
         description="Most database connections of one API process for look-ups; three more store events and listen.",
+    )
+
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Bearer token with which Prometheus asks the API for /metrics; without it only this machine may, directly.",
     )
 
     jwt_secret: SecretStr | None = Field(
@@ -129,6 +140,12 @@ class Settings(BaseSettings):
     max_replayed_events: int = Field(10_000, ge=1, description="Most events of one replay.")
 
     worker_concurrency: int = Field(8, ge=1, description="Jobs that one worker process runs at once.")
+    worker_metrics_host: str = Field(
+        "127.0.0.1", description="Address at which a worker serves /metrics, to everybody."
+    )
+    worker_metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port at which a worker serves /metrics, 0 for any; without it none."
+    )
     smtp_host: str = Field("127.0.0.1", description="Mail server.")
     smtp_port: int = Field(1025, ge=1, le=65535, description="Port of the mail server.")
     smtp_username: str | None = Field(

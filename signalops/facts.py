@@ -6,8 +6,10 @@ from collections.abc import Callable
 FACTS = {
     "api.started": ("host", "port"),
     "api.stopped": (),
-    "events.flushed": ("events", "exceptions", "milliseconds"),
+    "request.answered": ("operation", "status", "reason", "milliseconds", "tenant"),
+    "events.flushed": ("events", "exceptions", "duplicates", "over_limit", "milliseconds"),
     "events.flush_failed": ("events", "error"),
+    "items.refused": ("reasons",),
     "batch.processed": ("batch", "job", "events", "matches", "milliseconds"),
     "batch.bisected": ("batch", "job", "error"),
     "event.died": ("tenant", "event", "error"),
@@ -18,7 +20,7 @@ FACTS = {
     "replay.started": ("tenant", "replay", "events"),
     "rule.broken": ("tenant", "rule", "error"),
     "meter.broken": ("tenant", "meter", "error"),
-    "delivery.attempted": ("tenant", "delivery", "attempt", "outcome", "milliseconds"),
+    "delivery.attempted": ("tenant", "delivery", "kind", "attempt", "outcome", "milliseconds"),
     "delivery.died": ("tenant", "delivery", "outcome"),
     "callback.taken": ("provider", "tenant", "told", "moved"),
     "address.suppressed": ("tenant", "delivery", "reason"),
@@ -38,6 +40,8 @@ FACTS = {
     "tenant.made": ("tenant", "slug", "author"),
     "tenant.moved": ("tenant", "status", "reason"),
     "partitions.made": ("partitions",),
+    "metrics.served": ("host", "port"),
+    "metrics.unserved": ("host", "port", "error"),
     "tenant.deleted": ("tenant", "rows", "milliseconds"),
 }
 """Every fact by name, with its fields. Milliseconds are floats, ids are UUIDs, errors are one sentence."""
@@ -59,7 +63,14 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
     return lambda: _subscribers.remove(subscriber)
 
 
-_QUIET = {"events.flushed", "batch.processed", "delivery.attempted", "callback.taken"}
+_QUIET = {
+    "request.answered",
+    "events.flushed",
+    "batch.processed",
+    "delivery.attempted",
+    "items.refused",
+    "callback.taken",
+}
 _ALARMING = {
     "events.flush_failed",
     "batch.bisected",
@@ -74,6 +85,7 @@ _ALARMING = {
     "jobs.replaced",
     "keys.uses_unwritten",
     "jwks.unread",
+    "metrics.unserved",
 }
 _log = logging.getLogger("signalops")
 

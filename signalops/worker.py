@@ -11,11 +11,17 @@ from signalops.config import settings
 from signalops.journey import Journey
 from signalops.queue.app import make_app, register
 from signalops.send import Sender
+from signalops.watch.metrics.measure import watch_pools
+from signalops.watch.metrics.record import record
+from signalops.watch.metrics.registry import begin
+from signalops.watch.metrics.serve import served
 
 logs.install()
 # procrastinate writes every job's arguments at INFO, several lines a job: a fifth of its speed, and noise.
 logging.getLogger("procrastinate").setLevel(logging.WARNING)
 facts.subscribe(facts.log)
+begin()
+facts.subscribe(record)
 
 # For the jobs' own transactions. It grows only as far as jobs run at once, and the flag --concurrency may ask for more than the
 # setting does.
@@ -30,8 +36,11 @@ sender = Sender(connections, settings())
 async def _life() -> AsyncIterator[None]:
     await asyncio.to_thread(migrate.require_current, settings(), "worker")
     async with connections:
-        async with journey.catalogue.kept():
-            yield
+        watching = asyncio.create_task(watch_pools({"worker": connections, "jobs": job_connections}))
+        with served(settings().worker_metrics_host, settings().worker_metrics_port):
+            async with journey.catalogue.kept():
+                yield
+        watching.cancel()
         await sender.close()
 
 

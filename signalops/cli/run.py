@@ -38,23 +38,25 @@ def serve(
     """Start the API."""
     import uvicorn  # noqa: PLC0415  a tenth of a second that the other commands need not wait
 
+    from signalops.watch.metrics.shared import shared  # noqa: PLC0415  likewise
     from signalops.web.protocol import server_options  # noqa: PLC0415  likewise
 
     # An option is a setting, for the processes that uvicorn starts too.
     given = {"SIGNALOPS_HOST": host, "SIGNALOPS_PORT": port}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     migrate.require_current(settings(), "api")
-    uvicorn.run(
-        "signalops.web.app:create",
-        factory=True,
-        host=settings().host,
-        port=settings().port,
-        workers=processes,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=10,
-        **server_options(settings()),
-    )
+    with shared(processes):
+        uvicorn.run(
+            "signalops.web.app:create",
+            factory=True,
+            host=settings().host,
+            port=settings().port,
+            workers=processes,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=10,
+            **server_options(settings()),
+        )
 
 
 def work(context: typer.Context) -> None:

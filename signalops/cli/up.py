@@ -55,7 +55,7 @@ def up(settings: Settings) -> None:
     typer.echo(seed.seed(settings))
     if settings.database_url:
         typer.echo(_OPEN_KEY, err=True)
-    environment = {**os.environ, "DATABASE_URL": url}
+    environment = {"SIGNALOPS_DRAIN_SECONDS": "0", **os.environ, "DATABASE_URL": url}  # there is no load balancer
     asyncio.run(_Supervisor(settings, environment, began).run())
     typer.echo("Stopped.")
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 from signalops import clock, db, facts
 from signalops.errors import IdempotencyConflict, Invalid, Overloaded, Problem, QuotaExceeded, Unavailable
@@ -205,7 +206,13 @@ class Flusher:
         stored = self._sort_out(events, rows)
         milliseconds = (time.perf_counter() - began) * 1000
         settled = len(events) - len(stored.stale)
-        facts.emit("events.flushed", events=settled, exceptions=len(stored.exceptions), milliseconds=milliseconds)
+        outcomes = list(stored.exceptions.values())
+        told = {
+            "exceptions": len(outcomes),
+            "duplicates": sum(isinstance(outcome, UUID) for outcome in outcomes),
+            "over_limit": outcomes.count("over_limit"),
+        }
+        facts.emit("events.flushed", events=settled, **told, milliseconds=milliseconds)
         return stored
 
     def _sort_out(self, events: list[Incoming], rows: list[tuple[Any, ...]]) -> _Stored:

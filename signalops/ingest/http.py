@@ -1,5 +1,6 @@
 """The requests that bring events in, and the list of what came in."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, NamedTuple
@@ -10,7 +11,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from signalops import clock, db, rates, strict_json
+from signalops import clock, db, facts, rates, strict_json
 from signalops.clock import Moment
 from signalops.errors import Invalid, Malformed, Problem, TooLarge, UnsupportedMedia
 from signalops.http import Headers, Page, answer, headers_of, media_type, read_body, validated
@@ -94,6 +95,9 @@ class Events:
             status: sum(r["status"] == status for r in results) for status in ("accepted", "duplicate", "rejected")
         }
         answer = {"accepted": counts["accepted"], "duplicates": counts["duplicate"], "rejected": counts["rejected"]}
+        if counts["rejected"]:
+            refused = (r["problem"]["type"].rpartition(":")[2] for r in results if r["status"] == "rejected")
+            facts.emit("items.refused", reasons=Counter(refused))
         content = orjson.dumps({**answer, "results": results})
         return self._paced(caller, Response(content, 202, media_type="application/json"))
 

@@ -109,7 +109,14 @@ class Sender:
             store.Attempt(*of_whom, started_at, round(milliseconds), outcome, status, delay, self._patience)
         )
         told = {"tenant": claim.tenant, "delivery": claim.delivery}
-        emit("delivery.attempted", **told, attempt=claim.attempt, outcome=outcome.kind, milliseconds=milliseconds)
+        emit(
+            "delivery.attempted",
+            **told,
+            kind=claim.kind,
+            attempt=claim.attempt,
+            outcome=outcome.kind,
+            milliseconds=milliseconds,
+        )
         if died:  # without the error: it may quote the payload or the receiver, and is in the dead letter
             emit("delivery.died", **told, outcome=outcome.kind)
 

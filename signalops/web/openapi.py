@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from signalops.errors import Problem
 from signalops.terms import PlatformScope
 from signalops.web.operations import Operation
+from signalops.web.operations.operation import Text
 
 SWAGGER_UI = Path(swagger_ui_bundle.swagger_ui_path)
 _IN_PATH = {
@@ -90,7 +91,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         str(status): {
             "description": " Or: ".join(_first_line(m) for m in get_args(model) or (model,)),
             "content": {
-                "application/json": {"schema": _schema(model, schemas, "serialization")},
+                **({} if model is Text else {"application/json": {"schema": _schema(model, schemas, "serialization")}}),
                 **{media: {"schema": {"type": "string"}} for media in operation.texts},
             },
         }

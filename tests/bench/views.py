@@ -1,6 +1,7 @@
 """`python -m tests.bench.views`: the views of the schema ops on ten million events and a million deliveries.
 
-Prints the median and the worst time of each view, read whole, as the operator's role. Exit codes as tests.bench.
+Prints the median and the worst time of each view, read whole, as the operator's role, and of what a scrape of the metrics
+asks, as the platform's. Exit codes as tests.bench.
 """
 
 import argparse
@@ -137,12 +138,22 @@ def _measure(home: Installation, rounds: int) -> dict[str, list[float]]:
         return {view: [_read(operator, view) for _ in range(rounds)] for view in views}
 
 
+def _scrape(home: Installation, rounds: int) -> list[float]:
+    """Measure what the database does for a scrape of the metrics, as the API asks it; the first is without plans yet."""
+    with psycopg.connect(db.dsn(home.settings, "platform"), autocommit=True) as platform:
+        return [_timed(platform, "select * from ops.measurements()") for _ in range(rounds)]
+
+
 def _read(operator: psycopg.Connection, view: str) -> float:
+    return _timed(operator, f"select * from ops.{view} {_NEWEST.get(view, '')}")
+
+
+def _timed(connection: psycopg.Connection, query: str) -> float:
     began = time.monotonic()
-    result = operator.pgconn.exec_(f"select * from ops.{view} {_NEWEST.get(view, '')}".encode())
+    result = connection.pgconn.exec_(query.encode())
     took = (time.monotonic() - began) * 1000
     if result.error_message:
-        raise Wrong(f"ops.{view}: {result.error_message.decode()}")
+        raise Wrong(f"{query}: {result.error_message.decode()}")
     return took
 
 
@@ -182,6 +193,9 @@ def main() -> None:
                 _fill(home)
                 about = f"{EVENTS:,} events, {DELIVERIES:,} deliveries of 200 tenants, 50,000 jobs, 100,000 events in the inbox"
                 _tell(f"{about}:", _measure(home, options.rounds))
+                first, *others = _scrape(home, options.rounds + 1)
+                told = f"p50 {statistics.median(others):.1f}, max {max(others):.1f}, a connection's first {first:.1f}"
+                print(f"\nops.measurements() for a scrape, which may take 50 ms: {told}", flush=True)
                 if options.outage:
                     home.connection.execute(_OUTAGE)
                     home.connection.execute("vacuum analyze signalops.deliveries")

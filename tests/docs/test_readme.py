@@ -12,9 +12,11 @@ from signalops.cli import app
 from signalops.config import Settings
 from signalops.errors import Problem
 from signalops.facts import FACTS
+from signalops.watch.metrics.names import METRICS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+WATCH = (ROOT / "signalops" / "watch" / "README.md").read_text()
 SQL_README = (ROOT / "sql" / "README.md").read_text()
 
 
@@ -30,6 +32,19 @@ def settings_table() -> str:
 
 def _plain(default: object) -> str:
     return ", ".join(str(part) for part in default) if isinstance(default, tuple) else str(default)
+
+
+def metrics_table() -> str:
+    """The table of metrics as the README of watch must have it."""
+    rows = ["| metric | kind | labels | |", "| --- | --- | --- | --- |"]
+    for metric in METRICS.values():
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
+    return "\n".join(rows)
+
+
+def test_every_metric_stands_in_the_readme_as_it_is() -> None:
+    assert metrics_table() in WATCH, f"paste this into signalops/watch/README.md, under Metrics:\n\n{metrics_table()}"
 
 
 def test_every_setting_stands_in_the_readme_as_it_is() -> None:

@@ -27,6 +27,7 @@ from signalops.usage.meters.http import Meters
 from signalops.usage.plans.http import PlansHttp
 from signalops.watch.actions.http import Actions
 from signalops.watch.http import Health, Watch
+from signalops.watch.metrics.http import MetricsHttp
 from signalops.web.operations import operate as desk
 from signalops.web.operations import tenants as operators
 from signalops.web.operations.access import keys
@@ -34,7 +35,7 @@ from signalops.web.operations.actions import actions, operator_actions
 from signalops.web.operations.billing import credits, invoices, plan
 from signalops.web.operations.callbacks import callbacks, suppressions
 from signalops.web.operations.events import replays, stored, types
-from signalops.web.operations.operation import Operation
+from signalops.web.operations.operation import Operation, Text
 from signalops.web.operations.rules import backtests, rules, silences
 from signalops.web.operations.sending import channels, deliveries, letters
 from signalops.web.operations.usage import adjustments, limits, lines, meters, usage
@@ -82,6 +83,7 @@ class Handlers(NamedTuple):
     keys: Keys
     platform: Platform
     actions: Actions
+    metrics: MetricsHttp
 
 
 def _platform(handlers: Platform) -> list[Operation]:
@@ -135,5 +137,16 @@ def operations(handlers: Handlers) -> list[Operation]:
             None,
             {200: Health},
             (errors.Unavailable,),
+        ),
+        Operation(
+            "GET",
+            "/metrics",
+            "scrape",
+            "Tell Prometheus what the installation does",
+            handlers.metrics.scrape,
+            None,
+            {200: Text},
+            (errors.NotFound,),
+            texts=("text/plain",),
         ),
     ]

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import UnionType
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +18,10 @@ ForOperator = Callable[[Request, Operator], Awaitable[Response]]
 
 ALWAYS = (errors.Unauthenticated, errors.Forbidden, errors.RateLimited, errors.TooManyFailures, errors.Unavailable)
 BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMedia, errors.Invalid)
+
+
+class Text(RootModel[str]):
+    """Lines of text."""
 
 
 @dataclass(frozen=True)
@@ -36,4 +40,4 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     bodies: dict[str, object] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
-    """Other media types that it answers with instead of JSON, when they are asked for."""
+    """Other media types that it answers with instead of JSON, when they are asked for; what answers Text has only these."""

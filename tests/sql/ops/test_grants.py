@@ -30,6 +30,8 @@ FUNCTIONS = {
     ),
     *("retry_deliveries", "cancel_deliveries", "retry_job", "cancel_job"),
 }
+MEASURING = {"measurements"}
+"""What the API's scrape of the metrics asks, as the platform."""
 COMPUTING = {"activity", "queues", "time_of", "id_at", "period_of", "starts_at"}
 """What the views compute with, which a view lets only those do who may do it themselves."""
 OURS = "nspname in ('signalops', 'procrastinate', 'yoyo', 'ops', 'public')"
@@ -47,7 +49,7 @@ def test_the_operator_s_privileges_are_exactly_these(owner: psycopg.Connection) 
           where {operator} and privilege_type <> 'SELECT'"""
     assert names(owner, relations) == VIEWS
     functions = f"select proname from pg_proc, aclexplode(proacl) where {operator}"
-    assert names(owner, functions) == FUNCTIONS | COMPUTING
+    assert names(owner, functions) == FUNCTIONS | MEASURING | COMPUTING
     schemas = f"select nspname || ' ' || privilege_type from pg_namespace, aclexplode(nspacl) where {operator}"
     assert names(owner, schemas) == {"ops USAGE"}
     others = f"""select 'default privileges' from pg_default_acl, aclexplode(defaclacl) where {operator}
@@ -68,7 +70,7 @@ def test_what_everybody_has_opens_no_other_door(owner: psycopg.Connection) -> No
     assert names(owner, readable) == VIEWS
     callable_ = """select proname from pg_proc where pronamespace = 'ops'::regnamespace
         and has_function_privilege('signalops_operator', oid, 'execute')"""
-    assert names(owner, callable_) == FUNCTIONS | COMPUTING & {"activity", "queues"}
+    assert names(owner, callable_) == FUNCTIONS | MEASURING | COMPUTING & {"activity", "queues"}
 
 
 @pytest.mark.parametrize(
@@ -91,15 +93,15 @@ def test_the_operator_is_refused_all_else(ops: Ops, statement: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["api", "worker", "platform"])
-def test_no_process_uses_the_views_and_functions(owner: psycopg.Connection, role: str) -> None:
+def test_no_process_uses_the_views_and_functions_but_to_measure(owner: psycopg.Connection, role: str) -> None:
     views = f"""select relname from pg_class where relnamespace = 'ops'::regnamespace
         and has_any_column_privilege('signalops_{role}', oid, 'select, insert, update')"""
     assert names(owner, views) == ({"paused_queues"} if role == "worker" else set())
     functions = f"""select proname from pg_proc where pronamespace = 'ops'::regnamespace
         and has_function_privilege('signalops_{role}', oid, 'execute')"""
-    assert names(owner, functions) == set()
+    assert names(owner, functions) == (MEASURING if role == "platform" else set())
     usage = f"select has_schema_privilege('signalops_{role}', 'ops', 'usage')"
-    assert owner.execute(usage.encode()).fetchone() == (role == "worker",)
+    assert owner.execute(usage.encode()).fetchone() == (role in ("worker", "platform"),)
 
 
 def test_everything_in_ops_says_what_it_is(owner: psycopg.Connection) -> None:
@@ -121,7 +123,7 @@ def test_what_acts_as_the_owner_has_a_fixed_search_path(owner: psycopg.Connectio
         select from unnest(proconfig) as setting where setting ~ '^search_path=.*, pg_temp$')"""
     assert names(owner, loose) == set()
     definers = "select proname from pg_proc where pronamespace = 'ops'::regnamespace and prosecdef"
-    assert names(owner, definers) == FUNCTIONS | {"activity"}
+    assert names(owner, definers) == FUNCTIONS | MEASURING | {"activity"}
 
 
 def test_no_view_shows_payloads_or_secrets(owner: psycopg.Connection) -> None:

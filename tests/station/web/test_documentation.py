@@ -38,11 +38,12 @@ async def test_every_operation_says_what_it_needs_and_answers(api: Client) -> No
             assert {"401", "403", "429", "503"} <= operation["responses"].keys()
 
 
-async def test_what_needs_no_key_is_health_and_what_providers_sign(api: Client) -> None:
+async def test_what_needs_no_key_is_health_metrics_and_what_providers_sign(api: Client) -> None:
     paths = (await api.described())["paths"]
     assert {path for path, methods in paths.items() for o in methods.values() if "security" not in o} == {
         "/healthz",
         "/readyz",
+        "/metrics",
         "/api/callbacks/ses",
         "/api/callbacks/whatsapp/{id}",
     }

@@ -1,0 +1,1 @@
+"""Metrics of the processes and of the database, for Prometheus to scrape."""

@@ -1,0 +1,53 @@
+"""What is measured and not counted: the database, once for each scrape, and the pools of this process."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from signalops import db
+from signalops.watch.metrics import store
+from signalops.watch.metrics.registry import Measurement, gauge
+
+AT_MOST = 2.0
+"""Seconds that the database gets: a scrape must not wait for what it is to tell of."""
+_FRESH = 1.0
+
+
+class Measurements:
+    """What the database measures of itself, remembered for a second: several scrapes cost it as much as one."""
+
+    def __init__(self, connections: db.Pool) -> None:
+        self._connections = connections
+        self._asking = asyncio.Lock()
+        self._last: list[Measurement] = []
+        self._until = 0.0
+
+    async def read(self) -> list[Measurement]:
+        """Return the gauges of the database; without it the one that says so."""
+        async with self._asking:
+            if time.monotonic() >= self._until:
+                self._last = await self._ask()
+                self._until = time.monotonic() + _FRESH
+            return self._last
+
+    async def _ask(self) -> list[Measurement]:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(AT_MOST), self._connections.connection() as connection:
+                measured = await store.measurements(connection)
+        except (db.REFUSAL, *db.OUTAGE, TimeoutError):
+            return [("signalops_database_up", {}, 0.0)]
+        spent = time.monotonic() - began
+        return [*measured, ("signalops_database_up", {}, 1.0), ("signalops_measure_seconds", {}, spent)]
+
+
+async def watch_pools(pools: Mapping[str, db.Pool]) -> None:
+    """Tell how the pools of this process are used, each second until cancelled: of several, one answers a scrape for all."""
+    while True:
+        for name, pool in pools.items():
+            stats = pool.get_stats()
+            idle = stats.get("pool_available", 0)
+            gauge("signalops_pool_connections", name, "idle").set(idle)
+            gauge("signalops_pool_connections", name, "used").set(stats.get("pool_size", 0) - idle)
+            gauge("signalops_pool_waiting", name).set(stats.get("requests_waiting", 0))
+        await asyncio.sleep(1)

@@ -1,0 +1,77 @@
+"""From facts to metrics: a subscriber. It stands in the path of every request, so it does a look-up and an addition for each."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from signalops import clock
+from signalops.watch.metrics.registry import counter, histogram
+
+Fields = Mapping[str, Any]
+
+
+def record(name: str, fields: Fields) -> None:
+    """Count a fact."""
+    if known := _KNOWN.get(name):
+        known(fields)
+
+
+def _answered(fact: Fields) -> None:
+    operation, reason = fact["operation"] or "none", fact["reason"]
+    counter("signalops_requests_total", operation, str(int(fact["status"]))).inc()
+    if fact["operation"]:  # the others only knocked at an address where nothing is
+        histogram("signalops_request_seconds", operation).observe(fact["milliseconds"] / 1000)
+    if reason:
+        counter("signalops_refusals_total", reason).inc()
+        if operation == "storeEvent":
+            counter("signalops_events_total", "refused").inc()
+
+
+def _items_refused(fact: Fields) -> None:
+    for reason, items in fact["reasons"].items():
+        counter("signalops_refusals_total", reason).inc(items)
+        counter("signalops_events_total", "refused").inc(items)
+
+
+def _flushed(fact: Fields) -> None:
+    accepted = fact["events"] - fact["exceptions"]
+    outcomes = ("accepted", accepted), ("duplicate", fact["duplicates"]), ("over_limit", fact["over_limit"])
+    for outcome, events in outcomes:
+        if events:
+            counter("signalops_events_total", outcome).inc(events)
+    histogram("signalops_flush_events").observe(fact["events"])
+    histogram("signalops_flush_seconds").observe(fact["milliseconds"] / 1000)
+
+
+def _processed(fact: Fields) -> None:
+    if not fact["events"]:  # another worker had it
+        return
+    counter("signalops_batches_total").inc()
+    counter("signalops_processed_events_total").inc(fact["events"])
+    counter("signalops_matches_total").inc(fact["matches"])
+    histogram("signalops_batch_seconds").observe(fact["milliseconds"] / 1000)
+    # The batch got its id when its events were stored.
+    lag = clock.now() - clock.time_of(fact["batch"])
+    histogram("signalops_lag_seconds").observe(max(lag.total_seconds(), 0))
+
+
+def _attempted(fact: Fields) -> None:
+    kind = fact["kind"] or "none"
+    counter("signalops_attempts_total", kind, fact["outcome"]).inc()
+    histogram("signalops_attempt_seconds", kind).observe(fact["milliseconds"] / 1000)
+
+
+def _replaced(fact: Fields) -> None:
+    counter("signalops_jobs_replaced_total").inc(fact["batches"] + fact["deliveries"])
+
+
+_KNOWN: dict[str, Callable[[Fields], None]] = {
+    "request.answered": _answered,
+    "items.refused": _items_refused,
+    "events.flushed": _flushed,
+    "batch.processed": _processed,
+    "event.died": lambda _: counter("signalops_events_died_total").inc(),
+    "delivery.attempted": _attempted,
+    "delivery.died": lambda _: counter("signalops_deliveries_died_total").inc(),
+    "jobs.rescued": lambda fact: counter("signalops_jobs_rescued_total").inc(fact["jobs"]),
+    "jobs.replaced": _replaced,
+}

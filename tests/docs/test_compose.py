@@ -1,0 +1,78 @@
+"""compose.yaml fits what it stands on: settings, secrets that `make secrets` makes, files, ports and pinned images."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from signalops.config import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+VARIABLES = {
+    str(field.validation_alias or f"SIGNALOPS_{name.upper()}") for name, field in Settings.model_fields.items()
+}
+
+
+def test_what_processes_are_told_are_settings() -> None:
+    told = {name for service in SERVICES.values() for name in service.get("environment", ()) if "SIGNALOPS" in name}
+    assert told
+    assert told <= VARIABLES
+    secrets = {name.upper() for service in _ours() for name in SERVICES[service]["secrets"]}
+    assert secrets <= VARIABLES
+
+
+def test_the_api_believes_tokens_and_who_minted_them_is_the_same() -> None:
+    for service in ("api", "migrate"):
+        assert "signalops_jwt_secret" in SERVICES[service]["secrets"]
+        assert SERVICES[service]["environment"].items() >= COMPOSE["x-tokens"].items()
+
+
+def test_every_secret_is_declared_and_made(tmp_path: Path) -> None:
+    make = ["make", "--silent", "-C", str(tmp_path), "-f", str(ROOT / "Makefile"), "secrets"]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    made = {path.name: path.read_text() for path in (tmp_path / ".secrets").iterdir()}
+    assert {name: secret["file"] for name, secret in COMPOSE["secrets"].items()} == {
+        name: f"./.secrets/{name}" for name in made
+    }
+    assert {name for service in SERVICES.values() for name in service.get("secrets", ())} == made.keys()
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    assert made == {path.name: path.read_text() for path in (tmp_path / ".secrets").iterdir()}, "what is there is kept"
+
+
+def test_what_is_mounted_exists() -> None:
+    for service in SERVICES.values():
+        for mount in service.get("volumes", ()):
+            source = mount.split(":")[0]
+            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], mount
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_images_are_pinned_and_only_the_api_is_open_to_others(name: str) -> None:
+    image = SERVICES[name]["image"]
+    assert re.fullmatch(r"signalops:\$\{SIGNALOPS_VERSION:-local\}|[\w/]+:v?\d[\d.]*", image)
+    for port in SERVICES[name].get("ports", ()):
+        assert name == "api" or port.startswith("127.0.0.1:")
+
+
+def test_prometheus_scrapes_every_process_and_shows_the_token_where_it_is_asked_for() -> None:
+    config = yaml.safe_load((ROOT / "signalops/watch/prometheus/prometheus.yml").read_text())
+    scraped: dict[str, int] = {}
+    for job in config["scrape_configs"]:
+        services = {name: target["port"] for target in job["dns_sd_configs"] for name in target["names"]}
+        assert ("authorization" in job) == ("api" in services), "workers ask for none"
+        scraped |= services
+    ports = {name: SERVICES[name]["environment"].get("SIGNALOPS_WORKER_METRICS_PORT", 3000) for name in scraped}
+    assert scraped == ports
+    assert scraped.keys() == _ours() - {"migrate"}
+    for name in ("api", "prometheus"):
+        assert "signalops_metrics_token" in SERVICES[name]["secrets"]
+    assert all("inside" in SERVICES[name]["networks"] for name in (*scraped, "prometheus"))
+
+
+def _ours() -> set[str]:
+    return {name for name, service in SERVICES.items() if service["image"].startswith("signalops:")}
