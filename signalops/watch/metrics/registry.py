@@ -15,7 +15,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
@@ -89,9 +89,26 @@ def _counted() -> CollectorRegistry:
     if not folder:
         return REGISTRY
     _bury(Path(folder))
-    counted = CollectorRegistry()
-    MultiProcessCollector(counted, folder)
+    counted = CollectorRegistry(auto_describe=False)
+    counted.register(_Shared(Path(folder)))
     return counted
+
+
+class _Shared(Collector):
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        # The library's own collector fails at a file that a process has opened and not filled yet, or was killed in between.
+        filled = [str(file) for file in self._folder.glob("*.db") if _is_filled(file)]
+        counted: Iterable[Metric] = MultiProcessCollector.merge(filled, accumulate=True)
+        return counted
+
+
+def _is_filled(file: Path) -> bool:
+    with suppress(FileNotFoundError):  # dropped by another process
+        return file.stat().st_size > 0
+    return False
 
 
 def _bury(folder: Path) -> None:

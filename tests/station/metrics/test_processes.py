@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -13,12 +15,14 @@ import psycopg
 import pytest
 
 from signalops.config import Settings
-from signalops.watch.metrics.registry import begin
+from signalops.watch.metrics.registry import begin, exposition
 from signalops.watch.metrics.serve import served
 from tests.api import SIGNUP, Client, hearing
 from tests.chaos.processes import Process
 from tests.people import Tenant, make_rule
 from tests.station.metrics.reading import Scrape, scrape
+
+MULTIPROC = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def free_port() -> int:
@@ -98,8 +102,11 @@ async def worked(port: int, events: int) -> None:
     async with asyncio.timeout(20):
         while True:
             told = await asyncio.to_thread(ask, port)
-            if told("processed_events_total") == events and told("deliveries_died_total"):
+            is_counted = told("processed_events_total") == events and told("lag_seconds_count") == told("batches_total")
+            if is_counted and told("deliveries_died_total"):
                 break
+    # A scrape reads one metric after the other while they move: only the next one has all that led to the last of them.
+    told = await asyncio.to_thread(ask, port)
     assert told("matches_total") == 1
     assert told("batches_total") == told("batch_seconds_count") == told("lag_seconds_count") > 0
     assert 0 < told("lag_seconds_sum") < 20 * told("lag_seconds_count")
@@ -140,3 +147,13 @@ async def test_a_worker_tells_at_any_free_port_and_works_on_where_it_is_taken() 
         await asyncio.to_thread(ask, port)
     with hearing("metrics.served") as heard, served("127.0.0.1", None):
         assert heard.empty()
+
+
+def test_a_process_that_has_only_just_opened_its_file_fails_no_scrape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = "from signalops.watch.metrics.registry import counter; counter('signalops_batches_total').inc(3)"
+    subprocess.run([sys.executable, "-c", counts], env=os.environ | {MULTIPROC: str(tmp_path)}, check=True)
+    (tmp_path / "counter_1.db").touch()
+    monkeypatch.setenv(MULTIPROC, str(tmp_path))
+    assert Scrape(exposition([]).decode())("batches_total") == 3
