@@ -54,6 +54,7 @@ async def begun(client: Client, processes: int) -> Scrape:
             connections = [told("pool_connections", pool="single", state=state) for state in ("used", "idle")]
             if sum(connections) == processes:
                 return told
+            await asyncio.sleep(0.05)
 
 
 async def test_what_goes_in_is_counted_once_by_whichever_process(
@@ -105,6 +106,7 @@ async def worked(port: int, events: int) -> None:
             is_counted = told("processed_events_total") == events and told("lag_seconds_count") == told("batches_total")
             if is_counted and told("deliveries_died_total"):
                 break
+            await asyncio.sleep(0.05)  # it answers in the process that is to do the work
     # A scrape reads one metric after the other while they move: only the next one has all that led to the last of them.
     told = await asyncio.to_thread(ask, port)
     assert told("matches_total") == 1
