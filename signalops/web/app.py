@@ -272,8 +272,9 @@ def _desk(connections: db.Pool) -> Platform:
 def _tell(
     operation: str | None, status: int, reason: str | None, milliseconds: float, tenant: TenantId | None = None
 ) -> None:
-    told = {"operation": operation, "status": status, "reason": reason, "milliseconds": milliseconds}
-    facts.emit("request.answered", **told, tenant=tenant)
+    facts.emit(
+        "request.answered", operation=operation, status=status, reason=reason, milliseconds=milliseconds, tenant=tenant
+    )
 
 
 def _answer(request: Request, problem: Problem) -> Response:
