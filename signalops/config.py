@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Annotated, Literal
@@ -216,9 +216,21 @@ class Settings(BaseSettings):
         return bool(self.platform_database_url or self.database_url or self.is_embedded)
 
     @property
+    def mail_security(self) -> Literal["starttls", "tls", "none"]:
+        """How the mail server is spoken to: as set, or else by where it is."""
+        return self.smtp_security or ("none" if _is_this_machine(self.smtp_host) else "starttls")
+
+    @property
     def is_embedded(self) -> bool:
         """Whether there is no PostgreSQL of one's own: an installation for trying out, on one machine."""
         return not (self.database_url or self.api_database_url or self.worker_database_url)
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def keep(file: Path, make: Callable[[], bytes]) -> None:

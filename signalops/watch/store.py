@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection
@@ -61,3 +62,39 @@ async def examine(connection: db.Connection, query: str) -> tuple[bool, str]:
     row = await (await connection.execute(db.queries("doctor")[query])).fetchone()
     assert row is not None, "a check returns one row"
     return row[0], row[1]
+
+
+async def login(connection: db.Connection) -> tuple[bool, str, str]:
+    """Return whether row-level security holds for the login of a connection, the role it acts in, and its name."""
+    row = await (await connection.execute(db.queries("doctor")["login"])).fetchone()
+    assert row is not None, "who is logged in is a role"
+    return row[0], row[1], row[2]
+
+
+async def held(connection: db.Connection, query: str) -> list[Any]:
+    """Run a check of doctor.sql that returns one array of what it found."""
+    row = await (await connection.execute(db.queries("doctor")[query])).fetchone()
+    return list(row[0] or ()) if row else []
+
+
+async def room(connection: db.Connection) -> tuple[int, int]:
+    """Return how many connections are admitted, and how many workers live."""
+    row = await (await connection.execute(db.queries("doctor")["connections"])).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+async def zones(connection: db.Connection) -> list[tuple[str, list[datetime], list[datetime]]]:
+    """Return the tenants' zones, each with moments and what the server's clocks show there at each."""
+    rows = await (await connection.execute(db.queries("doctor")["zones"])).fetchall()
+    return [(zone, moments, local) for zone, moments, local in rows]
+
+
+async def notify(connection: db.Connection, channel: str) -> None:
+    """Send an empty notification."""
+    await connection.execute(db.queries("doctor")["notify"], [channel])
+
+
+def tls_address(connection: db.Connection) -> tuple[str, int] | None:
+    """Return host and port of a connection that is encrypted."""
+    return (connection.info.host, connection.info.port) if connection.pgconn.ssl_in_use else None

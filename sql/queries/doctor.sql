@@ -3,27 +3,26 @@
 -- version: whether this PostgreSQL is supported
 select current_setting('server_version_num')::integer / 10000 between 15 and 18, 'PostgreSQL ' || current_setting('server_version');
 
--- roles: whether the four roles exist, and row-level security holds for them
-select count(fault) = 0, coalesce(string_agg(name || ' ' || fault, ', '), 'four roles, row-level security holds for each')
+-- roles: whether our roles exist, and row-level security holds for them
+select count(fault) = 0, coalesce(string_agg(name || ' ' || fault, ', '), format('%s roles, row-level security holds for each', count(*)))
 from (
   select name, case when r.oid is null then 'is missing' when r.rolsuper then 'is a superuser' when r.rolbypassrls
     then 'has BYPASSRLS' end as fault
-  from unnest(array['signalops_owner', 'signalops_api', 'signalops_worker', 'signalops_operator']) as name
+  from unnest(array['signalops_owner', 'signalops_api', 'signalops_worker', 'signalops_platform', 'signalops_operator']) as name
   left join pg_roles r on r.rolname = name
 ) as roles;
 
--- current-role: as whom a login acts
-select true, current_user::text;
+-- login: as whom a process acts, and by which login; whether that one is held by row-level security
+select not (r.rolsuper or r.rolbypassrls), current_user::text, session_user::text from pg_roles r where r.rolname = session_user;
 
 -- protection: whether row-level security guards every tenant table, and every partition
 select count(fault) = 0,
   coalesce(string_agg(format('%s: %s', relname, fault), ', ' order by relname) filter (where fault is not null),
     format('%s tables, enabled and forced on each', count(*)))
 from (
-  select c.relname, case when not c.relrowsecurity then 'row-level security is off' when not c.relforcerowsecurity
-    then 'its owner passes row-level security' when not c.relispartition and p.oid is null then 'has no policy own_tenant' end as fault
+  select c.relname, case when not c.relrowsecurity then 'row-level security is off'
+    when not c.relforcerowsecurity then 'its owner passes row-level security' end as fault
   from pg_class c
-  left join pg_policy p on p.polrelid = c.oid and p.polname = 'own_tenant'
   where c.relnamespace = 'signalops'::regnamespace and c.relkind in ('r', 'p') and (c.relname = 'tenants' or exists (
     select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped))
 ) as tables;
@@ -41,31 +40,59 @@ from (
   where c.relnamespace = 'signalops'::regnamespace and c.relkind = 'p'
 ) as parts;
 
--- grants: whether the processes may do what they must
+-- objects: what the schema holds, as the dump of it names it; invalid, disabled and unvalidated is as good as missing
+with named as (
+  select c.oid, c.relkind, format('%I.%I', n.nspname, c.relname) as name
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname in ('signalops', 'ops') and not c.relispartition
+)
+select array_agg(line) from (
+  select format('%s %s', case n.relkind when 'v' then 'view' when 'S' then 'sequence' when 'i' then 'index' when 'I' then 'index'
+    else 'table' end, n.name)
+  from named n left join pg_index i on i.indexrelid = n.oid
+  where i.indisvalid is not false
+  union all
+  select format('%s %I.%I', case p.prokind when 'p' then 'procedure' else 'function' end, p.pronamespace::regnamespace, p.proname)
+  from pg_proc p where p.pronamespace in ('signalops'::regnamespace, 'ops'::regnamespace)
+  union all
+  select format('policy %I on %s', p.polname, n.name) from pg_policy p join named n on n.oid = p.polrelid
+  union all
+  select format('trigger %I on %s', t.tgname, n.name) from pg_trigger t join named n on n.oid = t.tgrelid where t.tgenabled in ('O', 'A')
+  union all
+  select format('constraint %I on %s', c.conname, n.name) from pg_constraint c join named n on n.oid = c.conrelid where c.convalidated
+) as held (line);
+
+-- granted: the rights of our roles and of everybody: role, right, and on what
+with named as (
+  select c.oid, c.relacl, format('%I.%I', n.nspname, c.relname) as name
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname in ('signalops', 'ops') and not c.relispartition
+)
+select array_agg(array[coalesce(r.rolname, 'PUBLIC'), a.privilege_type, held.name])
+from (
+  select n.nspname::text, n.nspacl from pg_namespace n
+  union all
+  select n.name, n.relacl from named n
+  union all
+  select format('%s.%I', n.name, a.attname), a.attacl from pg_attribute a join named n on n.oid = a.attrelid where a.attacl is not null
+  union all
+  select format('%I.%I', p.pronamespace::regnamespace, p.proname), coalesce(p.proacl, acldefault('f', p.proowner))
+  from pg_proc p where p.pronamespace in ('signalops'::regnamespace, 'ops'::regnamespace)
+) as held (name, rights), aclexplode(held.rights) as a left join pg_roles r on r.oid = a.grantee;
+
+-- queue-grants: whether workers may do with procrastinate's tables, which the dump leaves out, what they must
 select count(*) filter (where not has) = 0,
-  coalesce(string_agg(format('%s lacks %s on %s', role, privilege, object), ', ') filter (where not has), 'api and worker have theirs')
+  coalesce(string_agg(format('%s lacks %s on %s', role, privilege, object), ', ') filter (where not has), 'workers have theirs')
 from (
   select needed.*, coalesce(case
     when privilege = 'usage' then has_schema_privilege(role, object, privilege)
     when privilege = 'execute' then has_function_privilege(role, to_regprocedure(object), privilege)
     else has_table_privilege(role, to_regclass(object), privilege) end, false) as has
   from (values
-    ('signalops_api', 'usage', 'signalops'),
-    ('signalops_api', 'execute', 'signalops.find_keys(text)'),
-    ('signalops_api', 'execute', 'signalops.accept(jsonb, jsonb, uuid, integer, jsonb)'),
-    ('signalops_api', 'execute', 'signalops.enqueue(text, text, integer, jsonb)'),
-    ('signalops_api', 'insert', 'signalops.events'),
-    ('signalops_api', 'insert', 'signalops.inbox'),
-    ('signalops_worker', 'usage', 'signalops'),
     ('signalops_worker', 'usage', 'procrastinate'),
-    ('signalops_worker', 'usage', 'ops'),
     ('signalops_worker', 'update', 'procrastinate.procrastinate_jobs'),
     ('signalops_worker', 'delete', 'procrastinate.procrastinate_jobs'),
-    ('signalops_worker', 'execute', 'procrastinate.procrastinate_fetch_job_v2(character varying[], bigint)'),
-    ('signalops_worker', 'execute', 'signalops.take_batch(uuid)'),
-    ('signalops_worker', 'execute', 'signalops.record_batch(uuid, bigint, text, jsonb)'),
-    ('signalops_worker', 'insert', 'signalops.deliveries'),
-    ('signalops_worker', 'insert', 'signalops.delivery_attempts')
+    ('signalops_worker', 'execute', 'procrastinate.procrastinate_fetch_job_v2(character varying[], bigint)')
   ) as needed (role, privilege, object)
 ) as grants;
 
@@ -115,12 +142,26 @@ select true, case when count(*) = 0 then 'no tenant is suspended' else format('%
   count(*), (select count(*) from signalops.inbox i where i.is_held)) end
 from signalops.tenants t where t.status = 'suspended';
 
--- connections: how many the server lets us take
-select true, (current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer)::text;
+-- connections: how many connections the server, the database and a role admit, less those for a superuser; and the live workers
+select least(
+    current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+      - coalesce(current_setting('reserved_connections', true)::integer, 0),
+    (select nullif(datconnlimit, -1) from pg_database where datname = current_database())),
+  (select count(*) from procrastinate.procrastinate_workers where last_heartbeat > now() - interval '10 seconds')::integer;
 
--- durability: whether what was answered with 202 survives a power cut
-select count(*) = 0, coalesce(string_agg(name || ' = off', ', '), 'fsync, synchronous_commit and full_page_writes are on')
+-- durability: which settings of this session lose what was answered with 202 in a power cut
+select coalesce(array_agg(name || ' = off'), '{}')
 from unnest(array['fsync', 'synchronous_commit', 'full_page_writes']) as name where current_setting(name) = 'off';
+
+-- vacuum: whether the server cleans up after updates and deletions
+select count(*) = 0, coalesce(string_agg(name || ' = off', ', '), 'autovacuum and track_counts are on')
+from unnest(array['autovacuum', 'track_counts']) as name where current_setting(name) = 'off';
+
+-- zones: what time it is in the tenants' zones at the turn of each of the next 24 months
+select t.time_zone, array_agg(moment order by moment), array_agg(moment at time zone t.time_zone order by moment)
+from (select distinct time_zone from signalops.tenants) as t,
+  generate_series(date_trunc('month', now()), now() + interval '2 years', interval '1 month') as moment
+group by t.time_zone;
 
 -- documented-key: whether the key that everybody can read in the documentation opens anything
 select count(*) = 0, case when count(*) = 0 then 'is not usable' else format('test_api_key_8077... is usable for %s tenants', count(*)) end
@@ -128,3 +169,6 @@ from signalops.find_keys('test_api_key_807') where tenant_status = 'active';
 
 -- clock: what time it is on the server
 select true, clock_timestamp()::text;
+
+-- notify: tells whoever listens on a channel, with nothing to say
+select pg_notify(%s, '');

@@ -9,7 +9,6 @@ from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from functools import cache
-from ipaddress import ip_address
 from typing import Annotated, ClassVar
 
 import aiosmtplib
@@ -134,8 +133,7 @@ class Email(Channel):
         if theirs := self.server:
             return Server(theirs.host, theirs.port, theirs.security, theirs.username, secret, theirs=True)
         password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
-        security = settings.smtp_security or ("none" if _is_this_machine(settings.smtp_host) else "starttls")
-        return Server(settings.smtp_host, settings.smtp_port, security, settings.smtp_username, password)
+        return Server(settings.smtp_host, settings.smtp_port, settings.mail_security, settings.smtp_username, password)
 
 
 def _weight(envelope: Envelope) -> dict[str, str]:
@@ -160,13 +158,6 @@ def _known_to_ses(envelope: Envelope, settings: Settings) -> Mapping[str, str]:
         return {}
     tags = f"tenant={envelope.tenant}, delivery={envelope.delivery}"
     return {"X-SES-CONFIGURATION-SET": settings.ses_configuration_set, "X-SES-MESSAGE-TAGS": tags}
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _failure(error: aiosmtplib.SMTPException | OSError, server: Server) -> Outcome:

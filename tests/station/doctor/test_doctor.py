@@ -15,17 +15,21 @@ from signalops.config import Settings
 from signalops.watch.doctor import Finding, diagnose
 from tests.people import Tenant
 
-OF_THE_SERVER = ["version", "roles", "logins", "schema", "row-level security", "partitions", "grants", "job trigger"]
+OF_THE_SERVER = ["version", "roles", "logins", "bounded logins", "schema"]
+OF_THE_SCHEMA = ["objects", "grants", "row-level security", "partitions", "queue grants", "job trigger"]
 OF_THE_WORK = [
     "workers",
     "given-up jobs",
     "waiting jobs",
     "lost events",
     "held events",
-    "durability",
+    "vacuum",
     "documented key",
     "connections",
+    "durability",
     "clock",
+    "time zones",
+    "notifications",
 ]
 OUTSIDE = ["secret key", "mail server"]
 
@@ -38,7 +42,11 @@ values (signalops.new_id(), signalops.new_id(), signalops.id_at(now() - interval
 NEXT_MONTH = "to_char((now() at time zone 'UTC') + interval '1 month', 'YYYY_MM')"
 
 FAULTS = {
-    "no policy": ("drop policy own_tenant on signalops.events", "row-level security", "events: has no policy"),
+    "no policy": (
+        "drop policy own_tenant on signalops.events",
+        "objects",
+        "policy own_tenant on signalops.events is missing",
+    ),
     "off": ("alter table signalops.channels disable row level security", "row-level security", "channels: row-level"),
     "not forced": (
         "alter table signalops.quotas no force row level security",
@@ -59,22 +67,48 @@ FAULTS = {
     "no right to accept": (
         "revoke execute on function signalops.accept(jsonb, jsonb, uuid, integer, jsonb) from public",
         "grants",
-        "signalops_api lacks execute on signalops.accept",
+        "PUBLIC lacks EXECUTE on signalops.accept",
     ),
     "no function": (
         "drop function signalops.take_batch(uuid)",
-        "grants",
-        "signalops_worker lacks execute on signalops.take",
+        "objects",
+        "function signalops.take_batch is missing",
     ),
     "no fetching": (
         "revoke update on procrastinate.procrastinate_jobs from signalops_worker",
-        "grants",
+        "queue grants",
         "signalops_worker lacks update",
     ),
     "no waking": (
         "alter table procrastinate.procrastinate_jobs disable trigger user",
         "job trigger",
         "missing or disabled",
+    ),
+    "no index": (
+        "drop index signalops.dead_letters_open",
+        "objects",
+        "index signalops.dead_letters_open is missing",
+    ),
+    "invalid index": (
+        "update pg_index set indisvalid = false where indexrelid = 'signalops.inbox_by_batch'::regclass",
+        "objects",
+        "index signalops.inbox_by_batch is missing",
+    ),
+    "disabled trigger": (
+        "alter table signalops.tenants disable trigger log_action",
+        "objects",
+        "trigger log_action on signalops.tenants is missing",
+    ),
+    "no view": ("drop view ops.locks", "objects", "view ops.locks is missing"),
+    "no right of a column": (
+        "revoke insert (prefix) on signalops.api_keys from signalops_platform",
+        "grants",
+        "signalops_platform lacks INSERT on signalops.api_keys.prefix",
+    ),
+    "no right of an operator": (
+        "revoke execute on function ops.pause_queue(text, text) from signalops_operator",
+        "grants",
+        "signalops_operator lacks EXECUTE on ops.pause_queue",
     ),
     "too old": (
         "delete from yoyo._yoyo_migration where migration_id = (select max(migration_id) from yoyo._yoyo_migration)",
@@ -109,7 +143,7 @@ async def only_fault(settings: Settings) -> Finding:
 
 async def test_a_healthy_installation_lacks_nothing_but_a_worker(healthy: Settings) -> None:
     findings = await diagnose(healthy)
-    assert [finding.check for finding in findings] == [*OF_THE_SERVER, *OF_THE_WORK, *OUTSIDE]
+    assert [finding.check for finding in findings] == [*OF_THE_SERVER, *OF_THE_SCHEMA, *OF_THE_WORK, *OUTSIDE]
     assert all(finding.detail for finding in findings)
     assert all(bool(finding.remedy) != finding.ok for finding in findings)
     assert set(faults(findings)) == {"workers"}
@@ -141,7 +175,7 @@ async def test_a_fault_of_the_database_is_found(healthy: Settings, owner: psycop
 def test_a_role_that_passes_row_level_security_is_found(owner: psycopg.Connection, too_much: str) -> None:
     """Roles belong to the whole server: only a transaction that is rolled back may touch them."""
     query = db.queries("doctor")["roles"]
-    assert owner.execute(query).fetchone() == (True, "four roles, row-level security holds for each")
+    assert owner.execute(query).fetchone() == (True, "5 roles, row-level security holds for each")
     with owner.transaction(force_rollback=True):
         owner.execute(f"alter role signalops_api {too_much}".encode())
         ok, detail = owner.execute(query).fetchone() or (None, None)

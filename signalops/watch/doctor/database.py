@@ -1,0 +1,219 @@
+"""What is asked of the server, of the logins, and inside of the schema."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from typing import get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from signalops import clock, db, migrate
+from signalops.config import Settings
+from signalops.errors import Unusable
+from signalops.watch import store
+from signalops.watch.doctor import expected
+from signalops.watch.doctor.finding import Check, Finding, examine, line, refused
+
+MOST_SKEW = 1.0
+"""Seconds: ids and times of an event come from the API's clock, partitions and due times from the server's."""
+_SHOWN = 5
+
+SERVER = (
+    Check("version", "version", "Use PostgreSQL 15, 16, 17 or 18."),
+    Check(
+        "roles",
+        "roles",
+        "Run `signalops migrate` (or, as a DBA, sql/bootstrap.sql) for a missing role, and "
+        "`alter role ... nosuperuser nobypassrls` for one that has too much.",
+    ),
+)
+INSIDE = (
+    Check(
+        "row-level security",
+        "protection",
+        "Run `alter table signalops.TABLE enable row level security, force row level security`.",
+    ),
+    Check("partitions", "partitions", "Run `signalops migrate`, which makes them, and keep a worker running."),
+    Check(
+        "queue grants",
+        "queue-grants",
+        "Grant what is missing, as sql/migrations/0002.install-procrastinate.sql and its successors do.",
+    ),
+    Check(
+        "job trigger",
+        "notify-trigger",
+        "Run `alter table procrastinate.procrastinate_jobs enable trigger user`: till then jobs wait for the next poll.",
+    ),
+    Check("workers", "workers", "Start one with `signalops work`: events are stored and wait.", is_warning=True),
+    Check(
+        "given-up jobs",
+        "failed-jobs",
+        "See why in the worker's log, then retry or delete them in procrastinate.procrastinate_jobs.",
+        is_warning=True,
+    ),
+    Check(
+        "waiting jobs", "oldest-job", "Start more workers, or see in their logs what holds them up.", is_warning=True
+    ),
+    Check("lost events", "lost-batches", "Start a worker: its sweep gives them a new job within a minute."),
+    Check("held events", "held-tenants", "Resume the tenants whose events are to go on."),
+    Check(
+        "vacuum",
+        "vacuum",
+        "Switch them on in postgresql.conf: without them the tables of jobs and deliveries only grow, and plans go wrong.",
+        is_warning=True,
+    ),
+)
+DOCUMENTED_KEY = Check(
+    "documented key",
+    "documented-key",
+    "Run `signalops key revoke` for it: everybody can read it in the documentation.",
+    is_warning=True,
+)
+"""Only for a server of one's own: with the embedded one the documented key is there to be tried."""
+_OBJECTS = Check(
+    "objects",
+    "objects",
+    "Make what is missing or invalid as sql/schema.sql has it, or restore a backup: a part of a migration was undone.",
+)
+_GRANTS = Check("grants", "granted", "Grant what is missing, as the last part of sql/schema.sql has it.")
+_LOGINS = Check(
+    "logins", "login", "Grant the role to the login (`grant signalops_... to LOGIN`), or correct its connection string."
+)
+_BOUNDED = Check(
+    "bounded logins",
+    "login",
+    "Give each process a login of its own (`SIGNALOPS_API_DATABASE_URL` and its like), or run "
+    "`alter role LOGIN nosuperuser nobypassrls`: in its hands row-level security is only a habit.",
+    is_warning=True,
+)
+_DURABILITY = Check(
+    "durability",
+    "durability",
+    "Switch them on in postgresql.conf, and for the database and the roles (`alter role ... reset synchronous_commit`): "
+    "without them an accepted event can be lost in a power cut.",
+)
+_ZONES = Check(
+    "time zones",
+    "zones",
+    "Bring both to one release of the time zone data (package tzdata, and PostgreSQL's minor release): days, months and "
+    "quiet hours of these tenants differ between the rules and the bill.",
+    is_warning=True,
+)
+
+
+async def server(settings: Settings) -> list[Finding]:
+    """Look whether PostgreSQL is there and has our roles."""
+    try:
+        async with store.session(db.admin_url(settings)) as login:
+            return [await examine(login, check) for check in SERVER]
+    except (*db.OUTAGE, Unusable) as error:
+        detail = f"PostgreSQL can't be reached ({line(error)})"
+        return [Finding("database", False, detail, "Start it, or correct DATABASE_URL.")]
+
+
+async def logins(settings: Settings) -> list[Finding]:
+    """Act in each role, with the connection string that a process would use."""
+    faults, free = [], []
+    for role in get_args(db.Role):
+        try:
+            async with store.session(db.dsn(settings, role)) as session:
+                is_bounded, name, login = await store.login(session)
+        except db.OUTAGE as error:
+            faults.append(f"can't act as signalops_{role} ({line(error)})")
+            continue
+        if name != f"signalops_{role}":
+            faults.append(f"acts as {name} in the place of signalops_{role}")
+        if role in ("api", "worker", "platform") and not is_bounded:
+            free.append(f"{login} is signalops_{role}'s, and passes row-level security")
+    found = [_LOGINS.finding(faults, "can act in every role")]
+    # The embedded server has one login, of the one person who tries it.
+    return found if settings.is_embedded else [*found, _BOUNDED.finding(free, "none passes row-level security")]
+
+
+async def schema(settings: Settings) -> list[Finding]:
+    """Hold the migrations against those that this code knows."""
+    try:
+        await asyncio.to_thread(migrate.require_current, settings, "owner")
+    except Unusable as error:
+        return [refused("schema", error)]
+    return [Finding("schema", True, "as this code knows it")]
+
+
+async def inside(settings: Settings) -> list[Finding]:
+    """Look at the schema's parts, at the work that waits, and at what the server grants us."""
+    async with store.session(db.dsn(settings, "owner")) as owner:
+        checks = (*INSIDE, DOCUMENTED_KEY) if settings.database_url else INSIDE
+        return [
+            *(await _held(owner)),
+            *[await examine(owner, check) for check in checks],
+            await _connections(owner, settings),
+            await _durability(settings),
+            await _clock_skew(owner),
+            await _zones(owner),
+        ]
+
+
+async def _held(owner: db.Connection) -> list[Finding]:
+    """Hold what there is, and who may use it, against the dump of the schema."""
+    missing = sorted(expected.objects() - set(await store.held(owner, "objects")))
+    granted = {tuple(right) for right in await store.held(owner, "granted")}
+    # What is not there, and its columns, is told once.
+    gone = tuple(f"{line.split(' ')[1]}." for line in missing)
+    lacking = sorted(right for right in expected.grants() - granted if not f"{right[2]}.".startswith(gone))
+    return [
+        _OBJECTS.finding(_few([f"{name} is missing" for name in missing]), f"{len(expected.objects())}, each is there"),
+        _GRANTS.finding(_few([f"{role} lacks {right} on {name}" for role, right, name in lacking]), "each is there"),
+    ]
+
+
+def _few(faults: list[str]) -> list[str]:
+    return faults if len(faults) <= _SHOWN else [*faults[:_SHOWN], f"and {len(faults) - _SHOWN} more"]
+
+
+async def _connections(connection: db.Connection, settings: Settings) -> Finding:
+    """Hold what an API process (two flushers, one to listen) and the workers (one to record, worker.py) take against the room."""
+    room, alive = await store.room(connection)
+    workers = max(alive, 1)
+    wanted = (settings.api_connections + 3) + workers * (settings.worker_concurrency + 1 + 4)
+    those = "a worker process" if workers == 1 else f"{workers} worker processes"
+    detail = f"the server admits {room}, an API and {those} take up to {wanted}"
+    remedy = "Raise max_connections, lower SIGNALOPS_API_CONNECTIONS or SIGNALOPS_WORKER_CONCURRENCY, or use PgBouncer."
+    return Finding("connections", wanted <= room, detail, remedy if wanted > room else "")
+
+
+async def _durability(settings: Settings) -> Finding:
+    """Look as the processes see it: a setting may be a role's or a login's own."""
+    faults: set[str] = set()
+    for role in ("api", "worker"):
+        async with store.session(db.dsn(settings, role)) as session:
+            faults |= set(await store.held(session, "durability"))
+    return _DURABILITY.finding(sorted(faults), "fsync, synchronous_commit and full_page_writes are on")
+
+
+async def _clock_skew(connection: db.Connection) -> Finding:
+    before = clock.now()
+    _, text = await store.examine(connection, "clock")
+    there, after = datetime.fromisoformat(text), clock.now()
+    seconds = max((before - there).total_seconds(), (there - after).total_seconds(), 0.0)
+    ok = seconds <= MOST_SKEW
+    remedy = "" if ok else "Run NTP on both machines: events would be filed under a wrong time."
+    return Finding("clock", ok, f"{seconds:.3f} s beside the server's", remedy)
+
+
+async def _zones(connection: db.Connection) -> Finding:
+    """Hold Python's time zones, by which rules decide, against PostgreSQL's, by which usage is billed."""
+    zones = await store.zones(connection)
+    faults = [
+        fault for zone, moments, local in zones if (fault := _fault_of_zone(zone, zip(moments, local, strict=True)))
+    ]
+    return _ZONES.finding(_few(faults), f"{len(zones)} in use, the same here and in PostgreSQL")
+
+
+def _fault_of_zone(zone: str, turns: Iterable[tuple[datetime, datetime]]) -> str | None:
+    try:
+        here = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return f"{zone} is unknown here"
+    return next(
+        (f"{zone} differs at {at:%Y-%m}" for at, there in turns if at.astimezone(here).replace(tzinfo=None) != there),
+        None,
+    )
