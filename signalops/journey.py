@@ -39,6 +39,8 @@ AT_MOST = 1000
 _LARGE = 2**20
 """From this size on one tenant's events of a batch are decided about in a thread: arrays in them may take seconds, and the other
 jobs of the worker go on meanwhile."""
+_MOST_TOLD = 20
+"""Ids of requests that a batch tells of."""
 _WORKER = f"{platform.node()}:{os.getpid()}"
 
 
@@ -59,13 +61,13 @@ class Journey:
         """Process a batch exactly once: what takes it out of the inbox, decides and counts is one transaction."""
         began = time.perf_counter()
         try:
-            results = await self._process(batch, job)
+            results, sent = await self._process(batch, job)
         except Exception as error:
             if _is_ours(error):
                 raise  # nothing happened; the job is run again
             facts.emit("batch.bisected", batch=batch, job=job, error=db.told(error))
-            results = await self._process_bisecting(batch, job)
-        _tell(batch, job, results, time.perf_counter() - began)
+            results, sent = await self._process_bisecting(batch, job)
+        _tell(batch, job, results, sent, time.perf_counter() - began)
 
     async def send_delivery(self, tenant: TenantId, delivery: DeliveryId) -> None:
         """Make one attempt at a delivery."""
@@ -124,7 +126,8 @@ class Journey:
         """Close the billing periods that are due, and invoice them; several workers share the work."""
         await self._closer.run()
 
-    async def _process(self, batch: BatchId, job: int) -> Results:
+    async def _process(self, batch: BatchId, job: int) -> tuple[Results, list[str]]:
+        """Return what was decided, and the ids of the requests that the events came with."""
         async with self._connections.connection() as connection, connection.transaction():
             results = Results()
             parts = await store.read_batch(connection, batch)
@@ -134,13 +137,14 @@ class Journey:
             if results.parts:
                 await store.record_batch(connection, batch, job, _WORKER, results)
         self._note(parts)
-        return results
+        return results, _sent(parts)
 
-    async def _process_bisecting(self, batch: BatchId, job: int) -> Results:
+    async def _process_bisecting(self, batch: BatchId, job: int) -> tuple[Results, list[str]]:
         """Process what can be; an event that fails alone becomes a dead letter and stops none of its neighbours."""
         done, noted = Results(), list[Part]()
         async with self._connections.connection() as connection, connection.transaction():
             waiting = await store.read_batch(connection, batch)
+            sent = _sent(waiting)
             # Once for each tenant: the record of a batch names one version, by which its usage can be counted again.
             meters = {p.tenant: await self._meters.meters_of(connection, p.tenant, p.metering) for p in waiting}
             while waiting:
@@ -163,7 +167,7 @@ class Journey:
                     await store.record_batch(connection, batch, job, _WORKER, results)
                 done.add(results)
         self._note(noted)
-        return done
+        return done, sent
 
     def _note(self, parts: list[Part]) -> None:
         """Tell the catalogue of what was processed, once that is committed."""
@@ -192,8 +196,8 @@ def _is_ours(error: Exception) -> bool:
 
 def _buried(part: Part, metering: int, error: Exception) -> Results:
     """What is to be recorded of an event that can't be processed: a dead letter, and no usage."""
-    event = part.events[0]["id"]
-    facts.emit("event.died", tenant=part.tenant, event=event, error=db.told(error))
+    event, sent = part.events[0]["id"], part.events[0]["correlation"]
+    facts.emit("event.died", tenant=part.tenant, event=event, correlation=sent or event, error=db.told(error))
     used = {"ruleset": part.ruleset, "rules": 0, "metering": metering}
     return Results(
         parts=[{"tenant": part.tenant, **used, "events": 0, "billed": 0, "dead": 1}],
@@ -201,6 +205,18 @@ def _buried(part: Part, metering: int, error: Exception) -> Results:
     )
 
 
-def _tell(batch: BatchId, job: int, results: Results, seconds: float) -> None:
-    events, matches = sum(part["events"] for part in results.parts), len(results.matches)
-    facts.emit("batch.processed", batch=batch, job=job, events=events, matches=matches, milliseconds=seconds * 1000)
+def _sent(parts: list[Part]) -> list[str]:
+    return list({event["correlation"]: None for part in parts for event in part.events if event["correlation"]})
+
+
+def _tell(batch: BatchId, job: int, results: Results, sent: list[str], seconds: float) -> None:
+    facts.emit(
+        "batch.processed",
+        batch=batch,
+        job=job,
+        tenants=len({part["tenant"] for part in results.parts}),
+        events=sum(part["events"] for part in results.parts),
+        matches=len(results.matches),
+        milliseconds=seconds * 1000,
+        correlations=sent[:_MOST_TOLD],
+    )

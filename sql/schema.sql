@@ -1500,7 +1500,8 @@ begin
         case e.type when 'signalops.rule.digest' then 'digest' when 'signalops.rule.absent' then 'absence' else 'event' end
         else 'event' end,
       case when e.id is not null then json_build_object(
-        'id', e.id, 'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload) end,
+        'id', e.id, 'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload,
+        'correlation', e.correlation, 'trace', e.trace) end,
       case when r.id is not null then json_build_object('id', r.id, 'name', r.name, 'version', v.version, 'severity', v.severity) end,
       v.template, c.kind, c.config, c.secret, c.enabled, c.retry_schedule,
       c.kind = 'email' and exists (
@@ -3244,7 +3245,7 @@ begin
       n.metering, n.time_zone, n.closed_until,
       -- One text per tenant: parsing it costs a third of loading as many rows.
       json_agg(json_build_object('id', e.id, 'depth', e.depth, 'attributes', e.attributes,
-        'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload,
+        'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload, 'correlation', e.correlation,
         'replay', t.replay_id, 'replay_rules', p.rules) order by e.id)::text
     from unnest(tenants, ids, replays) as t (tenant_id, event_id, replay_id)
     -- The limit keeps the planner from joining: a join planned while the partition was empty reads all of it for each batch.
@@ -3848,14 +3849,16 @@ declare
 begin
   with incoming as materialized (
     select * from jsonb_to_recordset(flush) as i (tenant uuid, id uuid, type text, source text, occurred_at timestamptz,
-      received_at timestamptz, payload jsonb, attributes jsonb, key text, hash text, over_limit boolean)
+      received_at timestamptz, payload jsonb, attributes jsonb, key text, hash text, over_limit boolean, correlation text, trace text)
   ), keyed as (
     insert into signalops.idempotency_keys (tenant_id, key, event_id, body_hash)
     select tenant, key, id, decode(hash, 'hex') from incoming where key is not null
     on conflict do nothing returning event_id
   ), stored as (
-    insert into signalops.events (tenant_id, id, batch, type, source, occurred_at, received_at, payload, attributes, over_limit)
-    select tenant, id, in_batch, type, source, occurred_at, received_at, payload, attributes, coalesce(over_limit, false)
+    insert into signalops.events (tenant_id, id, batch, type, source, occurred_at, received_at, payload, attributes, over_limit,
+      correlation, trace)
+    select tenant, id, in_batch, type, source, occurred_at, received_at, payload, attributes, coalesce(over_limit, false),
+      correlation, trace
     from incoming where key is null or id in (select event_id from keyed)
     returning tenant_id, id
   ), waiting as (
@@ -5829,7 +5832,9 @@ CREATE TABLE signalops.events (
     payload jsonb NOT NULL,
     attributes jsonb,
     depth smallint DEFAULT 0 NOT NULL,
-    over_limit boolean DEFAULT false NOT NULL
+    over_limit boolean DEFAULT false NOT NULL,
+    correlation character varying(128),
+    trace character varying(55)
 )
 PARTITION BY RANGE (id);
 
@@ -5847,6 +5852,8 @@ COMMENT ON COLUMN signalops.events.payload IS 'The producer''s object.';
 COMMENT ON COLUMN signalops.events.attributes IS 'CloudEvents attributes beyond type, source and time (id, subject, extensions ...); NULL: none.';
 COMMENT ON COLUMN signalops.events.depth IS '0: sent by the tenant, and billed. 1 and above: an operational event of SignalOps, caused by an event one level up.';
 COMMENT ON COLUMN signalops.events.over_limit IS 'Accepted beyond a hard limit whose overage is accept.';
+COMMENT ON COLUMN signalops.events.correlation IS 'The X-Request-Id, or else the trace-id, that the request of the event came with; NULL when it came with neither.';
+COMMENT ON COLUMN signalops.events.trace IS 'The traceparent (W3C Trace Context) that the request of the event came with.';
 
 CREATE VIEW signalops.event_status WITH (security_invoker='true') AS
  SELECT e.tenant_id,
@@ -5864,13 +5871,15 @@ CREATE VIEW signalops.event_status WITH (security_invoker='true') AS
             WHEN ((d.id IS NOT NULL) AND (d.ending IS DISTINCT FROM 'retried'::text)) THEN 'dead'::text
             ELSE 'processed'::text
         END AS status,
-    e.over_limit
+    e.over_limit,
+    e.correlation
    FROM ((signalops.events e
      LEFT JOIN signalops.inbox i ON (((i.tenant_id = e.tenant_id) AND (i.event_id = e.id))))
      LEFT JOIN signalops.dead_letters d ON (((d.tenant_id = e.tenant_id) AND (d.id = e.id))));
 
 COMMENT ON VIEW signalops.event_status IS 'Events with what became of them: pending (in the inbox, and not for a replay), processed, or dead (a dead letter).';
 COMMENT ON COLUMN signalops.event_status.status IS 'pending, processed or dead.';
+COMMENT ON COLUMN signalops.event_status.correlation IS 'As in signalops.events.';
 
 CREATE TABLE signalops.event_types (
     tenant_id uuid NOT NULL,

@@ -36,6 +36,8 @@ class Limits:
 
 
 _SMALL = 16
+_MOST_TOLD = 20
+"""Ids of requests that a flush tells of."""
 """Events that are never worth two flushes."""
 _MOST_WEIGHINGS = 5
 """How often events are weighed anew in one flush: each time a tenant's limited meters have changed meanwhile."""
@@ -212,7 +214,8 @@ class Flusher:
             "duplicates": sum(isinstance(outcome, UUID) for outcome in outcomes),
             "over_limit": outcomes.count("over_limit"),
         }
-        facts.emit("events.flushed", events=settled, **told, milliseconds=milliseconds)
+        sent = list({event.correlation: None for event in events if event.correlation})[:_MOST_TOLD]
+        facts.emit("events.flushed", batch=batch, events=settled, **told, milliseconds=milliseconds, correlations=sent)
         return stored
 
     def _sort_out(self, events: list[Incoming], rows: list[tuple[Any, ...]]) -> _Stored:

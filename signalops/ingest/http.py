@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from signalops import clock, db, facts, rates, strict_json
 from signalops.clock import Moment
+from signalops.correlation import Correlation
 from signalops.errors import Invalid, Malformed, Problem, TooLarge, UnsupportedMedia
 from signalops.http import Headers, Page, answer, headers_of, media_type, read_body, validated
 from signalops.ingest import cloudevents, store
@@ -65,6 +66,8 @@ class Events:
         body = await read_body(request, headers, self._bounds.event)
         sent = _recent(self._bounds.backfill_days, *_one(headers, body))
         event = _held(caller, Hold(await self._schemas.of(caller.tenant)), *sent)
+        if event.correlation is None:
+            request.scope["correlation"] = Correlation(str(event.id))
         exceptions = await self._single.submit([event])
         match exceptions.get(event.id):
             case None:
@@ -226,4 +229,5 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     shown = {"id": row["id"], "type": row["type"], "source": row["source"], "status": row["status"]}
     shown |= {"occurredAt": row["occurred_at"], "receivedAt": row["received_at"], "payload": row["payload"]}
     shown |= {"overLimit": True} if row["over_limit"] else {}
+    shown |= {"requestId": row["correlation"]} if row["correlation"] else {}
     return shown | ({"attributes": row["attributes"]} if row["attributes"] else {})

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from signalops import clock
+from signalops import clock, correlation
 from signalops.clock import Moment
 from signalops.ingest.types.schema import Fault
 from signalops.terms import EventId, EventStatus, TenantId
@@ -90,6 +90,9 @@ class EventShown(BaseModel):
     overLimit: bool | None = Field(  # noqa: N815
         None, description="true: accepted beyond a hard limit."
     )
+    requestId: str | None = Field(  # noqa: N815
+        None, description="The X-Request-Id, or the trace-id of the traceparent, that its request came with."
+    )
 
 
 class EventList(BaseModel):
@@ -103,7 +106,7 @@ class Incoming(NamedTuple):
     """A validated event on its way into a flush: whose it is, its id, its row as JSON for signalops.accept, and warnings.
 
     weights: what it adds to its tenant's limited meters, weighed in the version `scales` of them; 0: it has none. buckets: the
-    rate limits that it pays, a token each.
+    rate limits that it pays, a token each. correlation: the id that its producer gave the request.
     """
 
     tenant: TenantId
@@ -113,6 +116,7 @@ class Incoming(NamedTuple):
     scales: int = 0
     weights: Mapping[str, Decimal] = {}
     buckets: tuple[str, ...] = ()
+    correlation: str | None = None
 
 
 def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
@@ -130,7 +134,11 @@ def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None
     }
     if key is not None:
         row |= {"key": key, "hash": _body_hash(event, attributes)}
-    return Incoming(tenant, EventId(event_id), orjson.dumps(row))
+    asked = correlation.current.get()
+    if asked is None or not asked.is_sent:
+        return Incoming(tenant, EventId(event_id), orjson.dumps(row))
+    row |= {"correlation": asked.id, "trace": asked.trace}
+    return Incoming(tenant, EventId(event_id), orjson.dumps(row), correlation=asked.id)
 
 
 def _body_hash(event: EventIn, attributes: dict[str, Any] | None) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from random import Random, SystemRandom
 from typing import Any
 
-from signalops import clock
+from signalops import clock, correlation
 from signalops.config import Settings
+from signalops.correlation import Correlation
 from signalops.db import Pool, as_tenant
 from signalops.errors import Invalid, Unusable
 from signalops.facts import emit
@@ -99,6 +100,7 @@ class Sender:
         return attempt
 
     async def _attempt(self, claim: store.Claim) -> None:
+        correlation.current.set(correlated := _correlated(claim))  # in this attempt's own task
         listed = await self._listed(claim)
         started_at, began = clock.now(), time.perf_counter()
         outcome = await self._send(claim, listed)
@@ -108,7 +110,8 @@ class Sender:
         died = await self._recorder.record(
             store.Attempt(*of_whom, started_at, round(milliseconds), outcome, status, delay, self._patience)
         )
-        told = {"tenant": claim.tenant, "delivery": claim.delivery}
+        event = claim.event and claim.event["id"]
+        told = {"tenant": claim.tenant, "event": event, "delivery": claim.delivery, "correlation": correlated.id}
         emit(
             "delivery.attempted",
             **told,
@@ -166,8 +169,15 @@ class Sender:
         return "dead", None
 
 
+def _correlated(claim: store.Claim) -> Correlation:
+    """Return what an attempt is found again by: what its event came with, or else the event's id."""
+    event = claim.event or {}
+    return Correlation(event.get("correlation") or event.get("id") or str(claim.delivery), trace=event.get("trace"))
+
+
 def _told(claim: store.Claim, listed: list[dict[str, Any]]) -> tuple[Notification, dict[str, str]]:
     if claim.event is None or claim.rule is None or claim.template is None:
         raise Invalid(_GONE)
-    notification = Notification(claim.event, claim.rule, claim.about, claim.context, listed, claim.replay)
+    event = {name: claim.event[name] for name in ("id", "type", "source", "occurredAt", "payload")}
+    notification = Notification(event, claim.rule, claim.about, claim.context, listed, claim.replay)
     return notification, claim.template

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from signalops.config import Settings
+from signalops.correlation import outbound
 from signalops.send.answer import Answer, judged, retry_after
 from signalops.send.guard import Blocked, Guard
 from signalops.send.model import Outcome
@@ -77,7 +78,7 @@ class Transport:
                 request.method,
                 request.url,
                 data=io.BytesIO(request.body),
-                headers=request.headers,
+                headers={**outbound(), **request.headers},
                 allow_redirects=False,
             ) as response:
                 body = await _start_of(response)

@@ -20,6 +20,8 @@ async def follow(connection: db.Connection, tenant: TenantId, event: EventId) ->
         shown["operational"] = True
     if row["over_limit"]:
         shown["overLimit"] = True
+    if row["correlation"]:
+        shown["requestId"] = row["correlation"]
     if row["held"]:
         shown["held"] = True
     shown["batch"] = row["batch"]

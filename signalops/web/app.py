@@ -46,7 +46,7 @@ from signalops.send.deliveries.http import Deliveries
 from signalops.send.letters.http import Letters
 from signalops.send.manage.http import Channels
 from signalops.templates import SendTemplates
-from signalops.terms import Caller, Operator, TenantId
+from signalops.terms import Caller, Operator
 from signalops.usage.adjustments.http import Adjustments
 from signalops.usage.audit.http import LinesHttp
 from signalops.usage.credits.http import CreditsHttp
@@ -156,7 +156,7 @@ class Api:
                 Route("/api/docs", page),
                 Mount("/api/swagger-ui", StaticFiles(directory=openapi.SWAGGER_UI)),
             ],
-            middleware=headers.middleware(self._operations, self._config.cors_origins),
+            middleware=headers.middleware(self._operations, self._config.cors_origins, lambda: self._draining),
             exception_handlers={HTTPException: _http_problem, Exception: _bug},
             lifespan=self._lifespan,
         )
@@ -177,9 +177,7 @@ class Api:
                 status, reason = int(problem.status), problem.kind
             finally:
                 milliseconds = (time.perf_counter() - began) * 1000
-                _tell(operation.name, status, reason or None, milliseconds, request.scope.get("tenant"))
-            if self._draining:
-                response.headers["Connection"] = "close"  # the client's next connection is to another process
+                _tell(request, operation.name, status, reason or None, milliseconds)
             return response
 
         async def guarded(request: Request) -> Response:
@@ -269,11 +267,15 @@ def _desk(connections: db.Pool) -> Platform:
     )
 
 
-def _tell(
-    operation: str | None, status: int, reason: str | None, milliseconds: float, tenant: TenantId | None = None
-) -> None:
+def _tell(request: Request, operation: str | None, status: int, reason: str | None, milliseconds: float) -> None:
     facts.emit(
-        "request.answered", operation=operation, status=status, reason=reason, milliseconds=milliseconds, tenant=tenant
+        "request.answered",
+        operation=operation,
+        status=status,
+        reason=reason,
+        milliseconds=milliseconds,
+        tenant=request.scope.get("tenant"),
+        correlation=request.scope["correlation"].id,
     )
 
 
@@ -286,7 +288,7 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     """Translate what Starlette itself refuses."""
     assert isinstance(error, HTTPException)
     unread = {404: NotFound.kind, 405: MethodNotAllowed.kind}.get(error.status_code, Malformed.kind)
-    _tell(None, error.status_code, unread, 0.0)
+    _tell(request, None, error.status_code, unread, 0.0)
     if error.status_code == 404:
         return _answer(request, NotFound("There is nothing at this address: see /api/docs."))
     if error.status_code == 405:
@@ -306,5 +308,7 @@ def _methods(request: Request) -> set[str]:
 async def _bug(request: Request, _: Exception) -> Response:
     """Answer what nobody foresaw; Starlette logs the traceback."""
     response = _answer(request, Problem("An error of SignalOps itself: it is logged; send the request again later."))
-    response.raw_headers.extend(headers.SECURE)  # Starlette answers this outside of the middleware
+    response.raw_headers = headers.common(
+        request.scope, response.raw_headers
+    )  # Starlette answers outside of the middleware
     return response

@@ -1,11 +1,15 @@
-"""The headers with which every answer goes out: no browser may guess, frame, keep or leak what it holds; no CORS by default."""
+"""The headers with which every answer goes out: no browser may guess, frame, keep or leak what it holds; no CORS by default.
 
-from collections.abc import Iterable, Sequence
+And the id by which the request is found again.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from signalops import correlation
 from signalops.web.operations import Operation
 
 SECURE: tuple[tuple[bytes, bytes], ...] = (
@@ -18,38 +22,60 @@ SECURE: tuple[tuple[bytes, bytes], ...] = (
 )
 """What an answer has unless its handler said otherwise, as OWASP's REST Security Cheat Sheet lists it."""
 _BY_TLS = (*SECURE, (b"strict-transport-security", b"max-age=31536000"))
-_EXPOSED = ("ETag", "Idempotent-Replayed", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")
+_EXPOSED = ("ETag", "Idempotent-Replayed", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
 
 
-class SecureHeaders:
-    """ASGI middleware that adds what is missing of SECURE, and Strict-Transport-Security to what came by https."""
+class CommonHeaders:
+    """ASGI middleware that finds a request's correlation, and adds to its answer what `common` says; while it drains, that the
+    connection ends: the client's next one is to another process."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, is_draining: Callable[[], bool]) -> None:
         self._app = app
+        self._is_draining = is_draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def secured(message: Message) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = _with(message["headers"], _BY_TLS if scope["scheme"] == "https" else SECURE)
+                message["headers"] = common(scope, message["headers"])
+                if self._is_draining():
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
-        await self._app(scope, receive, secured if scope["type"] == "http" else send)
+        scope["correlation"] = found = correlation.correlation_of(scope["headers"])
+        correlation.current.set(found)
+        await self._app(scope, receive, complete)
 
 
-def _with(headers: Sequence[tuple[bytes, bytes]], more: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def common(scope: Scope, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return an answer's headers with the request's id and what is missing of SECURE; by https with Strict-Transport-Security."""
     given = {name for name, _ in headers}
     if b"last-modified" in given:
         given.add(b"cache-control")  # a file of the installation, the same for everybody
-    return [*headers, *(header for header in more if header[0] not in given)]
+    more = _BY_TLS if scope["scheme"] == "https" else SECURE
+    named = (b"x-request-id", scope["correlation"].id.encode())
+    return [*headers, named, *(header for header in more if header[0] not in given)]
 
 
-def middleware(operations: Iterable[Operation], origins: Sequence[str]) -> list[Middleware]:
+def middleware(
+    operations: Iterable[Operation], origins: Sequence[str], is_draining: Callable[[], bool]
+) -> list[Middleware]:
     """Return the middleware of an application; browsers may call it from these origins alone, and never with cookies."""
-    secure = Middleware(SecureHeaders)
+    all_have = Middleware(CommonHeaders, is_draining)
     if not origins:
-        return [secure]
+        return [all_have]
     listed = list(operations)
-    names = {"authorization", "content-type", "x-api-key", *(name for one in listed for name in one.headers)}
+    names = {
+        "authorization",
+        "content-type",
+        "traceparent",
+        "x-api-key",
+        "x-request-id",
+        *(name for one in listed for name in one.headers),
+    }
     shared = Middleware(
         CORSMiddleware,
         allow_origins=origins,
@@ -58,4 +84,4 @@ def middleware(operations: Iterable[Operation], origins: Sequence[str]) -> list[
         expose_headers=_EXPOSED,
         max_age=600,
     )
-    return [secure, shared]
+    return [all_have, shared]

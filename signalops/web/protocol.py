@@ -16,6 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from signalops import correlation
 from signalops.config import Settings
 from signalops.errors import HeadTooLarge, Malformed, Overloaded, Problem, TooSlow, UrlTooLong
 from signalops.web.headers import SECURE
@@ -236,6 +237,7 @@ def _headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
         (b"content-type", b"application/problem+json"),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
+        (b"x-request-id", correlation.new().encode()),
         *SECURE,
         *own.items(),
     ]

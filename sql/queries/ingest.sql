@@ -6,13 +6,15 @@ from signalops.accept(convert_from(%(flush)s, 'UTF8')::jsonb, convert_from(%(ask
   convert_from(%(buckets)s, 'UTF8')::jsonb);
 
 -- list-events: a page of a tenant's events between two ids, newest first
-select id, type, source, occurred_at, received_at, status, payload, attributes, over_limit from signalops.event_status
+select id, type, source, occurred_at, received_at, status, payload, attributes, over_limit, correlation
+from signalops.event_status
 where tenant_id = %(tenant)s and id > %(lower)s and id < %(upper)s
   and (%(type)s::text is null or type = %(type)s) and (%(status)s::text is null or status = %(status)s)
 order by id desc limit %(limit)s;
 
 -- list-events-upwards: the same page seen from its older end, oldest first
-select id, type, source, occurred_at, received_at, status, payload, attributes, over_limit from signalops.event_status
+select id, type, source, occurred_at, received_at, status, payload, attributes, over_limit, correlation
+from signalops.event_status
 where tenant_id = %(tenant)s and id > %(lower)s and id < %(upper)s
   and (%(type)s::text is null or type = %(type)s) and (%(status)s::text is null or status = %(status)s)
 order by id limit %(limit)s;

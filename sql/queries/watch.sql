@@ -2,6 +2,7 @@
 
 -- event: one event of a tenant with its status and what its batch became
 select e.id, e.batch, e.type, e.source, e.occurred_at, e.received_at, e.payload, e.attributes, e.depth, e.status, e.over_limit,
+  e.correlation,
   b.job_id, b.worker, b.ruleset, b.rules, b.processed_at, d.error, d.died_at,
   e.status = 'pending' and t.status in ('suspended', 'deleting') as held
 from signalops.event_status e

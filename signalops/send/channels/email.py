@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from signalops import clock
 from signalops.config import Settings
+from signalops.correlation import outbound
 from signalops.errors import Invalid
 from signalops.send.channels.base import Channel
 from signalops.send.guard import Blocked, Guard
@@ -125,6 +126,7 @@ class Email(Channel):
             "Subject": envelope.message.subject,
             "Date": format_datetime(clock.now()),
             "Auto-Submitted": "auto-generated",  # RFC 3834: keeps vacation responders quiet
+            **outbound(),
             **_unsubscribing(envelope, settings.mail_unsubscribe or f"mailto:{address}?subject=unsubscribe"),
             **({} if self.server else _known_to_ses(envelope, settings)),
         }
