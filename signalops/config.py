@@ -82,6 +82,16 @@ class Settings(BaseSettings):
         description="Most database connections of one API process for look-ups; three more store events and listen.",
     )
 
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="How logs are written: json, text, or auto: text on a terminal and json elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least grave lines of the logs."
+    )
+    log_requests: Literal["notable", "all"] = Field(
+        "notable",
+        description="Which requests have a line of their own: all, or those that are refused, slow or store no events.",
+    )
     metrics_token: SecretStr | None = Field(
         None,
         min_length=16,

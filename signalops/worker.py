@@ -1,7 +1,6 @@
 """The worker: `procrastinate --app=signalops.worker.app worker`, or `signalops work`. Run as many as the load wants."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -16,10 +15,8 @@ from signalops.watch.metrics.record import record
 from signalops.watch.metrics.registry import begin
 from signalops.watch.metrics.serve import served
 
-logs.install()
-# procrastinate writes every job's arguments at INFO, several lines a job: a fifth of its speed, and noise.
-logging.getLogger("procrastinate").setLevel(logging.WARNING)
-facts.subscribe(facts.log)
+logs.install(settings())
+facts.subscribe(logs.lines_of(settings().log_requests))
 begin()
 facts.subscribe(record)
 

@@ -63,6 +63,7 @@ class Client:
         headers = {**(tenant.headers if tenant else {}), **(arguments.pop("headers", None) or {})}
         async with self._session.request(method, self.url + path, headers=headers, **arguments) as response:
             answer = Answer(response.status, response.headers, await response.read())
+        assert answer.headers["X-Request-Id"]  # every answer has one, whatever it is
         await self.described()
         self._check_documented(method, path.partition("?")[0], answer)
         return answer

@@ -1,14 +1,15 @@
 """The procrastinate App: how it connects, which jobs there are, and how often the maintenance jobs run."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import UUID
 
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
-from signalops import db
+from signalops import db, facts
 from signalops.queue.policy import RetryAlways, RetryCutOff
 from signalops.queue.rescue import rescue_stalled
 from signalops.terms import BatchId, DeliveryId, TenantId
@@ -112,6 +113,13 @@ def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]
     @app.periodic(cron=cron)
     @app.task(name=name, queue="maintenance", priority=100, retry=RetryCutOff())
     async def task(timestamp: int) -> None:
-        # Failed jobs stay in the table, for a person to look at: an outage would leave one for each of its seconds.
-        with suppress(*db.OUTAGE, ConnectorException):
+        began, error = time.perf_counter(), None
+        try:
             await body()
+        except Exception as failure:
+            error = db.told(failure)
+            # Failed jobs stay in the table, for a person to look at: an outage would leave one for each of its seconds.
+            if not isinstance(failure, (*db.OUTAGE, ConnectorException)):
+                raise
+        finally:
+            facts.emit("maintenance.run", job=name, milliseconds=(time.perf_counter() - began) * 1000, error=error)

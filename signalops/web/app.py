@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -239,9 +238,8 @@ class Api:
 
 def create() -> Starlette:
     """Make the application from the environment's settings; what uvicorn calls in each process."""
-    logs.install()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    facts.subscribe(facts.log)
+    logs.install(settings())
+    facts.subscribe(logs.lines_of(settings().log_requests))
     begin()
     facts.subscribe(record)
     application = Api(settings()).application()

@@ -3,12 +3,13 @@
 import asyncio
 import io
 import logging
+import sys
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
-from signalops import facts, logs
+from signalops import logs
 from signalops.config import Settings
 from tests.api import SIGNUP, Answer, Client, running_process
 from tests.people import Tenant
@@ -17,28 +18,30 @@ PLANTED = "planted-4711"
 FORGED = "x\r\n2026-01-01 00:00:00,000 INFO signalops api.stopped\x1b[2J\u2028\u202e\x85y"
 
 
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    """What the loggers of an installation write."""
+@pytest.fixture(params=["json", "text"])
+def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What the loggers of an installation write, in each form."""
     stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
-    before, root = logging.getLogRecordFactory(), logging.getLogger()
-    logs.install()
-    root.addHandler(handler)
+    monkeypatch.setattr(sys, "stderr", stream)
+    factory, root = logging.getLogRecordFactory(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.install(Settings(log_format=request.param))
     yield stream
-    root.removeHandler(handler)
-    logging.setLogRecordFactory(before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.setLogRecordFactory(factory)
 
 
 def test_a_line_can_not_be_forged(written: io.StringIO) -> None:
-    facts.log("event.died", {"tenant": "acme", "event": FORGED, "error": FORGED})
+    tell = logs.lines_of("notable")
+    tell("event.died", {"tenant": "acme", "event": FORGED, "error": FORGED})
+    tell("request.answered", {"operation": None, "status": 404, "reason": FORGED})
     logging.getLogger("uvicorn.error").warning("%s", FORGED)
     logging.getLogger("procrastinate").warning(FORGED)
     lines = written.getvalue().splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert all(line.isprintable() for line in lines)
-    assert r"x\r\n2026-01-01" in lines[0]
+    assert r"\\r\\n2026-01-01" in lines[0]  # escaped for a person, and then for JSON
 
 
 def test_a_traceback_shows_where_and_why_but_no_value(written: io.StringIO, owner: psycopg.Connection) -> None:
@@ -60,7 +63,8 @@ def test_a_traceback_shows_where_and_why_but_no_value(written: io.StringIO, owne
         assert "ValueError" in text
         assert PLANTED not in text
     begun = [line for line in text.splitlines() if not line.startswith("    ")]
-    assert begun == ["ERROR signalops A bug."] * 3
+    assert len(begun) == 3
+    assert all("A bug." in line and "error" in line for line in begun)
 
 
 async def test_a_process_tells_no_secret_and_no_payload(

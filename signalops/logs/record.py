@@ -1,7 +1,4 @@
-"""What every line of the logs keeps to: nobody who sends us something can forge a line, or finds it in one.
-
-It is a factory of records and no formatter: uvicorn and procrastinate bring formatters of their own.
-"""
+"""What every line of the logs keeps to: nobody who sends us something can forge a line, or finds it in one."""
 
 import logging
 import re
@@ -20,16 +17,13 @@ class Record(logging.LogRecord):
 
     def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
+        self.told = ""
         if self.exc_info and self.exc_info[1]:
-            self.exc_text = _traceback(self.exc_info[1])  # what formatters take when it is there
+            # What other formatters take when it is there; ours is given a record without.
+            self.told = self.exc_text = _traceback(self.exc_info[1])
 
     def getMessage(self) -> str:  # noqa: N802  logging's own name
         return printable(super().getMessage())
-
-
-def install() -> None:
-    """Make every logger of this process keep to it."""
-    logging.setLogRecordFactory(Record)
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,76 @@
+"""How a line looks: JSON, or on a terminal text; of whatever logger it comes."""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import orjson
+from structlog.dev import ConsoleRenderer
+from structlog.stdlib import ProcessorFormatter
+from structlog.types import EventDict, WrappedLogger
+
+from signalops import correlation
+from signalops.config import Settings
+from signalops.logs.record import Record, printable
+
+
+def install(settings: Settings) -> None:
+    """Make every logger of this process write one form of line to its standard error.
+
+    procrastinate's command line sets up loggers of its own afterwards: it leaves them alone when there is a handler.
+    """
+    logging.setLogRecordFactory(Record)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_formatter(settings.log_format))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    # procrastinate writes every job's arguments at INFO, several lines a job: a fifth of its speed, and noise.
+    for noisy in ("procrastinate", "asyncio", "uvicorn"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+
+
+def _formatter(form: str) -> logging.Formatter:
+    is_text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    render: Callable[[WrappedLogger, str, EventDict], str | bytes] = (
+        ConsoleRenderer(colors=sys.stderr.isatty(), event_key="message", timestamp_key="time") if is_text else _json
+    )
+    return ProcessorFormatter(processors=[_line, render])
+
+
+def _line(_: WrappedLogger, __: str, given: EventDict) -> EventDict:
+    """Return the fields of a line: when, how grave, whose and what; then those of the fact; then where an error came from."""
+    record: logging.LogRecord = given["_record"]
+    line: EventDict = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": given["event"],
+    }
+    fields: Mapping[str, object] = getattr(record, "fields", {})
+    line.update({name: _value(value) for name, value in fields.items() if value not in (None, [], ())})
+    if "correlation" not in line and (known := correlation.current.get()):
+        line["correlation"] = known.id
+    if told := getattr(record, "told", None):
+        line["exception"] = told
+    return line
+
+
+def _value(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, int):
+        return value
+    if isinstance(value, list | tuple):
+        return [_value(each) for each in value]
+    if isinstance(value, Mapping):
+        return {str(name): _value(each) for name, each in value.items()}
+    return printable(str(value))
+
+
+def _json(_: WrappedLogger, __: str, line: EventDict) -> str:
+    return orjson.dumps(line).decode()
