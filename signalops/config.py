@@ -92,6 +92,11 @@ class Settings(BaseSettings):
         "notable",
         description="Which requests have a line of their own: all, or those that are refused, slow or store no events.",
     )
+    traces: bool = Field(
+        False,
+        description="Whether spans are sent, as OpenTelemetry's own variables say (OTEL_EXPORTER_OTLP_ENDPOINT); needs the extra "
+        "`traces`.",
+    )
     metrics_token: SecretStr | None = Field(
         None,
         min_length=16,

@@ -15,11 +15,12 @@ _TRACE = re.compile(rb"(?!ff)(?!00.{53}.)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32}-(?!0
 
 
 class Correlation(NamedTuple):
-    """An id of 1 to 128 characters, whether the client sent it, and the traceparent that came with it."""
+    """An id of 1 to 128 characters, whether the client sent it, the traceparent that came with it, and our span of that trace."""
 
     id: str
     is_sent: bool = False
     trace: str | None = None
+    span: str | None = None
 
 
 current: ContextVar[Correlation | None] = ContextVar("correlation", default=None)
@@ -35,7 +36,7 @@ def correlation_of(headers: Iterable[tuple[bytes, bytes]]) -> Correlation:
         elif name == b"traceparent" and trace is None and (found := _TRACE.fullmatch(value)):
             trace = f"00-{found[1].decode()}"
     if sent or trace:
-        return Correlation(sent or (trace or "")[3:35], True, trace)
+        return Correlation(sent or (trace or "")[3:35], True, trace, span())
     return Correlation(new())
 
 
@@ -44,12 +45,17 @@ def new() -> str:
     return os.urandom(16).hex()
 
 
+def span() -> str:
+    """Return the id of a new span: 16 hexadecimal digits."""
+    return os.urandom(8).hex()
+
+
 def outbound() -> dict[str, str]:
-    """Return the headers of a request that follows from the current one: its id, and a new span of its trace."""
+    """Return the headers of a request that follows from the current one: its id, and our span of its trace."""
     correlation = current.get()
     if correlation is None:
         return {}
     headers = {"X-Request-Id": correlation.id}
     if correlation.trace:
-        headers["traceparent"] = f"{correlation.trace[:36]}{os.urandom(8).hex()}{correlation.trace[52:]}"
+        headers["traceparent"] = f"{correlation.trace[:36]}{correlation.span}{correlation.trace[52:]}"
     return headers

@@ -14,11 +14,14 @@ from signalops.watch.metrics.measure import watch_pools
 from signalops.watch.metrics.record import record
 from signalops.watch.metrics.registry import begin
 from signalops.watch.metrics.serve import served
+from signalops.watch.traces import spans_of
 
 logs.install(settings())
 facts.subscribe(logs.lines_of(settings().log_requests))
 begin()
 facts.subscribe(record)
+if spans := spans_of(settings(), "worker"):
+    facts.subscribe(spans)
 
 # For the jobs' own transactions. It grows only as far as jobs run at once, and the flag --concurrency may ask for more than the
 # setting does.

@@ -172,7 +172,8 @@ class Sender:
 def _correlated(claim: store.Claim) -> Correlation:
     """Return what an attempt is found again by: what its event came with, or else the event's id."""
     event = claim.event or {}
-    return Correlation(event.get("correlation") or event.get("id") or str(claim.delivery), trace=event.get("trace"))
+    found = event.get("correlation") or event.get("id") or str(claim.delivery)
+    return Correlation(found, trace=event.get("trace"), span=correlation.span())
 
 
 def _told(claim: store.Claim, listed: list[dict[str, Any]]) -> tuple[Notification, dict[str, str]]:

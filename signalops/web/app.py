@@ -61,6 +61,7 @@ from signalops.watch.metrics.http import MetricsHttp
 from signalops.watch.metrics.measure import Measurements, watch_pools
 from signalops.watch.metrics.record import record
 from signalops.watch.metrics.registry import begin
+from signalops.watch.traces import spans_of
 from signalops.web import headers, openapi
 from signalops.web.drain import drain_first
 from signalops.web.operations import Handlers, Operation, Platform, operations
@@ -242,6 +243,8 @@ def create() -> Starlette:
     facts.subscribe(logs.lines_of(settings().log_requests))
     begin()
     facts.subscribe(record)
+    if spans := spans_of(settings(), "api"):
+        facts.subscribe(spans)
     application = Api(settings()).application()
     # Requests allocate by the thousand and leave no cycles behind: collecting after each 700 objects, as is the default,
     # took a sixth of this process's time, and its pauses made the p99.
