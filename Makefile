@@ -66,7 +66,7 @@ advisories: .venv/.dev ## Ask PyPI whether what is installed has known vulnerabi
 	  --progress-spinner off
 
 ##@ Measure
-.PHONY: bench bench-rules bench-send bench-usage bench-access fuzz bench-views chaos
+.PHONY: bench bench-rules bench-send bench-usage bench-access fuzz bench-views bench-retention chaos
 bench: .venv/.dev ## Measure throughput and latency (needs wrk)
 	@$(BIN)/python -m tests.bench $(A)
 
@@ -87,6 +87,9 @@ fuzz: .venv/.dev ## Fuzz the API by its OpenAPI document (A=100 requests of each
 
 bench-views: .venv/.dev ## Measure the views for DBAs on ten million events
 	@$(BIN)/python -m tests.bench.views $(A)
+
+bench-retention: .venv/.dev ## Measure what dropping a month of ten million events does to ingest
+	@$(BIN)/python -m tests.bench.retention $(A)
 
 chaos: .venv/.dev ## Kill processes and cut connections under load, and check that nothing is lost
 	@$(BIN)/python -m pytest tests/chaos $(A)

@@ -148,6 +148,15 @@ class Settings(BaseSettings):
         24, ge=0, description="Hours after the end of a billing period in which what happened in it can still come in."
     )
 
+    retention_days: int = Field(
+        400,
+        ge=7,
+        description="Days for which events are kept, with their matches, deliveries and attempts, unless a plan or a tenant says "
+        "otherwise; usage and invoices stay.",
+    )
+    audit_log_days: int = Field(400, ge=7, description="Days for which the audit log is kept.")
+    job_history_days: int = Field(30, ge=1, description="Days for which jobs that failed or were cancelled are kept.")
+
     max_rules: int = Field(1000, ge=1, description="Most rules of a tenant.")
     max_backtests: int = Field(3, ge=1, description="Most unfinished backtests of a tenant.")
     backtest_events: int = Field(1_000_000, ge=1, description="Most events that one backtest looks through.")

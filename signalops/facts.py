@@ -40,6 +40,8 @@ FACTS = {
     "tenant.made": ("tenant", "slug", "author"),
     "tenant.moved": ("tenant", "status", "reason"),
     "partitions.made": ("partitions",),
+    "partitions.dropped": ("partitions",),
+    "rows.expired": ("rows",),
     "maintenance.run": ("job", "milliseconds", "error"),
     "metrics.served": ("host", "port"),
     "metrics.unserved": ("host", "port", "error"),

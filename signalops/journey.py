@@ -33,6 +33,7 @@ from signalops.templates import SendTemplates
 from signalops.terms import BatchId, DeliveryId, TenantId
 from signalops.usage.invoices.close import CLOSING_AFTER, Closer
 from signalops.usage.meters import CompiledMeters, MeterBook, count
+from signalops.watch.retention import Retainer, Retention
 
 AT_MOST = 1000
 """What one sweep enqueues; the next is a second away."""
@@ -41,13 +42,22 @@ _LARGE = 2**20
 jobs of the worker go on meanwhile."""
 _MOST_TOLD = 20
 """Ids of requests that a batch tells of."""
+_KEPT = Retention(events=400, audit_log=400, jobs=30)
+_RETAINING = 600.0
+"""Seconds of an hour."""
 _WORKER = f"{platform.node()}:{os.getpid()}"
 
 
 class Journey:
     """The bodies of the jobs, with what they need."""
 
-    def __init__(self, connections: db.Pool, sender: Sender, closing_after: timedelta = CLOSING_AFTER) -> None:
+    def __init__(
+        self,
+        connections: db.Pool,
+        sender: Sender,
+        closing_after: timedelta = CLOSING_AFTER,
+        retention: Retention = _KEPT,
+    ) -> None:
         self._connections = connections
         self._sender = sender
         self._rules = RuleBook()
@@ -56,6 +66,7 @@ class Journey:
         self.catalogue = Catalogue(connections)
         self._backtester = Backtester(connections, SendTemplates.render)
         self._deleter = Deleter(connections)
+        self._retainer = Retainer(connections, retention)
 
     async def process_batch(self, batch: BatchId, job: int) -> None:
         """Process a batch exactly once: what takes it out of the inbox, decides and counts is one transaction."""
@@ -125,6 +136,10 @@ class Journey:
     async def close_periods(self) -> None:
         """Close the billing periods that are due, and invoice them; several workers share the work."""
         await self._closer.run()
+
+    async def retain(self) -> None:
+        """Remove what nobody needs any more; what a run does not manage is the next one's."""
+        await self._retainer.run(_RETAINING)
 
     async def _process(self, batch: BatchId, job: int) -> tuple[Results, list[str]]:
         """Return what was decided, and the ids of the requests that the events came with."""

@@ -14,6 +14,7 @@ from signalops.watch.metrics.measure import watch_pools
 from signalops.watch.metrics.record import record
 from signalops.watch.metrics.registry import begin
 from signalops.watch.metrics.serve import served
+from signalops.watch.retention import Retention
 from signalops.watch.traces import spans_of
 
 logs.install(settings())
@@ -44,6 +45,6 @@ async def _life() -> AsyncIterator[None]:
         await sender.close()
 
 
-journey = Journey(connections, sender, timedelta(hours=settings().close_after_hours))
+journey = Journey(connections, sender, timedelta(hours=settings().close_after_hours), Retention.of(settings()))
 app = make_app(job_connections, settings().worker_concurrency, _life)
 register(app, journey)

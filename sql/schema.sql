@@ -1216,7 +1216,10 @@ CREATE FUNCTION signalops.audit_span(of_tenant uuid, of_period date) RETURNS TAB
     ) p
   ) o
   -- An hour later, since ids are made by several clocks.
-  cross join lateral (select case when t.created_at >= o.oldest then '-infinity' else o.oldest + interval '1 hour' end as since) k
+  cross join lateral (
+    select greatest(case when t.created_at >= o.oldest then '-infinity' else o.oldest + interval '1 hour' end,
+      (select x.kept_since + interval '1 hour' from signalops.expiries x where x.tenant_id = t.id)) as since
+  ) k
   where of_tenant is null or t.id = of_tenant
 $$;
 
@@ -1276,6 +1279,23 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) IS 'Begins to delete a tenant, given by id or slug, and enqueues the job that does it. Verdict: deleting; unconfirmed, when what was confirmed is not its slug; or the status of one that must be closed first. No row: there is no such tenant.';
+
+CREATE FUNCTION signalops.begin_expiry(retention_days integer) RETURNS void
+    LANGUAGE sql
+    AS $$
+  insert into signalops.expiries as x (tenant_id, kept_since)
+  select k.tenant, k.since from (
+    select s.*, max(s.days) over () as longest from signalops.keep(retention_days) s
+  ) k
+  left join signalops.expiries b on b.tenant_id = k.tenant
+  join signalops.tenants t on t.id = k.tenant
+  -- The events of those that keep them longest go with their partitions, whole months at once.
+  where k.days < k.longest and k.since > coalesce(b.kept_since, t.created_at) + interval '1 hour'
+  order by k.tenant
+  on conflict (tenant_id) do update set kept_since = greatest(x.kept_since, excluded.kept_since), is_expiring = true
+$$;
+
+COMMENT ON FUNCTION signalops.begin_expiry(retention_days integer) IS 'Has what expired in the last hours removed, of each tenant that keeps its events for a shorter time than another.';
 
 CREATE FUNCTION signalops.bump_metering(tenant uuid) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
@@ -1769,7 +1789,8 @@ CREATE TABLE signalops.usage_days (
     aggregation text NOT NULL,
     events bigint NOT NULL,
     quantity numeric
-);
+)
+WITH (autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.05');
 
 ALTER TABLE ONLY signalops.usage_days FORCE ROW LEVEL SECURITY;
 
@@ -1865,6 +1886,27 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) IS 'Takes a tenant out of up to so many of the jobs that are not being done; returns of how many. The job that deletes it is not one of them.';
+
+CREATE FUNCTION signalops.drop_partition(retention_days integer, audit_log_days integer) RETURNS name
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET lock_timeout TO '100ms'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  expired name;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('signalops.drop_partition')) then
+    return null;
+  end if;
+  select e.part into expired from signalops.expired_partitions(retention_days, audit_log_days) e limit 1;
+  if expired is not null then
+    execute format('drop table signalops.%I', expired);
+  end if;
+  return expired;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.drop_partition(retention_days integer, audit_log_days integer) IS 'Drops the first of the expired partitions; returns its name, NULL when there is none or another process is at it. Raises lock_not_available when the table is busy, a dump for instance: try again later.';
 
 CREATE FUNCTION signalops.emit(tenant uuid, in_batch uuid, event_type text, about jsonb, at_depth smallint) RETURNS uuid
     LANGUAGE sql
@@ -2118,6 +2160,86 @@ $$;
 
 COMMENT ON FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) IS 'Gives a new job to deliveries in hand whose job is gone (deleted, aborted, stuck); returns how many.';
 
+CREATE FUNCTION signalops.expire(retention_days integer, at_most integer) RETURNS TABLE(relation text, rows bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  one record;
+  swept text;
+  gone bigint;
+  told jsonb;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('signalops.expire')) then
+    return;
+  end if;
+  -- Looking at every tenant takes its time: not for each slice.
+  if not exists (select from signalops.expiries x where x.is_expiring)
+      and not exists (select from signalops.sweeps s where s.ended_at < s.begun_at) then
+    perform signalops.begin_expiry(retention_days);
+  end if;
+  for one in select x.tenant_id, signalops.id_at(x.kept_since) as before from signalops.expiries x where x.is_expiring order by x.tenant_id loop
+    told := signalops.expire_tenant(one.tenant_id, one.before, at_most);
+    if told <> '{}' then
+      return query select t.key, t.value::bigint from jsonb_each_text(told) t;
+      return;
+    end if;
+  end loop;
+  for swept in select s.relation from signalops.sweeps s order by s.begun_at <= s.ended_at, s.relation loop
+    gone := signalops.expire_blocks(swept, at_most);
+    if gone is not null then
+      return query select swept, gone;
+      return;
+    end if;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.expire(retention_days integer, at_most integer) IS 'Removes a slice of what has expired before its partition goes: of one tenant''s rows, or by the sweep of one table. Returns from where how much was removed; a table with 0: there may be more to do. Nothing: all is done, or another process is at it.';
+
+CREATE FUNCTION signalops.expire_blocks(target text, at_most integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $_$
+declare
+  step constant bigint := greatest(at_most / 100, 1); -- of blocks: a row of any of these tables takes more than 80 bytes
+  deadline constant timestamptz := clock_timestamp() + interval '200 ms';
+  sweep signalops.sweeps;
+  blocks bigint;
+  oldest uuid;
+  gone bigint;
+  removed bigint := 0;
+begin
+  select * into strict sweep from signalops.sweeps s where s.relation = target for update;
+  if sweep.ended_at >= sweep.begun_at then
+    if sweep.begun_at > now() - interval '1 day' then
+      return null;
+    end if;
+    sweep.next_block := 0;
+    sweep.begun_at := now();
+  end if;
+  blocks := pg_relation_size(format('signalops.%I', target)::regclass) / current_setting('block_size')::bigint;
+  select signalops.id_at(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp at time zone 'UTC') into oldest
+  from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'signalops.events'::regclass;
+  while sweep.next_block < blocks and removed < at_most and clock_timestamp() < deadline loop
+    execute format(
+      'delete from signalops.%1$I t where t.ctid >= $1 and t.ctid < $2 and %2$s < greatest($3, (
+        select signalops.id_at(x.kept_since) from signalops.expiries x where x.tenant_id = t.tenant_id))',
+      target, case target when 'backtests' then 'case when t.status not in (''queued'', ''running'') then t.id end' else 't.event_id' end)
+    using format('(%s,0)', sweep.next_block)::tid, format('(%s,0)', sweep.next_block + step)::tid, oldest;
+    get diagnostics gone = row_count;
+    removed := removed + gone;
+    sweep.next_block := sweep.next_block + step;
+  end loop;
+  update signalops.sweeps s set next_block = sweep.next_block, begun_at = sweep.begun_at,
+    ended_at = case when sweep.next_block >= blocks then clock_timestamp() else s.ended_at end
+  where s.relation = target;
+  return removed;
+end
+$_$;
+
+COMMENT ON FUNCTION signalops.expire_blocks(target text, at_most integer) IS 'Goes on with the sweep of a table for 200 ms or up to about so many rows: removes what belongs to expired events, of tenants and of dropped partitions. Returns how many rows were removed; NULL: it was swept less than a day ago.';
+
 CREATE FUNCTION signalops.expire_credits(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2138,6 +2260,83 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.expire_credits(at_most integer) IS 'Writes off what is left of grants that have expired, of all tenants; returns of how many. The next call does those beyond the bound.';
+
+CREATE FUNCTION signalops.expire_rows(tenant uuid, target text, key text, before uuid, at_most bigint, spared text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $_$
+declare
+  removed bigint;
+begin
+  -- By the bound once more: it leaves out the partitions that came later.
+  execute format(
+    'delete from signalops.%1$I t where t.tenant_id = $1 and t.%2$I < $2 and t.%2$I = any (array(
+      select t.%2$I from signalops.%1$I t where t.tenant_id = $1 and t.%2$I < $2 and not (%3$s) order by t.%2$I limit $3))',
+    target, key, spared)
+  using tenant, before, at_most;
+  get diagnostics removed = row_count;
+  return removed;
+end
+$_$;
+
+COMMENT ON FUNCTION signalops.expire_rows(tenant uuid, target text, key text, before uuid, at_most bigint, spared text) IS 'Removes a tenant''s rows with about so many of the least keys below a bound, but for those of a condition; returns how many.';
+
+CREATE FUNCTION signalops.expire_tenant(tenant uuid, before uuid, at_most bigint) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $_$
+declare
+  part record;
+  gone bigint;
+  removed bigint := 0;
+  told jsonb := '{}';
+begin
+  -- What was given another chance since is spared until that is over.
+  for part in
+    select * from (values
+      ('delivery_attempts', 'delivery_id', 'false'),
+      ('deliveries', 'id', $spared$t.status in ('pending', 'sending', 'retrying')$spared$),
+      ('matches', 'event_id', 'false'),
+      ('batches', 'batch', 'false'),
+      ('events', 'id', $spared$exists (select from signalops.inbox i where i.tenant_id = t.tenant_id and i.event_id = t.id)
+        or exists (select from signalops.deliveries d where d.tenant_id = t.tenant_id and d.event_id = t.id
+          and d.status in ('pending', 'sending', 'retrying'))$spared$)
+    ) as p (target, key, spared)
+  loop
+    gone := signalops.expire_rows(tenant, part.target, part.key, before, at_most - removed, part.spared);
+    removed := removed + gone;
+    if gone > 0 then
+      told := told || jsonb_build_object(part.target, gone);
+    end if;
+    exit when removed >= at_most;
+  end loop;
+  if removed < at_most then
+    update signalops.expiries x set is_expiring = false where x.tenant_id = tenant;
+  end if;
+  return told;
+end
+$_$;
+
+COMMENT ON FUNCTION signalops.expire_tenant(tenant uuid, before uuid, at_most bigint) IS 'Removes up to about so many of a tenant''s rows from before an id, what refers to others first; returns {table: how many}.';
+
+CREATE FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) RETURNS TABLE(part name, ended_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select c.relname, e.ended_at
+  from unnest(array['delivery_attempts', 'deliveries', 'matches', 'batches', 'usage_entries', 'events', 'audit_log']) with ordinality
+    as p (parent, place)
+  join pg_inherits i on i.inhparent = format('signalops.%I', p.parent)::regclass
+  join pg_class c on c.oid = i.inhrelid
+  cross join lateral (
+    select (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' as ended_at
+  ) e
+  where e.ended_at <= case p.parent when 'audit_log' then now() - make_interval(days => audit_log_days)
+    else signalops.kept_from(retention_days) end
+  -- What refers to others before them, month by month.
+  order by e.ended_at, p.place
+$$;
+
+COMMENT ON FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) IS 'The partitions of which nothing need be kept any more, by the days of retention of events and of the audit log, in the order to drop them.';
 
 CREATE FUNCTION signalops.find_called_channel(wanted uuid) RETURNS TABLE(tenant_id uuid, secret bytea)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2577,6 +2776,40 @@ $$;
 
 COMMENT ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) IS 'Issues an invoice or a credit note of a closed period, with its lines, and tells the tenant; returns its number. issued: columns of invoices; lines: columns of invoice_lines, in their order; numbers as strings.';
 
+CREATE FUNCTION signalops.keep(retention_days integer) RETURNS TABLE(tenant uuid, days integer, since timestamp with time zone)
+    LANGUAGE sql STABLE
+    AS $$
+  with needed as materialized (
+    -- Two partial indexes hold what is not sent yet.
+    select d.tenant_id, min(signalops.time_of(d.event_id)) as at from signalops.deliveries d
+    where d.status in ('pending', 'sending') and d.next_attempt_at is null group by d.tenant_id
+    union all
+    select d.tenant_id, min(signalops.time_of(d.event_id)) from signalops.deliveries d where d.next_attempt_at is not null group by d.tenant_id
+    union all
+    select g.tenant_id, min(signalops.time_of(e.id)) from signalops.digests g cross join unnest(g.events) as e (id) group by g.tenant_id
+  ), oldest as (
+    select n.tenant_id, min(n.at) as at from needed n group by n.tenant_id
+  )
+  select t.id, r.days, least(
+    now() - make_interval(days => r.days),
+    -- Days before it: the clocks of those who make ids, count and close differ, and an audit begins a day before its period.
+    coalesce((select b.starts_at from signalops.billing_periods b where b.tenant_id = t.id and b.closed_at is null order by b.period limit 1),
+      case when isfinite(t.closed_until) then t.closed_until else t.created_at end) - interval '2 days',
+    o.at,
+    signalops.time_of((select i.event_id from signalops.inbox i where i.tenant_id = t.id order by i.event_id limit 1)))
+  from signalops.tenants t
+  left join oldest o on o.tenant_id = t.id
+  cross join lateral (
+    select coalesce(t.retention_days, (
+      select (s.terms ->> 'retentionDays')::integer from signalops.subscriptions s
+      where s.tenant_id = t.id and s.starts_on <= (now() at time zone t.time_zone)::date order by s.starts_on desc limit 1
+    ), keep.retention_days) as days
+  ) r
+  where t.status <> 'deleting'
+$$;
+
+COMMENT ON FUNCTION signalops.keep(retention_days integer) IS 'For how many days each tenant''s events are kept, by its own retention, its plan''s or this of the installation; and since when they must be: at the latest since the oldest that waits, is still to be sent, or belongs to a billing period that is not closed.';
+
 CREATE FUNCTION signalops.keep_number() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -2587,6 +2820,15 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.keep_number() IS 'Notes that the number of a document was given, when the document goes with its tenant.';
+
+CREATE FUNCTION signalops.kept_from(retention_days integer) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select coalesce(min(k.since), now() - make_interval(days => retention_days)) from signalops.keep(retention_days) k
+$$;
+
+COMMENT ON FUNCTION signalops.kept_from(retention_days integer) IS 'Before this nothing need be kept of any tenant; the retention is the installation''s, and tenants and plans may have others.';
 
 CREATE TABLE signalops.limits (
     tenant_id uuid NOT NULL,
@@ -2720,6 +2962,7 @@ begin
       continue when to_regclass(format('signalops.%I', part)) is not null;
       -- Attached, not made in place: that would wait for every query of the table, a dump for instance, and all traffic behind it.
       execute format('create table signalops.%I (like %s including defaults including constraints)', part, parent);
+      execute format('alter table signalops.%I set (%s)', part, signalops.storage_of((select relname from pg_class where oid = parent)));
       execute format('alter table %s attach partition signalops.%I for values from (%L) to (%L)', parent, part,
         signalops.id_at(month::timestamp at time zone 'UTC'),
         signalops.id_at((month + interval '1 month') at time zone 'UTC'));
@@ -2765,11 +3008,13 @@ CREATE TABLE signalops.tenants (
     status_reason text,
     status_since timestamp with time zone DEFAULT now() NOT NULL,
     is_resuming boolean DEFAULT false NOT NULL,
+    retention_days integer,
     CONSTRAINT tenants_check CHECK (((rate_per_second IS NULL) = (rate_burst IS NULL))),
     CONSTRAINT tenants_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
     CONSTRAINT tenants_rate_burst_check CHECK (((rate_burst >= 1) AND (rate_burst <= 1000000))),
     CONSTRAINT tenants_rate_per_second_check CHECK (((rate_per_second >= 0.000001) AND (rate_per_second <= (1000000)::numeric))),
     CONSTRAINT tenants_reason_check CHECK (((status_reason IS NULL) OR (status <> 'active'::text))),
+    CONSTRAINT tenants_retention_days_check CHECK (((retention_days >= 1) AND (retention_days <= 36500))),
     CONSTRAINT tenants_slug_check CHECK ((slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text)),
     CONSTRAINT tenants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'closed'::text, 'deleting'::text]))),
     CONSTRAINT tenants_status_reason_check CHECK (((length(status_reason) >= 1) AND (length(status_reason) <= 500))),
@@ -2793,6 +3038,7 @@ COMMENT ON COLUMN signalops.tenants.rate_burst IS 'Events that it may bring in a
 COMMENT ON COLUMN signalops.tenants.status_reason IS 'Why, as its refused requests are told; NULL: active, or nobody said.';
 COMMENT ON COLUMN signalops.tenants.status_since IS 'Since when it has that status.';
 COMMENT ON COLUMN signalops.tenants.is_resuming IS 'Whether something may still be held of it, though it is no longer suspended.';
+COMMENT ON COLUMN signalops.tenants.retention_days IS 'For how many days its events are kept; NULL: as its plan says (retentionDays), else as the installation does.';
 
 CREATE FUNCTION signalops.may_delete(tenant uuid) RETURNS boolean
     LANGUAGE sql STABLE
@@ -3129,7 +3375,8 @@ CREATE TABLE signalops.dead_letters (
     CONSTRAINT dead_letters_error_check CHECK ((length(error) <= 500)),
     CONSTRAINT dead_letters_kind_check CHECK ((kind = ANY (ARRAY['event'::text, 'delivery'::text]))),
     CONSTRAINT dead_letters_reason_check CHECK ((length(reason) <= 500))
-);
+)
+WITH (autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.05');
 
 ALTER TABLE ONLY signalops.dead_letters FORCE ROW LEVEL SECURITY;
 
@@ -3221,6 +3468,22 @@ end
 $$;
 
 COMMENT ON PROCEDURE signalops.protect(IN target regclass, IN key text) IS 'Enables and forces row-level security on a tenant table, with the policy own_tenant. Every migration that makes one calls it.';
+
+CREATE FUNCTION signalops.prune_jobs(history_days integer, at_most integer) RETURNS bigint
+    LANGUAGE sql
+    AS $$
+  with old as materialized (
+    select j.id from procrastinate.procrastinate_jobs j
+    where j.status in ('failed', 'aborted', 'cancelled', 'succeeded') and not exists (
+      select from procrastinate.procrastinate_events e where e.job_id = j.id and e.at > now() - make_interval(days => history_days))
+    order by j.id limit at_most
+  ), gone as (
+    delete from procrastinate.procrastinate_jobs j using old where j.id = old.id returning j.id
+  )
+  select count(*) from gone
+$$;
+
+COMMENT ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) IS 'Removes jobs that ended so many days ago, with their events in the queue''s own log; returns how many.';
 
 CREATE FUNCTION signalops.read_batch(wanted uuid) RETURNS TABLE(tenant uuid, ruleset bigint, metering bigint, time_zone text, closed_until timestamp with time zone, events text)
     LANGUAGE plpgsql
@@ -3840,6 +4103,19 @@ CREATE FUNCTION signalops.starts_at(day date, zone text) RETURNS timestamp with 
     RETURN LEAST(((day)::timestamp without time zone AT TIME ZONE zone), ((((day)::timestamp without time zone - '00:00:01'::interval) AT TIME ZONE zone) + '00:00:01'::interval));
 
 COMMENT ON FUNCTION signalops.starts_at(day date, zone text) IS 'The moment at which a day, or the period that it begins, starts in a time zone.';
+
+CREATE FUNCTION signalops.storage_of(parent name) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case parent
+    -- Each of its rows is updated twice or more.
+    when 'deliveries' then 'autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, '
+      'autovacuum_analyze_scale_factor = 0.02'
+    -- Written once: vacuum comes to set the visibility map, and statistics must keep up with a partition that begins empty.
+    else 'autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02' end
+$$;
+
+COMMENT ON FUNCTION signalops.storage_of(parent name) IS 'The storage parameters of the partitions of a table; a partitioned table itself takes none.';
 
 CREATE FUNCTION signalops.store(flush jsonb, in_batch uuid) RETURNS bigint
     LANGUAGE plpgsql
@@ -5906,12 +6182,26 @@ COMMENT ON COLUMN signalops.event_types.fields IS 'The fields seen in samples: {
 COMMENT ON COLUMN signalops.event_types.fields_cut IS 'There are further fields.';
 COMMENT ON COLUMN signalops.event_types.example IS 'A recent event of at most 16 KiB; NULL: none was that small.';
 
+CREATE TABLE signalops.expiries (
+    tenant_id uuid NOT NULL,
+    kept_since timestamp with time zone NOT NULL,
+    is_expiring boolean DEFAULT true NOT NULL
+);
+
+ALTER TABLE ONLY signalops.expiries FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.expiries IS 'Tenants whose events expire before the partitions in which they are, and how far that has come.';
+COMMENT ON COLUMN signalops.expiries.tenant_id IS 'Whose it is.';
+COMMENT ON COLUMN signalops.expiries.kept_since IS 'Since when all that was accepted is kept; of what is older some is gone, or all. It never goes back, whatever the retention becomes.';
+COMMENT ON COLUMN signalops.expiries.is_expiring IS 'Whether there may be something older, which signalops.expire is to remove.';
+
 CREATE TABLE signalops.idempotency_keys (
     tenant_id uuid NOT NULL,
     key text NOT NULL,
     event_id uuid NOT NULL,
     body_hash bytea NOT NULL
-);
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.05');
 
 ALTER TABLE ONLY signalops.idempotency_keys FORCE ROW LEVEL SECURITY;
 
@@ -6071,7 +6361,7 @@ CREATE TABLE signalops.rate_buckets (
     level double precision NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL
 )
-WITH (fillfactor='50');
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 
 ALTER TABLE ONLY signalops.rate_buckets FORCE ROW LEVEL SECURITY;
 
@@ -6164,6 +6454,21 @@ COMMENT ON COLUMN signalops.suppressions.detail IS 'What the recipient''s server
 COMMENT ON COLUMN signalops.suppressions.delivery_id IS 'The delivery that it came of.';
 COMMENT ON COLUMN signalops.suppressions.created_at IS 'When it was heard of.';
 
+CREATE TABLE signalops.sweeps (
+    relation text NOT NULL,
+    next_block bigint DEFAULT 0 NOT NULL,
+    begun_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY signalops.sweeps FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.sweeps IS 'Tables that are not partitioned and have no index by the age of their events: each is read through once a day, some blocks at a time.';
+COMMENT ON COLUMN signalops.sweeps.relation IS 'The table.';
+COMMENT ON COLUMN signalops.sweeps.next_block IS 'From which block on the present sweep is to read it.';
+COMMENT ON COLUMN signalops.sweeps.begun_at IS 'When the present sweep, or the last, began.';
+COMMENT ON COLUMN signalops.sweeps.ended_at IS 'When the last sweep ended; before begun_at: one is under way.';
+
 CREATE TABLE signalops.tenant_deletions (
     id uuid NOT NULL,
     slug text NOT NULL,
@@ -6230,7 +6535,8 @@ CREATE TABLE signalops.usage_items (
     grp text NOT NULL,
     period date NOT NULL,
     item text NOT NULL
-);
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.05');
 
 ALTER TABLE ONLY signalops.usage_items FORCE ROW LEVEL SECURITY;
 
@@ -6321,6 +6627,9 @@ ALTER TABLE ONLY signalops.event_types
 ALTER TABLE ONLY signalops.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY signalops.expiries
+    ADD CONSTRAINT expiries_pkey PRIMARY KEY (tenant_id);
+
 ALTER TABLE ONLY signalops.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key);
 
@@ -6395,6 +6704,9 @@ ALTER TABLE ONLY signalops.suppressions
 
 ALTER TABLE ONLY signalops.suppressions
     ADD CONSTRAINT suppressions_tenant_id_address_key UNIQUE (tenant_id, address);
+
+ALTER TABLE ONLY signalops.sweeps
+    ADD CONSTRAINT sweeps_pkey PRIMARY KEY (relation);
 
 ALTER TABLE ONLY signalops.tenant_deletions
     ADD CONSTRAINT tenant_deletions_pkey PRIMARY KEY (id);
@@ -6476,6 +6788,8 @@ CREATE INDEX deliveries_in_hand ON ONLY signalops.deliveries USING btree (update
 CREATE INDEX digests_by_due ON signalops.digests USING btree (due_at);
 
 CREATE INDEX events_by_type ON ONLY signalops.events USING btree (tenant_id, type, id);
+
+CREATE INDEX expiries_unfinished ON signalops.expiries USING btree (tenant_id) WHERE is_expiring;
 
 CREATE INDEX inbox_by_batch ON signalops.inbox USING btree (batch) WHERE (NOT is_held);
 
@@ -6813,6 +7127,8 @@ ALTER TABLE signalops.event_types ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.events ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE signalops.expiries ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE signalops.idempotency_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.inbox ENABLE ROW LEVEL SECURITY;
@@ -6910,6 +7226,10 @@ COMMENT ON POLICY own_tenant ON signalops.event_types IS 'Rows of the current te
 CREATE POLICY own_tenant ON signalops.events USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
 COMMENT ON POLICY own_tenant ON signalops.events IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+
+CREATE POLICY own_tenant ON signalops.expiries USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+
+COMMENT ON POLICY own_tenant ON signalops.expiries IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
 CREATE POLICY own_tenant ON signalops.idempotency_keys USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
@@ -7023,6 +7343,10 @@ CREATE POLICY owner_acts ON signalops.audit_log TO signalops_owner USING (true) 
 
 COMMENT ON POLICY owner_acts ON signalops.audit_log IS 'Actions are noted by functions of the owner, so that nobody can note those of others.';
 
+CREATE POLICY owner_acts ON signalops.backtests TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.backtests IS 'Those of expired time are found by reading through the table.';
+
 CREATE POLICY owner_acts ON signalops.batches TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.batches IS 'The audit holds what was accepted against what was processed.';
@@ -7059,6 +7383,10 @@ CREATE POLICY owner_acts ON signalops.deliveries TO signalops_owner USING (true)
 
 COMMENT ON POLICY owner_acts ON signalops.deliveries IS 'enqueue_due_deliveries and enqueue_lost_deliveries sweep all tenants for what has no job.';
 
+CREATE POLICY owner_acts ON signalops.delivery_attempts TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.delivery_attempts IS 'Those of tenants that keep them for a shorter time are removed.';
+
 CREATE POLICY owner_acts ON signalops.digests TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.digests IS 'tell_digests sweeps all tenants for what is due.';
@@ -7066,6 +7394,14 @@ COMMENT ON POLICY owner_acts ON signalops.digests IS 'tell_digests sweeps all te
 CREATE POLICY owner_acts ON signalops.events TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.events IS 'The command line finds out whose event an id is.';
+
+CREATE POLICY owner_acts ON signalops.expiries TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.expiries IS 'The removal of what has expired goes from tenant to tenant.';
+
+CREATE POLICY owner_acts ON signalops.idempotency_keys TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.idempotency_keys IS 'Those of expired events are found by reading through the table.';
 
 CREATE POLICY owner_acts ON signalops.inbox TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -7122,6 +7458,10 @@ COMMENT ON POLICY owner_acts ON signalops.rules IS 'tell_absences asks whether t
 CREATE POLICY owner_acts ON signalops.subscriptions TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.subscriptions IS 'Making a tenant subscribes it, and the command line lists tenants with their plans.';
+
+CREATE POLICY owner_acts ON signalops.sweeps TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.sweeps IS 'The removal of what has expired notes how far it is.';
 
 CREATE POLICY owner_acts ON signalops.tenant_deletions TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -7184,6 +7524,8 @@ ALTER TABLE signalops.silences ENABLE ROW LEVEL SECURITY;
 ALTER TABLE signalops.subscriptions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.suppressions ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE signalops.sweeps ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.tenant_deletions ENABLE ROW LEVEL SECURITY;
 
@@ -7415,6 +7757,9 @@ GRANT SELECT ON TABLE signalops.usage_days TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION signalops.drop_partition(retention_days integer, audit_log_days integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.drop_partition(retention_days integer, audit_log_days integer) TO signalops_worker;
+
 REVOKE ALL ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) TO signalops_api;
 GRANT ALL ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) TO signalops_worker;
@@ -7440,8 +7785,14 @@ GRANT ALL ON FUNCTION signalops.enqueue_lost_batches(older_than interval, at_mos
 REVOKE ALL ON FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.expire(retention_days integer, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.expire(retention_days integer, at_most integer) TO signalops_worker;
+
 REVOKE ALL ON FUNCTION signalops.expire_credits(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.expire_credits(at_most integer) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.find_called_channel(wanted uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.find_called_channel(wanted uuid) TO signalops_api;
@@ -7496,6 +7847,9 @@ REVOKE ALL ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines 
 GRANT ALL ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) TO signalops_worker;
 GRANT ALL ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) TO signalops_platform;
 
+REVOKE ALL ON FUNCTION signalops.kept_from(retention_days integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.kept_from(retention_days integer) TO signalops_worker;
+
 GRANT SELECT ON TABLE signalops.limits TO signalops_api;
 GRANT SELECT ON TABLE signalops.limits TO signalops_worker;
 GRANT SELECT,INSERT,DELETE ON TABLE signalops.limits TO signalops_platform;
@@ -7540,6 +7894,8 @@ GRANT SELECT(status_reason),UPDATE(status_reason) ON TABLE signalops.tenants TO 
 
 GRANT SELECT(status_since) ON TABLE signalops.tenants TO signalops_platform;
 
+GRANT SELECT(retention_days),UPDATE(retention_days) ON TABLE signalops.tenants TO signalops_platform;
+
 REVOKE ALL ON FUNCTION signalops.mend_queues() FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.mend_queues() TO signalops_worker;
 
@@ -7566,6 +7922,9 @@ GRANT UPDATE(reason) ON TABLE signalops.dead_letters TO signalops_api;
 
 REVOKE ALL ON FUNCTION signalops.plans_held(of_tenants uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.plans_held(of_tenants uuid[]) TO signalops_platform;
+
+REVOKE ALL ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.release_backtests(tenant uuid) FROM PUBLIC;
 
@@ -7763,6 +8122,10 @@ GRANT SELECT ON TABLE signalops.event_status TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.event_types TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.event_types TO signalops_worker;
+
+GRANT SELECT ON TABLE signalops.expiries TO signalops_api;
+GRANT SELECT ON TABLE signalops.expiries TO signalops_worker;
+GRANT SELECT ON TABLE signalops.expiries TO signalops_platform;
 
 GRANT SELECT,INSERT ON TABLE signalops.idempotency_keys TO signalops_api;
 

@@ -28,6 +28,7 @@ from signalops.cli import (
     look,
     meters,
     plans,
+    retain,
     rules,
     run,
     silences,
@@ -52,6 +53,7 @@ usage.register(app)
 audit.register(app)
 actions.register(app)
 isolation.register(app)
+retain.register(app)
 token.register(app)
 backtest.register(app, rules.app)
 app.add_typer(tenants.app, name="tenant")

@@ -111,6 +111,21 @@ def rate(
     typer.echo(f"{slug} may bring in {shown}.")
 
 
+@app.command(epilog="Example: signalops tenant retention acme --days 90")
+def retention(
+    slug: Slug,
+    days: Annotated[int | None, typer.Option(min=1, max=36500, help="Days; none: as its plan says.")] = None,
+) -> None:
+    """Set for how many days a tenant's events are kept, with their deliveries; without the option as its plan says."""
+
+    async def setting(connection: db.Connection) -> None:
+        held = await manage.hold(connection, slug)
+        await store.set_retention(connection, held.id, days)
+
+    as_owner(setting)
+    typer.echo(f"The events of {slug} are kept {f'for {days} days' if days else 'as long as its plan says'}.")
+
+
 @app.command("plan", epilog="Example: signalops tenant plan acme pro --at-once --author ann")
 def plan_(
     slug: Slug,

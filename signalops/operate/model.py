@@ -5,12 +5,14 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict, Field
 
 from signalops.access.rates import RateLimit
-from signalops.access.tenants.model import Name, Slug, TenantChange, TenantSummary, TimeZone
+from signalops.access.tenants.model import Name, RetentionDays, Slug, TenantChange, TenantSummary, TimeZone
 from signalops.usage.limits.model import LimitShown
 from signalops.usage.model import Month
 from signalops.usage.plans.model import LimitTerms
 
 _RATE = Field(None, description="How many events may come in with all its keys; null: as many as come.")
+
+_RETENTION = Field(None, description="For how many days its events are kept; null: as its plan says.")
 
 
 class TenantIn(BaseModel):
@@ -26,12 +28,14 @@ class TenantIn(BaseModel):
     )
     limits: list[LimitTerms] = Field([], max_length=100, description="Its own, which go before its plan's.")
     rateLimit: RateLimit | None = _RATE  # noqa: N815
+    retentionDays: RetentionDays | None = _RETENTION  # noqa: N815
 
 
 class TenantPatch(TenantChange):
     """What is changed of a tenant; what is left out stays."""
 
     rateLimit: RateLimit | None = _RATE  # noqa: N815
+    retentionDays: RetentionDays | None = _RETENTION  # noqa: N815
 
 
 class NextPlan(BaseModel):
@@ -57,6 +61,9 @@ class TenantShown(TenantSummary):
     usage: AcceptedEvents
     rateLimit: RateLimit | None = Field(  # noqa: N815
         description="How many events may come in with all its keys; null: as many as come."
+    )
+    retentionDays: int | None = Field(  # noqa: N815
+        description="For how many days its events are kept; null: as its plan says."
     )
 
 

@@ -26,6 +26,8 @@ async def create(connection: db.Connection, new: TenantIn, author: str) -> Tenan
         await set_limit(connection, tenant, terms, f"limits.{index}.meter")
     if new.rateLimit:
         await access.set_tenant_rate(connection, tenant, new.rateLimit)
+    if new.retentionDays:
+        await store.set_retention(connection, tenant, new.retentionDays)
     facts.emit("tenant.made", tenant=tenant, slug=new.slug, author=author)
     return tenant
 
@@ -51,6 +53,8 @@ async def change(connection: db.Connection, tenant: TenantId, patch: TenantPatch
     await store.change_tenant(connection, tenant, name=patch.name, time_zone=patch.timeZone)
     if "rateLimit" in patch.model_fields_set:
         await access.set_tenant_rate(connection, tenant, patch.rateLimit)
+    if "retentionDays" in patch.model_fields_set:
+        await store.set_retention(connection, tenant, patch.retentionDays)
 
 
 async def subscribe(connection: db.Connection, tenant: TenantId, wanted: PlanWanted, author: str) -> Subscribed:

@@ -32,6 +32,7 @@ class Bodies(Protocol):
     async def tidy(self) -> None: ...
     async def make_partitions(self) -> None: ...
     async def close_periods(self) -> None: ...
+    async def retain(self) -> None: ...
 
 
 class _Connector(PsycopgConnector):
@@ -105,6 +106,7 @@ def register(app: App, bodies: Bodies) -> None:
     _periodic(app, "tidy", "* * * * *", bodies.tidy)
     _periodic(app, "make_partitions", "7 * * * *", bodies.make_partitions)
     _periodic(app, "close_periods", "* * * * *", bodies.close_periods)
+    _periodic(app, "retain", "37 * * * *", bodies.retain)
 
 
 def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]]) -> None:

@@ -20,8 +20,10 @@ insert into signalops.plans (plan, version, grammar, document) values (%(plan)s,
 select s.plan, s.version, s.starts_on from signalops.subscribe(%(tenant)s, %(plan)s, %(at_once)s, %(author)s, %(version)s) s;
 
 -- plans-of-tenant: the plan that a tenant has, and after it those that are scheduled, with the first day of the present period
-select s.plan, s.version, s.terms, s.starts_on, date_trunc('month', n.today)::date as period
+select s.plan, s.version, s.terms, s.starts_on, date_trunc('month', n.today)::date as period,
+  coalesce(t.retention_days, (s.terms ->> 'retentionDays')::integer) as retention_days, x.kept_since
 from signalops.tenants t
+left join signalops.expiries x on x.tenant_id = t.id
 cross join lateral (select (now() at time zone t.time_zone)::date as today) n
 join signalops.subscriptions s on s.tenant_id = t.id and s.starts_on >= (
   select c.starts_on from signalops.subscriptions c

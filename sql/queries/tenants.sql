@@ -12,7 +12,8 @@ select status from signalops.tenants where id = %(id)s for no key update;
 
 -- read-tenant: a tenant with the plan that it has today
 select t.id, t.slug, t.name, t.time_zone as "timeZone", t.status, t.status_reason as "statusReason", t.status_since as "statusSince",
-  h.plan, t.created_at as "createdAt", t.rate_per_second::float8 as rate, t.rate_burst as burst
+  h.plan, t.created_at as "createdAt", t.rate_per_second::float8 as rate, t.rate_burst as burst,
+  t.retention_days as "retentionDays"
 from signalops.tenants t cross join lateral signalops.plans_held(array[t.id]) h where t.id = %(id)s;
 
 -- list-tenants: a page of tenants between two ids, of one status or of all, with the plans that they have today
@@ -28,6 +29,9 @@ order by case when %(upwards)s then p.id end, p.id desc;
 
 -- change-tenant: sets a tenant's name and time zone; what is NULL stays
 update signalops.tenants set name = coalesce(%(name)s, name), time_zone = coalesce(%(time_zone)s, time_zone) where id = %(id)s;
+
+-- set-retention: sets for how many days a tenant's events are kept; NULL: as its plan says
+update signalops.tenants set retention_days = %(days)s where id = %(id)s;
 
 -- move-tenant: gives a tenant another status
 update signalops.tenants set status = %(status)s, status_reason = %(reason)s where id = %(id)s;

@@ -103,6 +103,10 @@ def _of_tree(pid: int) -> float:
     return seconds
 
 
+_USUAL = r'^(Launching a worker on .*|.*"level":"info".*|[^{\n]*"[a-z_]+":[^\n]*\})\n?'
+"""What a process says of all that goes well; the first line of the end of a log is cut."""
+
+
 @contextmanager
 def _process(home: Installation, module: list[str], is_ready: Callable[[], bool]) -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +122,7 @@ def _process(home: Installation, module: list[str], is_ready: Callable[[], bool]
             yield process.pid
         finally:
             _stop(process)
-            if said := re.sub(r"\ALaunching a worker on .*\n?", "", _tail(log)):
+            if said := re.sub(_USUAL, "", _tail(log), flags=re.MULTILINE):
                 print(f"  {module[0]} said: {said}", file=sys.stderr)
 
 

@@ -165,7 +165,7 @@ def _tell(about: str, measured: dict[str, list[float]]) -> None:
 
 
 @contextmanager
-def _somewhere() -> Iterator[Settings]:
+def somewhere() -> Iterator[Settings]:
     """Settings for DATABASE_URL (a superuser's), or for an embedded server that is gone afterwards."""
     settings = Settings()
     folder = Path(tempfile.mkdtemp(prefix="signalops-views-"))
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--outage", action="store_true", help="once more while nine of ten deliveries wait")
     options = parser.parse_args()
     try:
-        with _somewhere() as settings, closing(Server(settings)) as server:
+        with somewhere() as settings, closing(Server(settings)) as server:
             print("\n".join(report.machine(server)))
             with server.clone(server.seed()) as home:
                 home.connection.execute("truncate signalops.tenants cascade")

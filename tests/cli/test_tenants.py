@@ -90,3 +90,12 @@ def test_a_reason_is_not_empty(signalops: Run, acme: Tenant) -> None:
     for command in ("suspend", "close"):
         assert signalops("tenant", command, "acme", "--reason", "").code == 1
     assert shown(signalops)["status"] == "active"
+
+
+def test_a_tenant_s_events_are_kept_for_its_own_time(signalops: Run, acme: Tenant) -> None:
+    done = signalops("tenant", "retention", acme.slug, "--days", "90")
+    assert (done.code, done.out, done.err) == (0, "The events of acme are kept for 90 days.\n", "")
+    assert shown(signalops)["retentionDays"] == 90
+    assert signalops("tenant", "retention", "acme").out == "The events of acme are kept as long as its plan says.\n"
+    assert shown(signalops)["retentionDays"] is None
+    assert signalops("tenant", "retention", "acme", "--days", "0").code == 2

@@ -65,6 +65,11 @@ async def change_tenant(connection: db.Connection, tenant: TenantId, **fields: A
         raise Conflict(f"The time zone can't be set: {db.reason(error)}.") from error
 
 
+async def set_retention(connection: db.Connection, tenant: TenantId, days: int | None) -> None:
+    """Have a tenant's events kept for so many days; None: as its plan says."""
+    await connection.execute(SQL["set-retention"], {"id": tenant, "days": days})
+
+
 async def move_tenant(connection: db.Connection, tenant: TenantId, status: Status, reason: str | None) -> None:
     """Give a tenant another status, and say why."""
     await connection.execute(SQL["move-tenant"], {"id": tenant, "status": status, "reason": reason})

@@ -47,6 +47,8 @@ async def plan_of(connection: db.Connection, tenant: TenantId) -> TenantPlan:
                 StretchShown(plan=s.plan, version=s.version, startsOn=s.starts_on, days=s.days) for s in stretches
             ],
         ),
+        retentionDays=current["retention_days"],
+        keptSince=current["kept_since"],
     )
 
 

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from signalops.access.tenants.model import RetentionDays
 from signalops.usage.meters.model import DEFAULT, MeterIn
 from signalops.usage.plans.money import Currency, Number, PositiveNumber
 
@@ -146,6 +147,9 @@ class PlanDocument(_Terms):
         (), max_length=100, description="One a meter at most; without one it costs nothing."
     )
     limits: tuple[LimitTerms, ...] = Field((), max_length=100, description="One a meter at most.")
+    retentionDays: RetentionDays | None = Field(  # noqa: N815
+        None, description="For how many days events are kept; null: as long as the installation keeps them."
+    )
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -217,6 +221,12 @@ class TenantPlan(BaseModel):
     current: PlanShown
     next: PlanShown | None = Field(description="null: no change is scheduled.")
     period: PeriodShown
+    retentionDays: int | None = Field(  # noqa: N815
+        description="For how many days the tenant's events are kept; null: as long as the installation keeps them."
+    )
+    keptSince: datetime | None = Field(  # noqa: N815
+        description="Since when all events are kept: of older ones some expired; null: none did before those of others."
+    )
 
 
 class PlanVersion(BaseModel):

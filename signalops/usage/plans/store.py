@@ -85,7 +85,7 @@ async def subscribe(connection: db.Connection, tenant: TenantId, wanted: Wanted,
 
 
 async def plans_of(connection: db.Connection, tenant: TenantId) -> list[Row]:
-    """Return plan, version, terms, starts_on and the present period of the tenant's plan, then of those scheduled."""
+    """Return the tenant's plan (plan, version, terms, starts_on, period, retention_days, kept_since), then those to come."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         return await (await cursor.execute(SQL["plans-of-tenant"], {"tenant": tenant})).fetchall()
 

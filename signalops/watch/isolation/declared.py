@@ -40,6 +40,8 @@ FUNCTIONS = {
     "delete_slice": "removes rows of the tenant that the worker's job names, if that is being deleted; answers with a number",
     "finish_deletion": "removes the tenant that the worker's job names, if that is being deleted and nothing of it is left",
     "enqueue_deletions": "a sweep over all tenants; answers with a number",
+    "expire": "a sweep over all tenants; answers with numbers by table",
+    "kept_from": "tells the worker since when anything must be kept; of no tenant by itself",
     "make_partitions": "makes empty partitions; answers with their names",
 }
 OPERATORS = {

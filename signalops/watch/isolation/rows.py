@@ -132,6 +132,7 @@ def rows_of(tenant: UUID, now: datetime) -> dict[str, Row]:
         "credit_grants": own | {"id": tenant, "amount": 1, "currency": "USD", "reason": "r", "author": "a"},
         "credit_entries": own | {"id": tenant, "grant_id": tenant, "kind": "granted", "amount": 1},
         "audit_log": own | {"id": tenant, "actor_kind": "sql", "actor": "a", "action": "rule.created", "change": {}},
+        "expiries": own | {"kept_since": now},
         "batches": own
         | {"batch": tenant, "job_id": 1, "worker": "w", "ruleset": 1, "rules": 1, "events": 1, "billed": 1},
     }

@@ -1,0 +1,81 @@
+"""A run of the retention: short transactions, one after the other, until nothing is left or its time is up."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from signalops import db, facts
+from signalops.config import Settings
+from signalops.watch.retention import store
+
+SLICE = 5000
+"""Rows of one transaction, about."""
+_PATIENCE = 10.0
+"""Seconds in which a partition that is in use is tried again and again; then the next run tries."""
+_PAUSE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """For how many days what is kept, unless a plan or a tenant says otherwise."""
+
+    events: int
+    audit_log: int
+    jobs: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Retention":
+        """Return what the installation's settings say."""
+        return cls(settings.retention_days, settings.audit_log_days, settings.job_history_days)
+
+
+class Retainer:
+    """Removes what has expired."""
+
+    def __init__(self, connections: db.Pool, retention: Retention) -> None:
+        self._connections = connections
+        self._kept = retention
+
+    async def run(self, seconds: float) -> tuple[list[str], Counter[str]]:
+        """Remove for up to so many seconds; return the partitions that were dropped, and how many rows of which tables."""
+        until = time.monotonic() + seconds
+        async with self._connections.connection() as connection:
+            dropped = await self._drop(connection)
+            removed = await self._expire(connection, until)
+            while gone := await store.prune_jobs(connection, self._kept.jobs, SLICE):
+                removed["jobs"] += gone
+        if dropped:
+            facts.emit("partitions.dropped", partitions=", ".join(dropped))
+        if removed:
+            facts.emit("rows.expired", rows=dict(removed))
+        return dropped, removed
+
+    async def due(self) -> list[str]:
+        """Return the partitions that a run would drop."""
+        async with self._connections.connection() as connection:
+            expired = await store.expired_partitions(connection, self._kept.events, self._kept.audit_log)
+        return [part for part, _ in expired]
+
+    async def _drop(self, connection: db.Connection) -> list[str]:
+        """Drop what can be, a transaction each; what is in use when its turn comes is tried again for a while."""
+        dropped: list[str] = []
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                part = await store.drop_partition(connection, self._kept.events, self._kept.audit_log)
+            except db.BUSY:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(_PAUSE)
+                continue
+            if part is None:
+                return dropped
+            dropped.append(part)
+
+    async def _expire(self, connection: db.Connection, until: float) -> Counter[str]:
+        removed: Counter[str] = Counter()
+        while time.monotonic() < until and (slices := await store.expire(connection, self._kept.events, SLICE)):
+            for relation, rows in slices:
+                removed[relation] += rows
+        return +removed

@@ -1,0 +1,35 @@
+"""What retention asks of the database: one named query each."""
+
+from datetime import datetime
+
+from signalops import db
+
+SQL = db.queries("retention")
+
+
+async def expired_partitions(
+    connection: db.Connection, retention_days: int, audit_log_days: int
+) -> list[tuple[str, datetime]]:
+    """Return the partitions that can be dropped, in that order, and when the last of what they hold came in."""
+    days = {"retention_days": retention_days, "audit_log_days": audit_log_days}
+    return await (await connection.execute(SQL["expired-partitions"], days)).fetchall()
+
+
+async def drop_partition(connection: db.Connection, retention_days: int, audit_log_days: int) -> str | None:
+    """Drop the first partition that can be; return its name, None if there is none. Raises db.BUSY while its table is in use."""
+    days = {"retention_days": retention_days, "audit_log_days": audit_log_days}
+    row = await (await connection.execute(SQL["drop-partition"], days)).fetchone()
+    return row[0] if row else None
+
+
+async def expire(connection: db.Connection, retention_days: int, at_most: int) -> list[tuple[str, int]]:
+    """Remove a slice of what expires before its partition; return how many rows of which tables, nothing when all is done."""
+    wanted = {"retention_days": retention_days, "at_most": at_most}
+    return await (await connection.execute(SQL["expire"], wanted)).fetchall()
+
+
+async def prune_jobs(connection: db.Connection, history_days: int, at_most: int) -> int:
+    """Remove jobs that ended so many days ago; return how many."""
+    wanted = {"history_days": history_days, "at_most": at_most}
+    row = await (await connection.execute(SQL["prune-jobs"], wanted)).fetchone()
+    return row[0] if row else 0

@@ -1,0 +1,1 @@
+"""What expires goes, and nothing else."""
