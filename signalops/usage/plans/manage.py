@@ -20,7 +20,8 @@ async def define(connection: db.Connection, plan: str, document: PlanDocument) -
     if newest and PlanDocument.model_validate(newest["document"]) == document:
         return newest["version"], False
     version = newest["version"] + 1 if newest else 1
-    said = document.model_dump(mode="json")
+    # What is not said is left out: the release before knows no such field, and reads plans that are made while it still runs.
+    said = document.model_dump(mode="json", exclude={"retentionDays"} if document.retentionDays is None else None)
     await store.add_plan(connection, said, plan=plan, version=version, grammar=CURRENT_GRAMMAR)
     return version, True
 

@@ -18,7 +18,8 @@ class Cluster:
 
     def __init__(self, data: Path, version: int) -> None:
         self._server = embedded.server(data, version)
-        self._pg_ctl = embedded.program(data, version, "pg_ctl")
+        self._data = data
+        self._version = version
         self.url = embedded.url(data, version)
 
     def restart(self, mode: Mode) -> None:
@@ -29,10 +30,14 @@ class Cluster:
         """End it for good."""
         self._run("stop", "-m", "immediate")
 
-    def _run(self, *arguments: str) -> None:
-        command = [str(self._pg_ctl), "-w", "-D", str(self._server.pgdata), *arguments]
+    def use(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's own programs, as the user that the server runs as."""
+        command = [str(embedded.program(self._data, self._version, program)), *arguments]
         # As root, PostgreSQL refuses to run: the package has a user for it.
         subprocess.run(command, check=True, capture_output=True, user=self._server.system_user, cwd="/")
+
+    def _run(self, *arguments: str) -> None:
+        self.use("pg_ctl", "-w", "-D", str(self._server.pgdata), *arguments)
 
 
 @contextmanager

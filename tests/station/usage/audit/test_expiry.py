@@ -145,7 +145,7 @@ def days_kept(owner: psycopg.Connection, tenant: Tenant) -> float:
     query = "select extract(epoch from now() - since)::float8 / 86400 from signalops.keep(400) where tenant = %s"
     row = owner.execute(query, [tenant.id]).fetchone()
     assert row is not None
-    return round(row[0], 3)
+    return round(float(row[0]), 3)
 
 
 async def test_events_are_kept_while_a_retention_a_period_or_their_work_asks_for_them(world: World) -> None:

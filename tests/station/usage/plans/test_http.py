@@ -21,7 +21,8 @@ async def test_a_new_tenant_has_the_free_plan(api: Client, office: Office, acme:
     stretch = {"plan": "free", "version": 1, "startsOn": str(today.replace(day=1)), "days": days}
     assert shown["period"] == {"period": f"{today:%Y-%m}", "days": days, "stretches": [stretch]}
     terms = {"name": "Free", "currency": "USD", "baseFee": "0", "meters": [], "prices": [], "limits": []}
-    assert shown["current"]["terms"] == terms
+    assert shown["current"]["terms"] == terms | {"retentionDays": None}
+    assert (shown["retentionDays"], shown["keptSince"]) == (None, None)
 
 
 async def test_the_plan_is_shown_with_its_terms_and_the_next_one(
