@@ -37,6 +37,7 @@ secrets: ## Make the passwords and keys of compose.yaml, in .secrets; what is th
 	make_once database_url "postgresql://signalops_admin:$$(cat postgres_password)@postgres/signalops" && \
 	make_once signalops_api_database_url "postgresql://signalops_api:$$(random)@postgres/signalops" && \
 	make_once signalops_worker_database_url "postgresql://signalops_worker:$$(random)@postgres/signalops" && \
+	make_once signalops_listen_database_url "$$(cat signalops_worker_database_url)" && \
 	make_once signalops_platform_database_url "postgresql://signalops_platform:$$(random)@postgres/signalops" && \
 	for name in signalops_jwt_secret signalops_metrics_token grafana_password; do make_once $$name "$$(random)"; done && \
 	make_once signalops_secret_key \

@@ -49,6 +49,16 @@ class Settings(BaseSettings):
         description="Login of the API process for operators' requests; without it DATABASE_URL in the role "
         "signalops_platform.",
     )
+    pooler: bool = Field(
+        False,
+        description="Whether the logins of the processes lead through a pooler of transactions, such as PgBouncer; then each is "
+        "the role itself: signalops_api, signalops_worker, signalops_platform. DATABASE_URL leads to PostgreSQL in any case.",
+    )
+    listen_database_url: SecretStr | None = Field(
+        None,
+        description="Past the pooler, any login by which API and workers listen; without it they ask: once a second who may come "
+        "in, twice a second for jobs.",
+    )
     data: Path = Field(Path(".data"), description="Folder of the embedded PostgreSQL and of generated secrets.")
     embedded_version: Annotated[Literal[16, 18], BeforeValidator(int)] = Field(
         18, description="Major version of the embedded PostgreSQL: 16 or 18."

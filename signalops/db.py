@@ -72,7 +72,10 @@ def admin_url(settings: Settings) -> str:
 
 
 def dsn(settings: Settings, role: Role) -> str:
-    """Return the connection string with which a process works in a role, never as the login itself."""
+    """Return the connection string with which a process works in a role, never as the login itself.
+
+    Through a pooler the login must be the role itself, and have these settings as its own (sql/bootstrap.sql gives them).
+    """
     own = {
         "api": settings.api_database_url,
         "worker": settings.worker_database_url,
@@ -80,7 +83,18 @@ def dsn(settings: Settings, role: Role) -> str:
     }.get(role)
     url = own.get_secret_value() if own else admin_url(settings)
     options = f"-c role=signalops_{role} {SESSION} {_TIMEOUT.get(role, '')}"
-    return make_conninfo(url, options=options, application_name=f"signalops {role}", connect_timeout=10)
+    startup = {} if own and settings.pooler else {"options": options}
+    return make_conninfo(url, **startup, application_name=f"signalops {role}", connect_timeout=10)
+
+
+def listening(settings: Settings, role: Role) -> str | None:
+    """Return the connection string to listen with; None: a pooler is before PostgreSQL, and no way around it is set."""
+    if not settings.pooler:
+        return dsn(settings, role)
+    if settings.listen_database_url is None:
+        return None
+    direct = settings.listen_database_url.get_secret_value()
+    return make_conninfo(direct, application_name=f"signalops {role}", connect_timeout=10)
 
 
 def without_password(url: str) -> tuple[str, str | None]:
@@ -105,12 +119,16 @@ async def hasten(connection: Connection) -> None:
 
 
 def pool(settings: Settings, role: Role, most: int, is_hasty: bool = False) -> Pool:
-    """Make a pool (not yet open) whose connections are in autocommit: a lone statement costs one round trip."""
+    """Make a pool (not yet open) whose connections are in autocommit: a lone statement costs one round trip.
+
+    Behind a pooler, what a session sets or prepares stays on a connection of the server's, for whoever gets that next.
+    """
     return AsyncConnectionPool(
         lambda: dsn(settings, role),
+        kwargs={"prepare_threshold": None} if settings.pooler else None,
         min_size=min(2, most),
         max_size=most,
-        configure=hasten if is_hasty else autocommit,
+        configure=hasten if is_hasty and not settings.pooler else autocommit,
         open=False,
         timeout=5,
         name=role,
@@ -192,9 +210,16 @@ async def beside(connection: Connection, work: Callable[[], Result]) -> Result:
     return running.result()
 
 
+@asynccontextmanager
+async def alone(conninfo: str) -> AsyncIterator[Connection]:
+    """Open a connection of no pool, in autocommit: to listen on."""
+    async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
+        yield connection
+
+
 async def listen(conninfo: str, channels: Iterable[str]) -> AsyncIterator[tuple[str, str] | None]:
     """Yield None when listening begins, and channel and payload of each notification; an OUTAGE when the connection is lost."""
-    async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
+    async with alone(conninfo) as connection:
         await connection.execute(sql.SQL("; ").join(sql.SQL("listen {}").format(sql.Identifier(c)) for c in channels))
         yield None
         async for notification in connection.notifies():

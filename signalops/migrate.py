@@ -53,6 +53,7 @@ def require_current(settings: Settings, role: db.Role) -> None:
     """Raise Unusable unless the database has exactly the migrations that this code knows."""
     known = {migration.id for migration in _known()}
     with _connect(db.dsn(settings, role)) as connection:
+        _require_role(connection, role)
         # Rolled back, the schema yoyo is there, and closed to the role: asking for the table by its name would raise.
         seen = "select from pg_class where relname = '_yoyo_migration' and has_schema_privilege(relnamespace, 'usage')"
         if connection.execute(seen).rowcount == 0:
@@ -63,6 +64,16 @@ def require_current(settings: Settings, role: db.Role) -> None:
     if unknown := sorted(applied - known):
         raise Unusable(
             f"The database is newer than this code (it has {unknown[-1]}): start the newer release of SignalOps."
+        )
+
+
+def _require_role(connection: psycopg.Connection, role: db.Role) -> None:
+    """Raise Unusable unless a connection acts in a role: where a pooler ignores what is asked at the start, it is the login's."""
+    (name,) = connection.execute("select current_user").fetchone() or (None,)
+    if name != f"signalops_{role}":
+        raise Unusable(
+            f"The connection acts as {name}, and not as signalops_{role}: through a pooler the login of the process must be that "
+            "role itself (SIGNALOPS_POOLER)."
         )
 
 
@@ -106,6 +117,8 @@ def _connect(conninfo: str) -> Iterator[psycopg.Connection]:
         # The SQLSTATE of a refused connection does not reach the client: only its text does.
         if re.search(r'role "signalops_\w+" does not exist', str(error)):
             raise Unusable("The database is without our roles: run `signalops migrate` first.") from error
+        if "unsupported startup parameter" in str(error):
+            raise Unusable("A pooler is before PostgreSQL: set SIGNALOPS_POOLER, as the README says.") from error
         raise Unusable(f"PostgreSQL can't be reached or gave up ({str(error).strip()}): check DATABASE_URL.") from error
 
 

@@ -46,5 +46,5 @@ async def _life() -> AsyncIterator[None]:
 
 
 journey = Journey(connections, sender, timedelta(hours=settings().close_after_hours), Retention.of(settings()))
-app = make_app(job_connections, settings().worker_concurrency, _life)
+app = make_app(job_connections, settings().worker_concurrency, _life, db.listening(settings(), "worker"))
 register(app, journey)

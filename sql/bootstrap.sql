@@ -9,6 +9,7 @@ do $$
 declare
   duty record;
   part record;
+  setting record;
   -- Since PostgreSQL 16, who makes a role is a member of it that can't act as it.
   acting text := case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end;
 begin
@@ -30,6 +31,32 @@ begin
         null;
       end;
     end if;
+    -- What a process asks for when it connects; through a pooler it can't, and its login has it as its own.
+    for setting in
+      select * from (values
+        ('search_path', 'signalops, procrastinate', null),
+        -- A jobs table that was vacuumed while empty leaves cached generic plans that scan it as if it still were.
+        ('plan_cache_mode', 'force_custom_plan', null),
+        ('timezone', 'UTC', null),
+        ('idle_in_transaction_session_timeout', '60s', null),
+        ('statement_timeout', '10s', '{signalops_api,signalops_platform}')
+      ) as settings (name, value, roles)
+      where duty.name in ('signalops_api', 'signalops_worker', 'signalops_platform')
+        and (settings.roles is null or duty.name = any (settings.roles::text[]))
+        and not exists (
+          select from pg_db_role_setting s join pg_roles r on r.oid = s.setrole and r.rolname = duty.name
+          where s.setdatabase = 0 and exists (select from unnest(s.setconfig) as c where lower(c) like lower(settings.name) || '=%'))
+    loop
+      begin
+        if setting.name = 'search_path' then
+          execute format('alter role %I set search_path = signalops, procrastinate', duty.name);
+        else
+          execute format('alter role %I set %I = %L', duty.name, setting.name, setting.value);
+        end if;
+      exception when insufficient_privilege or sqlstate 'XX000' then
+        null; -- a DBA's to set, for those who use a pooler; or another database's bootstrap does the same now
+      end;
+    end loop;
     begin
       if not pg_has_role(duty.name, acting) then
         execute format('grant %I to %I', duty.name, current_user);

@@ -24,11 +24,16 @@ class Forgetful(Protocol):
     def forget_all(self) -> None: ...
 
 
-async def listen(remembering: Collection[Doubtful], schemas: Forgetful, conninfo: str) -> None:
+async def listen(remembering: Collection[Doubtful], schemas: Forgetful, conninfo: str | None) -> None:
     """Have keys and tenants doubted, and schemas forgotten, at each announcement, until cancelled.
 
-    Between two connections an announcement may have been missed, so everything is doubted whenever one begins or ends.
+    Between two connections an announcement may have been missed, so everything is doubted whenever one begins or ends; and each
+    second where none is possible.
     """
+    while conninfo is None:
+        _doubt(remembering, "polling")
+        schemas.forget_all()
+        await asyncio.sleep(1)
     while True:
         try:
             async for heard in db.listen(conninfo, ["signalops_access", _SCHEMAS]):

@@ -41,6 +41,7 @@ def lines_of(requests: Literal["notable", "all"]) -> Subscriber:
         "events.flushed": _level_of_work,
         "batch.processed": _level_of_work,
         "maintenance.run": _level_of_run,
+        "keys.doubted": lambda fact: logging.DEBUG if fact["reason"] == "polling" else logging.INFO,
         "items.refused": lambda _: logging.DEBUG,
         "callback.taken": lambda _: logging.DEBUG,
     }

@@ -1,8 +1,8 @@
 """The procrastinate App: how it connects, which jobs there are, and how often the maintenance jobs run."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 from uuid import UUID
 
@@ -38,9 +38,10 @@ class Bodies(Protocol):
 class _Connector(PsycopgConnector):
     """procrastinate's connector on a pool of ours, which has autocommit and no check before each use: half the round trips."""
 
-    def __init__(self, connections: db.Pool, around: Around) -> None:
+    def __init__(self, connections: db.Pool, around: Around, listening: str | None) -> None:
         super().__init__(pool_factory=lambda **_: connections)
         self._around = around()
+        self._listening = listening
 
     async def open_async(self, pool: db.Pool | None = None) -> None:
         await self._around.__aenter__()
@@ -51,17 +52,25 @@ class _Connector(PsycopgConnector):
         await self._around.__aexit__(None, None, None)
         await super().close_async()
 
+    @asynccontextmanager
+    async def _get_standalone_connection(self) -> AsyncIterator[db.Connection]:
+        """Open the connection that listens for jobs: past the pooler, where there is one."""
+        assert self._listening is not None
+        async with db.alone(self._listening) as connection:
+            yield connection
 
-def make_app(connections: db.Pool, concurrency: int, around: Around) -> App:
-    """Make the App on a pool, which it opens and closes.
+
+def make_app(connections: db.Pool, concurrency: int, around: Around, listening: str | None = None) -> App:
+    """Make the App on a pool, which it opens and closes; `listening` is where notifications arrive, None: it polls for jobs.
 
     `around` is entered before, and may refuse to start by raising; it is left at the end of the worker, before the pool closes.
     """
     return App(
-        connector=_Connector(connections, around),
+        connector=_Connector(connections, around, listening),
         worker_defaults={
             "concurrency": concurrency,
             "fetch_job_polling_interval": 0.5,
+            "listen_notify": listening is not None,
             "update_heartbeat_interval": HEARTBEAT,
             "stalled_worker_timeout": STALLED_AFTER,
             "shutdown_graceful_timeout": 20,

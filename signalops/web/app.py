@@ -213,7 +213,7 @@ class Api:
             asyncio.create_task(self._single.run(), name="flush single events"),
             asyncio.create_task(self._bulk.run(), name="flush batches"),
             asyncio.create_task(
-                listen(remembering, self._schemas, db.dsn(self._config, "api")), name="hear of changes"
+                listen(remembering, self._schemas, db.listening(self._config, "api")), name="hear of changes"
             ),
             asyncio.create_task(self._ring.uses.run(), name="note when keys were used"),
             asyncio.create_task(watch_pools(self._pools()), name="watch the pools"),

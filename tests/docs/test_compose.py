@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from signalops.config import Settings
+from tests.journey.pgbouncer import CONFIG
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -54,7 +55,7 @@ def test_what_is_mounted_exists() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_images_are_pinned_and_only_the_api_is_open_to_others(name: str) -> None:
     image = SERVICES[name]["image"]
-    assert re.fullmatch(r"signalops:\$\{SIGNALOPS_VERSION:-local\}|[\w/]+:v?\d[\d.]*", image)
+    assert re.fullmatch(r"signalops(-pgbouncer)?:\$\{SIGNALOPS_VERSION:-local\}|[\w/]+:v?\d[\d.]*", image)
     for port in SERVICES[name].get("ports", ()):
         assert name == "api" or port.startswith("127.0.0.1:")
 
@@ -76,3 +77,23 @@ def test_prometheus_scrapes_every_process_and_shows_the_token_where_it_is_asked_
 
 def _ours() -> set[str]:
     return {name for name, service in SERVICES.items() if service["image"].startswith("signalops:")}
+
+
+def test_pgbouncer_is_set_up_as_it_was_tried() -> None:
+    """By its file, as the tests run it, but for the size of its pools and where it listens."""
+    keys = ("pool_mode", "auth_type", "unix_socket_dir")
+    ours, tried = (
+        {key: value for key, value in re.findall(r"^ *(\w+) =(.*)$", text, re.MULTILINE) if key in keys}
+        for text in (COMPOSE["configs"]["pgbouncer"]["content"], CONFIG)
+    )
+    assert ours == tried
+    program = SERVICES["pgbouncer"]["command"][2].splitlines()[1].replace("$$", "$")
+    url = "postgresql://signalops_api:4711ab@postgres/signalops"
+    said = subprocess.run(
+        ["sh", "-c", program.replace("/run/secrets/*", "-").replace("> /tmp/users", "")],
+        input=url,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == '"signalops_api" "4711ab"'

@@ -20,9 +20,15 @@ _SOON = timedelta(days=14)
 async def listening(settings: Settings) -> list[Finding]:
     """Listen as a process does and speak as another does: a pooler in between takes LISTEN and delivers nothing."""
     channel = f"signalops_doctor_{secrets.token_hex(4)}"
+    conninfo = db.listening(settings, "api")
+    if conninfo is None:
+        remedy = (
+            "Set SIGNALOPS_LISTEN_DATABASE_URL: till then jobs are found half a second late, and revoked keys a second."
+        )
+        return [Finding("notifications", False, "nobody listens behind the pooler", remedy, is_warning=True)]
     try:
         async with asyncio.timeout(_TIMEOUT):
-            async for heard in db.listen(db.dsn(settings, "api"), [channel]):
+            async for heard in db.listen(conninfo, [channel]):
                 if heard:
                     return [Finding("notifications", True, "arrive")]
                 async with store.session(db.dsn(settings, "api")) as other:
@@ -30,7 +36,7 @@ async def listening(settings: Settings) -> list[Finding]:
     except (TimeoutError, *db.OUTAGE):
         pass
     detail = f"what one connection tells another did not hear within {_TIMEOUT:.0f} s"
-    remedy = "A pooler stands before PostgreSQL: give the processes a direct connection to listen on."
+    remedy = "A pooler stands before PostgreSQL: set SIGNALOPS_POOLER and SIGNALOPS_LISTEN_DATABASE_URL."
     return [Finding("notifications", False, detail, remedy)]
 
 

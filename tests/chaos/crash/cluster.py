@@ -21,6 +21,7 @@ class Cluster:
         self._data = data
         self._version = version
         self.url = embedded.url(data, version)
+        self.user: str | None = self._server.system_user
 
     def restart(self, mode: Mode) -> None:
         """Stop and start; return when it takes connections."""
@@ -34,7 +35,7 @@ class Cluster:
         """Run one of PostgreSQL's own programs, as the user that the server runs as."""
         command = [str(embedded.program(self._data, self._version, program)), *arguments]
         # As root, PostgreSQL refuses to run: the package has a user for it.
-        subprocess.run(command, check=True, capture_output=True, user=self._server.system_user, cwd="/")
+        subprocess.run(command, check=True, capture_output=True, user=self.user, cwd="/")
 
     def _run(self, *arguments: str) -> None:
         self.use("pg_ctl", "-w", "-D", str(self._server.pgdata), *arguments)

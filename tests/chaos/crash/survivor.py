@@ -20,7 +20,9 @@ async def survivor(settings: Settings) -> AsyncIterator[App]:
     async with db.pool(settings, "worker", 8) as connections:
         sender = Sender(connections, settings)
         journey = Journey(connections, sender)
-        app = make_app(db.pool(settings, "worker", 4, is_hasty=True), 4, journey.catalogue.kept)
+        app = make_app(
+            db.pool(settings, "worker", 4, is_hasty=True), 4, journey.catalogue.kept, db.listening(settings, "worker")
+        )
         register(app, journey)
         async with app.open_async():
             yield app
