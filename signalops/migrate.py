@@ -1,9 +1,14 @@
-"""The migrator: bootstrap, then yoyo's migrations, one process at a time; and the check that code and schema fit."""
+"""The migrator: bootstrap, then yoyo's migrations, one process at a time; and the check that code and schema fit.
+
+A migration is of one of two stages, as its file says. `pre`: the release before runs on, so it comes before the new processes.
+`post`: it takes away what the release before needs, so it comes when none of those is left.
+"""
 
 import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 from urllib.parse import quote
 
 import psycopg
@@ -18,25 +23,43 @@ from signalops import db
 from signalops.config import Settings
 from signalops.errors import Unusable
 
+Stage = Literal["pre", "post"]
+_STAGE = re.compile(r"^-- Stage: (pre|post)$", re.MULTILINE)
+_FIRST = {
+    "pre": "Migration {} takes away what an older release needs: run `signalops migrate --stage post` of the one between when "
+    "no older process is left, or stop all processes and run `signalops migrate`.",
+    "post": "Migration {} is missing, on which the new processes run: run `signalops migrate --stage pre` first.",
+}
+_NOTE_STAGES = """
+insert into yoyo.stages (migration_id, stage)
+select k.id, k.stage from unnest(%s::text[], %s::text[]) as k (id, stage) join yoyo._yoyo_migration m on m.migration_id = k.id
+on conflict do nothing"""
 # One migrator at a time in a database; the number is arbitrary, and ours.
 LOCK = 7_303_014_518
 # A migration that can't get its lock must not make the traffic queue up behind it.
 TIMEOUTS = "-c lock_timeout=10s -c statement_timeout=15min"
 
 
-def upgrade(settings: Settings) -> list[str]:
-    """Apply what is missing and make the partitions ahead; return the ids of the migrations that were applied."""
+def upgrade(settings: Settings, stage: Stage | None = None) -> list[str]:
+    """Apply what is missing and make the partitions ahead; return the ids of the migrations that were applied.
+
+    Of a stage alone: Unusable when the other one has to come first.
+    """
     with _alone(settings) as connection:
         connection.execute((db.sql_folder() / "bootstrap.sql").read_bytes())
         # Refused here with its SQLSTATE; as an option of the migrations' own connection it would look like an outage.
         connection.execute("set role signalops_owner; reset role")
         with _backend(settings) as backend:
             pending = backend.to_apply(_known())
+            if stage:
+                pending = _of_stage(pending, stage)
             backend.apply_migrations(pending)
         for url in (settings.api_database_url, settings.worker_database_url, settings.platform_database_url):
             if url:
                 _let_in(connection, url.get_secret_value())
         connection.execute("set role signalops_owner")
+        stages = _stages()
+        connection.execute(_NOTE_STAGES, [list(stages), list(stages.values())])
         connection.execute("select signalops.make_partitions()")
         return [migration.id for migration in pending]
 
@@ -50,8 +73,8 @@ def downgrade(settings: Settings) -> list[str]:
 
 
 def require_current(settings: Settings, role: db.Role) -> None:
-    """Raise Unusable unless the database has exactly the migrations that this code knows."""
-    known = {migration.id for migration in _known()}
+    """Raise Unusable unless the database has the migrations that this code needs, and none that takes away what it needs."""
+    known = _stages()
     with _connect(db.dsn(settings, role)) as connection:
         _require_role(connection, role)
         # Rolled back, the schema yoyo is there, and closed to the role: asking for the table by its name would raise.
@@ -59,9 +82,12 @@ def require_current(settings: Settings, role: db.Role) -> None:
         if connection.execute(seen).rowcount == 0:
             raise Unusable("The database is empty: run `signalops migrate` first.")
         applied = {name for (name,) in connection.execute("select migration_id from yoyo._yoyo_migration")}
-    if missing := sorted(known - applied):
-        raise Unusable(f"The database is older than this code (missing {missing[0]}): run `signalops migrate`.")
-    if unknown := sorted(applied - known):
+        needed = {name for name, stage in known.items() if stage == "pre"}
+        if missing := sorted(needed - applied):
+            raise Unusable(f"The database is older than this code (missing {missing[0]}): run `signalops migrate`.")
+        # Read last: before the migration that makes it there is no such table.
+        harmless = {name for (name,) in connection.execute("select migration_id from yoyo.stages where stage = 'pre'")}
+    if unknown := sorted(applied - known.keys() - harmless):
         raise Unusable(
             f"The database is newer than this code (it has {unknown[-1]}): start the newer release of SignalOps."
         )
@@ -75,6 +101,24 @@ def _require_role(connection: psycopg.Connection, role: db.Role) -> None:
             f"The connection acts as {name}, and not as signalops_{role}: through a pooler the login of the process must be that "
             "role itself (SIGNALOPS_POOLER)."
         )
+
+
+def _of_stage(pending: MigrationList, stage: Stage) -> MigrationList:
+    """Return the pending migrations of a stage; Unusable when one of the other stage comes before them."""
+    stages = _stages()
+    wanted = pending.filter(lambda migration: stages[migration.id] == stage)
+    others = [migration.id for migration in pending if stages[migration.id] != stage]
+    if others and (stage == "post" or any(migration.id > others[0] for migration in wanted)):
+        raise Unusable(_FIRST[stage].format(others[0]))
+    return wanted
+
+
+def _stages() -> dict[str, Stage]:
+    """Return the stage of every migration that this code knows; those before there were stages are pre."""
+    folder = db.sql_folder() / "migrations"
+    files = {file.stem: file for file in folder.glob("*.sql") if not file.name.endswith(".rollback.sql")}
+    found = {name: _STAGE.search(file.read_text(encoding="utf-8")) for name, file in files.items()}
+    return {name: "post" if stage and stage[1] == "post" else "pre" for name, stage in found.items()}
 
 
 def _known() -> MigrationList:

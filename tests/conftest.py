@@ -77,6 +77,15 @@ def database(admin: psycopg.Connection, template: str, request: pytest.FixtureRe
 
 
 @pytest.fixture
+def empty(server: str, admin: psycopg.Connection) -> Iterator[Settings]:
+    """Settings of an installation on an empty database."""
+    name = f"so_empty_{uuid.uuid4().hex[:8]}"
+    admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    yield settings_for(server, name)
+    admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
 def settings(server: str, database: str, tmp_path: Path) -> Settings:
     """Settings of an installation on the test's own database."""
     Keyring(Settings(data=tmp_path))  # only an embedded installation makes a key; processes find it in the data folder

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -70,6 +70,12 @@ def work(context: typer.Context) -> None:
 def migrate_(
     down: Annotated[bool, typer.Option("--down", help="Roll everything back instead. ALL DATA IS LOST.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    stage: Annotated[
+        Literal["pre", "post"] | None,
+        typer.Option(
+            help="pre: only what the release before runs on, too; post: the rest, when none of its processes is left."
+        ),
+    ] = None,
 ) -> None:
     """Bring the database to the schema that this code knows; safe to run again, and by several at once."""
     if down:
@@ -77,7 +83,7 @@ def migrate_(
             typer.confirm("Roll back every migration? All data is lost", abort=True)
         ids = migrate.downgrade(settings())
     else:
-        ids = migrate.upgrade(settings())
+        ids = migrate.upgrade(settings(), stage)
     for name in ids:
         typer.echo(f"{'rolled back' if down else 'applied'} {name}")
     typer.echo(f"{len(ids)} migrations." if ids else "Nothing to do: the schema is current.")

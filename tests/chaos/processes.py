@@ -17,10 +17,11 @@ ROOT = Path(__file__).parents[2]
 
 
 class Process:
-    """A process of SignalOps on a test's database; `kept` is started again whenever it ends, as compose does."""
+    """A process of the tree `root` on a test's database; `kept` is started again whenever it ends, as compose does."""
 
-    def __init__(self, settings: Settings, *arguments: str, kept: bool = False) -> None:
-        own = {"DATABASE_URL": db.admin_url(settings), "SIGNALOPS_DATA": str(settings.data), "PYTHONPATH": str(ROOT)}
+    def __init__(self, settings: Settings, *arguments: str, kept: bool = False, root: Path = ROOT) -> None:
+        own = {"DATABASE_URL": db.admin_url(settings), "SIGNALOPS_DATA": str(settings.data), "PYTHONPATH": str(root)}
+        self._root = root
         self._environment = {**os.environ, **own}
         self._arguments = arguments
         self._kept = kept
@@ -54,7 +55,7 @@ class Process:
 
     async def _start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *self._arguments, env=self._environment, cwd=ROOT
+            sys.executable, "-m", *self._arguments, env=self._environment, cwd=self._root
         )
 
     async def _keep(self) -> None:
@@ -65,17 +66,15 @@ class Process:
             self.codes.append(await self._process.wait())
 
 
-def worker(settings: Settings, *flags: str, kept: bool = False) -> Process:
+def worker(settings: Settings, *flags: str, kept: bool = False, root: Path = ROOT) -> Process:
     """Return a worker, in procrastinate's own command line."""
-    return Process(settings, "procrastinate", "--app=signalops.worker.app", "worker", *flags, kept=kept)
+    return Process(settings, "procrastinate", "--app=signalops.worker.app", "worker", *flags, kept=kept, root=root)
 
 
-def api(settings: Settings, socket: Path) -> Process:
+def api(settings: Settings, socket: Path, root: Path = ROOT) -> Process:
     """Return an API process that listens on a socket of the file system, and is started again whenever it ends."""
-    quiet = ("--log-level", "critical")
-    return Process(
-        settings, "uvicorn", "--factory", "signalops.web.app:create", "--uds", str(socket), *quiet, kept=True
-    )
+    application = ("--factory", "signalops.web.app:create", "--uds", str(socket), "--log-level", "critical")
+    return Process(settings, "uvicorn", *application, kept=True, root=root)
 
 
 async def eventually(holds: Callable[[], object], seconds: float = 15.0) -> None:

@@ -24,6 +24,14 @@ def test_a_migration_says_what_for_and_has_its_way_back(path: Path) -> None:
     assert {path.with_name(forward), path.with_name(forward.replace(".sql", ".rollback.sql"))} <= set(MIGRATIONS)
 
 
+@pytest.mark.parametrize(
+    "path", [p for p in MIGRATIONS if p.name > "0037" and "rollback" not in p.name], ids=lambda p: p.name
+)
+def test_a_migration_says_which_processes_it_leaves_running(path: Path) -> None:
+    """Those before 0037 came before there were stages."""
+    assert re.fullmatch(r"-- Stage: (pre|post)", path.read_text(encoding="utf-8").split("\n")[1])
+
+
 def test_the_numbers_of_the_migrations_have_no_gap() -> None:
     numbers = sorted({int(path.name[:4]) for path in MIGRATIONS})
     assert numbers == list(range(1, len(numbers) + 1))

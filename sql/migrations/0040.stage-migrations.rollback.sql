@@ -1,0 +1,3 @@
+-- The migrator: every release needs exactly its own migrations.
+
+drop table yoyo.stages;
