@@ -173,6 +173,11 @@ class Settings(BaseSettings):
     backtest_seconds: float = Field(120, gt=0, description="Most seconds of work of one backtest.")
     max_replayed_events: int = Field(10_000, ge=1, description="Most events of one replay.")
 
+    platform_tenant: str | None = Field(
+        None,
+        max_length=63,
+        description="Slug of the operators' own tenant, to which alerts come as events; without it they are in ops.alerts alone.",
+    )
     worker_concurrency: int = Field(8, ge=1, description="Jobs that one worker process runs at once.")
     worker_metrics_host: str = Field(
         "127.0.0.1", description="Address at which a worker serves /metrics, to everybody."

@@ -42,6 +42,8 @@ FACTS = {
     "partitions.made": ("partitions",),
     "partitions.dropped": ("partitions",),
     "rows.expired": ("rows",),
+    "alert.raised": ("alert", "subject"),
+    "alert.resolved": ("alert", "subject"),
     "maintenance.run": ("job", "milliseconds", "error"),
     "metrics.served": ("host", "port"),
     "metrics.unserved": ("host", "port", "error"),

@@ -33,6 +33,7 @@ from signalops.templates import SendTemplates
 from signalops.terms import BatchId, DeliveryId, TenantId
 from signalops.usage.invoices.close import CLOSING_AFTER, Closer
 from signalops.usage.meters import CompiledMeters, MeterBook, count
+from signalops.watch import alerts
 from signalops.watch.retention import Retainer, Retention
 
 AT_MOST = 1000
@@ -57,6 +58,7 @@ class Journey:
         sender: Sender,
         closing_after: timedelta = CLOSING_AFTER,
         retention: Retention = _KEPT,
+        platform: str | None = None,
     ) -> None:
         self._connections = connections
         self._sender = sender
@@ -67,6 +69,7 @@ class Journey:
         self._backtester = Backtester(connections, SendTemplates.render)
         self._deleter = Deleter(connections)
         self._retainer = Retainer(connections, retention)
+        self._platform = platform
 
     async def process_batch(self, batch: BatchId, job: int) -> None:
         """Process a batch exactly once: what takes it out of the inbox, decides and counts is one transaction."""
@@ -140,6 +143,14 @@ class Journey:
     async def retain(self) -> None:
         """Remove what nobody needs any more; what a run does not manage is the next one's."""
         await self._retainer.run(_RETAINING)
+
+    async def watch(self) -> None:
+        """Tell the operators what went out of bounds, and what came back."""
+        await alerts.watch(self._connections, self._platform)
+
+    async def note_run(self, job: str, error: str | None) -> None:
+        """Note that a maintenance job has ended, well or with an error."""
+        await alerts.note_run(self._connections, job, error)
 
     async def _process(self, batch: BatchId, job: int) -> tuple[Results, list[str]]:
         """Return what was decided, and the ids of the requests that the events came with."""

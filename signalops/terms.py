@@ -1,8 +1,10 @@
 """The words of the product as types: what an id identifies, and which states a thing can be in."""
 
 from dataclasses import dataclass
-from typing import Literal, NewType
+from typing import Annotated, Literal, NewType
 from uuid import UUID
+
+from pydantic import Field
 
 TenantId = NewType("TenantId", UUID)
 EventId = NewType("EventId", UUID)
@@ -26,6 +28,8 @@ Scope = Literal[
 ]
 PlatformScope = Literal["tenants:read", "tenants:*"]
 """What only an operator of the installation may do: no key gives it, and no token of a tenant's user."""
+RetentionDays = Annotated[int, Field(ge=1, le=36500, examples=[90])]
+"""For how many days events are kept."""
 EventStatus = Literal["pending", "processed", "dead"]
 ChannelKind = Literal["email", "telegram", "whatsapp", "webhook", "slack", "http"]
 Severity = Literal["info", "warning", "error", "critical"]

@@ -45,6 +45,12 @@ async def _life() -> AsyncIterator[None]:
         await sender.close()
 
 
-journey = Journey(connections, sender, timedelta(hours=settings().close_after_hours), Retention.of(settings()))
+journey = Journey(
+    connections,
+    sender,
+    timedelta(hours=settings().close_after_hours),
+    Retention.of(settings()),
+    settings().platform_tenant,
+)
 app = make_app(job_connections, settings().worker_concurrency, _life, db.listening(settings(), "worker"))
 register(app, journey)

@@ -1540,6 +1540,73 @@ $$;
 
 COMMENT ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) IS 'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s turn, a second if the channel is among the busy. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
 
+CREATE FUNCTION signalops.conditions(platform uuid) RETURNS TABLE(alert text, subject text, severity text, value double precision, is_over boolean, raise_after interval, calm_after interval, summary text, remedy text)
+    LANGUAGE sql STABLE
+    AS $$
+  select 'dead_letters', t.slug, 'warning', count(*), true, interval '0', interval '15 minutes',
+    'deliveries or events of the tenant were given up in the last 15 minutes',
+    'See ops.dead_letters, mend what they say, then signalops dead-letter retry.'
+  from signalops.dead_letters d join signalops.tenants t on t.id = d.tenant_id
+  -- Not its own: an alert that can't be delivered would be one more letter, and that one more alert.
+  where d.ended_at is null and d.died_at > now() - interval '15 minutes' and d.tenant_id is distinct from platform
+  group by t.slug
+  union all
+  select 'processing_lag', '', 'critical', l.seconds, l.seconds > 30, interval '15 seconds', interval '1 minute',
+    'events wait for longer than 30 seconds to be processed', 'Start more workers, or see ops.running_jobs for what holds them up.'
+  from (
+    select extract(epoch from now() - signalops.time_of(i.batch)) as seconds from signalops.inbox i
+    where not i.is_held order by i.batch limit 1
+  ) l where l.seconds > 10
+  union all
+  select 'deliveries_overdue', '', 'warning', o.seconds, o.seconds > 60, interval '15 seconds', interval '1 minute',
+    'deliveries are due for longer than a minute', 'Start more workers for the queue deliveries.'
+  from (
+    select extract(epoch from now() - min(q.next_due_at)) as seconds from signalops.channel_queues q
+    where q.next_due_at < now() - interval '20 seconds'
+  ) o where o.seconds is not null
+  union all
+  select 'stuck_workers', '', 'warning', count(*), true, interval '30 seconds', interval '1 minute',
+    'workers are silent and hold jobs', 'See the logs of the workers; one that is silent for a minute is to be killed.'
+  from ops.workers w where not w.is_alive and w.doing > 0 having count(*) > 0
+  union all
+  select 'failed_jobs', j.task_name, 'warning', count(*), true, interval '0', interval '1 minute',
+    'jobs were given up', 'See why in the worker''s log, then ops.retry_job or ops.cancel_job.'
+  from procrastinate.procrastinate_jobs j where j.status in ('failed', 'aborted') group by j.task_name
+  union all
+  select case when q.accepted >= l.hard then 'hard_limit' else 'soft_limit' end, t.slug || ' ' || q.meter,
+    case when q.accepted >= l.hard then 'critical' else 'warning' end, q.accepted::double precision, true, interval '0', interval '0',
+    'the tenant has reached a limit of this month', 'Raise the limit (signalops limit set), or tell the tenant.'
+  from signalops.tenants t
+  cross join lateral (select signalops.period_of(now(), t.time_zone) as period, (now() at time zone t.time_zone)::date as today) p
+  join signalops.quotas q on q.tenant_id = t.id and q.period = p.period
+  cross join lateral (
+    select n.soft, n.hard from signalops.limits n where n.tenant_id = t.id and n.meter = q.meter and n.starts_on <= p.today
+    order by n.origin desc, n.starts_on desc limit 1
+  ) l
+  where q.accepted >= least(l.soft, l.hard)
+  union all
+  select 'partitions', p.parent::text, 'critical', min(p.months_ahead), min(p.months_ahead) < 1, interval '0', interval '0',
+    'the table has no partition for the next month', 'Run signalops migrate, and see why the job make_partitions fails.'
+  from ops.partitions p group by p.parent having min(p.months_ahead) < 2
+  union all
+  select 'channels_disabled', t.slug, 'warning', count(*), true, interval '0', interval '0',
+    'channels of the tenant were disabled, since their receivers did not answer for days', 'Tell the tenant; it enables them again.'
+  from signalops.channels c join signalops.tenants t on t.id = c.tenant_id
+  where not c.enabled and c.deleted_at is null and c.disabled_because is not null and c.tenant_id is distinct from platform
+  group by t.slug
+  union all
+  select 'period_stuck', t.slug, 'warning', extract(epoch from now() - b.frozen_at), true, interval '0', interval '0',
+    'a billing period of the tenant could not be closed for a day', 'See the fact period.stuck in the worker''s log.'
+  from signalops.billing_periods b join signalops.tenants t on t.id = b.tenant_id
+  where b.closed_at is null and b.frozen_at < now() - interval '1 day'
+  union all
+  select 'maintenance', m.job, 'critical', extract(epoch from now() - m.succeeded_at), true, interval '0', interval '0',
+    'the maintenance job has not succeeded for three hours', 'See signalops.maintenance for the error, and start a worker for the queue.'
+  from signalops.maintenance m where m.succeeded_at < now() - interval '3 hours'
+$$;
+
+COMMENT ON FUNCTION signalops.conditions(platform uuid) IS 'What an operator must know: all that is near or out of bounds now, but for what the tenant of the operators itself causes. What is missing is within bounds.';
+
 CREATE FUNCTION signalops.count_in(asked jsonb, moment timestamp with time zone) RETURNS TABLE(tenant uuid, of_meter text, is_calm boolean)
     LANGUAGE plpgsql
     AS $$
@@ -3284,6 +3351,20 @@ $$;
 
 COMMENT ON FUNCTION signalops.note_resumption() IS 'Has what is held of a tenant go on when it is no longer suspended, whoever says so.';
 
+CREATE FUNCTION signalops.note_run(of_job text, of_error text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  insert into signalops.maintenance as m (job, failed_at, error)
+  values (of_job, case when of_error is not null then now() end, left(of_error, 500))
+  on conflict (job) do update set
+    succeeded_at = case when of_error is null then now() else m.succeeded_at end,
+    failed_at = coalesce(excluded.failed_at, m.failed_at),
+    error = coalesce(excluded.error, m.error)
+$$;
+
+COMMENT ON FUNCTION signalops.note_run(of_job text, of_error text) IS 'Notes that a maintenance job has ended: well, or with an error.';
+
 CREATE FUNCTION signalops.note_types(seen jsonb) RETURNS void
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -4508,6 +4589,19 @@ $$;
 
 COMMENT ON FUNCTION signalops.tell_absences(at_most integer) IS 'Emits signalops.rule.absent for each group in which nothing matched for as long as its rule says; the rule is notified of when that event is processed. Returns how many.';
 
+CREATE FUNCTION signalops.tell_alert(platform uuid, what text, condition jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if platform is not null then
+    perform signalops.act_as(platform);
+    perform signalops.announce('signalops.alert.' || what, condition, 1::smallint);
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.tell_alert(platform uuid, what text, condition jsonb) IS 'Makes an alert an event of the operators'' tenant; without one it only stands in ops.alerts.';
+
 CREATE FUNCTION signalops.tell_digests(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4717,6 +4811,56 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.version_meter() IS 'Gives meters the versions of the metering between which they count, and keeps them from being changed.';
+
+CREATE FUNCTION signalops.watch(platform_slug text) RETURNS TABLE(alert text, subject text, became text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+  platform uuid := (select t.id from signalops.tenants t where t.slug = platform_slug and t.status = 'active');
+  one record;
+begin
+  -- Of several workers one looks; what it tells and that it was told are one transaction.
+  if not pg_try_advisory_xact_lock(hashtext('signalops.watch')) then
+    return;
+  end if;
+  for one in
+    select coalesce(c.alert, a.alert) as alert, coalesce(c.subject, a.subject) as subject, c.severity, coalesce(c.value, a.value) as value,
+      coalesce(c.is_over, false) as is_over, c.alert is not null as is_near, c.raise_after, c.summary, c.remedy,
+      a.over_since, a.raised_at, a.calm_since, coalesce(c.calm_after, a.calm_after) as calm_after
+    from signalops.conditions(platform) c
+    full join signalops.alerts a on a.alert = c.alert and a.subject = c.subject
+    order by 1, 2
+  loop
+    if one.is_over then
+      insert into signalops.alerts as a (alert, subject, over_since, calm_after, value)
+      values (one.alert, one.subject, now(), one.calm_after, one.value)
+      on conflict (alert, subject) do update set value = excluded.value, calm_since = null;
+      if one.raised_at is null and now() - coalesce(one.over_since, now()) >= one.raise_after then
+        update signalops.alerts a set raised_at = now() where a.alert = one.alert and a.subject = one.subject;
+        perform signalops.tell_alert(platform, 'raised', jsonb_build_object('alert', one.alert, 'subject', one.subject,
+          'severity', one.severity, 'value', one.value, 'since', coalesce(one.over_since, now()), 'summary', one.summary,
+          'remedy', one.remedy));
+        return query select one.alert, one.subject, 'raised';
+      end if;
+    elsif one.over_since is null or one.is_near then
+      null; -- it never was, or hovers: neither told anew nor taken back
+    elsif one.raised_at is null then
+      delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
+    elsif now() - coalesce(one.calm_since, now()) >= one.calm_after then
+      delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
+      perform signalops.tell_alert(platform, 'resolved', jsonb_build_object('alert', one.alert, 'subject', one.subject,
+        'value', one.value, 'since', one.over_since, 'raisedAt', one.raised_at, 'until', now()));
+      return query select one.alert, one.subject, 'resolved';
+    elsif one.calm_since is null then
+      update signalops.alerts a set calm_since = now() where a.alert = one.alert and a.subject = one.subject;
+    end if;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.watch(platform_slug text) IS 'Holds what is against the bounds; tells the tenant of the operators, named by its slug, what has gone out of them for long enough, and what has come back: once each. Returns what it told.';
 
 CREATE FUNCTION signalops.weigh(groups jsonb) RETURNS jsonb
     LANGUAGE plpgsql
@@ -4932,6 +5076,45 @@ COMMENT ON COLUMN ops.actions.operation IS 'By which operation or command; NULL:
 COMMENT ON COLUMN ops.actions.action IS 'What, such as rule.created.';
 COMMENT ON COLUMN ops.actions.target_id IS 'To what; NULL: to several.';
 COMMENT ON COLUMN ops.actions.target IS 'What it is called.';
+
+CREATE TABLE signalops.alerts (
+    alert text NOT NULL,
+    subject text NOT NULL,
+    over_since timestamp with time zone NOT NULL,
+    raised_at timestamp with time zone,
+    calm_since timestamp with time zone,
+    calm_after interval NOT NULL,
+    value double precision NOT NULL
+);
+
+ALTER TABLE ONLY signalops.alerts FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.alerts IS 'What is out of bounds now, or was until lately; a row goes when its end was told.';
+COMMENT ON COLUMN signalops.alerts.alert IS 'Which of signalops.conditions().';
+COMMENT ON COLUMN signalops.alerts.subject IS 'What it is about: a tenant''s slug, a table, a job; empty: the installation.';
+COMMENT ON COLUMN signalops.alerts.over_since IS 'Since when it is out of bounds.';
+COMMENT ON COLUMN signalops.alerts.raised_at IS 'When that was told; NULL: it has not lasted long enough.';
+COMMENT ON COLUMN signalops.alerts.calm_since IS 'Since when it is within bounds again; NULL: it is not.';
+COMMENT ON COLUMN signalops.alerts.calm_after IS 'How long it must be within bounds until that is told.';
+COMMENT ON COLUMN signalops.alerts.value IS 'How much, when it was last out of bounds.';
+
+CREATE VIEW ops.alerts AS
+ SELECT alert,
+    subject,
+    value,
+    over_since,
+    raised_at,
+    calm_since
+   FROM signalops.alerts a
+  WHERE (raised_at IS NOT NULL);
+
+COMMENT ON VIEW ops.alerts IS 'The alerts that were raised and are not over.';
+COMMENT ON COLUMN ops.alerts.alert IS 'Which; signalops/watch/README.md has them all.';
+COMMENT ON COLUMN ops.alerts.subject IS 'What it is about: a tenant''s slug, a table, a job; empty: the installation.';
+COMMENT ON COLUMN ops.alerts.value IS 'How much, when it was last out of bounds.';
+COMMENT ON COLUMN ops.alerts.over_since IS 'Since when.';
+COMMENT ON COLUMN ops.alerts.raised_at IS 'When that was told.';
+COMMENT ON COLUMN ops.alerts.calm_since IS 'Since when it is within bounds again; told when that lasts; NULL: it is not.';
 
 CREATE TABLE signalops.backtests (
     tenant_id uuid NOT NULL,
@@ -6335,6 +6518,21 @@ CREATE VIEW signalops.limited_meters WITH (security_invoker='true') AS
 
 COMMENT ON VIEW signalops.limited_meters IS 'The meters besides events that the API weighs incoming events by: those with a limit now, earlier, or later.';
 
+CREATE TABLE signalops.maintenance (
+    job text NOT NULL,
+    succeeded_at timestamp with time zone DEFAULT now() NOT NULL,
+    failed_at timestamp with time zone,
+    error text
+);
+
+ALTER TABLE ONLY signalops.maintenance FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.maintenance IS 'The jobs that keep the installation in order, and when each last did.';
+COMMENT ON COLUMN signalops.maintenance.job IS 'Its name in the queue.';
+COMMENT ON COLUMN signalops.maintenance.succeeded_at IS 'When it last ended well, or was first heard of.';
+COMMENT ON COLUMN signalops.maintenance.failed_at IS 'When it last failed; NULL: not since it was first heard of.';
+COMMENT ON COLUMN signalops.maintenance.error IS 'Why it did, without values.';
+
 CREATE TABLE signalops.plans (
     plan text NOT NULL,
     version integer NOT NULL,
@@ -6573,6 +6771,9 @@ COMMENT ON COLUMN signalops.usage_seals.sealed_at IS 'When.';
 ALTER TABLE ONLY ops.paused_queues
     ADD CONSTRAINT paused_queues_pkey PRIMARY KEY (queue);
 
+ALTER TABLE ONLY signalops.alerts
+    ADD CONSTRAINT alerts_pkey PRIMARY KEY (alert, subject);
+
 ALTER TABLE ONLY signalops.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (tenant_id, id);
 
@@ -6656,6 +6857,9 @@ ALTER TABLE ONLY signalops.invoices
 
 ALTER TABLE ONLY signalops.limits
     ADD CONSTRAINT limits_pkey PRIMARY KEY (tenant_id, meter, origin, starts_on);
+
+ALTER TABLE ONLY signalops.maintenance
+    ADD CONSTRAINT maintenance_pkey PRIMARY KEY (job);
 
 ALTER TABLE ONLY signalops.matches
     ADD CONSTRAINT matches_pkey PRIMARY KEY (tenant_id, event_id, rule_id);
@@ -7093,6 +7297,8 @@ ALTER TABLE ONLY signalops.usage_adjustments
 ALTER TABLE ONLY signalops.usage_seals
     ADD CONSTRAINT usage_seals_tenant_id_period_fkey FOREIGN KEY (tenant_id, period) REFERENCES signalops.billing_periods(tenant_id, period);
 
+ALTER TABLE signalops.alerts ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE signalops.api_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.audit_log ENABLE ROW LEVEL SECURITY;
@@ -7140,6 +7346,8 @@ ALTER TABLE signalops.invoice_numbers ENABLE ROW LEVEL SECURITY;
 ALTER TABLE signalops.invoices ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.limits ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE signalops.maintenance ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.matches ENABLE ROW LEVEL SECURITY;
 
@@ -7335,6 +7543,10 @@ CREATE POLICY own_tenant ON signalops.window_events USING ((tenant_id = ( SELECT
 
 COMMENT ON POLICY own_tenant ON signalops.window_events IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
+CREATE POLICY owner_acts ON signalops.alerts TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.alerts IS 'They are the installation''s, and of no tenant.';
+
 CREATE POLICY owner_acts ON signalops.api_keys TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.api_keys IS 'find_keys looks a key up before any tenant is known.';
@@ -7422,6 +7634,10 @@ COMMENT ON POLICY owner_acts ON signalops.invoices IS 'issue_invoice alone write
 CREATE POLICY owner_acts ON signalops.limits TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.limits IS 'The command line sets the limits of a tenant; a change has them weighed anew.';
+
+CREATE POLICY owner_acts ON signalops.maintenance TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.maintenance IS 'It is the installation''s, and of no tenant.';
 
 CREATE POLICY owner_acts ON signalops.matches TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -7747,6 +7963,8 @@ GRANT ALL ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) TO s
 REVOKE ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.conditions(platform uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION signalops.delete_rows(tenant uuid, target regclass, at_most bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.delete_slice(tenant uuid, at_most integer) FROM PUBLIC;
@@ -7908,6 +8126,9 @@ GRANT ALL ON FUNCTION signalops.note_barriers() TO signalops_worker;
 REVOKE ALL ON FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) TO signalops_api;
 
+REVOKE ALL ON FUNCTION signalops.note_run(of_job text, of_error text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.note_run(of_job text, of_error text) TO signalops_worker;
+
 REVOKE ALL ON FUNCTION signalops.periods_ready(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.periods_ready(at_most integer) TO signalops_worker;
 
@@ -7967,6 +8188,8 @@ GRANT ALL ON FUNCTION signalops.take_batch(wanted uuid) TO signalops_worker;
 REVOKE ALL ON FUNCTION signalops.tell_absences(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.tell_absences(at_most integer) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.tell_alert(platform uuid, what text, condition jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION signalops.tell_digests(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.tell_digests(at_most integer) TO signalops_worker;
 
@@ -7976,10 +8199,15 @@ REVOKE ALL ON FUNCTION signalops.version_limit() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.version_limited_meter() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION signalops.watch(platform_slug text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.watch(platform_slug text) TO signalops_worker;
+
 GRANT SELECT ON TABLE signalops.audit_log TO signalops_api;
 GRANT SELECT ON TABLE signalops.audit_log TO signalops_platform;
 
 GRANT SELECT ON TABLE ops.actions TO signalops_operator;
+
+GRANT SELECT ON TABLE ops.alerts TO signalops_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE signalops.backtests TO signalops_api;
 GRANT SELECT,UPDATE ON TABLE signalops.backtests TO signalops_worker;

@@ -14,6 +14,7 @@ from pydantic_settings import SettingsError
 from signalops import db
 from signalops.cli import (
     actions,
+    alerts,
     audit,
     backtest,
     channels,
@@ -54,6 +55,7 @@ audit.register(app)
 actions.register(app)
 isolation.register(app)
 retain.register(app)
+alerts.register(app)
 token.register(app)
 backtest.register(app, rules.app)
 app.add_typer(tenants.app, name="tenant")

@@ -26,6 +26,7 @@ _ALARMING = {
     "keys.uses_unwritten",
     "jwks.unread",
     "metrics.unserved",
+    "alert.raised",
 }
 _log = logging.getLogger("signalops")
 

@@ -5,7 +5,8 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict, Field
 
 from signalops.access.rates import RateLimit
-from signalops.access.tenants.model import Name, RetentionDays, Slug, TenantChange, TenantSummary, TimeZone
+from signalops.access.tenants.model import Name, Slug, TenantChange, TenantSummary, TimeZone
+from signalops.terms import RetentionDays
 from signalops.usage.limits.model import LimitShown
 from signalops.usage.model import Month
 from signalops.usage.plans.model import LimitTerms

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -33,6 +34,8 @@ class Bodies(Protocol):
     async def make_partitions(self) -> None: ...
     async def close_periods(self) -> None: ...
     async def retain(self) -> None: ...
+    async def watch(self) -> None: ...
+    async def note_run(self, job: str, error: str | None) -> None: ...
 
 
 class _Connector(PsycopgConnector):
@@ -107,15 +110,29 @@ def register(app: App, bodies: Bodies) -> None:
     async def rescue() -> None:
         await rescue_stalled(app.job_manager, STALLED_AFTER)
 
+    async def noted(name: str, body: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await body()
+        except Exception as error:
+            with suppress(*db.OUTAGE):
+                await bodies.note_run(name, db.told(error))
+            raise
+        await bodies.note_run(name, None)
+
     # Six fields: the last are seconds. Without any periodic task a dead heartbeat or listener would go unnoticed.
     _periodic(app, "enqueue_due", "* * * * * *", bodies.enqueue_due)
     _periodic(app, "tell_due", "* * * * * *", bodies.tell_due)
     _periodic(app, "rescue_stalled", "* * * * * */2", rescue)
     _periodic(app, "enqueue_lost", "* * * * * */5", bodies.enqueue_lost)
-    _periodic(app, "tidy", "* * * * *", bodies.tidy)
-    _periodic(app, "make_partitions", "7 * * * *", bodies.make_partitions)
-    _periodic(app, "close_periods", "* * * * *", bodies.close_periods)
-    _periodic(app, "retain", "37 * * * *", bodies.retain)
+    _periodic(app, "watch", "* * * * * */15", bodies.watch)
+    # Those whose failure nobody would notice for days.
+    for name, cron, body in (
+        ("tidy", "* * * * *", bodies.tidy),
+        ("close_periods", "* * * * *", bodies.close_periods),
+        ("make_partitions", "7 * * * *", bodies.make_partitions),
+        ("retain", "37 * * * *", bodies.retain),
+    ):
+        _periodic(app, name, cron, partial(noted, name, body))
 
 
 def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]]) -> None:

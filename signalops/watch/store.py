@@ -98,3 +98,9 @@ async def notify(connection: db.Connection, channel: str) -> None:
 def tls_address(connection: db.Connection) -> tuple[str, int] | None:
     """Return host and port of a connection that is encrypted."""
     return (connection.info.host, connection.info.port) if connection.pgconn.ssl_in_use else None
+
+
+async def has_tenant(connection: db.Connection, slug: str) -> bool:
+    """Return whether there is an active tenant of that slug."""
+    row = await (await connection.execute(db.queries("doctor")["active-tenant"], [slug])).fetchone()
+    return bool(row and row[0])

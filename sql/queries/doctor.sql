@@ -172,3 +172,11 @@ select true, clock_timestamp()::text;
 
 -- notify: tells whoever listens on a channel, with nothing to say
 select pg_notify(%s, '');
+
+-- maintenance: whether the jobs that keep the installation in order do
+select count(*) = 0, coalesce(string_agg(format('%s has not succeeded since %s (%s)', m.job, to_char(m.succeeded_at, 'YYYY-MM-DD HH24:MI'),
+  coalesce(m.error, 'it did not run')), ', '), 'each job succeeded within three hours')
+from signalops.maintenance m where m.succeeded_at < now() - interval '3 hours';
+
+-- active-tenant: whether a tenant is there
+select exists (select from signalops.tenants t where t.slug = %s and t.status = 'active');

@@ -50,9 +50,6 @@ TimeZone = Annotated[
 ]
 
 
-RetentionDays = Annotated[int, Field(ge=1, le=36500, examples=[90])]
-
-
 class Because(BaseModel):
     """Why a tenant's requests are refused from now on."""
 

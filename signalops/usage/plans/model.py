@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from signalops.access.tenants.model import RetentionDays
+from signalops.terms import RetentionDays
 from signalops.usage.meters.model import DEFAULT, MeterIn
 from signalops.usage.plans.money import Currency, Number, PositiveNumber
 

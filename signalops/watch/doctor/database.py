@@ -54,6 +54,12 @@ INSIDE = (
         "waiting jobs", "oldest-job", "Start more workers, or see in their logs what holds them up.", is_warning=True
     ),
     Check("lost events", "lost-batches", "Start a worker: its sweep gives them a new job within a minute."),
+    Check(
+        "maintenance",
+        "maintenance",
+        "See the worker's log; a worker must serve the queue `maintenance`.",
+        is_warning=True,
+    ),
     Check("held events", "held-tenants", "Resume the tenants whose events are to go on."),
     Check(
         "vacuum",
@@ -149,6 +155,7 @@ async def inside(settings: Settings) -> list[Finding]:
             await _durability(settings),
             await _clock_skew(owner),
             await _zones(owner),
+            await _platform(owner, settings),
         ]
 
 
@@ -197,6 +204,17 @@ async def _clock_skew(connection: db.Connection) -> Finding:
     ok = seconds <= MOST_SKEW
     remedy = "" if ok else "Run NTP on both machines: events would be filed under a wrong time."
     return Finding("clock", ok, f"{seconds:.3f} s beside the server's", remedy)
+
+
+async def _platform(connection: db.Connection, settings: Settings) -> Finding:
+    """Look for the tenant to which alerts come."""
+    slug = settings.platform_tenant
+    if slug is None:
+        return Finding("alerts", True, "stand in ops.alerts alone: SIGNALOPS_PLATFORM_TENANT is not set")
+    remedy = f"Run `signalops tenant create {slug}`, or correct SIGNALOPS_PLATFORM_TENANT: nobody is told of anything."
+    is_there = await store.has_tenant(connection, slug)
+    detail = f"come to the tenant {slug}" if is_there else f"can't come: there is no active tenant {slug}"
+    return Finding("alerts", is_there, detail, "" if is_there else remedy)
 
 
 async def _zones(connection: db.Connection) -> Finding:

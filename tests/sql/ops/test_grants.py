@@ -16,7 +16,17 @@ VIEWS = {
         "job_history",
         "locks",
     ),
-    *("partitions", "queue_health", "running_jobs", "sessions", "slow_rules", "tables", "tenant_usage", "workers"),
+    *(
+        "alerts",
+        "partitions",
+        "queue_health",
+        "running_jobs",
+        "sessions",
+        "slow_rules",
+        "tables",
+        "tenant_usage",
+        "workers",
+    ),
 }
 FUNCTIONS = {
     *(

@@ -22,6 +22,7 @@ OF_THE_WORK = [
     "given-up jobs",
     "waiting jobs",
     "lost events",
+    "maintenance",
     "held events",
     "vacuum",
     "documented key",
@@ -29,6 +30,7 @@ OF_THE_WORK = [
     "durability",
     "clock",
     "time zones",
+    "alerts",
     "notifications",
 ]
 OUTSIDE = ["secret key", "mail server"]
@@ -109,6 +111,11 @@ FAULTS = {
         "revoke execute on function ops.pause_queue(text, text) from signalops_operator",
         "grants",
         "signalops_operator lacks EXECUTE on ops.pause_queue",
+    ),
+    "idle maintenance": (
+        "insert into signalops.maintenance (job, succeeded_at) values ('retain', now() - interval '4 hours')",
+        "maintenance",
+        "retain has not succeeded since",
     ),
     "too old": (
         "delete from yoyo._yoyo_migration where migration_id = (select max(migration_id) from yoyo._yoyo_migration)",
@@ -287,3 +294,9 @@ def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def test_alerts_that_come_to_nobody_are_found(healthy: Settings, acme: Tenant) -> None:
+    found = await only_fault(healthy.model_copy(update={"platform_tenant": "nobody"}))
+    assert (found.check, found.is_warning) == ("alerts", False)
+    assert set(faults(await diagnose(healthy.model_copy(update={"platform_tenant": acme.slug})))) == {"workers"}

@@ -47,16 +47,21 @@ async def encrypting(server: str, context: ssl.SSLContext) -> AsyncIterator[int]
         writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert await reader.readexactly(8) == b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
-        writer.write(b"S")
         try:
+            assert await reader.readexactly(8) == b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+            writer.write(b"S")
             await writer.start_tls(context)
             is_local = str(folder).startswith("/")
             behind = asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{port}") if is_local else None
             inner = await (behind or asyncio.open_connection(str(folder), int(str(port))))
-            await asyncio.gather(copy(reader, inner[1]), copy(inner[0], writer))
-        except OSError:
-            writer.close()  # who asks only for the certificate hangs up
+            try:
+                await asyncio.gather(copy(reader, inner[1]), copy(inner[0], writer))
+            finally:
+                inner[1].close()
+        except (OSError, EOFError):
+            pass  # who asks only for the certificate hangs up
+        finally:
+            writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as front:
         yield front.sockets[0].getsockname()[1]

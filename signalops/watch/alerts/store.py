@@ -1,0 +1,25 @@
+"""What alerts ask of the database: one named query each."""
+
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from signalops import db
+
+SQL = db.queries("alerts")
+
+
+async def watch(connection: db.Connection, platform: str | None) -> list[tuple[str, str, str]]:
+    """Tell what went out of bounds and what came back; return (alert, subject, raised or resolved) of each."""
+    return await (await connection.execute(SQL["watch"], {"platform": platform})).fetchall()
+
+
+async def note_run(connection: db.Connection, job: str, error: str | None) -> None:
+    """Note that a maintenance job has ended."""
+    await connection.execute(SQL["note-run"], {"job": job, "error": error})
+
+
+async def open_alerts(connection: db.Connection) -> list[dict[str, Any]]:
+    """Return what was raised and is not over, the oldest first."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(SQL["open-alerts"])).fetchall()
