@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from signalops import migrate
+from signalops import logs, migrate
 from signalops.cli import seed as seeding
 from signalops.cli import up as supervising
 from signalops.config import send_to_this_machine, settings
@@ -45,6 +45,7 @@ def serve(
     given = {"SIGNALOPS_HOST": host, "SIGNALOPS_PORT": port}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     migrate.require_current(settings(), "api")
+    logs.install(settings())  # for the parent of several processes
     with shared(processes):
         uvicorn.run(
             "signalops.web.app:create",
@@ -52,6 +53,7 @@ def serve(
             host=settings().host,
             port=settings().port,
             workers=processes,
+            log_config=None,
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=10,

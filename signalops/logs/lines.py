@@ -11,7 +11,7 @@ _SLOW = 1000.0
 """Milliseconds from which on a piece of work is told of, whatever it is."""
 _STORING = {"storeEvent", "storeEvents"}
 _PROBES = {"live", "ready", "scrape"}
-_ALARMING = {
+ALARMING = {
     "events.flush_failed",
     "batch.bisected",
     "event.died",
@@ -28,6 +28,7 @@ _ALARMING = {
     "metrics.unserved",
     "alert.raised",
 }
+"""What should not happen: at WARNING."""
 _log = logging.getLogger("signalops")
 
 
@@ -35,18 +36,11 @@ def lines_of(requests: Literal["notable", "all"]) -> Subscriber:
     """Return a subscriber that writes a line per fact that is worth one.
 
     requests: `notable` leaves those out that stored events, unless they were refused or slow: the line of their flush tells of
-    them, with their ids. A line for each would cost a fifth of the speed.
+    them, with their ids.
     """
-    levels: dict[str, Callable[[Fields], int]] = {
-        "request.answered": _level_of_any_request if requests == "all" else _level_of_request,
-        "events.flushed": _level_of_work,
-        "batch.processed": _level_of_work,
-        "maintenance.run": _level_of_run,
-        "keys.doubted": lambda fact: logging.DEBUG if fact["reason"] == "polling" else logging.INFO,
-        "items.refused": lambda _: logging.DEBUG,
-        "callback.taken": lambda _: logging.DEBUG,
-    }
-    levels |= dict.fromkeys(_ALARMING, lambda _: logging.WARNING)
+    levels = {**VARYING, **dict.fromkeys(ALARMING, lambda _: logging.WARNING)}
+    if requests == "all":
+        levels["request.answered"] = _level_of_any_request
 
     def tell(name: str, fields: Fields) -> None:
         level = levels[name](fields) if name in levels else logging.INFO
@@ -77,3 +71,14 @@ def _level_of_run(fact: Fields) -> int:
     if fact["error"]:
         return logging.WARNING
     return logging.INFO if fact["milliseconds"] > _SLOW else logging.DEBUG
+
+
+VARYING: dict[str, Callable[[Fields], int]] = {
+    "request.answered": _level_of_request,
+    "events.flushed": _level_of_work,
+    "batch.processed": _level_of_work,
+    "maintenance.run": _level_of_run,
+    "keys.doubted": lambda fact: logging.DEBUG if fact["reason"] == "polling" else logging.INFO,
+    "callback.taken": lambda _: logging.DEBUG,
+}
+"""What depends on how it went; all else is at INFO."""

@@ -12,6 +12,7 @@ from signalops.cli import app
 from signalops.config import Settings
 from signalops.errors import Problem
 from signalops.facts import FACTS
+from signalops.logs.lines import ALARMING, VARYING
 from signalops.watch.metrics.names import METRICS
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,19 @@ def metrics_table() -> str:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
     return "\n".join(rows)
+
+
+def lines_table() -> str:
+    """The table of the logs' lines as the README of watch must have it."""
+    rows = ["| message | level | fields |", "| --- | --- | --- |"]
+    for name, fields in FACTS.items():
+        level = "warning" if name in ALARMING else "varies" if name in VARYING else "info"
+        rows.append(f"| `{name}` | {level} | {', '.join(f'`{field}`' for field in fields)} |")
+    return "\n".join(rows)
+
+
+def test_every_line_of_the_logs_stands_in_the_readme_as_it_is() -> None:
+    assert lines_table() in WATCH, f"paste this into signalops/watch/README.md, under Logs:\n\n{lines_table()}"
 
 
 def test_every_metric_stands_in_the_readme_as_it_is() -> None:

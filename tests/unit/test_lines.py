@@ -1,0 +1,68 @@
+"""Which fact is worth a line, and at which level; heard by a handler as any program has it."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from signalops import logs
+
+ANSWER = {
+    "operation": "storeEvent",
+    "status": 202,
+    "reason": None,
+    "milliseconds": 3.0,
+    "tenant": "t",
+    "correlation": "c",
+}
+RUN = {"job": "tidy", "milliseconds": 3.0, "error": None}
+LEVELS = [
+    ("request.answered", ANSWER, "DEBUG"),
+    ("request.answered", ANSWER | {"status": 422}, "INFO"),
+    ("request.answered", ANSWER | {"status": 503}, "WARNING"),
+    ("request.answered", ANSWER | {"milliseconds": 1000.0}, "INFO"),
+    ("request.answered", ANSWER | {"operation": "listEvents", "status": 200}, "INFO"),
+    ("request.answered", ANSWER | {"operation": "ready", "status": 200}, "DEBUG"),
+    ("request.answered", ANSWER | {"operation": "ready", "status": 503}, "WARNING"),
+    ("events.flushed", {"events": 3}, "INFO"),
+    ("events.flushed", {"events": 0}, "DEBUG"),
+    ("batch.processed", {"events": 0}, "DEBUG"),
+    ("items.refused", {"reasons": {"invalid": 2}}, "INFO"),
+    ("maintenance.run", RUN, "DEBUG"),
+    ("maintenance.run", RUN | {"milliseconds": 1001.0}, "INFO"),
+    ("maintenance.run", RUN | {"error": "OperationalError"}, "WARNING"),
+    ("delivery.attempted", {"outcome": "sent"}, "INFO"),
+    ("delivery.died", {"outcome": "permanent"}, "WARNING"),
+]
+
+
+class _Keeping(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture
+def heard() -> Iterator[list[logging.LogRecord]]:
+    """What the logger of the facts is told, at every level."""
+    handler, logger = _Keeping(), logging.getLogger("signalops")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield handler.records
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+
+
+@pytest.mark.parametrize(("name", "fields", "level"), LEVELS)
+def test_what_is_worth_a_line(heard: list[logging.LogRecord], name: str, fields: dict[str, object], level: str) -> None:
+    logs.lines_of("notable")(name, fields)
+    assert [(record.getMessage(), record.levelname) for record in heard] == [(name, level)]
+
+
+def test_every_request_has_one_for_who_wants_them_all(heard: list[logging.LogRecord]) -> None:
+    logs.lines_of("all")("request.answered", ANSWER)
+    assert [record.levelname for record in heard] == ["INFO"]
