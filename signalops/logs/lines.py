@@ -38,7 +38,8 @@ def lines_of(requests: Literal["notable", "all"]) -> Subscriber:
     requests: `notable` leaves those out that stored events, unless they were refused or slow: the line of their flush tells of
     them, with their ids.
     """
-    levels = {**VARYING, **dict.fromkeys(ALARMING, lambda _: logging.WARNING)}
+    levels: dict[str, Callable[[Fields], int]] = {**VARYING}
+    levels |= dict.fromkeys(ALARMING, lambda _: logging.WARNING)
     if requests == "all":
         levels["request.answered"] = _level_of_any_request
 
