@@ -77,7 +77,9 @@ async def ask(api: Client, operation: Operation, probe: Probe, tenant: Tenant, t
 def told(answer: Answer, thing: UUID) -> tuple[object, ...]:
     """What an answer tells, but for the names that were asked about and what is new in every answer."""
     kept = {
-        name.lower(): value for name, value in answer.headers.items() if name.lower() not in ("date", "content-length")
+        name.lower(): value
+        for name, value in answer.headers.items()
+        if name.lower() not in ("date", "content-length", "x-request-id")
     }
     headers = json.dumps(kept, sort_keys=True)
     return answer.status, *(_blind(text, thing) for text in (headers, answer.body.decode()))
