@@ -57,7 +57,7 @@ async def test_the_release_before_and_this_one_share_the_work(
         theirs = [make_tenant(owner, slug) for slug in ("initech", "umbrella")]
         sockets = tmp_path / "old.sock", tmp_path / "new.sock"
         async with (
-            asyncio.timeout(90),
+            asyncio.timeout(180),
             api(settings, sockets[0], old.tree),
             worker(settings, root=old.tree) as old_worker,
             producers(sockets[0], theirs) as at_old,
@@ -74,8 +74,8 @@ async def test_the_release_before_and_this_one_share_the_work(
                 await _more(at_old, at_new)  # the old worker has it all
                 async with worker(settings):
                     old_worker.send(signal.SIGTERM)
+                    await _more(at_old, at_new)  # the new one has, and then all
                     assert await old_worker.ended() == 0
-                    await _more(at_old, at_new)  # the new one has
                     for load in (at_old, at_new):
                         load.stop()
                     await asyncio.gather(*running)
