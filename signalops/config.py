@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -69,7 +69,10 @@ class Settings(BaseSettings):
         "with an embedded PostgreSQL one is generated in the data folder.",
     )
 
-    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    host: str = Field(
+        "localhost",
+        description="Address that the API listens on; `localhost` is both 127.0.0.1 and ::1, where there is one.",
+    )
     port: int = Field(3000, ge=0, le=65535, description="Port that the API listens on.")
     max_connections: int = Field(
         900,
@@ -111,6 +114,12 @@ class Settings(BaseSettings):
         None,
         min_length=16,
         description="Bearer token with which Prometheus asks the API for /metrics; without it only this machine may, directly.",
+    )
+
+    own_host_only: bool = Field(
+        False,
+        description="Whether programs of this machine must name it as their host, so that no web page can ask by DNS rebinding; "
+        "`signalops up` sets it.",
     )
 
     jwt_secret: SecretStr | None = Field(
@@ -257,7 +266,7 @@ class Settings(BaseSettings):
     @property
     def mail_security(self) -> Literal["starttls", "tls", "none"]:
         """How the mail server is spoken to: as set, or else by where it is."""
-        return self.smtp_security or ("none" if _is_this_machine(self.smtp_host) else "starttls")
+        return self.smtp_security or ("none" if is_this_machine(self.smtp_host) else "starttls")
 
     @property
     def is_embedded(self) -> bool:
@@ -265,7 +274,9 @@ class Settings(BaseSettings):
         return not (self.database_url or self.api_database_url or self.worker_database_url)
 
 
-def _is_this_machine(host: str) -> bool:
+@lru_cache(1024)
+def is_this_machine(host: str) -> bool:
+    """Whether a name or an address stands for the machine itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -8,19 +8,36 @@ import os
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import NamedTuple
 
 _ID = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 _TRACE = re.compile(rb"(?!ff)(?!00.{53}.)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?:-.*)?")
 
 
-class Correlation(NamedTuple):
-    """An id of 1 to 128 characters, whether the client sent it, the traceparent that came with it, and our span of that trace."""
+class Correlation:
+    """An id of 1 to 128 characters, whether the client sent it, the traceparent that came with it, and our span of that trace.
 
-    id: str
-    is_sent: bool = False
-    trace: str | None = None
-    span: str | None = None
+    Without an id it makes one when asked: an event's request takes the event's, and a random one costs a system call.
+    """
+
+    __slots__ = ("_id", "is_sent", "span", "trace")
+
+    def __init__(
+        self, known: str | None = None, *, is_sent: bool = False, trace: str | None = None, span: str | None = None
+    ) -> None:
+        self._id = known
+        self.is_sent = is_sent
+        self.trace = trace
+        self.span = span
+
+    @property
+    def id(self) -> str:
+        if self._id is None:
+            self._id = new()
+        return self._id
+
+    def name(self, known: str) -> None:
+        """Take this id, unless there is one: it may be in a line of the logs already."""
+        self._id = self._id or known
 
 
 current: ContextVar[Correlation | None] = ContextVar("correlation", default=None)
@@ -28,7 +45,7 @@ current: ContextVar[Correlation | None] = ContextVar("correlation", default=None
 
 
 def correlation_of(headers: Iterable[tuple[bytes, bytes]]) -> Correlation:
-    """Return what a request's headers (ASGI's, names in lower case) say, or a new one; what is not valid is not there."""
+    """Return what a request's headers (ASGI's, names in lower case) say, or one without an id; what is not valid is not there."""
     sent = trace = None
     for name, value in headers:
         if name == b"x-request-id" and sent is None and _ID.fullmatch(value):
@@ -36,8 +53,8 @@ def correlation_of(headers: Iterable[tuple[bytes, bytes]]) -> Correlation:
         elif name == b"traceparent" and trace is None and (found := _TRACE.fullmatch(value)):
             trace = f"00-{found[1].decode()}"
     if sent or trace:
-        return Correlation(sent or (trace or "")[3:35], True, trace, span())
-    return Correlation(new())
+        return Correlation(sent or (trace or "")[3:35], is_sent=True, trace=trace, span=span())
+    return Correlation()
 
 
 def new() -> str:

@@ -6,22 +6,31 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal, LiteralString, TypeVar, cast
+from uuid import UUID
 
 import orjson
 import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import DeadlockDetected, LockNotAvailable, ProgramLimitExceeded
+from psycopg.errors import (
+    DeadlockDetected,
+    LockNotAvailable,
+    ProgramLimitExceeded,
+    SerializationFailure,
+    UniqueViolation,
+)
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from signalops import embedded
 from signalops.config import Settings
+from signalops.connection import DEFAULTS, WatchedConnection
 from signalops.errors import Unusable
+from signalops.settled import Settled
 from signalops.terms import Actor, TenantId
 
 # jsonb gives 1e300 back as 301 digits: a double once more, as it was sent, and not an integer that orjson can't write.
@@ -35,8 +44,12 @@ Result = TypeVar("Result")
 
 OUTAGE = (psycopg.OperationalError, PoolTimeout)
 """The database is away, or gave up on a lock, a deadlock or a timeout: the same may succeed later."""
+OUTDATED = SerializationFailure
+"""What was decided is outdated, and can't be recorded any more."""
 BUSY = (LockNotAvailable, DeadlockDetected)
 """Another transaction was in the way, and nothing was done: the same succeeds once that one has ended."""
+KNOWN = UniqueViolation
+"""It is stored already."""
 REFUSAL = psycopg.Error
 """Any error of the database."""
 UNSTORABLE = (psycopg.DataError, ProgramLimitExceeded)
@@ -58,10 +71,13 @@ acting: ContextVar[Action | None] = ContextVar("acting", default=None)
 # A jobs table that was vacuumed while empty leaves cached generic plans that scan it as if it still were: seconds a fetch.
 SESSION = (
     "-c plan_cache_mode=force_custom_plan -c timezone=UTC -c search_path=signalops,procrastinate "
-    "-c idle_in_transaction_session_timeout=60s"
+    # Compiling the statement that weighs windows took 186 ms, each time; nothing here runs for long enough to gain by it.
+    "-c jit=off -c idle_in_transaction_session_timeout=60s"
 )
 # No request may keep one of the API's few connections for longer.
-_TIMEOUT: dict[Role, str] = dict.fromkeys(("api", "platform"), "-c statement_timeout=10s")
+SILENCE = 2.0
+"""Seconds without a notification after which the server is asked whether it is still there."""
+_TIMEOUT: dict[Role, str] = dict.fromkeys(("api", "platform"), "-c statement_timeout=7s")
 
 
 def admin_url(settings: Settings) -> str:
@@ -84,7 +100,7 @@ def dsn(settings: Settings, role: Role) -> str:
     url = own.get_secret_value() if own else admin_url(settings)
     options = f"-c role=signalops_{role} {SESSION} {_TIMEOUT.get(role, '')}"
     startup = {} if own and settings.pooler else {"options": options}
-    return make_conninfo(url, **startup, application_name=f"signalops {role}", connect_timeout=10)
+    return reachable(url, **startup, application_name=f"signalops {role}")
 
 
 def listening(settings: Settings, role: Role) -> str | None:
@@ -94,7 +110,13 @@ def listening(settings: Settings, role: Role) -> str | None:
     if settings.listen_database_url is None:
         return None
     direct = settings.listen_database_url.get_secret_value()
-    return make_conninfo(direct, application_name=f"signalops {role}", connect_timeout=10)
+    return reachable(direct, application_name=f"signalops {role}")
+
+
+def reachable(url: str, **parameters: str) -> str:
+    """Return a connection string by which a server that is gone is noticed in time, unless the URL says otherwise."""
+    given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    return make_conninfo(**{**DEFAULTS, **given, **parameters})
 
 
 def without_password(url: str) -> tuple[str, str | None]:
@@ -123,22 +145,42 @@ def pool(settings: Settings, role: Role, most: int, is_hasty: bool = False) -> P
 
     Behind a pooler, what a session sets or prepares stays on a connection of the server's, for whoever gets that next.
     """
+
+    async def configure(connection: Connection) -> None:
+        await (hasten if is_hasty and not settings.pooler else autocommit)(connection)
+        assert isinstance(connection, WatchedConnection)
+        if role == "worker" and not settings.pooler:  # whose process ids are the pooler's
+            connection.is_working = partial(_is_working, settings)
+
     return AsyncConnectionPool(
         lambda: dsn(settings, role),
+        connection_class=WatchedConnection,
         kwargs={"prepare_threshold": None} if settings.pooler else None,
         min_size=min(2, most),
         max_size=most,
-        configure=hasten if is_hasty and not settings.pooler else autocommit,
+        configure=configure,
         open=False,
-        timeout=5,
+        # Gives up at once, and each further request tries anew: the pool's own pauses double, and outlasted an outage by as
+        # long as it had taken.
+        timeout=2,
+        reconnect_timeout=1,
         name=role,
     )
+
+
+async def _is_working(settings: Settings, process: int) -> bool:
+    """Tell whether the server is at work for a backend of the workers', over a connection of its own."""
+    own = settings.worker_database_url
+    url = own.get_secret_value() if own else admin_url(settings)
+    async with await WatchedConnection.connect(reachable(url), autocommit=True) as connection:
+        query = "select from pg_stat_activity where pid = %s and state = 'active'"
+        return (await connection.execute(query, [process])).rowcount == 1
 
 
 @asynccontextmanager
 async def as_owner(settings: Settings) -> AsyncIterator[Connection]:
     """Open one connection as the owner, in a transaction: for the command line, which works across tenants."""
-    async with await AsyncConnection.connect(dsn(settings, "owner")) as connection:
+    async with await WatchedConnection.connect(dsn(settings, "owner")) as connection:
         await _name_action(connection)
         yield connection
 
@@ -173,6 +215,13 @@ def told(error: BaseException) -> str:
     return f"{name}: {error}" if isinstance(error, (*_PLAIN, *OUTAGE)) else name
 
 
+async def unix_time(connection: Connection) -> float:
+    """Return the Unix time by the server's clock."""
+    row = await (await connection.execute("select extract(epoch from clock_timestamp())::double precision")).fetchone()
+    assert row is not None
+    return float(row[0])
+
+
 async def repair(connections: Pool) -> None:
     """Replace the connections that an outage has broken: else each of them would cost a request of its own.
 
@@ -190,6 +239,26 @@ async def as_tenant(connections: Pool, tenant: TenantId) -> AsyncIterator[Connec
         statement = "select signalops.act_as(%s), set_config('signalops.action', %s, true)"
         await connection.execute(statement, [tenant, _action()])
         yield connection
+
+
+async def settled(connection: Connection) -> Settled:
+    """Return up to when a list can be shown: what this transaction then reads has no gaps before it.
+
+    A row has its place in a list (an id, mostly) before it is committed: a reader that goes on behind the last row that it was
+    shown would never see those whose transactions took longer.
+    """
+    query = "select date_trunc('milliseconds', clock_timestamp()), signalops.settled_time()"
+    row = await (await connection.execute(query)).fetchone()
+    assert row is not None
+    return Settled(*row)
+
+
+async def new_id(connection: Connection) -> UUID:
+    """Return a UUIDv7 for a row that this transaction adds to a list: the list's readers wait for it."""
+    row = await (await connection.execute("select signalops.new_id()")).fetchone()
+    assert row is not None
+    identity: UUID = row[0]
+    return identity
 
 
 def _action() -> str:
@@ -213,7 +282,7 @@ async def beside(connection: Connection, work: Callable[[], Result]) -> Result:
 @asynccontextmanager
 async def alone(conninfo: str) -> AsyncIterator[Connection]:
     """Open a connection of no pool, in autocommit: to listen on."""
-    async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
+    async with await WatchedConnection.connect(conninfo, autocommit=True) as connection:
         yield connection
 
 
@@ -222,8 +291,10 @@ async def listen(conninfo: str, channels: Iterable[str]) -> AsyncIterator[tuple[
     async with alone(conninfo) as connection:
         await connection.execute(sql.SQL("; ").join(sql.SQL("listen {}").format(sql.Identifier(c)) for c in channels))
         yield None
-        async for notification in connection.notifies():
-            yield notification.channel, notification.payload
+        while True:
+            async for notification in connection.notifies(timeout=SILENCE):
+                yield notification.channel, notification.payload
+            await connection.execute("select 1")  # fails where a connection that is dead would never tell
 
 
 @cache

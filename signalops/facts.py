@@ -1,12 +1,16 @@
 """The facts that the code emits. Logs and metrics subscribe; the code that emits knows neither."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 FACTS = {
     "api.started": ("host", "port"),
     "api.stopped": (),
     "request.answered": ("operation", "status", "reason", "milliseconds", "tenant", "correlation"),
+    "clock.corrected": ("seconds",),
     "events.flushed": ("batch", "events", "exceptions", "duplicates", "over_limit", "milliseconds", "correlations"),
     "events.flush_failed": ("events", "error"),
     "items.refused": ("reasons",),
@@ -28,11 +32,13 @@ FACTS = {
     "jobs.replaced": ("batches", "deliveries"),
     "keys.doubted": ("reason",),
     "keys.uses_unwritten": ("keys", "error"),
+    "proxy.untrusted": ("address",),
     "jwks.read": ("keys",),
     "jwks.unread": ("error",),
     "usage.soft_limit_reached": ("tenant", "event"),
     "usage.hard_limit_reached": ("tenant", "event"),
     "usage.threshold_reached": ("tenant", "event"),
+    "usage.cardinality_limit_reached": ("tenant", "period"),
     "usage.adjusted": ("tenant", "adjustment", "meter", "author"),
     "periods.frozen": ("periods",),
     "period.closed": ("tenant", "period", "invoices", "milliseconds"),
@@ -60,7 +66,10 @@ def emit(name: str, **fields: object) -> None:
     """Tell every subscriber of a fact; name and fields are those of FACTS."""
     assert fields.keys() == _FIELDS[name], f"the fact {name} has the fields {FACTS[name]}"
     for subscriber in _subscribers:
-        subscriber(name, fields)
+        try:
+            subscriber(name, fields)
+        except Exception:  # what is observed must not depend on the observer
+            log.exception("A subscriber failed at the fact %s.", name)
 
 
 def subscribe(subscriber: Subscriber) -> Callable[[], None]:

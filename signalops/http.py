@@ -1,8 +1,14 @@
 """What the handlers of every station share: requests read strictly, pages of lists, and answers as JSON."""
 
+import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
@@ -10,17 +16,30 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from signalops import strict_json
+from signalops import clock, strict_json
+from signalops.config import is_this_machine
+from signalops.content_coding import coding_of, decoded
 from signalops.errors import Invalid, Malformed, NotFound, TooLarge, UnsupportedMedia
+from signalops.settled import Settled
 
 Headers = Mapping[str, str]
 Model = TypeVar("Model", bound=BaseModel)
 Row = TypeVar("Row")
+Value = TypeVar("Value")
 
 MOST_BYTES = 256 * 1024
 """The largest body of a request that manages something."""
 MOST_KEY = 255
 """The longest idempotency key of a request that manages something."""
+MOST_PAGE_BYTES = 4 * 2**20
+"""Bytes after which a page of a list ends; one item it always has."""
+_FORWARDED = ("forwarded", "x-forwarded-for")
+"""Headers by which a proxy says for whom it asks."""
+_LARGE = 64 * 1024
+"""Bytes from which on a body is parsed in a thread: less takes the event loop for a millisecond or two at most."""
+_PARSING = ThreadPoolExecutor(2, "parse")
+_CHARSET = re.compile(r""";\s*charset\s*=\s*"?([^\s";]+)""", re.IGNORECASE)
+_FIRST_ID = UUID(int=0)
 _LAST_ID = UUID(int=2**128 - 1)
 
 
@@ -51,13 +70,23 @@ class Page(Query):
         """Whether the page is read from its older end."""
         return self.ending_before is not None
 
-    def window(self, lower: Sequence[UUID] = (), upper: Sequence[UUID] = ()) -> dict[str, Any]:
-        """Return the ids between which the page lies, within other bounds; and a limit that tells whether there are more."""
+    def window(
+        self, settled: Settled | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> dict[str, Any]:
+        """Return the ids between which the page lies, exclusive, also by time; and a limit that shows whether there are more.
+
+        settled: None: what is added at this moment may be missed. Unavailable: see `Settled.before`.
+        """
+        end = settled.before(until) if settled else until
         return {
-            "lower": max([*lower, self.ending_before or UUID(int=0)]),
-            "upper": min([*upper, self.starting_after or _LAST_ID]),
+            "lower": max(self.ending_before or _FIRST_ID, _before(since) if since else _FIRST_ID),
+            "upper": min(self.starting_after or _LAST_ID, _before(end) if end else _LAST_ID),
             "limit": self.limit + 1,
         }
+
+    def listed(self, rows: Sequence[Row], shown: Callable[[Row], object]) -> Response:
+        """Answer with a page of rows, newest first, each as it is shown; `rows` come in the order in which they were read."""
+        return listed(rows, self.limit, shown, self.upwards)
 
     def cut(self, rows: Sequence[Row]) -> tuple[list[Row], bool]:
         """Return the page's rows, newest first, and whether there are more."""
@@ -65,12 +94,34 @@ class Page(Query):
         return page[::-1] if self.upwards else page, len(rows) > self.limit
 
 
+def _before(moment: datetime) -> UUID:
+    """Return the last id before a time: of the millisecond in which it lies none is at or after it, unless that begins then."""
+    return UUID(int=max(clock.least_id(moment + timedelta(microseconds=999)).int - 1, 0))
+
+
+@lru_cache(256)
+def is_own_host(host: str) -> bool:
+    """Whether a Host header names this machine: localhost, or an address of its own."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return name is not None and is_this_machine(name)
+
+
+def is_from_this_machine(request: Request) -> bool:
+    """Whether a program of this machine asks for itself: not a proxy for others."""
+    if request.client is None or any(header in request.headers for header in _FORWARDED):
+        return False
+    return is_this_machine(request.client.host)
+
+
 def validated(model: type[Model], value: object) -> Model:
     """Validate a value; Invalid names each fault by its path."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise Invalid.of(error) from error
+        raise Invalid.of(error, value) from error
 
 
 async def read_model(request: Request, model: type[Model], most: int = MOST_BYTES) -> Model:
@@ -82,7 +133,7 @@ async def read_model(request: Request, model: type[Model], most: int = MOST_BYTE
             f"The body must be JSON: send Content-Type: application/json, not {given}.",
             headers={"Accept": "application/json"},
         )
-    return validated(model, strict_json.parse(await read_body(request, headers, most)))
+    return validated(model, await parsed(await read_body(request, headers, most), strict_json.parse))
 
 
 def id_of(request: Request, what: str) -> UUID:
@@ -120,7 +171,27 @@ def media_type(headers: Headers) -> str:
 
 
 async def read_body(request: Request, headers: Headers, most: int) -> bytes:
-    """Read a request's body; raise TooLarge as soon as it is larger than allowed, and Malformed when it breaks off."""
+    """Read a request's body, decompressed, of at most so many bytes; TooLarge, Malformed when it breaks off, UnsupportedMedia."""
+    coding = coding_of(",".join(request.headers.getlist("content-encoding"))) if "content-encoding" in headers else None
+    if "content-range" in headers:  # RFC 9110, section 14.5: a part must not be taken for the whole
+        raise Malformed("Content-Range: a part of a body can't be taken; send all of it, without the header.")
+    _check_charset(headers)
+    body = await _received(request, headers, most)
+    if coding is None:
+        return body
+    if len(body) <= _LARGE // 8:
+        return decoded(body, coding, most)
+    return await asyncio.get_running_loop().run_in_executor(_PARSING, decoded, body, coding, most)
+
+
+def _check_charset(headers: Headers) -> None:
+    """Refuse (UnsupportedMedia) a body that says it is in another charset than UTF-8, which JSON alone has (RFC 8259, 8.1)."""
+    charset = _CHARSET.search(headers.get("content-type", ""))
+    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMedia(f"The charset {charset[1][:40]} is not supported: send UTF-8.")
+
+
+async def _received(request: Request, headers: Headers, most: int) -> bytes:
     if int(headers.get("content-length") or 0) > most:
         raise TooLarge(f"The body is larger than {most} bytes: send less at once.")
     body = bytearray()
@@ -134,7 +205,35 @@ async def read_body(request: Request, headers: Headers, most: int) -> bytes:
     return bytes(body)
 
 
+async def parsed(body: bytes, parse: Callable[[bytes], Value]) -> Value:
+    """Parse a body, a large one in a thread, so that the requests of others are answered meanwhile."""
+    if len(body) <= _LARGE:
+        return parse(body)
+    return await asyncio.get_running_loop().run_in_executor(_PARSING, parse, body)
+
+
+def listed(rows: Sequence[Row], limit: int, shown: Callable[[Row], object], upwards: bool = False) -> Response:
+    """Answer with {data, has_more}: so many rows, in the order of reading or upwards in the other one, but no more than 4 MiB.
+
+    A hundred events may have 25 MB, and are kept in memory for as long as their reader takes.
+    """
+    parts: list[bytes] = []
+    size = 0
+    for row in rows[:limit]:
+        text = _json(shown(row))
+        size += len(text)
+        if parts and size > MOST_PAGE_BYTES:
+            break
+        parts.append(text)
+    has_more = b"true" if len(rows) > len(parts) else b"false"
+    content = b'{"data":[%b],"has_more":%b}' % (b",".join(parts[::-1] if upwards else parts), has_more)
+    return Response(content, media_type="application/json")
+
+
 def answer(value: object, status: int = 200, headers: Headers | None = None) -> Response:
     """Answer with a value as JSON, a model in the words of the API."""
-    content = value.model_dump_json(by_alias=True).encode() if isinstance(value, BaseModel) else orjson.dumps(value)
-    return Response(content, status, headers, "application/json")
+    return Response(_json(value), status, headers, "application/json")
+
+
+def _json(value: object) -> bytes:
+    return value.model_dump_json(by_alias=True).encode() if isinstance(value, BaseModel) else orjson.dumps(value)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from signalops.rules.check import Told
-from signalops.send import Message, Notification, check_template, fields_of, render
+from signalops.send import Message, Notification, check_template, fields_of, rendered
 from signalops.send.channels import CHANNELS
-from signalops.terms import ChannelKind
+from signalops.terms import ChannelKind, TenantId
 
 
 class SendTemplates:
@@ -15,6 +15,8 @@ class SendTemplates:
     fields_of = staticmethod(fields_of)
 
     @staticmethod
-    def render(channel: ChannelKind, template: Mapping[str, str], told: Told) -> Message:
+    async def render(tenant: TenantId, channel: ChannelKind, template: Mapping[str, str], told: Told) -> Message:
         """Return the message as a kind of channel sends it; Invalid if that fails."""
-        return render(template, Notification(*told), CHANNELS[channel].markup)
+        return await rendered(
+            tenant, template, Notification(*told[:5], time_zone=told.time_zone), CHANNELS[channel].markup
+        )

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from signalops import db, facts, logs, migrate
+from signalops import db, facts, logs, migrate, sandbox, timekeeping
 from signalops.config import settings
 from signalops.journey import Journey
 from signalops.queue.app import make_app, register
 from signalops.send import Sender
+from signalops.supervise import supervised
 from signalops.watch.metrics.measure import watch_pools
 from signalops.watch.metrics.record import record
 from signalops.watch.metrics.registry import begin
@@ -19,7 +20,7 @@ from signalops.watch.traces import spans_of
 
 logs.install(settings())
 facts.subscribe(logs.lines_of(settings().log_requests))
-begin()
+begin("worker")
 facts.subscribe(record)
 if spans := spans_of(settings(), "worker"):
     facts.subscribe(spans)
@@ -37,11 +38,18 @@ sender = Sender(connections, settings())
 async def _life() -> AsyncIterator[None]:
     await asyncio.to_thread(migrate.require_current, settings(), "worker")
     async with connections:
-        watching = asyncio.create_task(watch_pools({"worker": connections, "jobs": job_connections}))
+        await timekeeping.measure(connections)
+        pools = {"worker": connections, "jobs": job_connections}
+        tasks = [
+            supervised("start the processes of the sandbox", sandbox.warm),
+            supervised("watch the pools", lambda: watch_pools(pools)),
+            supervised("keep the time", lambda: timekeeping.keep(connections)),
+        ]
         with served(settings().worker_metrics_host, settings().worker_metrics_port):
             async with journey.catalogue.kept():
                 yield
-        watching.cancel()
+        for task in tasks:
+            task.cancel()
         await sender.close()
 
 

@@ -420,6 +420,7 @@ CREATE FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_pri
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
+    SET lock_timeout TO '300ms'
     AS $_$
 declare
   -- The flush's own moment: the same for all of it, and for whoever asks later.
@@ -437,7 +438,13 @@ declare
   notices bigint;
   emitted bigint := 0;
   paced jsonb;
+  place text;
 begin
+  -- An API of the release before makes its ids, and says when it received what.
+  if not flush -> 0 ? 'received_at' then
+    place := left(signalops.id_at(signalops.position_time())::text, 13);
+    return query select null::uuid, 'placed', null::uuid, place, null::timestamptz, null::jsonb;
+  end if;
   perform signalops.act_for((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
 
   if buckets is not null then
@@ -493,10 +500,10 @@ begin
       from jsonb_to_recordset(taken) as o (id uuid, over_limit boolean) where o.over_limit;
   end if;
 
-  fresh := signalops.store(admitted, in_batch);
+  fresh := signalops.store(admitted, in_batch, place);
   if fresh < jsonb_array_length(admitted) then
     return query
-      select g.event_id, g.verdict, g.first_id, null::text, null::timestamptz, null::jsonb from signalops.give_back(admitted, moment) g;
+      select g.event_id, g.verdict, g.first_id, null::text, null::timestamptz, null::jsonb from signalops.give_back(admitted, moment, place) g;
   end if;
 
   for part in select * from jsonb_to_recordset(telling) as t (tenant uuid, meters text[], refusing text[])
@@ -515,7 +522,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb) IS 'Accepts a flush: [{tenant, id, type, source, occurred_at, received_at, payload, attributes, key, hash, weights: {meter: amount}, buckets: [n]}] with [{tenant, meter, amount, scales}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of these (tenants.scales); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. Holds them against the rates, counts against the limits, stores, fills the inbox and enqueues one job. Returns only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored but what it paid is paid: weigh by its present scales and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what each bucket (of_meter, of the tenant first_id) holds afterwards (pace: {rate, burst, left}).';
+COMMENT ON FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb) IS 'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, weights: {meter: amount}, buckets: [n]}] with [{tenant, meter, amount, scales}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of these (tenants.scales); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. Holds them against the rates, counts against the limits, stores, fills the inbox and enqueues one job. An id is placed as its event is stored: the row placed holds, as of_meter, the 13 characters that its milliseconds become. Returns otherwise only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored but what it paid is paid: weigh by its present scales and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what each bucket (of_meter, of the tenant first_id) holds afterwards (pace: {rate, burst, left}).';
 
 CREATE FUNCTION signalops.act_as(tenant uuid) RETURNS void
     LANGUAGE sql
@@ -616,16 +623,18 @@ COMMENT ON FUNCTION signalops.add_adjustment(tenant uuid, new_id uuid, of_meter 
 CREATE FUNCTION signalops.add_plan_meters(tenant uuid, terms jsonb, in_grammar smallint) RETURNS void
     LANGUAGE sql
     AS $$
-  -- One of its own that counts the same gives way: the tenant could end that, and with it what it is billed for.
+  -- One of its own that counts the same gives way: the tenant could end that, and with it what it is billed for; and one of
+  -- another plan that takes negative values otherwise.
   update signalops.meters h set ended_at = now()
-  from jsonb_to_recordset(terms -> 'meters') as m (key text, aggregation text, field text, pattern jsonb, "groupBy" text[])
-  where h.tenant_id = tenant and h.key = m.key and h.until is null and h.origin = 'tenant'
+  from jsonb_to_recordset(terms -> 'meters') as m (key text, aggregation text, field text, pattern jsonb, "groupBy" text[], "allowNegative" boolean)
+  where h.tenant_id = tenant and h.key = m.key and h.until is null and (h.origin = 'tenant' or h.allows_negative <> coalesce(m."allowNegative", false))
     and (h.aggregation, h.field, h.pattern, h.group_by) is not distinct from (m.aggregation, m.field, m.pattern, m."groupBy");
   -- Counted from now on even if the plan begins later: a figure that is ready early harms nobody.
-  insert into signalops.meters (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit, origin)
-  select tenant, m.key, 0, m.name, m.aggregation, m.field, in_grammar, m.pattern, m."groupBy", m.unit, 'plan'
+  insert into signalops.meters (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit, origin, allows_negative)
+  select tenant, m.key, 0, m.name, m.aggregation, m.field, in_grammar, m.pattern, m."groupBy", m.unit, 'plan',
+    coalesce(m."allowNegative", false)
   from jsonb_to_recordset(terms -> 'meters')
-    as m (key text, name text, aggregation text, field text, pattern jsonb, "groupBy" text[], unit text)
+    as m (key text, name text, aggregation text, field text, pattern jsonb, "groupBy" text[], unit text, "allowNegative" boolean)
   where not exists (
     -- What has the key and counts something else is left to the trigger, which refuses it.
     select from signalops.meters h where h.tenant_id = tenant and h.key = m.key and h.until is null
@@ -844,12 +853,12 @@ CREATE FUNCTION signalops.announce_key_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-  perform pg_notify('signalops_access', '');
+  perform pg_notify('signalops_access', old.id::text);
   return null;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.announce_key_change() IS 'Tells every API process to forget the keys that it remembers: what was revoked or suspended is refused from then on.';
+COMMENT ON FUNCTION signalops.announce_key_change() IS 'Tells every API process to look one key up again, or what it remembers of one tenant: what was revoked or suspended is refused from then on.';
 
 CREATE FUNCTION signalops.announce_schema_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -1297,6 +1306,17 @@ $$;
 
 COMMENT ON FUNCTION signalops.begin_expiry(retention_days integer) IS 'Has what expired in the last hours removed, of each tenant that keeps its events for a shorter time than another.';
 
+CREATE FUNCTION signalops.bind_secret() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  raise 'The secret of the channel % would be sent elsewhere: give it again.', new.name
+    using errcode = 'check_violation', constraint = 'channels_secret_destination', table = 'channels';
+end
+$$;
+
+COMMENT ON FUNCTION signalops.bind_secret() IS 'Refuses to send a secret where it was not given for.';
+
 CREATE FUNCTION signalops.bump_metering(tenant uuid) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1363,7 +1383,7 @@ begin
   insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
   values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
   on conflict (tenant_id, id) do update
-    set error = excluded.error, died_at = now(), ended_at = null, ending = null, reason = null;
+    set error = excluded.error, died_at = signalops.position_time(), ended_at = null, ending = null, reason = null;
   -- Of a channel that is disabled the tenant was told once; its backlog would be so many more notices.
   if lost.enabled then
     perform signalops.announce('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
@@ -1383,7 +1403,11 @@ declare
 begin
   with ended as (
     update signalops.deliveries d set status = 'cancelled', next_attempt_at = null, updated_at = now()
-    where d.tenant_id = tenant and d.id = any (wanted) and d.status in ('pending', 'retrying')
+    where d.tenant_id = tenant and d.id = any (wanted) and (d.status in ('pending', 'retrying')
+      -- In hand of a worker that is gone or late: longer than any attempt takes, or after one that has left no record.
+      or d.status = 'sending' and (d.updated_at < now() - interval '30 seconds' or d.attempts > 1 and not exists (
+        select from signalops.delivery_attempts a
+        where a.tenant_id = tenant and a.delivery_id = d.id and a.attempt = d.attempts - 1)))
     returning d.id
   )
   select array_agg(e.id) into cancelled from ended e;
@@ -1392,7 +1416,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) IS 'Cancels deliveries that wait; returns which. One that is being sent, or has ended, stays as it is.';
+COMMENT ON FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) IS 'Cancels deliveries that wait, or whose worker is gone or late; returns which. One that is just being sent, or has ended, stays as it is.';
 
 CREATE FUNCTION signalops.changed(before jsonb, after jsonb, secrets text[]) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
@@ -1522,7 +1546,8 @@ begin
       case when e.id is not null then json_build_object(
         'id', e.id, 'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload,
         'correlation', e.correlation, 'trace', e.trace) end,
-      case when r.id is not null then json_build_object('id', r.id, 'name', r.name, 'version', v.version, 'severity', v.severity) end,
+      case when r.id is not null then json_build_object('id', r.id, 'name', r.name, 'version', v.version, 'severity', v.severity,
+        'enabled', r.enabled, 'timeZone', (select z.time_zone from signalops.tenants z where z.id = tenant limit 1)) end,
       v.template, c.kind, c.config, c.secret, c.enabled, c.retry_schedule,
       c.kind = 'email' and exists (
         select from signalops.suppressions s where s.tenant_id = tenant and s.address = lower(c.config ->> 'to'))
@@ -1539,6 +1564,39 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) IS 'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s turn, a second if the channel is among the busy. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
+
+CREATE FUNCTION signalops.close_circuit(tenant uuid, channel uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  outlet uuid;
+begin
+  if not pg_has_role(coalesce(nullif(current_setting('role', true), 'none'), session_user), 'signalops_owner', 'member') then
+    perform signalops.require_tenant(tenant);
+  end if;
+  select coalesce(c.outlet_id, c.id) into outlet from signalops.channels c where c.tenant_id = tenant and c.id = channel;
+  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
+  where o.tenant_id = tenant and o.id = outlet and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null);
+  if not found then
+    return;
+  end if;
+  -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set.
+  with due as (
+    update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
+    where d.tenant_id = tenant and d.id in (
+      select w.id from signalops.deliveries w
+      where w.tenant_id = tenant and w.status = 'pending' and w.next_attempt_at > now() and w.next_attempt_at < 'infinity'
+        and w.channel_id in (select c.id from signalops.channels c where c.tenant_id = tenant and coalesce(c.outlet_id, c.id) = outlet)
+      order by w.next_attempt_at limit 10000)
+    returning d.channel_id
+  )
+  update signalops.channel_queues q set next_due_at = now()
+  where q.tenant_id = tenant and q.next_due_at > now() and q.next_due_at < 'infinity' and q.channel_id in (select channel_id from due);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.close_circuit(tenant uuid, channel uuid) IS 'Lets a channel send at once, whatever pause its receiver asked for: a person has seen that it works, or asks again.';
 
 CREATE FUNCTION signalops.conditions(platform uuid) RETURNS TABLE(alert text, subject text, severity text, value double precision, is_over boolean, raise_after interval, calm_after interval, summary text, remedy text)
     LANGUAGE sql STABLE
@@ -1635,12 +1693,18 @@ CREATE FUNCTION signalops.count_usage(in_batch uuid, metered jsonb) RETURNS void
 begin
   -- Items and counters stay locked until the commit: each in one order, so that two workers can't lock each other out.
   if metered @? '$[*].items' then
-    insert into signalops.usage_items (tenant_id, meter, hour, grp, period, item)
-    select m.tenant, m.meter, m.hour, m.grp, m.period, i.item
-    from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, items jsonb),
-      jsonb_array_elements_text(m.items) as i (item)
-    order by m.tenant, m.meter, m.hour, m.grp, m.period, i.item
-    on conflict do nothing;
+    with noted as (
+      insert into signalops.usage_items (tenant_id, meter, hour, grp, period, item)
+      select m.tenant, m.meter, m.hour, m.grp, m.period, i.item
+      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, items jsonb),
+        jsonb_array_elements_text(m.items) as i (item)
+      order by m.tenant, m.meter, m.hour, m.grp, m.period, i.item
+      on conflict do nothing
+      returning tenant_id, period
+    )
+    insert into signalops.usage_sizes as s (tenant_id, period, rows)
+    select tenant_id, period, count(*) from noted group by tenant_id, period order by tenant_id, period
+    on conflict (tenant_id, period) do update set rows = s.rows + excluded.rows;
   end if;
 
   -- One statement: reading the elements costs as much as storing them. Their ids are made by the worker: here it took 3 us each.
@@ -1666,6 +1730,20 @@ begin
     latest_event = case when (excluded.latest_at, excluded.latest_event) > (u.latest_at, u.latest_event)
       then excluded.latest_event else u.latest_event end,
     latest_at = greatest(u.latest_at, excluded.latest_at);
+
+  -- A counter that has no more events than were added just now is new.
+  if metered @? '$[*] ? (@.grp != "[]")' then
+    insert into signalops.usage_sizes as s (tenant_id, period, rows)
+    select m.tenant, m.period, count(*)
+    from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, events integer)
+    -- The limit keeps the planner from joining, as in read_batch.
+    cross join lateral (
+      select c.events from signalops.usage_counters c
+      where c.tenant_id = m.tenant and c.meter = m.meter and c.hour = m.hour and c.grp = m.grp and c.period = m.period limit 1
+    ) u
+    where m.grp <> '[]' and u.events = m.events group by m.tenant, m.period order by m.tenant, m.period
+    on conflict (tenant_id, period) do update set rows = s.rows + excluded.rows;
+  end if;
 end
 $_$;
 
@@ -2197,7 +2275,9 @@ CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most inte
     lateral (select from signalops.inbox i where i.batch = old.batch and not i.is_held limit 1 for update skip locked) as idle
   where not exists (
     select from procrastinate.procrastinate_jobs j
-    where j.status = 'todo' and j.task_name = 'process_batch' and j.args ->> 'batch' = old.batch::text)
+    where j.status = 'todo' and j.task_name = 'process_batch' and j.args ->> 'batch' = old.batch::text
+      -- The longest pause of a retry is a minute.
+      and (j.scheduled_at is null or j.scheduled_at < now() + interval '2 minutes'))
 $$;
 
 COMMENT ON FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most integer) IS 'Gives a new job to batches that wait in the inbox without one (deleted, aborted, stuck): accepted means processed, whatever becomes of a job. Returns how many.';
@@ -2213,9 +2293,11 @@ CREATE FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most i
   ), waiting as materialized (
     select j.args ->> 'delivery' as delivery from procrastinate.procrastinate_jobs j
     where j.status = 'todo' and j.task_name = 'send_delivery' and exists (select from old)
+      and (j.scheduled_at is null or j.scheduled_at < now() + interval '2 minutes')
     union all
     select m ->> 'delivery' from procrastinate.procrastinate_jobs j, jsonb_array_elements(j.args -> 'more') m
     where j.status = 'todo' and j.task_name = 'send_delivery' and exists (select from old)
+      and (j.scheduled_at is null or j.scheduled_at < now() + interval '2 minutes')
   ), lost as (
     update signalops.deliveries d set updated_at = now()
     from old where d.tenant_id = old.tenant_id and d.id = old.id
@@ -2415,12 +2497,19 @@ $$;
 
 COMMENT ON FUNCTION signalops.find_called_channel(wanted uuid) IS 'Whose channel a provider calls back, with the sealed secret that tells whether it is the provider: looked up before a tenant is known.';
 
-CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, key_id uuid, hash text, scopes text[], allowed_cidrs cidr[], expires_at timestamp with time zone, tenant_status text, fingerprint bytea, buckets text[], status_reason text)
+CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, key_id uuid, hash text, scopes text[], allowed_cidrs cidr[], expires_at timestamp with time zone, tenant_status text, digest bytea, buckets text[], status_reason text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select k.tenant_id, k.id, k.hash, k.scopes, k.allowed_cidrs, k.expires_at, t.status, k.fingerprint,
-    array_remove(array[case when k.rate_per_second is not null then k.id::text end, case when t.rate_per_second is not null then 'tenant' end], null),
+  select k.tenant_id, k.id, k.hash, k.scopes, k.allowed_cidrs, k.expires_at, t.status, k.digest, (
+      -- A key that is made pays from the buckets of those that it came of: else many of them would be faster together.
+      with recursive line as (
+        select k.id, k.made_by, k.rate_per_second
+        union
+        select m.id, m.made_by, m.rate_per_second from line l join signalops.api_keys m on m.tenant_id = k.tenant_id and m.id = l.made_by
+      )
+      select coalesce(array_agg(l.id::text) filter (where l.rate_per_second is not null), '{}') from line l
+    ) || case when t.rate_per_second is not null then '{tenant}'::text[] else '{}' end,
     t.status_reason
   from signalops.api_keys k join signalops.tenants t on t.id = k.tenant_id
   where k.prefix = wanted and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
@@ -2673,7 +2762,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.freeze_periods(closing_after interval, at_most integer) IS 'Freezes the next period of tenants whose month ended so long ago, and of whom nothing waits that came before its end; returns of how many. It must be committed before note_barriers.';
 
-CREATE FUNCTION signalops.give_back(admitted jsonb, moment timestamp with time zone) RETURNS TABLE(event_id uuid, verdict text, first_id uuid)
+CREATE FUNCTION signalops.give_back(admitted jsonb, moment timestamp with time zone, place text) RETURNS TABLE(event_id uuid, verdict text, first_id uuid)
     LANGUAGE plpgsql
     AS $$
 declare
@@ -2685,7 +2774,7 @@ begin
   cross join lateral (
     select * from signalops.idempotency_keys k where k.tenant_id = (i.item ->> 'tenant')::uuid and k.key = i.item ->> 'key' limit 1
   ) k
-  where k.event_id <> (i.item ->> 'id')::uuid;
+  where k.event_id <> signalops.placed(place, i.item ->> 'id');
   perform signalops.recount(repeated, moment, -1);
   return query
     select r.id, case when r.is_same then 'duplicate' else 'conflict' end, r.first
@@ -2693,7 +2782,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.give_back(admitted jsonb, moment timestamp with time zone) IS 'Of events whose idempotency key was stored before, returns the first event and whether the body is the same, and uncounts them.';
+COMMENT ON FUNCTION signalops.give_back(admitted jsonb, moment timestamp with time zone, place text) IS 'Of events whose idempotency key was stored before, returns the first event and whether the body is the same, and uncounts them.';
 
 CREATE FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint DEFAULT 50, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, idempotency_key text DEFAULT NULL::text, body_hash bytea DEFAULT NULL::bytea) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2788,7 +2877,7 @@ COMMENT ON FUNCTION signalops.held_among(wanted uuid[]) IS 'Which of these tenan
 
 CREATE FUNCTION signalops.id_at(moment timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN ((lpad(to_hex(((EXTRACT(epoch FROM moment) * (1000)::numeric))::bigint), 12, '0'::text) || '00000000000000000000'::text))::uuid;
+    RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM moment) * (1000)::numeric)))::bigint), 12, '0'::text) || '00000000000000000000'::text))::uuid;
 
 COMMENT ON FUNCTION signalops.id_at(moment timestamp with time zone) IS 'The least UUIDv7 of a millisecond: ids compare with it as their times do, so it bounds time ranges and partitions.';
 
@@ -2896,6 +2985,38 @@ CREATE FUNCTION signalops.kept_from(retention_days integer) RETURNS timestamp wi
 $$;
 
 COMMENT ON FUNCTION signalops.kept_from(retention_days integer) IS 'Before this nothing need be kept of any tenant; the retention is the installation''s, and tenants and plans may have others.';
+
+CREATE FUNCTION signalops.limit_cardinality() RETURNS TABLE(tenant uuid, of_period date)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+  one record;
+  in_batch uuid;
+  version bigint;
+begin
+  for one in
+    select s.tenant_id, s.period, s.rows, t.usage_rows from signalops.usage_sizes s
+    join signalops.tenants t on t.id = s.tenant_id
+    -- What is late counts for a month that is open: the others are at rest.
+    where s.limited_since is null and s.period > current_date - 100 and s.rows >= t.usage_rows and t.status <> 'deleting'
+    for update of s skip locked
+  loop
+    update signalops.tenants set metering = metering + 1 where id = one.tenant_id returning metering into version;
+    update signalops.usage_sizes set limited_since = version where tenant_id = one.tenant_id and period = one.period;
+    in_batch := signalops.new_id();
+    perform signalops.emit(one.tenant_id, in_batch, 'signalops.usage.cardinality_limit_reached',
+      jsonb_build_object('period', to_char(one.period, 'YYYY-MM'), 'limit', one.usage_rows, 'rows', one.rows), 1::smallint);
+    perform signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', in_batch));
+    tenant := one.tenant_id;
+    of_period := one.period;
+    return next;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.limit_cardinality() IS 'Stops keeping groups and distinct values of a month for tenants that have more of them than they may, and emits an operational event of it; returns whose and of which month. Totals are exact still.';
 
 CREATE TABLE signalops.limits (
     tenant_id uuid NOT NULL,
@@ -3076,6 +3197,7 @@ CREATE TABLE signalops.tenants (
     status_since timestamp with time zone DEFAULT now() NOT NULL,
     is_resuming boolean DEFAULT false NOT NULL,
     retention_days integer,
+    usage_rows bigint DEFAULT 10000000 NOT NULL,
     CONSTRAINT tenants_check CHECK (((rate_per_second IS NULL) = (rate_burst IS NULL))),
     CONSTRAINT tenants_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
     CONSTRAINT tenants_rate_burst_check CHECK (((rate_burst >= 1) AND (rate_burst <= 1000000))),
@@ -3085,7 +3207,8 @@ CREATE TABLE signalops.tenants (
     CONSTRAINT tenants_slug_check CHECK ((slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text)),
     CONSTRAINT tenants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'closed'::text, 'deleting'::text]))),
     CONSTRAINT tenants_status_reason_check CHECK (((length(status_reason) >= 1) AND (length(status_reason) <= 500))),
-    CONSTRAINT tenants_time_zone_check CHECK (signalops.is_time_zone(time_zone))
+    CONSTRAINT tenants_time_zone_check CHECK (signalops.is_time_zone(time_zone)),
+    CONSTRAINT tenants_usage_rows_check CHECK ((usage_rows > 0))
 );
 
 ALTER TABLE ONLY signalops.tenants FORCE ROW LEVEL SECURITY;
@@ -3106,6 +3229,7 @@ COMMENT ON COLUMN signalops.tenants.status_reason IS 'Why, as its refused reques
 COMMENT ON COLUMN signalops.tenants.status_since IS 'Since when it has that status.';
 COMMENT ON COLUMN signalops.tenants.is_resuming IS 'Whether something may still be held of it, though it is no longer suspended.';
 COMMENT ON COLUMN signalops.tenants.retention_days IS 'For how many days its events are kept; NULL: as its plan says (retentionDays), else as the installation does.';
+COMMENT ON COLUMN signalops.tenants.usage_rows IS 'Counters of groups and distinct values that are kept of a month, by hour; beyond them both are counted no more, and the totals still are.';
 
 CREATE FUNCTION signalops.may_delete(tenant uuid) RETURNS boolean
     LANGUAGE sql STABLE
@@ -3189,11 +3313,25 @@ $$;
 
 COMMENT ON FUNCTION signalops.move_status() IS 'Lets a tenant''s status take the ways there are, notes since when it has it, and forgets the reason when it ends.';
 
-CREATE FUNCTION signalops.new_id() RETURNS uuid
-    LANGUAGE sql PARALLEL SAFE
-    RETURN (SELECT (encode(OVERLAY(uuid_send(gen_random_uuid()) PLACING int8send(((((t.micros / 1000) << 16) | ('0111000000000000'::"bit")::bigint) | (((t.micros % (1000)::bigint) * 4096) / 1000))) FROM 1 FOR 8), 'hex'::text))::uuid AS encode FROM (SELECT ((EXTRACT(epoch FROM clock_timestamp()) * (1000000)::numeric))::bigint AS micros) t);
+CREATE FUNCTION signalops.position_time() RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if coalesce(current_setting('signalops.positions', true), '') = '' then
+    perform pg_advisory_xact_lock_shared((21327::bigint << 48) | floor(extract(epoch from clock_timestamp()) * 1000)::bigint);
+    perform set_config('signalops.positions', 'announced', true);
+  end if;
+  return clock_timestamp();
+end
+$$;
 
-COMMENT ON FUNCTION signalops.new_id() IS 'A new UUIDv7, for rows that SQL itself makes, in order to the microsecond (RFC 9562, 6.2, method 3). PostgreSQL 18 has uuidv7(); 15 to 17 have not.';
+COMMENT ON FUNCTION signalops.position_time() IS 'The time by which a row that this transaction adds stands in a list. The first call announces it, by an advisory lock whose key (SO, then 48 bits of milliseconds) is no later than any of its times, until the transaction ends: settled_time stops before it, so no row appears behind a cursor that was given out.';
+
+CREATE FUNCTION signalops.new_id() RETURNS uuid
+    LANGUAGE sql
+    RETURN (SELECT (encode(OVERLAY(uuid_send(gen_random_uuid()) PLACING int8send(((((t.micros / 1000) << 16) | ('0111000000000000'::"bit")::bigint) | (((t.micros % (1000)::bigint) * 4096) / 1000))) FROM 1 FOR 8), 'hex'::text))::uuid AS encode FROM (SELECT ((EXTRACT(epoch FROM signalops.position_time()) * (1000000)::numeric))::bigint AS micros) t);
+
+COMMENT ON FUNCTION signalops.new_id() IS 'A new UUIDv7, for rows that SQL itself makes, in order to the microsecond (RFC 9562, 6.2, method 3) and announced as position_time says. PostgreSQL 18 has uuidv7(); 15 to 17 have not.';
 
 CREATE FUNCTION signalops.note(tenant uuid, action text, target_id text, target text, change jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -3444,12 +3582,13 @@ CREATE TABLE signalops.dead_letters (
     event_id uuid NOT NULL,
     delivery_id uuid,
     error text NOT NULL,
-    died_at timestamp with time zone DEFAULT now() NOT NULL,
+    died_at timestamp with time zone DEFAULT signalops.position_time() NOT NULL,
     rule_id uuid,
     channel_id uuid,
     ended_at timestamp with time zone,
     ending text,
     reason text,
+    first_died_at timestamp with time zone DEFAULT signalops.position_time() NOT NULL,
     CONSTRAINT dead_letters_check CHECK (((delivery_id IS NOT NULL) = (kind = 'delivery'::text))),
     CONSTRAINT dead_letters_check1 CHECK (((ended_at IS NULL) = (ending IS NULL))),
     CONSTRAINT dead_letters_ending_check CHECK ((ending = ANY (ARRAY['retried'::text, 'discarded'::text]))),
@@ -3474,6 +3613,7 @@ COMMENT ON COLUMN signalops.dead_letters.channel_id IS 'The channel of the deliv
 COMMENT ON COLUMN signalops.dead_letters.ended_at IS 'When it was retried or discarded; NULL: it waits for somebody to look.';
 COMMENT ON COLUMN signalops.dead_letters.ending IS 'retried or discarded.';
 COMMENT ON COLUMN signalops.dead_letters.reason IS 'Why it was discarded, in the words of who did.';
+COMMENT ON COLUMN signalops.dead_letters.first_died_at IS 'When it was given up for the first time. Whoever follows the list and has seen it there goes on from here: were it given up again, its new place would hide what died in between.';
 
 CREATE FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[] DEFAULT NULL::uuid[], of_kind text DEFAULT NULL::text, channel uuid DEFAULT NULL::uuid, rule uuid DEFAULT NULL::uuid, like_error text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, at_most integer DEFAULT 10000, beyond uuid DEFAULT NULL::uuid, upwards boolean DEFAULT false) RETURNS SETOF signalops.dead_letters
     LANGUAGE sql STABLE
@@ -3486,7 +3626,7 @@ CREATE FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[] DEFAULT 
     and (beyond is null or upwards
       or (l.died_at, l.id) < (select b.died_at, b.id from signalops.dead_letters b where b.tenant_id = tenant and b.id = beyond))
     and (beyond is null or not upwards
-      or (l.died_at, l.id) > (select b.died_at, b.id from signalops.dead_letters b where b.tenant_id = tenant and b.id = beyond))
+      or (l.died_at, l.id) > (select least(b.first_died_at, b.died_at), b.id from signalops.dead_letters b where b.tenant_id = tenant and b.id = beyond))
   order by case when upwards then l.died_at end, case when upwards then l.id end, l.died_at desc, l.id desc limit at_most
 $$;
 
@@ -3518,6 +3658,12 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.pick_deliveries(tenant uuid, statuses text[], rule uuid, channel uuid, lower_id uuid, upper_id uuid, upwards boolean, at_most integer) IS 'A page of a tenant''s deliveries in some states, of a rule and a channel (NULL: any), between two ids, newest first or upwards. It goes from each pair of a rule and its channel to the next: one index serves all filters, however rare what they let through is among millions.';
+
+CREATE FUNCTION signalops.placed(place text, id text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (COALESCE((place || substr(id, 14)), id))::uuid;
+
+COMMENT ON FUNCTION signalops.placed(place text, id text) IS 'The UUIDv7 with the milliseconds of a place (13 characters) and the rest of an id that was made before its transaction began; without a place, the id.';
 
 CREATE FUNCTION signalops.plans_held(of_tenants uuid[] DEFAULT NULL::uuid[]) RETURNS TABLE(tenant uuid, plan text, version integer)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -3566,6 +3712,21 @@ $$;
 
 COMMENT ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) IS 'Removes jobs that ended so many days ago, with their events in the queue''s own log; returns how many.';
 
+CREATE FUNCTION signalops.put_back(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'procrastinate', 'pg_temp'
+    AS $$
+begin
+  perform signalops.require_tenant(tenant);
+  insert into signalops.inbox (tenant_id, event_id, batch, replay_id)
+  select tenant, e.id, in_batch, e.replay from jsonb_to_recordset(events) as e (id uuid, replay uuid);
+  perform procrastinate_defer_jobs_v1(array[
+    row('events', 'process_batch', priority, null, null, jsonb_build_object('batch', in_batch), now() + wait)::procrastinate_job_to_defer_v1]);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.put_back(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) IS 'Leaves events [{id, replay}] of a batch in the inbox that the same transaction took out of it, for a job of their own after a while. For a tenant whose counters somebody has locked.';
+
 CREATE FUNCTION signalops.read_batch(wanted uuid) RETURNS TABLE(tenant uuid, ruleset bigint, metering bigint, time_zone text, closed_until timestamp with time zone, events text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -3582,6 +3743,8 @@ begin
   select array_agg(t.tenant_id), array_agg(t.event_id), array_agg(t.replay_id) into tenants, ids, replays
   from signalops.take_batch(wanted) t;
   perform signalops.act_for(tenants);
+  -- From here on, not while another worker has the same batch: counters that somebody has locked must not keep other tenants.
+  perform set_config('lock_timeout', '500ms', true);
   -- Closing a period waits for every transaction that may have read an older closed_until. Taking the batch gave this one its
   -- number, by which it is waited for; so closed_until is read after that, in a statement of its own.
   return query
@@ -3616,6 +3779,8 @@ CREATE FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, r
     AS $$
 declare
   decided jsonb := results -> 'matches';
+  recorded bigint;
+  place text := left(signalops.id_at(signalops.position_time())::text, 13);
 begin
   perform signalops.act_for((select array_agg(p.tenant) from jsonb_to_recordset(results -> 'parts') as p (tenant uuid)));
 
@@ -3625,7 +3790,7 @@ begin
   if decided <> '[]' then
     with matched as materialized (
       select m.*, coalesce(m.outcome, 'notified') as result from jsonb_to_recordset(decided) as m (tenant uuid, event uuid, rule uuid,
-        version integer, channel uuid, delivery uuid, outcome text, not_before timestamptz, context jsonb, replay uuid)
+        version integer, channel uuid, delivery text, outcome text, not_before timestamptz, context jsonb, replay uuid)
     ), noted as (
       insert into signalops.matches (tenant_id, event_id, rule_id, rule_version, outcome)
       select tenant, event, rule, version, result from matched
@@ -3633,7 +3798,7 @@ begin
       on conflict do nothing
     )
     insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id, next_attempt_at, context, replay_id)
-    select tenant, delivery, event, rule, version, channel, not_before, context, replay from matched where result = 'notified';
+    select tenant, signalops.placed(place, delivery), event, rule, version, channel, not_before, context, replay from matched where result = 'notified';
   end if;
   if results -> 'dead' <> '[]' then
     insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
@@ -3641,7 +3806,7 @@ begin
     from jsonb_to_recordset(results -> 'dead') as d (tenant uuid, event uuid, error text)
     -- Somebody had it retried, and it died again.
     on conflict (tenant_id, id) do update
-      set error = excluded.error, died_at = now(), ended_at = null, ending = null, reason = null;
+      set error = excluded.error, died_at = signalops.position_time(), ended_at = null, ending = null, reason = null;
   end if;
 
   -- A batch that was bisected around a poisonous event is recorded in several parts.
@@ -3650,11 +3815,16 @@ begin
   from jsonb_to_recordset(results -> 'parts')
     as p (tenant uuid, ruleset bigint, rules integer, metering bigint, events integer, billed integer, dead integer)
   on conflict (tenant_id, batch) do update set events = b.events + excluded.events, billed = b.billed + excluded.billed,
-    dead = b.dead + excluded.dead, processed_at = clock_timestamp();
+    dead = b.dead + excluded.dead, processed_at = clock_timestamp()
+  where b.metering = excluded.metering;
+  get diagnostics recorded = row_count;
+  if recorded < jsonb_array_length(results -> 'parts') then
+    raise 'the meters have changed since a part of this batch was counted' using errcode = 'serialization_failure';
+  end if;
 
   -- Last, since turns and counters stay locked until the commit; and in one order, so that two workers can't lock each other out.
   if decided <> '[]' then
-    perform signalops.start_deliveries(decided);
+    perform signalops.start_deliveries(decided, place);
   end if;
   if results -> 'metered' <> '[]' then
     perform signalops.count_usage(in_batch, results -> 'metered');
@@ -3881,11 +4051,14 @@ begin
   with ended as (
     update signalops.dead_letters l set ended_at = now(), ending = 'retried', reason = null
     where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
-    returning l.kind, l.id
+    returning l.kind, l.id, l.error
   ), again as (
     -- They wait for their channel's turn, which keeps them from pushing others aside.
     update signalops.deliveries d
-    set status = 'retrying', next_attempt_at = now(), attempts_before = d.attempts, updated_at = now()
+    set status = 'retrying', next_attempt_at = now(), attempts_before = d.attempts, updated_at = now(),
+      -- What could not be rendered would fail again by the template that it had.
+      rule_version = coalesce(case when d.id = any (array(select e.id from ended e where e.error like 'The template%' or e.error like '%rule''s template%'))
+        then (select r.active_version from signalops.rules r where r.tenant_id = tenant and r.id = d.rule_id and r.deleted_at is null limit 1) end, d.rule_version)
     -- Not joined: a plan made for few letters would read the deliveries whole for many.
     where d.tenant_id = tenant and d.id = any (array(select e.id from ended e where e.kind = 'delivery')) and d.status = 'dead'
     returning d.channel_id
@@ -3901,14 +4074,14 @@ begin
   select (select array_agg(id) from ended), (select array_agg(distinct channel_id order by channel_id) from again),
     (select array_agg(distinct batch) from waiting)
   into retried, channels, batches;
-  perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
+  perform signalops.close_circuit(tenant, c.id), signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
   perform signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
   perform signalops.note_actions(tenant, 'dead-letter.retried', retried);
   return coalesce(cardinality(retried), 0);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) IS 'Gives dead letters another chance: a delivery is tried again with a schedule of its own, an event is processed again, and counted then. For many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many.';
+COMMENT ON FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) IS 'Gives dead letters another chance: a delivery is tried again with a schedule of its own, an event is processed again, and counted then. For many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many. What could not be rendered is rendered by the active version of its rule, all else by the version that it had; the circuits of the channels are closed.';
 
 CREATE FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) RETURNS SETOF uuid
     LANGUAGE plpgsql
@@ -3922,6 +4095,7 @@ begin
     where d.tenant_id = tenant and d.id = any (wanted) and d.next_attempt_at is not null
     returning d.id, d.channel_id
   loop
+    perform signalops.close_circuit(tenant, one.channel_id);
     perform signalops.await_turn(tenant, one.channel_id, now());
     retried := retried || one.id;
   end loop;
@@ -4001,6 +4175,12 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.seal_period(tenant uuid, of_period date) IS 'Writes down the figures of a frozen period of the tenant that the transaction acts for, seals them, and closes it; the transaction goes on to invoice it. False: it is closed, being closed, or somebody may still count into it.';
+
+CREATE FUNCTION signalops.secret_destination(kind text, config jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE kind WHEN 'http'::text THEN jsonb_build_array(lower("substring"((config ->> 'url'::text), '^[^/?#]*//[^/?#]*'::text)), lower(COALESCE((config ->> 'secretHeader'::text), 'Authorization'::text))) WHEN 'email'::text THEN jsonb_build_array((config #> '{server,host}'::text[]), COALESCE((config #> '{server,port}'::text[]), '587'::jsonb), COALESCE((config #>> '{server,security}'::text[]), 'starttls'::text), (config #> '{server,username}'::text[])) ELSE NULL::jsonb END;
+
+COMMENT ON FUNCTION signalops.secret_destination(kind text, config jsonb) IS 'To whom, and as what, a channel of this configuration sends its secret itself; NULL: to nobody whom the configuration names.';
 
 CREATE FUNCTION signalops.set_aside(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4103,7 +4283,7 @@ begin
   -- Two workers may have one delivery in hand after a rescue. What was sent is sent, whoever says so; beyond that only the newest
   -- attempt decides.
   update signalops.deliveries d set status = said ->> 'status', provider_id = said ->> 'provider_id', updated_at = now(),
-    next_attempt_at = clock_timestamp() + make_interval(secs => (said ->> 'delay')::double precision)
+    next_attempt_at = clock_timestamp() + make_interval(secs => case when said ->> 'delay' is not null then least((said ->> 'delay')::double precision, 3110400) end)
   where d.tenant_id = tenant and d.id = delivery and signalops.may_become(d.status, said ->> 'status')
     and (d.attempts = settle_delivery.attempt or said ->> 'status' = 'sent')
   returning d.channel_id, d.status, d.next_attempt_at into settled;
@@ -4117,7 +4297,12 @@ begin
   failing_since := signalops.note_outcome(tenant,
     coalesce((select c.outlet_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1),
       settled.channel_id),
-    delivery, said ->> 'outcome', make_interval(secs => (said ->> 'pause')::double precision));
+    delivery, said ->> 'outcome', make_interval(secs => case when said ->> 'pause' is not null then least(greatest((said ->> 'pause')::double precision, 0), 86400) end));
+  if failing_since is not null then
+    update signalops.outlets o set last_error = left(said ->> 'error', 500)
+    where o.tenant_id = tenant and o.id = coalesce(
+      (select c.outlet_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1), settled.channel_id);
+  end if;
   -- After the outlet, as claim_delivery locks them.
   if settled.next_attempt_at is not null then
     perform signalops.await_turn(tenant, settled.channel_id, settled.next_attempt_at);
@@ -4137,7 +4322,35 @@ $$;
 
 COMMENT ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) IS 'Records an attempt and what follows from it: {started_at, duration_ms, outcome, status_code, answer, error, request_id, provider_id, status, delay, pause, patience}; delay and pause (asked for by the provider) in seconds, patience the seconds of failure after which the channel is disabled. Acts for the tenant. Returns whether the delivery died of it.';
 
-CREATE FUNCTION signalops.start_deliveries(decided jsonb) RETURNS void
+CREATE FUNCTION signalops.settled_time() RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET lock_timeout TO '250ms'
+    AS $$
+declare
+  settled timestamptz := date_trunc('milliseconds', clock_timestamp());
+  opened bigint;
+begin
+  for opened in
+    select (l.classid::bigint << 32) | l.objid::bigint from pg_locks l
+    where l.locktype = 'advisory' and l.mode = 'ShareLock' and l.granted and l.objsubid = 1 and l.classid::bigint >> 16 = 21327
+      and l.database = (select d.oid from pg_database d where d.datname = current_database())
+    order by 1
+  loop
+    -- What was written a moment ago is shown at once: most transactions end within milliseconds.
+    begin
+      perform pg_advisory_lock(opened);
+      perform pg_advisory_unlock(opened);
+    exception when lock_not_available then
+      return to_timestamp((opened & (1::bigint << 48) - 1) / 1000.0);
+    end;
+  end loop;
+  return settled;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.settled_time() IS 'The time before which all rows of lists have been committed or never will be. Waits a quarter of a second for a transaction that is adding some. To be called in a statement before the one that reads the list, whose snapshot must be the later one.';
+
+CREATE FUNCTION signalops.start_deliveries(decided jsonb, place text) RETURNS void
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -4154,9 +4367,9 @@ begin
     jsonb_agg(jsonb_build_object('tenant', m.tenant, 'delivery', m.delivery, 'priority', m.priority)) filter (where m.due is null)
   into waiting, jobs
   from (
-    select d.tenant, d.delivery, d.channel, t.priority, coalesce(d.not_before, case when t.granted < row_number() over (
+    select d.tenant, signalops.placed(place, d.delivery) as delivery, d.channel, t.priority, coalesce(d.not_before, case when t.granted < row_number() over (
       partition by d.channel, d.not_before is null order by d.delivery) then clock_timestamp() end) as due
-    from jsonb_to_recordset(decided) as d (tenant uuid, delivery uuid, channel uuid, outcome text, not_before timestamptz)
+    from jsonb_to_recordset(decided) as d (tenant uuid, delivery text, channel uuid, outcome text, not_before timestamptz)
     left join turns t on t.channel = d.channel
     where coalesce(d.outcome, 'notified') = 'notified'
   ) m;
@@ -4177,7 +4390,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.start_deliveries(decided jsonb) IS 'Gives the new deliveries of a batch their jobs, as far as their channels have a turn; the others wait. Locks the channels until the commit.';
+COMMENT ON FUNCTION signalops.start_deliveries(decided jsonb, place text) IS 'Gives the new deliveries of a batch their jobs, as far as their channels have a turn; the others wait. Locks the channels until the commit.';
 
 CREATE FUNCTION signalops.starts_at(day date, zone text) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -4198,25 +4411,26 @@ $$;
 
 COMMENT ON FUNCTION signalops.storage_of(parent name) IS 'The storage parameters of the partitions of a table; a partitioned table itself takes none.';
 
-CREATE FUNCTION signalops.store(flush jsonb, in_batch uuid) RETURNS bigint
+CREATE FUNCTION signalops.store(flush jsonb, in_batch uuid, place text) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
 declare
   fresh bigint;
+  received timestamptz := signalops.time_of((place || '-7000-8000-000000000000')::uuid);
 begin
   with incoming as materialized (
-    select * from jsonb_to_recordset(flush) as i (tenant uuid, id uuid, type text, source text, occurred_at timestamptz,
+    select signalops.placed(place, i.id) as event_id, i.* from jsonb_to_recordset(flush) as i (tenant uuid, id text, type text, source text, occurred_at timestamptz,
       received_at timestamptz, payload jsonb, attributes jsonb, key text, hash text, over_limit boolean, correlation text, trace text)
   ), keyed as (
     insert into signalops.idempotency_keys (tenant_id, key, event_id, body_hash)
-    select tenant, key, id, decode(hash, 'hex') from incoming where key is not null
+    select tenant, key, incoming.event_id, decode(hash, 'hex') from incoming where key is not null
     on conflict do nothing returning event_id
   ), stored as (
     insert into signalops.events (tenant_id, id, batch, type, source, occurred_at, received_at, payload, attributes, over_limit,
       correlation, trace)
-    select tenant, id, in_batch, type, source, occurred_at, received_at, payload, attributes, coalesce(over_limit, false),
+    select tenant, incoming.event_id, in_batch, type, source, coalesce(occurred_at, received), coalesce(received_at, received), payload, attributes, coalesce(over_limit, false),
       correlation, trace
-    from incoming where key is null or id in (select event_id from keyed)
+    from incoming where key is null or incoming.event_id in (select keyed.event_id from keyed)
     returning tenant_id, id
   ), waiting as (
     insert into signalops.inbox (tenant_id, event_id, batch) select tenant_id, id, in_batch from stored
@@ -4226,7 +4440,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.store(flush jsonb, in_batch uuid) IS 'Stores the events whose idempotency key is new, and puts them into the inbox; returns how many were.';
+COMMENT ON FUNCTION signalops.store(flush jsonb, in_batch uuid, place text) IS 'Stores the events whose idempotency key is new, with ids placed in this transaction, and puts them into the inbox; returns how many were.';
 
 CREATE FUNCTION signalops.stretches(tenant uuid, in_period date) RETURNS TABLE(plan text, version integer, terms jsonb, starts_on date, ends_on date, days integer, of_days integer)
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -5165,7 +5379,7 @@ CREATE VIEW ops.backtests AS
     b.updated_at AS saved_at,
     (b.updated_at - b.created_at) AS took,
     round(((b.scanned)::numeric / NULLIF(EXTRACT(epoch FROM (b.updated_at - b.created_at)), (0)::numeric))) AS events_per_second,
-    b.error
+    regexp_replace(b.error, '([(:"]|\s'').*'::text, ''::text) AS error
    FROM (signalops.backtests b
      JOIN signalops.tenants t ON ((t.id = b.tenant_id)));
 
@@ -5179,7 +5393,7 @@ COMMENT ON COLUMN ops.backtests.asked_at IS 'When it was asked for.';
 COMMENT ON COLUMN ops.backtests.saved_at IS 'When its work was saved last.';
 COMMENT ON COLUMN ops.backtests.took IS 'The time between, in which it may have waited for a worker.';
 COMMENT ON COLUMN ops.backtests.events_per_second IS 'Events by that time.';
-COMMENT ON COLUMN ops.backtests.error IS 'Why it failed.';
+COMMENT ON COLUMN ops.backtests.error IS 'Why it failed, without what the error quotes: that may be of a payload, and is in the tenant''s own.';
 
 CREATE VIEW ops.sessions AS
  SELECT pid,
@@ -5309,7 +5523,7 @@ CREATE VIEW ops.dead_letters AS
     l.id AS letter_id,
     l.kind,
     l.died_at,
-    l.error,
+    regexp_replace(l.error, '([(:"]|\s'').*'::text, ''::text) AS error,
     r.name AS rule,
     c.name AS channel,
     l.event_id,
@@ -5326,7 +5540,7 @@ COMMENT ON COLUMN ops.dead_letters.tenant_id IS 'Its id.';
 COMMENT ON COLUMN ops.dead_letters.letter_id IS 'The letter: the id of the event or delivery.';
 COMMENT ON COLUMN ops.dead_letters.kind IS 'event or delivery.';
 COMMENT ON COLUMN ops.dead_letters.died_at IS 'When it was given up.';
-COMMENT ON COLUMN ops.dead_letters.error IS 'Why.';
+COMMENT ON COLUMN ops.dead_letters.error IS 'Why, without what the error quotes: that may be of a payload, and is in the tenant''s own.';
 COMMENT ON COLUMN ops.dead_letters.rule IS 'The rule that asked for the delivery; NULL: it is an event.';
 COMMENT ON COLUMN ops.dead_letters.channel IS 'The channel; NULL: it is an event.';
 COMMENT ON COLUMN ops.dead_letters.event_id IS 'The event.';
@@ -5340,7 +5554,8 @@ CREATE TABLE signalops.outlets (
     opened_until timestamp with time zone,
     probe uuid,
     tokens double precision DEFAULT 0 NOT NULL,
-    refilled_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+    refilled_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    last_error text
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 
@@ -5355,6 +5570,7 @@ COMMENT ON COLUMN signalops.outlets.opened_until IS 'Until when nobody calls it;
 COMMENT ON COLUMN signalops.outlets.probe IS 'The delivery that finds out whether it works again; NULL: none is on its way.';
 COMMENT ON COLUMN signalops.outlets.tokens IS 'Messages that may be sent at once, as of refilled_at.';
 COMMENT ON COLUMN signalops.outlets.refilled_at IS 'When the tokens were counted.';
+COMMENT ON COLUMN signalops.outlets.last_error IS 'What the last attempt that failed came to; of interest while failing_since is set.';
 
 CREATE TABLE signalops.rule_versions (
     tenant_id uuid NOT NULL,
@@ -5997,10 +6213,11 @@ CREATE TABLE signalops.api_keys (
     last_used_at timestamp with time zone,
     rate_per_second numeric,
     rate_burst integer,
-    fingerprint bytea,
+    digest bytea,
+    made_by uuid,
     CONSTRAINT api_keys_allowed_cidrs_check CHECK ((cardinality(allowed_cidrs) <= 50)),
     CONSTRAINT api_keys_check CHECK (((rate_per_second IS NULL) = (rate_burst IS NULL))),
-    CONSTRAINT api_keys_fingerprint_check CHECK ((octet_length(fingerprint) = 4)),
+    CONSTRAINT api_keys_digest_check CHECK ((octet_length(digest) = 36)),
     CONSTRAINT api_keys_hash_check CHECK ((hash ~ '^\$2[aby]\$'::text)),
     CONSTRAINT api_keys_label_check CHECK (((length(label) >= 1) AND (length(label) <= 200))),
     CONSTRAINT api_keys_prefix_check CHECK ((length(prefix) = 16)),
@@ -6025,7 +6242,8 @@ COMMENT ON COLUMN signalops.api_keys.replaces IS 'The key that was rotated to th
 COMMENT ON COLUMN signalops.api_keys.last_used_at IS 'When it was last let in, to the minute: it may have been used up to a minute later. NULL: it was not used since this is written.';
 COMMENT ON COLUMN signalops.api_keys.rate_per_second IS 'Events a second that may come in with it, besides what its tenant may; NULL: no limit of its own.';
 COMMENT ON COLUMN signalops.api_keys.rate_burst IS 'Events that may come in with it at once after a pause; NULL: no limit of its own.';
-COMMENT ON COLUMN signalops.api_keys.fingerprint IS 'The first 4 bytes of the key''s SHA-256, by which a wrong key is refused without bcrypt; NULL: a key of another format, or not used since this is written.';
+COMMENT ON COLUMN signalops.api_keys.digest IS 'HMAC-SHA256 of the whole key by the installation''s secret, behind 4 bytes that name the secret; NULL: a key of another format, or not used since it could be made.';
+COMMENT ON COLUMN signalops.api_keys.made_by IS 'The key that it was made by: it ends no later, and pays from that one''s bucket, too. NULL: a person made it.';
 
 CREATE VIEW signalops.audit_differences WITH (security_invoker='true') AS
  SELECT audit.tenant_id,
@@ -6472,6 +6690,7 @@ CREATE TABLE signalops.meters (
     origin text DEFAULT 'tenant'::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     ended_at timestamp with time zone,
+    allows_negative boolean DEFAULT true NOT NULL,
     CONSTRAINT meters_aggregation_check CHECK ((aggregation = ANY (ARRAY['count'::text, 'sum'::text, 'max'::text, 'min'::text, 'avg'::text, 'latest'::text, 'unique_count'::text]))),
     CONSTRAINT meters_check CHECK ((until > since)),
     CONSTRAINT meters_check1 CHECK (((field IS NULL) = (aggregation = 'count'::text))),
@@ -6500,6 +6719,7 @@ COMMENT ON COLUMN signalops.meters.unit IS 'What it counts in, such as GB; NULL:
 COMMENT ON COLUMN signalops.meters.origin IS 'tenant: its own; plan: brought by its plan.';
 COMMENT ON COLUMN signalops.meters.created_at IS 'When it was made; what was processed before is not counted.';
 COMMENT ON COLUMN signalops.meters.ended_at IS 'When it ended; NULL: it counts.';
+COMMENT ON COLUMN signalops.meters.allows_negative IS 'Whether values below 0 count; of a plan''s meter not, unless the plan says so: who is billed sends them.';
 
 CREATE VIEW signalops.limited_meters WITH (security_invoker='true') AS
  SELECT tenant_id,
@@ -6510,7 +6730,8 @@ CREATE VIEW signalops.limited_meters WITH (security_invoker='true') AS
     field,
     grammar,
     pattern,
-    group_by
+    group_by,
+    allows_negative
    FROM signalops.meters m
   WHERE ((until IS NULL) AND (aggregation = ANY (ARRAY['count'::text, 'sum'::text])) AND (EXISTS ( SELECT
            FROM signalops.limits l
@@ -6768,6 +6989,23 @@ COMMENT ON COLUMN signalops.usage_seals.previous IS 'The digest of the period be
 COMMENT ON COLUMN signalops.usage_seals.days IS 'How many rows of usage_days it covers.';
 COMMENT ON COLUMN signalops.usage_seals.sealed_at IS 'When.';
 
+CREATE TABLE signalops.usage_sizes (
+    tenant_id uuid NOT NULL,
+    period date NOT NULL,
+    rows bigint NOT NULL,
+    limited_since bigint,
+    CONSTRAINT usage_sizes_rows_check CHECK ((rows >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ONLY signalops.usage_sizes FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.usage_sizes IS 'How many counters of groups and distinct values a tenant''s usage of a month takes: what one event can multiply.';
+COMMENT ON COLUMN signalops.usage_sizes.tenant_id IS 'Whose usage it is.';
+COMMENT ON COLUMN signalops.usage_sizes.period IS 'As of the counters.';
+COMMENT ON COLUMN signalops.usage_sizes.rows IS 'Rows of usage_items, and of usage_counters with a group.';
+COMMENT ON COLUMN signalops.usage_sizes.limited_since IS 'The version of the metering from which on neither groups nor distinct values are kept for the month; NULL: they are.';
+
 ALTER TABLE ONLY ops.paused_queues
     ADD CONSTRAINT paused_queues_pkey PRIMARY KEY (queue);
 
@@ -6942,6 +7180,9 @@ ALTER TABLE ONLY signalops.usage_items
 ALTER TABLE ONLY signalops.usage_seals
     ADD CONSTRAINT usage_seals_pkey PRIMARY KEY (tenant_id, period);
 
+ALTER TABLE ONLY signalops.usage_sizes
+    ADD CONSTRAINT usage_sizes_pkey PRIMARY KEY (tenant_id, period);
+
 ALTER TABLE ONLY signalops.window_events
     ADD CONSTRAINT window_events_pkey PRIMARY KEY (tenant_id, rule_id, since, group_key, at, event_id);
 
@@ -7011,6 +7252,8 @@ CREATE INDEX rule_groups_by_forget ON signalops.rule_groups USING btree (forget_
 
 CREATE INDEX rule_groups_held ON signalops.rule_groups USING btree (tenant_id) WHERE (due_at = 'infinity'::timestamp with time zone);
 
+CREATE INDEX rule_versions_recent ON signalops.rule_versions USING btree (tenant_id, created_at);
+
 CREATE UNIQUE INDEX rules_by_name ON signalops.rules USING btree (tenant_id, name) WHERE (deleted_at IS NULL);
 
 CREATE INDEX tenant_deletions_by_slug ON signalops.tenant_deletions USING btree (slug, begun_at);
@@ -7025,13 +7268,23 @@ CREATE INDEX usage_adjustments_by_meter ON signalops.usage_adjustments USING btr
 
 CREATE INDEX usage_counters_late ON signalops.usage_counters USING btree (tenant_id, period, meter) WHERE is_late;
 
-CREATE TRIGGER announce_key_change AFTER DELETE OR UPDATE OF tenant_id, id, prefix, hash, scopes, allowed_cidrs, expires_at, revoked_at, rate_per_second, rate_burst ON signalops.api_keys FOR EACH STATEMENT EXECUTE FUNCTION signalops.announce_key_change();
+CREATE INDEX usage_sizes_by_period ON signalops.usage_sizes USING btree (period) WHERE (limited_since IS NULL);
+
+CREATE TRIGGER announce_key_change AFTER UPDATE ON signalops.api_keys FOR EACH ROW WHEN ((((((((old.hash IS DISTINCT FROM new.hash) OR (old.scopes IS DISTINCT FROM new.scopes)) OR (old.allowed_cidrs IS DISTINCT FROM new.allowed_cidrs)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.revoked_at IS DISTINCT FROM new.revoked_at)) OR (old.rate_per_second IS DISTINCT FROM new.rate_per_second)) OR (old.rate_burst IS DISTINCT FROM new.rate_burst))) EXECUTE FUNCTION signalops.announce_key_change();
 
 COMMENT ON TRIGGER announce_key_change ON signalops.api_keys IS 'A revoked key is refused at once everywhere.';
 
-CREATE TRIGGER announce_key_change AFTER DELETE OR UPDATE OF status, rate_per_second, rate_burst ON signalops.tenants FOR EACH STATEMENT EXECUTE FUNCTION signalops.announce_key_change();
+CREATE TRIGGER announce_key_change AFTER UPDATE ON signalops.tenants FOR EACH ROW WHEN ((((old.status IS DISTINCT FROM new.status) OR (old.rate_per_second IS DISTINCT FROM new.rate_per_second)) OR (old.rate_burst IS DISTINCT FROM new.rate_burst))) EXECUTE FUNCTION signalops.announce_key_change();
 
 COMMENT ON TRIGGER announce_key_change ON signalops.tenants IS 'A suspended tenant is refused at once everywhere.';
+
+CREATE TRIGGER announce_key_deletion AFTER DELETE ON signalops.api_keys FOR EACH ROW EXECUTE FUNCTION signalops.announce_key_change();
+
+COMMENT ON TRIGGER announce_key_deletion ON signalops.api_keys IS 'Nor is one let in that is gone.';
+
+CREATE TRIGGER announce_key_deletion AFTER DELETE ON signalops.tenants FOR EACH ROW EXECUTE FUNCTION signalops.announce_key_change();
+
+COMMENT ON TRIGGER announce_key_deletion ON signalops.tenants IS 'Nor is one let in that is gone.';
 
 CREATE TRIGGER announce_schema_change AFTER INSERT OR DELETE OR UPDATE ON signalops.event_schemas FOR EACH ROW EXECUTE FUNCTION signalops.announce_schema_change();
 
@@ -7040,6 +7293,10 @@ COMMENT ON TRIGGER announce_schema_change ON signalops.event_schemas IS 'A chang
 CREATE CONSTRAINT TRIGGER arm_absence AFTER INSERT OR UPDATE OF enabled, active_version ON signalops.rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION signalops.arm_absence();
 
 COMMENT ON TRIGGER arm_absence ON signalops.rules IS 'A dead man''s switch runs from the moment its rule is enabled.';
+
+CREATE TRIGGER bind_secret BEFORE UPDATE OF config, kind, secret ON signalops.channels FOR EACH ROW WHEN (((old.secret IS NOT NULL) AND (new.secret = old.secret) AND (signalops.secret_destination(old.kind, old.config) IS DISTINCT FROM signalops.secret_destination(new.kind, new.config)))) EXECUTE FUNCTION signalops.bind_secret();
+
+COMMENT ON TRIGGER bind_secret ON signalops.channels IS 'By whatever way it is changed: HTTP, the command line, SQL.';
 
 CREATE TRIGGER bump_ruleset AFTER INSERT OR DELETE OR UPDATE ON signalops.rules FOR EACH ROW EXECUTE FUNCTION signalops.bump_ruleset();
 
@@ -7069,7 +7326,7 @@ CREATE TRIGGER keep_number AFTER DELETE ON signalops.invoices FOR EACH ROW EXECU
 
 COMMENT ON TRIGGER keep_number ON signalops.invoices IS 'Numbers stay without gaps.';
 
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.api_keys FOR EACH ROW EXECUTE FUNCTION signalops.log_action('key', 'id', 'label', 'last_used_at,fingerprint', 'hash');
+CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.api_keys FOR EACH ROW EXECUTE FUNCTION signalops.log_action('key', 'id', 'label', 'last_used_at,digest', 'hash');
 
 COMMENT ON TRIGGER log_action ON signalops.api_keys IS 'Who did it is on record in the audit log.';
 
@@ -7539,6 +7796,10 @@ CREATE POLICY own_tenant ON signalops.usage_seals USING ((tenant_id = ( SELECT s
 
 COMMENT ON POLICY own_tenant ON signalops.usage_seals IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
+CREATE POLICY own_tenant ON signalops.usage_sizes USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+
+COMMENT ON POLICY own_tenant ON signalops.usage_sizes IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+
 CREATE POLICY own_tenant ON signalops.window_events USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
 COMMENT ON POLICY own_tenant ON signalops.window_events IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
@@ -7711,6 +7972,10 @@ CREATE POLICY owner_acts ON signalops.usage_seals TO signalops_owner USING (true
 
 COMMENT ON POLICY owner_acts ON signalops.usage_seals IS 'seal_period alone writes them; the audit computes them anew.';
 
+CREATE POLICY owner_acts ON signalops.usage_sizes TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.usage_sizes IS 'limit_cardinality looks for those that are too large; the audit counts anew by them.';
+
 CREATE POLICY owner_acts ON signalops.window_events TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.window_events IS 'forget_groups removes what is past.';
@@ -7837,6 +8102,10 @@ CREATE POLICY tenant_group_signalops_worker ON signalops.usage_items TO signalop
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.usage_items IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
+CREATE POLICY tenant_group_signalops_worker ON signalops.usage_sizes TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.usage_sizes IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
 CREATE POLICY tenant_group_signalops_worker ON signalops.window_events TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.window_events IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
@@ -7854,6 +8123,8 @@ ALTER TABLE signalops.usage_entries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE signalops.usage_items ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.usage_seals ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE signalops.usage_sizes ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.window_events ENABLE ROW LEVEL SECURITY;
 
@@ -7918,9 +8189,11 @@ GRANT ALL ON FUNCTION ops.suspend_tenant(tenant text, reason text) TO signalops_
 
 GRANT SELECT ON TABLE signalops.usage_adjustments TO signalops_api;
 GRANT SELECT ON TABLE signalops.usage_adjustments TO signalops_worker;
+GRANT SELECT ON TABLE signalops.usage_adjustments TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.add_adjustment(tenant uuid, new_id uuid, of_meter text, at timestamp with time zone, of_grp text, quantity numeric, reason text, author text, key_id uuid, idempotency_key text, body_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.add_adjustment(tenant uuid, new_id uuid, of_meter text, at timestamp with time zone, of_grp text, quantity numeric, reason text, author text, key_id uuid, idempotency_key text, body_hash bytea) TO signalops_api;
+GRANT ALL ON FUNCTION signalops.add_adjustment(tenant uuid, new_id uuid, of_meter text, at timestamp with time zone, of_grp text, quantity numeric, reason text, author text, key_id uuid, idempotency_key text, body_hash bytea) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) TO signalops_api;
@@ -7949,6 +8222,8 @@ GRANT ALL ON FUNCTION signalops.audit_span(of_tenant uuid, of_period date) TO si
 REVOKE ALL ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) TO signalops_platform;
 
+REVOKE ALL ON FUNCTION signalops.bind_secret() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION signalops.bump_metering(tenant uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.bump_metering(tenant uuid) TO signalops_api;
 GRANT ALL ON FUNCTION signalops.bump_metering(tenant uuid) TO signalops_worker;
@@ -7962,6 +8237,10 @@ GRANT ALL ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) TO s
 
 REVOKE ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.close_circuit(tenant uuid, channel uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.close_circuit(tenant uuid, channel uuid) TO signalops_api;
+GRANT ALL ON FUNCTION signalops.close_circuit(tenant uuid, channel uuid) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.conditions(platform uuid) FROM PUBLIC;
 
@@ -8021,6 +8300,8 @@ GRANT ALL ON FUNCTION signalops.find_keys(wanted text) TO signalops_api;
 GRANT SELECT ON TABLE signalops.deliveries TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.deliveries TO signalops_worker;
 
+GRANT UPDATE(rule_version) ON TABLE signalops.deliveries TO signalops_api;
+
 GRANT UPDATE(status) ON TABLE signalops.deliveries TO signalops_api;
 
 GRANT UPDATE(next_attempt_at) ON TABLE signalops.deliveries TO signalops_api;
@@ -8067,6 +8348,9 @@ GRANT ALL ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines j
 
 REVOKE ALL ON FUNCTION signalops.kept_from(retention_days integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.kept_from(retention_days integer) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.limit_cardinality() FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.limit_cardinality() TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.limits TO signalops_api;
 GRANT SELECT ON TABLE signalops.limits TO signalops_worker;
@@ -8147,6 +8431,9 @@ GRANT ALL ON FUNCTION signalops.plans_held(of_tenants uuid[]) TO signalops_platf
 REVOKE ALL ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.put_back(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.put_back(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) TO signalops_worker;
+
 REVOKE ALL ON FUNCTION signalops.release_backtests(tenant uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.release_events(tenant uuid, at_most integer) FROM PUBLIC;
@@ -8161,6 +8448,11 @@ GRANT ALL ON FUNCTION signalops.return_credits(tenant uuid, invoice uuid) TO sig
 
 REVOKE ALL ON FUNCTION signalops.seal_period(tenant uuid, of_period date) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.seal_period(tenant uuid, of_period date) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.secret_destination(kind text, config jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.secret_destination(kind text, config jsonb) TO signalops_api;
+GRANT ALL ON FUNCTION signalops.secret_destination(kind text, config jsonb) TO signalops_worker;
+GRANT ALL ON FUNCTION signalops.secret_destination(kind text, config jsonb) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.set_aside(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.set_aside(at_most integer) TO signalops_worker;
@@ -8314,8 +8606,11 @@ GRANT SELECT(rate_per_second),INSERT(rate_per_second) ON TABLE signalops.api_key
 GRANT INSERT(rate_burst) ON TABLE signalops.api_keys TO signalops_api;
 GRANT SELECT(rate_burst),INSERT(rate_burst) ON TABLE signalops.api_keys TO signalops_platform;
 
-GRANT INSERT(fingerprint),UPDATE(fingerprint) ON TABLE signalops.api_keys TO signalops_api;
-GRANT INSERT(fingerprint) ON TABLE signalops.api_keys TO signalops_platform;
+GRANT INSERT(digest),UPDATE(digest) ON TABLE signalops.api_keys TO signalops_api;
+GRANT INSERT(digest) ON TABLE signalops.api_keys TO signalops_platform;
+
+GRANT INSERT(made_by) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(made_by),INSERT(made_by) ON TABLE signalops.api_keys TO signalops_platform;
 
 GRANT SELECT ON TABLE signalops.batches TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.batches TO signalops_worker;
@@ -8371,8 +8666,10 @@ GRANT INSERT(key) ON TABLE signalops.meters TO signalops_api;
 GRANT SELECT(key) ON TABLE signalops.meters TO signalops_platform;
 
 GRANT INSERT(since) ON TABLE signalops.meters TO signalops_api;
+GRANT SELECT(since) ON TABLE signalops.meters TO signalops_platform;
 
 GRANT INSERT(name) ON TABLE signalops.meters TO signalops_api;
+GRANT SELECT(name) ON TABLE signalops.meters TO signalops_platform;
 
 GRANT INSERT(aggregation) ON TABLE signalops.meters TO signalops_api;
 GRANT SELECT(aggregation) ON TABLE signalops.meters TO signalops_platform;
@@ -8384,11 +8681,15 @@ GRANT INSERT(grammar) ON TABLE signalops.meters TO signalops_api;
 GRANT INSERT(pattern) ON TABLE signalops.meters TO signalops_api;
 
 GRANT INSERT(group_by) ON TABLE signalops.meters TO signalops_api;
+GRANT SELECT(group_by) ON TABLE signalops.meters TO signalops_platform;
 
 GRANT INSERT(unit) ON TABLE signalops.meters TO signalops_api;
+GRANT SELECT(unit) ON TABLE signalops.meters TO signalops_platform;
 
 GRANT UPDATE(ended_at) ON TABLE signalops.meters TO signalops_api;
 GRANT UPDATE(ended_at) ON TABLE signalops.meters TO signalops_worker;
+
+GRANT INSERT(allows_negative) ON TABLE signalops.meters TO signalops_api;
 
 GRANT SELECT ON TABLE signalops.limited_meters TO signalops_api;
 GRANT SELECT ON TABLE signalops.limited_meters TO signalops_worker;
@@ -8427,3 +8728,6 @@ GRANT SELECT,INSERT ON TABLE signalops.usage_items TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.usage_seals TO signalops_api;
 GRANT SELECT ON TABLE signalops.usage_seals TO signalops_worker;
+
+GRANT SELECT ON TABLE signalops.usage_sizes TO signalops_api;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.usage_sizes TO signalops_worker;

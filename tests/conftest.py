@@ -1,23 +1,55 @@
-"""One migrated template database for the session, a clone of it for each test; the failed test's clone stays, and is named."""
+"""The fixtures that tests share. tests/README.md says which to use when, and what each costs."""
 
-import hashlib
 import os
-import shutil
-import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
-from pydantic import SecretStr
 
-from signalops import db, embedded, migrate
+from signalops import db
+from signalops.access import keys
 from signalops.config import ON_ONE_MACHINE, Settings
-from signalops.send import Keyring
-from tests.people import Tenant, make_tenant
+from signalops.journey import Journey
+from signalops.send import Keyring, Sender
+from tests.support.api import Client, Process, blocked_backend, running
+from tests.support.bulk_rows import bulk
+from tests.support.command import command, signalops
+from tests.support.databases import Databases, drop_leftovers, memory, server_url, settings_for
+from tests.support.operators import as_operator, operator
+from tests.support.paths import ROOT
+from tests.support.receivers import mailbox, receiver
+from tests.support.stacks import print_tasks
+from tests.support.tenants import Tenant, make_tenant
+from tests.support.worlds.backtesting import backtesting
+from tests.support.worlds.billing import billing
+from tests.support.worlds.metering import metering
+from tests.support.worlds.orders import orders
+from tests.support.worlds.outbox import acmes, outbox, patient_senders
+from tests.support.worlds.pipeline import pipeline
+from tests.support.worlds.replaying import replaying
+from tests.support.worlds.traffic import traffic
+
+__all__ = [
+    "acmes",
+    "as_operator",
+    "backtesting",
+    "billing",
+    "blocked_backend",
+    "bulk",
+    "command",
+    "mailbox",
+    "metering",
+    "operator",
+    "orders",
+    "outbox",
+    "patient_senders",
+    "pipeline",
+    "receiver",
+    "replaying",
+    "signalops",
+    "traffic",
+]
 
 JWT = {
     "SIGNALOPS_JWT_SECRET": "a secret of these tests, and of nothing else",
@@ -25,78 +57,105 @@ JWT = {
     "SIGNALOPS_JWT_AUDIENCE": "signalops.example",
 }
 """The issuer whose tokens the tests' installation takes."""
-_MEMORY = Path("/dev/shm")
-_ROOM = 4 * 2**30
+PROVE_SECONDS = 120
+"""The time limit of a test that is run by `make prove`; that of others is in pyproject.toml."""
+_PROVE = ROOT / "tests" / "prove"
+_REAL_COST = keys.COST
 FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep temporary files in memory, where each secret that is written is not waited for; and start the server.
+
+    It starts before the test processes: the first start as root makes a system user, which two can't do at once.
+    """
+    if folder := memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
+    if not hasattr(config, "workerinput") and config.getoption("numprocesses", 0):
+        url = server_url()
+        if "DATABASE_URL" not in os.environ:  # on another server they may be somebody else's
+            drop_leftovers(url)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what lies in tests/prove, and give everything so marked more time, unless --timeout says how much."""
+    has_limit = config.getoption("timeout") is not None
+    for item in items:
+        if _PROVE in item.path.parents:
+            item.add_marker("prove")
+        if item.get_closest_marker("prove") and not item.get_closest_marker("timeout") and not has_limit:
+            item.add_marker(pytest.mark.timeout(PROVE_SECONDS))
 
 
 @pytest.fixture(scope="session")
 def server() -> str:
     """The URL of a superuser's login: DATABASE_URL, or an embedded server whose data stays between runs."""
-    if url := os.environ.get("DATABASE_URL"):
-        return url
-    return embedded.url(_data(), int(os.environ.get("SIGNALOPS_EMBEDDED_VERSION", "18")))
+    return server_url()
+
+
+@pytest.fixture(scope="session")
+def databases(server: str) -> Iterator[Databases]:
+    """The databases of this process."""
+    databases = Databases(server)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(scope="session")
+def admin(databases: Databases) -> psycopg.Connection:
+    """A superuser's connection to the server."""
+    return databases.admin
 
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Settings come from the test alone; receivers are on loopback, and tokens of one issuer are taken."""
+    """Settings come from the test alone: receivers are on loopback, tokens of one issuer are taken, bcrypt has its least cost."""
     for name in list(os.environ):
         if name == "DATABASE_URL" or name.startswith("SIGNALOPS_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SIGNALOPS_DATA", str(tmp_path))
     for name, value in {**ON_ONE_MACHINE, **JWT}.items():
         monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="session")
-def admin(server: str) -> Iterator[psycopg.Connection]:
-    """A superuser's connection to the server, for making and dropping databases."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture(scope="session")
-def template(server: str, admin: psycopg.Connection) -> Iterator[str]:
-    """The name of a migrated database without rows."""
-    with _database(admin, "template") as name:
-        migrate.upgrade(settings_for(server, name))
-        yield name
+    monkeypatch.setattr(keys, "COST", 4)
 
 
 @pytest.fixture
-def database(admin: psycopg.Connection, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The name of a fresh clone of the template."""
-    name = f"so_{uuid.uuid4().hex[:12]}"
-    admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
+def real_bcrypt_cost(no_settings_from_outside: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are hashed as in production."""
+    monkeypatch.setattr(keys, "COST", _REAL_COST)
+
+
+@pytest.fixture
+def database(databases: Databases, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a migrated database of the test's own, without rows. That of a failed test stays on the server."""
+    name = databases.acquire()
     yield name
     if request.node.stash.get(FAILED, False):
+        databases.keep(name)
         print(f"\nThe database of this test stays: {name}")
     else:
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        databases.release(name)
 
 
 @pytest.fixture
-def empty(server: str, admin: psycopg.Connection) -> Iterator[Settings]:
+def empty(databases: Databases) -> Iterator[Settings]:
     """Settings of an installation on an empty database."""
-    name = f"so_empty_{uuid.uuid4().hex[:8]}"
-    admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    yield settings_for(server, name)
-    admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    with databases.empty() as settings:
+        yield settings
 
 
 @pytest.fixture
 def settings(server: str, database: str, tmp_path: Path) -> Settings:
     """Settings of an installation on the test's own database."""
-    Keyring(Settings(data=tmp_path))  # only an embedded installation makes a key; processes find it in the data folder
-    return settings_for(server, database).model_copy(update={"data": tmp_path})
+    settings = settings_for(server, database).model_copy(update={"data": tmp_path})
+    Keyring(settings.model_copy(update={"database_url": None}))  # an embedded installation makes a key, in that folder
+    return settings
 
 
 @pytest.fixture
-def owner(settings: Settings) -> Iterator[psycopg.Connection]:
+def owner(databases: Databases, database: str) -> psycopg.Connection:
     """A superuser's connection to the test's database: it sees every row, and may look at anything."""
-    with psycopg.connect(db.admin_url(settings), autocommit=True) as connection:
-        yield connection
+    return databases.owner(database)
 
 
 @pytest.fixture
@@ -125,35 +184,41 @@ def globex(owner: psycopg.Connection) -> Tenant:
     return make_tenant(owner, "globex")
 
 
-def settings_for(server: str, database: str) -> Settings:
-    """Return the default settings with a database of the server."""
-    return Settings(database_url=SecretStr(make_conninfo(server, dbname=database)))
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[Client]:
+    """One running API; others on the same database are made with `running(settings)`."""
+    async with running(settings) as client:
+        yield client
 
 
-def _data() -> Path:
-    """Return the folder of the embedded server: in memory, where there is room, by the checkout's own name.
-
-    A database is hundreds of files, and each test makes a copy: on disk 533 tests took 192 s, in memory 114 s.
-    """
-    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
-        return _MEMORY / f"signalops-{hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]}"
-    return Path(".data/test")
+@pytest.fixture
+async def journey(worker_pool: db.Pool, settings: Settings) -> AsyncIterator[Journey]:
+    """The bodies of the jobs, as a worker has them."""
+    sender = Sender(worker_pool, settings)
+    yield Journey(worker_pool, sender)
+    await sender.close()
 
 
-@contextmanager
-def _database(admin: psycopg.Connection, word: str) -> Iterator[str]:
-    name = f"so_{word}_{uuid.uuid4().hex[:8]}"
-    admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    yield name
-    admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+@pytest.fixture
+def process(journey: Journey, owner: psycopg.Connection) -> Process:
+    """Processes all that waits in the inbox, and writes the catalogue."""
+
+    async def process() -> None:
+        for (batch,) in owner.execute("select distinct batch from signalops.inbox order by batch").fetchall():
+            await journey.process_batch(batch, 1)
+        await journey.catalogue.flush()
+
+    return process
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember whether a test failed, for its database to stay."""
+    """Remember whether a test failed, for its database to stay; say where asyncio stood when it took too long."""
     report = yield
     if report.failed:
         item.stash[FAILED] = True
+    if call.excinfo and str(call.excinfo.value).startswith("Timeout (>"):
+        print_tasks()
     return report

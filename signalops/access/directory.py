@@ -6,6 +6,7 @@ from uuid import UUID
 
 from signalops import db
 from signalops.access import store
+from signalops.access.doubts import Doubts
 from signalops.access.tokens import refusal
 from signalops.errors import Forbidden
 
@@ -22,16 +23,20 @@ class Directory:
     def __init__(self, connections: db.Pool) -> None:
         self._connections = connections
         self._known: dict[str, tuple[float, store.FoundTenant]] = {}
-        self._doubted_at = 0.0
+        self._doubts = Doubts()
 
     def doubt(self, reason: str) -> None:
         """Look every tenant up again at its next request, for whatever reason."""
-        self._doubted_at = _seconds()
+        self._doubts.all()
+
+    def invalidate(self, subject: UUID) -> None:
+        """Look one tenant up again at its next request: it has changed."""
+        self._doubts.one(subject)
 
     async def admit(self, name: str) -> store.FoundTenant:
         """Return the tenant that a token names. Raises Unauthenticated when there is none, Forbidden unless it is active."""
         since, found = self._known.get(name, (0.0, None))
-        if found is None or since <= self._doubted_at or since + _REMEMBER < _seconds():
+        if found is None or since + _REMEMBER < _seconds() or self._doubts.concern(since, found.id):
             found = await self._look_up(name)
         if found.status != "active":
             reason = found.reason or "ask the operator of this installation"

@@ -1,16 +1,17 @@
 """Failed authentications, limited by the address that they come from, in each process.
 
-Whatever checks credentials that it does not know yet does so `with failures.counted(address)`: keys and tokens alike, one object
-for both. Missing credentials are no attempt, and need not be counted.
+Whatever checks credentials that it does not know yet does so `async with failures.counted(address)`: one object for keys, tokens
+and callbacks. Missing credentials are no attempt, and need not be counted.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
+from weakref import WeakValueDictionary
 
-from signalops.errors import TooManyFailures, Unauthenticated
+from signalops.errors import Problem, TooManyFailures, Unauthenticated
 
 MOST_A_MINUTE = 20
 _MOST_REMEMBERED = 100_000
@@ -29,38 +30,42 @@ class Failures:
 
     def __init__(self) -> None:
         self._failed: dict[str, _Failed] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    @contextmanager
-    def counted(self, address: str | None) -> Iterator[None]:
-        """Check credentials within: what is Unauthenticated counts. TooManyFailures, before it begins, after 20 in a minute.
+    @asynccontextmanager
+    async def counted(self, address: str | None, *kinds: type[Problem]) -> AsyncIterator[None]:
+        """Check credentials within: what is Unauthenticated, or of other kinds, counts; after 20 in a minute: TooManyFailures.
 
-        Of attempts at the same time more may begin, but no more of them are told that they were wrong. Without an address (a
-        server on a Unix socket) nothing is counted.
+        Right credentials are never refused for what else came from their address: whoever shares it with a guesser, or comes by a
+        proxy that is not trusted, would be kept out. But of an address with so many failures one is checked at a time. Without an
+        address (a server on a Unix socket) nothing is counted.
         """
-        source = _source(address)
+        source, wrong = _source(address), kinds or (Unauthenticated,)
         if source is None:
             yield
             return
-        self._require(source)
-        try:
-            yield
-        except Unauthenticated:
-            self._require(source)
-            self._note(source)
-            raise
+        turn = self._turns.setdefault(source, asyncio.Lock()) if self._left(source) else nullcontext()
+        async with turn:
+            try:
+                yield
+            except wrong:
+                if left := self._left(source):
+                    raise TooManyFailures(
+                        "Too many wrong credentials came from your address: correct them, and try again in a minute.",
+                        headers={"Retry-After": str(int(left) + 1)},
+                    ) from None
+                self._note(source)
+                raise
 
-    def _require(self, source: str) -> None:
+    def _left(self, source: str) -> float:
+        """Return for how many seconds an address has failed too often; 0: it has not."""
         failed = self._failed.get(source)
         if failed is None:
-            return
+            return 0.0
         left = failed.since + 60 - _seconds()
         if left <= 0:
             del self._failed[source]
-        elif failed.times >= MOST_A_MINUTE:
-            raise TooManyFailures(
-                "Too many wrong credentials came from your address: correct them, and try again in a minute.",
-                headers={"Retry-After": str(int(left) + 1)},
-            )
+        return left if left > 0 and failed.times >= MOST_A_MINUTE else 0.0
 
     def _note(self, source: str) -> None:
         if source not in self._failed and len(self._failed) >= _MOST_REMEMBERED:

@@ -3,6 +3,7 @@
 from typing import Protocol, get_args
 
 from signalops.access.directory import Directory
+from signalops.access.keys import is_ours
 from signalops.access.ring import KeyRing
 from signalops.access.tokens import Tokens
 from signalops.errors import Forbidden, Unauthenticated
@@ -46,6 +47,8 @@ class Gate:
 
     async def _bearer(self, authorization: str, address: str | None) -> Caller | Operator:
         scheme, _, token = authorization.partition(" ")
+        if is_ours(token.strip()) or is_ours(authorization.strip()):
+            raise _unauthenticated("This is an API key: send it in the header x-api-key, not as Authorization.")
         if self._tokens is None:
             raise _unauthenticated("This installation takes no tokens: send an API key in the header x-api-key.")
         if scheme.lower() != "bearer":

@@ -5,7 +5,6 @@ so that scanners can recognise a leaked key (as in "Behind GitHub's new authenti
 random digits. The first 16 characters are the prefix by which the hash is found. Live and test are for people: both work alike.
 """
 
-import hashlib
 import re
 import secrets
 import string
@@ -17,6 +16,8 @@ import bcrypt
 PREFIX = 16
 SCANNED = r"\bso_(?:live|test)_(?:[0-9A-Za-z]{49}|[0-9A-Za-z]{30})\b"
 """The regular expression for secret scanners; what it finds is a key if its checksum is right (`is_plausible`)."""
+COST = 12
+"""bcrypt's cost: a quarter of a second of work for each hash and each check."""
 _DIGITS = string.digits + string.ascii_letters
 _RANDOM_DIGITS = 43
 _OURS = "so_live_", "so_test_"
@@ -32,23 +33,20 @@ def new_key(kind: KeyKind = "live") -> str:
 
 
 def hash_key(key: str) -> str:
-    """Return the bcrypt hash of a key (cost 12: a quarter of a second of work)."""
-    return bcrypt.hashpw(key.encode(), bcrypt.gensalt(12)).decode()
+    """Return the bcrypt hash of a key."""
+    return bcrypt.hashpw(key.encode(), bcrypt.gensalt(COST)).decode()
 
 
-def fingerprint(key: str) -> bytes | None:
-    """Return the first 4 bytes of the SHA-256 of a key of our format; None for others, which may be short enough to be guessed.
-
-    Of 256 random bits it tells nothing; and one wrong key of four billion passes for a right one, until bcrypt.
-    """
-    return hashlib.sha256(key.encode()).digest()[:4] if key.startswith(_OURS) else None
+def is_ours(key: str) -> bool:
+    """Tell whether a key says that it is of our format, and so has 256 random bits."""
+    return key.startswith(_OURS)
 
 
 def is_plausible(key: str) -> bool:
     """Tell whether a text can be a key at all; a key of our format must have the right checksum."""
     if not PREFIX <= len(key) <= _MOST_BYTES or not key.isascii() or not key.isprintable():
         return False
-    if not key.startswith(_OURS):
+    if not is_ours(key):
         return True
     return re.fullmatch(SCANNED, key) is not None and key[-6:] == _checksum(key[:-6])
 

@@ -15,6 +15,7 @@ class Doubtful(Protocol):
     """What remembers who may come in, and can be told to look it up again."""
 
     def doubt(self, reason: str) -> None: ...
+    def invalidate(self, subject: UUID) -> None: ...
 
 
 class Forgetful(Protocol):
@@ -24,8 +25,10 @@ class Forgetful(Protocol):
     def forget_all(self) -> None: ...
 
 
-async def listen(remembering: Collection[Doubtful], schemas: Forgetful, conninfo: str | None) -> None:
-    """Have keys and tenants doubted, and schemas forgotten, at each announcement, until cancelled.
+async def listen(
+    remembering: Collection[Doubtful], schemas: Forgetful, conninfo: str | None, pools: Collection[db.Pool] = ()
+) -> None:
+    """Have a key or a tenant looked up again, and schemas forgotten, at each announcement, until cancelled.
 
     Between two connections an announcement may have been missed, so everything is doubted whenever one begins or ends; and each
     second where none is possible.
@@ -39,15 +42,36 @@ async def listen(remembering: Collection[Doubtful], schemas: Forgetful, conninfo
             async for heard in db.listen(conninfo, ["signalops_access", _SCHEMAS]):
                 channel, payload = heard or ("", "")
                 if channel == _SCHEMAS:
-                    schemas.forget(TenantId(UUID(payload)))
+                    _forget(schemas, payload)
+                elif payload:
+                    _invalidate(remembering, payload)
                 else:
                     _doubt(remembering, "announced")
                 if heard is None:
                     schemas.forget_all()
+                    # What ended this connection has ended others: else the first request on each of them would find out.
+                    await asyncio.gather(*map(db.repair, pools))
         except db.OUTAGE:
             _doubt(remembering, "not listening")
             schemas.forget_all()
         await asyncio.sleep(1)  # the server may be starting again
+
+
+def _forget(schemas: Forgetful, payload: str) -> None:
+    try:
+        schemas.forget(TenantId(UUID(payload)))
+    except ValueError:  # whoever may connect may notify, of anything
+        schemas.forget_all()
+
+
+def _invalidate(remembering: Collection[Doubtful], payload: str) -> None:
+    try:
+        subject = UUID(payload)
+    except ValueError:
+        _doubt(remembering, "announced")
+        return
+    for memory in remembering:
+        memory.invalidate(subject)
 
 
 def _doubt(remembering: Collection[Doubtful], reason: str) -> None:

@@ -10,7 +10,8 @@ from uuid import UUID
 from signalops import clock, db
 from signalops.access import store
 from signalops.access.addresses import are_within
-from signalops.access.keys import PREFIX, KeyKind, fingerprint, hash_key, new_key
+from signalops.access.digests import Digests
+from signalops.access.keys import PREFIX, KeyKind, hash_key, new_key
 from signalops.access.model import KeyMade, KeyShown, NewKey, Rotation
 from signalops.access.rates import RateLimit
 from signalops.errors import Conflict, Forbidden, NotFound
@@ -21,31 +22,37 @@ MOST = 1000
 
 
 class Secret(NamedTuple):
-    """A key, and the hash that is stored of it."""
+    """A new key, and what is stored of it: its hash, its digest where that can be made, and the key that it was made by."""
 
     key: str
     hash: str
+    digest: bytes | None
+    made_by: KeyId | None = None
 
 
 class Gift(NamedTuple):
-    """What is stored of a new key besides its hash."""
+    """What is stored of a new key besides its secret; `made_by` is the key that it was made by."""
 
     label: str
     scopes: list[str]
     allowed_cidrs: list[str]
     expires_at: datetime | None
     rate_limit: RateLimit | None
+    made_by: KeyId | None = None
     replaces: UUID | None = None
 
 
-def make_secret(kind: KeyKind) -> Secret:
+def make_secret(kind: KeyKind, digests: Digests, made_by: KeyId | None = None) -> Secret:
     """Make a new key with its hash: a quarter of a second of work, so not while a transaction is open."""
     key = new_key(kind)
-    return Secret(key, hash_key(key))
+    return Secret(key, hash_key(key), digests.make(key), made_by)
 
 
 async def refuse_escalation(connection: db.Connection, caller: Caller, given: NewKey | KeyShown) -> None:
-    """Raise Forbidden when a key gives another, or gets by rotating it, what it lacks itself: scopes, or networks."""
+    """Raise Forbidden when a key gives another, or gets by rotating it, what it lacks itself: scopes, or networks.
+
+    Its rate limit holds for what it makes without being given: they pay from its bucket, too.
+    """
     if lacking := set(given.scopes) - caller.scopes:
         raise Forbidden(
             f"The API key lacks the scope {min(lacking)}, so it can't give it: use a key that has it.",
@@ -61,8 +68,12 @@ async def refuse_escalation(connection: db.Connection, caller: Caller, given: Ne
 
 
 async def add(connection: db.Connection, tenant: TenantId, new: NewKey, secret: Secret) -> KeyMade:
-    """Store a new key and return it, this once; Conflict when there are too many."""
-    gift = Gift(new.label, [*new.scopes], new.allowedCidrs, new.expiresAt, new.rateLimit)
+    """Store a new key and return it, this once; Conflict when there are too many.
+
+    It ends no later than the key that makes it; Forbidden when it is asked to.
+    """
+    ends = await _end(connection, tenant, secret.made_by, new.expiresAt, None)
+    gift = Gift(new.label, [*new.scopes], new.allowedCidrs, ends, new.rateLimit, secret.made_by)
     return await _add(connection, tenant, gift, secret)
 
 
@@ -82,25 +93,44 @@ def kind_of_successor(old: KeyShown) -> KeyKind:
 async def rotate(
     connection: db.Connection, tenant: TenantId, old: KeyShown, rotation: Rotation, secret: Secret
 ) -> KeyMade:
-    """Have a key end after the overlap, and return one that takes its place; Conflict when it is over or was rotated."""
+    """Have a key end after the overlap, and return one that takes its place; Conflict when it is over or was rotated.
+
+    That ends no later than the key that makes it, which may be the old one; Forbidden when it is asked to.
+    """
     # First, which holds the row: of two at once the second finds the successor of the first.
     if not await store.end_key(connection, tenant, old.id, rotation.overlapSeconds):
         raise Conflict("The key is revoked or has expired: create a new one.")
     lifetime = old.expiresAt and clock.now() + (old.expiresAt - old.createdAt)
-    gift = Gift(old.label, [*old.scopes], old.allowedCidrs, rotation.expiresAt or lifetime, old.rateLimit, old.id)
+    ends = await _end(connection, tenant, secret.made_by, rotation.expiresAt, lifetime)
+    gift = Gift(old.label, [*old.scopes], old.allowedCidrs, ends, old.rateLimit, secret.made_by, old.id)
     return await _add(connection, tenant, gift, secret)
 
 
-async def revoke(connection: db.Connection, tenant: TenantId, key: UUID) -> KeyShown:
-    """Refuse a key from now on, or leave it as it is when it was revoked before; NotFound."""
-    await store.revoke_key(connection, tenant, key)
+async def revoke(connection: db.Connection, tenant: TenantId, key: UUID, with_children: bool = False) -> KeyShown:
+    """Refuse a key from now on, and perhaps all that came of it; what was revoked before stays as it is. NotFound."""
+    await store.revoke_key(connection, tenant, key, with_children)
     return await show(connection, tenant, key)
 
 
+async def _end(
+    connection: db.Connection,
+    tenant: TenantId,
+    maker: KeyId | None,
+    asked: datetime | None,
+    otherwise: datetime | None,
+) -> datetime | None:
+    """Return when a key ends that another one makes: as asked for or otherwise, but no later than its maker; None: never."""
+    rows = await store.list_keys(connection, tenant, id=maker) if maker else []
+    latest: datetime | None = rows[0]["expiresAt"] if rows else None
+    if latest and asked and asked > latest:
+        raise Forbidden(f"The API key ends itself at {latest:%Y-%m-%dT%H:%MZ}: what it makes ends no later.")
+    return min(filter(None, (asked or otherwise, latest)), default=None)
+
+
 async def _add(connection: db.Connection, tenant: TenantId, gift: Gift, secret: Secret) -> KeyMade:
-    key = KeyId(clock.new_id())
+    key = KeyId(await db.new_id(connection))
     fields = {"tenant": tenant, "id": key, "prefix": secret.key[:PREFIX], "hash": secret.hash}
-    fields |= {"fingerprint": fingerprint(secret.key), **gift._asdict()}
+    fields |= {"digest": secret.digest, **gift._asdict()}
     if not await store.add_key(connection, **fields):
         raise Conflict("The key was rotated already: rotate the key that replaces it, or create a new one.")
     if await store.count_usable_keys(connection, tenant) > MOST:

@@ -11,6 +11,7 @@ from signalops.access.addresses import MOST_NETWORKS, Cidr
 from signalops.access.keys import KeyKind
 from signalops.access.rates import RateLimit
 from signalops.clock import Moment
+from signalops.http import Query
 from signalops.terms import Scope
 
 DAY = 86_400
@@ -57,6 +58,14 @@ class Rotation(BaseModel):
     )
 
 
+class Revocation(Query):
+    """Query of a revocation."""
+
+    withChildren: bool = Field(  # noqa: N815
+        False, description="Also the keys that were made by it, or in its place, and those made by these, and so on."
+    )
+
+
 class KeyShown(BaseModel):
     """A key, without the key itself, which is not stored."""
 
@@ -68,6 +77,7 @@ class KeyShown(BaseModel):
     allowedCidrs: list[str]  # noqa: N815
     rateLimit: RateLimit | None = Field(description="How many events may come in with it; null: as many as come.")  # noqa: N815
     replaces: UUID | None = Field(description="The key that was rotated to this one.")
+    madeBy: UUID | None = Field(description="The key that it was made by; null: it was made by a person.")  # noqa: N815
     createdAt: datetime  # noqa: N815
     expiresAt: datetime | None = Field(description="From when it is refused; null: never.")  # noqa: N815
     revokedAt: datetime | None = Field(description="When it was revoked; null: it is not.")  # noqa: N815

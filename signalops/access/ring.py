@@ -1,4 +1,4 @@
-"""How a key that is presented becomes a caller: looked up and checked by bcrypt once, then remembered.
+"""How a key that is presented becomes a caller: looked up and verified once, then remembered.
 
 What can change while it is remembered is held against every request: its end, and the address that it comes from.
 """
@@ -6,22 +6,29 @@ What can change while it is remembered is held against every request: its end, a
 import asyncio
 import hashlib
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
 import bcrypt
 
 from signalops import clock, db, facts
 from signalops.access import store
 from signalops.access.addresses import is_within
+from signalops.access.digests import Digests
+from signalops.access.doubts import Doubts
 from signalops.access.failures import Failures
-from signalops.access.keys import PREFIX, fingerprint, is_plausible
+from signalops.access.keys import PREFIX, is_ours, is_plausible
 from signalops.access.uses import Uses
 from signalops.errors import Forbidden, Unauthenticated, Unavailable
 from signalops.terms import Caller
 
 _REMEMBER = 300.0  # seconds for which a verified key needs no look-up, were a NOTIFY ever lost
-_MOST_UNSURE = 64  # keys without a fingerprint that wait for bcrypt at once: a quarter of a second's work each
+_MOST_UNSURE = 64  # keys without a digest that wait for bcrypt at once: a quarter of a second's work each
+_CHECKING = ThreadPoolExecutor(2, "check keys")
+"""One for each queue: neither of them waits for threads that tenants' other work has."""
 _MOST_REMEMBERED = 100_000
 
 
@@ -33,22 +40,27 @@ class _Known(NamedTuple):
 class KeyRing:
     """The keys that this process has verified. What it remembers are SHA-256 hashes, never a key."""
 
-    def __init__(self, connections: db.Pool, failures: Failures) -> None:
+    def __init__(self, connections: db.Pool, failures: Failures, digests: Digests) -> None:
         self.uses = Uses(connections)
         self._connections = connections
         self._known: dict[bytes, _Known] = {}
         self._asked: dict[bytes, asyncio.Task[_Known]] = {}
         self._failures = failures
-        # One check at a time: wrong keys can delay other unknown keys, and never the event loop or the second core.
-        self._checking = asyncio.Semaphore(1)
-        self._unsure = 0
-        self._doubted_at = 0.0
+        self._digests = digests
+        self._older, self._foreign = _Queue(), _Queue()
+        self._doubts = Doubts()
 
     def doubt(self, reason: str) -> None:
         """Look every key up again at its next use. What is still there unchanged needs no second bcrypt check."""
-        self._doubted_at = _seconds()
+        self._doubts.all()
         self._asked = {}
         facts.emit("keys.doubted", reason=reason)
+
+    def invalidate(self, subject: UUID) -> None:
+        """Look one key up again at its next use, or those of one tenant: it has changed."""
+        self._doubts.one(subject)
+        self._asked = {}
+        facts.emit("keys.doubted", reason="announced")
 
     async def identify(self, key: str | None, address: str | None) -> Caller:
         """Return who presents a key from an address, as the server gives it, and note that the key was used.
@@ -59,9 +71,9 @@ class KeyRing:
             raise _refusal("Send your API key in the header x-api-key.")
         digest = hashlib.sha256(key.encode()).digest()
         known = self._known.get(digest)
-        if known is None or known.until < _seconds() or known.until - _REMEMBER <= self._doubted_at:
+        if known is None or not self._is_current(known):
             # What was right before is no guess, whatever else comes from its address.
-            with nullcontext() if known else self._failures.counted(address):
+            async with nullcontext() if known else self._failures.counted(address):
                 known = await asyncio.shield(self._look_up_once(key, digest, known))
         if known.row.expires_at and known.row.expires_at <= clock.now():
             raise _refusal("The API key is expired: create a new one.")
@@ -74,6 +86,11 @@ class KeyRing:
         assert caller.key, "callers that this ring knows have a key"
         self.uses.note(caller.tenant, caller.key)
         return caller
+
+    def _is_current(self, known: _Known) -> bool:
+        since, caller = known.until - _REMEMBER, known.row.caller
+        assert caller.key, "callers that this ring knows have a key"
+        return known.until >= _seconds() and not self._doubts.concern(since, caller.key, caller.tenant)
 
     def _look_up_once(self, key: str, digest: bytes, before: _Known | None) -> asyncio.Task[_Known]:
         """Join the look-up of the same key that is under way: a busy producer's first requests all come at once."""
@@ -115,33 +132,54 @@ class KeyRing:
             return await store.find_keys(connection, prefix)
 
     async def _is_right(self, key: str, row: store.FoundKey) -> bool:
-        """Check a key by bcrypt, a quarter of a second of work, which what a fingerprint tells to be wrong does not get.
+        """Check a key by its digest, in microseconds, or else by bcrypt, a quarter of a second of work.
 
-        Keys without a fingerprint, and the guesses at them, which can't be told from them, wait in a short queue.
+        Keys without a digest, and the guesses at them, which can't be told from them, wait in short queues: those of our format,
+        which get theirs at the first use, apart from all others.
         """
-        if row.fingerprint is not None:
-            return secrets.compare_digest(row.fingerprint, fingerprint(key) or b"") and await self._verify(key, row)
-        if self._unsure >= _MOST_UNSURE:
+        is_right = self._digests.compare(key, row.digest)
+        if is_right is not None:
+            return is_right
+        queue = self._older if is_ours(key) else self._foreign
+        if queue.is_full:
             raise Unavailable("Too many keys are being checked: send again in a second.", headers={"Retry-After": "1"})
-        self._unsure += 1
-        try:
-            is_right = await self._verify(key, row)
-        finally:
-            self._unsure -= 1
-        if is_right and (found := fingerprint(key)):
-            await self._note_fingerprint(row.caller, found)
+        async with queue:
+            work = partial(bcrypt.checkpw, key.encode(), row.hash.encode())
+            is_right = await asyncio.get_running_loop().run_in_executor(_CHECKING, work)
+        if is_right and (digest := self._digests.make(key)):
+            await self._note_digest(row.caller, digest)
         return is_right
 
-    async def _verify(self, key: str, row: store.FoundKey) -> bool:
-        async with self._checking:
-            return await asyncio.to_thread(bcrypt.checkpw, key.encode(), row.hash.encode())
-
-    async def _note_fingerprint(self, caller: Caller, found: bytes) -> None:
-        """Complete a key that is older than fingerprints; when it can't be, the next look-up does."""
+    async def _note_digest(self, caller: Caller, digest: bytes) -> None:
+        """Complete a key that is older than digests; when it can't be, the next look-up does."""
         assert caller.key, "callers that this ring knows have a key"
         with suppress(db.REFUSAL):
             async with db.as_tenant(self._connections, caller.tenant) as connection:
-                await store.note_fingerprint(connection, caller.tenant, caller.key, found)
+                await store.note_digest(connection, caller.tenant, caller.key, digest)
+
+
+class _Queue:
+    """Checks by bcrypt, one at a time: they can delay each other, and never the event loop or the second core."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore(1)
+        self._waiting = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._waiting >= _MOST_UNSURE
+
+    async def __aenter__(self) -> None:
+        self._waiting += 1
+        try:
+            await self._turn.acquire()
+        except BaseException:
+            self._waiting -= 1
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turn.release()
+        self._waiting -= 1
 
 
 def _seconds() -> float:

@@ -17,11 +17,11 @@ SQL = db.queries("access")
 
 
 class FoundKey(NamedTuple):
-    """A usable key as it is stored: whose, its bcrypt hash and fingerprint, its networks and end, and the state of its tenant."""
+    """A usable key as it is stored: whose, its bcrypt hash and digest, its networks and end, and the state of its tenant."""
 
     caller: Caller
     hash: str
-    fingerprint: bytes | None
+    digest: bytes | None
     allowed_cidrs: list[Network]
     expires_at: datetime | None
     tenant_status: str
@@ -32,8 +32,8 @@ async def find_keys(connection: db.Connection, prefix: str) -> list[FoundKey]:
     """Return the usable keys with a prefix; the one query that runs before a tenant is known."""
     rows = await (await connection.execute(SQL["find-keys"], {"prefix": prefix})).fetchall()
     return [
-        FoundKey(_caller(tenant, key, scopes, buckets), hashed, fingerprint, cidrs, expires_at, status, reason)
-        for tenant, key, hashed, scopes, cidrs, expires_at, status, fingerprint, buckets, reason in rows
+        FoundKey(_caller(tenant, key, scopes, buckets), hashed, digest, cidrs, expires_at, status, reason)
+        for tenant, key, hashed, scopes, cidrs, expires_at, status, digest, buckets, reason in rows
     ]
 
 
@@ -80,10 +80,11 @@ async def tenant_by_slug(connection: db.Connection, slug: str) -> dict[str, Any]
 async def add_key(connection: db.Connection, **fields: Any) -> bool:
     """Store a key's hash; the fields are tenant, id, prefix, hash, label and scopes, and what it has of the others.
 
-    The others are expires_at, allowed_cidrs, replaces, rate_limit and fingerprint. False when what it replaces has a successor
+    The others are expires_at, allowed_cidrs, replaces, made_by, rate_limit and digest. False when what it replaces was rotated
     already.
     """
-    optional: dict[str, Any] = {"expires_at": None, "allowed_cidrs": [], "replaces": None, "fingerprint": None}
+    optional: dict[str, Any] = {"expires_at": None, "allowed_cidrs": [], "replaces": None}
+    optional |= {"made_by": None, "digest": None}
     optional |= _rate_columns(fields.pop("rate_limit", None))
     try:
         async with connection.transaction():
@@ -112,16 +113,15 @@ async def end_key(connection: db.Connection, tenant: TenantId, key: UUID, second
     return await (await connection.execute(SQL["end-key"], fields)).fetchone() is not None
 
 
-async def revoke_key(connection: db.Connection, tenant: TenantId, key: UUID) -> bool:
-    """Refuse a key from now on; return False when there is no such key, or it was revoked before."""
-    row = await (await connection.execute(SQL["revoke-key"], {"tenant": tenant, "id": key})).fetchone()
-    return row is not None
+async def revoke_key(connection: db.Connection, tenant: TenantId, key: UUID, with_children: bool = False) -> bool:
+    """Refuse a key from now on, and perhaps all that came of it; False when all of them were revoked before."""
+    fields = {"tenant": tenant, "id": key, "with_children": with_children}
+    return (await connection.execute(SQL["revoke-key"], fields)).rowcount > 0
 
 
-async def note_fingerprint(connection: db.Connection, tenant: TenantId, key: KeyId, fingerprint: bytes) -> None:
-    """Note the fingerprint of a key that has none yet."""
-    fields = {"tenant": tenant, "key": key, "fingerprint": fingerprint}
-    await connection.execute(SQL["note-fingerprint"], fields)
+async def note_digest(connection: db.Connection, tenant: TenantId, key: KeyId, digest: bytes) -> None:
+    """Note the digest of a key that has none, or one by a secret that is not used any more."""
+    await connection.execute(SQL["note-digest"], {"tenant": tenant, "key": key, "digest": digest})
 
 
 async def note_uses(connection: db.Connection, uses: Mapping[tuple[TenantId, KeyId], datetime]) -> None:

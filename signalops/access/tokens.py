@@ -17,6 +17,7 @@ from signalops.access.trust import Trust
 from signalops.errors import Unauthenticated
 
 _MOST_CHARACTERS = 8 * 1024
+_LATEST = 253_402_300_799  # the end of the year 9999
 _MOST_SUBJECT = 255  # OpenID Connect Core 1.0, section 2
 _TYPES = {"jwt", "at+jwt", "application/at+jwt"}
 _REQUIRED = ["exp", "iss", "aud", "sub"]
@@ -103,7 +104,7 @@ class Tokens:
             return known.claims
         self._known.pop(digest, None)
         # What was right before is no guess, whatever else comes from its address.
-        with nullcontext() if known else self._failures.counted(address):
+        async with nullcontext() if known else self._failures.counted(address):
             claims = _claims(await self._decoded(token), self._trust)
         self._remember(digest, claims)
         return claims
@@ -153,8 +154,10 @@ class Tokens:
 
 def _claims(said: dict[str, Any], trust: Trust) -> Claims:
     subject, tenant, scopes = said["sub"], said.get(trust.tenant_claim), said.get(trust.scope_claim, "")
-    if any(type(said.get(name, 0)) not in (int, float) for name in ("exp", "nbf", "iat")):
-        raise refusal("The token has a time that is no number.")
+    times = [said.get(name, 0) for name in ("exp", "nbf", "iat")]
+    # A number of 400 digits is one that no float can hold.
+    if any(type(time) not in (int, float) or not abs(time) <= _LATEST for time in times):
+        raise refusal("The token has a time that is no number, or beyond the year 9999.")
     # It goes into the audit log, where a control character or half of a surrogate pair would not be stored.
     if not 1 <= len(subject) <= _MOST_SUBJECT or not subject.isprintable():
         raise refusal("The token has a subject that is empty, too long or not printable.")

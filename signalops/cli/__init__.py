@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 it could not be done (the message says why, and the remedy
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import typer
@@ -21,6 +22,7 @@ from signalops.cli import (
     common,
     credits,
     deliveries,
+    events,
     invoices,
     isolation,
     keys,
@@ -61,6 +63,7 @@ backtest.register(app, rules.app)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(keys.app, name="key")
 app.add_typer(channels.app, name="channel")
+app.add_typer(events.app, name="event")
 app.add_typer(deliveries.app, name="delivery")
 app.add_typer(letters.app, name="dead-letter")
 app.add_typer(limits.app, name="limit")
@@ -76,7 +79,7 @@ def main() -> None:
     """Run the command line; an error of ours is one sentence on standard error."""
     common.running.set(_words(sys.argv[1:]))
     try:
-        app()
+        _tree()()
     except (Unusable, Problem) as error:
         sys.exit(f"signalops: {error}")
     except ValidationError as error:
@@ -89,10 +92,16 @@ def main() -> None:
         sys.exit(f"signalops: {_refused(error)}")
 
 
+@cache
+def _tree() -> Any:
+    """Return the command tree, which is built once: it inspects the signature of every command."""
+    return typer.main.get_command(app)
+
+
 def _words(arguments: Sequence[str]) -> str:
     """Return the words of the command that arguments begin with, without what follows them."""
     words: list[str] = []
-    node: Any = typer.main.get_command(app)
+    node: Any = _tree()
     for word in arguments:
         node = getattr(node, "commands", {}).get(word)
         if node is None:

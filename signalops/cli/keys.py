@@ -7,9 +7,11 @@ import typer
 
 from signalops import db
 from signalops.access import manage, store
+from signalops.access.digests import Digests
 from signalops.access.manage import make_secret
 from signalops.access.model import DAY, KeyMade, NewKey, Rotation
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.terms import Scope, TenantId
 
@@ -54,7 +56,7 @@ def create(
     rates = None if rate is None else {"eventsPerSecond": rate, "burst": burst}
     bounds = {"expiresAt": expires, "allowedCidrs": cidr or [], "kind": "test" if test else "live"}
     new = NewKey.model_validate({"label": label, "scopes": scopes, "rateLimit": rates, **bounds})
-    secret = make_secret(new.kind)
+    secret = make_secret(new.kind, Digests.of(settings()))
 
     async def add(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
         return await manage.add(connection, tenant_id, new, secret)
@@ -86,18 +88,22 @@ def rotate(
 
     async def replace(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
         old = await manage.show(connection, tenant_id, key)
-        secret = make_secret(manage.kind_of_successor(old))
+        secret = make_secret(manage.kind_of_successor(old), Digests.of(settings()))
         return await manage.rotate(connection, tenant_id, old, rotation, secret)
 
     _show(for_tenant(tenant, replace), as_json)
 
 
-@app.command(epilog="Example: signalops key revoke --tenant acme 01a2084f-6f2e-7c1b-a5f1-0b8f6c2d4e10")
-def revoke(tenant: TenantSlug, key: KeyArgument) -> None:
+@app.command(epilog="Example: signalops key revoke --tenant acme 01a2084f-6f2e-7c1b-a5f1-0b8f6c2d4e10 --with-children")
+def revoke(
+    tenant: TenantSlug,
+    key: KeyArgument,
+    with_children: Annotated[bool, typer.Option("--with-children", help="Also the keys that were made by it.")] = False,
+) -> None:
     """Refuse a key from now on, everywhere."""
 
     async def refuse(connection: db.Connection, tenant_id: TenantId) -> None:
-        if not await store.revoke_key(connection, tenant_id, key):
+        if not await store.revoke_key(connection, tenant_id, key, with_children):
             raise Unusable(f"{tenant} has no usable key {key}: see `signalops key list --tenant {tenant}`.")
 
     for_tenant(tenant, refuse)

@@ -124,7 +124,7 @@ def psql(arguments: Annotated[list[str] | None, typer.Argument(help="Passed on t
     """Open psql on the database, as its administrator."""
     config = settings()
     bundled = not config.database_url
-    program = str(embedded.program(config.data, config.embedded_version, "psql")) if bundled else "psql"
+    program = str(embedded.program(config.embedded_version, "psql")) if bundled else "psql"
     conninfo, password = db.without_password(db.admin_url(config))
     environment = {**os.environ, "PGOPTIONS": "-c search_path=signalops,procrastinate"}
     if password is not None:

@@ -1,12 +1,13 @@
 """The commands that start parts: up, serve, work, migrate, seed."""
 
 import os
+import socket
 import sys
 from typing import Annotated, Literal
 
 import typer
 
-from signalops import logs, migrate
+from signalops import embedded, logs, migrate
 from signalops.cli import seed as seeding
 from signalops.cli import up as supervising
 from signalops.config import send_to_this_machine, settings
@@ -50,7 +51,7 @@ def serve(
         uvicorn.run(
             "signalops.web.app:create",
             factory=True,
-            host=settings().host,
+            host=_listened(settings().host) if processes == 1 else settings().host,  # type: ignore[arg-type]  # asyncio takes several
             port=settings().port,
             workers=processes,
             log_config=None,
@@ -59,6 +60,20 @@ def serve(
             timeout_graceful_shutdown=10,
             **server_options(settings()),
         )
+
+
+def _listened(host: str) -> str | list[str]:
+    """Return what to listen on: of localhost 127.0.0.1, and ::1 where there is one, which many containers have not.
+
+    Several processes share one socket, which has one address.
+    """
+    if host != "localhost":
+        return host
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return ["127.0.0.1", "::1"]
+    except OSError:
+        return "127.0.0.1"
 
 
 def work(context: typer.Context) -> None:
@@ -85,6 +100,8 @@ def migrate_(
             typer.confirm("Roll back every migration? All data is lost", abort=True)
         ids = migrate.downgrade(settings())
     else:
+        if settings().is_embedded:
+            embedded.make_server(settings().data, settings().embedded_version)
         ids = migrate.upgrade(settings(), stage)
     for name in ids:
         typer.echo(f"{'rolled back' if down else 'applied'} {name}")

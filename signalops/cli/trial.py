@@ -83,12 +83,13 @@ def try_out(
     if (rule is None) == (file is None) or (event is None) == (sample is None):
         raise Unusable("Name one rule (--rule or --file) and one event (--event or --sample).")
 
-    async def preparing(connection: db.Connection, tenant_id: TenantId) -> Prepared:
+    async def preparing(connection: db.Connection, tenant_id: TenantId) -> tuple[TenantId, Prepared]:
         stored = {"id": (await find(connection, tenant_id, rule)).id, "version": version} if rule else None
         tried = {"rule": stored or read_object(file or ""), "event": read_object(sample) if sample else {"id": event}}
-        return await prepare(connection, tenant_id, SendTemplates(), Trial.model_validate(tried))
+        return tenant_id, await prepare(connection, tenant_id, SendTemplates(), Trial.model_validate(tried))
 
-    seen = asyncio.run(preview(SendTemplates(), for_tenant(tenant, preparing)))
+    tenant_id, prepared = for_tenant(tenant, preparing)
+    seen = asyncio.run(preview(tenant_id, SendTemplates(), prepared))
     if as_json:
         show_json(seen.model_dump(mode="json"))
     else:

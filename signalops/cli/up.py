@@ -13,13 +13,13 @@ from pathlib import Path
 
 import typer
 
-from signalops import db, migrate
+from signalops import db, embedded, migrate
 from signalops.access.trust import keep_secret
 from signalops.cli import seed
 from signalops.cli.sink import Sink
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.send import keep_key
+from signalops.secret_key import keep_key
 
 _PARTS = {"api": ("serve",), "worker": ("work",)}
 _RESTART = 1.0
@@ -48,6 +48,8 @@ def up(settings: Settings) -> None:
     """
     began = time.monotonic()
     _check_ports(settings)
+    if settings.is_embedded:
+        embedded.make_server(settings.data, settings.embedded_version)
     url = db.admin_url(settings)  # this process holds the embedded server; the parts are its clients
     migrate.upgrade(settings)
     keep_secret(settings)
@@ -55,7 +57,12 @@ def up(settings: Settings) -> None:
     typer.echo(seed.seed(settings))
     if settings.database_url:
         typer.echo(_OPEN_KEY, err=True)
-    environment = {"SIGNALOPS_DRAIN_SECONDS": "0", **os.environ, "DATABASE_URL": url}  # there is no load balancer
+    environment = {
+        "SIGNALOPS_DRAIN_SECONDS": "0",
+        "SIGNALOPS_OWN_HOST_ONLY": "true",
+        **os.environ,
+        "DATABASE_URL": url,
+    }  # no load balancer, no proxy
     asyncio.run(_Supervisor(settings, environment, began).run())
     typer.echo("Stopped.")
 

@@ -3,9 +3,10 @@
 Source: CloudEvents 1.0.2 specification and its HTTP protocol binding.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,9 +14,18 @@ from signalops import strict_json
 from signalops.clock import Moment
 from signalops.errors import Invalid, UnsupportedMedia
 from signalops.ingest.model import EVENT_TYPE, EventIn, Printable
+from signalops.validation import shape
 
+PREFIX = "application/cloudevents"
+"""How the media type of an event begins that is not in binary mode, whatever its headers (HTTP binding, section 3)."""
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
+_JSON_TYPE = shape(
+    r"(?i)^[a-z0-9!#$&^_.-]+/([a-z0-9!#$&^_.+-]+\+)?json[ \t]*(;.*)?$",
+    "must be a media type of JSON, such as application/json: other data is not taken",
+)
+"""The subtype json, or one with the suffix +json (JSON format, section 3.1)."""
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _MOST_KEY_BYTES = 2048  # an entry of a PostgreSQL index holds 2,704 bytes
 _OWN = ("type", "source", "time", "data", "specversion", "datacontenttype")
 
@@ -33,8 +43,8 @@ class CloudEvent(BaseModel):
     time: Moment | None = None
     subject: Printable | None = Field(None, max_length=1000)
     dataschema: Printable | None = Field(None, max_length=1000)
-    datacontenttype: str | None = Field(None, pattern=r"(?i)^application/([a-z0-9.+-]+\+)?json\b")
-    data: dict[str, Any] = Field(default_factory=dict)
+    datacontenttype: str | None = Field(None, pattern=_JSON_TYPE)
+    data: dict[str, Any] | None = Field(None, description="An object, or nothing.")
     data_base64: None = Field(None, description="Binary data is not taken: send an object as data.")
 
 
@@ -43,14 +53,14 @@ def from_structured(value: object) -> tuple[EventIn, dict[str, Any]]:
     try:
         event = CloudEvent.model_validate(value)
     except ValidationError as error:
-        raise Invalid.of(error) from error
+        raise Invalid.of(error, value) from error
     attributes = event.model_dump(exclude=set(_OWN), exclude_none=True)
     key = f"{event.source}\n{event.id}"
     if len(key.encode()) > _MOST_KEY_BYTES:
         raise Invalid(f"source: must not exceed {_MOST_KEY_BYTES} bytes together with id.")
     return (
         EventIn.model_construct(
-            type=event.type, payload=event.data, source=event.source, occurredAt=event.time, idempotencyKey=key
+            type=event.type, payload=event.data or {}, source=event.source, occurredAt=event.time, idempotencyKey=key
         ),
         attributes,
     )
@@ -62,14 +72,25 @@ def is_binary(headers: Mapping[str, str]) -> bool:
 
 
 def from_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> tuple[EventIn, dict[str, Any]]:
-    """Translate headers `ce-*` (percent-encoded) and a JSON body, if any, into an event and its further attributes.
+    """Translate headers `ce-*` and a JSON body, if any, into an event and its further attributes.
 
     Raise UnsupportedMedia, Malformed or Invalid.
     """
-    if body and content_type not in ("", "application/json") and not content_type.endswith("+json"):
+    if body and content_type and not re.fullmatch(_JSON_TYPE, content_type):
         raise UnsupportedMedia("The data of a CloudEvent must be JSON: send Content-Type: application/json.")
-    data = strict_json.parse(body) if body else {}
+    data = strict_json.parse(body) if body else None
     attributes: dict[str, object] = {
-        name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")
+        name[3:]: _unescaped(name, value) for name, value in headers.items() if name.startswith("ce-")
     }
     return from_structured({**attributes, "data": data})
+
+
+def _unescaped(name: str, value: str) -> str:
+    """Read the value of a header: out of double quotes, and percent-decoded once (HTTP binding, section 3.1.3.2); Invalid."""
+    if quoted := _QUOTED.fullmatch(value):
+        value = re.sub(r"\\(.)", r"\1", quoted[1])
+    try:
+        # UTF-8 that was sent as it is, against the binding, comes as the characters of its bytes.
+        return unquote_to_bytes(value.encode("latin-1")).decode()
+    except UnicodeDecodeError:
+        raise Invalid.at(name, "must be UTF-8, percent-encoded, such as %E2%82%AC") from None

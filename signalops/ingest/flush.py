@@ -3,27 +3,21 @@
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, NamedTuple
-from uuid import UUID
 
 from signalops import clock, db, facts
-from signalops.errors import IdempotencyConflict, Invalid, Overloaded, Problem, QuotaExceeded, Unavailable
+from signalops.errors import Invalid, Overloaded, Problem, Unavailable
 from signalops.ingest import store
-from signalops.ingest.model import Incoming
+from signalops.ingest.apart import Apart
+from signalops.ingest.model import Incoming, Outcomes, Request, Stored
 from signalops.ingest.rates import Rates
 from signalops.ingest.scales import Scales, weighed
-from signalops.terms import BatchId, EventId
+from signalops.ingest.verdicts import Flushed, translated
+from signalops.terms import BatchId, EventId, TenantId
 
 log = logging.getLogger(__name__)
-
-Outcome = EventId | Problem | Literal["over_limit"]
-Exceptions = Mapping[EventId, Outcome]
-"""What was not plainly accepted: the event first stored under the idempotency key, why nothing was stored, or stored, but over
-a limit."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -35,48 +29,67 @@ class Limits:
     linger: float
 
 
+MOST_FLUSH_BYTES = 4 * 2**20
+"""Bytes of rows in one flush: more would time out for all who wait for it."""
+_MOST_WAITING_BYTES = 256 * 2**20
+"""Bytes of rows that may wait in one lane, a quarter of them of one tenant."""
 _SMALL = 16
+"""Events that are never worth two flushes."""
 _MOST_TOLD = 20
 """Ids of requests that a flush tells of."""
-"""Events that are never worth two flushes."""
 _MOST_WEIGHINGS = 5
 """How often events are weighed anew in one flush: each time a tenant's limited meters have changed meanwhile."""
 _SLOW = {"Retry-After": "1"}
 
 
-class _Request(NamedTuple):
-    events: list[Incoming]
-    answer: asyncio.Future[Exceptions]
+def _taken(requests: deque[Request], most: int) -> list[Request]:
+    """Take out of a queue what one flush may hold: so many events, and so many bytes, but one request at least."""
+    taken = [requests.popleft()]
+    events, size = len(taken[0].events), taken[0].size
+    while requests and events + len(requests[0].events) <= most and size + requests[0].size <= MOST_FLUSH_BYTES:
+        taken.append(requests.popleft())
+        events, size = events + len(taken[-1].events), size + taken[-1].size
+    return taken
 
 
-class _Stored(NamedTuple):
-    """What a statement did: the exceptions, and the events it left since their tenant's limited meters had changed."""
-
-    exceptions: dict[EventId, Outcome]
-    stale: list[Incoming]
-
-    def plus(self, more: "_Stored") -> "_Stored":
-        return _Stored({**self.exceptions, **more.exceptions}, self.stale + more.stale)
+def _parts(events: list[Incoming], most: int) -> Iterator[list[Incoming]]:
+    """Cut events into parts, each of what one flush may hold."""
+    part: list[Incoming] = []
+    size = 0
+    for event in events:
+        if part and (len(part) == most or size + len(event.row) > MOST_FLUSH_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(event)
+        size += len(event.row)
+    yield part
 
 
 class Flusher:
     """One lane into the database: a bounded queue of requests, and the task that empties it."""
 
-    def __init__(self, connections: db.Pool, scales: Scales, rates: Rates, priority: int, limits: Limits) -> None:
-        self._connections = connections
+    def __init__(
+        self, connections: tuple[db.Pool, db.Pool], scales: Scales, rates: Rates, priority: int, limits: Limits
+    ) -> None:
+        """Flush over the first pool; the second is for tenants whose counters somebody else has locked."""
+        self._connections, reserve = connections
+        self._apart = Apart(lambda requests: self._answer(requests, reserve), self._taken)
         self._scales = scales
         self.rates = rates
         self._priority = priority
         self._limits = limits
-        self._requests: deque[_Request] = deque()
-        self._unanswered: set[asyncio.Future[Exceptions]] = set()
+        self._requests: deque[Request] = deque()
+        self._unanswered: set[asyncio.Future[Outcomes]] = set()
         self._waiting = 0
+        # By the ids as numbers: a UUID is hashed and compared in Python.
+        self._waiting_bytes: Counter[int] = Counter()
+        self._waiting_bytes_of_all = 0
         self._arrived = asyncio.Event()
         self._last_size = 0
         self._last_start = 0.0
 
-    async def submit(self, events: list[Incoming]) -> Exceptions:
-        """Have events stored; return, when their transaction has committed, what was not plainly accepted.
+    async def submit(self, events: list[Incoming]) -> Outcomes:
+        """Have events stored; return, when their transaction has committed, what became of each.
 
         Raise Overloaded when too many wait, and Unavailable when the database did not answer.
         """
@@ -85,23 +98,61 @@ class Flusher:
             return await self._submit(events)
         return {**refused, **(await self._submit(events) if events else {})}
 
-    async def _submit(self, events: list[Incoming]) -> Exceptions:
-        if self._waiting + len(events) > self._limits.waiting and self._waiting:
-            raise Overloaded("Too many events wait to be stored: send again in a second.", headers={"Retry-After": "1"})
-        request = _Request(events, asyncio.get_running_loop().create_future())
+    async def _submit(self, events: list[Incoming]) -> Outcomes:
+        tenant, size = events[0].tenant, sum(len(event.row) for event in events)
+        self._require_room(tenant, len(events), size)
+        if len(events) <= self._limits.flush and size <= MOST_FLUSH_BYTES:
+            return await self._queue(tenant, events, size)
+        return await self._submit_in_parts(tenant, events)
+
+    async def _submit_in_parts(self, tenant: TenantId, events: list[Incoming]) -> Outcomes:
+        """Have several flushes store what one may not hold; each event of a part that failed has the reason."""
+        parts = list(_parts(events, self._limits.flush))
+        sizes = [sum(len(event.row) for event in part) for part in parts]
+        queued = [self._queue(tenant, part, size) for part, size in zip(parts, sizes, strict=True)]
+        outcomes: dict[EventId, Stored | Problem] = {}
+        for part, answer in zip(parts, await asyncio.gather(*queued, return_exceptions=True), strict=True):
+            if isinstance(answer, Problem):
+                outcomes |= {event.id: answer for event in part}
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                outcomes |= answer
+        return outcomes
+
+    def _require_room(self, tenant: TenantId, events: int, size: int) -> None:
+        """Raise Overloaded when too much waits already: of all tenants together, or of this one."""
+        if not self._waiting_bytes_of_all:
+            return
+        of_tenant = self._waiting_bytes[tenant.int] + size > _MOST_WAITING_BYTES // 4
+        of_all = self._waiting_bytes_of_all + size > _MOST_WAITING_BYTES
+        if of_tenant or of_all or (self._waiting and self._waiting + events > self._limits.waiting):
+            raise Overloaded("Too many events wait to be stored: send again in a second.", headers=_SLOW)
+
+    async def _queue(self, tenant: TenantId, events: list[Incoming], size: int) -> Outcomes:
+        request = Request(tenant, events, size, asyncio.get_running_loop().create_future())
         self._requests.append(request)
         self._unanswered.add(request.answer)
         request.answer.add_done_callback(self._unanswered.discard)
         self._waiting += len(events)
+        self._waiting_bytes_of_all += size
+        self._waiting_bytes[tenant.int] += size
         self._arrived.set()
-        return await request.answer
+        try:
+            return await request.answer
+        finally:
+            self._waiting_bytes_of_all -= size
+            self._waiting_bytes[tenant.int] -= size
+            if self._waiting_bytes[tenant.int] <= 0:
+                del self._waiting_bytes[tenant.int]
 
     async def run(self) -> None:
         """Flush what waits, until cancelled."""
         while True:
             await self._arrived.wait()
             await self._linger()
-            await self._answer(self._take())
+            if requests := self._apart.sift(self._take()):
+                await self._answer(requests, self._connections)
 
     async def drain(self) -> None:
         """Return when all that was submitted so far is answered."""
@@ -119,61 +170,78 @@ class Flusher:
             await asyncio.sleep(early)
         self._last_start = loop.time()
 
-    def _take(self) -> list[_Request]:
+    def _take(self) -> list[Request]:
         """Take half of what is in flight, or as much as a flush may hold; a request is never split.
 
         Half, since clients that wait for their answers would else all be in one flush, and this process idle while
         PostgreSQL works, and the other way round: a third of the throughput was lost.
         """
         most = min(self._limits.flush, max(_SMALL, (self._waiting + self._last_size + 1) // 2))
-        taken = [self._requests.popleft()]
-        size = len(taken[0].events)
-        while self._requests and size + len(self._requests[0].events) <= most:
-            taken.append(self._requests.popleft())
-            size += len(taken[-1].events)
+        taken = _taken(self._requests, most)
+        size = sum(len(request.events) for request in taken)
         self._waiting -= size
         self._last_size = size
         if not self._requests:
             self._arrived.clear()
         return taken
 
-    async def _answer(self, requests: list[_Request]) -> None:
-        """Flush requests and answer each of them, whatever happens."""
+    def _taken(self, requests: deque[Request]) -> list[Request]:
+        return _taken(requests, self._limits.flush)
+
+    async def _answer(self, requests: Sequence[Request], connections: db.Pool) -> bool:
+        """Flush requests and answer each of them, whatever happens; return False if a tenant's counters are locked.
+
+        Then those of the lane, which are of many tenants, are left to be flushed apart.
+        """
+        is_free = True
         try:
-            exceptions: Exceptions | Problem = await self._flush(
-                [event for request in requests for event in request.events]
+            outcomes: Outcomes | Problem = await self._flush(
+                [event for request in requests for event in request.events], connections
+            )
+        except db.BUSY:
+            is_free = False
+            if connections is self._connections:
+                self._apart.take(requests)
+                return False
+            outcomes = Unavailable(
+                "The tenant's counters are locked by another transaction, and nothing is stored: send again.",
+                headers=_SLOW,
             )
         except Problem as problem:
-            exceptions = problem
+            outcomes = problem
         except Exception as error:
             log.exception("A flush failed in a way that nobody foresaw.")
             facts.emit("events.flush_failed", events=sum(len(r.events) for r in requests), error=db.told(error))
-            exceptions = Problem("The events were not stored: send them again, with the same idempotency keys.")
-        for _, answer in requests:
+            outcomes = Problem("The events were not stored: send them again, with the same idempotency keys.")
+        for request in requests:
+            answer = request.answer
             if answer.done():  # whoever asked has gone
                 continue
-            if isinstance(exceptions, Problem):
-                answer.set_exception(exceptions)
+            if isinstance(outcomes, Problem):
+                answer.set_exception(outcomes)
             else:
-                answer.set_result(exceptions)
+                answer.set_result(outcomes)
+        return is_free
 
-    async def _flush(self, events: list[Incoming]) -> Exceptions:
+    async def _flush(self, events: list[Incoming], connections: db.Pool) -> Outcomes:
         """Store events, those whose tenant's limited meters were not known here after the others."""
-        exceptions, stale = await self._store(events)
+        outcomes, stale = await self._store(events, connections)
         for _ in range(_MOST_WEIGHINGS):
             if not stale:
-                return exceptions
-            again, stale = await self._weigh_anew(stale)
-            exceptions |= again
-        return exceptions | dict.fromkeys(
+                return outcomes
+            again, stale = await self._weigh_anew(stale, connections)
+            outcomes |= again
+        return outcomes | dict.fromkeys(
             (event.id for event in stale),
             Unavailable("A limit is being changed, and the event is not stored: send it again.", headers=_SLOW),
         )
 
-    async def _weigh_anew(self, events: list[Incoming]) -> _Stored:
+    async def _weigh_anew(self, events: list[Incoming], connections: db.Pool) -> Flushed:
         try:
             await self._scales.refresh({event.tenant for event in events})
-            return await self._store(events)
+            return await self._store(events, connections)
+        except db.BUSY:
+            return Flushed({}, events)
         except db.OUTAGE:
             problem = Unavailable(
                 "The database did not answer, and the event is not stored: send it again.", headers=_SLOW
@@ -181,22 +249,25 @@ class Flusher:
         except Unavailable as unavailable:
             problem = unavailable
         # Others of the flush are stored already.
-        return _Stored(dict.fromkeys((event.id for event in events), problem), [])
+        return Flushed(dict.fromkeys((event.id for event in events), problem), [])
 
-    async def _store(self, events: list[Incoming]) -> _Stored:
-        """Store events in one transaction; halve what can't be stored, so that one bad event can't fail its neighbours."""
+    async def _store(self, events: list[Incoming], connections: db.Pool) -> Flushed:
+        """Store events in one transaction; halve what can't be stored, so that one bad event can't fail its neighbours.
+
+        Raises BUSY when somebody else has locked what it counts in, or changes a limit.
+        """
         began, batch = time.perf_counter(), BatchId(clock.new_id())
         try:
-            async with self._connections.connection() as connection:
+            async with connections.connection() as connection:
                 rows = await store.accept(connection, weighed(self._scales, events), batch, self._priority)
         except db.BUSY:
-            # A limit is being changed.
-            return _Stored({}, events)
+            raise
         except db.UNSTORABLE as error:
             if len(events) == 1:
-                return _Stored({events[0].id: Invalid(f"The database can't store this event: {db.reason(error)}.")}, [])
+                return Flushed({events[0].id: Invalid(f"The database can't store this event: {db.reason(error)}.")}, [])
             middle = len(events) // 2
-            return (await self._store(events[:middle])).plus(await self._store(events[middle:]))
+            first = await self._store(events[:middle], connections)
+            return first.plus(await self._store(events[middle:], connections))
         except db.REFUSAL as error:
             # Also what only the operator can mend (a missing partition, a server that is read-only): no event is to blame.
             facts.emit("events.flush_failed", events=len(events), error=db.told(error))
@@ -205,67 +276,19 @@ class Flusher:
                 "idempotency keys.",
                 headers=_SLOW,
             ) from error
-        stored = self._sort_out(events, rows)
+        flushed = translated(events, rows, self.rates)
         milliseconds = (time.perf_counter() - began) * 1000
-        settled = len(events) - len(stored.stale)
-        outcomes = list(stored.exceptions.values())
-        told = {
-            "exceptions": len(outcomes),
-            "duplicates": sum(isinstance(outcome, UUID) for outcome in outcomes),
-            "over_limit": outcomes.count("over_limit"),
+        stored = [outcome for outcome in flushed.outcomes.values() if isinstance(outcome, Stored)]
+        duplicates = sum(outcome.status == "duplicate" for outcome in stored)
+        over_limit = sum(outcome.is_over for outcome in stored)
+        counts = {
+            "exceptions": len(flushed.outcomes) - len(stored) + duplicates + over_limit,
+            "duplicates": duplicates,
+            "over_limit": over_limit,
         }
+        settled = len(flushed.outcomes)
         sent = list({event.correlation: None for event in events if event.correlation})[:_MOST_TOLD]
-        facts.emit("events.flushed", batch=batch, events=settled, **told, milliseconds=milliseconds, correlations=sent)
-        return stored
-
-    def _sort_out(self, events: list[Incoming], rows: list[tuple[Any, ...]]) -> _Stored:
-        """Translate what signalops.accept returned, and tell of the notices that it emitted."""
-        exceptions: dict[EventId, Outcome] = {}
-        tenants = set()
-        paid = {event.id: event.buckets for event in events if event.buckets}
-        for _, verdict, tenant, bucket, _, pace in rows:
-            if verdict == "bucket":  # what a refusal then tells
-                self.rates.note(tenant, bucket, pace)
-        for event, verdict, first, meter, end, pace in rows:
-            match verdict:
-                case "bucket":
-                    pass
-                case "stale":
-                    tenants.add(first)
-                case "soft_limit":
-                    facts.emit("usage.soft_limit_reached", tenant=first, event=event)
-                case "hard_limit":
-                    facts.emit("usage.hard_limit_reached", tenant=first, event=event)
-                case "threshold":
-                    facts.emit("usage.threshold_reached", tenant=first, event=event)
-                case "rate_limited":
-                    exceptions[event] = self.rates.refusal(first, meter, pace["wait"], paid[event])
-                case _:
-                    exceptions[event] = _outcome(verdict, first, meter, end)
-        # What is sent again has paid.
-        stale = (
-            [e._replace(buckets=()) for e in events if e.tenant in tenants and e.id not in exceptions]
-            if tenants
-            else []
+        facts.emit(
+            "events.flushed", batch=batch, events=settled, **counts, milliseconds=milliseconds, correlations=sent
         )
-        return _Stored(exceptions, stale)
-
-
-def _outcome(verdict: str, first: EventId, meter: str, end: datetime) -> Outcome:
-    match verdict:
-        case "duplicate":
-            return first
-        case "over_limit":
-            return "over_limit"
-        case "conflict":
-            return IdempotencyConflict(
-                f"The idempotency key was first used for event {first} with another body: use a new key for a new event.",
-                headers={"Location": f"/api/events/{first}"},
-            )
-        case _:
-            return QuotaExceeded(
-                f"The month's hard limit of {meter} is reached: it starts anew at {end:%Y-%m-%dT%H:%MZ}, or raise the limit.",
-                headers={"Retry-After": str(int((end - clock.now()).total_seconds()) + 1)},
-                meter=meter,
-                periodEnd=end.isoformat(),
-            )
+        return flushed

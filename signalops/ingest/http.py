@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any, NamedTuple
-from uuid import UUID
 
 import orjson
 from pydantic import Field
@@ -13,17 +13,17 @@ from starlette.responses import Response
 
 from signalops import clock, db, facts, rates, strict_json
 from signalops.clock import Moment
-from signalops.correlation import Correlation
-from signalops.errors import Invalid, Malformed, Problem, TooLarge, UnsupportedMedia
-from signalops.http import Headers, Page, answer, headers_of, media_type, read_body, validated
+from signalops.errors import Invalid, Malformed, NothingStored, Problem, TooLarge, UnsupportedMedia
+from signalops.http import Headers, Page, answer, headers_of, media_type, parsed, read_body, validated
 from signalops.ingest import cloudevents, store
-from signalops.ingest.flush import Exceptions, Flusher
-from signalops.ingest.model import EVENT_TYPE, EventIn, Incoming, incoming
-from signalops.ingest.types.schema import Fault
+from signalops.ingest.flush import Flusher
+from signalops.ingest.model import EVENT_TYPE, EventIn, Incoming, Stored, incoming
 from signalops.ingest.types.schemas import Hold, SchemaBook
-from signalops.terms import Caller, EventStatus, TenantId
+from signalops.terms import Caller, EventStatus
 
 MOST_IN_BATCH = 1000
+_LATER = (429, 503)
+"""Statuses with which a client is to send the same again."""
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 
@@ -64,20 +64,14 @@ class Events:
         if media_type(headers) == cloudevents.BATCH:
             return await self.post_batch(request, caller)
         body = await read_body(request, headers, self._bounds.event)
-        sent = _recent(self._bounds.backfill_days, *_one(headers, body))
-        event = _held(caller, Hold(await self._schemas.of(caller.tenant)), *sent)
-        if event.correlation is None:
-            request.scope["correlation"] = Correlation(str(event.id))
-        exceptions = await self._single.submit([event])
-        match exceptions.get(event.id):
-            case None:
-                return self._paced(caller, _accepted(202, event.id, "accepted", event.warnings))
-            case "over_limit":
-                return self._paced(caller, _accepted(202, event.id, "accepted", event.warnings, is_over=True))
-            case Problem() as problem:
-                raise problem
-            case first:
-                return self._paced(caller, _accepted(200, first, "duplicate", event.warnings))
+        sent = _recent(self._bounds.backfill_days, *await parsed(body, partial(_one, headers)))
+        event = await _held(caller, Hold(await self._schemas.of(caller.tenant)), *sent)
+        outcome = (await self._single.submit([event]))[event.id]
+        if isinstance(outcome, Problem):
+            raise outcome
+        request.scope["correlation"].name(str(outcome.id))
+        status, location = (202 if outcome.status == "accepted" else 200), f"/api/events/{outcome.id}"
+        return self._paced(caller, answer(_result(event, outcome), status, {"location": location}))
 
     async def post_batch(self, request: Request, caller: Caller) -> Response:
         """Store up to 1,000 events; each item has a result of its own."""
@@ -87,30 +81,42 @@ class Events:
                 "Idempotency-Key: the items of a batch have keys of their own, idempotencyKey; leave the header out."
             )
         media = media_type(headers)
-        items = _items(media, await read_body(request, headers, self._bounds.batch))
+        body = await read_body(request, headers, self._bounds.batch)
+        items = await parsed(body, partial(_items, media))
         is_cloud = media == cloudevents.BATCH
         hold = Hold(await self._schemas.of(caller.tenant))
-        events = [_item(caller, hold, item, is_cloud, self._bounds) for item in items]
+        events = [await self._item(caller, hold, item, is_cloud) for item in items]
         valid = [event for event in events if isinstance(event, Incoming)]
-        exceptions = await self._bulk.submit(valid) if valid else {}
-        results = [_result(event, exceptions) for event in events]
-        counts = {
-            status: sum(r["status"] == status for r in results) for status in ("accepted", "duplicate", "rejected")
-        }
-        answer = {"accepted": counts["accepted"], "duplicates": counts["duplicate"], "rejected": counts["rejected"]}
-        if counts["rejected"]:
-            refused = (r["problem"]["type"].rpartition(":")[2] for r in results if r["status"] == "rejected")
-            facts.emit("items.refused", reasons=Counter(refused))
-        content = orjson.dumps({**answer, "results": results})
-        return self._paced(caller, Response(content, 202, media_type="application/json"))
+        outcomes = await self._bulk.submit(valid) if valid else {}
+        results = [outcomes[event.id] if isinstance(event, Incoming) else event for event in events]
+        document = _document(events, results)
+        problems = [result for result in results if isinstance(result, Problem)]
+        if problems:
+            facts.emit("items.refused", reasons=Counter(problem.kind for problem in problems))
+        if problems and len(problems) == len(results):
+            raise _nothing_stored(problems, document)
+        return self._paced(caller, answer(document, 202))
 
     async def list(self, request: Request, caller: Caller) -> Response:
         """List a tenant's events, newest first."""
         query = EventsPage.of(request)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_events(connection, query.upwards, **_wanted(caller.tenant, query))
-        page, has_more = query.cut(rows)
-        return answer({"data": [_shown(row) for row in page], "has_more": has_more})
+            window = query.window(await db.settled(connection), query.since, query.until)
+            wanted = {"tenant": caller.tenant, "type": query.type, "status": query.status, **window}
+            rows = await store.list_events(connection, query.upwards, **wanted)
+        return query.listed(rows, store.shown)
+
+    async def _item(self, caller: Caller, hold: Hold, item: object, is_cloud: bool) -> Incoming | Problem:
+        try:
+            if isinstance(item, Malformed):
+                return item
+            sent = cloudevents.from_structured(item) if is_cloud else (validated(EventIn, item), None)
+            event = await _held(caller, hold, *_recent(self._bounds.backfill_days, *sent))
+        except Problem as problem:
+            return problem
+        if len(event.row) > self._bounds.event and len(orjson.dumps(item)) > self._bounds.event:
+            return TooLarge(f"The event is larger than {self._bounds.event} bytes: send less.")
+        return event
 
     def _paced(self, caller: Caller, response: Response) -> Response:
         """Tell a caller with a rate limit what is left of it."""
@@ -123,28 +129,28 @@ def _recent(
     backfill_days: int, event: EventIn, attributes: dict[str, Any] | None
 ) -> tuple[EventIn, dict[str, Any] | None]:
     """Return an event that happened lately enough to be counted when it happened; Invalid at the path of its time."""
+    path = "occurredAt" if attributes is None else "time"
     if event.occurredAt and event.occurredAt < clock.now() - timedelta(days=backfill_days):
-        path = "occurredAt" if attributes is None else "time"
         raise Invalid.at(
             path, f"is more than {backfill_days} days ago, when usage is settled; leave it out to count the event now"
         )
     return event, attributes
 
 
-def _held(caller: Caller, hold: Hold, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
-    """Hold an event against the schema of its type, and give it its id."""
+async def _held(caller: Caller, hold: Hold, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
+    """Check an event against the schema of its type, and give it its id."""
     held = incoming(caller.tenant, event, attributes)
-    warnings = hold.faults(event.type, event.payload, len(held.row))
+    warnings = await hold.faults(event.type, event.payload, held.row)
     return held._replace(warnings=warnings, buckets=caller.buckets) if warnings or caller.buckets else held
 
 
 def _one(headers: Headers, body: bytes) -> tuple[EventIn, dict[str, Any] | None]:
     """Translate the body of one event, in any of its three forms."""
     media = media_type(headers)
-    if cloudevents.is_binary(headers):
-        return cloudevents.from_binary(headers, media, body)
     if media == cloudevents.STRUCTURED:
         return cloudevents.from_structured(strict_json.parse(body))
+    if cloudevents.is_binary(headers) and not media.startswith(cloudevents.PREFIX):
+        return cloudevents.from_binary(headers, media, body)
     if media != "application/json":
         raise UnsupportedMedia(
             f"Events are JSON: send Content-Type: application/json, not {media[:100] or 'nothing'}.",
@@ -181,53 +187,35 @@ def _items(media: str, body: bytes) -> Sequence[object]:
     return items
 
 
-def _item(caller: Caller, hold: Hold, item: object, is_cloud: bool, bounds: Bounds) -> Incoming | Problem:
-    try:
-        if isinstance(item, Malformed):
-            return item
-        sent = cloudevents.from_structured(item) if is_cloud else (validated(EventIn, item), None)
-        event = _held(caller, hold, *_recent(bounds.backfill_days, *sent))
-    except Problem as problem:
-        return problem
-    if len(event.row) > bounds.event and len(orjson.dumps(item)) > bounds.event:
-        return TooLarge(f"The event is larger than {bounds.event} bytes: send less.")
-    return event
+def _document(events: Sequence[Incoming | Problem], results: Sequence[Stored | Problem]) -> dict[str, Any]:
+    """Return what became of a batch: counts, and a result per item."""
+    counts = Counter(result.status if isinstance(result, Stored) else "rejected" for result in results)
+    return {
+        "accepted": counts["accepted"],
+        "duplicates": counts["duplicate"],
+        "rejected": counts["rejected"],
+        "results": [_result(event, result) for event, result in zip(events, results, strict=True)],
+    }
 
 
-def _result(event: Incoming | Problem, exceptions: Exceptions) -> dict[str, Any]:
-    if isinstance(event, Problem):
-        return {"status": "rejected", "problem": event.document()}
-    match exceptions.get(event.id):
-        case None:
-            return _document(event.id, "accepted", event.warnings)
-        case "over_limit":
-            return _document(event.id, "accepted", event.warnings, is_over=True)
-        case Problem() as problem:
-            return {"status": "rejected", "problem": problem.document()}
-        case first:
-            return _document(first, "duplicate", event.warnings)
+def _nothing_stored(problems: Sequence[Problem], document: dict[str, Any]) -> Problem:
+    """Return the problem of a batch of which nothing is stored: by its status alone it must not look like a success.
+
+    Its status is one that has clients send again if all may be stored then.
+    """
+    first = problems[0]
+    which = "The event is not" if len(problems) == 1 else f"None of the {len(problems)} events is"
+    detail = f"{which} stored: {first.detail}"
+    if all(problem.status in _LATER for problem in problems):
+        return type(first)(detail, headers=first.headers, **document)
+    return NothingStored(detail, **document)
 
 
-def _accepted(status: int, event: UUID, word: str, warnings: Sequence[Fault], is_over: bool = False) -> Response:
-    return answer(_document(event, word, warnings, is_over), status, {"location": f"/api/events/{event}"})
-
-
-def _document(event: UUID, word: str, warnings: Sequence[Fault], is_over: bool = False) -> dict[str, Any]:
-    document: dict[str, Any] = {"id": event, "status": word} | ({"overLimit": True} if is_over else {})
+def _result(event: Incoming | Problem, result: Stored | Problem) -> dict[str, Any]:
+    if isinstance(result, Problem):
+        return {"status": "rejected", "problem": result.document()}
+    document: dict[str, Any] = {"id": result.id, "status": result.status} | (
+        {"overLimit": True} if result.is_over else {}
+    )
+    warnings = event.warnings if isinstance(event, Incoming) else ()
     return document | ({"warnings": [warning.model_dump() for warning in warnings]} if warnings else {})
-
-
-def _wanted(tenant: TenantId, query: EventsPage) -> dict[str, Any]:
-    """Translate times into bounds of the id, as cursors are."""
-    lower = [clock.least_id(query.since)] if query.since else []
-    upper = [clock.least_id(query.until)] if query.until else []
-    return {"tenant": tenant, "type": query.type, "status": query.status, **query.window(lower, upper)}
-
-
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """Write a row in the words of the API."""
-    shown = {"id": row["id"], "type": row["type"], "source": row["source"], "status": row["status"]}
-    shown |= {"occurredAt": row["occurred_at"], "receivedAt": row["received_at"], "payload": row["payload"]}
-    shown |= {"overLimit": True} if row["over_limit"] else {}
-    shown |= {"requestId": row["correlation"]} if row["correlation"] else {}
-    return shown | ({"attributes": row["attributes"]} if row["attributes"] else {})

@@ -1,5 +1,6 @@
 """What a producer may send, and what becomes of it."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from signalops import clock, correlation
 from signalops.clock import Moment
+from signalops.contracts import EventRow
+from signalops.errors import Problem
 from signalops.ingest.types.schema import Fault
 from signalops.terms import EventId, EventStatus, TenantId
+from signalops.validation import shape
 
-EVENT_TYPE = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
+EVENT_TYPE = shape(
+    r"^[A-Za-z0-9_:/@+~-]+(\.[A-Za-z0-9_:/@+~-]+)*$",
+    "must be dot-separated words of letters, digits and _ - : / @ + ~, such as user.signup or aws.s3.ObjectCreated:Put",
+)
+_FRACTION = re.compile(rb"[0-9](\.0|[eE])")
+"""Of a number that may be written otherwise; sometimes of a text."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -105,6 +114,8 @@ class EventList(BaseModel):
 class Incoming(NamedTuple):
     """A validated event on its way into a flush: whose it is, its id, its row as JSON for signalops.accept, and warnings.
 
+    id: until it is stored; the transaction that stores it gives it the time of its own (`Stored`).
+
     weights: what it adds to its tenant's limited meters, weighed in the version `scales` of them; 0: it has none. buckets: the
     rate limits that it pays, a token each. correlation: the id that its producer gave the request.
     """
@@ -119,29 +130,67 @@ class Incoming(NamedTuple):
     correlation: str | None = None
 
 
+class Stored(NamedTuple):
+    """The event that is stored: now (accepted), or earlier under the same idempotency key (duplicate)."""
+
+    id: EventId
+    status: Literal["accepted", "duplicate"]
+    is_over: bool = False
+    """Whether it is beyond a hard limit."""
+
+
+Outcomes = Mapping[EventId, Stored | Problem]
+"""By the id that an event came with: what is stored under which id, or why nothing is."""
+
+
+class Request(NamedTuple):
+    """Events of one tenant that wait to be flushed together, and who is to be answered. size: their rows in bytes."""
+
+    tenant: TenantId
+    events: Sequence[Incoming]
+    size: int
+    answer: asyncio.Future[Outcomes]
+
+
 def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
     """Give a validated event its id and write its row."""
-    event_id, now, key = clock.new_id(), clock.now(), event.idempotencyKey
-    row = {
+    event_id, key = clock.new_id_in_order(), event.idempotencyKey
+    row: EventRow = {
         "tenant": tenant,
         "id": event_id,
         "type": event.type,
         "source": event.source,
-        "occurred_at": event.occurredAt or now,
-        "received_at": now,
+        "occurred_at": event.occurredAt,
         "payload": event.payload,
         "attributes": attributes,
     }
     if key is not None:
-        row |= {"key": key, "hash": _body_hash(event, attributes)}
+        row["key"], row["hash"] = key, _body_hash(event, attributes)
     asked = correlation.current.get()
     if asked is None or not asked.is_sent:
         return Incoming(tenant, EventId(event_id), orjson.dumps(row))
-    row |= {"correlation": asked.id, "trace": asked.trace}
+    row["correlation"], row["trace"] = asked.id, asked.trace
     return Incoming(tenant, EventId(event_id), orjson.dumps(row), correlation=asked.id)
 
 
 def _body_hash(event: EventIn, attributes: dict[str, Any] | None) -> str:
-    """SHA-256 of what was sent, blind to white space, the order of keys and the way a time is written."""
-    sent = [event.type, event.source, event.occurredAt, event.payload, attributes]
-    return hashlib.sha256(orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """SHA-256 of what was sent, blind to white space, the order of keys and the way that numbers and a time are written.
+
+    A CloudEvent's is of type and data alone: source and id are its key, and what brings it again (a broker, a retry, another
+    mode) may change any other attribute.
+    """
+    is_plain = attributes is None
+    sent = [event.type, event.payload, *((event.source, event.occurredAt) if is_plain else ())]
+    text = orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)
+    if _FRACTION.search(text):
+        text = orjson.dumps(_in_one_form(sent), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()
+
+
+def _in_one_form(value: Any) -> Any:
+    """Return JSON in which 1.0 is 1, -0.0 is 0 and 1e3 is 1000: JavaScript writes them so, and patterns take them for equal."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**63 else value
+    if isinstance(value, list):
+        return [_in_one_form(each) for each in value]
+    return {name: _in_one_form(each) for name, each in value.items()} if isinstance(value, dict) else value

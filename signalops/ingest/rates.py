@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
 from signalops import rates
 from signalops.errors import RateLimited
@@ -29,6 +30,10 @@ class Rates:
 
     def doubt(self, reason: str) -> None:
         """Forget what was told, for whatever reason: a rate may have changed."""
+        self._told.clear()
+
+    def invalidate(self, subject: UUID) -> None:
+        """Forget what was told: the rate of a key or a tenant may have changed."""
         self._told.clear()
 
     def note(self, tenant: TenantId, bucket: str, pace: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from signalops import clock
 from signalops.ingest.model import Incoming
 from signalops.terms import TenantId
 
@@ -30,6 +31,8 @@ def weighed(scales: Scales, events: Sequence[Incoming]) -> list[Incoming]:
 
 def _weigh(scales: Scales, event: Incoming) -> Incoming:
     row = orjson.loads(event.row)
-    weights = scales.weigh(event.tenant, {**row, "occurredAt": row["occurred_at"]})
+    # What its producer gave no time happens when it is stored, which is about now.
+    occurred = row["occurred_at"] or clock.now().isoformat()
+    weights = scales.weigh(event.tenant, {**row, "occurredAt": occurred})
     row["weights"] = {meter: str(amount) for meter, amount in weights.items()}
     return event._replace(row=orjson.dumps(row), scales=scales.version(event.tenant), weights=weights)

@@ -9,6 +9,7 @@ import orjson
 from psycopg.rows import dict_row
 
 from signalops import db
+from signalops.contracts import BucketAmount, MeterAmount
 from signalops.ingest.model import Incoming
 from signalops.terms import BatchId, TenantId
 
@@ -26,7 +27,8 @@ async def accept(
     """
     paid = Counter((event.tenant, bucket) for event in events for bucket in event.buckets)
     rows = _paying(events, paid) if paid else [event.row for event in events]
-    buckets = orjson.dumps([{"tenant": t, "bucket": b, "amount": paid[t, b]} for t, b in paid]) if paid else None
+    taken: list[BucketAmount] = [{"tenant": t, "bucket": b, "amount": paid[t, b]} for t, b in paid]
+    buckets = orjson.dumps(taken) if taken else None
     parameters = {
         "flush": b"[%s]" % b",".join(rows),
         "buckets": buckets,
@@ -44,6 +46,15 @@ async def list_events(connection: db.Connection, upwards: bool, **parameters: An
         return await (await cursor.execute(query, parameters)).fetchall()
 
 
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Write a row in the words of the API."""
+    shown = {"id": row["id"], "type": row["type"], "source": row["source"], "status": row["status"]}
+    shown |= {"occurredAt": row["occurred_at"], "receivedAt": row["received_at"], "payload": row["payload"]}
+    shown |= {"overLimit": True} if row["over_limit"] else {}
+    shown |= {"requestId": row["correlation"]} if row["correlation"] else {}
+    return shown | ({"attributes": row["attributes"]} if row["attributes"] else {})
+
+
 def _paying(events: list[Incoming], paid: Iterable[tuple[TenantId, str]]) -> list[bytes]:
     """Write the rows; those of events with a rate limit name the buckets that they pay by their places, from 1."""
     places = {bucket: place for place, bucket in enumerate(paid, 1)}
@@ -55,7 +66,7 @@ def _paying(events: list[Incoming], paid: Iterable[tuple[TenantId, str]]) -> lis
     ]
 
 
-def _asked(events: list[Incoming]) -> list[dict[str, Any]]:
+def _asked(events: list[Incoming]) -> list[MeterAmount]:
     """Sum up what the events of each tenant add to each of its limited meters."""
     counts = Counter(event.tenant for event in events)
     weights: dict[TenantId, dict[str, Decimal]] = {}

@@ -12,7 +12,7 @@ from structlog.types import EventDict, WrappedLogger
 
 from signalops import correlation
 from signalops.config import Settings
-from signalops.logs.record import Record, printable
+from signalops.logs.record import Record, Rendered, printable
 
 
 def install(settings: Settings) -> None:
@@ -39,7 +39,7 @@ def _formatter(form: str) -> logging.Formatter:
     render: Callable[[WrappedLogger, str, EventDict], str | bytes] = (
         ConsoleRenderer(colors=sys.stderr.isatty(), event_key="message", timestamp_key="time") if is_text else _json
     )
-    return ProcessorFormatter(processors=[_line, render])
+    return ProcessorFormatter(processors=[_line, render, _rendered])
 
 
 def _line(_: WrappedLogger, __: str, given: EventDict) -> EventDict:
@@ -70,6 +70,11 @@ def _value(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(name): _value(each) for name, each in value.items()}
     return printable(str(value))
+
+
+def _rendered(_: WrappedLogger, __: str, text: EventDict) -> Rendered:
+    """Mark a line: logging's own formatter asks for the record's message once more, and would escape the colours."""
+    return Rendered(text)
 
 
 def _json(_: WrappedLogger, __: str, line: EventDict) -> str:

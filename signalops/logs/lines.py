@@ -12,6 +12,7 @@ _SLOW = 1000.0
 _STORING = {"storeEvent", "storeEvents"}
 _PROBES = {"live", "ready", "scrape"}
 ALARMING = {
+    "clock.corrected",
     "events.flush_failed",
     "batch.bisected",
     "event.died",
@@ -24,6 +25,7 @@ ALARMING = {
     "jobs.rescued",
     "jobs.replaced",
     "keys.uses_unwritten",
+    "proxy.untrusted",
     "jwks.unread",
     "metrics.unserved",
     "alert.raised",

@@ -12,6 +12,12 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2
 _INDENT = "    "
 
 
+class Rendered(str):
+    """A line as it is written out: all in it is printable but the colours of a terminal, which must stay as they are."""
+
+    __slots__ = ()
+
+
 class Record(logging.LogRecord):
     """A record whose message is one printable line, and whose traceback shows code and reasons, but no values."""
 
@@ -23,7 +29,7 @@ class Record(logging.LogRecord):
             self.told = self.exc_text = _traceback(self.exc_info[1])
 
     def getMessage(self) -> str:  # noqa: N802  logging's own name
-        return printable(super().getMessage())
+        return self.msg if isinstance(self.msg, Rendered) else printable(super().getMessage())
 
 
 def printable(text: str) -> str:

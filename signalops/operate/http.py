@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from signalops import db
 from signalops.access.tenants import manage, store
-from signalops.access.tenants.model import Because, TenantList, TenantsPage, TenantSummary
+from signalops.access.tenants.model import Because, TenantsPage, TenantSummary
 from signalops.http import answer, read_model
 from signalops.operate import tenants
 from signalops.operate.desk import Desk, Find, author
@@ -49,9 +49,10 @@ class Tenants:
         """List tenants, newest first."""
         page = TenantsPage.of(request)
         async with self._desk.all() as connection:
-            rows = await store.list_tenants(connection, status=page.status, upwards=page.upwards, **page.window())
-        cut, has_more = page.cut([TenantSummary.model_validate(row) for row in rows])
-        return answer(TenantList(data=cut, has_more=has_more))
+            rows = await store.list_tenants(
+                connection, status=page.status, upwards=page.upwards, **page.window(await db.settled(connection))
+            )
+        return page.listed(rows, TenantSummary.model_validate)
 
     async def get(self, request: Request, _: Operator) -> Response:
         """Show a tenant by its id or slug."""

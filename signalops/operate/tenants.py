@@ -1,6 +1,6 @@
 """What is done with tenants as a whole, by HTTP and at the command line alike, in one transaction of the caller."""
 
-from signalops import clock, db, facts
+from signalops import db, facts
 from signalops.access import store as access
 from signalops.access.rates import RateLimit
 from signalops.access.tenants import manage, store
@@ -18,7 +18,7 @@ _NOTHING = Wanted("free", at_once=True, version=1)
 
 async def create(connection: db.Connection, new: TenantIn, author: str) -> TenantId:
     """Make a tenant with its plan and limits; Conflict when the slug is taken, Invalid by path."""
-    tenant = TenantId(clock.new_id())
+    tenant = TenantId(await db.new_id(connection))
     await store.add_tenant(connection, id=tenant, slug=new.slug, name=new.name, time_zone=new.timeZone)
     await db.act_as(connection, tenant)
     await subscribe(connection, tenant, PlanWanted(plan=new.plan, atOnce=True), author)

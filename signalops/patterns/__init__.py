@@ -5,8 +5,9 @@ of the patterns that match. Grouping and Measured read an event's fields as patt
 Invariant: a RuleSet decides as each of its patterns would alone, and what can't be evaluated never becomes a Pattern.
 """
 
+from signalops.patterns.budget import MOST_STEPS, MOST_VALUES, Budget, TooCostly
 from signalops.patterns.cases import run_cases
-from signalops.patterns.explain import LeafShown, explain
+from signalops.patterns.explain import Explanation, LeafShown, explain
 from signalops.patterns.faults import PatternError
 from signalops.patterns.groups import Fields, Group, Grouping, Measured, canonical
 from signalops.patterns.paths import FieldPath, GroupBy
@@ -19,7 +20,11 @@ from signalops.patterns.upgrade import CURRENT_GRAMMAR, UPGRADERS, upgrade
 
 __all__ = [
     "CURRENT_GRAMMAR",
+    "MOST_STEPS",
+    "MOST_VALUES",
     "UPGRADERS",
+    "Budget",
+    "Explanation",
     "FieldPath",
     "Fields",
     "Group",
@@ -32,6 +37,7 @@ __all__ = [
     "PatternError",
     "RuleSet",
     "Shelf",
+    "TooCostly",
     "as_seen",
     "canonical",
     "compile_pattern",

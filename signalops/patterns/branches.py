@@ -8,10 +8,11 @@ lacks are out before that, by a mask that is remembered for each combination of 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from signalops.patterns.budget import Budget
 from signalops.patterns.conditions import Leaf
 from signalops.patterns.consistency import Bound, Judged, consistent
 from signalops.patterns.fields import collect, grow_tree, scan
-from signalops.patterns.index import FieldIndex
+from signalops.patterns.index import FieldIndex, steps_of
 
 # When full the memory of shapes starts afresh, so that events of endless shapes can't grow a worker.
 MAX_SHAPES = 512
@@ -27,35 +28,38 @@ class BranchIndex:
                 asked[leaf.path].append((leaf, 1 << position))
         self._tree = grow_tree(asked)
         everything = (1 << len(branches)) - 1
+        self._cost = steps_of(everything)
         self._indexes = {path: FieldIndex(leaves, everything) for path, leaves in asked.items()}
         self._requirements = _Requirements(branches)
 
-    def matching(self, event: Mapping[str, object]) -> int:
-        """The mask of the branches that match the event."""
+    def matching(self, event: Mapping[str, object], budget: Budget) -> int:
+        """The mask of the branches that match the event; TooCostly beyond the budget."""
         found: dict[str, object] = {}
-        if not scan(self._tree, event, found):
-            return self._matching_arrays(event)
+        if not scan(self._tree, event, found, budget):
+            return self._matching_arrays(event, budget)
         alive = self._requirements.met_by(tuple(found))
+        budget.spend(self._cost * len(found))
         for path, value in found.items():
             if not alive:
                 break
-            alive &= self._indexes[path].satisfied(value)
+            alive &= self._indexes[path].satisfied(value, budget)
         return alive
 
-    def _matching_arrays(self, event: Mapping[str, object]) -> int:
+    def _matching_arrays(self, event: Mapping[str, object], budget: Budget) -> int:
         """The same for an event with arrays of objects, where satisfied fields must also agree on the elements."""
-        collected = collect(self._tree, event)
+        collected = collect(self._tree, event, budget)
         alive = self._requirements.met_by(tuple(collected))
         bound = []
         for path in sorted(collected):
             index = self._indexes[path]
-            judged = [Judged(index.satisfied(one.value), one.places) for one in collected[path]]
+            budget.spend(self._cost * len(collected[path]))
+            judged = [Judged(index.satisfied(one.value, budget), one.places) for one in collected[path]]
             if any(one.places for one in judged):
                 bound.append(Bound(index.concerned, index.absence, judged))
                 alive &= index.absence | _any(judged)
             else:
                 alive &= _any(judged)
-        return consistent(bound, alive) if alive else 0
+        return consistent(bound, alive, budget) if alive else 0
 
 
 class _Requirements:

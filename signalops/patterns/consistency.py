@@ -4,13 +4,14 @@ Semantics of aws/event-ruler's ACFinder, including that `exists: false` looks on
 before it in alphabetical order have settled. Here one pass over the fields decides all branches at once: a state is
 a choice of elements, with the mask of the branches that are satisfied so far under it. States are cut down to the arrays
 that later fields still touch, which keeps the work near the number of values, where a search for a fitting choice
-would multiply the arrays.
+would multiply the arrays. Whatever else it may take, the budget ends it.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from signalops.patterns.budget import Budget
 from signalops.patterns.fields import Place
 
 State = frozenset[Place]
@@ -34,29 +35,37 @@ class Bound(NamedTuple):
     values: Sequence[Judged]
 
 
-def consistent(fields: Sequence[Bound], candidates: int) -> int:
+def consistent(fields: Sequence[Bound], candidates: int, budget: Budget) -> int:
     """The candidates for which one choice of elements satisfies all fields, given in the order of their paths."""
     states: dict[State, int] = {frozenset(): candidates}
-    for position, bound in enumerate(fields):
-        kept = {array for later in fields[position + 1 :] for value in later.values for array, _ in value.places}
-        states = _after(bound, states, kept)
+    for bound, kept in zip(fields, _touched_later(fields), strict=False):
+        states = _after(bound, states, kept, budget)
     mask = 0
     for satisfied in states.values():
         mask |= satisfied
     return mask
 
 
-def _after(bound: Bound, states: Mapping[State, int], kept: set[int]) -> dict[State, int]:
+def _touched_later(fields: Sequence[Bound]) -> list[frozenset[int]]:
+    """For each field the arrays that the fields after it touch."""
+    touched = [frozenset[int]()]
+    for bound in reversed(fields[1:]):
+        touched.append(touched[-1].union(array for value in bound.values for array, _ in value.places))
+    return touched[::-1]
+
+
+def _after(bound: Bound, states: Mapping[State, int], kept: frozenset[int], budget: Budget) -> dict[State, int]:
     """The states that remain once the field is satisfied."""
     result: defaultdict[State, int] = defaultdict(int)
     values = _Element()
     for value in bound.values:
         values.add(value)
     for state, mask in states.items():
+        budget.spend(1 + len(state))
         asking = mask & bound.concerned
         unchanged = mask ^ asking
         missing = True
-        for places, satisfied in values.consistent_with(state) if asking else ():
+        for places, satisfied in values.consistent_with(state, budget) if asking else ():
             missing = False
             if chosen := asking & satisfied:
                 result[_cut((*state, *places), kept)] |= chosen
@@ -67,7 +76,7 @@ def _after(bound: Bound, states: Mapping[State, int], kept: set[int]) -> dict[St
     return result
 
 
-def _cut(places: Iterable[Place], kept: set[int]) -> State:
+def _cut(places: Iterable[Place], kept: frozenset[int]) -> State:
     return frozenset(place for place in places if place[0] in kept)
 
 
@@ -86,12 +95,13 @@ class _Element:
             element = element.arrays.setdefault(array, {}).setdefault(index, _Element())
         element.mask = value.mask | (element.mask or 0)
 
-    def consistent_with(self, state: State) -> Iterator[tuple[tuple[Place, ...], int]]:
+    def consistent_with(self, state: State, budget: Budget) -> Iterator[tuple[tuple[Place, ...], int]]:
         """The masks with their places, entering of each array only the element that the state has settled, if any."""
         settled = dict(state)
         waiting: list[tuple[_Element, tuple[Place, ...]]] = [(self, ())]
         while waiting:
             element, places = waiting.pop()
+            budget.spend(1)
             if element.mask is not None:
                 yield places, element.mask
             for array, inner in element.arrays.items():

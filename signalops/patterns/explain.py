@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel, Field
 
 from signalops.patterns.branches import BranchIndex
+from signalops.patterns.budget import Budget
 from signalops.patterns.pattern import LeafExplanation, Pattern
 
 _LONGEST = 200
@@ -53,7 +54,7 @@ def explain(pattern: Pattern, event: Mapping[str, object]) -> Explanation:
     explained = {_key(leaf.path, leaf.condition): leaf for leaf in leaves}
     shared = {id(leaf): leaf for branch in pattern.branches for leaf in branch}
     keys = {identity: _key(leaf.path, leaf.written) for identity, leaf in shared.items()}
-    matching = BranchIndex(pattern.branches).matching(event)
+    matching = BranchIndex(pattern.branches).matching(event, Budget())
     standing: defaultdict[_Key, list[int]] = defaultdict(list)
     alternatives = []
     for number, branch in enumerate(pattern.branches, 1):

@@ -7,9 +7,12 @@ never the number of patterns. `{"a.b": 1}` and `{"a": {"b": 1}}` are the same fi
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from typing import NamedTuple
 
+from signalops.patterns.budget import MOST_VALUES, Budget
+
+_SCANNED = 8
+"""Elements of a plain array that are passed in the time of a step."""
 Place = tuple[int, int]  # (which array of the event, index of the element)
 
 
@@ -48,7 +51,7 @@ def grow_tree(paths: Iterable[str]) -> Tree:
     return tree
 
 
-def scan(tree: Tree, event: Mapping[str, object], found: dict[str, object]) -> bool:
+def scan(tree: Tree, event: Mapping[str, object], found: dict[str, object], budget: Budget) -> bool:
     """Collect the values of plain events into `found`: path to a scalar, or to Many.
 
     Returns False, with `found` half filled, when an array of objects makes it matter which element a value lies in:
@@ -60,10 +63,10 @@ def scan(tree: Tree, event: Mapping[str, object], found: dict[str, object]) -> b
             continue
         path, below = node
         if isinstance(value, dict):
-            if below and not scan(below, value, found):
+            if below and not scan(below, value, found, budget):
                 return False
         elif isinstance(value, list):
-            if not _scan_list(node, value, found):
+            if not _scan_list(node, value, found, budget):
                 return False
         elif path is not None:
             if path in found:
@@ -73,10 +76,12 @@ def scan(tree: Tree, event: Mapping[str, object], found: dict[str, object]) -> b
     return True
 
 
-def _scan_list(node: _Node, values: list[object], found: dict[str, object]) -> bool:
+def _scan_list(node: _Node, values: list[object], found: dict[str, object], budget: Budget) -> bool:
     waiting = [values]
     while waiting:
-        for value in waiting.pop():
+        taken = waiting.pop()
+        budget.spend(1 + len(taken) // _SCANNED)
+        for value in taken:
             if isinstance(value, dict):
                 if node.below:
                     return False
@@ -90,26 +95,34 @@ def _scan_list(node: _Node, values: list[object], found: dict[str, object]) -> b
 def _add(found: dict[str, object], path: str, value: object) -> None:
     earlier = found.get(path, Many())
     many = earlier if isinstance(earlier, Many) else Many([earlier])
-    many.append(value)
+    if len(many) < MOST_VALUES:
+        many.append(value)
     found[path] = many
 
 
-def collect(tree: Tree, event: Mapping[str, object]) -> dict[str, list[Occurrence]]:
-    """All values of the fields asked for, with their places in arrays, in the order of a breadth-first walk."""
+def collect(tree: Tree, event: Mapping[str, object], budget: Budget) -> dict[str, list[Occurrence]]:
+    """The first values of the fields asked for, with their places in arrays, in the order of a breadth-first walk.
+
+    Arrays at one field are one array, also where it is written in two ways: as two they would multiply the choices of elements.
+    """
     found: dict[str, list[Occurrence]] = {}
-    arrays = count()
+    arrays: dict[tuple[int, tuple[Place, ...]], tuple[int, int]] = {}
     waiting: deque[tuple[_Node, object, tuple[Place, ...]]] = deque(_children(tree, event, ()))
     while waiting:
         node, value, places = waiting.popleft()
+        budget.spend(1)
         if isinstance(value, dict):
             waiting.extend(_children(node.below, value, places))
         elif isinstance(value, list):
-            array = next(arrays)
-            for index, element in enumerate(value):
+            array, first = arrays.get((id(node), places), (len(arrays), 0))
+            arrays[id(node), places] = array, first + len(value)
+            for index, element in enumerate(value, first):
                 nested = isinstance(element, dict | list)
                 waiting.append((node, element, (*places, (array, index)) if nested else places))
         elif node.path is not None:
-            found.setdefault(node.path, []).append(Occurrence(value, places))
+            occurrences = found.setdefault(node.path, [])
+            if len(occurrences) < MOST_VALUES:
+                occurrences.append(Occurrence(value, places))
     return found
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import orjson
 
+from signalops.patterns.budget import Budget
 from signalops.patterns.fields import Many, Tree, collect, grow_tree, scan
 
 LONGEST_KEY = 300
@@ -31,7 +32,7 @@ class Grouping:
         """Return the group of an event; a missing field is null."""
         if not self.paths:
             return _ALL
-        found = _values(self._tree, event)
+        found = _values(self._tree, event, Budget())
         labels = {path: _one(found.get(path, [])) for path in self.paths}
         return Group(self.key(labels), labels)
 
@@ -64,7 +65,7 @@ class Measured:
 
     def values(self, event: Mapping[str, object]) -> list[object]:
         """Return all values of the field, those in arrays one by one; null is one."""
-        return _values(self._tree, event).get(self._path, [])
+        return _values(self._tree, event, Budget()).get(self._path, [])
 
 
 class Fields:
@@ -76,7 +77,7 @@ class Fields:
 
     def of(self, event: Mapping[str, object]) -> Mapping[str, object]:
         """Return an event of nothing but these fields, each under its path."""
-        found = _values(self._tree, event)
+        found = _values(self._tree, event, Budget())
         return {path: _one(values[: self._most]) for path, values in found.items()}
 
 
@@ -86,13 +87,13 @@ def canonical(value: object) -> str:
     return text.decode() if len(text) <= LONGEST_KEY else f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
-def _values(tree: Tree, event: Mapping[str, object]) -> dict[str, list[object]]:
+def _values(tree: Tree, event: Mapping[str, object], budget: Budget) -> dict[str, list[object]]:
     """Return the values of the fields of a tree."""
     found: dict[str, object] = {}
     # Most events have a value of each field; only where there are several does their order depend on the walk.
-    if scan(tree, event, found) and not any(isinstance(value, Many) for value in found.values()):
+    if scan(tree, event, found, budget) and not any(isinstance(value, Many) for value in found.values()):
         return {path: [value] for path, value in found.items()}
-    return {path: [one.value for one in occurrences] for path, occurrences in collect(tree, event).items()}
+    return {path: [one.value for one in occurrences] for path, occurrences in collect(tree, event, budget).items()}
 
 
 def _plain(value: object) -> object:

@@ -6,6 +6,7 @@ from functools import reduce
 from operator import or_
 
 from signalops.patterns.address import read_address
+from signalops.patterns.budget import Budget
 from signalops.patterns.conditions import (
     Absent,
     AnythingBut,
@@ -30,9 +31,15 @@ MANY_LEAVES = 64
 MAX_REMEMBERED = 64
 SHORT_TEXT = 64
 
-Probe = Callable[[str], int]
-Hits = Callable[[object], int]
+Look = Callable[[str], int]
+Probe = Callable[[str, Budget], int]
+Hits = Callable[[object, Budget], int]
 Masks = defaultdict[str, int]
+
+
+def steps_of(branches: int) -> int:
+    """Return the steps for one value of a field, given the mask of all branches: a thousand of them are joined in one."""
+    return 1 + branches.bit_length() // 1000
 
 
 class FieldIndex:
@@ -51,6 +58,7 @@ class FieldIndex:
             for condition in leaf.conditions:
                 self._sort(condition, bit)
         self._hits, self._exclusions = self._wanted.index(), self._excluded.index()
+        self._cost = steps_of(everything)
         del self._wanted, self._excluded
         self._remembers = len(leaves) >= MANY_LEAVES
         self._answers: dict[str, int] = {}
@@ -69,32 +77,38 @@ class FieldIndex:
             case _:
                 self._wanted.add(condition, bit)
 
-    def satisfied(self, value: object) -> int:
-        """The branches whose leaf on this field the value satisfies, with those that have none."""
+    def satisfied(self, value: object, budget: Budget) -> int:
+        """The branches whose leaf on this field the value satisfies, with those that have none.
+
+        The steps of one value (`steps_of`) are the caller's to spend, who knows of all fields.
+        """
         if self._remembers and isinstance(value, str) and len(value) <= SHORT_TEXT:
             mask = self._answers.get(value)
-            return self._remember(value) if mask is None else mask
+            return self._remember(value, budget) if mask is None else mask
         if type(value) is Many:
+            budget.spend(self._cost * len(value))
             mask = self._base
             for one in value:
-                mask |= self._decide(one)
+                mask |= self._decide(one, budget)
             return mask
-        return self._decide(value)
+        return self._decide(value, budget)
 
-    def _decide(self, value: object) -> int:
-        mask = self._base | self._hits(value)
+    def _decide(self, value: object, budget: Budget) -> int:
+        mask = self._base | self._hits(value, budget)
         if self._negated:
             # XOR of the part excluded: `& ~` on long masks costs four times as much.
-            mask |= self._negated ^ (self._negated & self._exclusions(value))
+            mask |= self._negated ^ (self._negated & self._exclusions(value, budget))
+        if self._alternatives:
+            budget.spend(len(self._alternatives))
         for hits, bit in self._alternatives:
-            if not hits(value):
+            if not hits(value, budget):
                 mask |= bit
         return mask
 
-    def _remember(self, text: str) -> int:
+    def _remember(self, text: str, budget: Budget) -> int:
         if len(self._answers) >= MAX_REMEMBERED:
             self._answers = {}
-        mask = self._answers[text] = self._decide(text)
+        mask = self._answers[text] = self._decide(text, budget)
         return mask
 
 
@@ -151,33 +165,38 @@ class _Conditions:
     def index(self) -> Hits:
         """From a value to the mask of the branches with a condition that it satisfies."""
         scalars, constants = dict(self.scalars), dict(self.constants)
-        probes = tuple(self._probes())
+        looks, probes = tuple(self._looks()), tuple(self._probes())
         ranges = RangeLookup(self.ranges).mask if self.ranges else None
 
-        def hits(value: object) -> int:
+        def hits(value: object, budget: Budget) -> int:
             if isinstance(value, bool) or value is None:
                 return constants.get(value, 0)  # apart, since True and 1 are one key of a dict
             mask = scalars.get(value, 0)
             if isinstance(value, str):
+                for look in looks:
+                    mask |= look(value)
                 for probe in probes:
-                    mask |= probe(value)
+                    mask |= probe(value, budget)
             elif ranges and (number := comparable(value)) is not None:
                 mask |= ranges(number)
             return mask
 
         return hits
 
-    def _probes(self) -> Iterable[Probe]:
+    def _looks(self) -> Iterable[Look]:
+        """Look-ups by bisection, whose time is not worth counting."""
         if self.prefixes:
             yield PrefixLookup(self.prefixes).mask
         if self.suffixes:
             yield _reversed(PrefixLookup(self.suffixes).mask)
+        if self.networks:
+            yield self._network_look()
+
+    def _probes(self) -> Iterable[Probe]:
         if self.wildcards:
             yield WildcardLookup(self.wildcards).mask
         if self.folded or self.folded_heads or self.folded_tails:
             yield self._folded_probe()
-        if self.networks:
-            yield self._network_probe()
         if self.unusual:
             yield self._unusual_probe()
 
@@ -185,26 +204,32 @@ class _Conditions:
         whole = dict(self.folded)
         head, tail = PrefixLookup(self.folded_heads).mask, PrefixLookup(self.folded_tails).mask
 
-        def probe(text: str) -> int:
+        def probe(text: str, budget: Budget) -> int:
+            budget.search(text, 1)
             folded = fold(text)
             return whole.get(folded, 0) | head(folded) | tail(folded[::-1])
 
         return probe
 
-    def _network_probe(self) -> Probe:
+    def _network_look(self) -> Look:
         families = {bits: RangeLookup(ranges).mask for bits, ranges in self.networks.items()}
 
-        def probe(text: str) -> int:
+        def look(text: str) -> int:
             address = read_address(text)
             family = families.get(address.bits) if address else None
             return family(address.value) if address and family else 0
 
-        return probe
+        return look
 
     def _unusual_probe(self) -> Probe:
         listed = list(self.unusual.items())
-        return lambda text: reduce(or_, (mask for condition, mask in listed if condition.test(text)), 0)
+
+        def probe(text: str, budget: Budget) -> int:
+            budget.search(text, len(listed))
+            return reduce(or_, (mask for condition, mask in listed if condition.test(text)), 0)
+
+        return probe
 
 
-def _reversed(probe: Probe) -> Probe:
-    return lambda text: probe(text[::-1])
+def _reversed(look: Look) -> Look:
+    return lambda text: look(text[::-1])

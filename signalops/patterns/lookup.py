@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+from signalops.patterns.budget import Budget
 from signalops.patterns.conditions import Wildcard
 
 FEW_WILDCARDS = 12
@@ -95,13 +96,17 @@ class WildcardLookup:
                 rarest = min(required, key=lambda gram: (frequency[gram], gram))
                 self._by_gram.setdefault(rarest, []).append((wildcard, masks[wildcard]))
 
-    def mask(self, text: str) -> int:
+    def mask(self, text: str, budget: Budget) -> int:
         mask = 0
+        if self._always:
+            budget.search(text, len(self._always))
         for wildcard, bits in self._always:
             if wildcard.test(text):
                 mask |= bits
         if self._by_gram:
+            budget.spend(len(text) // GRAM)
             for gram in self._by_gram.keys() & _grams(text):
+                budget.search(text, len(self._by_gram[gram]))
                 for wildcard, bits in self._by_gram[gram]:
                     if wildcard.test(text):
                         mask |= bits

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from signalops.patterns.branches import BranchIndex
+from signalops.patterns.budget import Budget
 from signalops.patterns.conditions import Leaf
 from signalops.patterns.fields import Many, collect, grow_tree
 from signalops.patterns.grammar import read_pattern
@@ -50,15 +51,16 @@ class Pattern:
         """How many conditions it has once every $or is expanded: what it costs a RuleSet."""
         return sum(leaf.size for branch in self.branches for leaf in branch)
 
-    def matches(self, event: Mapping[str, object]) -> bool:
-        """Whether the event, any JSON object, matches. For many patterns at once use RuleSet."""
-        return self._index.matching(event) != 0
+    def matches(self, event: Mapping[str, object], budget: Budget | None = None) -> bool:
+        """Whether the event, any JSON object, matches; TooCostly. For many patterns at once use RuleSet."""
+        return self._index.matching(event, budget or Budget()) != 0
 
     def explain(self, event: Mapping[str, object]) -> list[LeafExplanation]:
-        """The verdict of each leaf, in the order written."""
-        fields = collect(grow_tree(leaf.path for leaf in self._leaves.values()), event)
+        """The verdict of each leaf, in the order written; TooCostly."""
+        budget = Budget()
+        fields = collect(grow_tree(leaf.path for leaf in self._leaves.values()), event, budget)
         seen = {path: [one.value for one in occurrences] for path, occurrences in fields.items()}
-        return [_explain(leaf, seen.get(leaf.path, [])) for leaf in self._leaves.values()]
+        return [_explain(leaf, seen.get(leaf.path, []), budget) for leaf in self._leaves.values()]
 
 
 def compile_pattern(pattern: Mapping[str, object] | str | bytes) -> Pattern:
@@ -69,6 +71,6 @@ def compile_pattern(pattern: Mapping[str, object] | str | bytes) -> Pattern:
     return Pattern(read_pattern(pattern))
 
 
-def _explain(leaf: Leaf, seen: list[object]) -> LeafExplanation:
-    matched = FieldIndex([(leaf, 1)], everything=1).satisfied(Many(seen)) != 0 if seen else leaf.allows_absence
+def _explain(leaf: Leaf, seen: list[object], budget: Budget) -> LeafExplanation:
+    matched = FieldIndex([(leaf, 1)], everything=1).satisfied(Many(seen), budget) != 0 if seen else leaf.allows_absence
     return LeafExplanation(leaf.path, list(leaf.written), seen, matched)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from signalops.patterns.branches import BranchIndex, positions
+from signalops.patterns.budget import Budget
 from signalops.patterns.pattern import Pattern
 
 K = TypeVar("K")
@@ -26,9 +27,9 @@ class RuleSet(Generic[K]):
         Measured: a set of 50 rules takes some 45 kB, one of 50,000 single conditions in as many branches 300 MB.
         """
 
-    def match(self, event: Mapping[str, object]) -> list[K]:
-        """The keys of the patterns that match the event, in the order of their insertion."""
-        mask = self._index.matching(event)
+    def match(self, event: Mapping[str, object], budget: Budget | None = None) -> list[K]:
+        """The keys of the patterns that match the event, in the order of their insertion; TooCostly."""
+        mask = self._index.matching(event, budget or Budget())
         if not mask:
             return []
         verdict = self._verdicts.get(mask)

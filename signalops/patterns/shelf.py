@@ -2,7 +2,8 @@
 
 import time
 from collections import OrderedDict
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from signalops.terms import TenantId
 
@@ -22,7 +23,8 @@ class Compiled(Protocol):
 C = TypeVar("C", bound=Compiled)
 
 
-class _Kept(NamedTuple, Generic[C]):
+@dataclass(slots=True)
+class _Kept(Generic[C]):
     compiled: C
     used_at: float
 
@@ -34,7 +36,8 @@ class Shelf(Generic[C]):
         self._most_bytes = most_bytes
         self._idle = idle
         self._bytes = 0
-        self._kept: OrderedDict[TenantId, _Kept[C]] = OrderedDict()
+        # By the ids as numbers: a UUID is hashed and compared in Python, for each event of a batch of many tenants.
+        self._kept: OrderedDict[int, _Kept[C]] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many tenants have something here."""
@@ -42,15 +45,28 @@ class Shelf(Generic[C]):
 
     def find(self, tenant: TenantId, version: int) -> C | None:
         """Return what is kept of a tenant, in the version asked for or a later one; None if it must be loaded."""
-        kept = self._kept.get(tenant)
+        kept = self._kept.get(tenant.int)
         return kept.compiled if kept and kept.compiled.version >= version else None
 
+    def use(self, tenant: TenantId, version: int) -> C | None:
+        """Find something, and note that it was used."""
+        kept = self._kept.get(tenant.int)
+        if kept is None or kept.compiled.version < version:
+            return None
+        kept.used_at = now = time.monotonic()
+        self._kept.move_to_end(tenant.int)
+        self._make_room(now)
+        return kept.compiled
+
     def keep(self, tenant: TenantId, compiled: C) -> None:
-        """Note that something was used, and make room for it."""
+        """Keep something that was loaded, and make room for it."""
         now = time.monotonic()
-        before = self._kept.pop(tenant, None)
+        before = self._kept.pop(tenant.int, None)
         self._bytes += compiled.size - (before.compiled.size if before else 0)
-        self._kept[tenant] = _Kept(compiled, now)
+        self._kept[tenant.int] = _Kept(compiled, now)
+        self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
         oldest = next(iter(self._kept.values()))
         while len(self._kept) > 1 and (self._bytes > self._most_bytes or now - oldest.used_at > self._idle):
             _, dropped = self._kept.popitem(last=False)

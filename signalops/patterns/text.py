@@ -1,6 +1,7 @@
 """Strict JSON reading: what a pattern or an event typed by hand may contain, and which numbers can be compared."""
 
 import json
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import NoReturn
 
@@ -62,8 +63,7 @@ def _read_number(text: str) -> float | Decimal:
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f'the key "{twice}" appears twice in one object')
     return result
 

@@ -1,22 +1,25 @@
 """The procrastinate App: how it connects, which jobs there are, and how often the maintenance jobs run."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate import App, JobContext
 from procrastinate.exceptions import ConnectorException
+from procrastinate.worker import Worker
 
 from signalops import db, facts
+from signalops.queue.connector import Around, Connector
 from signalops.queue.policy import RetryAlways, RetryCutOff
 from signalops.queue.rescue import rescue_stalled
 from signalops.terms import BatchId, DeliveryId, TenantId
 
-Around = Callable[[], AbstractAsyncContextManager[None]]
 HEARTBEAT = 1.0
+MAINTENANCE = "maintenance"
 STALLED_AFTER = 5.0
 
 
@@ -38,29 +41,43 @@ class Bodies(Protocol):
     async def note_run(self, job: str, error: str | None) -> None: ...
 
 
-class _Connector(PsycopgConnector):
-    """procrastinate's connector on a pool of ours, which has autocommit and no check before each use: half the round trips."""
+class _Maintaining(Worker):
+    """Slots of its own for maintenance: when all other jobs hang, lost ones are still given back, and deliveries woken."""
 
-    def __init__(self, connections: db.Pool, around: Around, listening: str | None) -> None:
-        super().__init__(pool_factory=lambda **_: connections)
-        self._around = around()
-        self._listening = listening
+    async def _periodic_deferrer(self) -> None:
+        await asyncio.Event().wait()  # the process's first worker does that
 
-    async def open_async(self, pool: db.Pool | None = None) -> None:
-        await self._around.__aenter__()
-        await super().open_async(pool)
 
-    async def close_async(self) -> None:
-        # First, for what is left to be written when the last job has ended.
-        await self._around.__aexit__(None, None, None)
-        await super().close_async()
+class _App(App):
+    """An App that runs maintenance jobs beside all others."""
 
-    @asynccontextmanager
-    async def _get_standalone_connection(self) -> AsyncIterator[db.Connection]:
-        """Open the connection that listens for jobs: past the pooler, where there is one."""
-        assert self._listening is not None
-        async with db.alone(self._listening) as connection:
-            yield connection
+    connector: Connector
+
+    def _worker(self, **options: Any) -> Worker:
+        worker = super()._worker(**options)
+        self.connector.workers.append(worker)
+        return worker
+
+    async def run_worker_async(self, **options: Any) -> None:
+        queues = options.get("queues")
+        if (queues is not None and MAINTENANCE not in queues) or not options.get("wait", True):
+            await super().run_worker_async(**options)
+            return
+        own: dict[str, Any] = {
+            "queues": [MAINTENANCE],
+            "concurrency": 2,
+            "install_signal_handlers": False,
+            "listen_notify": False,
+        }
+        defaults: dict[str, Any] = {**self.worker_defaults}
+        maintaining = _Maintaining(app=self, **defaults | own)
+        self.connector.workers.append(maintaining)
+        beside = asyncio.create_task(maintaining.run(), name="maintain")  # type: ignore[no-untyped-call]
+        try:
+            await super().run_worker_async(**options)
+        finally:
+            maintaining.stop()  # type: ignore[no-untyped-call]
+            await asyncio.gather(beside, return_exceptions=True)
 
 
 def make_app(connections: db.Pool, concurrency: int, around: Around, listening: str | None = None) -> App:
@@ -68,8 +85,8 @@ def make_app(connections: db.Pool, concurrency: int, around: Around, listening: 
 
     `around` is entered before, and may refuse to start by raising; it is left at the end of the worker, before the pool closes.
     """
-    return App(
-        connector=_Connector(connections, around, listening),
+    return _App(
+        connector=Connector(connections, around, listening),
         worker_defaults={
             "concurrency": concurrency,
             "fetch_job_polling_interval": 0.5,
@@ -139,7 +156,7 @@ def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]
     """Register a maintenance job: urgent, since others wait for what it finds; never repeated, since the next tick is near."""
 
     @app.periodic(cron=cron)
-    @app.task(name=name, queue="maintenance", priority=100, retry=RetryCutOff())
+    @app.task(name=name, queue=MAINTENANCE, priority=100, retry=RetryCutOff())
     async def task(timestamp: int) -> None:
         began, error = time.perf_counter(), None
         try:

@@ -1,9 +1,15 @@
 """When a job that raised runs again."""
 
 import random
+from datetime import UTC, datetime, timedelta
 
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
+
+from signalops import clock
+
+AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
+"""When what needs no waiting runs again: a moment that is past by any clock."""
 
 
 class RetryAlways(BaseRetryStrategy):
@@ -17,9 +23,10 @@ class RetryAlways(BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         """Return when to run again: at once after a shutdown, else after 0.5 s doubling to 60 s, less up to half."""
         if not isinstance(exception, Exception):
-            return RetryDecision(retry_in={"milliseconds": 0})
+            return RetryDecision(retry_at=AT_ONCE)
         ceiling = min(60_000, 500 * 2 ** min(job.attempts, 10))
-        return RetryDecision(retry_in={"milliseconds": random.randint(ceiling // 2, ceiling)})  # noqa: S311  # jitter
+        wait = timedelta(milliseconds=random.randint(ceiling // 2, ceiling))  # noqa: S311  # jitter
+        return RetryDecision(retry_at=clock.now() + wait)
 
 
 class RetryCutOff(BaseRetryStrategy):
@@ -27,4 +34,4 @@ class RetryCutOff(BaseRetryStrategy):
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """Return to run again at once after a shutdown; None, and the job ends as failed, after an error."""
-        return None if isinstance(exception, Exception) else RetryDecision(retry_in={"milliseconds": 0})
+        return None if isinstance(exception, Exception) else RetryDecision(retry_at=AT_ONCE)

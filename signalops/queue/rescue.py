@@ -4,6 +4,7 @@ from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
 
 from signalops import facts
+from signalops.queue.policy import AT_ONCE
 
 MOST_ATTEMPTS = 50
 """A job that was cut off as often kills its workers: it ends as failed, for a person to look at."""
@@ -14,7 +15,7 @@ async def rescue_stalled(manager: JobManager, stalled_after: float) -> None:
     rescued = 0
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=stalled_after):
         if job.attempts < MOST_ATTEMPTS:
-            await manager.retry_job(job)
+            await manager.retry_job(job, retry_at=AT_ONCE)
         else:
             await manager.finish_job(job, Status.FAILED, delete_job=False)
         rescued += 1

@@ -1,12 +1,13 @@
 """What the jobs ask of the database: one named query each."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import orjson
 
 from signalops import db
+from signalops.contracts import BatchEvent, DeadEvent, GroupRow, MatchRow, MeteredRow, PartRow
 from signalops.terms import BatchId, TenantId
 
 SQL = db.queries("queue")
@@ -31,11 +32,13 @@ class Part(NamedTuple):
 class Results:
     """What was decided about a batch, as signalops.record_batch takes it."""
 
-    parts: list[dict[str, Any]] = field(default_factory=list)
-    matches: list[dict[str, Any]] = field(default_factory=list)
-    groups: list[dict[str, Any]] = field(default_factory=list)
-    dead: list[dict[str, Any]] = field(default_factory=list)
-    metered: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[PartRow] = field(default_factory=list)
+    matches: list[MatchRow] = field(default_factory=list)
+    groups: list[GroupRow] = field(default_factory=list)
+    dead: list[DeadEvent] = field(default_factory=list)
+    metered: list[MeteredRow] = field(default_factory=list)
+    weight: int = 0
+    """How many rows are weighed and written: for each match one, for five distinct values as well."""
 
     def add(self, more: "Results") -> None:
         """Add what was decided about further events."""
@@ -44,6 +47,7 @@ class Results:
         self.groups += more.groups
         self.dead += more.dead
         self.metered += more.metered
+        self.weight += more.weight
 
 
 async def read_batch(connection: db.Connection, batch: BatchId) -> list[Part]:
@@ -59,6 +63,19 @@ async def record_batch(connection: db.Connection, batch: BatchId, job: int, work
     """Record matches, deliveries with their jobs, dead events, and usage."""
     parameters = {"batch": batch, "job": job, "worker": worker, "results": orjson.dumps(results).decode()}
     await connection.execute(SQL["record-batch"], parameters, prepare=True)
+
+
+async def wait_briefly(connection: db.Connection) -> None:
+    """Have this transaction give up on a lock soon: several tenants are tried in it, one after the other."""
+    await connection.execute(SQL["wait-briefly"])
+
+
+async def put_back(connection: db.Connection, batch: BatchId, part: Part, seconds: float, priority: int = 0) -> None:
+    """Leave a part of a batch in the inbox, for a job of its own after some seconds."""
+    events: list[BatchEvent] = [{"id": event["id"], "replay": event["replay"]} for event in part.events]
+    written = orjson.dumps(events).decode()
+    fields = {"batch": batch, "tenant": part.tenant, "events": written, "seconds": seconds, "priority": priority}
+    await connection.execute(SQL["put-back"], fields)
 
 
 async def set_aside(connection: db.Connection, at_most: int) -> int:
@@ -95,6 +112,12 @@ async def tidy(connection: db.Connection, at_most: int) -> tuple[int, int]:
     """Forget groups of rules that can't matter any more, and mend the turns of channels; return how many of each."""
     row = await (await connection.execute(SQL["tidy"], {"at_most": at_most})).fetchone()
     return (row[0], row[1]) if row else (0, 0)
+
+
+async def limit_cardinality(connection: db.Connection) -> list[tuple[TenantId, date]]:
+    """Have tenants with too many groups and distinct values keep no more of them; return whose, and of which month."""
+    rows = await (await connection.execute(SQL["limit-cardinality"])).fetchall()
+    return [(TenantId(tenant), period) for tenant, period in rows]
 
 
 async def make_partitions(connection: db.Connection) -> list[str]:

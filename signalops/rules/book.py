@@ -26,8 +26,9 @@ class RuleBook:
         """Return a tenant's rules, in the version asked for or a later one; reads them in a transaction of the tenant."""
         if version == 0:
             return NO_RULES
-        compiled = self._shelf.find(tenant, version) or await self._load(connection, tenant, version)
-        self._shelf.keep(tenant, compiled)
+        if (compiled := self._shelf.use(tenant, version)) is None:
+            compiled = await self._load(connection, tenant, version)
+            self._shelf.keep(tenant, compiled)
         return compiled
 
     async def _load(self, connection: db.Connection, tenant: TenantId, version: int) -> CompiledRules:

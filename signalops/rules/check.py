@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, NotRequired, Protocol, TypedDict
 from signalops.errors import Invalid
 from signalops.patterns import Pattern, PatternError, compile_pattern, upgrade
 from signalops.rules.model import RuleDraft
-from signalops.terms import ChannelKind
+from signalops.terms import ChannelKind, TenantId
 
 
 class Fault(TypedDict):
@@ -25,6 +25,7 @@ class Told(NamedTuple):
     kind: Literal["event", "digest", "absence"]
     window: Mapping[str, Any] | None
     listed: Sequence[Mapping[str, Any]]
+    time_zone: str = "UTC"
 
 
 class Message(Protocol):
@@ -47,7 +48,7 @@ class Templates(Protocol):
     def fields_of(self, template: Mapping[str, str]) -> frozenset[str]:
         """Return the fields of the event that a template reads, such as payload.email."""
 
-    def render(self, channel: ChannelKind, template: Mapping[str, str], told: Told) -> Message:
+    async def render(self, tenant: TenantId, channel: ChannelKind, template: Mapping[str, str], told: Told) -> Message:
         """Return the message as a kind of channel sends it; Invalid if that fails."""
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from signalops import db
-from signalops.rules import manage
+from signalops.rules import manage, store
 from signalops.rules.check import Templates
 from signalops.rules.manage import RuleChange
 from signalops.rules.shown import ChannelShown
@@ -42,21 +42,24 @@ class Chosen(NamedTuple):
     channel: ChannelShown
     rule: dict[str, Any]
     enabled: bool
+    time_zone: str
+    """The tenant's."""
 
 
 async def choose(
     connection: db.Connection, tenant: TenantId, templates: Templates, rule: StoredRule | RuleChange
 ) -> Chosen:
     """Look a rule up, or check a draft; NotFound or Invalid."""
+    zone = await store.time_zone(connection, tenant)
     if isinstance(rule, RuleChange):
         channel = await manage.checked(connection, tenant, templates, rule)
         return Chosen(
-            rule, ChannelShown.model_validate(channel), _named(rule, None, rule.name), rule.enabled is not False
+            rule, ChannelShown.model_validate(channel), _named(rule, None, rule.name), rule.enabled is not False, zone
         )
     stored = await manage.show(connection, tenant, RuleId(rule.id))
     said = await manage.show_version(connection, tenant, stored.id, rule.version) if rule.version else stored
     draft = manage.as_change(said)
-    return Chosen(draft, said.channel, _named(draft, said.version, stored.name, str(stored.id)), stored.enabled)
+    return Chosen(draft, said.channel, _named(draft, said.version, stored.name, str(stored.id)), stored.enabled, zone)
 
 
 def _named(draft: RuleChange, version: int | None, name: str | None, rule: str | None = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from signalops.patterns import Pattern, RuleSet, compile_pattern, upgrade
+from signalops.patterns import Budget, Pattern, RuleSet, compile_pattern, upgrade
 from signalops.rules.plan import Plan
 from signalops.terms import ChannelId, RuleId
 
@@ -40,9 +40,9 @@ class CompiledRules(NamedTuple):
     silences: Sequence[Silence] = ()
     size: int = 0
 
-    def is_silenced(self, event: Mapping[str, object], now: datetime) -> bool:
+    def is_silenced(self, event: Mapping[str, object], now: datetime, budget: Budget) -> bool:
         """Whether nobody is to be told of an event now."""
-        return any(s.starts_at <= now < s.ends_at and s.pattern.matches(event) for s in self.silences)
+        return any(s.starts_at <= now < s.ends_at and s.pattern.matches(event, budget) for s in self.silences)
 
 
 NO_RULES = CompiledRules(0, RuleSet[ActiveRule]({}), {})

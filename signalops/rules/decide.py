@@ -7,11 +7,14 @@ signalops.weigh, by group: what was before is known only under the lock of the g
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from signalops import clock
-from signalops.patterns import Group, as_seen
+from signalops.contracts import GroupEvent, GroupRow, MatchRow
+from signalops.patterns import MOST_STEPS as PATTERN_STEPS
+from signalops.patterns import Budget, Group, TooCostly, as_seen
 from signalops.queue.store import Part, Results
 from signalops.rules.compiled import ActiveRule, CompiledRules
 from signalops.rules.plan import Kind, Measure, Plan
@@ -21,7 +24,16 @@ Event = Mapping[str, Any]
 NOTICE = "signalops.rule.absent"
 DEEPEST = 3
 """Operational events that were caused by one another are matched up to this depth: a rule on them can't run for ever."""
+MOST_STEPS = 1_000_000
+"""Steps for the events of one part together: a second or two."""
 _NOTHING = Measure(Decimal(0), None)
+
+
+class Decided(NamedTuple):
+    """How many events were decided about, the first ones; and which of them take more steps than an event may."""
+
+    events: int
+    costly: list[Event]
 
 
 class _Match(NamedTuple):
@@ -32,18 +44,33 @@ class _Match(NamedTuple):
     is_silenced: bool
 
 
-def decide(compiled: CompiledRules, part: Part, results: Results) -> None:
-    """Hold one tenant's events against its rules; add what was decided, and what is to be weighed, to the results."""
-    decisions = _Decisions(part, results)
-    for event in part.events:
-        seen = as_seen(event, event["attributes"])
-        rules = compiled.rules.match(seen)
-        if event["depth"] or event.get("replay"):
-            rules = _narrowed(event, rules)
-            if event["type"] == NOTICE and event["depth"]:
-                decisions.announce(compiled, event, seen)
-        if rules:
-            decisions.add(event, seen, rules, compiled.is_silenced(seen, decisions.now))
+def decide(compiled: CompiledRules, part: Part, results: Results) -> Decided:
+    """Hold one tenant's events against its rules; add what was decided, and what is to be weighed, to the results.
+
+    An event that takes more steps than one may is not matched. After so many steps of all together the rest is left.
+    """
+    decisions, steps, costly = _Decisions(part, results), 0, list[Event]()
+    for number, event in enumerate(part.events):
+        if steps > MOST_STEPS:
+            return Decided(number, costly)
+        budget = Budget()
+        try:
+            _decide(compiled, decisions, event, budget)
+        except TooCostly:
+            costly.append(event)
+        steps += PATTERN_STEPS - budget.left
+    return Decided(len(part.events), costly)
+
+
+def _decide(compiled: CompiledRules, decisions: "_Decisions", event: Event, budget: Budget) -> None:
+    seen = as_seen(event, event["attributes"])
+    rules = compiled.rules.match(seen, budget)
+    if event["depth"] or event.get("replay"):
+        rules = _narrowed(event, rules)
+        if event["type"] == NOTICE and event["depth"]:
+            decisions.announce(compiled, event, seen)
+    if rules:
+        decisions.add(event, seen, rules, compiled.is_silenced(seen, decisions.now, budget))
 
 
 def _narrowed(event: Event, rules: Sequence[ActiveRule]) -> list[ActiveRule]:
@@ -59,10 +86,14 @@ class _Decisions:
     """The decisions about one tenant's part of a batch."""
 
     def __init__(self, part: Part, results: Results) -> None:
-        self.now = clock.now()
         self._tenant = part.tenant
         self._results = results
-        self._groups: dict[tuple[UUID, str, str], dict[str, Any]] = {}
+        self._groups: dict[tuple[UUID, str, str], GroupRow] = {}
+
+    @cached_property
+    def now(self) -> datetime:
+        """The time of the first match: for most parts there is none."""
+        return clock.now()
 
     def add(self, event: Event, seen: Event, rules: Sequence[ActiveRule], is_silenced: bool) -> None:
         """Decide about the rules that an event matches."""
@@ -81,7 +112,7 @@ class _Decisions:
         rule = compiled.by_id.get(RuleId(UUID(about["rule"]["id"])))
         if rule and rule.plan and rule.plan.kind == "absent" and (wanted is None or str(rule.id) in wanted):
             group = Group(rule.plan.grouping.key(about["group"]), about["group"])
-            self._follow(_Match(event, rule, compiled.is_silenced(seen, self.now)), rule.plan, "each", group)
+            self._follow(_Match(event, rule, compiled.is_silenced(seen, self.now, Budget())), rule.plan, "each", group)
 
     def _count(self, match: _Match, plan: Plan, seen: Event) -> None:
         """Hand on what an event adds to a window, unless it comes too late or adds nothing."""
@@ -102,16 +133,29 @@ class _Decisions:
             self._note(match, verdict, not_before)
             return
         event = match.event
-        adds = {"event": event["id"], "at": _time_of(event), "weight": str(measure.weight), "item": measure.item}
-        told = {"verdict": verdict, "not_before": not_before, "delivery": clock.new_id()}
-        self._members(match.rule, plan, kind, group).append(
-            adds | told | {"replay": event.get("replay"), "depth": event["depth"]}
-        )
+        member: GroupEvent = {
+            "event": event["id"],
+            "at": _time_of(event),
+            "weight": str(measure.weight),
+            "item": measure.item,
+            "verdict": verdict,
+            "not_before": not_before,
+            "delivery": clock.new_id_in_order(),
+            "replay": event.get("replay"),
+            "depth": event["depth"],
+        }
+        self._members(match.rule, plan, kind, group).append(member)
 
     def _note(self, match: _Match, outcome: str | None = None, not_before: datetime | None = None) -> None:
         event, rule = match.event, match.rule
-        noted = {"tenant": self._tenant, "event": event["id"], "rule": rule.id, "version": rule.version}
-        noted |= {"channel": rule.channel, "delivery": clock.new_id()}
+        noted: MatchRow = {
+            "tenant": self._tenant,
+            "event": event["id"],
+            "rule": rule.id,
+            "version": rule.version,
+            "channel": rule.channel,
+            "delivery": clock.new_id_in_order(),
+        }
         if outcome or match.is_silenced:
             noted["outcome"] = outcome or "silenced"
         if not_before:
@@ -119,9 +163,10 @@ class _Decisions:
         if event.get("replay"):
             noted["replay"] = event["replay"]
         self._results.matches.append(noted)
+        self._results.weight += 1
 
-    def _members(self, rule: ActiveRule, plan: Plan, kind: Kind, group: Group) -> list[dict[str, Any]]:
-        """Return the events of a group, which is made when it is new."""
+    def _members(self, rule: ActiveRule, plan: Plan, kind: Kind, group: Group) -> list[GroupEvent]:
+        """Return the events of a group, for one more of them; it is made when it is new."""
         known = self._groups.get((rule.id, group.key, kind))
         if known is None:
             known = self._groups[rule.id, group.key, kind] = {
@@ -136,13 +181,13 @@ class _Decisions:
                 "threshold": str(plan.threshold),
                 "span": _interval(plan.span),
                 "lateness": _interval(plan.lateness),
-                "cooldown": plan.cooldown and _interval(plan.cooldown),
+                "cooldown": _interval(plan.cooldown) if plan.cooldown else None,
                 "digest_due": plan.digest_due(self.now),
                 "events": [],
             }
             self._results.groups.append(known)
-        members: list[dict[str, Any]] = known["events"]
-        return members
+        self._results.weight += 1
+        return known["events"]
 
 
 def _time_of(event: Event) -> datetime:

@@ -9,16 +9,19 @@ from starlette.responses import Response
 
 from signalops import db
 from signalops.errors import NotFound
-from signalops.http import Page, Query, answer, id_of, read_model
+from signalops.http import Page, Query, answer, id_of, listed, read_model
+from signalops.locks import Places
 from signalops.rules import manage, store
 from signalops.rules.check import Templates
 from signalops.rules.manage import Expected, RuleChange, RuleRegistry
 from signalops.rules.model import NewRule
-from signalops.rules.preview import Trial, prepare, preview
+from signalops.rules.preview import Previewed, Trial, prepare, preview
 from signalops.rules.shown import RuleShown, VersionShown
 from signalops.terms import Caller, RuleId, Severity, TenantId
 
 _LATEST = 2**31 - 1
+MOST_TESTS = 2
+"""Tests of rules that one tenant may run at once in a process."""
 Version = Annotated[int, Field(ge=1, le=_LATEST)]
 Work = Callable[[db.Connection, TenantId, RuleId, Expected], Awaitable[None]]
 
@@ -61,15 +64,17 @@ class Rules:
         self._connections = connections
         self._templates = templates
         self._registry = RuleRegistry(templates, most)
+        self._testing = Places[TenantId](MOST_TESTS, "tests of rules")
 
     async def list(self, request: Request, caller: Caller) -> Response:
         """List a tenant's rules in their active versions, newest first."""
         query = RulesPage.of(request)
         wanted = query.model_dump(include={"enabled", "channel", "severity", "name"})
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_rules(connection, caller.tenant, upwards=query.upwards, **query.window(), **wanted)
-        page, has_more = query.cut(rows)
-        return answer({"data": [RuleShown.model_validate(row).document() for row in page], "has_more": has_more})
+            rows = await store.list_rules(
+                connection, caller.tenant, upwards=query.upwards, **query.window(await db.settled(connection)), **wanted
+            )
+        return query.listed(rows, lambda row: RuleShown.model_validate(row).document())
 
     async def create(self, request: Request, caller: Caller) -> Response:
         """Add a rule; it decides from the next batch of events on."""
@@ -122,8 +127,7 @@ class Rules:
         async with db.as_tenant(self._connections, caller.tenant) as connection:
             await manage.show(connection, caller.tenant, rule)
             rows = await store.list_versions(connection, caller.tenant, rule, query.before, query.limit + 1)
-        shown = [VersionShown.model_validate(row).document() for row in rows[: query.limit]]
-        return answer({"data": shown, "has_more": len(rows) > query.limit})
+        return listed(rows, query.limit, lambda row: VersionShown.model_validate(row).document())
 
     async def version(self, request: Request, caller: Caller) -> Response:
         """Show what a rule said in one version."""
@@ -143,9 +147,13 @@ class Rules:
     async def test(self, request: Request, caller: Caller) -> Response:
         """Hold one event against a rule, a draft or a stored one: sends nothing and counts nothing."""
         trial = await read_model(request, Trial)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            prepared = await prepare(connection, caller.tenant, self._templates, trial)
-        return answer(await preview(self._templates, prepared))
+        with self._testing.of(caller.tenant):
+            return answer(await self._tested(caller.tenant, trial))
+
+    async def _tested(self, tenant: TenantId, trial: Trial) -> Previewed:
+        async with db.as_tenant(self._connections, tenant) as connection:
+            prepared = await prepare(connection, tenant, self._templates, trial)
+        return await preview(tenant, self._templates, prepared)
 
     async def _changed(self, request: Request, caller: Caller, work: Work) -> Response:
         rule = _rule(request)

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from pydantic import Field
 
-from signalops import clock, db
+from signalops import db
 from signalops.errors import Conflict, NotFound, PreconditionFailed
 from signalops.rules import store
 from signalops.rules.check import Fault, Templates, compiled, faults_of, never_seen, pinned_types, refuse
@@ -25,6 +25,10 @@ Expected = frozenset[int] | None
 _SAID = (*RuleDraft.model_fields,)
 _COUNTED = ("grammar", "pattern", "window", "absent")
 """When one of these changes, a window or absence counts afresh."""
+
+
+MOST_VERSIONS = 5
+"""Versions that may be made within 30 days for each rule that a tenant may have: also those of deleted rules stay."""
 
 
 class RuleChange(RuleDraft):
@@ -44,10 +48,11 @@ class RuleRegistry:
     async def add(self, connection: db.Connection, tenant: TenantId, new: NewRule) -> RuleId:
         """Add a rule; Invalid, or Conflict when its name is taken or there are too many."""
         content = await self._content(connection, tenant, new)
-        rule = RuleId(clock.new_id())
+        rule = RuleId(await db.new_id(connection))
         if not await store.add_rule(connection, tenant, rule, new.name, new.enabled):
             raise _taken(new.name)
         await store.add_version(connection, tenant, rule, {"version": 1, "since": 1}, content)
+        await self._check_versions(connection, tenant)
         await _check_room(connection, tenant, self._most)
         return rule
 
@@ -64,6 +69,7 @@ class RuleRegistry:
             version = active + 1
             since = before["since"] if _same(said, content, _COUNTED) else version
             await store.add_version(connection, tenant, rule, {"version": version, "since": since}, content)
+            await self._check_versions(connection, tenant)
         name = held["name"] if change.name is None else change.name
         enabled = held["enabled"] if change.enabled is None else change.enabled
         after = {"name": name, "enabled": enabled, "active_version": version}
@@ -77,6 +83,14 @@ class RuleRegistry:
         """Make a new version that says what an earlier one said."""
         earlier = await show_version(connection, tenant, rule, version)
         await self.change(connection, tenant, rule, as_change(earlier), expected)
+
+    async def _check_versions(self, connection: db.Connection, tenant: TenantId) -> None:
+        most = self._most * MOST_VERSIONS
+        if await store.count_versions(connection, tenant) > most:
+            raise Conflict(
+                f"{most} versions of rules were made within 30 days, which are kept for ever: wait, change fewer rules, or have "
+                "SIGNALOPS_MAX_RULES raised."
+            )
 
     async def _content(self, connection: db.Connection, tenant: TenantId, draft: RuleDraft) -> dict[str, Any]:
         """Return what a version says, as it is stored."""

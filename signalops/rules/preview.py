@@ -8,10 +8,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from signalops import clock, db
+from signalops import clock, db, sandbox
 from signalops.clock import Moment
 from signalops.errors import Invalid, NotFound
-from signalops.patterns import Grouping, LeafShown, as_seen, explain
+from signalops.patterns import Explanation, Grouping, LeafShown, TooCostly, as_seen, explain
 from signalops.rules import store
 from signalops.rules.check import Templates, Told, compiled
 from signalops.rules.chosen import Chosen, ChosenRule, choose
@@ -98,12 +98,16 @@ async def prepare(connection: db.Connection, tenant: TenantId, templates: Templa
     return Prepared(chosen, event, seen, silences, await warnings_of(connection, tenant, templates, chosen.draft))
 
 
-async def preview(templates: Templates, prepared: Prepared) -> Previewed:
-    """Hold the event against the rule; outside of a transaction, since a template may take its time."""
+async def preview(tenant: TenantId, templates: Templates, prepared: Prepared) -> Previewed:
+    """Hold the event against the rule; outside of a transaction, since a template may take its time. Invalid."""
     chosen, event, seen, silences, warnings = prepared
-    pattern = compiled(chosen.draft.grammar, chosen.draft.pattern)
-    # In threads: what one tenant's pattern or template may take of the processor must not hold up all others.
-    explanation = await asyncio.to_thread(explain, pattern, seen)
+    try:
+        explanation = await sandbox.run(
+            tenant, _explained, chosen.draft.grammar, dict(chosen.draft.pattern), dict(seen)
+        )
+        noted = await asyncio.to_thread(silences_of, silences, seen, clock.now())
+    except TooCostly as error:
+        raise Invalid(str(error)) from error
     shown = Previewed(
         matches=explanation.matches,
         reason=explanation.reason,
@@ -115,9 +119,13 @@ async def preview(templates: Templates, prepared: Prepared) -> Previewed:
     )
     if explanation.matches:
         now = clock.now()
-        shown.notes = [*notes_of(chosen, seen, now), *silences_of(silences, seen, now)]
-        shown.message, shown.fault = await _rendered(templates, chosen, _told(chosen, event, seen))
+        shown.notes = [*notes_of(chosen, seen, now), *noted]
+        shown.message, shown.fault = await _rendered(tenant, templates, chosen, _told(chosen, event, seen))
     return shown
+
+
+def _explained(grammar: int, pattern: dict[str, Any], seen: dict[str, Any]) -> Explanation:
+    return explain(compiled(grammar, pattern), seen)
 
 
 async def _event(
@@ -134,9 +142,11 @@ async def _event(
     return sample, as_seen(sample, event.attributes)
 
 
-async def _rendered(templates: Templates, chosen: Chosen, told: Told) -> tuple[MessageShown | None, str | None]:
+async def _rendered(
+    tenant: TenantId, templates: Templates, chosen: Chosen, told: Told
+) -> tuple[MessageShown | None, str | None]:
     try:
-        message = await asyncio.to_thread(templates.render, chosen.channel.kind, chosen.draft.template, told)
+        message = await templates.render(tenant, chosen.channel.kind, chosen.draft.template, told)
     except Invalid as error:
         return None, error.detail
     return MessageShown(subject=message.subject, body=message.body, html=message.html), None
@@ -149,13 +159,21 @@ def _told(chosen: Chosen, event: dict[str, Any], seen: Mapping[str, object]) -> 
     if draft.absent:
         _, group = Grouping(draft.absent.groupBy).of(seen)
         payload = {"rule": rule, "group": group, "lastSeenAt": event["occurredAt"], "after": draft.absent.after}
-        return Told(notice | {"type": "signalops.rule.absent", "payload": payload}, chosen.rule, "absence", None, [])
+        return Told(
+            notice | {"type": "signalops.rule.absent", "payload": payload},
+            chosen.rule,
+            "absence",
+            None,
+            [],
+            chosen.time_zone,
+        )
     if draft.digest:
         payload = {"rule": rule, "since": event["occurredAt"], "until": event["occurredAt"], "count": 1}
         payload["events"] = [event["id"]]
         told = notice | {"type": "signalops.rule.digest", "payload": payload}
-        return Told(told, chosen.rule, "digest", None, [event])
-    return Told(event, chosen.rule, "event", _reached(draft.window, event, seen) if draft.window else None, [])
+        return Told(told, chosen.rule, "digest", None, [event], chosen.time_zone)
+    window = _reached(draft.window, event, seen) if draft.window else None
+    return Told(event, chosen.rule, "event", window, [], chosen.time_zone)
 
 
 def _reached(window: Window, event: Mapping[str, Any], seen: Mapping[str, object]) -> dict[str, Any]:

@@ -27,6 +27,13 @@ async def active_silences(connection: db.Connection, tenant: TenantId) -> list[R
     return await _rows(connection, "active-silences", {"tenant": tenant})
 
 
+async def time_zone(connection: db.Connection, tenant: TenantId) -> str:
+    """Return a tenant's time zone."""
+    row = await (await connection.execute(SQL["time-zone"], {"tenant": tenant})).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 async def add_rule(connection: db.Connection, tenant: TenantId, rule: RuleId, name: str, enabled: bool) -> bool:
     """Make a rule whose first version is added next; False if the name is taken."""
     fields = {"tenant": tenant, "id": rule, "name": name, "enabled": enabled}
@@ -39,6 +46,12 @@ async def add_version(
     """Store a version {version, since} with its content, in the words of the API; the channel as its id."""
     written = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in content.items()}
     await connection.execute(SQL["add-version"], {"tenant": tenant, "rule": rule, **numbers, **written})
+
+
+async def count_versions(connection: db.Connection, tenant: TenantId) -> int:
+    """Return how many versions of rules a tenant has made in the last 30 days."""
+    row = await (await connection.execute(SQL["count-versions"], {"tenant": tenant})).fetchone()
+    return int(row[0]) if row else 0
 
 
 async def count_rules(connection: db.Connection, tenant: TenantId) -> tuple[int, int]:

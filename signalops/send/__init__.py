@@ -30,9 +30,9 @@ from signalops.send.fields import fields_of
 from signalops.send.manage.model import NewChannel
 from signalops.send.manage.registry import ChannelRegistry
 from signalops.send.model import Message, Notification
-from signalops.send.secrets import Keyring, keep_key
+from signalops.send.secrets import Keyring
 from signalops.send.template import check as check_template
-from signalops.send.template import render
+from signalops.send.template import rendered
 
 __all__ = [
     "ChannelRegistry",
@@ -43,6 +43,5 @@ __all__ = [
     "Sender",
     "check_template",
     "fields_of",
-    "keep_key",
-    "render",
+    "rendered",
 ]

@@ -1,10 +1,17 @@
 """What a receiver answered over HTTP, and what it means where the protocol adds nothing of its own. Pure."""
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from signalops import clock
+from signalops.send.backoff import LONGEST_WAIT
 from signalops.send.model import ANSWER_LIMIT, Outcome, OutcomeKind
+
+_TWO_DIGITS = re.compile(r"[A-Za-z]+, *\d\d-[A-Za-z]{3}-\d\d ")
+_MOST_DIGITS = 12
+"""Digits of a Retry-After: whoever sends more means nothing by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +58,24 @@ def retry_after(header: str | None) -> float | None:
     if header is None:
         return None
     if header.isascii() and header.isdecimal():
-        return float(header)
+        return patience(int(header)) if len(header) <= _MOST_DIGITS else None
     try:
-        return max(0.0, (parsedate_to_datetime(header) - clock.now()).total_seconds())
-    except (ValueError, TypeError):  # TypeError: a date without a zone
+        return patience((_http_date(header) - clock.now()).total_seconds())
+    except (ValueError, OverflowError):
         return None
+
+
+def _http_date(header: str) -> datetime:
+    """Read a date in any of the three forms of RFC 9110, section 5.6.7; ValueError."""
+    moment = parsedate_to_datetime(header.replace(":60 ", ":59 "))  # a leap second
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # asctime's form names no zone
+    if _TWO_DIGITS.match(header):
+        # More than 50 years ahead it is of the century before; and the library takes 69 to 99 for that in any case.
+        century = (clock.now().year + 50 - moment.year) // 100
+        moment = moment.replace(year=moment.year + 100 * century)
+    return moment
+
+
+def patience(seconds: float) -> float:
+    """Return for how many seconds a receiver is left alone that asks for so many: a day at most."""
+    return min(max(0.0, seconds), LONGEST_WAIT)

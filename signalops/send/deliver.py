@@ -129,8 +129,7 @@ class Sender:
         try:
             channel, secret = self._opened(claim)
             notification, source = _told(claim, listed)
-            # In a thread: what one tenant's template may take of the processor must not hold up all others.
-            message = await asyncio.to_thread(template.render, source, notification, channel.body_markup)
+            message = await template.rendered(claim.tenant, source, notification, channel.body_markup)
             return await channel.send(
                 Envelope(claim.delivery, notification, message, secret, claim.tenant), self._transport
             )
@@ -179,6 +178,10 @@ def _correlated(claim: store.Claim) -> Correlation:
 def _told(claim: store.Claim, listed: list[dict[str, Any]]) -> tuple[Notification, dict[str, str]]:
     if claim.event is None or claim.rule is None or claim.template is None:
         raise Invalid(_GONE)
+    if not claim.rule["enabled"]:
+        raise Invalid("The rule is disabled: enable it.")
     event = {name: claim.event[name] for name in ("id", "type", "source", "occurredAt", "payload")}
-    notification = Notification(event, claim.rule, claim.about, claim.context, listed, claim.replay)
+    rule = {name: claim.rule[name] for name in ("id", "name", "version", "severity")}
+    zone = claim.rule["timeZone"]
+    notification = Notification(event, rule, claim.about, claim.context, listed, claim.replay, zone)
     return notification, claim.template

@@ -1,21 +1,32 @@
 """Liquid (https://shopify.github.io/liquid) as templates have it: bounded in what it can cost, its output neutralised."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
 from liquid import BoundTemplate, Environment, FalsyStrictUndefined
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.output import OutputNode
+from liquid.builtin.tags.echo_tag import EchoNode
 from liquid.exceptions import LiquidSyntaxError
+from liquid.static_analysis import TemplateAnalysis
+from liquid.token import TOKEN_EXPRESSION, Token
 
 from signalops.send.filters import OWN, bounded
 from signalops.send.markup import Markup
 from signalops.send.output import TAGS, TEXT_LIMIT, Context
+from signalops.send.ranges import bound_ranges, parts_of
 
 TAG_LIMIT = 4096
 VERBATIM_LIMIT = 100
 
 _OPENING = re.compile(r"\{\{|\{%")
+_AFTER_DOT = re.compile(
+    r"""("[^"]*"|'[^']*')|(?<![.\s(])\.(true|false|nil|null|empty|blank|and|or|contains|not|in|offset|limit|reversed|cols|continue|with|for|as"""
+    r"""|if|else|required)(?![\w?-])"""
+)
 _GAP = re.compile(r"\s{101}")
 _VERBATIM = re.compile(r"\{%-?\s*(?:raw|doc)\b")
 
@@ -24,18 +35,56 @@ _VERBATIM = re.compile(r"\{%-?\s*(?:raw|doc)\b")
 def parsed(source: str) -> BoundTemplate:
     """Return a part of a template, compiled; LiquidError if it is not valid."""
     _check_tags(source)
-    return _environment().from_string(source)
+    template = _environment().from_string(source)
+    bound_ranges(template)
+    return template
+
+
+@lru_cache(maxsize=1)
+def _analysis(source: str) -> TemplateAnalysis:
+    return parsed(source).analyze(include_partials=False)
+
+
+def filter_names() -> set[str]:
+    """Return the names of all filters."""
+    return set(_environment().filters)
 
 
 def unknown_filters(source: str) -> list[str]:
     """Return the filters that a part uses and that do not exist: Liquid itself would find out only as it renders."""
-    return sorted(parsed(source).analyze(include_partials=False).filters.keys() - _environment().filters)
+    return sorted(_analysis(source).filters.keys() - _environment().filters)
 
 
-def write(source: str, names: Mapping[str, Any], markup: Markup) -> str:
-    """Return a part of a template filled in, its values neutralised for a markup; any exception if that fails."""
+def check_arguments(source: str) -> None:
+    """Refuse (LiquidError) a part whose filters are called with what they can't be called with."""
+    for found in parts_of(parsed(source)):
+        if isinstance(found, FilteredExpression):
+            for one in found.filters or ():
+                one.validate_filter_arguments(_environment())
+
+
+def unknown_names(source: str, known: Iterable[str]) -> list[str]:
+    """Return what a part puts out that is neither known nor made by the part itself, and has no default."""
     template = parsed(source)
-    context = Context(template, names, markup)
+    strange = _analysis(source).globals.keys() - set(known)
+    put_out = (part.expression for part in parts_of(template) if isinstance(part, OutputNode | EchoNode))
+    without_default = (
+        one
+        for one in put_out
+        if isinstance(one, FilteredExpression) and "default" not in (f.name for f in one.filters or ())
+    )
+    return sorted(
+        str(one.left.head()) for one in without_default if isinstance(one.left, Path) and one.left.head() in strange
+    )
+
+
+def write(source: str, names: Mapping[str, Any], markup: Markup, deadline: float = math.inf) -> str:
+    """Return a part of a template filled in, its values neutralised for a markup; any exception if that fails.
+
+    deadline: of the thread's processor time, in seconds.
+    """
+    template = parsed(source)
+    context = Context(template, names, markup, deadline)
     buffer = context.get_buffer()
     template.render_with_context(context, buffer)
     return buffer.getvalue().written
@@ -57,9 +106,20 @@ def _check_tags(source: str) -> None:
 
 
 class _Bounded(Environment):
+    def tokenizer(self) -> Callable[[str], Iterator[Token]]:
+        """Return the library's, by which after a dot any name is a name: `limit`, `for` and others are words of its own."""
+        tokenize = super().tokenizer()
+        return lambda source: (_named(token) for token in tokenize(source))
+
     loop_iteration_limit = 10_000
     output_stream_limit = TEXT_LIMIT
     local_namespace_limit = TEXT_LIMIT
+
+
+def _named(token: Token) -> Token:
+    if token.kind != TOKEN_EXPRESSION:
+        return token
+    return token._replace(value=_AFTER_DOT.sub(lambda found: found[0] if found[1] else f"['{found[2]}']", token.value))
 
 
 @cache

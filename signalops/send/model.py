@@ -22,6 +22,7 @@ VERDICTS: Mapping[OutcomeKind, Verdict] = {
     "suppressed": "suppress",
 }
 
+_UNSTORABLE = "The receiver's answer can't be stored, so it is left out."
 ANSWER_LIMIT = 2048
 ERROR_LIMIT = 500
 PROVIDER_ID_LIMIT = 500
@@ -49,6 +50,15 @@ class Outcome:
     def verdict(self) -> Verdict:
         return VERDICTS[self.kind]
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing in it is what the receiver said."""
+        return self == self.bare()
+
+    def bare(self) -> "Outcome":
+        """Return the outcome without what the receiver said: for when that can't be stored."""
+        return Outcome(self.kind, error=None if self.kind == "sent" else _UNSTORABLE)
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:
@@ -65,6 +75,8 @@ class Notification:
     window: Mapping[str, Any] | None = None
     listed: Sequence[Mapping[str, Any]] = ()
     replay: bool = False
+    time_zone: str = "UTC"
+    """The tenant's."""
 
     @property
     def events(self) -> Sequence[Mapping[str, Any]]:
@@ -95,3 +107,8 @@ class Envelope:
     message: Message
     secret: str | None
     tenant: TenantId | None = None
+
+
+def storable(text: str | None, most: int) -> str | None:
+    """Return what a text column takes: providers answer with anything, PostgreSQL refuses NUL and lone surrogates."""
+    return text and text.replace("\0", "\ufffd").encode(errors="replace").decode()[:most]

@@ -4,10 +4,11 @@ A captured text knows both its plain text and how it was written: put out as it 
 it is a value like any other.
 """
 
+import re
 import time
 from collections.abc import Mapping
 from io import StringIO
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 from liquid import BoundTemplate, RenderContext
 from liquid.builtin.output import Output, OutputNode
@@ -17,31 +18,23 @@ from liquid.exceptions import OutputStreamLimitError, ResourceLimitError
 from liquid.output import LimitedStringIO
 
 from signalops.send.markup import NEUTRALISERS, Markup
+from signalops.send.values import JsonText, Written, text_of
 
 TEXT_LIMIT = 512 * 1024
 """The longest text that a part, a variable or a filter may make; in characters, written out in bytes."""
 TIME_LIMIT = 0.5
-"""Seconds of processor time for one part."""
-
-
-class Written(str):
-    """A plain text, and the same `written` out: values neutralised, the template's own text as it stands."""
-
-    written: str
-
-    @classmethod
-    def of(cls, plain: str, written: str) -> Self:
-        text = cls(plain)
-        text.written = written
-        return text
+"""Seconds of processor time for one message."""
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 
 class Buffer(LimitedStringIO):
     """What is written out, and beside it the plain text of it."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, in_string: bool = False) -> None:
         super().__init__(limit)
         self._plain: list[str] = []
+        self.in_string = in_string
+        """Whether what comes next is within a string, read as JSON."""
 
     def write(self, text: str) -> int:
         written = text.written if isinstance(text, Written) else text
@@ -49,6 +42,7 @@ class Buffer(LimitedStringIO):
         if self.size > self.limit:
             raise OutputStreamLimitError("output stream limit reached", token=None)
         self._plain.append(str(text))
+        self.in_string ^= _ESCAPED.sub("", written).count('"') % 2 == 1
         return super().write(written)
 
     def getvalue(self) -> Written:
@@ -58,8 +52,8 @@ class Buffer(LimitedStringIO):
 class Context(RenderContext):
     """The state of one rendering: the names, the markup to write, and the time that is left."""
 
-    def __init__(self, template: BoundTemplate, names: Mapping[str, Any], markup: Markup) -> None:
-        self._deadline = time.thread_time() + TIME_LIMIT
+    def __init__(self, template: BoundTemplate, names: Mapping[str, Any], markup: Markup, deadline: float) -> None:
+        self._deadline = deadline
         super().__init__(template, globals=names)
         self.markup = markup
 
@@ -79,7 +73,8 @@ class Context(RenderContext):
             raise ResourceLimitError("time limit reached", token=None)
 
     def get_buffer(self, buf: TextIO | None = None) -> Buffer:
-        return Buffer(TEXT_LIMIT - (buf.size if isinstance(buf, LimitedStringIO) else 0))
+        size = buf.size if isinstance(buf, LimitedStringIO) else 0
+        return Buffer(TEXT_LIMIT - size, isinstance(buf, Buffer) and buf.in_string)
 
 
 def markup_of(context: RenderContext) -> Markup:
@@ -93,20 +88,24 @@ class _Values(StringIO):
     def __init__(self, buffer: TextIO, context: RenderContext) -> None:
         super().__init__()
         self._buffer, self._neutralise = buffer, NEUTRALISERS[markup_of(context)]
+        self._is_json = markup_of(context) == "json"
 
     def write(self, text: str) -> int:
-        known = isinstance(text, Written)
-        return self._buffer.write(text if known else Written.of(text, self._neutralise(text)))
+        if isinstance(text, JsonText):
+            is_raw = self._is_json and isinstance(self._buffer, Buffer) and not self._buffer.in_string
+        else:
+            is_raw = isinstance(text, Written)
+        return self._buffer.write(text if is_raw else Written.of(text, self._neutralise(text)))
 
 
 class _OutputNode(OutputNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        return super().render_to_output(context, _Values(buffer, context))
+        return _Values(buffer, context).write(text_of(self.expression.evaluate(context)))
 
 
 class _EchoNode(EchoNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        return super().render_to_output(context, _Values(buffer, context))
+        return _Values(buffer, context).write(text_of(self.expression.evaluate(context)))
 
 
 class _CycleNode(CycleNode):

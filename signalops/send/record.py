@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import groupby
 from uuid import UUID
 
-from signalops.db import OUTAGE, Pool
+from signalops.db import KNOWN, OUTAGE, UNSTORABLE, Pool, repair
 from signalops.send import store
 from signalops.send.store import Attempt
 
 AT_MOST = 100
 """Attempts of one statement; a commit for each would cost more than sending."""
+_WAITS = (0.1, 0.3, 1, 2, 3, 4)
+"""Seconds between tries while the database is away: what is not recorded is sent again. Longer, and the job is another's."""
 Waiting = tuple[Attempt, asyncio.Future[bool]]
 
 
@@ -50,13 +53,29 @@ class Recorder:
                 for one in group:  # so that none fails for another's sake: what is not recorded is sent again
                     await self._flush([one])
                 return
+            if isinstance(error, UNSTORABLE) and not group[0][0].outcome.is_bare:
+                [(attempt, recorded)] = group
+                await self._flush([(replace(attempt, outcome=attempt.outcome.bare()), recorded)])
+                return
             for _, recorded in group:
-                recorded.set_exception(error)
+                if isinstance(error, KNOWN):  # by an earlier try, whose answer was lost
+                    recorded.set_result(False)
+                else:
+                    recorded.set_exception(error)
             return
         for attempt, recorded in group:
             recorded.set_result(attempt.delivery in died)
 
     async def _settle(self, attempts: list[Attempt]) -> set[object]:
+        for wait in _WAITS:
+            try:
+                return await self._settle_once(attempts)
+            except OUTAGE:
+                await asyncio.sleep(wait)
+                await repair(self._pool)
+        return await self._settle_once(attempts)
+
+    async def _settle_once(self, attempts: list[Attempt]) -> set[object]:
         async with self._pool.connection() as connection:
             return set(await store.settle(connection, attempts))
 

@@ -3,8 +3,9 @@
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from signalops import clock
-from signalops.config import Settings, keep
+from signalops.config import Settings
 from signalops.errors import Unusable
+from signalops.secret_key import secret_keys
 
 _UNTIL = "\x1f"
 """Between secrets and the Unix time at which only the first of them is left; no secret holds a control character."""
@@ -13,16 +14,12 @@ _OLD = 2
 
 
 class Keyring:
-    """The installation's keys: the newest seals, each of them opens.
-
-    They are SIGNALOPS_SECRET_KEY, or else the one in the data folder's file `secret.key`. That is made when missing, but
-    Unusable is raised with a server of one's own: each machine would make another.
-    """
+    """The installation's keys: the newest seals, each of them opens. Unusable if there are none."""
 
     def __init__(self, settings: Settings) -> None:
-        keys = settings.secret_key.get_secret_value() if settings.secret_key else _kept_key(settings)
+        keys = secret_keys(settings)
         try:
-            self._fernet = MultiFernet([Fernet(key.strip()) for key in keys.split(",")])
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError as error:
             raise Unusable(
                 "SIGNALOPS_SECRET_KEY (or secret.key in the data folder) holds no Fernet keys: "
@@ -51,21 +48,3 @@ class Keyring:
                 "A channel's secret was sealed with another key: add that key to SIGNALOPS_SECRET_KEY."
             ) from error
         return secrets.split()[0] if until and int(until) <= clock.unix() else secrets
-
-
-def keep_key(settings: Settings) -> None:
-    """Make the data folder's key unless one is given or there: for an installation whose processes share that folder."""
-    if settings.secret_key is None:
-        keep(settings.data / "secret.key", Fernet.generate_key)
-
-
-def _kept_key(settings: Settings) -> str:
-    file = settings.data / "secret.key"
-    if not file.exists():
-        if settings.database_url or settings.api_database_url or settings.worker_database_url:
-            raise Unusable(
-                "Set SIGNALOPS_SECRET_KEY, the same for every process: 32 random bytes in URL-safe base64, "
-                "such as `openssl rand -base64 32 | tr +/ -_` prints."
-            )
-        keep(file, Fernet.generate_key)
-    return file.read_text(encoding="ascii")

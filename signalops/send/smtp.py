@@ -1,13 +1,10 @@
 """Connections to mail servers (RFC 5321), opened as they are needed and kept for the next mail."""
 
 import asyncio
-import ssl
 import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
-from email.message import EmailMessage
-from email.utils import parseaddr
 from typing import Literal
 from weakref import WeakValueDictionary
 
@@ -15,6 +12,8 @@ import aiosmtplib
 
 from signalops.config import Settings
 from signalops.send.guard import Guard
+from signalops.send.mail import Mail
+from signalops.send.tls import verifying_context
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -77,14 +76,12 @@ class Mailer:
         self._sure = sure
         self._idle: defaultdict[Server, list[_Kept]] = defaultdict(list)
         self._ending: set[asyncio.Task[None]] = set()
-        self._tls: ssl.SSLContext | None = None
 
-    async def send(self, server: Server, mail: EmailMessage) -> str:
-        """Send a mail to the one address in its To; return the server's answer, or raise Busy or what aiosmtplib raises.
+    async def send(self, server: Server, mail: Mail) -> str:
+        """Send a mail; return the server's answer, or raise Busy or what aiosmtplib raises.
 
         To wait for a connection and to send have the time of one answer each: a mail that waited is not cut off in the middle.
         """
-        content = await asyncio.to_thread(mail.as_bytes)
         place = self._places.setdefault(server, asyncio.Semaphore(self._most))
         try:
             await asyncio.wait_for(place.acquire(), self._timeout)
@@ -93,13 +90,13 @@ class Mailer:
         try:
             async with asyncio.timeout(self._timeout):
                 kept = await self._take(server)
-                return await self._sent(server, kept, mail, content)
+                return await self._sent(server, kept, mail)
         finally:
             place.release()
 
-    async def _sent(self, server: Server, kept: _Kept, mail: EmailMessage, content: bytes) -> str:
+    async def _sent(self, server: Server, kept: _Kept, mail: Mail) -> str:
         try:
-            _, answer = await kept.smtp.sendmail(parseaddr(mail["From"])[1], [str(mail["To"])], content)
+            _, answer = await kept.smtp.sendmail(mail.sender, [mail.recipient], mail.content)
         except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused):
             self._keep(server, kept)  # it said no to this mail, and was reset
             raise
@@ -164,13 +161,7 @@ class Mailer:
             timeout=self._timeout,
             use_tls=server.security == "tls",
             start_tls=server.security == "starttls",
-            tls_context=None if server.security == "none" else await self._context(),
+            tls_context=None if server.security == "none" else await asyncio.to_thread(verifying_context),
         )
         await smtp.connect()
         return smtp
-
-    async def _context(self) -> ssl.SSLContext:
-        """Return the context that verifies certificates; reading all authorities takes too long for each connection."""
-        if self._tls is None:
-            self._tls = await asyncio.to_thread(ssl.create_default_context)
-        return self._tls

@@ -9,6 +9,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from signalops.contracts import SettledAttempt, WantedDelivery
 from signalops.db import Connection, queries
 from signalops.send.model import (
     ANSWER_LIMIT,
@@ -17,6 +18,7 @@ from signalops.send.model import (
     REQUEST_ID_LIMIT,
     NotificationKind,
     Outcome,
+    storable,
 )
 from signalops.terms import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
 
@@ -77,7 +79,7 @@ async def claim(connection: Connection, wanted: Iterable[Wanted], busy: list[Cha
 
     What has ended, waits for its time or does not exist is left out; so is what belongs to a busy channel: it waits a second.
     """
-    told = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
+    told: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
     async with connection.cursor(row_factory=class_row(Claim)) as cursor:
         await cursor.execute(queries("send")["claim-deliveries"], {"wanted": Jsonb(told), "busy": busy}, prepare=True)
         return await cursor.fetchall()
@@ -99,12 +101,7 @@ async def settle(connection: Connection, attempts: Iterable[Attempt]) -> list[De
     return [died for (died,) in await cursor.fetchall()]
 
 
-def _storable(text: str | None, most: int) -> str | None:
-    """Return what a text column takes: providers answer with anything, PostgreSQL refuses NUL and lone surrogates."""
-    return text and text.replace("\0", "\ufffd").encode(errors="replace").decode()[:most]
-
-
-def _told(attempt: Attempt) -> dict[str, Any]:
+def _told(attempt: Attempt) -> SettledAttempt:
     outcome = attempt.outcome
     return {
         "tenant": str(attempt.tenant),
@@ -114,10 +111,10 @@ def _told(attempt: Attempt) -> dict[str, Any]:
         "duration_ms": attempt.duration_ms,
         "outcome": outcome.kind,
         "status_code": outcome.status_code,
-        "answer": _storable(outcome.answer, ANSWER_LIMIT),
-        "error": _storable(outcome.error, ERROR_LIMIT),
-        "request_id": _storable(outcome.request_id, REQUEST_ID_LIMIT),
-        "provider_id": _storable(outcome.provider_id, PROVIDER_ID_LIMIT),
+        "answer": storable(outcome.answer, ANSWER_LIMIT),
+        "error": storable(outcome.error, ERROR_LIMIT),
+        "request_id": storable(outcome.request_id, REQUEST_ID_LIMIT),
+        "provider_id": storable(outcome.provider_id, PROVIDER_ID_LIMIT),
         "status": attempt.status,
         "delay": attempt.delay,
         "pause": outcome.retry_after if outcome.kind == "throttled" else None,

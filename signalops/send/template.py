@@ -1,18 +1,30 @@
 """Templates of rules: {subject, body, html} in Liquid, each part with its markup; what they read is said in README.md."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, assert_never
 
 from liquid.exceptions import LiquidError, UndefinedError
 
+from signalops import sandbox
 from signalops.errors import Invalid
 from signalops.send import engine
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.model import Message, Notification
+from signalops.send.output import TIME_LIMIT
+from signalops.terms import TenantId
 
 PARTS: Mapping[str, int] = {"subject": 16 * 1024, "body": 16 * 1024, "html": 64 * 1024}
 """The parts of a template, and how many characters each may have."""
+_STOPPED = (
+    f"The template takes more than {TIME_LIMIT} s of processor time, or too much memory: correct the rule's template."
+)
+NAMES = ("type", "source", "occurredAt", "payload", "event_id", "rule", "window", "events", "count", "timeZone")
+"""What a template may read."""
+LONGEST_SUBJECT = 1000
+"""Characters of a subject; a longer one is cut."""
 
 
 def check(template: Mapping[str, object]) -> None:
@@ -24,22 +36,58 @@ def check(template: Mapping[str, object]) -> None:
             raise Invalid(f"The template's {part} must be a text of at most {PARTS[part]} characters.")
         try:
             unknown = engine.unknown_filters(source)
+            strange = [] if unknown else engine.unknown_names(source, NAMES)
+            if not unknown:
+                engine.check_arguments(source)
         except LiquidError as error:
             raise Invalid(f"The template's {part} is not valid Liquid: {error.message}.") from error
         if unknown:
             raise Invalid(f"The template's {part} uses the filter {unknown[0]!r}, which does not exist: remove it.")
+        if strange:
+            raise Invalid(
+                f"The template's {part} reads {strange[0]!r}, which does not exist: write one of {', '.join(NAMES)}; a field "
+                f"of the event is payload.{strange[0]}."
+            )
 
 
 def render(template: Mapping[str, str], notification: Notification, markup: Markup = "text") -> Message:
     """Return the message of a notification, its body for a markup; Invalid, with the remedy, if that fails.
 
-    What comes from the event is neutralised: in the subject as one line of plain text, in the html part as HTML.
+    What comes from the event is neutralised: in the subject as one line of plain text, in the html part as HTML. What a tenant
+    wrote may do what nobody foresaw: to be called by `rendered`, but for a template of our own.
     """
+    part = partial(_part, template, notification, time.thread_time() + TIME_LIMIT)
     return Message(
-        _part("subject", template, notification, "line").strip(),
-        _part("body", template, notification, markup),
-        _part("html", template, notification, "html") if "html" in template else None,
+        _cut(part("subject", "line").strip()),
+        part("body", markup),
+        part("html", "html") if "html" in template else None,
     )
+
+
+async def rendered(
+    tenant: TenantId | None, template: Mapping[str, str], notification: Notification, markup: Markup = "text"
+) -> Message:
+    """Return the message of a notification, as `render` does, in a process that is ended at its limits."""
+    try:
+        return await sandbox.run(tenant, render, dict(template), notification, markup)
+    except sandbox.Stopped:
+        raise Invalid(_STOPPED) from None
+
+
+async def lines(tenant: TenantId | None, sources: Sequence[str], notification: Notification) -> list[str]:
+    """Return several lines of Liquid filled in, each as a template's subject is; Invalid."""
+    try:
+        return await sandbox.run(tenant, _lines, tuple(sources), notification)
+    except sandbox.Stopped:
+        raise Invalid(_STOPPED) from None
+
+
+def _lines(sources: Sequence[str], notification: Notification) -> list[str]:
+    return [render({"subject": source}, notification).subject for source in sources]
+
+
+def _cut(subject: str) -> str:
+    return subject if len(subject) <= LONGEST_SUBJECT else subject[: LONGEST_SUBJECT - 1] + "…"
 
 
 def _names(notification: Notification) -> dict[str, Any]:
@@ -47,13 +95,13 @@ def _names(notification: Notification) -> dict[str, Any]:
     event = notification.event
     names = {name: event[name] for name in ("type", "source", "occurredAt", "payload")}
     names |= {"event_id": event["id"], "rule": notification.rule, "window": notification.window}
-    return names | {"events": notification.events, "count": notification.count}
+    return names | {"events": notification.events, "count": notification.count, "timeZone": notification.time_zone}
 
 
-def _part(part: str, template: Mapping[str, str], notification: Notification, markup: Markup) -> str:
+def _part(template: Mapping[str, str], notification: Notification, deadline: float, part: str, markup: Markup) -> str:
     try:
         if part in template:
-            return engine.write(template[part], _names(notification), markup)
+            return engine.write(template[part], _names(notification), markup, deadline)
         if part == "body" and markup == "json":
             return _default_document(notification)
         return NEUTRALISERS[markup]((_default_subject if part == "subject" else _default_body)(notification))

@@ -1,7 +1,6 @@
 """The one way out: every channel's connections are made here, with one owner who closes them."""
 
 import io
-import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,9 @@ from signalops.correlation import outbound
 from signalops.send.answer import Answer, judged, retry_after
 from signalops.send.guard import Blocked, Guard
 from signalops.send.model import Outcome
+from signalops.send.received import BoundedConnector
 from signalops.send.smtp import Mailer
+from signalops.send.tls import verifying_context
 
 BODY_LIMIT = 64 * 1024
 """Bytes of an answer that are read; the rest is left, and the connection with it."""
@@ -28,6 +29,7 @@ _TRIED_AGAIN: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorCertificateError, "The receiver's certificate can't be verified."),
     (aiohttp.ClientSSLError, "The receiver can't be reached: TLS failed."),
     (aiohttp.ClientConnectorError, "The receiver can't be reached."),
+    (aiohttp.ClientPayloadError, "The receiver's answer is too long."),
     (aiohttp.ClientResponseError, "The receiver's answer can't be read: it is not HTTP."),
 )
 
@@ -100,11 +102,11 @@ class Transport:
         await self.guard.close()
 
     def _connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(
+        return BoundedConnector(
             resolver=self.guard,
             socket_factory=self.guard.new_socket,
             ttl_dns_cache=10,
-            ssl=ssl.create_default_context(),  # made here, so that SSL_CERT_FILE counts
+            ssl=verifying_context(),
             limit=0,  # the worker's concurrency is the limit: receivers that hang must not take others' connections
             keepalive_timeout=4,  # many servers hang up after 5 s: a POST on a connection about to close is lost
         )

@@ -117,4 +117,8 @@ class Usage(BaseModel):
     processed: int | None = Field(description="Of what happened in the month.")
     softLimit: int | None = Field(description="At which a notice is emitted.")  # noqa: N815
     hardLimit: int | None = Field(description="Beyond which events are refused.")  # noqa: N815
+    isLimited: bool = Field(  # noqa: N815
+        description="Whether a month in it has more groups and distinct values than are kept: the rest is one group without "
+        "values, and quantities of distinct values are too low."
+    )
     windows: list[UsageWindow] = Field(description="In order; by group in each.")

@@ -46,6 +46,7 @@ async def usage(connection: db.Connection, tenant: TenantId, query: UsageQuery, 
         quantity=whole["quantity"],
         events=whole["events"],
         **await _limits(connection, tenant, query.meter, span, whole["events"]),
+        isLimited=await _is_limited(connection, tenant, meter, span),
         windows=[_window(row, span.bounds(row["bucket"], query.window), meter.group_by) for row in rows],
     )
 
@@ -90,6 +91,12 @@ def _window(row: Row, bounds: tuple[datetime, datetime], group_by: Sequence[str]
     start, end = bounds
     group = group_of(group_by, row["grp"])
     return UsageWindow(start=start, end=end, quantity=row["quantity"], events=row["events"], group=group)
+
+
+async def _is_limited(connection: db.Connection, tenant: TenantId, meter: store.Metered, span: Span) -> bool:
+    if meter.aggregation != "unique_count" and not meter.group_by:
+        return False
+    return await store.is_limited(connection, tenant, span.lower, span.upper)
 
 
 async def _limits(

@@ -1,6 +1,6 @@
 """What usage asks of the database: one named query each, in a transaction of the tenant."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,13 @@ async def find_meter(connection: db.Connection, tenant: TenantId, meter: str) ->
     """Return a meter, as it was last if it has ended; None when there never was one."""
     async with connection.cursor(row_factory=class_row(Metered)) as cursor:
         return await (await cursor.execute(SQL["find-meter"], {"tenant": tenant, "meter": meter})).fetchone()
+
+
+async def is_limited(connection: db.Connection, tenant: TenantId, lower: datetime, upper: datetime) -> bool:
+    """Return whether a month between two moments has more groups and distinct values than are kept."""
+    wanted = {"tenant": tenant, "lower": lower, "upper": upper}
+    row = await (await connection.execute(SQL["is-limited"], wanted)).fetchone()
+    return row is not None and bool(row[0])
 
 
 async def usage_by(connection: db.Connection, tenant: TenantId, **asked: Any) -> list[Row]:

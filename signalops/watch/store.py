@@ -64,11 +64,11 @@ async def examine(connection: db.Connection, query: str) -> tuple[bool, str]:
     return row[0], row[1]
 
 
-async def login(connection: db.Connection) -> tuple[bool, str, str]:
-    """Return whether row-level security holds for the login of a connection, the role it acts in, and its name."""
+async def login(connection: db.Connection) -> tuple[bool, str, str, bool]:
+    """Return whether row-level security holds for a connection's login, the role it acts in, its name, and whether jit is on."""
     row = await (await connection.execute(db.queries("doctor")["login"])).fetchone()
     assert row is not None, "who is logged in is a role"
-    return row[0], row[1], row[2]
+    return row[0], row[1], row[2], row[3]
 
 
 async def held(connection: db.Connection, query: str) -> list[Any]:

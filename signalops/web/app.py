@@ -14,8 +14,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from signalops import db, facts, logs, migrate
+from signalops import db, facts, logs, migrate, timekeeping
 from signalops.access.deletion.http import Deletions
+from signalops.access.digests import Digests
 from signalops.access.directory import Directory
 from signalops.access.failures import Failures
 from signalops.access.gate import PLATFORM_SCOPES, Gate
@@ -27,7 +28,7 @@ from signalops.access.ring import KeyRing
 from signalops.access.tokens import Tokens
 from signalops.access.trust import trust_of
 from signalops.config import Settings, settings
-from signalops.errors import Malformed, MethodNotAllowed, NotFound, Problem, Unavailable
+from signalops.errors import Forbidden, Malformed, MethodNotAllowed, NotFound, Problem, RateLimited, Unavailable
 from signalops.ingest.flush import Flusher, Limits
 from signalops.ingest.http import Bounds, Events
 from signalops.ingest.rates import Rates
@@ -44,6 +45,7 @@ from signalops.send.callbacks.http import Callbacks, Suppressions
 from signalops.send.deliveries.http import Deliveries
 from signalops.send.letters.http import Letters
 from signalops.send.manage.http import Channels
+from signalops.supervise import supervised
 from signalops.templates import SendTemplates
 from signalops.terms import Caller, Operator
 from signalops.usage.adjustments.http import Adjustments
@@ -64,8 +66,13 @@ from signalops.watch.metrics.registry import begin
 from signalops.watch.traces import spans_of
 from signalops.web import headers, openapi
 from signalops.web.drain import drain_first
+from signalops.web.hosts import HostCheck
 from signalops.web.operations import Handlers, Operation, Platform, operations
+from signalops.web.protocol import BoundedProtocol
 
+_LARGE_ANSWER = 64 * 1024
+MOST_UNREAD = 32 * 2**20
+"""Bytes of answers to one tenant that may wait to be read."""
 BULK_PRIORITY = -10
 """A batch is processed after the single events that wait: a tenant's bulk load never delays another's single events."""
 
@@ -86,17 +93,22 @@ class Api:
         self._connections = db.pool(config, "api", config.api_connections)
         self._platform = db.pool(config, "platform", 2)
         self._failures = Failures()
-        self._ring = KeyRing(self._connections, self._failures)
+        digests = Digests.of(config)
+        # Of its own, so that no tenant's slow lists keep anybody from coming in.
+        self._access = db.pool(config, "api", 2)
+        self._ring = KeyRing(self._access, self._failures, digests)
         self._requests = Requests(config.request_rate, config.request_burst)
-        self._directory = Directory(self._connections)
+        self._directory = Directory(self._access)
         trust = trust_of(config)
         self._tokens = Tokens(trust, keys_of(trust), self._failures) if trust else None
         self._gate = Gate(self._ring, self._directory, self._tokens)
         limits = Limits(config.max_waiting_events, config.max_flush_events, config.flush_linger_ms / 1000)
         scales = LimitScales(self._connections)
         self._rates = Rates()
-        self._single = Flusher(self._flushing[0], scales, self._rates, 0, limits)
-        self._bulk = Flusher(self._flushing[1], scales, self._rates, BULK_PRIORITY, limits)
+        self._single, self._bulk = (
+            Flusher((own, self._connections), scales, self._rates, priority, limits)
+            for own, priority in zip(self._flushing, (0, BULK_PRIORITY), strict=True)
+        )
         self._draining = False
         self._schemas = SchemaBook(self._connections)
         bounds = Bounds(config.max_event_bytes, config.max_batch_bytes, config.backfill_days)
@@ -125,33 +137,44 @@ class Api:
             limits=LimitsHttp(self._connections),
             invoices=Invoices(self._connections),
             lines=LinesHttp(self._connections),
-            keys=Keys(self._connections),
+            keys=Keys(self._connections, digests),
             actions=Actions(self._connections),
-            platform=_desk(self._platform),
+            platform=_desk(self._platform, digests, config.backfill_days),
             metrics=MetricsHttp(Measurements(self._platform), config.metrics_token),
         )
         self._operations = operations(handlers)
+        self._hosts = HostCheck(config.own_host_only)
 
     def _pools(self) -> dict[str, db.Pool]:
         single, bulk = self._flushing
-        return {"single": single, "bulk": bulk, "api": self._connections, "platform": self._platform}
+        return {
+            "single": single,
+            "bulk": bulk,
+            "access": self._access,
+            "api": self._connections,
+            "platform": self._platform,
+        }
 
     def _begin_draining(self) -> None:
         self._draining = True
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
-        described = orjson.dumps(openapi.document(self._operations))
 
         async def document(_: Request) -> Response:
-            return Response(described, media_type="application/json")
+            # On the first request and not at the start, which it would make longer; in a thread, since others are served.
+            content = await asyncio.to_thread(openapi.rendered, self._operations)
+            return Response(content, media_type="application/json")
 
         async def page(_: Request) -> Response:
             return HTMLResponse(openapi.PAGE, headers={"Content-Security-Policy": openapi.CSP})
 
         application = Starlette(
             routes=[
-                *(Route(o.path, self._endpoint(o), methods=[o.method]) for o in self._operations),
+                *(
+                    Route(_route(o), self._endpoint(o), methods=[o.method])
+                    for o in sorted(self._operations, key=_comes_last)
+                ),
                 Route("/api/openapi.json", document),
                 Route("/api/docs", page),
                 Mount("/api/swagger-ui", StaticFiles(directory=openapi.SWAGGER_UI)),
@@ -182,9 +205,11 @@ class Api:
 
         async def guarded(request: Request) -> Response:
             try:
-                if operation.scope is None:
-                    return await operation.handler(request)  # type: ignore[call-arg]
+                self._hosts.check(request)
                 address = request.client.host if request.client else None
+                if operation.scope is None:  # what is signed by a provider is Forbidden when it is not
+                    async with self._failures.counted(address, Forbidden):
+                        return await operation.handler(request)  # type: ignore[call-arg]
                 who = await self._gate.admit(request.headers, address, operation.scope)
                 db.acting.set(db.Action(who.actor, address, operation.name))
                 request.scope["tenant"] = who.tenant if isinstance(who, Caller) else None
@@ -192,7 +217,10 @@ class Api:
                     self._requests.take(who.tenant if isinstance(who, Caller) else None, who.actor)
                 if isinstance(who, Operator) and not self._config.has_platform:
                     raise Unavailable(_NO_PLATFORM)
-                return await operation.handler(request, who)  # type: ignore[arg-type, call-arg]
+                response = await operation.handler(request, who)  # type: ignore[arg-type, call-arg]
+                if len(response.body) > _LARGE_ANSWER:
+                    _require_readers(request, response)
+                return response
             except db.OUTAGE as outage:
                 await db.repair(self._platform if operation.scope in PLATFORM_SCOPES else self._connections)
                 raise Unavailable("The database did not answer.", headers={"Retry-After": "1"}) from outage
@@ -202,24 +230,26 @@ class Api:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(migrate.require_current, self._config, "api")
-        pools = (*self._flushing, self._connections)
-        for pool in pools:
-            await pool.open(wait=True)
+        pools = (*self._flushing, self._access, self._connections)
+        await asyncio.gather(*(pool.open(wait=True) for pool in pools))
+        # Before the first event gets its id.
+        await timekeeping.measure(self._connections)
         if self._config.has_platform:
             # Without waiting: producers are served while a login of operators is wrong.
             await self._platform.open()
         remembering = self._ring, self._directory, self._rates
         tasks = [
-            asyncio.create_task(self._single.run(), name="flush single events"),
-            asyncio.create_task(self._bulk.run(), name="flush batches"),
-            asyncio.create_task(
-                listen(remembering, self._schemas, db.listening(self._config, "api")), name="hear of changes"
+            supervised("flush single events", self._single.run),
+            supervised("flush batches", self._bulk.run),
+            supervised(
+                "hear of changes", lambda: listen(remembering, self._schemas, db.listening(self._config, "api"), pools)
             ),
-            asyncio.create_task(self._ring.uses.run(), name="note when keys were used"),
-            asyncio.create_task(watch_pools(self._pools()), name="watch the pools"),
+            supervised("note when keys were used", self._ring.uses.run),
+            supervised("watch the pools", lambda: watch_pools(self._pools())),
+            supervised("keep the time", lambda: timekeeping.keep(self._connections)),
         ]
         if self._tokens:
-            tasks.append(asyncio.create_task(self._tokens.run(), name="read the issuer's keys"))
+            tasks.append(supervised("read the issuer's keys", self._tokens.run))
         drain_first(self._config.drain_seconds, self._begin_draining)
         facts.emit("api.started", host=self._config.host, port=self._config.port)
         try:
@@ -241,7 +271,7 @@ def create() -> Starlette:
     """Make the application from the environment's settings; what uvicorn calls in each process."""
     logs.install(settings())
     facts.subscribe(logs.lines_of(settings().log_requests))
-    begin()
+    begin("api")
     facts.subscribe(record)
     if spans := spans_of(settings(), "api"):
         facts.subscribe(spans)
@@ -254,18 +284,42 @@ def create() -> Starlette:
     return application
 
 
-def _desk(connections: db.Pool) -> Platform:
+def _route(operation: Operation) -> str:
+    """Return the path in Starlette's words: an event type may contain /."""
+    return operation.path.replace("{type}", "{type:path}")
+
+
+def _comes_last(operation: Operation) -> bool:
+    """Whether a route comes after the others: it would take their addresses for the rest of its own."""
+    return operation.path.endswith("{type}")
+
+
+def _desk(connections: db.Pool, digests: Digests, backfill_days: int) -> Platform:
     return Platform(
         Tenants(connections),
         Billing(connections),
         Deletions(connections),
-        Keys(connections),
+        Keys(connections, digests),
         LimitsHttp(connections),
         PlansHttp(connections),
         CreditsHttp(connections),
         Invoices(connections),
         Actions(connections),
+        Adjustments(connections, backfill_days),
     )
+
+
+def _require_readers(request: Request, response: Response) -> None:
+    """Raise RateLimited when a tenant is given more than it reads: what waits for it stays in memory."""
+    connection, owner = request.scope.get("state", {}).get("connection"), request.scope.get("tenant")
+    if not isinstance(connection, BoundedProtocol):
+        return
+    connection.owner = owner
+    others = (one for one in connection.connections if isinstance(one, BoundedProtocol) and one.owner == owner)
+    if sum(one.unread for one in others) + len(response.body) > MOST_UNREAD:
+        raise RateLimited(
+            "Answers of 32 MiB wait to be read: read them, then ask for more.", headers={"Retry-After": "1"}
+        )
 
 
 def _tell(request: Request, operation: str | None, status: int, reason: str | None, milliseconds: float) -> None:

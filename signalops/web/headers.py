@@ -70,6 +70,7 @@ def middleware(
     listed = list(operations)
     names = {
         "authorization",
+        "content-encoding",
         "content-type",
         "traceparent",
         "x-api-key",

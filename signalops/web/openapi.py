@@ -1,13 +1,14 @@
 """The OpenAPI 3.1 document, made of the operations and their models; and Swagger UI to read it with."""
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import reduce
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
+import orjson
 import swagger_ui_bundle
 from pydantic import BaseModel, TypeAdapter
 
@@ -48,7 +49,18 @@ _PROBLEM = {
 }
 
 
-def document(operations: Iterable[Operation]) -> dict[str, Any]:
+_rendered: dict[tuple[str, ...], bytes] = {}
+
+
+def rendered(operations: Sequence[Operation]) -> bytes:
+    """Return the OpenAPI 3.1 document as JSON. It is made once per process and set of operations: that takes 0.2 s of CPU."""
+    names = tuple(operation.name for operation in operations)
+    if names not in _rendered:
+        _rendered[names] = orjson.dumps(document(operations))
+    return _rendered[names]
+
+
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the API."""
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, Any] = {}

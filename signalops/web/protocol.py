@@ -6,6 +6,7 @@ of pipelined requests and answers that nobody reads all end with 4xx and the con
 
 import asyncio
 import math
+import re
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -26,6 +27,8 @@ MOST_HEAD_BYTES = 32 * 1024
 MOST_FIELDS = 100
 _MOST_PIPELINED = 100
 _SPARE_CONNECTIONS = 100
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.vV]+\])(?::[0-9]*)?")
+"""RFC 3986, section 3.2.2; empty where the target has no authority."""
 _FRAMING = 7
 """Bytes of framing that each byte of a body excuses: in chunks of one byte there are five."""
 
@@ -53,7 +56,9 @@ class BoundedProtocol(HttpToolsProtocol):
     BODY_SECONDS = 60.0
     WINDOW_SECONDS = 10.0
     WINDOW_BYTES = 4096
-    """What a body must bring in each window."""
+    """What a body must bring in each window, and what a client must read of an answer in each look."""
+    ANSWER_SECONDS = 60.0
+    """For all of an answer to be read: a page has 4 MiB at most."""
 
     def __init__(
         self,
@@ -74,6 +79,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._idle_bytes = 0  # bytes that have told nothing yet: of an unfinished head, or of framing
         self._head_bytes = 0
         self._unsent = 0
+        self._unsent_since = math.inf
+        self.owner: object = None
+        """Whose the answer is that waits to be read: the tenant that asked."""
+
+    @property
+    def unread(self) -> int:
+        """How many bytes of answers wait to be read."""
+        return self.transport.get_write_buffer_size()
 
     # The transport's calls
 
@@ -93,7 +106,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def resume_writing(self) -> None:
-        self._unsent = 0
+        self._unsent, self._unsent_since = 0, math.inf
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -137,12 +150,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        _check_framing(self.parser.get_http_version(), self.headers)
         if len(self.connections) > self._most_connections:
             self.app = _overloaded
         now = self.loop.time()
         self._phase = "body"
         self._deadline, self._body_deadline = now + self.WINDOW_SECONDS, now + self.BODY_SECONDS
         self._moved, self._idle_bytes = 0, -self._chunk
+        self.scope.setdefault("state", {})["connection"] = self
         super().on_headers_complete()
         if self.expect_100_continue or self.parser.should_upgrade():
             # Whether a refused body follows is not known; taken for one, the next request would go astray.
@@ -177,16 +192,25 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _look(self) -> None:
         """End what is late; look again at the deadline, or a while later."""
-        unsent = self.transport.get_write_buffer_size()
-        if unsent and unsent == self._unsent:
-            self.transport.abort()  # nobody reads what we say
-            return
-        self._unsent = unsent
         now = self.loop.time()
+        if self._is_unread(now):
+            self.transport.abort()
+            return
         if now >= self._deadline and self._is_late(now):
             self._refuse(TooSlow("The request came too slowly: send it again.") if self._phase != "idle" else None)
         wait = min(max(self._deadline - now, 0.0) or self.HEAD_SECONDS, self.HEAD_SECONDS)
         self._timer = self.loop.call_later(wait, self._look)
+
+    def _is_unread(self, now: float) -> bool:
+        """Say whether nobody reads what we say, or so slowly that it takes memory for too long."""
+        before, self._unsent = self._unsent, self.unread
+        if not self._unsent:
+            self._unsent_since = math.inf
+        elif not before:
+            self._unsent_since = now
+        elif before - self._unsent < self.WINDOW_BYTES or now - self._unsent_since > self.ANSWER_SECONDS:
+            return True
+        return False
 
     def _is_late(self, now: float) -> bool:
         """Say whether time is up; a body that moves gets another window, and so does what we are not ready to read."""
@@ -229,6 +253,20 @@ class BoundedProtocol(HttpToolsProtocol):
         headers = [*self.server_state.default_headers, *_headers(problem, body)]
         lines = [f"HTTP/1.1 {status} {status.phrase}".encode(), *(b"%b: %b" % header for header in headers), b"", body]
         return b"\r\n".join(lines)
+
+
+def _check_framing(version: str, headers: list[tuple[bytes, bytes]]) -> None:
+    """Refuse what RFC 9112, sections 3.2 and 6.1, has a server refuse, since others read it otherwise."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1 and (version != "1.0" or hosts):
+        raise Malformed("A request has one header Host: send it once.")
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise Malformed("The header Host is no name or address with or without a port: check the client.")
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings and version == "1.0":
+        raise Malformed("HTTP/1.0 has no Transfer-Encoding: send Content-Length, or HTTP/1.1.")
+    if codings and codings != [b"chunked"]:
+        raise Malformed("The only Transfer-Encoding here is chunked: compress by Content-Encoding.")
 
 
 def _headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:

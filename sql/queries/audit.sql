@@ -25,7 +25,10 @@ from (
 ) n;
 
 -- audit-meters: all meters that a tenant ever had, with the versions of its metering between which they counted
-select key, since, until, aggregation, field, grammar, pattern, group_by from signalops.meters where tenant_id = %(tenant)s;
+select key, since, until, aggregation, field, grammar, pattern, group_by, allows_negative from signalops.meters where tenant_id = %(tenant)s;
+
+-- audit-limited: the months for which groups and distinct values were counted no more, from a version of the metering on
+select period, limited_since from signalops.usage_sizes where tenant_id = %(tenant)s and limited_since is not null;
 
 -- audit-entries: the entries of a tenant's own meters, and those of all events beside them, by hour and batch
 select n.hour, n.batch, b.metering, n.period, n.meter, n.grp, n.events, n.value, n.latest_at, n.latest_event, n.event_ids
@@ -54,8 +57,11 @@ cross join signalops.audit_span(l.tenant_id, null) s
 where l.tenant_id = %(tenant)s and l.id = %(line)s;
 
 -- trace-line: a page of the events behind a figure, in the order of their entries
-select n.id as entry, i.position, i.event
+select n.id as entry, i.position, i.event, coalesce(m.allows_negative, true) as allows_negative
 from signalops.usage_entries n
+join signalops.batches b on b.tenant_id = n.tenant_id and b.batch = n.batch
+left join signalops.meters m on m.tenant_id = n.tenant_id and m.key = n.meter
+  and m.since <= b.metering and (m.until is null or m.until > b.metering)
 cross join lateral unnest(n.event_ids) with ordinality as i (event, position)
 where n.tenant_id = %(tenant)s and n.meter = %(meter)s and n.period = %(period)s and n.hour >= %(lower)s and n.hour < %(upper)s
   and n.id >= %(entry)s and (n.id, i.position) > (%(entry)s, %(position)s)

@@ -10,8 +10,16 @@ returning id;
 
 -- list-channels: a tenant's channels without their secrets, one of them or those between two ids; they are few enough to be sorted
 select id, name, kind, config, secret is not null as "hasSecret", enabled, disabled_because as "disabledBecause",
-  retry_schedule as "retrySchedule", most_per_minute as "mostPerMinute", created_at as "createdAt", updated_at as "updatedAt"
-from signalops.channels
+  retry_schedule as "retrySchedule", most_per_minute as "mostPerMinute", created_at as "createdAt", updated_at as "updatedAt",
+  case when h.opened_until > now() then h.opened_until end as "pausedUntil",
+  json_build_object('state', case when h.opened_until > now() then 'paused' when h.failing_since is not null then 'failing' else 'healthy' end,
+    'since', h.failing_since, 'until', case when h.opened_until > now() then h.opened_until end,
+    'lastError', case when h.failing_since is not null then h.last_error end) as health
+from signalops.channels c
+left join lateral (
+  select o.opened_until, o.failing_since, o.last_error from signalops.outlets o
+  where o.tenant_id = c.tenant_id and o.id = coalesce(c.outlet_id, c.id) limit 1
+) h on true
 where tenant_id = %(tenant)s and deleted_at is null and id > %(lower)s and id < %(upper)s
   and (%(id)s::uuid is null or id = %(id)s) and (%(kind)s::text is null or kind = %(kind)s)
   and (%(enabled)s::boolean is null or enabled = %(enabled)s)
@@ -31,6 +39,9 @@ update signalops.channels
 set name = %(name)s, config = %(config)s, secret = %(secret)s, enabled = %(enabled)s, disabled_because = %(disabled_because)s,
   retry_schedule = %(retry_schedule)s, most_per_minute = %(most_per_minute)s, outlet_id = %(outlet_id)s, updated_at = clock_timestamp()
 where tenant_id = %(tenant)s and id = %(id)s;
+
+-- close-circuit: lets a channel send at once, whatever pause its receiver asked for
+select signalops.close_circuit(%(tenant)s, %(id)s);
 
 -- delete-channel: deletes a channel and its secret; the row stays for the versions of rules that name it
 update signalops.channels set deleted_at = now(), enabled = false, secret = null, updated_at = clock_timestamp()

@@ -20,13 +20,30 @@ select id from signalops.pick_deliveries(%(tenant)s, %(statuses)s, %(rule)s, %(c
 select d.id, d.status, d.attempts, d.next_attempt_at as "nextAttemptAt", d.created_at as "createdAt", d.updated_at as "updatedAt",
   json_build_object('id', d.event_id, 'type', e.type) as event,
   json_build_object('id', d.rule_id, 'name', r.name, 'version', d.rule_version) as rule,
-  json_build_object('id', d.channel_id, 'name', c.name, 'kind', c.kind) as channel,
-  d.context as "window", d.replay_id as replay, d.provider_id as "providerId", l.error
+  json_build_object('id', d.channel_id, 'name', c.name, 'kind', c.kind) as channel, o.opened_until as "pausedUntil",
+  case
+    when d.next_attempt_at is null then case when d.status = 'pending' then 'worker' end
+    when d.next_attempt_at = 'infinity' then 'resumption'
+    when o.opened_until is not null then 'circuit'
+    when d.status = 'retrying' then 'retry'
+    else 'turn'
+  end as "waitsFor",
+  d.context as "window", d.replay_id as replay, d.provider_id as "providerId", l.error, a.error as "lastError"
 from unnest(%(ids)s::uuid[]) as w (id)
 cross join lateral (select * from signalops.deliveries where tenant_id = %(tenant)s and id = w.id limit 1) d
 left join lateral (select type from signalops.events where tenant_id = %(tenant)s and id = d.event_id limit 1) e on true
 left join lateral (select name from signalops.rules where tenant_id = %(tenant)s and id = d.rule_id limit 1) r on true
-left join lateral (select name, kind from signalops.channels where tenant_id = %(tenant)s and id = d.channel_id limit 1) c on true
+left join lateral (
+  select name, kind, outlet_id from signalops.channels where tenant_id = %(tenant)s and id = d.channel_id limit 1
+) c on true
+left join lateral (
+  select o.opened_until from signalops.outlets o
+  where o.tenant_id = %(tenant)s and o.id = coalesce(c.outlet_id, d.channel_id) and o.opened_until > now() limit 1
+) o on true
+left join lateral (
+  select a.error from signalops.delivery_attempts a
+  where a.tenant_id = %(tenant)s and a.delivery_id = d.id and d.status not in ('sent', 'delivered', 'read') order by a.attempt desc limit 1
+) a on true
 left join lateral (
   select error from signalops.dead_letters where tenant_id = %(tenant)s and id = d.id and d.status = 'dead' limit 1
 ) l on true

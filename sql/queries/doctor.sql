@@ -12,8 +12,8 @@ from (
   left join pg_roles r on r.rolname = name
 ) as roles;
 
--- login: as whom a process acts, and by which login; whether that one is held by row-level security
-select not (r.rolsuper or r.rolbypassrls), current_user::text, session_user::text from pg_roles r where r.rolname = session_user;
+-- login: as whom a process acts, and by which login; whether that one is held by row-level security; whether statements are compiled
+select not (r.rolsuper or r.rolbypassrls), current_user::text, session_user::text, current_setting('jit')::boolean from pg_roles r where r.rolname = session_user;
 
 -- protection: whether row-level security guards every tenant table, and every partition
 select count(fault) = 0,
@@ -135,7 +135,8 @@ select count(*) = 0, case when count(*) = 0 then 'every event that waits has a j
 from waiting
 where batch < signalops.id_at(now() - interval '1 minute') and not exists (
   select from procrastinate.procrastinate_jobs j
-  where j.status in ('todo', 'doing') and j.task_name = 'process_batch' and j.args ->> 'batch' = waiting.batch::text);
+  where j.status in ('todo', 'doing') and j.task_name = 'process_batch' and j.args ->> 'batch' = waiting.batch::text
+    and (j.scheduled_at is null or j.scheduled_at < now() + interval '2 minutes'));
 
 -- held-tenants: how much waits for suspended tenants to be resumed
 select true, case when count(*) = 0 then 'no tenant is suspended' else format('%s suspended tenants: %s of their events wait',

@@ -1,7 +1,7 @@
 -- Station usage: how much of a meter may be accepted in a month.
 
 -- limited-meters: the meters by which a tenant's incoming events are weighed, with their version; one row without a meter for none
-select t.scales, m.key, m.aggregation, m.field, m.grammar, m.pattern, m.group_by
+select t.scales, m.key, m.aggregation, m.field, m.grammar, m.pattern, m.group_by, m.allows_negative
 from signalops.tenants t
 left join signalops.limited_meters m on m.tenant_id = t.id
 where t.id = %(tenant)s;

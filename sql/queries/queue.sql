@@ -6,6 +6,13 @@ select tenant, ruleset, events, metering, time_zone, nullif(closed_until, '-infi
 -- record-batch: records what was decided about a batch
 select signalops.record_batch(%(batch)s, %(job)s, %(worker)s, %(results)s::text::jsonb);
 
+-- wait-briefly: has this transaction give up on a lock soon
+select set_config('lock_timeout', '100ms', true);
+
+-- put-back: leaves events of a batch in the inbox for a job of their own; acts for their tenant
+select signalops.act_as(%(tenant)s), signalops.put_back(%(batch)s, %(tenant)s, %(events)s::text::jsonb,
+  make_interval(secs => %(seconds)s), %(priority)s);
+
 -- set-aside: takes what is due of tenants that are held out of the sweeps' way
 select signalops.set_aside(%(at_most)s);
 
@@ -23,6 +30,9 @@ select signalops.tell_digests(%(at_most)s), signalops.tell_absences(%(at_most)s)
 
 -- tidy: removes what rules remember in vain, and finds channels whose deliveries wait unnoticed
 select signalops.forget_groups(%(at_most)s), signalops.mend_queues();
+
+-- limit-cardinality: has tenants keep no more groups and distinct values of a month when they have too many
+select tenant, of_period from signalops.limit_cardinality();
 
 -- make-partitions: makes the partitions of this month and the next three
 select signalops.make_partitions();

@@ -30,6 +30,9 @@ from signalops.rules r
 join signalops.rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version
 where r.tenant_id = %(tenant)s and r.deleted_at is null;
 
+-- count-versions: how many versions of rules a tenant has made in the last 30 days; they are kept for ever
+select count(*) from signalops.rule_versions where tenant_id = %(tenant)s and created_at > now() - interval '30 days';
+
 -- lock-rule: a rule as it stands, held until the transaction ends
 -- Alone, not joined with its version: who had to wait for the lock would join the new row with the version of before.
 select name, enabled, active_version from signalops.rules
@@ -106,3 +109,6 @@ where tenant_id = %(tenant)s and type = any(%(types)s);
 select json_build_object('id', id, 'type', type, 'source', source, 'occurredAt', occurred_at, 'payload', payload) as event,
   attributes
 from signalops.events where tenant_id = %(tenant)s and id = %(id)s;
+
+-- time-zone: the time zone of a tenant
+select time_zone from signalops.tenants where id = %(tenant)s;

@@ -5,9 +5,17 @@ select t.time_zone, coalesce(m.name, 'Events') as name, coalesce(m.aggregation, 
   coalesce(m.group_by, '{}') as group_by
 from signalops.tenants t
 left join lateral (
-  select * from signalops.meters m where m.tenant_id = t.id and m.key = %(meter)s order by m.since desc limit 1
+  select m.key, m.name, m.aggregation, m.unit, m.group_by from signalops.meters m where m.tenant_id = t.id and m.key = %(meter)s order by m.since desc limit 1
 ) m on true
 where t.id = %(tenant)s and (m.key is not null or %(meter)s = 'events');
+
+-- is-limited: whether a month of a range of hours has more groups and distinct values than are kept
+select exists (
+  select from signalops.usage_sizes s join signalops.tenants t on t.id = s.tenant_id
+  where s.tenant_id = %(tenant)s and s.limited_since is not null
+    and signalops.starts_at(s.period, t.time_zone) < %(upper)s
+    and signalops.starts_at((s.period + interval '1 month')::date, t.time_zone) > %(lower)s
+);
 
 -- usage-by: what a meter counted in a range of hours, by window and group, or of one group alone
 select bucket, grp, events, quantity

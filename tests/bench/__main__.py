@@ -18,7 +18,7 @@ from tests.bench.scenarios import SCENARIOS
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=10, help="seconds of a round under load (default: 10)")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds of a round under load (default: 5)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the median counts (default: 3)")
     parser.add_argument(
         "--only", metavar="NAME", action="append", choices=SCENARIOS, help=f"one of {', '.join(SCENARIOS)}; repeatable"

@@ -148,7 +148,7 @@ def _measure(server: Server, options: argparse.Namespace) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.access", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=10, help="seconds of a round under load (default: 10)")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds of a round under load (default: 5)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the median counts (default: 3)")
     return parser.parse_args()
 

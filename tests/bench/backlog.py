@@ -10,7 +10,7 @@ from signalops.terms import BatchId
 from tests.bench import events
 from tests.bench.installation import Installation, Server
 
-EVENTS = 200_000
+EVENTS = 50_000
 FLUSH = 40
 WANTED_EACH = 10
 """One event of ten is wanted by a rule, and makes a delivery."""
@@ -18,14 +18,12 @@ _LANES = 2
 
 
 def prepare(server: Server, seeded: str, tenants: int | None = None) -> str:
-    """Make a database with EVENTS waiting events, of all tenants or of so many; return its name, to be cloned by each round."""
-    home = server.keep(seeded)
-    asyncio.run(_fill(replace(home, tenants=home.tenants[:tenants])))
-    # As it would be after the hours that such a backlog takes to grow.
-    home.connection.execute("vacuum analyze")
-    name = home.connection.info.dbname
-    home.connection.close()
-    return name
+    """Return a database with EVENTS waiting events, of all tenants or of so many; it is to be cloned by each round."""
+
+    def fill(home: Installation) -> None:
+        asyncio.run(_fill(replace(home, tenants=home.tenants[:tenants])))
+
+    return server.prepared(f"backlog_{tenants or 'all'}", fill, template=seeded)
 
 
 async def _fill(home: Installation) -> None:

@@ -28,8 +28,8 @@ def machine(server: Server) -> Iterator[str]:
     yield f"software    Python {platform.python_version()}, PostgreSQL {server.setting('server_version')}, {_wrk()}"
     yield f"PostgreSQL  {', '.join(f'{name} = {server.setting(name)}' for name in _SETTINGS)}"
     yield "load        generator, API, worker and PostgreSQL (unless DATABASE_URL is elsewhere) share the machine; row-level"
-    yield "            security is on; 50 tenants' keys in turn (bcrypt at cost 4, remembered after its first check); a payload"
-    yield "            of 300 bytes that is alike in all events, an idempotency key of its own for each"
+    yield "            security is on; 10 keys in turn (bcrypt at cost 12, each remembered before the load begins); a payload of"
+    yield "            300 bytes that is alike in all events, an idempotency key of its own for each"
 
 
 def scenario(rounds: list[Round]) -> Iterator[str]:

@@ -178,13 +178,14 @@ SCENARIOS = {
     "ingest-batch": Scenario("one API process, 16 connections, 100 events a request, no worker", ingest_batch),
     "both": Scenario("the same with one worker process; 20 rules a tenant, of which none matches", both),
     "drain": Scenario(
-        "one worker process on a backlog of 200,000 events in flushes of 40, from its first to its last batch; "
+        f"one worker process on a backlog of {backlog.EVENTS:,} events in flushes of {backlog.FLUSH}, from its first batch "
+        "to its last; "
         "20 rules a tenant, 10 % of the events make a delivery (with its job, not yet sent)",
         drain,
         backlog.prepare,
     ),
     "windows": Scenario(
-        "the same, the 10 % of the events being counted in a window, 400 in each tenant's only group, which fires once",
+        "the same, the 10 % of the events being counted in a window; each tenant has one group, which fires once",
         windows,
         backlog.prepare,
     ),

@@ -23,7 +23,7 @@ from tests.bench.processes import api, metered, worker
 from tests.bench.scenarios import Round
 from tests.bench.sink import Sink, sink
 
-DELIVERIES = 10_000
+DELIVERIES = 4_000
 FLUSH = 40
 MILLION = 1_000_000
 RATE = 100
@@ -143,7 +143,6 @@ def _wait(home: Installation) -> None:
     assert dead
     home.connection.execute(_WAIT, {"count": MILLION, "tenant": dead[0], "channel": dead[1]})
     home.connection.execute("select signalops.mend_queues()")
-    home.connection.execute("vacuum analyze")
     if home.value("select count(*) from signalops.deliveries where next_attempt_at is not null") != MILLION:
         raise Wrong("there are not a million deliveries that wait")
 
@@ -164,16 +163,6 @@ def _both(home: Installation, seconds: int) -> Round:
     return Round(figures, load.events, load.seconds, cpu)
 
 
-def _prepared(server: Server, seeded: str, *steps: Callable[[Installation], None]) -> str:
-    """Make a database to be cloned by each round; return its name."""
-    home = server.keep(seeded)
-    for step in steps:
-        step(home)
-    name = home.connection.info.dbname
-    home.connection.close()
-    return name
-
-
 def _rounds(server: Server, template: str, count: int, run: Callable[[Installation], Round]) -> list[Round]:
     rounds = []
     for _ in range(count):
@@ -189,19 +178,19 @@ def _say(about: str, rounds: list[Round]) -> None:
 
 def _measure(server: Server, to: Sink, options: argparse.Namespace) -> None:
     seeded, count, seconds = server.seed(), options.rounds, options.seconds
-    webhooks = _prepared(server, seeded, partial(_webhook, to=to))
+    webhooks = server.prepared("webhooks", partial(_webhook, to=to), template=seeded, is_kept=False)
     if "webhooks" in options.only:
         about = f"webhooks: one worker process, {DELIVERIES:,} waiting with their jobs, keep-alive"
         _say(about, _rounds(server, webhooks, count, _send_all))
     if "mails" in options.only:
-        mails = _prepared(server, seeded, partial(_email, to=to))
+        mails = server.prepared("mails", partial(_email, to=to), template=seeded, is_kept=False)
         _say("mails: the same", _rounds(server, mails, count, _send_all))
     steady = partial(_steady, to=to, seconds=seconds)
     if "steady" in options.only:
         about = f"steady: {RATE} events/s, each makes a webhook; an API and a worker process"
         _say(about, _rounds(server, webhooks, count, steady))
     if "million" in options.only:
-        million = _prepared(server, webhooks, _wait)
+        million = server.prepared("million", _wait, template=webhooks, is_kept=False)
         _compare(server, {"none waits": webhooks, "a million wait": million}, count, seconds)
         _say("healthy channels meanwhile: as steady, a million wait", _rounds(server, million, count, steady))
 
@@ -222,7 +211,7 @@ def _compare(server: Server, templates: dict[str, str], count: int, seconds: int
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.send", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=10, help="seconds of a round under load (default: 10)")
+    parser.add_argument("--seconds", type=int, default=4, help="seconds of a round under load (default: 4)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the median counts (default: 3)")
     names = ("webhooks", "mails", "steady", "million")
     parser.add_argument("--only", action="append", choices=names, help="repeatable")

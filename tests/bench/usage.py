@@ -21,7 +21,7 @@ from signalops.errors import Unusable
 from signalops.usage.plans.model import PlanDocument
 from tests.bench import backlog, report
 from tests.bench.__main__ import settings as bench_settings
-from tests.bench.installation import Installation, Server, Wrong
+from tests.bench.installation import KEYS, Installation, Server, Wrong
 from tests.bench.processes import api, command, metered
 from tests.bench.scenarios import Round, drain
 
@@ -99,11 +99,7 @@ def _drained(home: Installation, meters: int) -> Round:
 
 def _prepared(server: Server, template: str, step: Callable[[Installation], None]) -> str:
     """Make a database to be cloned by each round; return its name."""
-    home = server.keep(template)
-    step(home)
-    name = home.connection.info.dbname
-    home.connection.close()
-    return name
+    return server.prepared(step.__name__.strip("_"), step, template=template)
 
 
 class _Run(NamedTuple):
@@ -149,7 +145,7 @@ def _year(home: Installation) -> Round:
 def _asked(home: Installation, url: str, number: int) -> float:
     last = home.value("select (now() at time zone 'UTC')::date + 1")
     query = f"{url}/api/usage?window=day&from={last.replace(year=last.year - 1)}&to={last}"
-    request = urllib.request.Request(query, headers=home.tenants[number % len(home.tenants)].headers)
+    request = urllib.request.Request(query, headers=home.tenants[number % KEYS].headers)
     began = time.monotonic()
     with urllib.request.urlopen(request) as answered:
         shown = json.load(answered)
@@ -161,7 +157,6 @@ def _asked(home: Installation, url: str, number: int) -> float:
 
 def _fill_year(home: Installation) -> None:
     home.connection.execute(_YEAR, {"events": YEAR_EVENTS // len(home.tenants)})
-    home.connection.execute("vacuum analyze")
 
 
 def _fill_month(home: Installation) -> None:
@@ -185,7 +180,6 @@ def _fill_month(home: Installation) -> None:
     home.connection.execute("update signalops.subscriptions set starts_on = %s", [month])
     home.connection.execute("set session_replication_role = origin")
     home.connection.execute(_MONTH, {"month": month})
-    home.connection.execute("vacuum analyze")
 
 
 def _close(home: Installation) -> Round:
@@ -230,7 +224,7 @@ def _hot(server: Server, seeded: str, count: int) -> None:
 
 
 def _years(server: Server, seeded: str, count: int) -> None:
-    about = f"{YEAR_EVENTS:,} events in counters by the hour; each request of another of 50 tenants"
+    about = f"{YEAR_EVENTS:,} events in counters by the hour; each request of another of 10 tenants"
     _compare(server, count, _Run("year", about, _prepared(server, seeded, _fill_year), _year))
 
 

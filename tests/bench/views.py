@@ -173,6 +173,7 @@ def somewhere() -> Iterator[Settings]:
     try:
         if settings.database_url is None:
             settings = settings.model_copy(update={"data": folder})
+            embedded.make_server(folder, settings.embedded_version)
         yield settings
     finally:
         if settings.data == folder:
@@ -188,7 +189,7 @@ def main() -> None:
     try:
         with somewhere() as settings, closing(Server(settings)) as server:
             print("\n".join(report.machine(server)))
-            with server.clone(server.seed()) as home:
+            with server.clone(server.migrated()) as home:
                 home.connection.execute("truncate signalops.tenants cascade")
                 _fill(home)
                 about = f"{EVENTS:,} events, {DELIVERIES:,} deliveries of 200 tenants, 50,000 jobs, 100,000 events in the inbox"

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from tests.bench import events
-from tests.bench.installation import Installation, Wrong
+from tests.bench.installation import KEYS, Installation, Wrong
 
 CONNECTIONS = 64
 _SCRIPT = Path(__file__).with_name("load.lua")
@@ -42,11 +42,11 @@ def load(url: str, home: Installation, seconds: int, connections: int = CONNECTI
     path = "/api/events" if size == 1 else "/api/events/batch"
     with tempfile.NamedTemporaryFile("wb", suffix=".txt") as told:
         told.write(orjson.dumps(events.event() | {"idempotencyKey": "@KEY@"}) + b"\n")
-        told.writelines(tenant.key.encode() + b"\n" for tenant in home.tenants)
+        told.writelines(tenant.key.encode() + b"\n" for tenant in home.tenants[:KEYS])
         told.flush()
         options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=10s", "-s", str(_SCRIPT), url + path]
         command = ["wrk", *options, "--", told.name, str(size), secrets.token_hex(4)]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
     return _read(ended.stdout + ended.stderr, connections, size)
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.cli.conftest import Run
-from tests.people import Tenant
+from tests.support.command import Run
+from tests.support.tenants import Tenant
 
 GRANT = ("credit", "grant", "--tenant", "acme", "--reason", "prepaid", "--author", "ann")
 

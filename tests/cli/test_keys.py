@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from signalops.access.keys import is_plausible
-from tests.cli.conftest import Run
-from tests.people import Tenant
+from tests.support.command import Run
+from tests.support.tenants import Tenant
 
 PRODUCER = ["--label", "producer", "--scope", "events:write"]
 
@@ -64,7 +64,7 @@ def test_a_key_is_shown_to_people_once(so: Run) -> None:
         (["--cidr", "10.0.0.1/8"], "allowedCidrs.0: must be a network such as"),
         (["--expires", "2020-01-01T00:00:00Z"], "expiresAt: must be in the future"),
         (["--expires", "tomorrow"], "expiresAt: must be an RFC 3339 time"),
-        (["--label", ""], "label: String should have at least 1 character"),
+        (["--label", ""], "label: must have at least 1 character"),
         (["--scope", "all"], "There is no scope 'all'"),
     ],
 )

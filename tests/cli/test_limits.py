@@ -5,8 +5,8 @@ import json
 import psycopg
 import pytest
 
-from tests.cli.conftest import Run
-from tests.people import Tenant
+from tests.support.command import Run
+from tests.support.tenants import Tenant
 
 
 @pytest.fixture

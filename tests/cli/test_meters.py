@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Run
-from tests.people import Tenant
+from tests.support.command import Run
+from tests.support.tenants import Tenant
 
 TRAFFIC = ["traffic", "--pattern", '{"type": ["file.sent"]}', "--aggregation", "sum", "--field", "payload.gigabytes"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Run
-from tests.people import Tenant
+from tests.support.command import Run
+from tests.support.tenants import Tenant
 
 CALLS = {"key": "api_calls", "name": "API calls", "pattern": {"type": ["api.call"]}}
 TIERS = [{"upTo": 1000, "unitAmount": "0.01", "flatAmount": "2"}, {"upTo": None, "unitAmount": "0.005"}]

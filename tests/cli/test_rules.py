@@ -8,9 +8,10 @@ import psycopg
 import pytest
 
 from signalops import clock
-from tests.cli.conftest import Done, Run
-from tests.people import Tenant
-from tests.station.rules.rules import PATTERN, draft, make_channel
+from tests.support.command import Done, Run
+from tests.support.rows import add_channel
+from tests.support.rules import PATTERN, draft
+from tests.support.tenants import Tenant
 
 SIGNUP = {"type": "user.signup", "payload": {"email": "user@example.com"}}
 
@@ -18,7 +19,7 @@ SIGNUP = {"type": "user.signup", "payload": {"email": "user@example.com"}}
 @pytest.fixture
 def rule(signalops: Run, owner: psycopg.Connection, acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `signalops rule` for acme, which has the channel "ops"."""
-    make_channel(owner, acme)
+    add_channel(owner, acme.id, name="ops")
     monkeypatch.setenv("SIGNALOPS_TENANT", acme.slug)
     return lambda *arguments: signalops("rule", *arguments)
 

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.cli.conftest import Run
-from tests.people import Tenant
+from tests.support.command import Run
+from tests.support.tenants import Tenant
 
 BECAUSE = ("--reason", "The invoice of October is not paid.")
 

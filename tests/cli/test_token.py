@@ -7,7 +7,7 @@ from signalops.access.failures import Failures
 from signalops.access.tokens import Claims, SharedSecret, Tokens
 from signalops.access.trust import trust_of
 from signalops.config import Settings
-from tests.cli.conftest import Run
+from tests.support.command import Run
 
 
 async def _said(token: str, settings: Settings) -> Claims:

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 
 from signalops import clock
-from tests.cli.conftest import Run
-from tests.people import Tenant
-from tests.station.usage.read.counters import Counters
+from tests.support.command import Run
+from tests.support.counters import Counters
+from tests.support.tenants import Tenant
 
 ADJUST = ("adjust", "--tenant", "acme", "--reason", "sent twice", "--author", "ann")
 

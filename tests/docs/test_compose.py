@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from signalops.config import Settings
-from tests.journey.pgbouncer import CONFIG
+from tests.prove.pgbouncer import CONFIG
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 VARIABLES = {
@@ -35,13 +35,13 @@ def test_the_api_believes_tokens_and_who_minted_them_is_the_same() -> None:
 
 def test_every_secret_is_declared_and_made(tmp_path: Path) -> None:
     make = ["make", "--silent", "-C", str(tmp_path), "-f", str(ROOT / "Makefile"), "secrets"]
-    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL, timeout=20)
     made = {path.name: path.read_text() for path in (tmp_path / ".secrets").iterdir()}
     assert {name: secret["file"] for name, secret in COMPOSE["secrets"].items()} == {
         name: f"./.secrets/{name}" for name in made
     }
     assert {name for service in SERVICES.values() for name in service.get("secrets", ())} == made.keys()
-    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL, timeout=20)
     assert made == {path.name: path.read_text() for path in (tmp_path / ".secrets").iterdir()}, "what is there is kept"
 
 
@@ -95,5 +95,6 @@ def test_pgbouncer_is_set_up_as_it_was_tried() -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=20,
     )
     assert said.stdout == '"signalops_api" "4711ab"'

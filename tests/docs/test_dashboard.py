@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -14,8 +13,8 @@ from signalops.config import Settings
 from signalops.send.model import OutcomeKind
 from signalops.watch.metrics.names import METRICS
 from tests.docs.promql import labels_of, selectors_of
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 WATCH = ROOT / "signalops" / "watch"
 SCHEMA = (ROOT / "sql" / "schema.sql").read_text()
 PROMETHEUS = yaml.safe_load((WATCH / "prometheus" / "prometheus.yml").read_text())

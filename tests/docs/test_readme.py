@@ -1,7 +1,6 @@
 """What the READMEs say is true: the settings, the problems, the commands, the SQL."""
 
 import re
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,8 +13,8 @@ from signalops.errors import Problem
 from signalops.facts import FACTS
 from signalops.logs.lines import ALARMING, VARYING
 from signalops.watch.metrics.names import METRICS
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 WATCH = (ROOT / "signalops" / "watch" / "README.md").read_text()
 SQL_README = (ROOT / "sql" / "README.md").read_text()
@@ -85,7 +84,7 @@ def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"make ([a-z-]+)", README)) - {"are"}
     assert named <= targets
-    assert {"run", "test", "check"} <= named
+    assert {"run", "test", "prove", "check"} <= named
 
 
 @pytest.mark.parametrize("query", re.findall(r"```sql\n(.*?)```", SQL_README, re.DOTALL))

@@ -1,11 +1,11 @@
 """The threat model names tests that there are: a defence whose test is gone fails here."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 MODEL = (ROOT / "signalops" / "access" / "README.md").read_text()
 ROWS = [line for line in MODEL.splitlines() if line.startswith("| ") and not line.startswith(("| asset", "| ---"))]
 NAMED = sorted(set(re.findall(r"`(tests/[\w/.]+)`", MODEL)))

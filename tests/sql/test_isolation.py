@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import psycopg
@@ -11,14 +11,16 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from signalops import clock, db
+from signalops.contracts import MatchRow, MeteredRow, PartRow
 from signalops.ingest import store
 from signalops.ingest.model import EventIn, incoming
 from signalops.queue import store as queue
 from signalops.terms import BatchId, TenantId
 from signalops.watch.isolation.rows import Row
-from tests.people import Tenant, make_rule
 from tests.sql.catalogue import TABLES
-from tests.sql.rows import fill
+from tests.support.rows import fill
+from tests.support.rules import make_rule
+from tests.support.tenants import Tenant
 
 Sides = tuple[dict[str, Row], dict[str, Row]]
 
@@ -42,7 +44,7 @@ def acting(owner: psycopg.Connection, role: str, tenant: UUID | None) -> Iterato
 TAKEN_IN = ("tenants", "quotas", "idempotency_keys", "events", "inbox")
 PROCESSED = (
     *("tenants", "events", "rulesets", "matches", "deliveries", "batches"),
-    *("usage_entries", "usage_counters", "usage_items"),
+    *("usage_entries", "usage_counters", "usage_items", "usage_sizes"),
 )
 
 
@@ -74,11 +76,25 @@ async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(
         assert await seen(connection) == nothing, "after a flush that failed"
 
 
-def metered_of(tenant: TenantId, event: UUID) -> dict[str, Any]:
+def metered_of(tenant: TenantId, event: UUID) -> MeteredRow:
     """Return what a batch adds to a counter."""
-    slot = {"period": "2026-11-01", "hour": "2026-11-23T00:00Z", "grp": "[]", "is_late": False}
-    entry = {"tenant": tenant, "id": clock.new_id(), "meter": "m", "aggregation": "unique_count"}
-    return entry | slot | {"events": 1, "event_ids": [event], "items": ["1"]}
+    return {
+        "tenant": tenant,
+        "id": clock.new_id(),
+        "meter": "m",
+        "aggregation": "unique_count",
+        "period": date(2026, 11, 1),
+        "hour": datetime(2026, 11, 23, tzinfo=UTC),
+        "grp": "[]",
+        "is_late": False,
+        "events": 1,
+        "event_ids": [str(event)],
+        "items": ["1"],
+    }
+
+
+def part_of(tenant: TenantId) -> PartRow:
+    return {"tenant": tenant, "ruleset": 1, "rules": 1, "metering": 0, "events": 1, "dead": 0, "billed": 1}
 
 
 async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
@@ -89,16 +105,22 @@ async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
     batch, nothing = BatchId(clock.new_id()), dict.fromkeys(PROCESSED, 0)
     async with api_pool.connection() as connection:
         await store.accept(connection, events, batch, 0)
-    counts = {"ruleset": 1, "rules": 1, "metering": 0, "events": 1, "dead": 0, "billed": 1}
-    match = {"tenant": acme.id, "event": events[0].id, "rule": rule, "version": 1, "channel": rule}
-    parts = [{"tenant": t.id, **counts} for t in (acme, globex)]
+    match: MatchRow = {
+        "tenant": acme.id,
+        "event": str(events[0].id),
+        "rule": rule,
+        "version": 1,
+        "channel": rule,
+        "delivery": clock.new_id(),
+    }
+    parts = [part_of(tenant.id) for tenant in (acme, globex)]
     async with worker_pool.connection() as connection:
         async with connection.transaction():
             read = await queue.read_batch(connection, batch)
             assert {part.tenant for part in read} == {acme.id, globex.id}
             assert await seen(connection, PROCESSED) == nothing, "between reading and recording"
             metered = [metered_of(t.id, events[0].id) for t in (acme, globex)]
-            results = queue.Results(parts, [match | {"delivery": clock.new_id()}], metered=metered)
+            results = queue.Results(parts, [match], metered=metered)
             await queue.record_batch(connection, batch, 1, "w", results)
             assert await seen(connection, PROCESSED) == nothing, "in the same transaction"
             await db.act_as(connection, acme.id)

@@ -1,8 +1,8 @@
 """The hot statements go through the indexes that were made for them, and through the partitions concerned alone."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, LiteralString
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -12,8 +12,9 @@ from psycopg.types.json import Jsonb
 
 from signalops import clock, db
 from signalops.config import Settings
-from tests.sql.crowd import gather
 from tests.sql.scans import scanned
+from tests.support.bulk_rows import BulkRows, store_bulk_rows
+from tests.support.databases import Databases
 
 PROBED = {"api_keys_pkey"}
 """The planner itself looks at the ends of this index, to estimate a join."""
@@ -23,7 +24,7 @@ class Hot:
     """A statement of a role, with what it may scan: an index (or table) and how many partitions of it."""
 
     def __init__(self, role: db.Role, station: str, query: str, may_scan: dict[str, int], **parameters: object) -> None:
-        self.role, self.query, self.may_scan = role, query, may_scan
+        self.role, self.station, self.query, self.may_scan = role, station, query, may_scan
         self.statement: LiteralString = db.queries(station)[query]
         self.parameters = parameters
 
@@ -99,7 +100,7 @@ HOT = [
         "worker",
         "send",
         "claim-deliveries",
-        {"tenants_held": 1, "deliveries_pkey": 1, "outlets_pkey": 1, "events_pkey": 1},
+        {"tenants_held": 1, "tenants_pkey": 1, "deliveries_pkey": 1, "outlets_pkey": 1, "events_pkey": 1},
     ),
     Hot("worker", "send", "settle-deliveries", {"deliveries_pkey": 1, "outlets_pkey": 1}),
     Hot(
@@ -179,23 +180,54 @@ def check(scans: dict[str, int], hot: Hot) -> None:
 
 
 @each_hot_statement
-def test_plans_use_the_index_made_for_them(settings: Settings, owner: psycopg.Connection, hot: Hot) -> None:
-    tenant = gather(owner)
-    owner.execute("vacuum analyze")
-    with session(settings, hot, tenant) as connection:
-        check(scans_of(connection, hot, parameters_of(owner, tenant)), hot)
+def test_plans_use_the_index_made_for_them(bulk: BulkRows, hot: Hot) -> None:
+    parameters = parameters_of(bulk.owner, bulk.tenant)
+    with session(bulk.settings, hot, bulk.tenant) as connection:
+        check(scans_of(connection, hot, parameters), hot)
         if hot.parameters.get("type"):
             return  # an optional filter can use its index only when the plan is made for its value, as our sessions have it
         connection.execute("set plan_cache_mode = force_generic_plan")
-        check(scans_of(connection, hot, parameters_of(owner, tenant)), hot)
+        check(scans_of(connection, hot, parameters), hot)
+
+
+class Grown(NamedTuple):
+    """A database that had no rows when the sessions began, each of which then ran its statement, and has many now."""
+
+    sessions: dict[str, psycopg.Connection]
+    rows: BulkRows
+
+
+@contextmanager
+def grown(databases: Databases, hots: Sequence[Hot]) -> Iterator[Grown]:
+    """Make such a database."""
+    with databases.acquired() as settings, ExitStack() as stack:
+        owner = stack.enter_context(psycopg.connect(db.admin_url(settings), autocommit=True))
+        owner.execute("vacuum analyze")
+        tenant = clock.new_id()
+        sessions = {repr(hot): stack.enter_context(session(settings, hot, tenant)) for hot in hots}
+        for hot in hots:
+            for _ in range(7):  # from the sixth on PostgreSQL may keep a generic plan
+                scans_of(sessions[repr(hot)], hot, parameters_of(owner, tenant))
+        store_bulk_rows(owner, tenant)
+        yield Grown(sessions, BulkRows(settings, owner, tenant))
+
+
+@pytest.fixture(scope="module")
+def grown_for_sending(databases: Databases) -> Iterator[Grown]:
+    """For the statements of sending: the rows that others leave in indexes, rolled back, would change their plans."""
+    with grown(databases, [hot for hot in HOT if hot.station == "send"]) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def grown_for_others(databases: Databases) -> Iterator[Grown]:
+    """For all other statements."""
+    with grown(databases, [hot for hot in HOT if hot.station != "send"]) as made:
+        yield made
 
 
 @each_hot_statement
-def test_plans_of_an_empty_database_do_not_outlive_it(settings: Settings, owner: psycopg.Connection, hot: Hot) -> None:
-    owner.execute("vacuum analyze")
-    tenant = clock.new_id()
-    with session(settings, hot, tenant) as connection:
-        for _ in range(7):  # from the sixth on PostgreSQL may keep a generic plan
-            scans_of(connection, hot, parameters_of(owner, tenant))
-        gather(owner, tenant)
-        check(scans_of(connection, hot, parameters_of(owner, tenant)), hot)
+def test_plans_of_an_empty_database_do_not_outlive_it(request: pytest.FixtureRequest, hot: Hot) -> None:
+    made: Grown = request.getfixturevalue("grown_for_sending" if hot.station == "send" else "grown_for_others")
+    parameters = parameters_of(made.rows.owner, made.rows.tenant)
+    check(scans_of(made.sessions[repr(hot)], hot, parameters), hot)

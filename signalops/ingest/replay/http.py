@@ -38,9 +38,10 @@ class Replays:
         """List a tenant's replays, newest first."""
         page = Page.of(request)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_replays(connection, caller.tenant, id=None, upwards=page.upwards, **page.window())
-        cut, has_more = page.cut(rows)
-        return answer({"data": cut, "has_more": has_more})
+            rows = await store.list_replays(
+                connection, caller.tenant, id=None, upwards=page.upwards, **page.window(await db.settled(connection))
+            )
+        return page.listed(rows, lambda row: row)
 
     async def get(self, request: Request, caller: Caller) -> Response:
         """Show a replay and how far it is."""

@@ -25,7 +25,7 @@ async def start(
         raise Invalid(f"rules: there is no rule {unknown[0]}; name rules by their ids, see GET /api/rules.")
     if asked.dryRun:
         return ReplayCounted(events=len(events), skipped=skipped)
-    replay = clock.new_id()
+    replay = await db.new_id(connection)
     filled = await store.refill_inbox(connection, tenant, replay, _batches(events))
     about = {"id": replay, "reason": asked.reason, "rules": asked.rules}
     batches = {"events": len(filled), "batches": sorted(set(filled)), "priority": PRIORITY}
@@ -38,6 +38,8 @@ async def start(
 async def _choose(
     connection: db.Connection, tenant: TenantId, asked: ReplayRequest, most: int
 ) -> tuple[list[UUID], Skipped]:
+    if asked.to:
+        (await db.settled(connection)).before(asked.to)
     verdicts = await store.choose_events(connection, tenant, **_choice(asked), limit=most + 1)
     if len(verdicts) > most:
         raise Invalid(f"More than {most} events are chosen: choose a shorter time or a type, and replay them in parts.")

@@ -6,11 +6,11 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 from signalops import db, facts
+from signalops.contracts import SeenType
 from signalops.ingest.types import store
 from signalops.ingest.types.structure import Event, Structure
 from signalops.terms import TenantId
@@ -46,11 +46,19 @@ class _Seen:
             if len(orjson.dumps(shown)) <= _MOST_EXAMPLE:
                 self.example = shown
 
-    def take(self, tenant: TenantId, event_type: str) -> dict[str, Any]:
+    def take(self, tenant: TenantId, event_type: str) -> SeenType:
         """Return what is to be written, and begin anew."""
         structure = self.structure
-        row = {"tenant": tenant, "type": event_type, "first": self.first, "last": self.last, "count": self.count}
-        row |= {"fields": structure.fresh, "cut": structure.cut, "example": self.example}
+        row: SeenType = {
+            "tenant": tenant,
+            "type": event_type,
+            "first": self.first,
+            "last": self.last,
+            "count": self.count,
+            "fields": structure.fresh,
+            "cut": structure.cut,
+            "example": self.example,
+        }
         self.count, self.example, structure.fresh = 0, None, {}
         return row
 
@@ -63,7 +71,7 @@ class Catalogue:
         self._most_kept = most_kept
         self._tenants: OrderedDict[TenantId, dict[str, _Seen]] = OrderedDict()
         self._counted: list[tuple[TenantId, str, _Seen]] = []
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[SeenType] = []
 
     def note(self, tenant: TenantId, events: Sequence[Event]) -> None:
         """Take in processed events of a tenant; after the commit, since what is rolled back is processed again."""

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from signalops import db
 from signalops.errors import Invalid, NotFound
-from signalops.http import answer, read_model
+from signalops.http import answer, listed, read_model
 from signalops.ingest.model import EVENT_TYPE
 from signalops.ingest.types import store
 from signalops.ingest.types.model import EventTypeShown, SchemaIn, SchemaShown, TypesPage
@@ -38,8 +38,7 @@ class EventTypes:
             )
         async with db.as_tenant(self._connections, caller.tenant) as connection:
             rows = await store.list_types(connection, caller.tenant, query.starting_after, query.limit + 1)
-        shown = [_shown(row) for row in rows[: query.limit]]
-        return answer({"data": shown, "has_more": len(rows) > query.limit})
+        return listed(rows, query.limit, _shown)
 
     async def get(self, request: Request, caller: Caller) -> Response:
         """Show one type of events that a tenant sends."""
@@ -64,7 +63,7 @@ class EventTypes:
         schema.check()
         async with db.as_tenant(self._connections, caller.tenant) as connection:
             others, size = await store.other_schemas(connection, caller.tenant, event_type)
-            if others >= _MOST_SCHEMAS or size + schema.bytes > _MOST_SCHEMA_BYTES:
+            if others >= _MOST_SCHEMAS or size + schema.size > _MOST_SCHEMA_BYTES:
                 raise Invalid(
                     f"A tenant has at most {_MOST_SCHEMAS} schemas of together 1 MiB: delete some, or shorten them."
                 )

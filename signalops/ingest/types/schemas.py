@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from signalops import db, facts
+import orjson
+
+from signalops import db, facts, sandbox
 from signalops.errors import Invalid, SchemaViolation
 from signalops.ingest.types import store
-from signalops.ingest.types.schema import Fault, Schema, whole
+from signalops.ingest.types.schema import Fault, Schema, faults_apart, whole
 from signalops.terms import TenantId
 
 _MOST_TENANTS = 10_000
+_TOO_LONG = "took too long to be held against its schema, with the events before it: send smaller batches"
 _MOST_BYTES = 32 * 1024 * 1024
 
 
@@ -23,6 +26,7 @@ class StoredSchema(Schema):
 
     def __init__(self, tenant: TenantId, row: dict[str, Any]) -> None:
         super().__init__(row["schema"], row["mode"] == "reject")
+        self.tenant = tenant
         self._about = {"tenant": tenant, "type": row["type"]}
 
     @cached_property
@@ -95,17 +99,21 @@ class SchemaBook:
 
 @dataclass(slots=True)
 class Hold:
-    """Holds the events of one request against their tenant's schemas: all at one go, and so not for long."""
+    """Holds the events of one request against their tenant's schemas, for so many seconds altogether.
+
+    `light`: of these on the event loop; after them, and for what may take longer, in the sandbox.
+    """
 
     schemas: Schemas
-    seconds: float = 0.5
+    seconds: float = 1.0
+    light: float = 0.01
 
-    def faults(self, event_type: str, payload: dict[str, Any], size: int) -> Sequence[Fault]:
-        """Return what a payload of about so many bytes is warned of; raise SchemaViolation when it is rejected."""
+    async def faults(self, event_type: str, payload: dict[str, Any], row: bytes) -> Sequence[Fault]:
+        """Return what a payload in a row of JSON is warned of; raise SchemaViolation when it is rejected."""
         schema = self.schemas.get(event_type)
         if schema is None or not schema.is_usable:
             return ()
-        faults = self._found(schema, payload, size)
+        faults = await self._found(schema, payload, row)
         if faults and schema.rejects:
             raise SchemaViolation(
                 f"{faults[0].path}: {faults[0].message}; send what the schema of {event_type} allows, or change the schema.",
@@ -113,16 +121,21 @@ class Hold:
             )
         return faults
 
-    def _found(self, schema: Schema, payload: dict[str, Any], size: int) -> Sequence[Fault]:
+    async def _found(self, schema: StoredSchema, payload: dict[str, Any], row: bytes) -> Sequence[Fault]:
         if self.seconds <= 0:
-            return [
-                whole("took too long to be held against its schema, with the events before it: send smaller batches")
-            ]
-        began = time.perf_counter()
-        faults = schema.faults(payload, size)
-        self.seconds -= time.perf_counter() - began
-        return faults
+            return [whole(_TOO_LONG)]
+        began, is_light = time.perf_counter(), self.light > 0 and schema.is_light(row)
+        try:
+            if is_light:
+                return schema.faults(payload, len(row))
+            return await sandbox.run(schema.tenant, faults_apart, schema.text, orjson.dumps(payload), len(row))
+        except sandbox.Stopped:
+            return [whole(_TOO_LONG)]
+        finally:
+            spent = time.perf_counter() - began
+            self.seconds -= spent
+            self.light -= spent if is_light else 0
 
 
 def _size(schemas: Schemas) -> int:
-    return sum(schema.bytes for schema in schemas.values())
+    return sum(schema.size for schema in schemas.values())

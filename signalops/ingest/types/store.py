@@ -7,12 +7,13 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Json
 
 from signalops import db
+from signalops.contracts import SeenType
 from signalops.terms import TenantId
 
 SQL = db.queries("types")
 
 
-async def note_types(connection: db.Connection, seen: list[dict[str, Any]]) -> None:
+async def note_types(connection: db.Connection, seen: list[SeenType]) -> None:
     """Add to the catalogue: tenant, type, first and last (ids of events), count, fields, cut and example of each type."""
     await connection.execute(SQL["note-types"], {"seen": orjson.dumps(seen).decode()})
 

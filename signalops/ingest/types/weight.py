@@ -16,6 +16,8 @@ MOST_WEIGHT = 2000
 _DEPTH = 64
 # Measured: how many times of what other keywords cost; a regular expression takes up to a microsecond a byte.
 _COSTLY = {"pattern": 32, "multipleOf": 16, "enum": 4, "const": 4}
+_NUMBERS = {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "const", "enum"}
+_LEAST, _LARGEST = 1e-15, 2**64
 _UNEVALUATED = 3  # measured: each level of unevaluatedProperties around another makes it 2.7 times as slow
 _DATA = {"enum", "const"}
 _SILENT = {"$defs", "definitions", "default", "examples", "title", "description", "$comment"}
@@ -47,6 +49,8 @@ class _Scale:
     def _keyword(self, name: str, value: Any, path: str, depth: int) -> int:
         if name == "$ref":
             return self.weigh(self._resolve(value, path), path, depth)
+        if name in _NUMBERS:
+            _require_plain(value, path)
         if name in _COSTLY:
             return _COSTLY[name] + (len(orjson.dumps(value)) // 4 if name in _DATA else 0)
         if name in _SILENT:
@@ -84,6 +88,15 @@ def weight_of(schema: dict[str, Any]) -> int:
     if weight > MOST_WEIGHT:
         raise Invalid.at("schema", "is too costly to hold each event against; leave out alternatives and nesting")
     return weight
+
+
+def _require_plain(value: Any, path: str) -> None:
+    """Refuse a number of extreme size: to divide by 5e-324 takes fractions of 300 digits."""
+    if isinstance(value, list):
+        for one in value:
+            _require_plain(one, path)
+    if isinstance(value, int | float) and value != 0 and not _LEAST <= abs(value) <= _LARGEST:
+        raise Invalid.at(path, f"is {value!r:.40}; write a number between 1e-15 and 2^64, or 0")
 
 
 def _refuse_identities(value: Any, path: str) -> None:

@@ -43,7 +43,7 @@ class Desk:
                 f"{self._limits.unfinished} backtests are unfinished: wait for one, or cancel one (see GET "
                 "/api/rules/backtests)."
             )
-        backtest = clock.new_id()
+        backtest = await db.new_id(connection)
         await store.add(connection, tenant, backtest, pinned | about, span)
         return backtest
 
@@ -96,4 +96,4 @@ def _span(asked: BacktestRequest) -> dict[str, datetime]:
 
 def _said(chosen: Chosen) -> dict[str, Any]:
     draft = chosen.draft.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {"draft": draft, "rule": chosen.rule, "channel": chosen.channel.kind}
+    return {"draft": draft, "rule": chosen.rule, "channel": chosen.channel.kind, "timeZone": chosen.time_zone}

@@ -41,9 +41,8 @@ class Backtests:
         """List a tenant's backtests without their results, newest first; the newest 50 are kept."""
         page = Page.of(request)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_(connection, caller.tenant, page.upwards, page.window())
-        cut, has_more = page.cut(rows)
-        return answer({"data": [shown(row) for row in cut], "has_more": has_more})
+            rows = await store.list_(connection, caller.tenant, page.upwards, page.window(await db.settled(connection)))
+        return page.listed(rows, shown)
 
     async def get(self, request: Request, caller: Caller) -> Response:
         """Show a backtest: how far it is, and what it has found."""

@@ -6,14 +6,14 @@ nothing, and its slice is run again from the same place with the same result.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from signalops import clock, db, facts
 from signalops.errors import Invalid
-from signalops.patterns import RuleSet, as_seen
+from signalops.patterns import Budget, RuleSet, TooCostly, as_seen
 from signalops.rules.backtest import store
 from signalops.rules.backtest.report import Report
 from signalops.rules.backtest.simulate import Event, Notification, Simulation, moment_of, since_epoch
@@ -24,7 +24,7 @@ from signalops.rules.model import Conditions
 from signalops.rules.plan import Plan
 from signalops.terms import ChannelKind, TenantId
 
-Render = Callable[[ChannelKind, Mapping[str, str], Told], Message]
+Render = Callable[[TenantId, ChannelKind, Mapping[str, str], Told], Awaitable[Message]]
 SLICE = 1.0
 """Seconds of work between two saves."""
 BREATH = 0.02
@@ -53,7 +53,7 @@ class Backtester:
             return
         try:
             # In threads, beside which others go on: a large state takes a while to read and to write.
-            work = await asyncio.to_thread(_Work, row)
+            work = await asyncio.to_thread(_Work, tenant, row)
             await self._slice(tenant, work)
             found = await asyncio.to_thread(work.found) | (
                 {"result": await self._told(tenant, work)} if work.is_done else {}
@@ -102,10 +102,9 @@ class Backtester:
             return shown | {"message": None, "fault": "The event is too large to be read here, or gone."}
         window = told.told if told.kind == "event" else None
         asked = work.candidate
-        what = Told(event, asked["rule"], told.kind, window, listed)
+        what = Told(event, asked["rule"], told.kind, window, listed, asked.get("timeZone", "UTC"))
         try:
-            # In a thread: what one tenant's template may take of the processor must not hold up all others.
-            message = await asyncio.to_thread(self._render, asked["channel"], asked["draft"]["template"], what)
+            message = await self._render(work.tenant, asked["channel"], asked["draft"]["template"], what)
         except Invalid as error:
             return shown | {"message": None, "fault": error.detail}
         parts = {"subject": message.subject, "body": message.body, "html": message.html}
@@ -126,7 +125,8 @@ class Backtester:
 class _Work:
     """A backtest between two saves: the rule and the version that it is compared with, both at work."""
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
+    def __init__(self, tenant: TenantId, row: Mapping[str, Any]) -> None:
+        self.tenant = tenant
         asked, state = row["asked"], row["state"] or {}
         self.candidate, self._baseline = asked["candidate"], asked["baseline"]
         self.types: list[str] | None = asked["types"]
@@ -202,7 +202,10 @@ class _Work:
     def _take(self, event: Event) -> None:
         self.report.scan()
         seen = as_seen(event, event["attributes"])
-        names = self._rules.match(seen)
+        try:
+            names = self._rules.match(seen, Budget())
+        except TooCostly:  # it became a dead letter, or would
+            return
         if not names:
             return
         now = since_epoch(clock.time_of(UUID(event["id"])))

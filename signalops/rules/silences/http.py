@@ -8,7 +8,7 @@ from signalops import db
 from signalops.http import Page, answer, id_of, read_model
 from signalops.rules import store
 from signalops.rules.silences import manage
-from signalops.rules.silences.model import NewSilence, SilenceList, SilenceShown, State
+from signalops.rules.silences.model import NewSilence, SilenceShown, State
 from signalops.terms import Caller
 
 
@@ -29,10 +29,13 @@ class Silences:
         query = SilencesPage.of(request)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
             rows = await store.list_silences(
-                connection, caller.tenant, state=query.state, upwards=query.upwards, **query.window()
+                connection,
+                caller.tenant,
+                state=query.state,
+                upwards=query.upwards,
+                **query.window(await db.settled(connection)),
             )
-        page, has_more = query.cut(rows)
-        return answer(SilenceList(data=[SilenceShown.model_validate(row) for row in page], has_more=has_more))
+        return query.listed(rows, SilenceShown.model_validate)
 
     async def create(self, request: Request, caller: Caller) -> Response:
         """Notify nobody of the events of a pattern for a time; they are evaluated and counted all the same."""

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from signalops import clock, db
+from signalops import db
 from signalops.errors import Conflict, NotFound
 from signalops.rules import store
 from signalops.rules.check import pattern_faults, refuse
@@ -16,7 +16,7 @@ MOST = 100
 async def add(connection: db.Connection, tenant: TenantId, new: NewSilence) -> UUID:
     """Make a silence; Invalid, or Conflict when there are too many."""
     refuse(pattern_faults(new.grammar, new.pattern))
-    silence = clock.new_id()
+    silence = await db.new_id(connection)
     await store.add_silence(
         connection,
         tenant=tenant,

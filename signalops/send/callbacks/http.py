@@ -12,7 +12,7 @@ from signalops.config import Settings
 from signalops.errors import Forbidden, NotFound, Overloaded
 from signalops.http import Page, Query, answer, headers_of, id_of, read_body
 from signalops.send.callbacks import sns, store, whatsapp
-from signalops.send.callbacks.model import Challenge, Suppression, SuppressionList, Taken
+from signalops.send.callbacks.model import Challenge, Suppression, Taken
 from signalops.send.callbacks.ses import Event
 from signalops.send.channels.whatsapp import Credentials
 from signalops.send.secrets import Keyring
@@ -123,10 +123,13 @@ class Suppressions:
         address = query.address and query.address.lower()
         async with db.as_tenant(self._connections, caller.tenant) as connection:
             rows = await store.list_suppressions(
-                connection, caller.tenant, address=address, upwards=query.upwards, **query.window()
+                connection,
+                caller.tenant,
+                address=address,
+                upwards=query.upwards,
+                **query.window(await db.settled(connection)),
             )
-        page, has_more = query.cut(rows)
-        return answer(SuppressionList(data=[Suppression.model_validate(row) for row in page], has_more=has_more))
+        return query.listed(rows, Suppression.model_validate)
 
     async def remove(self, request: Request, caller: Caller) -> Response:
         """Let mail be sent to an address again, and return what was removed."""

@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Mapping
 from typing import Literal
+from weakref import WeakValueDictionary
 
 import aiohttp
 from cryptography import x509
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
 
-from signalops import clock
+from signalops import clock, strict_json
 from signalops.config import Settings
 from signalops.errors import Forbidden, Malformed, Overloaded
 from signalops.send.transport import Transport
@@ -52,7 +53,7 @@ class Posted(BaseModel):
     def of(cls, body: bytes) -> "Posted":
         """Read a post; Malformed."""
         try:
-            return cls.model_validate_json(body)
+            return cls.model_validate(strict_json.parse(body))
         except ValidationError as error:
             raise Malformed("This is no post of SNS: send it as SNS does.") from error
 
@@ -73,7 +74,8 @@ class Topic:
         # Only this host: under amazonaws.com anybody can keep a file.
         self._base = settings.sns_url or _home(arn)
         self._known: dict[str, x509.Certificate] = {}
-        self._reading = asyncio.Lock()
+        # One for each url: who names one that hangs makes nobody else wait.
+        self._reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def verify(self, post: Posted) -> None:
         """Raise Forbidden for what SNS has not signed, and Overloaded while that can't be told."""
@@ -99,7 +101,7 @@ class Topic:
         """Return the certificate of a url of SNS's own, read once."""
         if not (url.startswith(self._base) and _FILE.fullmatch(url.removeprefix(self._base))):
             raise Forbidden(_UNSIGNED)
-        async with self._reading:
+        async with self._reading.setdefault(url, asyncio.Lock()):
             if url not in self._known:
                 text = await self._get(url)
                 if len(self._known) >= _MOST_KNOWN:
@@ -112,12 +114,22 @@ class Topic:
         try:
             async with transport.http().get(url, params=query, allow_redirects=False) as answer:
                 if answer.status == 200:
-                    return await answer.content.read(_MOST_CERTIFICATE)
+                    return await _whole(answer.content)
         except (aiohttp.ClientError, OSError):
             pass
         finally:
             await transport.close()
         raise Overloaded("SNS can't be asked just now: post it again.", headers={"Retry-After": "60"})
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """Return a whole answer, which may come in parts; an error of aiohttp's if it is longer than any certificate."""
+    read = bytearray()
+    async for part in content.iter_any():
+        read += part
+        if len(read) > _MOST_CERTIFICATE:
+            raise aiohttp.ClientPayloadError("the answer is too long")
+    return bytes(read)
 
 
 def _home(arn: str) -> str:

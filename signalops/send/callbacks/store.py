@@ -5,8 +5,9 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from signalops import clock, db
+from signalops import db
 from signalops.send.callbacks.model import Heard, Unwanted
+from signalops.send.model import ERROR_LIMIT, PROVIDER_ID_LIMIT, storable
 from signalops.terms import ChannelId, TenantId
 
 SQL = db.queries("callbacks")
@@ -27,9 +28,9 @@ async def hear(connection: db.Connection, tenant: TenantId, heard: Heard, channe
                 "tenant": tenant,
                 "channel": channel,
                 "delivery": heard.delivery,
-                "provider": heard.provider_id,
+                "provider": storable(heard.provider_id, PROVIDER_ID_LIMIT),
                 "status": heard.status,
-                "error": heard.error,
+                "error": storable(heard.error, ERROR_LIMIT),
             },
         )
     ).fetchone()
@@ -38,8 +39,13 @@ async def hear(connection: db.Connection, tenant: TenantId, heard: Heard, channe
 
 async def suppress(connection: db.Connection, tenant: TenantId, delivery: UUID, unwanted: Unwanted) -> bool:
     """Suppress an address to which a delivery of the tenant went; return False if it was before, or there is no such."""
-    arguments = {"tenant": tenant, "id": clock.new_id(), "delivery": delivery, "address": unwanted.address}
-    arguments |= {"reason": unwanted.reason, "detail": unwanted.detail}
+    arguments = {
+        "tenant": tenant,
+        "id": await db.new_id(connection),
+        "delivery": delivery,
+        "address": storable(unwanted.address, 254),
+    }
+    arguments |= {"reason": unwanted.reason, "detail": storable(unwanted.detail, ERROR_LIMIT)}
     return (await connection.execute(SQL["suppress-address"], arguments)).rowcount == 1
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
 
+from signalops import strict_json
 from signalops.errors import Malformed
 from signalops.send.callbacks.model import Heard
 from signalops.send.channels.whatsapp import error_text
@@ -62,7 +63,7 @@ def is_signed(body: bytes, signature: str, app_secret: str) -> bool:
 def heard(body: bytes) -> list[Heard]:
     """Return what a callback says, in an order in which two of them can't lock each other out; Malformed."""
     try:
-        callback = StatusCallback.model_validate_json(body)
+        callback = StatusCallback.model_validate(strict_json.parse(body))
     except ValidationError as error:
         raise Malformed("This is no callback of WhatsApp's: send it as Meta does.") from error
     return sorted(_heard(callback), key=lambda one: (str(one.delivery), one.provider_id))

@@ -30,6 +30,11 @@ class Channel(BaseModel, ABC):
         """The markup of the body: the kind's, unless the configuration has another one."""
         return self.markup
 
+    @property
+    def takes_secret(self) -> bool:
+        """Whether a channel of this configuration has a use for a secret; if not, one that was kept is dropped."""
+        return True
+
     def keep_secret(self, given: str | None) -> str | None:
         """Return the secret to keep for a new channel: the one given, or one made here; Invalid if it can't be used."""
         if given is not None:

@@ -1,14 +1,13 @@
 """Email: a text, with HTML beside it where the template has some, over SMTP (RFC 5321, RFC 5322)."""
 
+import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
-from email import policy
 from email.errors import MessageError
-from email.headerregistry import Address, HeaderRegistry
-from email.message import EmailMessage
+from email.headerregistry import Address
 from email.utils import format_datetime, parseaddr
-from functools import cache
 from typing import Annotated, ClassVar
 
 import aiosmtplib
@@ -20,31 +19,36 @@ from signalops.correlation import outbound
 from signalops.errors import Invalid
 from signalops.send.channels.base import Channel
 from signalops.send.guard import Blocked, Guard
+from signalops.send.mail import Mail, named_address, prose, written
 from signalops.send.markup import Markup
 from signalops.send.model import Envelope, Outcome
 from signalops.send.smtp import Busy, Security, Server
 from signalops.send.transport import Transport
+from signalops.validation import shape
 
-
-class _Headers(HeaderRegistry):
-    """The classes of headers, made once: the library makes one anew for each header of each mail."""
-
-    __getitem__ = cache(HeaderRegistry.__getitem__)
-
-
-# All in seven bits: not every server takes eight.
-_POLICY = policy.SMTP.clone(cte_type="7bit", header_factory=_Headers())
 _SES_ID = re.compile(r"Ok ([0-9A-Za-z-]{1,200})")
 
 
 def _one_address(given: str) -> str:
+    if not given.isascii():
+        raise ValueError(_in_ascii(given))
     try:
         domain = Address(addr_spec=given).domain
     except (ValueError, IndexError, MessageError):  # the parser of the standard library raises all of them
         domain = ""
-    if not (domain and given.isascii() and given.isprintable() and not set(given) & set(' ,;:<>()"')):
-        raise ValueError("must be one address such as ops@example.com")
+    # `a%b@host` asks a relay to send on to b, and a domain literal names a host past any check of names.
+    if not (domain and given.isascii() and given.isprintable() and not set(given) & set(' ,;:<>()"%[]')):
+        raise ValueError("must be one address such as ops@example.com, without % and without a domain literal")
     return given
+
+
+def _in_ascii(given: str) -> str:
+    """Return what to write instead of an address that is not ASCII: SMTP takes others only with an extension (RFC 6531)."""
+    local, _, domain = given.rpartition("@")
+    if local.isascii():
+        with suppress(UnicodeError):
+            return f"must be written in ASCII, its domain in punycode: {local}@{domain.encode('idna').decode()}"
+    return "must be written in ASCII: addresses of other letters before the @ (SMTPUTF8) are not supported"
 
 
 OneAddress = Annotated[str, Field(max_length=254), AfterValidator(_one_address)]
@@ -55,10 +59,15 @@ class MailServer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")
+    host: str = Field(
+        pattern=shape(
+            r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$",
+            "must be a host name or an IP address, without a scheme or a port, such as mail.example.com",
+        )
+    )
     port: int = Field(587, ge=1, le=65535)
     security: Security = Field("starttls", description="starttls; tls from the first byte on (port 465); none.")
-    username: str | None = Field(None, pattern=r"^[ -~]{1,256}$")
+    username: str | None = Field(None, pattern=shape(r"^[ -~]{1,256}$", "must be 1 to 256 printable ASCII characters"))
     sender: OneAddress = Field(description="Whom its mails come from.")
 
 
@@ -69,8 +78,12 @@ class Email(Channel):
     to: OneAddress
     server: MailServer | None = None
 
+    @property
+    def takes_secret(self) -> bool:
+        return self.server is not None and self.server.username is not None
+
     def keep_secret(self, given: str | None) -> str | None:
-        if self.server is None or self.server.username is None:
+        if not self.takes_secret:
             return super().keep_secret(given)
         if not given or len(given) > 500 or not given.isprintable():
             raise Invalid("The secret must be the password of the mail server's username, in one line.")
@@ -91,7 +104,8 @@ class Email(Channel):
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         settings = transport.settings
         try:
-            mail = self.compose(envelope, settings)
+            # In a thread: a body may have half a megabyte.
+            mail = await asyncio.to_thread(self.compose, envelope, settings)
         except ValueError as error:
             return Outcome("permanent", error=f"The mail can't be written ({error}): correct the rule's template.")
         self.check(envelope.secret, settings)
@@ -100,30 +114,27 @@ class Email(Channel):
             answer = await transport.mailer.send(server, mail)
         except (aiosmtplib.SMTPException, OSError) as error:
             return _failure(error, server)
-        name = _SES_ID.match(answer) if mail["X-SES-CONFIGURATION-SET"] else None
+        is_ses = self.server is None and settings.ses_configuration_set is not None
+        name = _SES_ID.match(answer) if is_ses else None
         return Outcome("sent", status_code=250, answer=answer, provider_id=name and name[1])
 
-    def compose(self, envelope: Envelope, settings: Settings) -> EmailMessage:
+    def compose(self, envelope: Envelope, settings: Settings) -> Mail:
         """Return the mail; ValueError if a header would hold a line break.
 
         Its Message-ID is made of the delivery's id: a repeated mail can be recognised by it.
         """
-        mail = EmailMessage(_POLICY)
-        for name, value in (self._headers(envelope, settings) | _weight(envelope)).items():
-            mail[name] = value
-        mail.set_content(envelope.message.body)
-        if envelope.message.html is not None:
-            mail.add_alternative(envelope.message.html, subtype="html")
-        return mail
+        headers, message = self._headers(envelope, settings) | _weight(envelope), envelope.message
+        sender = parseaddr(self.server.sender if self.server else settings.mail_from)[1]
+        return Mail(sender, self.to, written(headers, message.body, message.html))
 
     def _headers(self, envelope: Envelope, settings: Settings) -> dict[str, str]:
         sender = self.server.sender if self.server else settings.mail_from
         address = parseaddr(sender)[1]
         return {
             "Message-ID": f"<{envelope.delivery.hex}@{address.rpartition('@')[2]}>",
-            "From": sender,
+            "From": named_address(sender),
             "To": self.to,
-            "Subject": envelope.message.subject,
+            "Subject": prose("Subject", envelope.message.subject),
             "Date": format_datetime(clock.now()),
             "Auto-Submitted": "auto-generated",  # RFC 3834: keeps vacation responders quiet
             **outbound(),

@@ -1,5 +1,6 @@
 """Telegram: a message of a bot to one chat (https://core.telegram.org/bots/api#sendmessage)."""
 
+import asyncio
 import html
 import re
 from collections.abc import Mapping
@@ -10,25 +11,37 @@ import orjson
 from pydantic import Field
 
 from signalops.errors import Invalid
-from signalops.send.answer import Answer
+from signalops.send.answer import Answer, patience
 from signalops.send.channels.base import Channel, read_object
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.model import Envelope, Outcome, OutcomeKind
 from signalops.send.transport import Request, Transport
+from signalops.validation import shape
 
 LONGEST = 4096
 """UTF-16 code units of a message, tags not counted and an entity as what it stands for."""
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{20,100}")
-_PIECE = re.compile(r"<(?P<end>/?)(?P<tag>[A-Za-z-]+)[^>]*>|&#?\w{1,31};|.", re.DOTALL)
+_LOOKED_AT = 16 * LONGEST
+"""Characters that can be needed to show so many, each as an entity: the rest is not looked at."""
+# Possessive: `<aaaa...` without an end took quadratic time.
+_PIECE = re.compile(r"<(?P<end>/?+)(?P<tag>[A-Za-z-]++)[^<>]*+>|&#?\w{1,31};|.", re.DOTALL)
 
 
 class Telegram(Channel):
     """A bot's messages to one chat. The secret is the bot's token."""
 
     markup: ClassVar[Markup] = "telegram"
-    chat_id: Annotated[int, Field(ge=-(2**52), le=2**52)] | Annotated[str, Field(pattern=r"^@[A-Za-z0-9_]{4,32}$")] = (
-        Field(description="The chat's number, or a public channel's @name.")
-    )
+    chat_id: (
+        Annotated[int, Field(ge=-(2**52), le=2**52)]
+        | Annotated[
+            str,
+            Field(
+                pattern=shape(
+                    r"^@[A-Za-z0-9_]{4,32}$", "must be a channel's name such as @acme_alerts, or the number of a chat"
+                )
+            ),
+        ]
+    ) = Field(description="The chat's number, or a public channel's @name.")
     message_thread_id: int | None = Field(None, ge=1, le=2**52, description="The topic in a forum.")
     disable_notification: bool = Field(False, description="Without a sound.")
 
@@ -47,7 +60,7 @@ class Telegram(Channel):
         url = f"{transport.settings.telegram_url}/bot{token}/sendMessage"
         headers = {"Content-Type": "application/json"}
         # The url holds the token: who answers may repeat it, and what Telegram says becomes the error.
-        request = Request(url, orjson.dumps(self.body(envelope)), headers, secret=token)
+        request = Request(url, orjson.dumps(await asyncio.to_thread(self.body, envelope)), headers, secret=token)
         return await transport.call(request, judged)
 
     def body(self, envelope: Envelope) -> dict[str, Any]:
@@ -69,7 +82,7 @@ def cut(text: str, longest: int = LONGEST) -> str:
     opened: list[str] = []
     length = end = 0
     closing = ""
-    for piece in _PIECE.finditer(text):
+    for piece in _PIECE.finditer(_without_rest(text)):
         if tag := piece["tag"]:
             _follow(opened, tag.lower(), bool(piece["end"]))
             continue
@@ -78,7 +91,14 @@ def cut(text: str, longest: int = LONGEST) -> str:
             end, closing = piece.end(), "".join(f"</{tag}>" for tag in reversed(opened))
         elif length > longest:
             return f"{text[:end]}…{closing}"
-    return text
+    return text if len(text) <= _LOOKED_AT else f"{text[:end]}…{closing}"
+
+
+def _without_rest(text: str) -> str:
+    """Return what is looked at of a text, without a tag or an entity that would be cut in two."""
+    head = text[:_LOOKED_AT]
+    opened = max(head.rfind("<"), head.rfind("&"))
+    return head[:opened] if len(text) > _LOOKED_AT and opened > max(head.rfind(">"), head.rfind(";")) else head
 
 
 def _follow(opened: list[str], tag: str, ends: bool) -> None:
@@ -121,4 +141,4 @@ def _text(value: object) -> str | None:
 
 
 def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int) else None
+    return patience(value) if isinstance(value, int) else None

@@ -1,7 +1,6 @@
 """WhatsApp: a message of a business number through Meta's Cloud API
 (https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages)."""
 
-import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from signalops.send.channels.base import Channel, read_object
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.model import Envelope, Outcome, OutcomeKind
 from signalops.send.transport import Request, Transport
+from signalops.validation import shape
 
 LONGEST = 4096
 """Characters of a text message."""
@@ -26,15 +26,19 @@ _FORM = (
     "with which statuses can be received."
 )
 
+_SECRET = shape(r"^[!-~]{16,200}$", "must be 16 to 200 printable ASCII characters without blanks")
+
 
 class Credentials(BaseModel):
     """A WhatsApp channel's secret: what sends, and what tells Meta's callbacks from others'."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, serialize_by_alias=True)
 
-    access_token: str = Field(pattern=r"^[!-~]{1,1000}$")
-    app_secret: str | None = Field(None, pattern=r"^[!-~]{16,200}$")
-    verify_token: str | None = Field(None, pattern=r"^[!-~]{16,200}$")
+    access_token: str = Field(
+        pattern=shape(r"^[!-~]{1,1000}$", "must be 1 to 1,000 printable ASCII characters without blanks")
+    )
+    app_secret: str | None = Field(None, pattern=_SECRET)
+    verify_token: str | None = Field(None, pattern=_SECRET)
 
     @classmethod
     def of(cls, secret: str) -> "Credentials":
@@ -52,8 +56,14 @@ class Template(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9_]{1,512}$")
-    language: str = Field(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$", examples=["en_US"])
+    name: str = Field(
+        pattern=shape(
+            r"^[a-z0-9_]{1,512}$", "must be a template's name of lower-case letters, digits and _, such as order_paid"
+        )
+    )
+    language: str = Field(
+        pattern=shape(r"^[a-z]{2,3}(_[A-Z]{2})?$", "must be a language such as en or en_US"), examples=["en_US"]
+    )
     parameters: tuple[str, ...] = Field(
         (),
         max_length=20,
@@ -75,8 +85,14 @@ class WhatsApp(Channel):
     """A business number's messages to one person: texts, or one template filled in."""
 
     markup: ClassVar[Markup] = "whatsapp"
-    to: str = Field(pattern=r"^\+?[1-9][0-9]{6,14}$", description="The number, with its country code.")
-    phone_number_id: str = Field(pattern=r"^[0-9]{5,20}$", description="The id of the sending number.")
+    to: str = Field(
+        pattern=shape(r"^\+[1-9][0-9]{6,14}$", "must be a number with + and its country code, such as +4915112345678"),
+        description="The number, with + and its country code (E.164).",
+    )
+    phone_number_id: str = Field(
+        pattern=shape(r"^[0-9]{5,20}$", "must be the id that Meta shows for the number: 5 to 20 digits"),
+        description="The id of the sending number.",
+    )
     template: Template | None = Field(None, description="Without it a text is sent, which needs an open conversation.")
 
     def keep_secret(self, given: str | None) -> str:
@@ -99,13 +115,12 @@ class WhatsApp(Channel):
         if envelope.secret is None:
             return Outcome("broken", error="The WhatsApp channel has no access token: give it one.")
         token = Credentials.of(envelope.secret).access_token
-        # In a thread, as all templates are rendered.
-        body = orjson.dumps(await asyncio.to_thread(self.body, envelope))
+        body = orjson.dumps(await self.body(envelope))
         url = f"{transport.settings.whatsapp_url}/{self.phone_number_id}/messages"
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         return await transport.call(Request(url, body, headers), judged)
 
-    def body(self, envelope: Envelope) -> dict[str, Any]:
+    async def body(self, envelope: Envelope) -> dict[str, Any]:
         """Return the message; Invalid if a parameter of the template can't be rendered.
 
         Its callbacks carry the delivery's id: one that comes before we have recorded the answer finds it, too.
@@ -116,7 +131,9 @@ class WhatsApp(Channel):
             "to": self.to,
             "biz_opaque_callback_data": str(envelope.delivery),
             **(
-                {"type": "text", "text": _text(envelope)} if self.template is None else _filled(self.template, envelope)
+                {"type": "text", "text": _text(envelope)}
+                if self.template is None
+                else await _filled(self.template, envelope)
             ),
         }
 
@@ -127,8 +144,8 @@ def _text(envelope: Envelope) -> dict[str, Any]:
     return {"body": text if len(text) <= LONGEST else text[: LONGEST - 1] + "…", "preview_url": False}
 
 
-def _filled(template: Template, envelope: Envelope) -> dict[str, Any]:
-    lines = [liquid.render({"subject": source}, envelope.notification).subject for source in template.parameters]
+async def _filled(template: Template, envelope: Envelope) -> dict[str, Any]:
+    lines = await liquid.lines(envelope.tenant, template.parameters, envelope.notification)
     # Meta refuses an empty parameter, and one with more than four blanks in a row.
     parameters = [{"type": "text", "text": " ".join(line.split()) or "-"} for line in lines]
     filled: dict[str, Any] = {"name": template.name, "language": {"code": template.language}}

@@ -7,7 +7,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from signalops import clock, db
+from signalops import db
 from signalops.clock import Moment
 from signalops.http import Page, answer, id_of
 from signalops.send.deliveries import manage, store
@@ -37,13 +37,10 @@ class Deliveries:
     async def list(self, request: Request, caller: Caller) -> Response:
         """List a tenant's deliveries, newest first."""
         query = DeliveriesPage.of(request)
-        lower = [clock.least_id(query.since)] if query.since else []
-        upper = [clock.least_id(query.until)] if query.until else []
         wanted = query.model_dump(include={"status", "event", "rule", "channel"})
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            picked = await store.pick_deliveries(
-                connection, caller.tenant, **wanted, upwards=query.upwards, **query.window(lower, upper)
-            )
+            window = query.window(await db.settled(connection), query.since, query.until)
+            picked = await store.pick_deliveries(connection, caller.tenant, **wanted, upwards=query.upwards, **window)
             page, has_more = query.cut(picked)
             rows = await store.read_deliveries(connection, caller.tenant, page)
         return answer(DeliveryList(data=[DeliveryShown.model_validate(row) for row in rows], has_more=has_more))

@@ -1,7 +1,7 @@
 """A delivery as it is shown."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -46,6 +46,9 @@ class AttemptShown(BaseModel):
     error: str | None
 
 
+WaitsFor = Literal["worker", "turn", "retry", "circuit", "resumption"]
+
+
 class DeliveryShown(BaseModel):
     """One notification of one event by one rule through one channel."""
 
@@ -56,6 +59,14 @@ class DeliveryShown(BaseModel):
     channel: ChannelTold
     attempts: int = Field(description="Attempts begun.")
     nextAttemptAt: datetime | None = Field(description="Only while it waits.")  # noqa: N815
+    pausedUntil: datetime | None = Field(  # noqa: N815
+        description="Until when its channel sends nothing (open circuit); null: it sends. A retry ends the pause."
+    )
+    waitsFor: WaitsFor | None = Field(  # noqa: N815
+        description="worker: a free worker; turn: its turn, the channel's rate limit or active hours; retry: its next attempt; "
+        "circuit: the end of its channel's pause; resumption: its tenant is suspended. null: it does not wait."
+    )
+    lastError: str | None = Field(description="What its last attempt came to, until one succeeds.")  # noqa: N815
     createdAt: datetime  # noqa: N815
     updatedAt: datetime = Field(description="When the status changed last.")  # noqa: N815
     replay: UUID | None = Field(description="The replay that asked for it.")

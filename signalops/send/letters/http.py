@@ -50,6 +50,7 @@ class Letters:
         page = {"upwards": query.upwards, "limit": query.limit + 1}
         beyond = query.ending_before or query.starting_after
         async with db.as_tenant(self._connections, caller.tenant) as connection:
+            wanted["until"] = (await db.settled(connection)).before(query.until)
             picked = await store.pick_letters(connection, caller.tenant, **wanted, **page, beyond=beyond)
             ids, has_more = query.cut(picked)
             rows = await store.read_letters(connection, caller.tenant, ids)

@@ -10,15 +10,16 @@ from signalops import db
 from signalops.config import Settings
 from signalops.errors import Overloaded
 from signalops.http import answer, id_of, read_model
+from signalops.locks import Places
 from signalops.send.manage import registry, store
 from signalops.send.manage.model import (
     ChannelChange,
-    ChannelList,
     ChannelsPage,
     NewChannel,
     RotatedSecret,
     Rotation,
     StoredChannel,
+    TrialResult,
     WrittenChannel,
 )
 from signalops.send.manage.registry import ChannelRegistry, Expected
@@ -27,6 +28,8 @@ from signalops.send.transport import Transport
 from signalops.terms import Caller, ChannelId, TenantId
 
 AT_ONCE = 8
+MOST_TESTS = 2
+"""Tests of channels that one tenant may run at once in a process."""
 """Tests that one process runs at once: a provider that hangs must not collect them."""
 Work = Callable[[db.Connection, TenantId, ChannelId, Expected], Awaitable[None]]
 
@@ -39,6 +42,7 @@ class Channels:
         self._registry = ChannelRegistry(settings)
         self._transport = Transport(settings)
         self._testing = asyncio.Semaphore(AT_ONCE)
+        self._tests = Places[TenantId](MOST_TESTS, "tests of channels")
 
     async def close(self) -> None:
         """Close the outgoing connections."""
@@ -50,10 +54,9 @@ class Channels:
         wanted = query.model_dump(include={"kind", "enabled", "name"})
         async with db.as_tenant(self._connections, caller.tenant) as connection:
             rows = await store.list_channels(
-                connection, caller.tenant, upwards=query.upwards, **query.window(), **wanted
+                connection, caller.tenant, upwards=query.upwards, **query.window(await db.settled(connection)), **wanted
             )
-        page, has_more = query.cut(rows)
-        return answer(ChannelList(data=[StoredChannel.model_validate(row) for row in page], has_more=has_more))
+        return query.listed(rows, StoredChannel.model_validate)
 
     async def create(self, request: Request, caller: Caller) -> Response:
         """Add a channel. What of its secret is made here, such as a webhook's, is in this answer and in no other."""
@@ -101,13 +104,24 @@ class Channels:
         return answer(RotatedSecret(secret=secret, oldSecretUntil=until))
 
     async def test(self, request: Request, caller: Caller) -> Response:
-        """Send a test notification through a channel right now, also a disabled one; it is no delivery and is not stored."""
+        """Send a test notification through a channel right now, also a disabled one; it is no delivery and is not stored.
+
+        When it arrives, a pause that the receiver had asked for ends (pausedUntil).
+        """
         if self._testing.locked():
             raise Overloaded("Too many tests of channels run just now: try again.", headers={"Retry-After": "5"})
-        async with self._testing:
-            async with db.as_tenant(self._connections, caller.tenant) as connection:
-                opened = await self._registry.open(connection, caller.tenant, _channel(request))
-            return answer(await try_out(caller.tenant, opened, self._transport))
+        with self._tests.of(caller.tenant):
+            async with self._testing:
+                return answer(await self._tested(caller.tenant, _channel(request)))
+
+    async def _tested(self, tenant: TenantId, channel: ChannelId) -> TrialResult:
+        async with db.as_tenant(self._connections, tenant) as connection:
+            opened = await self._registry.open(connection, tenant, channel)
+        result = await try_out(tenant, opened, self._transport)
+        if result.outcome == "sent":
+            async with db.as_tenant(self._connections, tenant) as connection:
+                await store.close_circuit(connection, tenant, channel)
+        return result
 
     async def _changed(self, request: Request, caller: Caller, work: Work) -> Response:
         channel = _channel(request)

@@ -1,7 +1,7 @@
 """A channel as it is written, shown and tried out."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -52,6 +52,17 @@ class ChannelChange(_Content):
     enabled: bool | None = None
 
 
+class ChannelHealth(BaseModel):
+    """How sending goes. A retry by a person, or a test that succeeds, ends a pause."""
+
+    state: Literal["healthy", "failing", "paused"] = Field(
+        description="failing: the last attempts failed; paused: nothing is sent until then (open circuit)."
+    )
+    since: datetime | None = Field(description="When the first attempt failed after the last one that succeeded.")
+    until: datetime | None = Field(description="End of the pause, after which one delivery tries.")
+    lastError: str | None = Field(description="What the last attempt that failed came to.")  # noqa: N815
+
+
 class StoredChannel(BaseModel):
     """A channel, without its secret."""
 
@@ -62,6 +73,11 @@ class StoredChannel(BaseModel):
     hasSecret: bool  # noqa: N815
     enabled: bool
     disabledBecause: str | None = Field(description="Why SignalOps itself disabled it.")  # noqa: N815
+    pausedUntil: datetime | None = Field(  # noqa: N815
+        description="Until when nothing is sent: its receiver asked for a pause, or failed (open circuit). A test that "
+        "succeeds, or the retry of a delivery, ends it. null: it sends."
+    )
+    health: ChannelHealth
     retrySchedule: list[int] | None = Field(description="null: the installation's.")  # noqa: N815
     mostPerMinute: int | None = Field(description="null: as many as there are.")  # noqa: N815
     createdAt: datetime  # noqa: N815

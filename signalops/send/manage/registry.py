@@ -49,7 +49,7 @@ class ChannelRegistry:
         channel = configured(new.kind, new.config)
         kept = channel.keep_secret(given)
         channel.check(kept, self._settings)
-        added = ChannelId(clock.new_id())
+        added = ChannelId(await db.new_id(connection))
         if not await store.add_channel(
             connection,
             tenant,
@@ -82,6 +82,8 @@ class ChannelRegistry:
         checked.check(kept, self._settings)
         if given is not None and kept is not None:
             held["secret"] = self._keyring.seal(kept)
+        elif not checked.takes_secret:
+            held["secret"] = None
         held["config"] = checked.model_dump(mode="json", exclude_unset=True)
         held["retry_schedule"] = change.retrySchedule
         held["most_per_minute"] = change.mostPerMinute

@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
-from psycopg.errors import UniqueViolation
+from psycopg.errors import CheckViolation, UniqueViolation
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from signalops import db
+from signalops.errors import Invalid
 from signalops.terms import ChannelId, ChannelKind, TenantId
 
 Row = dict[str, Any]
@@ -54,13 +55,22 @@ async def hold_channel(connection: db.Connection, tenant: TenantId, channel: Cha
 
 
 async def change_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, held: Held) -> bool:
-    """Write a channel that is held; False if another has its name."""
+    """Write a channel that is held; False if another has its name. Invalid: its secret would be sent elsewhere."""
     try:
         fields = {**held, "tenant": tenant, "id": channel, "config": Jsonb(held["config"])}
         await connection.execute(SQL["change-channel"], fields)
     except UniqueViolation:
         return False
+    except CheckViolation as error:
+        if error.diag.constraint_name != "channels_secret_destination":
+            raise
+        raise Invalid.at("secret", "would be sent elsewhere than it was given for; give it again") from error
     return True
+
+
+async def close_circuit(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> None:
+    """Let a channel send at once, whatever pause its receiver asked for."""
+    await connection.execute(SQL["close-circuit"], {"tenant": tenant, "id": channel})
 
 
 async def delete_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> None:

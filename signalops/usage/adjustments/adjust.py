@@ -32,7 +32,7 @@ async def adjust(
     if meter is None:
         raise Invalid.at("meter", f"there is no meter {asked.meter!r}; see GET /api/meters, or write events")
     fields = {
-        "id": clock.new_id(),
+        "id": await db.new_id(connection),
         "at": _recent(asked.at or clock.now(), backfill_days),
         "grp": "[]" if asked.group is None else group_key(meter.group_by, asked.group),
         "key": sent.key,

@@ -8,6 +8,9 @@ from pydantic import BaseModel, Field
 
 from signalops.http import Query
 from signalops.usage.plans.money import Exact
+from signalops.validation import shape
+
+_CURSOR = shape(r"^[0-9a-f]{32}:[0-9]{1,9}$", "must be the next of the page before, as it was given")
 
 
 class Difference(BaseModel):
@@ -58,7 +61,7 @@ class TraceQuery(Query):
     """Which page of the events behind a figure."""
 
     limit: int = Field(20, ge=1, le=100, description="Most events of a page.")
-    after: str | None = Field(None, pattern=r"^[0-9a-f]{32}:[0-9]{1,9}$", description="The next of the page before.")
+    after: str | None = Field(None, pattern=_CURSOR, description="The next of the page before.")
 
 
 class TracedEvent(BaseModel):

@@ -1,7 +1,7 @@
 """The audit's part that SQL can't do: the meters that a batch used are held against its events anew."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -52,10 +52,11 @@ class Figure(NamedTuple):
 class Recount:
     """Recounts what is audited; `recounted` is how many events it has been through."""
 
-    def __init__(self, connection: db.Connection, what: Audited, meters: Iterable[Row]) -> None:
+    def __init__(self, connection: db.Connection, what: Audited, meters: Iterable[Row], limited: Sequence[Row]) -> None:
         self._connection = connection
         self._what = what
         self._meters = list(meters)
+        self._limited = limited
         self._compiled = cache(self._compile)
         self.recounted = 0
 
@@ -133,7 +134,8 @@ class Recount:
             facts.emit("meter.broken", tenant=self._what.tenant, meter=meter, error=error)
 
         rows = [m for m in self._meters if m["since"] <= version and (m["until"] is None or version < m["until"])]
-        return compile_meters(version, rows, report)
+        limited = (month["period"] for month in self._limited if month["limited_since"] <= version)
+        return compile_meters(version, rows, report, limited)
 
 
 async def _chunks(entries: AsyncIterator[Row]) -> AsyncIterator[list[Slip]]:

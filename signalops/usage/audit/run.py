@@ -32,6 +32,7 @@ async def _audit_one(connection: db.Connection, what: store.Audited, report: Rep
     report.checked.add(await store.counts(connection, what))
     report.differences += [Difference.of(what.slug, row) for row in await store.differences(connection, what)]
     report.differences += [difference async for difference in mispriced(connection, what)]
-    recount = Recount(connection, what, await store.all_meters(connection, what.tenant))
+    counted = await store.all_meters(connection, what.tenant), await store.limited_months(connection, what.tenant)
+    recount = Recount(connection, what, *counted)
     report.differences += [difference async for difference in recount.differences()]
     report.checked.recounted += recount.recounted

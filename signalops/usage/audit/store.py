@@ -71,6 +71,11 @@ async def all_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:
     return await _rows(connection, "audit-meters", {"tenant": tenant})
 
 
+async def limited_months(connection: db.Connection, tenant: TenantId) -> list[Row]:
+    """Return period and limited_since of months that keep no groups and distinct values from a version of the metering on."""
+    return await _rows(connection, "audit-limited", {"tenant": tenant})
+
+
 async def entries(connection: db.Connection, what: Audited) -> AsyncIterator[Row]:
     """Stream the entries of batches that own meters counted, by hour and batch."""
     async with connection.cursor(name="audit_entries", row_factory=dict_row) as cursor:
@@ -101,7 +106,7 @@ async def find_line(connection: db.Connection, tenant: TenantId, line: UUID) -> 
 
 
 async def trace_line(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
-    """Return entry, position and event of events behind a figure.
+    """Return entry, position and event of events behind a figure, and whether its meter allowed negative values.
 
     wanted: meter, period, lower and upper (hours), limit; and entry and position, beyond which they are.
     """

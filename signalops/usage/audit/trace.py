@@ -1,6 +1,7 @@
 """The way from a line of an invoice back to its events."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -35,7 +36,7 @@ async def events_of_line(connection: db.Connection, tenant: TenantId, line: UUID
     if len(events) < len(page):
         raise _gone(of)
     meter = await _meter(connection, tenant, of["meter"])
-    data = [_traced(meter, events[row["event"]]) for row in page]
+    data = [_traced(replace(meter, allows_negative=row["allows_negative"]), events[row["event"]]) for row in page]
     return TracedEvents(data=data, has_more=has_more, next=_written(page[-1]) if has_more else None)
 
 
@@ -61,7 +62,7 @@ def _written(row: Row) -> str:
 async def _meter(connection: db.Connection, tenant: TenantId, key: str) -> Meter:
     if key == DEFAULT:
         return ALL_EVENTS
-    # A key means the same for ever, in whatever version of the metering.
+    # A key means the same for ever, in whatever version of the metering; but for negative values.
     row = next(row for row in await store.all_meters(connection, tenant) if row["key"] == key)
     measured = Measured(row["field"]) if row["field"] else None
     return Meter(key, row["aggregation"], measured, Grouping(row["group_by"]))

@@ -7,7 +7,7 @@ from signalops import db
 from signalops.http import Page, answer
 from signalops.terms import Caller
 from signalops.usage.credits import store
-from signalops.usage.credits.model import CreditEntry, CreditHistory, Credits, CreditShown
+from signalops.usage.credits.model import CreditEntry, Credits, CreditShown
 
 
 class CreditsHttp:
@@ -26,6 +26,7 @@ class CreditsHttp:
         """List what was granted, burned, returned and expired, newest first."""
         page = Page.of(request)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_credit_entries(connection, caller.tenant, upwards=page.upwards, **page.window())
-        cut, has_more = page.cut([CreditEntry.model_validate(row) for row in rows])
-        return answer(CreditHistory(data=cut, has_more=has_more))
+            rows = await store.list_credit_entries(
+                connection, caller.tenant, upwards=page.upwards, **page.window(await db.settled(connection))
+            )
+        return page.listed(rows, CreditEntry.model_validate)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from signalops import clock, db
+from signalops import db
 from signalops.errors import Conflict, IdempotencyConflict, Invalid, NotFound
 from signalops.http import body_hash
 from signalops.terms import TenantId
@@ -94,7 +94,7 @@ async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, sai
     if amount > held["left"]:
         most = max(held["left"], Decimal(0))
         raise Invalid.at("amount", f"is more than what is left of the invoice; write at most {most}")
-    note = clock.new_id()
+    note = await db.new_id(connection)
     issued = {
         **{
             "id": note,

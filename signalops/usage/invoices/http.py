@@ -10,7 +10,7 @@ from signalops import db
 from signalops.http import Headers, Page, Query, answer, headers_of, id_of
 from signalops.terms import Caller
 from signalops.usage.invoices import export, store
-from signalops.usage.invoices.model import InvoiceList, InvoiceSummary
+from signalops.usage.invoices.model import InvoiceSummary
 from signalops.usage.invoices.show import preview, read
 from signalops.usage.model import Month
 
@@ -42,9 +42,10 @@ class Invoices:
         """List invoices and credit notes, newest first."""
         page = Page.of(request)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_invoices(connection, caller.tenant, upwards=page.upwards, **page.window())
-        cut, has_more = page.cut([InvoiceSummary.model_validate(row) for row in rows])
-        return answer(InvoiceList(data=cut, has_more=has_more))
+            rows = await store.list_invoices(
+                connection, caller.tenant, upwards=page.upwards, **page.window(await db.settled(connection))
+            )
+        return page.listed(rows, InvoiceSummary.model_validate)
 
     async def preview(self, request: Request, caller: Caller) -> Response:
         """Show what an open period would be invoiced with as it stands, by the code that will invoice it."""

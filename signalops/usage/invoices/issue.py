@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from signalops import clock, db
+from signalops import db
 from signalops.terms import TenantId
 from signalops.usage.credits import store as credits
 from signalops.usage.invoices import store
@@ -31,7 +31,7 @@ async def drafts_of(connection: db.Connection, tenant: TenantId, month: date) ->
 
 async def issue(connection: db.Connection, tenant: TenantId, draft: Draft, by: By = CLOSING) -> Issued:
     """Issue the invoice of a closed period, which uses what credit there is."""
-    invoice, due = clock.new_id(), max(draft.subtotal, Decimal(0))
+    invoice, due = await db.new_id(connection), max(draft.subtotal, Decimal(0))
     wanted = {"invoice": invoice, "currency": draft.currency, "at_most": due}
     burned = await credits.burn_credits(connection, tenant, **wanted) if due else Decimal(0)
     credited = rounded(burned, draft.currency)  # which it is, but for the digits of a 0

@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from signalops.usage.invoices.model import Draft, Late, Line, MeterTerms, Stretch, Used
-from signalops.usage.plans.model import Price
+from signalops.usage.plans.model import FlatPrice, Price
 from signalops.usage.plans.money import EXACT, rounded
-from signalops.usage.plans.pricing import WHOLE, Priced, price, prorated
+from signalops.usage.plans.pricing import WHOLE, Priced, exact, price
 
 _NOTHING = Used(0, Decimal(0))
 _FINEST = Decimal("1e-12")
@@ -19,26 +19,51 @@ _FINEST = Decimal("1e-12")
 def drafts(month: date, stretches: Iterable[tuple[Stretch, Mapping[str, Used]]], late: Iterable[Late]) -> list[Draft]:
     """Return what a period is invoiced with: one draft for each currency, none when there is nothing to bill.
 
-    Each stretch is priced by itself. Lines are rounded, totals are sums of lines.
+    Each stretch is priced by itself. Lines are rounded, totals are sums of lines; what is due for time alone is rounded so that
+    the parts of a month add up to the month.
     """
     lines = defaultdict[str, list[Line]](list)
+    fees = Fees()
     for stretch, used in stretches:
-        lines[stretch.terms.currency] += stretch_lines(stretch, used)
+        lines[stretch.terms.currency] += stretch_lines(stretch, used, fees)
     for one in late:
         lines[one.stretch.terms.currency] += late_lines(one)
     return [Draft(month, currency, of_it) for currency, of_it in lines.items() if of_it]
 
 
-def stretch_lines(stretch: Stretch, used: Mapping[str, Used]) -> Iterator[Line]:
-    """Yield the base fee of a stretch, unless it is 0, and each meter that was used or costs something unused."""
-    terms, share = stretch.terms, _share(stretch)
-    if fee := rounded(prorated(terms.baseFee, share), terms.currency):
+class Fees:
+    """What is due for time in the stretches of a month, one after the other: base fees, and flat prices of meters.
+
+    A stretch is billed the difference between the rounded sums up to its end and up to its beginning. Were each part rounded by
+    itself, three thirds of 10.00 would be 9.99.
+    """
+
+    def __init__(self) -> None:
+        self._due = defaultdict[tuple[str, str | None], Fraction](Fraction)
+
+    def part(self, amount: Decimal, share: Fraction, currency: str, meter: str | None = None) -> Decimal:
+        """Return what a stretch is billed of an amount that is due for a whole month."""
+        before = self._due[currency, meter]
+        after = self._due[currency, meter] = before + Fraction(amount) * share
+        return EXACT.subtract(*(rounded(exact(due), currency) for due in (after, before)))
+
+
+def stretch_lines(stretch: Stretch, used: Mapping[str, Used], fees: Fees | None = None) -> Iterator[Line]:
+    """Yield the base fee of a stretch, unless it is 0, and each meter that was used or costs something unused.
+
+    fees: those of the stretches before it in the month; None: it is the first.
+    """
+    terms, share, fees = stretch.terms, _share(stretch), fees or Fees()
+    if fee := fees.part(terms.baseFee, share, terms.currency):
         said = f"{terms.name}{_days(stretch)}"
         yield _line(stretch, kind="base", description=said, amount=fee, details={"baseFee": format(terms.baseFee, "f")})
     for of in terms.prices:
         events, quantity = used.get(of.meter, _NOTHING)
         priced = price(of, quantity, share)
-        amount = rounded(priced.amount, terms.currency)
+        if isinstance(of, FlatPrice):
+            amount = fees.part(of.amount, share, terms.currency, of.meter)
+        else:
+            amount = rounded(priced.amount, terms.currency)
         if events or quantity or amount:
             meter = terms.meter(of.meter)
             yield _line(

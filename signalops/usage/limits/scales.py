@@ -31,9 +31,8 @@ class LimitScales:
 
     def weigh(self, tenant: TenantId, event: Mapping[str, Any]) -> Mapping[str, Decimal]:
         """Return what an event {id, type, source, occurredAt, payload, attributes} adds to limited meters."""
-        known = self._shelf.find(tenant, 0)
+        known = self._shelf.use(tenant, 0)
         assert known, "only events of a tenant with a version are weighed"
-        self._shelf.keep(tenant, known)
         seen = as_seen(event, event["attributes"])
         readings = {meter.key: reading.value for meter, reading, _ in known.read(seen)}
         return {key: value for key, value in readings.items() if value and value > 0}

@@ -19,15 +19,16 @@ class MeterBook:
         """Return a tenant's meters, in the version asked for or a later one; reads them in a transaction of the tenant."""
         if version == 0:
             return NO_METERS
-        compiled = self._shelf.find(tenant, version) or await self._load(connection, tenant)
-        self._shelf.keep(tenant, compiled)
+        if (compiled := self._shelf.use(tenant, version)) is None:
+            compiled = await self._load(connection, tenant)
+            self._shelf.keep(tenant, compiled)
         return compiled
 
     async def _load(self, connection: db.Connection, tenant: TenantId) -> CompiledMeters:
         await db.act_as(connection, tenant)
         rows = await store.active_meters(connection, tenant)
         meters = [row for row in rows if row["key"] is not None]
-        return compile_meters(rows[0]["metering"], meters, partial(_report, tenant))
+        return compile_meters(rows[0]["metering"], meters, partial(_report, tenant), rows[0]["limited"])
 
 
 def _report(tenant: TenantId, meter: str, error: str) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from signalops import clock
+from signalops.contracts import MeteredRow
 from signalops.patterns import as_seen
 from signalops.queue.store import Part, Results
 from signalops.terms import TenantId
 from signalops.usage.meters.compiled import CompiledMeters
-from signalops.usage.meters.scales import ALL_EVENTS, ONE, Meter, Reading
+from signalops.usage.meters.scales import ALL_EVENTS, ALL_GROUPS, ONE, Meter, Reading
 from signalops.usage.meters.slots import Slot, minute_of, slot_of
 
 Event = Mapping[str, Any]
@@ -25,9 +26,10 @@ def count(meters: CompiledMeters, part: Part, results: Results) -> int:
     """
     billed = [event for event in part.events if event["depth"] == 0 and not event.get("replay")]
     for slot, events in _by_slot(part, billed).items():
-        results.metered.append(_entry(part.tenant, ALL_EVENTS, slot, "[]", [(event, ONE) for event in events]))
-        for (meter, group), members in _metered(meters, events).items():
-            results.metered.append(_entry(part.tenant, meter, slot, group, members))
+        results.metered.append(_entry(part.tenant, ALL_EVENTS, slot, ALL_GROUPS, [(event, ONE) for event in events]))
+        for (meter, group), members in _metered(meters, slot, events).items():
+            results.metered.append(entry := _entry(part.tenant, meter, slot, group, members))
+            results.weight += len(entry.get("items", ())) // 5
     return len(billed)
 
 
@@ -41,27 +43,38 @@ def _by_slot(part: Part, events: Sequence[Event]) -> dict[Slot, list[Event]]:
     return slots
 
 
-def _metered(meters: CompiledMeters, events: Sequence[Event]) -> Mapping[tuple[Meter, str], Members]:
+def _metered(meters: CompiledMeters, slot: Slot, events: Sequence[Event]) -> Mapping[tuple[Meter, str], Members]:
     """Return what the tenant's own meters read off events, by meter and group."""
     found = defaultdict[tuple[Meter, str], Members](list)
     if not meters.version:
         return found
     for event in events:
-        for meter, reading, group in meters.read(as_seen(event, event["attributes"])):
+        for meter, reading, group in meters.read(as_seen(event, event["attributes"]), slot.period):
             found[meter, group].append((event, reading))
     return found
 
 
-def _entry(tenant: TenantId, meter: Meter, slot: Slot, group: str, members: Members) -> dict[str, Any]:
-    entry = {"tenant": tenant, "id": clock.new_id(), "meter": meter.key, "aggregation": meter.aggregation}
-    entry |= {**slot._asdict(), "grp": group}
-    entry |= {"events": len(members), "event_ids": [event["id"] for event, _ in members]}
+def _entry(tenant: TenantId, meter: Meter, slot: Slot, group: str, members: Members) -> MeteredRow:
+    entry: MeteredRow = {
+        "tenant": tenant,
+        "id": clock.new_id(),
+        "meter": meter.key,
+        "aggregation": meter.aggregation,
+        "period": slot.period,
+        "hour": slot.hour,
+        "is_late": slot.is_late,
+        "grp": group,
+        "events": len(members),
+        "event_ids": [event["id"] for event, _ in members],
+    }
     if meter.aggregation == "unique_count":
-        return entry | {"items": sorted({item for _, reading in members for item in reading.items})}
-    if meter.aggregation == "latest":
+        entry["items"] = sorted({item for _, reading in members for item in reading.items})
+    elif meter.aggregation == "latest":
         at, latest, value = max((_moment(event), event["id"], reading.value) for event, reading in members)
-        return entry | {"latest_at": at, "latest_event": latest, "value": str(value)}
-    return entry | {"value": str(meter.total([reading.value for _, reading in members if reading.value is not None]))}
+        entry["latest_at"], entry["latest_event"], entry["value"] = at, latest, str(value)
+    else:
+        entry["value"] = str(meter.total([reading.value for _, reading in members if reading.value is not None]))
+    return entry
 
 
 def _moment(event: Event) -> datetime:

@@ -5,10 +5,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from signalops import db
-from signalops.http import Query, answer, read_model
+from signalops.http import Query, answer, listed, read_model
 from signalops.terms import Caller
 from signalops.usage.meters import manage, store
-from signalops.usage.meters.model import MeterIn, MeterKey, MeterList, MeterShown
+from signalops.usage.meters.model import MeterIn, MeterKey, MeterShown
 
 
 class MetersPage(Query):
@@ -32,8 +32,7 @@ class Meters:
         wanted = {"ended": query.ended, "after": query.starting_after or "", "limit": query.limit + 1}
         async with db.as_tenant(self._connections, caller.tenant) as connection:
             rows = await store.list_meters(connection, caller.tenant, **wanted)
-        page = [MeterShown.model_validate(row) for row in rows[: query.limit]]
-        return answer(MeterList(data=page, has_more=len(rows) > query.limit))
+        return listed(rows, query.limit, MeterShown.model_validate)
 
     async def create(self, request: Request, caller: Caller) -> Response:
         """Add a meter; it counts from the next batch of events on."""

@@ -9,6 +9,9 @@ from signalops.terms import TenantId
 from signalops.usage.meters import store
 from signalops.usage.meters.model import MeterIn, MeterShown, is_key
 
+MOST_MADE = 10
+"""Meters that may be made within 30 days for each that may count: what has ended stays."""
+
 
 async def add(connection: db.Connection, tenant: TenantId, new: MeterIn, most: int) -> tuple[MeterShown, bool]:
     """Add a meter, which counts from the next batch on; return it, and whether it is new.
@@ -21,8 +24,13 @@ async def add(connection: db.Connection, tenant: TenantId, new: MeterIn, most: i
     known = await _known(connection, tenant, new)
     assert known is not None
     # After it was added, which holds the tenant's row: two at once can't both be the last.
-    if is_new and await store.count_meters(connection, tenant) > most:
+    counting, recent = await store.count_meters(connection, tenant)
+    if is_new and counting > most:
         raise Conflict(f"There are {most} meters already: end one, or have SIGNALOPS_MAX_METERS raised.")
+    if is_new and recent > most * MOST_MADE:
+        raise Conflict(
+            f"{most * MOST_MADE} meters were made within 30 days, which are kept for ever: wait, or change fewer."
+        )
     return known, is_new
 
 

@@ -13,8 +13,6 @@ DEFAULT = "events"
 """The meter that every tenant has: it counts every event that is billed."""
 MOST_CONDITIONS = 400
 """What a pattern may have: fifty meters then have no more together than all rules of a tenant may."""
-MOST_VALUES = 1000
-"""Of a field in one event: what an array holds beyond is not read. Else one event could keep a worker busy for a minute."""
 Aggregation = Literal["count", "sum", "max", "min", "avg", "latest", "unique_count"]
 
 
@@ -76,6 +74,10 @@ class MeterIn(BaseModel):
     groupBy: GroupBy = []  # noqa: N815
     unit: str | None = Field(None, min_length=1, max_length=63, description="What it counts in.", examples=["GB"])
 
+    allowNegative: bool | None = Field(  # noqa: N815
+        None, description="Whether values below 0 count. Default: yes; of a plan's meter no, since they lower the bill."
+    )
+
     @model_validator(mode="after")
     def _measures(self) -> Self:
         if self.aggregation == "count" and self.field is not None:
@@ -95,6 +97,7 @@ class MeterShown(BaseModel):
     pattern: dict[str, Any]
     groupBy: GroupBy  # noqa: N815
     unit: str | None
+    allowNegative: bool = Field(description="Whether values below 0 count.")  # noqa: N815
     origin: Literal["tenant", "plan"] = Field(description="Its own, or brought by its plan.")
     createdAt: datetime = Field(description="What was processed before is not counted.")  # noqa: N815
     endedAt: datetime | None = Field(description="When it ended; null: it counts.")  # noqa: N815

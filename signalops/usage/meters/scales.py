@@ -7,8 +7,8 @@ from decimal import Context, Decimal, InvalidOperation
 from functools import reduce
 from typing import NamedTuple
 
-from signalops.patterns import Grouping, Measured, canonical
-from signalops.usage.meters.model import DEFAULT, MOST_VALUES, Aggregation
+from signalops.patterns import MOST_VALUES, Grouping, Measured, canonical
+from signalops.usage.meters.model import DEFAULT, Aggregation
 
 _EXACT = Context(prec=100)
 """Readings have at most 20 digits before the point and 18 after it: their sums are exact."""
@@ -42,6 +42,7 @@ class Meter:
     aggregation: Aggregation
     measured: Measured | None
     grouping: Grouping
+    allows_negative: bool = True
 
     def read(self, seen: Mapping[str, object]) -> Reading | None:
         """Return what an event adds; None, and it is not counted, when it has no value that can be."""
@@ -51,7 +52,8 @@ class Meter:
         if self.aggregation == "unique_count":
             items = [canonical(value) for value in values if value is not None]
             return Reading(None, items) if items else None
-        value = self.total([number for value in values if (number := number_of(value)) is not None])
+        numbers = (number for value in values if (number := number_of(value)) is not None)
+        value = self.total([number for number in numbers if number >= 0 or self.allows_negative])
         return None if value is None else Reading(value)
 
     def total(self, values: Sequence[Decimal]) -> Decimal | None:
@@ -61,6 +63,8 @@ class Meter:
         return reduce(_MAKE[self.aggregation], values) if values else None
 
 
+ALL_GROUPS = "[]"
+"""The key of what is counted without groups."""
 ALL_EVENTS = Meter(DEFAULT, "count", None, Grouping(()))
 
 

@@ -42,10 +42,10 @@ async def add_meter(connection: db.Connection, tenant: TenantId, meter: MeterIn)
     return True
 
 
-async def count_meters(connection: db.Connection, tenant: TenantId) -> int:
-    """Return how many meters of its own a tenant has that count."""
+async def count_meters(connection: db.Connection, tenant: TenantId) -> tuple[int, int]:
+    """Return how many meters of its own a tenant has that count, and how many it has made in the last 30 days."""
     row = await (await connection.execute(SQL["count-meters"], {"tenant": tenant})).fetchone()
-    return int(row[0]) if row else 0
+    return (row[0], row[1]) if row else (0, 0)
 
 
 async def end_meter(connection: db.Connection, tenant: TenantId, key: str) -> None:
@@ -54,7 +54,8 @@ async def end_meter(connection: db.Connection, tenant: TenantId, key: str) -> No
 
 
 def _fields(tenant: TenantId, meter: MeterIn) -> Row:
-    written = meter.model_dump(exclude={"groupBy"}) | {"pattern": Jsonb(meter.pattern), "group_by": meter.groupBy}
+    written = meter.model_dump(exclude={"groupBy", "allowNegative"})
+    written |= {"pattern": Jsonb(meter.pattern), "group_by": meter.groupBy, "allows_negative": meter.allowNegative}
     return {"tenant": tenant, "grammar": CURRENT_GRAMMAR, **written}
 
 

@@ -62,12 +62,12 @@ class _Part:
 
     def shown(self) -> Step:
         return Step(
-            quantity=_decimal(self.quantity),
+            quantity=exact(self.quantity),
             unitAmount=self.unit,
             flatAmount=self.flat,
             upTo=self.up_to,
             size=self.size,
-            amount=_decimal(self.amount),
+            amount=exact(self.amount),
         )
 
 
@@ -84,16 +84,16 @@ def price(of: Price, quantity: Decimal, share: Fraction = WHOLE) -> Priced:
     return _priced(list(_parts(of, billed)) if billed else [], included, billed)
 
 
-def prorated(amount: Decimal, share: Fraction) -> Decimal:
-    """Return a share of an amount, such as of a base fee; not yet rounded."""
-    return _decimal(Fraction(amount) * share)
+def exact(value: Fraction) -> Decimal:
+    """Return a fraction with all digits that rounding can depend on."""
+    return EXACT.divide(Decimal(value.numerator), Decimal(value.denominator))
 
 
 def _priced(parts: Sequence[_Part], included: Fraction, billed: Fraction) -> Priced:
     return Priced(
-        amount=_decimal(sum((part.amount for part in parts), _NOTHING)),
-        included=_decimal(included),
-        quantity=_decimal(billed),
+        amount=exact(sum((part.amount for part in parts), _NOTHING)),
+        included=exact(included),
+        quantity=exact(billed),
         steps=tuple(part.shown() for part in parts),
     )
 
@@ -119,7 +119,3 @@ def _graduated(tiers: Sequence[Tier], billed: Fraction) -> Iterator[_Part]:
             return
         yield _Part(upper - lower, tier.unitAmount, tier.flatAmount, tier.upTo)
         lower = upper
-
-
-def _decimal(value: Fraction) -> Decimal:
-    return EXACT.divide(Decimal(value.numerator), Decimal(value.denominator))

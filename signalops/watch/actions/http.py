@@ -8,7 +8,7 @@ from signalops.errors import NotFound
 from signalops.http import answer, id_of
 from signalops.terms import Caller, Operator
 from signalops.watch.actions import store
-from signalops.watch.actions.model import ActionList, ActionShown, ActionsPage, PlatformAction, PlatformActionList
+from signalops.watch.actions.model import ActionShown, ActionsPage, PlatformAction
 
 
 class Actions:
@@ -21,9 +21,10 @@ class Actions:
         """List what was done to what a tenant manages, newest first, by whomever."""
         page = ActionsPage.of(request)
         async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_actions(connection, tenant=caller.tenant, **page.wanted())
-        cut, has_more = page.cut(rows)
-        return answer(ActionList(data=[ActionShown.of(row) for row in cut], has_more=has_more))
+            rows = await store.list_actions(
+                connection, tenant=caller.tenant, **page.wanted(await db.settled(connection))
+            )
+        return page.listed(rows, ActionShown.of)
 
     async def get(self, request: Request, caller: Caller) -> Response:
         """Show one action."""
@@ -38,6 +39,5 @@ class Actions:
         """List what was done in the whole installation, newest first; on connections of operators."""
         page = ActionsPage.of(request)
         async with db.as_platform(self._connections) as connection:
-            rows = await store.list_actions(connection, **page.wanted())
-        cut, has_more = page.cut(rows)
-        return answer(PlatformActionList(data=[PlatformAction.of(row) for row in cut], has_more=has_more))
+            rows = await store.list_actions(connection, **page.wanted(await db.settled(connection)))
+        return page.listed(rows, PlatformAction.of)

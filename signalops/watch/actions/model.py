@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from signalops import clock
 from signalops.clock import Moment
 from signalops.http import Page
+from signalops.settled import Settled
 from signalops.terms import ActorKind
 
 INSTALLATION = UUID(int=0)
@@ -93,16 +94,10 @@ class ActionsPage(Page):
     since: Moment | None = Field(None, alias="from", description="Only from then on (RFC 3339).")
     until: Moment | None = Field(None, alias="to", description="Only before then (RFC 3339).")
 
-    def wanted(self) -> dict[str, Any]:
+    def wanted(self, settled: Settled | None = None) -> dict[str, Any]:
         """Return what the store is asked for."""
-        lower = [] if self.since is None else [_before(clock.least_id(self.since))]
-        upper = [] if self.until is None else [clock.least_id(self.until)]
         narrowed = self.model_dump(include={"actor", "action", "target"})
-        return {"upwards": self.upwards, **self.window(lower, upper), **narrowed}
-
-
-def _before(identity: UUID) -> UUID:
-    return UUID(int=max(identity.int - 1, 0))
+        return {"upwards": self.upwards, **self.window(settled, self.since, self.until), **narrowed}
 
 
 def _said(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,8 @@ FUNCTIONS = {
     "watch": "a sweep over all tenants; answers with names of alerts and the slugs of tenants that they are about",
     "expire": "a sweep over all tenants; answers with numbers by table",
     "kept_from": "tells the worker since when anything must be kept; of no tenant by itself",
+    "position_time": "announces that its transaction adds to lists; answers with the time",
+    "settled_time": "answers with the time up to which lists are complete; of whose transactions nothing but that",
     "make_partitions": "makes empty partitions; answers with their names",
 }
 OPERATORS = {
@@ -70,6 +72,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "note_actions": {"action": "x", "details": "{{}}"},
     "announce": {"event_type": "signalops.isolation", "about": '{{"tenant": "{id}"}}'},
     "hear_of_delivery": {"provider": "x", "to_status": "delivered", "because": "x"},
+    "put_back": {"events": '[{{"id": "{id}"}}]', "wait": "1 second"},
     "burn_credits": {"of_currency": "USD"},
     "subscribe": {"wanted": "free", "author": "x"},
     "grant_credit": {"in_currency": "USD", "reason": "x", "author": "x", "idempotency_key": "x"},

@@ -106,6 +106,7 @@ def rows_of(tenant: UUID, now: datetime) -> dict[str, Row]:
         },
         "usage_entries": own | counted | {"id": tenant, "batch": tenant, "event_ids": [tenant]},
         "usage_counters": own | counted | {"aggregation": "count"},
+        "usage_sizes": own | {"period": _MONTH, "rows": 1},
         "usage_items": own | slot | {"item": "1"},
         "usage_adjustments": own | slot | {"id": tenant, "is_late": False, "quantity": 1, "reason": "r", "author": "a"},
         "subscriptions": own

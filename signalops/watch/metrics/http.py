@@ -1,7 +1,6 @@
 """Where Prometheus asks: GET /metrics of the API."""
 
 import hmac
-from ipaddress import ip_address
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import SecretStr
@@ -9,10 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from signalops.errors import NotFound
+from signalops.http import is_from_this_machine, is_own_host
 from signalops.watch.metrics.measure import Measurements
 from signalops.watch.metrics.registry import exposition
-
-_PROXIED = ("forwarded", "x-forwarded-for")
 
 
 class MetricsHttp:
@@ -32,7 +30,4 @@ class MetricsHttp:
         if self._token:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
-        # A proxy on this machine asks for others.
-        if request.client is None or any(header in request.headers for header in _PROXIED):
-            return False
-        return ip_address(request.client.host).is_loopback
+        return is_from_this_machine(request) and is_own_host(request.headers.get("host", ""))

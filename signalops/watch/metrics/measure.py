@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from signalops import db
+from signalops import clock, db
 from signalops.watch.metrics import store
 from signalops.watch.metrics.registry import Measurement, gauge
 
@@ -50,4 +50,5 @@ async def watch_pools(pools: Mapping[str, db.Pool]) -> None:
             gauge("signalops_pool_connections", name, "idle").set(idle)
             gauge("signalops_pool_connections", name, "used").set(stats.get("pool_size", 0) - idle)
             gauge("signalops_pool_waiting", name).set(stats.get("requests_waiting", 0))
+        gauge("signalops_clock_correction_seconds").set(clock.corrected())
         await asyncio.sleep(1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
+Part = Literal["api", "worker"]
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Bounds in seconds of what should take milliseconds."""
 SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0, 3600.0)
@@ -21,41 +22,76 @@ class Metric:
     labels: tuple[str, ...]
     help: str
     bounds: tuple[float, ...] = ()
+    part: Part | None = None
+    """The only part whose processes count it; None: both do."""
 
 
 COUNTED = (
-    Metric("signalops_requests_total", "counter", ("operation", "status"), "Requests that were answered."),
+    Metric("signalops_requests_total", "counter", ("operation", "status"), "Requests that were answered.", part="api"),
     Metric(
-        "signalops_request_seconds", "histogram", ("operation",), "How long requests took until the answer began.", FAST
+        "signalops_request_seconds",
+        "histogram",
+        ("operation",),
+        "How long requests took until the answer began.",
+        FAST,
+        part="api",
     ),
     Metric(
         "signalops_events_total",
         "counter",
         ("outcome",),
         "Events: accepted, duplicate, over_limit (stored beyond a limit), or refused, singly or as items of a batch.",
+        part="api",
     ),
     Metric(
-        "signalops_refusals_total", "counter", ("reason",), "Refused requests and items of batches, by kind of problem."
+        "signalops_refusals_total",
+        "counter",
+        ("reason",),
+        "Refused requests and items of batches, by kind of problem.",
+        part="api",
     ),
-    Metric("signalops_flush_events", "histogram", (), "Events that one flush decided about.", SIZES),
-    Metric("signalops_flush_seconds", "histogram", (), "How long a flush took.", FAST),
-    Metric("signalops_batches_total", "counter", (), "Batches that were processed."),
-    Metric("signalops_batch_seconds", "histogram", (), "How long a batch took.", FAST),
-    Metric("signalops_processed_events_total", "counter", (), "Events that were processed."),
-    Metric("signalops_matches_total", "counter", (), "Rules that matched events."),
+    Metric("signalops_flush_events", "histogram", (), "Events that one flush decided about.", SIZES, part="api"),
+    Metric("signalops_flush_seconds", "histogram", (), "How long a flush took.", FAST, part="api"),
+    Metric("signalops_batches_total", "counter", (), "Batches that were processed.", part="worker"),
+    Metric("signalops_batch_seconds", "histogram", (), "How long a batch took.", FAST, part="worker"),
+    Metric("signalops_processed_events_total", "counter", (), "Events that were processed.", part="worker"),
+    Metric("signalops_matches_total", "counter", (), "Rules that matched events.", part="worker"),
     Metric(
         "signalops_lag_seconds",
         "histogram",
         (),
         "From when the oldest event of a batch was stored to when the batch was processed.",
         SLOW,
+        part="worker",
     ),
-    Metric("signalops_events_died_total", "counter", (), "Events that could not be processed: dead letters."),
-    Metric("signalops_attempts_total", "counter", ("kind", "outcome"), "Attempts at deliveries, by kind of channel."),
-    Metric("signalops_attempt_seconds", "histogram", ("kind",), "How long attempts took.", SLOW),
-    Metric("signalops_deliveries_died_total", "counter", (), "Deliveries that were given up: dead letters."),
-    Metric("signalops_jobs_rescued_total", "counter", (), "Jobs of silent workers that were given to others."),
-    Metric("signalops_jobs_replaced_total", "counter", (), "Jobs that were missing and made anew."),
+    Metric(
+        "signalops_events_died_total", "counter", (), "Events that could not be processed: dead letters.", part="worker"
+    ),
+    Metric(
+        "signalops_attempts_total",
+        "counter",
+        ("kind", "outcome"),
+        "Attempts at deliveries, by kind of channel.",
+        part="worker",
+    ),
+    Metric("signalops_attempt_seconds", "histogram", ("kind",), "How long attempts took.", SLOW, part="worker"),
+    Metric(
+        "signalops_deliveries_died_total", "counter", (), "Deliveries that were given up: dead letters.", part="worker"
+    ),
+    Metric(
+        "signalops_jobs_rescued_total",
+        "counter",
+        (),
+        "Jobs of silent workers that were given to others.",
+        part="worker",
+    ),
+    Metric("signalops_jobs_replaced_total", "counter", (), "Jobs that were missing and made anew.", part="worker"),
+    Metric(
+        "signalops_clock_correction_seconds",
+        "gauge",
+        (),
+        "By how much the process corrects its machine's clock, to go by PostgreSQL's; 0: they agree.",
+    ),
     Metric(
         "signalops_pool_connections", "gauge", ("pool", "state"), "Database connections of the process: used or idle."
     ),

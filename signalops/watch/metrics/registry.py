@@ -19,7 +19,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from signalops.watch.metrics.names import COUNTED, METRICS
+from signalops.watch.metrics.names import COUNTED, METRICS, Part
 
 Measurement = tuple[str, dict[str, str], float]
 """What one series of a gauge is now: name, labels, value."""
@@ -122,9 +122,12 @@ def _bury(folder: Path) -> None:
                 mark_process_dead(process, str(folder))
 
 
-def begin() -> None:
-    """Make the instruments that have no labels: a series that is missing until something happens can't be alerted on."""
+def begin(part: Part) -> None:
+    """Make the instruments that have no labels: a series that is missing until something happens can't be alerted on.
+
+    But for those that another part counts: its 0 here would say that nothing happens there.
+    """
     makers = {"counter": counter, "histogram": histogram, "gauge": gauge}
     for metric in COUNTED:
-        if not metric.labels:
+        if not metric.labels and metric.part in (None, part):
             makers[metric.kind](metric.name)

@@ -55,6 +55,7 @@ class Platform(NamedTuple):
     credits: CreditsHttp
     invoices: Invoices
     actions: Actions
+    adjustments: Adjustments
 
 
 class Handlers(NamedTuple):
@@ -92,6 +93,7 @@ def _platform(handlers: Platform) -> list[Operation]:
         *operators.tenants(tenants, handlers.deletions),
         *operators.keys(tenants, handlers.keys),
         *operators.limits(tenants, handlers.limits),
+        *operators.adjustments(tenants, handlers.adjustments),
         *operators.plan(tenants, handlers.plans),
         *desk.plans(billing),
         *desk.credit(tenants, handlers.credits, billing),

@@ -2,7 +2,7 @@
 
 from signalops import errors
 from signalops.access.http import Keys
-from signalops.access.model import KeyList, KeyMade, KeyShown, NewKey, Rotation
+from signalops.access.model import KeyList, KeyMade, KeyShown, NewKey, Revocation, Rotation
 from signalops.http import Page
 from signalops.web.operations.operation import ALWAYS, BODY, Operation
 
@@ -50,7 +50,8 @@ def keys(keys: Keys) -> list[Operation]:
             keys.revoke,
             "keys:*",
             {200: KeyShown},
-            (*ALWAYS, errors.NotFound),
+            (*ALWAYS, errors.NotFound, errors.Invalid),
+            query=Revocation,
         ),
         Operation(
             "POST",

@@ -37,7 +37,7 @@ def suppressions(suppressions: callbacks_http.Suppressions) -> list[Operation]:
 
 def callbacks(callbacks: callbacks_http.Callbacks) -> list[Operation]:
     """Return what concerns callbacks of providers."""
-    refusals = (errors.Forbidden, errors.NotFound, errors.Unavailable)
+    refusals = (errors.Forbidden, errors.NotFound, errors.TooManyFailures, errors.Unavailable)
     taking = (errors.Malformed, errors.TooLarge, errors.Overloaded)
     return [
         Operation(

@@ -29,6 +29,7 @@ def stored(events: ingest.Events, watch: Watch) -> list[Operation]:
                 *BODY,
                 errors.IdempotencyConflict,
                 errors.SchemaViolation,
+                errors.NothingStored,
                 errors.QuotaExceeded,
                 errors.Overloaded,
             ),
@@ -47,7 +48,7 @@ def stored(events: ingest.Events, watch: Watch) -> list[Operation]:
             events.post_batch,
             "events:write",
             {202: BatchResult},
-            (*ALWAYS, *BODY, errors.Overloaded),
+            (*ALWAYS, *BODY, errors.NothingStored, errors.QuotaExceeded, errors.Overloaded),
             bodies={
                 "application/json": list[EventIn],
                 "application/x-ndjson": EventIn,

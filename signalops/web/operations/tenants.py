@@ -4,12 +4,14 @@ from signalops import errors
 from signalops.access.deletion.http import Deletions
 from signalops.access.deletion.model import Confirmation, DeletionShown
 from signalops.access.http import Keys
-from signalops.access.model import KeyList, KeyMade, KeyShown, NewKey, Rotation
+from signalops.access.model import KeyList, KeyMade, KeyShown, NewKey, Revocation, Rotation
 from signalops.access.tenants.manage import hold_open
 from signalops.access.tenants.model import Because, TenantList, TenantsPage
 from signalops.http import Page
 from signalops.operate.http import Tenants
 from signalops.operate.model import PlanWanted, TenantIn, TenantPatch, TenantShown
+from signalops.usage.adjustments.http import Adjustments
+from signalops.usage.adjustments.model import AdjustmentIn, AdjustmentList, AdjustmentShown, AdjustmentsPage
 from signalops.usage.limits.http import LimitsHttp
 from signalops.usage.limits.model import LimitList
 from signalops.usage.plans.http import PlansHttp
@@ -160,6 +162,7 @@ def keys(tenants: Tenants, keys: Keys) -> list[Operation]:
             "tenants:*",
             {200: KeyShown},
             _SHOWN,
+            query=Revocation,
         ),
         Operation(
             "POST",
@@ -208,6 +211,35 @@ def limits(tenants: Tenants, limits: LimitsHttp) -> list[Operation]:
             "tenants:*",
             {200: LimitList},
             (*_SHOWN, errors.Conflict),
+        ),
+    ]
+
+
+def adjustments(tenants: Tenants, adjustments: Adjustments) -> list[Operation]:
+    """Return what concerns corrections of a tenant's usage."""
+    return [
+        Operation(
+            "POST",
+            f"{_ONE}/adjustments",
+            "adjustTenantUsage",
+            "Correct the usage of an hour, also downwards",
+            tenants.lend(adjustments.add, hold_open),
+            "tenants:*",
+            {201: AdjustmentShown, 200: AdjustmentShown},
+            (*_CHANGED, errors.IdempotencyConflict),
+            headers={"Idempotency-Key": "A second request with this key and body corrects nothing more."},
+            bodies={"application/json": AdjustmentIn},
+        ),
+        Operation(
+            "GET",
+            f"{_ONE}/adjustments",
+            "listTenantAdjustments",
+            "List corrections of a tenant's usage, newest first",
+            tenants.lend(adjustments.list),
+            "tenants:read",
+            {200: AdjustmentList},
+            (*_SHOWN, errors.Invalid),
+            query=AdjustmentsPage,
         ),
     ]
 

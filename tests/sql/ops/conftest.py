@@ -11,8 +11,9 @@ from psycopg.rows import dict_row
 
 from signalops import clock, db
 from signalops.config import Settings
-from tests.people import Tenant, make_rule
-from tests.sql.rows import insert
+from tests.support.rows import insert
+from tests.support.rules import make_rule
+from tests.support.tenants import Tenant
 
 Shown = dict[str, Any]
 

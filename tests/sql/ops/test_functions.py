@@ -7,10 +7,10 @@ import psycopg
 import pytest
 
 from signalops.config import Settings
-from tests.chaos.processes import eventually, worker
-from tests.people import Tenant
 from tests.sql.ops.conftest import Ops
 from tests.sql.ops.test_views import SECOND, Rule, deliver, letter
+from tests.support.processes import eventually, worker
+from tests.support.tenants import Tenant
 
 ANY_ID = "01a20862-10b6-70f7-a960-f844b7ad550a"
 
@@ -230,3 +230,23 @@ def test_draining_needs_to_see_jobs_end(ops: Ops) -> None:
         psycopg.Error, match=re.escape("repeatable read does not see jobs end: call it in one that is read")
     ):
         ops.frozen("drain_queue('events')")
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (
+            "The template's body failed: payload.SECRET is undefined; for what may be missing write ...",
+            "The template's body failed",
+        ),
+        ("DataError('invalid input: \"SECRET\"')", "DataError"),
+        ("Unexpected ValueError: SECRET", "Unexpected ValueError"),
+        ("The receiver answered 500.", "The receiver answered 500."),
+    ],
+)
+def test_an_operator_sees_errors_without_what_they_quote(
+    ops: Ops, acme: Tenant, rule: Rule, error: str, shown: str
+) -> None:
+    dead(ops, acme, rule)
+    ops.owner.execute("update signalops.dead_letters set error = %s", [error])
+    assert [row["error"] for row in ops.see("dead_letters")] == [shown]

@@ -13,9 +13,10 @@ from signalops.config import Settings
 from signalops.journey import Journey
 from signalops.queue.app import make_app, register
 from signalops.send import Sender
-from tests.chaos.processes import eventually
-from tests.people import Tenant, make_rule, set_limit
 from tests.sql.ops.conftest import Ops, id_of, is_about
+from tests.support.processes import eventually
+from tests.support.rules import make_rule
+from tests.support.tenants import Tenant, set_limit
 
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 Rule = tuple[UUID, UUID]

@@ -1,0 +1,50 @@
+"""How a key of our format is verified in microseconds: by an HMAC of the whole key, beside its bcrypt hash.
+
+bcrypt makes guesses slow, and a key of 256 random bits can't be guessed: it protects only what people think up. Keyed by the
+installation's secret, a digest is of no use to whoever has read the database alone.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Self
+
+from signalops.access.keys import is_ours
+from signalops.config import Settings
+from signalops.errors import Unusable
+from signalops.secret_key import secret_keys
+
+_PURPOSE = b"signalops api keys"
+_NAME = 4
+"""Bytes before the HMAC that name the secret: after a change of secrets an older digest says nothing."""
+
+
+class Digests:
+    """Makes and compares digests by the installation's secrets, the newest first; without any, bcrypt alone decides."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        keys = [hmac.digest(secret.encode(), _PURPOSE, "sha256") for secret in secrets]
+        self._keys = {hashlib.sha256(key).digest()[:_NAME]: key for key in keys}
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return those of an installation; where its secret is not known, such as a command line's, there are none."""
+        with suppress(Unusable):
+            return cls(secret_keys(settings))
+        return cls(())
+
+    def make(self, key: str) -> bytes | None:
+        """Return the digest to keep of a key: 36 bytes; None of another format, which may be short enough to be guessed."""
+        newest = next(iter(self._keys.items()), None)
+        if newest is None or not is_ours(key):
+            return None
+        name, secret = newest
+        return name + hmac.digest(secret, key.encode(), "sha256")
+
+    def compare(self, key: str, kept: bytes | None) -> bool | None:
+        """Return whether a key is the one that a digest was kept of; None: that can't be told by it."""
+        secret = self._keys.get(kept[:_NAME]) if kept else None
+        if kept is None or secret is None:
+            return None
+        return hmac.compare_digest(kept[_NAME:], hmac.digest(secret, key.encode(), "sha256"))

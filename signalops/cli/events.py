@@ -1,0 +1,95 @@
+"""signalops event: send one as a producer does, and list what came in."""
+
+import asyncio
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from signalops import db
+from signalops.access import store as access
+from signalops.cli.common import AsJson, TenantSlug, as_owner, for_tenant, show_json, show_rows
+from signalops.cli.drafts import read_object
+from signalops.config import settings
+from signalops.errors import Problem, Unusable
+from signalops.http import validated
+from signalops.ingest import store
+from signalops.ingest.flush import Flusher, Limits
+from signalops.ingest.model import EventIn, EventShown, Stored, incoming
+from signalops.ingest.rates import Rates
+from signalops.ingest.types import SchemaBook
+from signalops.ingest.types.schemas import Hold
+from signalops.terms import EventStatus, TenantId
+from signalops.usage.limits import LimitScales
+
+app = typer.Typer(no_args_is_help=True, help="Send events, and list what came in.")
+_EVERY_ID = {"lower": UUID(int=0), "upper": UUID(int=2**128 - 1)}
+
+
+@app.command(
+    epilog="""Example: signalops event send --tenant acme user.signup --payload '{"email":"user@example.com"}'"""
+)
+def send(
+    tenant: TenantSlug,
+    type_: Annotated[str, typer.Argument(metavar="TYPE", help="The event's type.")],
+    payload: Annotated[str, typer.Option(help="An object (JSON), or @FILE.")] = "{}",
+    source: Annotated[str | None, typer.Option(help="Where it comes from.")] = None,
+    occurred_at: Annotated[str | None, typer.Option(help="When it happened (RFC 3339); default: now.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="A second event with this key stores nothing new.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Store an event as the API does: once, counted, and processed by the next worker."""
+    said = {"type": type_, "source": source, "occurredAt": occurred_at, "idempotencyKey": idempotency_key}
+    given = {name: value for name, value in said.items() if value is not None}
+    event = validated(EventIn, given | {"payload": read_object(payload)})
+    stored = asyncio.run(_stored(_active(tenant), event))
+    if as_json:
+        show_json({"id": str(stored.id), "status": stored.status})
+    else:
+        typer.echo(f"{stored.status} {stored.id}; see `signalops follow {stored.id}`")
+
+
+def _active(slug: str) -> TenantId:
+    """Return the id of a tenant that takes events; Unusable."""
+    row = as_owner(lambda connection: access.tenant_by_slug(connection, slug))
+    if row is None:
+        raise Unusable(f"There is no tenant {slug!r}: see `signalops tenant list`.")
+    if row["status"] != "active":
+        raise Unusable(f"The tenant is {row['status']}: it takes no events.")
+    return TenantId(row["id"])
+
+
+async def _stored(tenant: TenantId, event: EventIn) -> Stored:
+    async with db.pool(settings(), "api", 2) as connections:
+        held = incoming(tenant, event)
+        await Hold(await SchemaBook(connections).of(tenant)).faults(event.type, event.payload, held.row)
+        limits = Limits(waiting=1, flush=1, linger=0)
+        flusher = Flusher((connections, connections), LimitScales(connections), Rates(), 0, limits)
+        flushing = asyncio.create_task(flusher.run(), name="flush an event")
+        try:
+            outcome = (await flusher.submit([held]))[held.id]
+        finally:
+            flushing.cancel()
+    if isinstance(outcome, Problem):
+        raise outcome
+    return outcome
+
+
+@app.command("list", epilog="Example: signalops event list --tenant acme --type user.signup")
+def list_(
+    tenant: TenantSlug,
+    type_: Annotated[str | None, typer.Option("--type", help="Only events of this type.")] = None,
+    status: Annotated[EventStatus | None, typer.Option(help="Only events in this state.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List a tenant's events, newest first."""
+
+    async def listing(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
+        wanted = {"tenant": tenant_id, "type": type_, "status": status, "limit": most, **_EVERY_ID}
+        return await store.list_events(connection, upwards=False, **wanted)
+
+    rows = [EventShown.model_validate(store.shown(row)).model_dump(mode="json") for row in for_tenant(tenant, listing)]
+    show_rows(rows, ("receivedAt", "type", "status", "source", "id"), as_json)

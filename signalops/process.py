@@ -1,0 +1,244 @@
+"""How a batch is processed: what takes it out of the inbox, decides and counts is one transaction.
+
+One tenant can't keep the others waiting: a part whose counters somebody has locked, or that is more than a transaction should
+hold, stays in the inbox for a job of its own.
+"""
+
+import os
+import platform
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from signalops import clock, db, facts
+from signalops.contracts import DeadEvent, PartRow
+from signalops.errors import Unusable
+from signalops.patterns import TooCostly
+from signalops.queue import store
+from signalops.queue.store import Part, Results
+from signalops.queue.turns import Turns
+from signalops.rules.book import RuleBook
+from signalops.rules.compiled import CompiledRules
+from signalops.rules.decide import decide
+from signalops.terms import BatchId
+from signalops.usage.meters import CompiledMeters, MeterBook, count
+
+_LARGE_BYTES = 2**18
+_LARGE_PAIRS = 2000
+"""From these sizes on, in bytes or in events times rules, a part is decided about in a thread: the worker's other jobs go on."""
+MOST_WEIGHT = 2000
+"""Matches, and events of groups, that are recorded in one transaction: about half a second."""
+HEAVY = 300
+"""From which weight on a part takes one of the few turns for heavy ones."""
+_BULK = -10
+_WORKER = f"{platform.node()}:{os.getpid()}"
+
+
+class Processor:
+    """Processes batches; what it compiles of rules and meters stays for the next one."""
+
+    def __init__(self, connections: db.Pool) -> None:
+        self._connections = connections
+        self._rules = RuleBook()
+        self._meters = MeterBook()
+        self._turns = Turns()
+
+    async def process(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:
+        """Process what can be processed of a batch; return what was decided, and the parts that are done."""
+        try:
+            return await self._process(batch, job)
+        except (*db.BUSY, db.OUTDATED):
+            return await self._process_apart(batch, job)
+        except Exception as error:
+            if _is_ours(error):
+                raise  # nothing happened; the job is run again
+            facts.emit("batch.bisected", batch=batch, job=job, error=db.told(error))
+            return await self._process_apart(batch, job)
+
+    async def _process(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:
+        async with self._work(batch, job) as work:
+            for part in await store.read_batch(work.connection, batch):
+                meters = await self._meters.meters_of(work.connection, part.tenant, part.metering)
+                if fitting := await self._decide_fitting(work, part, meters, work.results):
+                    work.done.append(fitting)
+            if work.results.parts:
+                await store.record_batch(work.connection, batch, job, _WORKER, work.results)
+        return work.results, work.done
+
+    async def _process_apart(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:
+        """Process part by part: an event that fails alone becomes a dead letter, a tenant that is locked waits, nobody else."""
+        async with self._work(batch, job) as work:
+            waiting = await store.read_batch(work.connection, batch)
+            await store.wait_briefly(work.connection)
+            # Once for each tenant: the record of a batch names one version, by which its usage can be counted again.
+            meters = {p.tenant: await self._meters.meters_of(work.connection, p.tenant, p.metering) for p in waiting}
+            while waiting:
+                part = waiting.pop(0)
+                waiting[:0] = await self._process_part(work, part, meters[part.tenant])
+        return work.results, work.done
+
+    async def _process_part(self, work: "_Work", part: Part, meters: CompiledMeters) -> Sequence[Part]:
+        """Process a part in a transaction within that of the batch; return its halves when they must be tried apart."""
+        own = Results()
+        try:
+            async with work.connection.transaction():
+                if fitting := await self._decide_fitting(work, part, meters, own):
+                    await store.record_batch(work.connection, work.batch, work.job, _WORKER, own)
+                    work.done.append(fitting)
+        except db.BUSY:
+            self._turns.lock(part.tenant)
+            await store.put_back(work.connection, work.batch, part, self._turns.wait(part.tenant))
+            return ()
+        except db.OUTDATED:
+            # A part of this batch was counted by earlier meters: its record names one version, so the rest is another batch.
+            await store.put_back(work.connection, BatchId(clock.new_id()), part, 0.0)
+            return ()
+        except Exception as error:
+            if _is_ours(error):
+                raise
+            if len(part.events) > 1:
+                return _halves(part)
+            own = _buried(part, meters.version, error)
+            await store.record_batch(work.connection, work.batch, work.job, _WORKER, own)
+        work.results.add(own)
+        return ()
+
+    @asynccontextmanager
+    async def _work(self, batch: BatchId, job: int) -> AsyncIterator["_Work"]:
+        """Open the transaction of a batch; when it has committed, the tenants whose events it recorded have to wait no longer."""
+        with ExitStack() as turns:
+            async with self._connections.connection() as connection, connection.transaction():
+                work = _Work(batch, job, connection, turns)
+                yield work
+        self._turns.free(part.tenant for part in work.done)
+
+    async def _decide_fitting(self, work: "_Work", part: Part, meters: CompiledMeters, results: Results) -> Part | None:
+        """Decide about as much of a part as this transaction may hold, put back the rest, and return what fitted.
+
+        None: it is not its tenant's turn, and all of it waits.
+        """
+        if wait := self._turns.wait(part.tenant):
+            await store.put_back(work.connection, work.batch, part, wait)
+            return None
+        compiled = await self._rules.rules_of(work.connection, part.tenant, part.ruleset)
+        pairs = len(part.events) * len(compiled.by_id)
+        may_be_heavy = pairs > HEAVY or part.size > _LARGE_BYTES or meters.counts_values
+        if may_be_heavy or results.weight + pairs > MOST_WEIGHT:
+            return await self._decide_large(work, part, compiled, meters, results)
+        decided = _hold(part, compiled, meters, results)
+        return part if decided == len(part.events) else await _put_back_rest(work, part, decided)
+
+    async def _decide_large(
+        self, work: "_Work", part: Part, compiled: CompiledRules, meters: CompiledMeters, results: Results
+    ) -> Part | None:
+        """Decide about a part of which nobody knows before what it comes to."""
+        # Before it is decided about: eight jobs of one tenant would share the processor with nobody else's.
+        has_turn = part.size > _LARGE_BYTES or len(part.events) * len(compiled.by_id) > _LARGE_PAIRS
+        if has_turn and not await self._takes_turn(work, part):
+            return None
+        own = Results()
+        hold = partial(_hold, part, compiled, meters, own)
+        decided = await db.beside(work.connection, hold) if has_turn else hold()
+        if own.weight > HEAVY and not has_turn and not await self._takes_turn(work, part):
+            return None
+        fitting = _fitting(decided, own.weight, results)
+        fits = await _put_back_rest(work, part, fitting)
+        if fits and fitting < decided:
+            own = Results()
+            await db.beside(work.connection, partial(_hold, fits, compiled, meters, own))
+        if fits:
+            results.add(own)
+        return fits
+
+    async def _takes_turn(self, work: "_Work", part: Part) -> bool:
+        """Take one of the turns for heavy parts, until the transaction ends; if there is none, all of its tenant waits."""
+        if not self._turns.has_room(part.tenant):
+            self._turns.postpone(part.tenant)
+            await store.put_back(work.connection, work.batch, part, self._turns.wait(part.tenant), _BULK)
+            return False
+        work.turns.enter_context(self._turns.heavy(part.tenant))
+        return True
+
+
+@dataclass(slots=True)
+class _Work:
+    """A batch in hand: its transaction, what was decided so far, and the parts that are done."""
+
+    batch: BatchId
+    job: int
+    connection: db.Connection
+    turns: ExitStack
+    results: Results = field(default_factory=Results)
+    done: list[Part] = field(default_factory=list)
+
+
+async def _put_back_rest(work: _Work, part: Part, fitting: int) -> Part | None:
+    """Put back what does not fit of a part, and return its first events, which do; None: none of them."""
+    if fitting == len(part.events):
+        return part
+    rest = part._replace(events=part.events[fitting:])
+    await store.put_back(work.connection, work.batch, rest, 0.0, _BULK)
+    return part._replace(events=part.events[:fitting]) if fitting else None
+
+
+def _fitting(events: int, weight: int, results: Results) -> int:
+    """Return how many of so many events of this weight the transaction may hold besides its results: one, if it has none."""
+    room = MOST_WEIGHT - results.weight
+    if weight <= room:
+        return events
+    return max(events * max(room, 0) // weight, 0 if results.parts else 1)
+
+
+def _hold(part: Part, compiled: CompiledRules, meters: CompiledMeters, results: Results) -> int:
+    """Add what was decided about the first events of a part; return how many these are: all, unless it takes too long."""
+    events, costly = decide(compiled, part, results)
+    processed = part
+    if costly or events < len(part.events):
+        died = {event["id"] for event in costly}
+        processed = part._replace(events=[event for event in part.events[:events] if event["id"] not in died])
+        results.dead += [_letter(part, event, TooCostly()) for event in costly]
+    results.parts.append(
+        {
+            "tenant": part.tenant,
+            "ruleset": compiled.version,
+            "rules": len(compiled.by_id),
+            "metering": meters.version,
+            "events": len(processed.events),
+            "billed": count(meters, processed, results),
+            "dead": len(costly),
+        }
+    )
+    return events
+
+
+def _halves(part: Part) -> list[Part]:
+    middle = len(part.events) // 2
+    return [part._replace(events=half) for half in (part.events[:middle], part.events[middle:])]
+
+
+def _is_ours(error: Exception) -> bool:
+    """Tell whether an error is the installation's to mend: an outage, a missing grant or partition. No event may die of it."""
+    return isinstance(error, Unusable) or (isinstance(error, db.REFUSAL) and not isinstance(error, db.UNSTORABLE))
+
+
+def _buried(part: Part, metering: int, error: Exception) -> Results:
+    """What is to be recorded of an event that can't be processed: a dead letter, and no usage."""
+    row: PartRow = {
+        "tenant": part.tenant,
+        "ruleset": part.ruleset,
+        "rules": 0,
+        "metering": metering,
+        "events": 0,
+        "billed": 0,
+        "dead": 1,
+    }
+    return Results(parts=[row], dead=[_letter(part, part.events[0], error)])
+
+
+def _letter(part: Part, event: Mapping[str, Any], error: Exception) -> DeadEvent:
+    sent = event["correlation"] or event["id"]
+    facts.emit("event.died", tenant=part.tenant, event=event["id"], correlation=sent, error=db.told(error))
+    said = str(error) if isinstance(error, TooCostly) else repr(error)
+    return {"tenant": part.tenant, "event": event["id"], "error": said}

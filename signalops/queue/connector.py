@@ -1,0 +1,131 @@
+"""How a worker speaks to the database: what procrastinate asks is asked again until it is answered.
+
+procrastinate's own worker ends when a heartbeat or a fetch fails, and leaves a job `doing` under a worker that lives on when it
+can't write down how the job ended.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from typing import Any, LiteralString, TypeVar
+
+from procrastinate import PsycopgConnector
+from procrastinate.connector import LISTEN_TIMEOUT, Notify
+from procrastinate.exceptions import ConnectorException
+from procrastinate.sql import queries
+from procrastinate.worker import Worker
+
+from signalops import db
+from signalops.queue.policy import AT_ONCE
+
+log = logging.getLogger(__name__)
+
+Around = Callable[[], AbstractAsyncContextManager[None]]
+Answer = TypeVar("Answer")
+_LONGEST_PAUSE = 1.0
+_ENDINGS = (queries["finish_job"], queries["retry_job"])
+"""What may be asked twice, should the first answer be lost: then the job is found to have ended."""
+_DOING = "select id from procrastinate.procrastinate_jobs where worker_id = %(worker)s and status = 'doing'"
+
+
+class Connector(PsycopgConnector):
+    """procrastinate's connector on a pool of ours, which has autocommit and no check before each use: half the round trips."""
+
+    def __init__(self, connections: db.Pool, around: Around, listening: str | None) -> None:
+        super().__init__(pool_factory=lambda **_: connections)
+        self._around = around()
+        self._listening = listening
+        self.workers: list[Worker] = []
+
+    async def open_async(self, pool: db.Pool | None = None) -> None:
+        await self._around.__aenter__()
+        await super().open_async(pool)
+
+    async def close_async(self) -> None:
+        # First, for what is left to be written when the last job has ended.
+        await self._around.__aexit__(None, None, None)
+        await super().close_async()
+
+    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        await self._answered(super().execute_query_async, query, arguments)
+
+    async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> dict[str, Any]:
+        return await self._answered(super().execute_query_one_async, query, arguments)
+
+    async def execute_query_all_async(self, query: LiteralString, **arguments: Any) -> list[dict[str, Any]]:
+        return await self._answered(super().execute_query_all_async, query, arguments)
+
+    async def _answered(
+        self, ask: Callable[..., Awaitable[Answer]], query: LiteralString, arguments: dict[str, Any]
+    ) -> Answer:
+        """Ask until the database answers, or the worker is to end."""
+        pause = 0.0
+        while True:
+            try:
+                if pause and query == queries["fetch_job"]:
+                    await self._give_back(arguments["worker_id"])
+                return await ask(query, **arguments)
+            except ConnectorException as error:
+                if not isinstance(error.__cause__, db.OUTAGE):
+                    if pause and query in _ENDINGS:
+                        return None  # type: ignore[return-value]  # these have no answer
+                    raise
+                if self._is_ending:
+                    raise
+            if not pause:
+                log.warning("The database does not answer: the worker asks again until it does.")
+                await db.repair(self.pool)
+            pause = min(pause * 2 or 0.1, _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+
+    @property
+    def _is_ending(self) -> bool:
+        # Before there is a worker nobody waits for an end by signal: the process may say at once what is wrong.
+        return not self.workers or all(worker._stop_event.is_set() for worker in self.workers)
+
+    async def _give_back(self, worker_id: int) -> None:
+        """Let others run what an earlier fetch took without our hearing of it: no fetch is on its way now."""
+        running = {context.job.id for worker in self.workers for context in worker._running_jobs.values()}
+        for row in await super().execute_query_all_async(_DOING, worker=worker_id):
+            if row["id"] not in running:
+                await super().execute_query_async(
+                    queries["retry_job"],
+                    job_id=row["id"],
+                    retry_at=AT_ONCE,
+                    new_priority=None,
+                    new_queue_name=None,
+                    new_lock=None,
+                )
+
+    @asynccontextmanager
+    async def _get_standalone_connection(self) -> AsyncIterator[db.Connection]:
+        """Open the connection that listens for jobs: past the pooler, where there is one."""
+        assert self._listening is not None
+        async with db.alone(self._listening) as connection:
+            yield connection
+
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+        """Pass notifications on until cancelled, over one connection after the other; meanwhile the worker polls."""
+        while True:
+            with suppress(ConnectorException, *db.OUTAGE):
+                await super().listen_notify(on_notification, channels)
+            await asyncio.sleep(_LONGEST_PAUSE)
+
+    async def _loop_notify(
+        self,
+        on_notification: Notify,
+        connection: db.Connection,
+        timeout: float = LISTEN_TIMEOUT,  # noqa: ASYNC109  as in procrastinate
+    ) -> None:
+        """Pass notifications on until cancelled, or until the connection is lost.
+
+        procrastinate's own waits by asyncio.wait_for, which in Python 3.11 loses a cancellation that arrives together with a
+        notification: under load a worker took seconds to end on SIGTERM, or never ended.
+        """
+        with suppress(*db.OUTAGE):
+            while True:
+                async with aclosing(connection.notifies(timeout=min(timeout, db.SILENCE))) as notifications:
+                    async for notification in notifications:
+                        await on_notification(channel=notification.channel, payload=notification.payload)
+                await connection.execute("select 1")  # fails where a dead connection is not noticed otherwise

@@ -1,0 +1,33 @@
+"""The installation's own secrets, Fernet keys: SIGNALOPS_SECRET_KEY, or the file `secret.key` in the data folder."""
+
+from cryptography.fernet import Fernet
+
+from signalops.config import Settings, keep
+from signalops.errors import Unusable
+
+
+def secret_keys(settings: Settings) -> list[str]:
+    """Return the keys, the newest first; one is made in the data folder when it has none.
+
+    Unusable with a server of one's own and no key: each machine would make another.
+    """
+    text = settings.secret_key.get_secret_value() if settings.secret_key else _kept(settings)
+    return [key.strip() for key in text.split(",")]
+
+
+def keep_key(settings: Settings) -> None:
+    """Make the data folder's key unless one is given or there: for an installation whose processes share that folder."""
+    if settings.secret_key is None:
+        keep(settings.data / "secret.key", Fernet.generate_key)
+
+
+def _kept(settings: Settings) -> str:
+    file = settings.data / "secret.key"
+    if not file.exists():
+        if settings.database_url or settings.api_database_url or settings.worker_database_url:
+            raise Unusable(
+                "Set SIGNALOPS_SECRET_KEY, the same for every process: 32 random bytes in URL-safe base64, "
+                "such as `openssl rand -base64 32 | tr +/ -_` prints."
+            )
+        keep(file, Fernet.generate_key)
+    return file.read_text(encoding="ascii")

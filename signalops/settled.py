@@ -1,0 +1,21 @@
+"""Up to when a list can be shown without gaps, while others add to it."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from signalops.errors import Unavailable
+
+
+class Settled(NamedTuple):
+    """Before `until` all rows of lists are committed or never will be; later than `now` none was asked for."""
+
+    now: datetime
+    until: datetime
+
+    def before(self, asked: datetime | None = None) -> datetime:
+        """Return the end of what can be shown of all before a time; Unavailable if that would leave a gap."""
+        if asked and self.until < asked <= self.now:
+            raise Unavailable(
+                "Rows of that time are being stored at this moment: ask again.", headers={"Retry-After": "1"}
+            )
+        return min(asked or self.until, self.until)

@@ -1,0 +1,49 @@
+"""Whom a request was meant for, and who passed it on: what its headers say of that is held against the connection.
+
+DNS rebinding: a page in a developer's browser has its own name lead to 127.0.0.1 and asks as the same origin. The browser says
+so in Host. See OWASP, "DNS Rebinding".
+"""
+
+from starlette.requests import Request
+
+from signalops import facts
+from signalops.config import is_this_machine
+from signalops.errors import Misdirected
+from signalops.http import is_own_host
+
+_FORWARDED = {b"forwarded", b"x-forwarded-for"}
+_ASKED = {b"host", *_FORWARDED}
+_MOST_WARNED = 100
+
+
+class HostCheck:
+    """Refuses what is meant for others, and tells of proxies that nobody trusts. One look at a request's headers."""
+
+    def __init__(self, is_for_trying_out: bool) -> None:
+        self._is_for_trying_out = is_for_trying_out
+        self._warned: set[str] = set()
+
+    def check(self, request: Request) -> None:
+        """Refuse what a program of this machine asks of another host, as a page does by rebinding its name; Misdirected.
+
+        Only in an installation for trying out: its keys are public, and it stands behind no proxy.
+        """
+        said = {name: value for name, value in request.scope["headers"] if name in _ASKED}
+        if forwarded := said.get(b"x-forwarded-for"):
+            self._watch(request, forwarded.decode("latin-1"))
+        if not self._is_for_trying_out or request.client is None or not _FORWARDED.isdisjoint(said):
+            return
+        if is_this_machine(request.client.host) and not is_own_host(said.get(b"host", b"").decode("latin-1")):
+            raise Misdirected(
+                "This installation for trying out answers to localhost: ask http://localhost and its port."
+            )
+
+    def _watch(self, request: Request, forwarded: str) -> None:
+        """Warn, once for each address, of a proxy that is not believed: its clients share one address, and one limit."""
+        if request.client is None or len(self._warned) >= _MOST_WARNED:
+            return
+        # The ASGI server has taken the client's address from the header if it believes it.
+        address = request.client.host
+        if address not in self._warned and address not in (one.strip() for one in forwarded.split(",")):
+            self._warned.add(address)
+            facts.emit("proxy.untrusted", address=address)

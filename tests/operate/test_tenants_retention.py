@@ -1,0 +1,37 @@
+"""For how long a tenant's events are kept: by its plan, or as an operator says; the tenant is told, and the audit log."""
+
+import psycopg
+
+from tests.operate.test_billing_plans import GOLD
+from tests.support.api import assert_problem
+from tests.support.operators import Operator
+from tests.support.tenants import Tenant
+
+
+def kept(owner: psycopg.Connection, tenant: Tenant) -> tuple[int]:
+    row = owner.execute("select days from signalops.keep(400) where tenant = %s", [tenant.id]).fetchone()
+    assert row is not None
+    days: tuple[int] = row
+    return days
+
+
+async def test_a_tenant_s_own_retention_goes_before_its_plan_s(
+    operator: Operator, acme: Tenant, owner: psycopg.Connection
+) -> None:
+    assert (await operator.send("POST", "/api/plans/gold", GOLD | {"retentionDays": 90})).status == 201
+    assert kept(owner, acme) == (400,)
+    given = await operator.send("POST", "/api/tenants/acme/plan", {"plan": "gold", "atOnce": True})
+    assert (given.json["retentionDays"], given.json["keptSince"]) == (90, None)
+    assert kept(owner, acme) == (90,)
+    for days, shown, holds in ((30, 30, 30), (None, None, 90)):
+        changed = await operator.send("PATCH", "/api/tenants/acme", {"retentionDays": days})
+        assert (changed.status, changed.json["retentionDays"]) == (200, shown)
+        assert (await operator.get("/api/tenants/acme/plan")).json["retentionDays"] == holds
+        assert kept(owner, acme) == (holds,)
+    untouched = await operator.send("PATCH", "/api/tenants/acme", {"name": "Acme"})
+    assert untouched.json["retentionDays"] is None
+    for said in (0, 36501, "x"):
+        refused = await operator.send("PATCH", "/api/tenants/acme", {"retentionDays": said})
+        assert [e["path"] for e in assert_problem(refused, 422, "invalid")["errors"]] == ["retentionDays"]
+    query = "select change -> 'after' -> 'retention_days' from signalops.audit_log where change -> 'after' ? 'retention_days' "
+    assert owner.execute((query + "and action = 'tenant.changed' order by id").encode()).fetchall() == [(30,), (None,)]

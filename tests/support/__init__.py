@@ -1,0 +1,1 @@
+"""What tests share: databases, tenants and their rows, a running API, processes, receivers and mail servers."""
