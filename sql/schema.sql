@@ -2298,6 +2298,10 @@ CREATE FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most i
     select m ->> 'delivery' from procrastinate.procrastinate_jobs j, jsonb_array_elements(j.args -> 'more') m
     where j.status = 'todo' and j.task_name = 'send_delivery' and exists (select from old)
       and (j.scheduled_at is null or j.scheduled_at < now() + interval '2 minutes')
+    union all
+    -- Begun a moment ago, or its worker is dead and the rescue gives it back: after all workers were down, both find it at once.
+    select m ->> 'delivery' from ops.running_jobs j, jsonb_array_elements(j.about || coalesce(j.about -> 'more', '[]')) m
+    where j.task = 'send_delivery' and (not j.is_worker_alive or j.started_at > now() - older_than) and exists (select from old)
   ), lost as (
     update signalops.deliveries d set updated_at = now()
     from old where d.tenant_id = old.tenant_id and d.id = old.id

@@ -67,6 +67,31 @@ async def test_a_delivery_that_lost_its_job_gets_one_after_a_while(waiting: Pipe
     assert len({job["delivery"] for job in waiting.jobs("send_delivery")}) == len(waiting.jobs("send_delivery")) == 10
 
 
+@pytest.mark.parametrize(
+    ("started", "heartbeat", "replaced"), [("1 minute", "0", 0), ("1 hour", "1 hour", 0), ("1 hour", "0", 1)]
+)
+async def test_a_delivery_whose_job_runs_or_will_be_rescued_gets_no_other(
+    waiting: Pipeline, started: str, heartbeat: str, replaced: int
+) -> None:
+    # After all workers were down for minutes, the first one finds the jobs of the dead at once in two ways: rescued and replaced,
+    # a delivery would be sent twice.
+    waiting.owner.execute(
+        "delete from signalops.deliveries where id <> (select min(id::text)::uuid from signalops.deliveries)"
+    )
+    waiting.owner.execute("update signalops.deliveries set updated_at = now() - interval '6 minutes'")
+    waiting.owner.execute(
+        "with w as (insert into procrastinate.procrastinate_workers (last_heartbeat) "
+        "values (now() - %s::interval) returning id), "
+        "j as (insert into procrastinate.procrastinate_jobs (queue_name, task_name, args, status, worker_id) "
+        "select 'deliveries', 'send_delivery', jsonb_build_object('tenant', tenant_id, 'delivery', d.id), 'doing', w.id "
+        "from w, signalops.deliveries d returning id) "
+        "insert into procrastinate.procrastinate_events (job_id, type, at) select id, 'started', now() - %s::interval from j",
+        [heartbeat, started],
+    )
+    await waiting.journey.enqueue_lost()
+    assert len(waiting.jobs("send_delivery")) == replaced
+
+
 async def make_lost(pipeline: Pipeline, tenant: Tenant, count: int) -> set[str]:
     """Accept batches that lost their jobs a minute ago; return them."""
     for _ in range(count):
