@@ -98,14 +98,23 @@ def migrate_(
     if down:
         if not yes:
             typer.confirm("Roll back every migration? All data is lost", abort=True)
-        ids = migrate.downgrade(settings())
+        for name in (ids := migrate.downgrade(settings())):
+            typer.echo(f"rolled back {name}")
+        typer.echo(f"{len(ids)} migrations.")
     else:
         if settings().is_embedded:
             embedded.make_server(settings().data, settings().embedded_version)
-        ids = migrate.upgrade(settings(), stage)
-    for name in ids:
-        typer.echo(f"{'rolled back' if down else 'applied'} {name}")
-    typer.echo(f"{len(ids)} migrations." if ids else "Nothing to do: the schema is current.")
+        _report(migrate.upgrade(settings(), stage))
+
+
+def _report(done: migrate.Upgrade) -> None:
+    """Print what an upgrade did."""
+    for name in done.migrations:
+        typer.echo(f"applied {name}")
+    for name in done.definitions.dropped:
+        typer.echo(f"dropped {name}")
+    summary = f"{len(done.migrations)} migrations, {done.definitions.statements} statements of functions and grants."
+    typer.echo(summary if done else "Nothing to do: the schema is current.")
 
 
 def seed() -> None:

@@ -1,4 +1,5 @@
 -- The job queue: procrastinate's own schema, as version 3.10 ships it (unchanged since 3.4; MIT licence), in its own schema.
+-- Stage: pre
 -- A test fails when the installed procrastinate ships another one: then write the next migration from its upgrade files.
 
 set local search_path = procrastinate;
@@ -603,27 +604,9 @@ CREATE TRIGGER procrastinate_trigger_delete_jobs_v1
     BEFORE DELETE ON procrastinate_jobs
     FOR EACH ROW EXECUTE PROCEDURE procrastinate_unlink_periodic_defers_v1();
 
--- What the roles may do with it. The API has no rights here: it enqueues through signalops.enqueue alone.
 set local search_path = pg_catalog;
-grant usage on schema procrastinate to signalops_worker, signalops_operator;
-grant select, insert, update, delete on all tables in schema procrastinate to signalops_worker;
-grant usage on all sequences in schema procrastinate to signalops_worker;
-grant select on all tables in schema procrastinate to signalops_operator;
 
 -- Small, hot, and emptied all day: without these the dead rows of a burst slow the fetch until the next autovacuum.
 alter table procrastinate.procrastinate_jobs set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02,
   autovacuum_vacuum_cost_delay = 0);
 alter table procrastinate.procrastinate_events set (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
-
-create function signalops.enqueue(queue text, task text, priority integer, args jsonb) returns bigint
-language plpgsql volatile security definer set search_path = procrastinate, pg_temp
-as $$
-begin
-  return (procrastinate_defer_jobs_v1(array[
-    row(queue, task, priority, null, null, args, null)::procrastinate_job_to_defer_v1]))[1];
-end
-$$;
-comment on function signalops.enqueue(text, text, integer, jsonb) is
-  'Enqueues one job in the current transaction and returns its id. Arguments are ids, never payloads.';
-revoke all on function signalops.enqueue(text, text, integer, jsonb) from public;
-grant execute on function signalops.enqueue(text, text, integer, jsonb) to signalops_api, signalops_worker;

@@ -1,6 +1,6 @@
--- Removes tenants and keys, and with them all that anyone could come in with.
+-- Tenants, API keys, and the rate limits of both.
 
-drop function signalops.find_keys(text);
+drop table signalops.tenant_deletions;
+drop table signalops.rate_buckets;
 drop table signalops.api_keys;
 drop table signalops.tenants;
-drop function signalops.announce_key_change();

@@ -1,30 +1,58 @@
--- Station access: tenants and the keys with which their producers come in.
+-- Tenants, API keys, and the rate limits of both.
+-- Stage: pre
 
 create table signalops.tenants (
   id uuid primary key,
   slug text not null unique check (slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
   name text not null check (length(name) between 1 and 200),
-  plan text not null default 'free' check (length(plan) between 1 and 63),
-  status text not null default 'active' check (status in ('active', 'suspended', 'closed')),
-  soft_limit bigint check (soft_limit >= 0),
-  hard_limit bigint check (hard_limit >= 0),
-  created_at timestamptz not null default now()
+  status text not null default 'active' check (status in ('active', 'suspended', 'closed', 'deleting')),
+  created_at timestamptz not null default now(),
+  time_zone text not null default 'UTC',
+  metering bigint not null default 0,
+  closed_until timestamptz not null default '-infinity',
+  scales bigint not null default 0,
+  rate_per_second numeric check (rate_per_second between 0.000001 and 1000000),
+  rate_burst integer check (rate_burst between 1 and 1000000),
+  status_reason text check (length(status_reason) between 1 and 500),
+  status_since timestamptz not null default now(),
+  is_resuming boolean not null default false,
+  retention_days integer check (retention_days between 1 and 36500),
+  usage_rows bigint not null default 10000000 check (usage_rows > 0),
+  check ((rate_per_second is null) = (rate_burst is null)),
+  constraint tenants_reason_check check (status_reason is null or status <> 'active')
 );
 comment on table signalops.tenants is 'A customer of the installation. Everything else hangs on its id.';
 comment on column signalops.tenants.id is 'UUIDv7; the tenant_id of every other table.';
 comment on column signalops.tenants.slug is 'The name for command lines and log lines; unique, but no tenant can list or probe it.';
 comment on column signalops.tenants.name is 'The name for people.';
-comment on column signalops.tenants.plan is 'The plan it is billed by.';
-comment on column signalops.tenants.status is 'active; suspended or closed: requests are refused, what was accepted before is still processed.';
-comment on column signalops.tenants.soft_limit is 'Events a calendar month (UTC) at which a notice is emitted, once; NULL: none.';
-comment on column signalops.tenants.hard_limit is 'Events a calendar month (UTC) beyond which events are refused; NULL: none. A new value holds at once.';
+comment on column signalops.tenants.status is
+  'active; suspended: requests are refused, and what was accepted waits; closed: refused for ever, what was accepted is still '
+  'processed; deleting: its rows are being removed.';
 comment on column signalops.tenants.created_at is 'When it was made.';
-call signalops.protect('signalops.tenants', 'id');
-call signalops.admit_owner('signalops.tenants', 'find_keys reads the status, and the command line lists and makes tenants.');
-grant select on signalops.tenants to signalops_api, signalops_worker;
+comment on column signalops.tenants.time_zone is 'IANA time zone in which its days and billing periods begin; fixed once something is counted.';
+comment on column signalops.tenants.metering is 'Version of its meters: 0 until it has any, and one more with each change.';
+comment on column signalops.tenants.closed_until is
+  'End of the last billing period that is closed: what happened before and is counted from now on is late, and billed in the open '
+  'period.';
+comment on column signalops.tenants.scales is
+  'Version of its limited meters besides events, by which the API weighs what comes in: 0 until there are any, for most for ever.';
+comment on column signalops.tenants.rate_per_second is 'Events a second that it may bring in with all its keys together; NULL: no limit.';
+comment on column signalops.tenants.rate_burst is 'Events that it may bring in at once after a pause; NULL: no limit.';
+comment on column signalops.tenants.status_reason is 'Why, as its refused requests are told; NULL: active, or nobody said.';
+comment on column signalops.tenants.status_since is 'Since when it has that status.';
+comment on column signalops.tenants.is_resuming is 'Whether something may still be held of it, though it is no longer suspended.';
+comment on column signalops.tenants.retention_days is
+  'For how many days its events are kept; NULL: as its plan says (retentionDays), else as the installation does.';
+comment on column signalops.tenants.usage_rows is
+  'Counters of groups and distinct values that are kept of a month, by hour; beyond them both are counted no more, and the totals '
+  'still are.';
+-- Serves held_among, take_batch and set_aside: empty as a rule.
+create index tenants_held on signalops.tenants (id) where status in ('suspended', 'deleting');
+-- Serves resume_tenants.
+create index tenants_resuming on signalops.tenants (status_since) where is_resuming;
 
 create table signalops.api_keys (
-  tenant_id uuid not null references signalops.tenants (id) on delete cascade,
+  tenant_id uuid not null references signalops.tenants on delete cascade,
   id uuid not null,
   prefix text not null check (length(prefix) = 16),
   hash text not null check (hash ~ '^\$2[aby]\$'),
@@ -33,7 +61,16 @@ create table signalops.api_keys (
   created_at timestamptz not null default now(),
   expires_at timestamptz,
   revoked_at timestamptz,
-  primary key (tenant_id, id)
+  allowed_cidrs cidr[] not null default '{}' check (cardinality(allowed_cidrs) <= 50),
+  replaces uuid,
+  last_used_at timestamptz,
+  rate_per_second numeric check (rate_per_second between 0.000001 and 1000000),
+  rate_burst integer check (rate_burst between 1 and 1000000),
+  digest bytea check (octet_length(digest) = 36),
+  made_by uuid,
+  primary key (tenant_id, id),
+  foreign key (tenant_id, replaces) references signalops.api_keys,
+  check ((rate_per_second is null) = (rate_burst is null))
 );
 comment on table signalops.api_keys is 'API keys, as bcrypt hashes; the key itself is shown once and never stored.';
 comment on column signalops.api_keys.tenant_id is 'Whose key it is.';
@@ -45,39 +82,61 @@ comment on column signalops.api_keys.scopes is 'What it may do, such as events:w
 comment on column signalops.api_keys.created_at is 'When it was made.';
 comment on column signalops.api_keys.expires_at is 'From when it is refused; NULL: never.';
 comment on column signalops.api_keys.revoked_at is 'When it was revoked; NULL: it is not.';
-call signalops.protect('signalops.api_keys');
-call signalops.admit_owner('signalops.api_keys', 'find_keys looks a key up before any tenant is known.');
-grant select on signalops.api_keys to signalops_api;
-
+comment on column signalops.api_keys.allowed_cidrs is 'Networks from which it is accepted; none: from everywhere.';
+comment on column signalops.api_keys.replaces is 'The key that was rotated to this one; NULL: it was made anew.';
+comment on column signalops.api_keys.last_used_at is
+  'When it was last let in, to the minute: it may have been used up to a minute later. NULL: it was not used since this is written.';
+comment on column signalops.api_keys.rate_per_second is
+  'Events a second that may come in with it, besides what its tenant may; NULL: no limit of its own.';
+comment on column signalops.api_keys.rate_burst is 'Events that may come in with it at once after a pause; NULL: no limit of its own.';
+comment on column signalops.api_keys.digest is
+  'HMAC-SHA256 of the whole key by the installation''s secret, behind 4 bytes that name the secret; NULL: a key of another format, '
+  'or not used since it could be made.';
+comment on column signalops.api_keys.made_by is
+  'The key that it was made by: it ends no later, and pays from that one''s bucket, too. NULL: a person made it.';
 -- Serves find_keys. Not unique: uniqueness across tenants would tell one tenant of another's key.
 create index api_keys_by_prefix on signalops.api_keys (prefix);
+-- Serves add-key: a key has one successor, also when two ask for it at once. Partial, and so none that the planner probes in find_keys.
+create unique index api_keys_by_replaced on signalops.api_keys (tenant_id, replaces) where replaces is not null;
 
-create function signalops.find_keys(wanted text)
-returns table (tenant_id uuid, key_id uuid, hash text, scopes text[], expires_at timestamptz, tenant_status text)
-language sql stable security definer set search_path = pg_catalog, pg_temp
-as $$
-  select k.tenant_id, k.id, k.hash, k.scopes, k.expires_at, t.status
-  from signalops.api_keys k join signalops.tenants t on t.id = k.tenant_id
-  where k.prefix = wanted and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
-$$;
-comment on function signalops.find_keys(text) is
-  'The usable keys with a prefix, with hash and tenant: the one look-up that happens before a tenant is known.';
-revoke all on function signalops.find_keys(text) from public;
-grant execute on function signalops.find_keys(text) to signalops_api;
+create table signalops.rate_buckets (
+  tenant_id uuid not null,
+  bucket text not null,
+  level double precision not null,
+  at timestamptz not null default now(),
+  primary key (tenant_id, bucket)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table signalops.rate_buckets is
+  'What tenants and keys with a rate limit may bring in at once: a token an event, taken in the accepting transaction. Made, full, '
+  'at first use.';
+comment on column signalops.rate_buckets.tenant_id is 'Whose it is.';
+comment on column signalops.rate_buckets.bucket is 'tenant, or the id of one of its keys.';
+comment on column signalops.rate_buckets.level is
+  'Tokens that it held at that moment: what has come in since, by the present rate and up to the burst, is added when it is next '
+  'used.';
+comment on column signalops.rate_buckets.at is 'When that was, by the database''s clock.';
 
-create function signalops.announce_key_change() returns trigger
-language plpgsql
-as $$
-begin
-  perform pg_notify('signalops_access', '');
-  return null;
-end
-$$;
-comment on function signalops.announce_key_change() is
-  'Tells every API process to forget the keys that it remembers: what was revoked or suspended is refused from then on.';
-create trigger announce_key_change after update or delete on signalops.api_keys
-  for each statement execute function signalops.announce_key_change();
-comment on trigger announce_key_change on signalops.api_keys is 'A revoked key is refused at once everywhere.';
-create trigger announce_key_change after update of status or delete on signalops.tenants
-  for each statement execute function signalops.announce_key_change();
-comment on trigger announce_key_change on signalops.tenants is 'A suspended tenant is refused at once everywhere.';
+create table signalops.tenant_deletions (
+  id uuid primary key,
+  slug text not null,
+  begun_at timestamptz not null default now(),
+  begun_by jsonb,
+  removed jsonb not null default '{}' check (jsonb_typeof(removed) = 'object'),
+  remaining jsonb check (jsonb_typeof(remaining) = 'object'),
+  finished_at timestamptz,
+  check ((finished_at is null) = (remaining is null))
+);
+comment on table signalops.tenant_deletions is 'The tenants that were deleted or are being deleted: all that is left of them.';
+comment on column signalops.tenant_deletions.id is 'The id that the tenant had.';
+comment on column signalops.tenant_deletions.slug is 'Its slug, which another tenant may have by now.';
+comment on column signalops.tenant_deletions.begun_at is 'When it was asked for.';
+comment on column signalops.tenant_deletions.begun_by is
+  'Who asked, as the audit log names him: {actor: {kind, name}, address, operation}; NULL: by SQL.';
+comment on column signalops.tenant_deletions.removed is 'How many rows were removed, by table.';
+comment on column signalops.tenant_deletions.remaining is
+  'How many were left, by table, counted in the transaction that removed the tenant itself: 0 of each; NULL: it is not finished.';
+comment on column signalops.tenant_deletions.finished_at is 'When nothing was left; NULL: it is being deleted.';
+-- Serves find-deletion: by slug, the newest.
+create index tenant_deletions_by_slug on signalops.tenant_deletions (slug, begun_at);
+-- Serves enqueue_deletions.
+create index tenant_deletions_unfinished on signalops.tenant_deletions (begun_at) where finished_at is null;

@@ -1,6 +1,9 @@
--- Removes every event, and what was known of them.
+-- Events, stored once, and what of them waits to be processed.
 
+drop table signalops.replays;
+drop table signalops.event_schemas;
+drop table signalops.event_types;
+drop table signalops.batches;
 drop table signalops.inbox;
-drop table signalops.quotas;
 drop table signalops.idempotency_keys;
 drop table signalops.events;

@@ -1,39 +1,18 @@
--- Station rules: rules with their versions, and what matched; before them the channels, which they refer to and send writes.
-
-create table signalops.channels (
-  tenant_id uuid not null references signalops.tenants (id) on delete cascade,
-  id uuid not null,
-  name text not null check (length(name) between 1 and 200),
-  kind text not null check (kind in ('email', 'webhook')),
-  config jsonb not null,
-  secret bytea,
-  enabled boolean not null default true,
-  created_at timestamptz not null default now(),
-  primary key (tenant_id, id),
-  unique (tenant_id, name)
-);
-comment on table signalops.channels is 'Where a tenant''s notifications can go.';
-comment on column signalops.channels.tenant_id is 'Whose channel it is.';
-comment on column signalops.channels.id is 'UUIDv7.';
-comment on column signalops.channels.name is 'What the tenant calls it; rules on the command line name it so.';
-comment on column signalops.channels.kind is 'email or webhook.';
-comment on column signalops.channels.config is 'What is no secret: {to} of an email, {url} of a webhook.';
-comment on column signalops.channels.secret is 'Signing secret or credentials, encrypted (Fernet) with the installation''s key; NULL: needs none.';
-comment on column signalops.channels.enabled is 'false: deliveries through it become dead letters at once.';
-comment on column signalops.channels.created_at is 'When it was made.';
-call signalops.protect('signalops.channels');
-grant select, insert, update, delete on signalops.channels to signalops_api;
-grant select, update on signalops.channels to signalops_worker;
+-- Rules with their versions, what matched, and what rules over time remember.
+-- Stage: pre
 
 create table signalops.rules (
-  tenant_id uuid not null references signalops.tenants (id) on delete cascade,
+  tenant_id uuid not null references signalops.tenants on delete cascade,
   id uuid not null,
   name text not null check (length(name) between 1 and 200),
   active_version integer not null check (active_version > 0),
   enabled boolean not null default true,
   created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  enabled_at timestamptz,
+  deleted_at timestamptz,
   primary key (tenant_id, id),
-  unique (tenant_id, name)
+  check (deleted_at is null or not enabled)
 );
 comment on table signalops.rules is 'A tenant''s rules; what a rule says stands in its versions.';
 comment on column signalops.rules.tenant_id is 'Whose rule it is.';
@@ -42,9 +21,12 @@ comment on column signalops.rules.name is 'What the tenant calls it.';
 comment on column signalops.rules.active_version is 'The version that decides now.';
 comment on column signalops.rules.enabled is 'false: it is not evaluated.';
 comment on column signalops.rules.created_at is 'When it was made.';
-call signalops.protect('signalops.rules');
-grant select, insert, update, delete on signalops.rules to signalops_api;
-grant select on signalops.rules to signalops_worker;
+comment on column signalops.rules.updated_at is 'When it was changed last.';
+comment on column signalops.rules.enabled_at is 'When it was enabled again; NULL: it was never disabled.';
+comment on column signalops.rules.deleted_at is
+  'When it was deleted; NULL: it is not. The row stays, since matches name its versions; its name is free again.';
+-- Serves add-rule: a tenant has one rule of a name.
+create unique index rules_by_name on signalops.rules (tenant_id, name) where deleted_at is null;
 
 create table signalops.rule_versions (
   tenant_id uuid not null,
@@ -55,55 +37,82 @@ create table signalops.rule_versions (
   channel_id uuid not null,
   template jsonb not null,
   created_at timestamptz not null default now(),
+  since integer not null default 1,
+  conditions integer not null default 1 check (conditions > 0),
+  severity text not null default 'info' check (severity in ('info', 'warning', 'error', 'critical')),
+  time_window jsonb,
+  absent jsonb,
+  cooldown jsonb,
+  digest jsonb,
+  active_hours jsonb,
   primary key (tenant_id, rule_id, version),
-  foreign key (tenant_id, rule_id) references signalops.rules (tenant_id, id) on delete cascade,
-  foreign key (tenant_id, channel_id) references signalops.channels (tenant_id, id)
+  foreign key (tenant_id, channel_id) references signalops.channels,
+  foreign key (tenant_id, rule_id) references signalops.rules on delete cascade,
+  check (since >= 1 and since <= version),
+  check (absent is null or time_window is null)
 );
-comment on table signalops.rule_versions is 'What a rule said, version by version; a version never changes, and every match names the one that decided it.';
+comment on table signalops.rule_versions is
+  'What a rule said, version by version; a version never changes, and every match names the one that decided it.';
 comment on column signalops.rule_versions.tenant_id is 'Whose rule it is.';
 comment on column signalops.rule_versions.rule_id is 'The rule.';
 comment on column signalops.rule_versions.version is '1, 2, 3 ...';
-comment on column signalops.rule_versions.grammar is 'The grammar that the pattern is written in: 1 = field path to value, 2 = event patterns. Upgraded when read.';
+comment on column signalops.rule_versions.grammar is
+  'The grammar that the pattern is written in: 1 = field path to value, 2 = event patterns. Upgraded when read.';
 comment on column signalops.rule_versions.pattern is 'The condition, as it was written.';
 comment on column signalops.rule_versions.channel_id is 'The action: the channel to notify.';
 comment on column signalops.rule_versions.template is 'The action: {subject, body} in Liquid; what is missing gets a default.';
 comment on column signalops.rule_versions.created_at is 'When it was made.';
-call signalops.protect('signalops.rule_versions');
-grant select, insert on signalops.rule_versions to signalops_api;
-grant select on signalops.rule_versions to signalops_worker;
+comment on column signalops.rule_versions.since is
+  'The version from which pattern, time_window and absent have stood as they do: what was counted since then still counts.';
+comment on column signalops.rule_versions.conditions is
+  'How many conditions the pattern has once every $or is expanded: what it costs to hold it compiled.';
+comment on column signalops.rule_versions.severity is 'info, warning, error or critical: how urgent a notification is.';
+comment on column signalops.rule_versions.time_window is
+  'Fires once when enough happens within a time: {count | sum | distinct, within, groupBy, lateness}; NULL: on each match.';
+comment on column signalops.rule_versions.absent is 'Fires when nothing matches for a time: {after, groupBy, lateness}; NULL: on matches.';
+comment on column signalops.rule_versions.cooldown is 'After a notification none for a time, per group: {for, groupBy}; NULL: none.';
+comment on column signalops.rule_versions.digest is 'Matches are collected and told together: {every} or {at, timeZone}; NULL: at once.';
+comment on column signalops.rule_versions.active_hours is 'When notifications go out: {timeZone, days, from, to, otherwise}; NULL: at any time.';
+-- Serves count-versions: those of the last days.
+create index rule_versions_recent on signalops.rule_versions (tenant_id, created_at);
 
 create table signalops.rulesets (
-  tenant_id uuid primary key references signalops.tenants (id) on delete cascade,
+  tenant_id uuid primary key references signalops.tenants on delete cascade,
   version bigint not null default 1
 );
 comment on table signalops.rulesets is 'How often a tenant''s rules changed: a worker''s compiled rules hold for one value only.';
 comment on column signalops.rulesets.tenant_id is 'Whose rules they are.';
 comment on column signalops.rulesets.version is 'Counted up in the transaction of each change.';
-call signalops.protect('signalops.rulesets');
-grant select, insert, update on signalops.rulesets to signalops_api;
-grant select on signalops.rulesets to signalops_worker;
 
-create function signalops.bump_ruleset() returns trigger
-language plpgsql
-as $$
-begin
-  insert into signalops.rulesets (tenant_id) values (coalesce(new.tenant_id, old.tenant_id))
-  on conflict (tenant_id) do update set version = signalops.rulesets.version + 1;
-  return null;
-exception when foreign_key_violation then
-  return null; -- the tenant itself is being deleted
-end
-$$;
-comment on function signalops.bump_ruleset() is 'Counts a change of a tenant''s rules.';
-create trigger bump_ruleset after insert or update or delete on signalops.rules
-  for each row execute function signalops.bump_ruleset();
-comment on trigger bump_ruleset on signalops.rules is 'No worker evaluates the rules of before the change in a batch that it takes after it.';
+create table signalops.silences (
+  tenant_id uuid not null references signalops.tenants on delete cascade,
+  id uuid not null,
+  grammar smallint not null,
+  pattern jsonb not null,
+  starts_at timestamptz not null,
+  ends_at timestamptz not null,
+  reason text not null check (length(reason) between 1 and 500),
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, id),
+  check (starts_at < ends_at)
+);
+comment on table signalops.silences is 'Times in which matches of some events notify nobody. They are evaluated and counted all the same.';
+comment on column signalops.silences.tenant_id is 'Whose silence it is.';
+comment on column signalops.silences.id is 'UUIDv7.';
+comment on column signalops.silences.grammar is 'The grammar that the pattern is written in.';
+comment on column signalops.silences.pattern is 'Which events: a pattern as rules have it.';
+comment on column signalops.silences.starts_at is 'From when on.';
+comment on column signalops.silences.ends_at is 'Until when; ended early, it is set to that moment.';
+comment on column signalops.silences.reason is 'Why, for those who wonder where their notification is.';
+comment on column signalops.silences.created_at is 'When it was made.';
 
 create table signalops.matches (
   tenant_id uuid not null,
   event_id uuid not null,
   rule_id uuid not null,
   rule_version integer not null,
+  outcome text not null default 'notified' check (outcome in ('notified', 'counted', 'late', 'ignored', 'silenced', 'quiet',
+    'cooldown', 'digested')),
   primary key (tenant_id, event_id, rule_id)
 ) partition by range (event_id);
 comment on table signalops.matches is 'Which rule, in which version, matched which event. Partitioned as events are.';
@@ -111,6 +120,126 @@ comment on column signalops.matches.tenant_id is 'Whose event it is.';
 comment on column signalops.matches.event_id is 'The event.';
 comment on column signalops.matches.rule_id is 'The rule that matched.';
 comment on column signalops.matches.rule_version is 'The version that decided.';
-call signalops.protect('signalops.matches');
-grant select on signalops.matches to signalops_api;
-grant select, insert on signalops.matches to signalops_worker;
+comment on column signalops.matches.outcome is
+  'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured '
+  'field is missing). silenced, quiet (active hours), cooldown: nobody was told. digested: is told with others.';
+
+create table signalops.rule_groups (
+  tenant_id uuid not null,
+  rule_id uuid not null,
+  since integer not null,
+  group_key text not null,
+  labels jsonb not null,
+  seen_at timestamptz,
+  told tstzmultirange not null default '{}',
+  quiet_until timestamptz,
+  due_at timestamptz,
+  forget_at timestamptz not null,
+  depth smallint not null default 0,
+  primary key (tenant_id, rule_id, since, group_key)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table signalops.rule_groups is 'What a rule remembers of each of its groups. Its row lock makes many workers count as one.';
+comment on column signalops.rule_groups.tenant_id is 'Whose rule it is.';
+comment on column signalops.rule_groups.rule_id is 'The rule.';
+comment on column signalops.rule_groups.since is 'The state''s version: rule_versions.since.';
+comment on column signalops.rule_groups.group_key is
+  'The JSON list of the values of the fields it groups by, or its hash; []: the rule does not group.';
+comment on column signalops.rule_groups.labels is 'The same values by field, for people.';
+comment on column signalops.rule_groups.seen_at is 'The latest event time of a match; NULL: none since the rule was enabled.';
+comment on column signalops.rule_groups.told is
+  'The stretches of event time for which a window was reached and told: what joins one of them is not told again.';
+comment on column signalops.rule_groups.quiet_until is 'Until when the cooldown lasts.';
+comment on column signalops.rule_groups.due_at is 'When an absence is told, unless something matches before; NULL: was told, or the rule has none.';
+comment on column signalops.rule_groups.forget_at is 'When nothing that it remembers can matter any more.';
+comment on column signalops.rule_groups.depth is 'The depth of the latest match (see events.depth): the notice of an absence is one deeper.';
+-- Serves tell_absences.
+create index rule_groups_by_due on signalops.rule_groups (due_at) where due_at is not null;
+-- Serves forget_groups.
+create index rule_groups_by_forget on signalops.rule_groups (forget_at);
+-- Serves release_groups.
+create index rule_groups_held on signalops.rule_groups (tenant_id) where due_at = 'infinity';
+
+create table signalops.window_events (
+  tenant_id uuid not null,
+  rule_id uuid not null,
+  since integer not null,
+  group_key text not null,
+  at timestamptz not null,
+  event_id uuid not null,
+  weight numeric not null,
+  item text,
+  primary key (tenant_id, rule_id, since, group_key, at, event_id)
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table signalops.window_events is 'The matches that rules'' windows hold: as long as one of them, or one that comes in late, may need it.';
+comment on column signalops.window_events.tenant_id is 'Whose rule it is.';
+comment on column signalops.window_events.rule_id is 'The rule.';
+comment on column signalops.window_events.since is 'As in rule_groups.';
+comment on column signalops.window_events.group_key is 'As in rule_groups.';
+comment on column signalops.window_events.at is 'Event time: when it occurred, but not after it came in.';
+comment on column signalops.window_events.event_id is 'The event.';
+comment on column signalops.window_events.weight is 'What it adds: 1, or the measured number of a sum.';
+comment on column signalops.window_events.item is 'The measured value where distinct ones count, as canonical JSON or its hash; else NULL.';
+
+create table signalops.digests (
+  tenant_id uuid not null,
+  rule_id uuid not null,
+  rule_version integer not null,
+  channel_id uuid not null,
+  opened_at timestamptz not null default clock_timestamp(),
+  due_at timestamptz not null,
+  matched bigint not null check (matched > 0),
+  events uuid[] not null check (cardinality(events) between 1 and 100),
+  depth smallint not null,
+  primary key (tenant_id, rule_id)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table signalops.digests is 'The digests that are being collected. The transaction that removes one makes its delivery.';
+comment on column signalops.digests.tenant_id is 'Whose rule it is.';
+comment on column signalops.digests.rule_id is 'The rule.';
+comment on column signalops.digests.rule_version is 'The version that collected last: its template tells.';
+comment on column signalops.digests.channel_id is 'Where that version sends to.';
+comment on column signalops.digests.opened_at is 'When the first match came.';
+comment on column signalops.digests.due_at is 'When it is told.';
+comment on column signalops.digests.matched is 'How many matches it holds.';
+comment on column signalops.digests.events is 'The first 100 of their events.';
+comment on column signalops.digests.depth is 'The largest depth of them (see events.depth).';
+-- Serves tell_digests.
+create index digests_by_due on signalops.digests (due_at);
+
+create table signalops.backtests (
+  tenant_id uuid not null references signalops.tenants on delete cascade,
+  id uuid not null,
+  asked jsonb not null,
+  starts_at timestamptz not null,
+  ends_at timestamptz not null,
+  status text not null default 'queued' check (status in ('queued', 'running', 'done', 'failed', 'cancelled')),
+  slices integer not null default 0,
+  scanned bigint not null default 0,
+  looked_until timestamptz,
+  state jsonb,
+  result jsonb,
+  error text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (tenant_id, id),
+  check (ends_at > starts_at),
+  check (state is null or status = 'running'),
+  check (((error is not null) = (status = 'failed')) and length(error) <= 500)
+);
+comment on table signalops.backtests is
+  'Rules held against past events. A job does about a second of the work at a time, and saves here where it is: the newest 50 of a '
+  'tenant.';
+comment on column signalops.backtests.tenant_id is 'Whose events they are.';
+comment on column signalops.backtests.id is 'UUIDv7.';
+comment on column signalops.backtests.asked is
+  'What is held against what, as it was when it was asked for: {candidate, baseline, silences, types, examples}.';
+comment on column signalops.backtests.starts_at is 'Events received from then on.';
+comment on column signalops.backtests.ends_at is 'Events received before.';
+comment on column signalops.backtests.status is 'queued -> running -> done; or -> failed, or -> cancelled.';
+comment on column signalops.backtests.slices is 'How many slices of the work are saved: of two workers at one slice only the first saves it.';
+comment on column signalops.backtests.scanned is 'Events looked through.';
+comment on column signalops.backtests.looked_until is 'All events received before are looked through; NULL: not begun.';
+comment on column signalops.backtests.state is 'From where the next slice goes on; NULL before the first and after the last.';
+comment on column signalops.backtests.result is 'What was found, so far or in the end.';
+comment on column signalops.backtests.error is 'Why it failed, in a sentence.';
+comment on column signalops.backtests.created_at is 'When it was asked for.';
+comment on column signalops.backtests.updated_at is 'When it was saved last.';

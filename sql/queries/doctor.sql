@@ -62,24 +62,6 @@ select array_agg(line) from (
   select format('constraint %I on %s', c.conname, n.name) from pg_constraint c join named n on n.oid = c.conrelid where c.convalidated
 ) as held (line);
 
--- granted: the rights of our roles and of everybody: role, right, and on what
-with named as (
-  select c.oid, c.relacl, format('%I.%I', n.nspname, c.relname) as name
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname in ('signalops', 'ops') and not c.relispartition
-)
-select array_agg(array[coalesce(r.rolname, 'PUBLIC'), a.privilege_type, held.name])
-from (
-  select n.nspname::text, n.nspacl from pg_namespace n
-  union all
-  select n.name, n.relacl from named n
-  union all
-  select format('%s.%I', n.name, a.attname), a.attacl from pg_attribute a join named n on n.oid = a.attrelid where a.attacl is not null
-  union all
-  select format('%I.%I', p.pronamespace::regnamespace, p.proname), coalesce(p.proacl, acldefault('f', p.proowner))
-  from pg_proc p where p.pronamespace in ('signalops'::regnamespace, 'ops'::regnamespace)
-) as held (name, rights), aclexplode(held.rights) as a left join pg_roles r on r.oid = a.grantee;
-
 -- queue-grants: whether workers may do with procrastinate's tables, which the dump leaves out, what they must
 select count(*) filter (where not has) = 0,
   coalesce(string_agg(format('%s lacks %s on %s', role, privilege, object), ', ') filter (where not has), 'workers have theirs')

@@ -62,7 +62,7 @@ def test_roles_that_are_missing_are_made_by_migrate(settings: Settings, owner: p
     assert settings.database_url
     with (
         pytest.raises(Unusable, match="run `signalops migrate` first"),
-        migrate._connect(make_conninfo(settings.database_url.get_secret_value(), options="-c role=signalops_nobody")),
+        migrate.connect(make_conninfo(settings.database_url.get_secret_value(), options="-c role=signalops_nobody")),
     ):
         pytest.fail("it was let in")
 

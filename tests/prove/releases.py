@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -36,20 +37,27 @@ class Release:
 
 
 def before(folder: Path) -> Release:
-    """Return the release before: the last commit with other migrations, or what RELEASE names."""
+    """Return the release before: of the last commit with other SQL, or what RELEASE names.
+
+    Nothing is released: a commit may still rewrite migrations, and then its database is nobody's to upgrade.
+    """
     try:
-        changed = _git("log", "--format=%H", "--", "sql/migrations").decode().split()
+        changed = _git("log", "--format=%H", "--", "sql/migrations", "sql/functions").decode().split()
     except subprocess.CalledProcessError:
         pytest.skip("this is no checkout: there is no release before")
     assert len(changed) > 1, "the history is shallow: run `git fetch --unshallow`, as .ci/run does"
-    commit = os.environ.get("RELEASE") or f"{changed[0]}^"
+    rewritten = _git("diff", "--name-only", "--diff-filter=MDR", f"{changed[0]}^", "--", "sql/migrations")
+    commit = os.environ.get("RELEASE") or (changed[0] if rewritten else f"{changed[0]}^")
     with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", commit, "signalops", "sql"))) as tree:
         tree.extractall(folder, filter="data")
     return Release(folder)
 
 
-def after(folder: Path, **migrations: str) -> Release:
-    """Return a release to come: this one with more migrations, by their names with _ for the point and dashes."""
+def after(folder: Path, without: str = "", **migrations: str) -> Release:
+    """Return a release to come: this one with more migrations, by their names with _ for the point and dashes.
+
+    without: a view that it has no longer.
+    """
     for part in ("signalops", "sql"):
         copytree(ROOT / part, folder / part)
     for name, text in migrations.items():
@@ -57,6 +65,13 @@ def after(folder: Path, **migrations: str) -> Release:
         file = folder / "sql" / "migrations" / f"{number}.{words.replace('_', '-')}.sql"
         file.write_text(text)
         file.with_name(f"{file.stem}.rollback.sql").write_text("-- Nothing.\nselect 1;\n")
+    if without:
+        grants = folder / "sql" / "grants.sql"
+        grants.write_text(grants.read_text().replace(f"{without}, ", ""))
+        for file in (folder / "sql" / "functions").rglob("*.sql"):
+            file.write_text(
+                "".join(part for part in re.split(r"(?m)^(?=create )", file.read_text()) if without not in part)
+            )
     return Release(folder)
 
 

@@ -75,7 +75,7 @@ async def under_load(settings: Settings, tenant: Tenant, receiver: Receiver) -> 
 
 async def goes_on(restored: Settings, tenant: Tenant, before: dict[str, UUID], all_of_it: dict[str, UUID]) -> None:
     """Assert that nothing acknowledged before the backup is missing, that workers finish it, and that the books are right."""
-    assert migrate.upgrade(restored) == []
+    assert migrate.upgrade(restored).migrations == []
     with psycopg.connect(db.admin_url(restored), autocommit=True) as owner:
         stored = {event for (event,) in owner.execute("select id from signalops.events")}
         assert set(before.values()) <= stored

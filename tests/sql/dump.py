@@ -40,7 +40,7 @@ def main() -> None:
     if "--check" not in sys.argv:
         FILE.write_text(current, encoding="utf-8")
     elif FILE.read_text(encoding="utf-8") != current:
-        sys.exit("sql/schema.sql is not what the migrations make: run `make schema`.")
+        sys.exit("sql/schema.sql is not what migrations and functions make: run `make schema`.")
 
 
 if __name__ == "__main__":

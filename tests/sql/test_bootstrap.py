@@ -46,10 +46,10 @@ def test_after_a_dba_a_modest_login_migrates_up_and_down(
     bootstrap(dba)
     assert GRANT.format("APP_LOGIN") in (db.sql_folder() / "bootstrap.sql").read_text()
     dba.execute(sql.SQL(GRANT).format(login))
-    assert migrate.upgrade(settings) == [path.stem for path in MIGRATIONS]
+    assert migrate.upgrade(settings).migrations == [path.stem for path in MIGRATIONS]
     migrate.require_current(settings, "api")
     migrate.require_current(settings, "worker")
-    assert migrate.upgrade(settings) == []
+    assert not migrate.upgrade(settings)
     assert migrate.downgrade(settings) == [path.stem for path in MIGRATIONS][::-1]
 
 

@@ -10,9 +10,14 @@ from procrastinate.schema import SchemaManager
 from signalops import db
 
 FOLDER = db.sql_folder()
+INSTALLS_PROCRASTINATE = "0002.install-procrastinate.sql"
 MIGRATIONS = sorted((FOLDER / "migrations").glob("*.sql"))
-QUERIES = sorted((FOLDER / "queries").glob("*.sql"))
+QUERIES = sorted((FOLDER / "queries").rglob("*.sql"))
 INDEX = re.compile(r"^create (?:unique )?index (\w+)", re.MULTILINE)
+FUNCTIONS = sorted((FOLDER / "functions").rglob("*.sql"))
+DEFINES = re.compile(
+    r"^create (?:or replace )?(?:function|procedure|view|policy|trigger|constraint trigger)\b", re.MULTILINE
+)
 SERVED = re.compile(r"^-- Serves ([^.:]+)[.:].*\n(?:--.*\n)*create (?:unique )?index (\w+)", re.MULTILINE)
 
 
@@ -24,12 +29,29 @@ def test_a_migration_says_what_for_and_has_its_way_back(path: Path) -> None:
     assert {path.with_name(forward), path.with_name(forward.replace(".sql", ".rollback.sql"))} <= set(MIGRATIONS)
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in MIGRATIONS if p.name > "0037" and "rollback" not in p.name], ids=lambda p: p.name
-)
+@pytest.mark.parametrize("path", [p for p in MIGRATIONS if "rollback" not in p.name], ids=lambda p: p.name)
 def test_a_migration_says_which_processes_it_leaves_running(path: Path) -> None:
-    """Those before 0037 came before there were stages."""
-    assert re.fullmatch(r"-- Stage: (pre|post)", path.read_text(encoding="utf-8").split("\n")[1])
+    assert re.search(
+        r"^-- Stage: (pre|post)$", "\n".join(path.read_text(encoding="utf-8").split("\n")[1:3]), re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("path", MIGRATIONS, ids=lambda path: path.name)
+def test_a_migration_defines_nothing_that_has_a_current_definition(path: Path) -> None:
+    """Procrastinate's own schema is its library's."""
+    if path.name != INSTALLS_PROCRASTINATE:
+        assert DEFINES.findall(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", FUNCTIONS, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_a_file_of_functions_has_one_subject(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").split("\n")
+    assert re.fullmatch(r"-- [A-Z].{20,}\.", lines[0])
+    assert len(lines) <= 201
+    folder = path.parent.relative_to(FOLDER / "functions")
+    assert (FOLDER.parent / "signalops" / folder).is_dir() or folder.parts[:2] == ("watch", "ops"), (
+        "no such part of signalops/"
+    )
 
 
 def test_the_numbers_of_the_migrations_have_no_gap() -> None:
@@ -41,7 +63,7 @@ def test_the_numbers_of_the_migrations_have_no_gap() -> None:
 @pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.name)
 def test_every_query_has_a_name_and_a_purpose(path: Path) -> None:
     head, *queries = re.split(r"^-- [a-z-]+: ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert re.fullmatch(r"-- (Station [a-z]+|Doctor)[:.] [^\n]+\n+", head)
+    assert re.fullmatch(r"-- (Station [a-z]+|Doctor|Migrator)[:.] [^\n]+\n+", head)
     assert len(queries) == len(db.queries(path.stem)) > 0, "a name is given twice"
     for query in queries:
         purpose, statement = query.split("\n", 1)
@@ -58,9 +80,7 @@ def test_every_query_is_used_by_the_code() -> None:
 
 
 def test_every_index_of_ours_names_what_it_serves(owner: psycopg.Connection) -> None:
-    text = "".join(
-        path.read_text(encoding="utf-8") for path in MIGRATIONS if path.name != "0002.install-procrastinate.sql"
-    )
+    text = "".join(path.read_text(encoding="utf-8") for path in MIGRATIONS if path.name != INSTALLS_PROCRASTINATE)
     made = INDEX.findall(text)
     assert len(made) > 3
     assert [index for _, index in SERVED.findall(text)] == made
@@ -73,7 +93,20 @@ def test_every_index_of_ours_names_what_it_serves(owner: psycopg.Connection) -> 
 
 
 def test_the_schema_of_procrastinate_is_the_installed_one() -> None:
-    text = (FOLDER / "migrations" / "0002.install-procrastinate.sql").read_text(encoding="utf-8")
+    text = (FOLDER / "migrations" / INSTALLS_PROCRASTINATE).read_text(encoding="utf-8")
     assert SchemaManager.get_schema().strip() in text, (
         "the installed procrastinate ships another schema: write the next migration from its upgrade files"
     )
+
+
+def test_the_fetch_is_procrastinate_s_own_but_for_paused_queues() -> None:
+    text = (FOLDER / "functions" / "queue" / "procrastinate.sql").read_text(encoding="utf-8")
+    body = re.search(r"procrastinate_fetch_job_v2\(.*?\$\$(.*?)\$\$;", text, re.DOTALL)
+    shipped = re.search(
+        r"CREATE FUNCTION procrastinate_fetch_job_v2\(.*?\$\$(.*?)\$\$;", SchemaManager.get_schema(), re.DOTALL
+    )
+    assert body
+    assert shipped
+    ours = " AND jobs.queue_name <> ALL (ARRAY(SELECT paused.queue FROM ops.paused_queues AS paused))"
+    assert body[1].count(ours) == 1
+    assert body[1].replace(ours, "") == shipped[1]

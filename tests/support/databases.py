@@ -118,16 +118,6 @@ class Databases:
         finally:
             _drop(self.admin, name)
 
-    @contextmanager
-    def before(self, migration: str) -> Iterator[Settings]:
-        """Make a database with the migrations before one; yield the settings of an installation there, and drop it."""
-        with self.empty() as settings:
-            with psycopg.connect(db.admin_url(settings), autocommit=True) as connection:
-                connection.execute((db.sql_folder() / "bootstrap.sql").read_bytes())
-            with migrate._backend(settings) as backend:
-                backend.apply_migrations(backend.to_apply(migrate._known().filter(lambda known: known.id < migration)))
-            yield settings
-
     @cached_property
     def template(self) -> str:
         """The name of the migrated database without rows."""
@@ -261,7 +251,7 @@ def _make_template(admin: psycopg.Connection, server: str, name: str) -> None:
 def _digest() -> str:
     """Return what changes whenever the template would: with the SQL, and with the month, for which partitions are made."""
     from_files = hashlib.sha256()
-    for file in sorted([*db.sql_folder().rglob("*.sql"), _ADDED, Path(migrate.__file__)]):
+    for file in sorted([*db.sql_folder().rglob("*.sql"), _ADDED, *Path(migrate.__file__).parent.glob("*.py")]):
         from_files.update(file.read_bytes())
     from_files.update(f"{clock.now():%Y-%m}".encode())
     return from_files.hexdigest()[:12]

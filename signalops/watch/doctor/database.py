@@ -36,7 +36,7 @@ INSIDE = (
     Check(
         "queue grants",
         "queue-grants",
-        "Grant what is missing, as sql/migrations/0002.install-procrastinate.sql and its successors do.",
+        "Grant what is missing, as sql/grants.sql does.",
     ),
     Check(
         "job trigger",
@@ -80,7 +80,11 @@ _OBJECTS = Check(
     "objects",
     "Make what is missing or invalid as sql/schema.sql has it, or restore a backup: a part of a migration was undone.",
 )
-_GRANTS = Check("grants", "granted", "Grant what is missing, as the last part of sql/schema.sql has it.")
+_DEFINITIONS = Check(
+    "definitions",
+    "objects",
+    "Run `signalops migrate`: it puts functions, views, triggers, policies and grants right. What is not ours is left alone.",
+)
 _LOGINS = Check(
     "logins", "login", "Grant the role to the login (`grant signalops_... to LOGIN`), or correct its connection string."
 )
@@ -158,7 +162,7 @@ async def inside(settings: Settings) -> list[Finding]:
     async with store.session(db.dsn(settings, "owner")) as owner:
         checks = (*INSIDE, DOCUMENTED_KEY) if settings.database_url else INSIDE
         return [
-            *(await _held(owner)),
+            *(await _held(owner, settings)),
             *[await examine(owner, check) for check in checks],
             await _connections(owner, settings),
             await _durability(settings),
@@ -168,16 +172,18 @@ async def inside(settings: Settings) -> list[Finding]:
         ]
 
 
-async def _held(owner: db.Connection) -> list[Finding]:
-    """Hold what there is, and who may use it, against the dump of the schema."""
+async def _held(owner: db.Connection, settings: Settings) -> list[Finding]:
+    """Compare what there is with the dump of the schema, and each definition and grant with what was applied."""
     missing = sorted(expected.objects() - set(await store.held(owner, "objects")))
-    granted = {tuple(right) for right in await store.held(owner, "granted")}
-    # What is not there, and its columns, is told once.
-    gone = tuple(f"{line.split(' ')[1]}." for line in missing)
-    lacking = sorted(right for right in expected.grants() - granted if not f"{right[2]}.".startswith(gone))
+    differing = [
+        line
+        for line in await asyncio.to_thread(migrate.differences, settings)
+        # What is missing or off is reported once.
+        if not line.endswith("is missing") and not line.startswith(("row security", *missing))
+    ]
     return [
         _OBJECTS.finding(_few([f"{name} is missing" for name in missing]), f"{len(expected.objects())}, each is there"),
-        _GRANTS.finding(_few([f"{role} lacks {right} on {name}" for role, right, name in lacking]), "each is there"),
+        _DEFINITIONS.finding(_few(differing), "as the files in sql/ have them"),
     ]
 
 

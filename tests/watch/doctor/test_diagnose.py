@@ -16,7 +16,7 @@ from signalops.watch.doctor import Finding, diagnose
 from tests.support.tenants import Tenant
 
 OF_THE_SERVER = ["version", "roles", "logins", "jit", "bounded logins", "schema"]
-OF_THE_SCHEMA = ["objects", "grants", "row-level security", "partitions", "queue grants", "job trigger"]
+OF_THE_SCHEMA = ["objects", "definitions", "row-level security", "partitions", "queue grants", "job trigger"]
 OF_THE_WORK = [
     "workers",
     "given-up jobs",
@@ -68,8 +68,8 @@ FAULTS = {
     ),
     "no right to accept": (
         "revoke execute on function signalops.accept(jsonb, jsonb, uuid, integer, jsonb) from public",
-        "grants",
-        "PUBLIC lacks EXECUTE on signalops.accept",
+        "definitions",
+        "function signalops.accept(jsonb,jsonb,uuid,integer,jsonb) was changed",
     ),
     "no function": (
         "drop function signalops.take_batch(uuid)",
@@ -104,13 +104,18 @@ FAULTS = {
     "no view": ("drop view ops.locks", "objects", "view ops.locks is missing"),
     "no right of a column": (
         "revoke insert (prefix) on signalops.api_keys from signalops_platform",
-        "grants",
-        "signalops_platform lacks INSERT on signalops.api_keys.prefix",
+        "definitions",
+        "table signalops.api_keys was changed",
     ),
     "no right of an operator": (
         "revoke execute on function ops.pause_queue(text, text) from signalops_operator",
-        "grants",
-        "signalops_operator lacks EXECUTE on ops.pause_queue",
+        "definitions",
+        "function ops.pause_queue(text,text) was changed",
+    ),
+    "a function of somebody's own": (
+        "create or replace function signalops.may_delete(tenant uuid) returns boolean language sql as 'select true'",
+        "definitions",
+        "function signalops.may_delete(uuid) was changed",
     ),
     "idle maintenance": (
         "insert into signalops.maintenance (job, succeeded_at) values ('retain', now() - interval '4 hours')",

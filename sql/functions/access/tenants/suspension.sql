@@ -1,0 +1,147 @@
+-- Suspended tenants: what is queued of them is set aside, and released when they are resumed.
+
+create or replace function signalops.held_among(wanted uuid[]) returns uuid[]
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+  select array_agg(h.id) from (
+    -- Locked, so that none is resumed before what is set aside for it can be seen; in one order, against deadlocks.
+    select t.id from signalops.tenants t where t.id = any (wanted) and t.status in ('suspended', 'deleting') order by t.id for share
+  ) h
+$$;
+comment on function signalops.held_among is
+  'Which of these tenants are suspended or being deleted, and remain so until the transaction ends; NULL: none. Nothing of theirs is '
+  'begun.';
+
+create or replace function signalops.set_aside(at_most integer) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off as $$
+declare
+  held uuid[];
+  digests bigint;
+  groups bigint;
+begin
+  if not exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
+    return 0;
+  end if;
+  held := signalops.held_among(array(
+    (select d.tenant_id from signalops.digests d where d.due_at <= now() order by d.due_at limit at_most)
+    union
+    (select g.tenant_id from signalops.rule_groups g where g.due_at <= now() order by g.due_at limit at_most)));
+  if held is null then
+    return 0;
+  end if;
+  update signalops.digests d set due_at = 'infinity'
+  from (
+    select d.tenant_id, d.rule_id from signalops.digests d
+    where d.due_at <= now() and d.tenant_id = any (held) order by d.due_at limit at_most for update skip locked
+  ) due
+  where d.tenant_id = due.tenant_id and d.rule_id = due.rule_id;
+  get diagnostics digests = row_count;
+  update signalops.rule_groups g set due_at = 'infinity'
+  from (
+    select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
+    where g.due_at <= now() and g.tenant_id = any (held) order by g.due_at limit at_most for update skip locked
+  ) due
+  where g.tenant_id = due.tenant_id and g.rule_id = due.rule_id and g.since = due.since and g.group_key = due.group_key;
+  get diagnostics groups = row_count;
+  return greatest(digests, groups);
+end
+$$;
+comment on function signalops.set_aside is
+  'Takes digests and absences of tenants that are held out of the sweeps'' way, until they are resumed; returns how many of the more '
+  'numerous.';
+
+create or replace function signalops.release_events(tenant uuid, at_most integer) returns bigint
+language plpgsql volatile
+set enable_seqscan = off as $$
+declare
+  released bigint;
+begin
+  -- No more than workers have at hand: others are not to step over them.
+  if exists (select from procrastinate.procrastinate_jobs j where j.queue_name = 'events' and j.status = 'todo' offset 1999) then
+    return 0;
+  end if;
+  with oldest as (
+    select i.batch from signalops.inbox i where i.tenant_id = tenant and i.is_held order by i.batch limit at_most
+  ), released as (
+    -- Whole batches: the record of one names the one version of the meters by which it was counted.
+    update signalops.inbox i set is_held = false
+    where i.tenant_id = tenant and i.is_held and i.batch = any (array(select o.batch from oldest o))
+    returning i.batch
+  ), batches as (
+    select r.batch, count(*) as events from released r group by r.batch order by r.batch
+  )
+  -- Behind single events, as any bulk: a tenant that comes back delays nobody's.
+  select sum(b.events) into released from batches b
+  where signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) is not null;
+  return coalesce(released, 0);
+end
+$$;
+comment on function signalops.release_events is
+  'Gives jobs to the oldest held batches of a tenant, of about so many events, while not too many wait already; returns of how many '
+  'events.';
+
+create or replace function signalops.release_groups(tenant uuid, at_most integer) returns bigint
+language plpgsql volatile
+set enable_seqscan = off as $$
+declare
+  released bigint;
+begin
+  update signalops.rule_groups g set due_at = now()
+  from (
+    select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
+    where g.tenant_id = tenant and g.due_at = 'infinity' limit at_most for update
+  ) held
+  where g.tenant_id = held.tenant_id and g.rule_id = held.rule_id and g.since = held.since and g.group_key = held.group_key;
+  get diagnostics released = row_count;
+  return released;
+end
+$$;
+comment on function signalops.release_groups is
+  'Has a tenant''s held absences looked at again, which gives each its whole time from the resumption on; returns of how many groups.';
+
+create or replace function signalops.release_backtests(tenant uuid) returns bigint
+language plpgsql volatile as $$
+declare
+  released bigint;
+begin
+  perform signalops.act_as(tenant);
+  select count(signalops.enqueue_backtest(tenant, b.id)) into released from (
+    select b.id from signalops.backtests b
+    where b.tenant_id = tenant and b.status in ('queued', 'running') and not exists (
+      select from procrastinate.procrastinate_jobs j
+      -- One that is `doing` may just have found its tenant held; and of two jobs for a slice one finds it saved.
+      where j.status = 'todo' and j.task_name = 'run_backtest' and j.args ->> 'backtest' = b.id::text)
+    order by b.id
+  ) b;
+  return released;
+end
+$$;
+comment on function signalops.release_backtests is 'Gives jobs to the backtests of a tenant that are not over and have none; returns how many.';
+
+create or replace function signalops.resume_tenants(at_most integer) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off as $$
+declare
+  resumed uuid;
+  released bigint := 0;
+begin
+  -- Each a little: a large backlog of one doesn't keep the channels and digests of the next waiting.
+  for resumed in
+    select t.id from signalops.tenants t where t.is_resuming order by t.status_since limit 100 for no key update skip locked
+  loop
+    -- These are few: rules, channels and backtests.
+    update signalops.digests d set due_at = now() where d.tenant_id = resumed and d.due_at = 'infinity';
+    update signalops.channel_queues q set next_due_at = now() where q.tenant_id = resumed and q.next_due_at = 'infinity';
+    released := released + signalops.release_backtests(resumed) + signalops.release_events(resumed, at_most)
+      + signalops.release_groups(resumed, at_most);
+    update signalops.tenants t set is_resuming = exists (
+      select from signalops.inbox i where i.tenant_id = resumed and i.is_held) or exists (
+      select from signalops.rule_groups g where g.tenant_id = resumed and g.due_at = 'infinity')
+    where t.id = resumed;
+  end loop;
+  return released > 0;
+end
+$$;
+comment on function signalops.resume_tenants is
+  'Lets a part of what is held of each tenant that was resumed go on, the oldest first; returns whether there may be more to do at '
+  'once.';

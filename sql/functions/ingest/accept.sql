@@ -1,0 +1,118 @@
+-- Accepting a flush: the one statement with which the API stores events.
+
+create or replace function signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb default null)
+returns table (
+  event_id uuid, verdict text, first_id uuid, of_meter text, period_end timestamptz, pace jsonb
+)
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set lock_timeout = '300ms' as $$
+declare
+  -- The flush's own moment: the same for all of it, and for whoever asks later.
+  moment timestamptz := signalops.time_of(in_batch);
+  tenants uuid[];
+  meters text[];
+  calms boolean[];
+  admitted jsonb := flush;
+  part record;
+  checked jsonb;
+  taken jsonb := '[]';
+  careful uuid[] := '{}';
+  telling jsonb := '[]';
+  fresh bigint;
+  notices bigint;
+  emitted bigint := 0;
+  paced jsonb;
+  place text;
+begin
+  -- An API of the release before makes its ids, and says when it received what.
+  if not flush -> 0 ? 'received_at' then
+    place := left(signalops.id_at(signalops.position_time())::text, 13);
+    return query select null::uuid, 'placed', null::uuid, place, null::timestamptz, null::jsonb;
+  end if;
+  perform signalops.act_for((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
+
+  if buckets is not null then
+    -- Before any quota is locked: buckets and then quotas, in one order each, can't lock two flushes out.
+    paced := (select jsonb_agg(t) from signalops.take_tokens(flush, buckets) t);
+    return query
+      select p.event_id, case when p.event_id is null then 'bucket' else 'rate_limited' end, p.of_tenant, p.of_bucket, null::timestamptz, p.pace
+      from jsonb_to_recordset(paced) as p (event_id uuid, of_tenant uuid, of_bucket text, pace jsonb);
+    if jsonb_path_exists(paced, '$[*] ? (@.event_id != null)') then
+      flush := signalops.without_refused(flush, paced);
+      if flush = '[]' then
+        perform signalops.act_for(null);
+        return;
+      end if;
+      asked := signalops.asked_of(flush, asked);
+      admitted := flush;
+    end if;
+  end if;
+
+  select array_agg(c.tenant), array_agg(c.of_meter), array_agg(c.is_calm) into tenants, meters, calms
+  from signalops.count_in(asked, moment) c;
+  if (cardinality(tenants) = jsonb_array_length(asked) and true = all (calms)) is not true then
+    if false = any (calms) then
+      perform signalops.await_changed_limits();
+    end if;
+    for part in
+      select a.tenant, jsonb_agg(a) as asked, array_agg(a.meter) as meters, array_agg(c.meter) as counted,
+        array_agg(c.meter) filter (where not c.is_calm) as made
+      from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, scales bigint)
+      left join unnest(tenants, meters, calms) as c (tenant, meter, is_calm) on c.tenant = a.tenant and c.meter = a.meter
+      group by a.tenant having bool_and(coalesce(c.is_calm, false)) is false order by a.tenant
+    loop
+      careful := careful || part.tenant;
+      select jsonb_agg(c) into checked from signalops.admit(part.tenant, moment, part.asked, flush, part.counted, part.made) c;
+      if checked is null then
+        return query select null::uuid, 'stale', part.tenant, null::text, null::timestamptz, null::jsonb;
+        continue;
+      end if;
+      return query
+        select (c.event ->> 'id')::uuid, 'refused', null::uuid, c.refused_by, c.period_end, null::jsonb
+        from jsonb_to_recordset(checked) as c (event jsonb, refused_by text, period_end timestamptz) where c.refused_by is not null;
+      taken := taken || (
+        select coalesce(jsonb_agg(c.event), '[]')
+        from jsonb_to_recordset(checked) as c (event jsonb, refused_by text) where c.refused_by is null);
+      telling := telling || jsonb_build_object('tenant', part.tenant, 'meters', part.meters, 'refusing', (
+        select array_agg(distinct c.refused_by) from jsonb_to_recordset(checked) as c (refused_by text)));
+    end loop;
+    perform signalops.recount(taken, moment, 1);
+    admitted := taken || (
+      select coalesce(jsonb_agg(i), '[]') from jsonb_array_elements(flush) i where (i ->> 'tenant')::uuid <> all (careful));
+    return query
+      select o.id, 'over_limit', null::uuid, null::text, null::timestamptz, null::jsonb
+      from jsonb_to_recordset(taken) as o (id uuid, over_limit boolean) where o.over_limit;
+  end if;
+
+  fresh := signalops.store(admitted, in_batch, place);
+  if fresh < jsonb_array_length(admitted) then
+    return query
+      select g.event_id, g.verdict, g.first_id, null::text, null::timestamptz, null::jsonb from signalops.give_back(admitted, moment, place) g;
+  end if;
+
+  for part in select * from jsonb_to_recordset(telling) as t (tenant uuid, meters text[], refusing text[])
+  loop
+    return query
+      select t.event_id, t.verdict, part.tenant, t.of_meter, null::timestamptz, null::jsonb
+      from signalops.tell(part.tenant, moment, in_batch, part.meters, part.refusing) t;
+    get diagnostics notices = row_count;
+    emitted := emitted + notices;
+  end loop;
+
+  if fresh + emitted > 0 then
+    perform signalops.enqueue('events', 'process_batch', in_priority, jsonb_build_object('batch', in_batch));
+  end if;
+  perform signalops.act_for(null);
+end
+$$;
+comment on function signalops.accept is
+  'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, weights: {meter: amount}, buckets: '
+  '[n]}] with [{tenant, meter, amount, scales}]: what each tenant''s events add to the meter events and to each of its limited '
+  'meters, and the version of these (tenants.scales); and with [{tenant, bucket, amount}], the rate limits that events pay, by their '
+  'place (from 1), or NULL when none does. Holds them against the rates, counts against the limits, stores, fills the inbox and '
+  'enqueues one job. An id is placed as its event is stored: the row placed holds, as of_meter, the 13 characters that its '
+  'milliseconds become. Returns otherwise only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in '
+  'seconds), stale (nothing of the tenant first_id is stored but what it paid is paid: weigh by its present scales and send again), '
+  'refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as '
+  'soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what '
+  'each bucket (of_meter, of the tenant first_id) holds afterwards (pace: {rate, burst, left}).';

@@ -1,0 +1,125 @@
+-- Hard limits while accepting: quotas are locked and counted in the accepting transaction.
+
+create or replace function signalops.weight(event jsonb, of_meter text) returns numeric
+language sql immutable parallel safe
+return case of_meter when 'events' then 1 else coalesce((event #>> array['weights', of_meter])::numeric, 0) end;
+comment on function signalops.weight is 'How much an event of a flush adds to a meter.';
+
+create or replace function signalops.count_in(asked jsonb, moment timestamptz) returns table (tenant uuid, of_meter text, is_calm boolean)
+language plpgsql volatile as $$
+begin
+  -- In one order, rows that a month lacks yet included: two flushes that share some can't lock each other out.
+  return query
+    insert into signalops.quotas as q (tenant_id, period, meter, accepted, scales)
+    select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.scales
+    from (
+      select * from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, scales bigint) order by a.tenant, a.meter
+    ) a
+    cross join lateral (select t.time_zone from signalops.tenants t where t.id = a.tenant and t.status <> 'deleting' limit 1) t
+    on conflict (tenant_id, period, meter) do update set accepted = q.accepted + excluded.accepted
+    where q.scales = excluded.scales and q.accepted + excluded.accepted < q.calm_until
+    returning q.tenant_id, q.meter, q.accepted < q.calm_until;
+end
+$$;
+comment on function signalops.count_in is
+  'Counts [{tenant, meter, amount, scales}] and locks their quotas. Returns what it counted: calm where that was all there was to '
+  'do, and not calm where the row is the first of its month; what is missing had something to tell or refuse, or was weighed by old '
+  'scales.';
+
+create or replace function signalops.admit(wanted uuid, moment timestamptz, asked jsonb, offered jsonb, counted text[], made text[])
+returns table (event jsonb, refused_by text, period_end timestamptz)
+language plpgsql volatile as $$
+declare
+  zone text;
+  month date;
+  version bigint;
+  meters text[];
+  rooms numeric[];
+  refuses boolean[];
+  enough boolean;
+  place record;
+  blocked text;
+  verdicts text[] := '{}';
+begin
+  select t.time_zone, signalops.period_of(moment, t.time_zone), t.scales into zone, month, version
+  from signalops.tenants t where t.id = wanted and t.status <> 'deleting';
+  -- What count_in has counted already is counted again by what comes in; and the row that it made may hold for newer scales.
+  update signalops.quotas q set accepted = q.accepted - a.amount, scales = case when q.meter = any (made) then version else q.scales end
+  from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
+  where a.tenant = wanted and a.meter = any (counted)
+    and q.tenant_id = wanted and q.period = month and q.meter = a.meter;
+
+  if not exists (
+    select from jsonb_to_recordset(asked) as a (tenant uuid, meter text, scales bigint)
+    join signalops.quotas q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
+    where a.tenant = wanted and a.meter = 'events' and a.scales = q.scales
+  ) then
+    return;
+  end if;
+
+  select array_agg(q.meter order by q.meter), array_agg(r.room order by q.meter),
+    array_agg(coalesce(l.overage = 'refuse', false) order by q.meter), bool_and(a.amount <= r.room)
+  into meters, rooms, refuses, enough
+  from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
+  join signalops.quotas q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
+  left join lateral signalops.limit_of(wanted, q.meter, (moment at time zone zone)::date) l on true
+  cross join lateral (select coalesce(l.hard - q.accepted, 'Infinity') as room) r
+  where a.tenant = wanted;
+
+  for place in
+    select i.item, i.ord::integer, i.stored, min(i.ord) over (partition by coalesce(i.item ->> 'key', E'\n' || i.ord))::integer as first,
+      array(select signalops.weight(i.item, m) from unnest(meters) with ordinality as u (m, n) order by u.n) as needs
+    from (
+      select o.item, o.ord, k.key is not null as stored
+      from jsonb_array_elements(offered) with ordinality as o (item, ord)
+      left join lateral (
+        select k.key from signalops.idempotency_keys k where k.tenant_id = wanted and k.key = o.item ->> 'key' limit 1
+      ) k on not enough
+      where o.item ->> 'tenant' = wanted::text
+    ) i
+    order by i.ord
+  loop
+    event := place.item;
+    -- What is stored already needs no room; a repeat within the flush shares the place of its first.
+    if enough or place.stored then
+      refused_by := null;
+    elsif place.first < place.ord then
+      refused_by := verdicts[place.first];
+    else
+      select min(x.meter) filter (where x.refuses),
+        case when bool_or(not x.refuses) then event || '{"over_limit": true}' else event end
+      into refused_by, event
+      from unnest(meters, place.needs, rooms, refuses) as x (meter, need, room, refuses) where x.need > greatest(x.room, 0);
+      if refused_by is null then
+        rooms := array(select x.room - x.need from unnest(rooms, place.needs) with ordinality as x (room, need, n) order by x.n);
+      end if;
+      verdicts[place.ord] := refused_by;
+    end if;
+    period_end := signalops.starts_at((month + interval '1 month')::date, zone);
+    return next;
+  end loop;
+end
+$$;
+comment on function signalops.admit is
+  'The careful path of accept, for a tenant whose quotas have something to tell or refuse: undoes what count_in counted, and returns '
+  'each of its events with the meter that refuses it, or marked when it is over a limit. Nothing at all when it was weighed by old '
+  'scales.';
+
+create or replace function signalops.recount(admitted jsonb, moment timestamptz, direction integer) returns void
+language plpgsql volatile as $$
+begin
+  update signalops.quotas q set accepted = q.accepted + direction * w.amount
+  from (
+    select i.tenant, m.meter, sum(m.weight) as amount
+    from jsonb_to_recordset(admitted) as i (tenant uuid, weights jsonb)
+    cross join lateral (
+      select 'events' as meter, 1::numeric as weight union all
+      select u.key, u.value::numeric from jsonb_each_text(i.weights) as u (key, value)
+    ) m
+    group by i.tenant, m.meter
+  ) w
+  cross join lateral (select t.time_zone from signalops.tenants t where t.id = w.tenant limit 1) t
+  where q.tenant_id = w.tenant and q.period = signalops.period_of(moment, t.time_zone) and q.meter = w.meter;
+end
+$$;
+comment on function signalops.recount is 'Counts events of a flush (direction 1), or takes them back (-1); their quotas are locked already.';

@@ -1,0 +1,103 @@
+-- The circuit breaker of an outlet.
+
+create or replace function signalops.note_outcome(tenant uuid, outlet uuid, delivery uuid, outcome text, pause interval) returns timestamptz
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off as $$
+declare
+  failing timestamptz;
+begin
+  if outcome = 'sent' then
+    update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
+    where o.tenant_id = tenant and o.id = outlet and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null);
+    return null;
+  elsif outcome not in ('temporary', 'throttled', 'broken') then
+    -- It says something of one message, and nothing of the outlet: another one may find out.
+    update signalops.outlets o set opened_until = clock_timestamp(), probe = null
+    where o.tenant_id = tenant and o.id = outlet and o.probe = delivery;
+    return null;
+  end if;
+  insert into signalops.outlets as o (tenant_id, id, failures, failing_since, opened_until)
+  values (tenant, outlet, (outcome = 'temporary')::integer, clock_timestamp(), clock_timestamp() + pause)
+  on conflict (tenant_id, id) do update set
+    -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the outlet for long.
+    failures = o.failures + case when o.opened_until is null or o.probe = delivery then excluded.failures else 0 end,
+    failing_since = coalesce(o.failing_since, excluded.failing_since),
+    opened_until = greatest(excluded.opened_until, case
+      when o.opened_until is not null and o.probe is distinct from delivery then o.opened_until
+      when outcome <> 'temporary' then case when o.probe = delivery then clock_timestamp() end
+      when o.failures >= 4 then clock_timestamp() + least(interval '10 minutes', interval '15 seconds' * 2 ^ least(o.failures - 4, 10))
+      -- A probe after a pause that was asked for: the circuit closes again.
+      end),
+    probe = nullif(o.probe, delivery)
+  returning o.failing_since into failing;
+  return failing;
+end
+$$;
+comment on function signalops.note_outcome is
+  'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each probe that '
+  'fails for twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet '
+  'fails.';
+
+create or replace function signalops.disable_channel(tenant uuid, channel uuid, because text) returns boolean
+language plpgsql volatile as $$
+declare
+  called text;
+begin
+  update signalops.channels c set enabled = false, disabled_because = left(because, 500), updated_at = now()
+  where c.tenant_id = tenant and c.id = channel and c.enabled returning c.name into called;
+  if not found then
+    return false;
+  end if;
+  perform signalops.announce('signalops.channel.disabled', jsonb_build_object(
+    'channel', jsonb_build_object('id', channel, 'name', called), 'reason', left(because, 500)), 1::smallint);
+  return true;
+end
+$$;
+comment on function signalops.disable_channel is
+  'Disables a channel that wants or brings nothing any more, and tells the tenant: signalops.channel.disabled.';
+
+create or replace function signalops.forget_failures() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
+  where o.tenant_id = new.tenant_id and o.id = coalesce(new.outlet_id, new.id);
+  return null;
+end
+$$;
+comment on function signalops.forget_failures is 'Has a channel that is enabled again begin anew.';
+
+create or replace trigger forget_failures after update of enabled on signalops.channels
+  for each row when (new.enabled and not old.enabled) execute function signalops.forget_failures();
+comment on trigger forget_failures on signalops.channels is 'What failed for days may not disable it at once again.';
+
+create or replace function signalops.close_circuit(tenant uuid, channel uuid) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  outlet uuid;
+begin
+  if not pg_has_role(coalesce(nullif(current_setting('role', true), 'none'), session_user), 'signalops_owner', 'member') then
+    perform signalops.require_tenant(tenant);
+  end if;
+  select coalesce(c.outlet_id, c.id) into outlet from signalops.channels c where c.tenant_id = tenant and c.id = channel;
+  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
+  where o.tenant_id = tenant and o.id = outlet and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null);
+  if not found then
+    return;
+  end if;
+  -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set.
+  with due as (
+    update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
+    where d.tenant_id = tenant and d.id in (
+      select w.id from signalops.deliveries w
+      where w.tenant_id = tenant and w.status = 'pending' and w.next_attempt_at > now() and w.next_attempt_at < 'infinity'
+        and w.channel_id in (select c.id from signalops.channels c where c.tenant_id = tenant and coalesce(c.outlet_id, c.id) = outlet)
+      order by w.next_attempt_at limit 10000)
+    returning d.channel_id
+  )
+  update signalops.channel_queues q set next_due_at = now()
+  where q.tenant_id = tenant and q.next_due_at > now() and q.next_due_at < 'infinity' and q.channel_id in (select channel_id from due);
+end
+$$;
+comment on function signalops.close_circuit is
+  'Lets a channel send at once, whatever pause its receiver asked for: a person has seen that it works, or asks again.';

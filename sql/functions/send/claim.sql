@@ -1,0 +1,112 @@
+-- Attempts: a worker claims deliveries.
+
+create or replace function signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[])
+returns table (
+  outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule
+  json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean
+)
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+declare
+  asked record;
+  wait_until timestamptz;
+begin
+  perform signalops.act_as(tenant);
+  -- `not in`: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for each claim, once a
+  -- burst has made it large.
+  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.most_per_minute, c.enabled into asked
+  from signalops.deliveries d
+  left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true
+  where d.tenant_id = tenant and d.id = delivery and d.next_attempt_at is null
+    and d.status not in ('retrying', 'sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed')
+  for update of d;
+  if not found then
+    return;
+  end if;
+  if asked.channel_id = any (busy) then
+    wait_until := clock_timestamp() + interval '1 second';
+  elsif asked.enabled then -- what can't be sent any more need not wait to be told so
+    wait_until := signalops.take_turn(tenant, asked.outlet, delivery, asked.most_per_minute);
+  end if;
+  if wait_until is not null then
+    update signalops.deliveries d set status = 'pending', next_attempt_at = wait_until, updated_at = now()
+    where d.tenant_id = tenant and d.id = delivery;
+    perform signalops.await_turn(tenant, asked.channel_id, wait_until);
+    return;
+  end if;
+  return query
+    with claimed as (
+      update signalops.deliveries d set status = 'sending', attempts = d.attempts + 1, updated_at = now()
+      where d.tenant_id = tenant and d.id = delivery
+      returning d.event_id, d.rule_id, d.rule_version, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id
+    )
+    select asked.outlet, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id is not null,
+      -- Only of the rule itself: to another one that matches such an event, and of what a tenant sends by that name, it is an event.
+      case when e.depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
+        case e.type when 'signalops.rule.digest' then 'digest' when 'signalops.rule.absent' then 'absence' else 'event' end
+        else 'event' end,
+      case when e.id is not null then json_build_object(
+        'id', e.id, 'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload,
+        'correlation', e.correlation, 'trace', e.trace) end,
+      case when r.id is not null then json_build_object('id', r.id, 'name', r.name, 'version', v.version, 'severity', v.severity,
+        'enabled', r.enabled, 'timeZone', (select z.time_zone from signalops.tenants z where z.id = tenant limit 1)) end,
+      v.template, c.kind, c.config, c.secret, c.enabled, c.retry_schedule,
+      c.kind = 'email' and exists (
+        select from signalops.suppressions s where s.tenant_id = tenant and s.address = lower(c.config ->> 'to'))
+    from claimed d
+    -- Outer joins: what was deleted meanwhile must become a dead letter, not an endless attempt.
+    left join lateral (select * from signalops.events e where e.tenant_id = tenant and e.id = d.event_id limit 1) e on true
+    left join lateral (select * from signalops.rules r where r.tenant_id = tenant and r.id = d.rule_id limit 1) r on true
+    left join lateral (
+      select * from signalops.rule_versions v
+      where v.tenant_id = tenant and v.rule_id = d.rule_id and v.version = d.rule_version limit 1
+    ) v on true
+    left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true;
+end
+$$;
+comment on function signalops.claim_delivery is
+  'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s '
+  'turn, a second if the channel is among the busy. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
+
+create or replace function signalops.claim_deliveries(wanted jsonb, busy uuid[])
+returns table (tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb,
+  replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean,
+  retry_schedule integer[], suppressed boolean)
+language plpgsql volatile
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off as $$
+declare
+  tenants uuid[];
+  deliveries uuid[];
+  channels uuid[];
+  held uuid[];
+  one record;
+begin
+  -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
+  perform set_config('synchronous_commit', 'off', true);
+  -- In the order of the channels, as grant_turns has it, so that no two workers lock each other out.
+  perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
+  select array_agg(w.tenant order by w.tenant, d.channel_id, w.delivery), array_agg(w.delivery order by w.tenant, d.channel_id, w.delivery),
+    array_agg(d.channel_id order by w.tenant, d.channel_id, w.delivery)
+  into tenants, deliveries, channels
+  from jsonb_to_recordset(wanted) as w (tenant uuid, delivery uuid), lateral (
+    -- `attempts` keeps the planner from deliveries_by_rule, of which it would read all that a tenant has, sparing itself the table.
+    select d.channel_id from signalops.deliveries d where d.tenant_id = w.tenant and d.id = w.delivery and d.attempts >= 0 limit 1) d;
+  perform signalops.act_for(null);
+  held := signalops.held_among(tenants);
+  for one in select * from unnest(tenants, deliveries, channels) as u (tenant, delivery, channel) loop
+    if one.tenant = any (held) then
+      perform signalops.act_as(one.tenant);
+      update signalops.deliveries d set status = 'pending', next_attempt_at = clock_timestamp(), updated_at = now()
+      where d.tenant_id = one.tenant and d.id = one.delivery and d.next_attempt_at is null
+        and d.status not in ('retrying', 'sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed');
+      -- For ever, as far as the sweep can see: resuming the tenant wakes its channels.
+      perform signalops.await_turn(one.tenant, one.channel, 'infinity');
+      continue;
+    end if;
+    return query select one.tenant, one.delivery, c.* from signalops.claim_delivery(one.tenant, one.delivery, busy) c;
+  end loop;
+end
+$$;
+comment on function signalops.claim_deliveries is
+  'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of tenants that are held '
+  'wait again, without an attempt.';

@@ -1,0 +1,80 @@
+-- The states of a delivery and the transitions between them.
+
+create or replace function signalops.may_become(before text, after text) returns boolean
+language sql immutable strict parallel safe
+return (before, after) in (
+  ('pending', 'sending'), ('pending', 'cancelled'), ('pending', 'retrying'),
+  ('sending', 'sent'), ('sending', 'retrying'), ('sending', 'dead'), ('sending', 'suppressed'), ('sending', 'cancelled'),
+  ('sending', 'pending'),
+  ('retrying', 'pending'), ('retrying', 'cancelled'), ('retrying', 'sent'), ('pending', 'sent'),
+  ('sent', 'delivered'), ('sent', 'read'), ('sent', 'dead'), ('delivered', 'read'),
+  ('dead', 'retrying'));
+comment on function signalops.may_become is
+  'The ways between the states of a delivery. To sent also from pending and retrying: an attempt that was thought lost had succeeded.';
+
+create or replace function signalops.check_way() returns trigger
+language plpgsql as $$
+begin
+  if not signalops.may_become(old.status, new.status) then
+    raise 'a delivery can not become % once it is %', new.status, old.status using errcode = 'check_violation';
+  end if;
+  return new;
+end
+$$;
+comment on function signalops.check_way is 'Refuses to move a delivery against its ways.';
+
+create or replace trigger check_way before update of status on signalops.deliveries
+  for each row when (old.status is distinct from new.status) execute function signalops.check_way();
+comment on trigger check_way on signalops.deliveries is 'No late callback and no second worker takes a delivery back.';
+
+create or replace function signalops.announce(event_type text, about jsonb, at_depth smallint) returns uuid
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  in_batch uuid := signalops.new_id();
+  event uuid := signalops.emit(signalops.current_tenant(), in_batch, event_type, about, at_depth);
+begin
+  perform signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', in_batch));
+  return event;
+end
+$$;
+comment on function signalops.announce is 'Emits an operational event of the tenant that the transaction acts for, with its job.';
+
+create or replace function signalops.bury_delivery(tenant uuid, delivery uuid, because text) returns void
+language plpgsql volatile as $$
+declare
+  lost record;
+begin
+  select d.event_id, d.rule_id, d.channel_id, d.attempts, coalesce(e.depth, 0) as depth, c.enabled into lost
+  from signalops.deliveries d
+  left join signalops.events e on e.tenant_id = d.tenant_id and e.id = d.event_id
+  left join signalops.channels c on c.tenant_id = d.tenant_id and c.id = d.channel_id
+  where d.tenant_id = tenant and d.id = delivery;
+  insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
+  values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
+  on conflict (tenant_id, id) do update
+    set error = excluded.error, died_at = signalops.position_time(), ended_at = null, ending = null, reason = null;
+  -- Of a channel that is disabled the tenant was told once; its backlog would be so many more notices.
+  if lost.enabled then
+    perform signalops.announce('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
+      'rule', jsonb_build_object('id', lost.rule_id), 'channel', jsonb_build_object('id', lost.channel_id),
+      'attempts', lost.attempts, 'error', left(because, 500)), (lost.depth + 1)::smallint);
+  end if;
+end
+$$;
+comment on function signalops.bury_delivery is
+  'Writes the dead letter of a delivery that has just died, and tells the tenant: signalops.delivery.dead.';
+
+create or replace function signalops.advance_delivery(tenant uuid, delivery uuid, to_status text, because text default null) returns boolean
+language plpgsql volatile as $$
+begin
+  update signalops.deliveries d set status = to_status, updated_at = now()
+  where d.tenant_id = tenant and d.id = delivery and signalops.may_become(d.status, to_status);
+  if found and to_status = 'dead' then
+    perform signalops.bury_delivery(tenant, delivery, because);
+  end if;
+  return found;
+end
+$$;
+comment on function signalops.advance_delivery is
+  'Moves a delivery to what its provider says (delivered, read, dead with the reason), unless it is further already; returns whether '
+  'it did.';

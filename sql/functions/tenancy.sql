@@ -1,0 +1,194 @@
+-- The tenant, or the group of tenants, that a transaction acts for, and the policies of every table, which read it.
+
+create or replace function signalops.current_tenant() returns uuid
+language sql stable parallel safe
+-- After a transaction that set it the setting reads '' and not NULL.
+return nullif(current_setting('signalops.tenant_id', true), '')::uuid;
+comment on function signalops.current_tenant is
+  'The tenant that this transaction acts for; NULL when none is set, and then no row of any tenant is visible.';
+
+create or replace function signalops.act_as(tenant uuid) returns void
+language sql volatile
+as $$ select set_config('signalops.tenant_id', tenant::text, true) $$;
+comment on function signalops.act_as is 'Sets the tenant of this transaction; the end of the transaction forgets it.';
+
+-- A flush holds events of many tenants. One statement for all of them costs half of one statement per tenant (measured with
+-- 64 events of 50 tenants), so for its duration the rows of exactly these tenants are visible.
+create or replace function signalops.current_group() returns uuid[]
+language sql stable parallel safe
+return nullif(current_setting('signalops.tenant_group', true), '')::uuid[];
+comment on function signalops.current_group is
+  'The tenants of the flush or batch that signalops.accept, read_batch or record_batch is at; NULL outside of them.';
+
+create or replace function signalops.act_for(tenants uuid[]) returns void
+language plpgsql volatile as $$
+begin
+  perform set_config('signalops.tenant_group', coalesce(tenants::text, ''), true);
+end
+$$;
+comment on function signalops.act_for is
+  'Opens the rows of a group of tenants to the functions that handle a flush or a batch; NULL closes them again.';
+
+create or replace function signalops.require_tenant(tenant uuid) returns void
+language plpgsql stable as $$
+begin
+  if tenant is distinct from signalops.current_tenant() then
+    raise 'the transaction acts for another tenant: select signalops.act_as(%) first', quote_literal(tenant)
+      using errcode = 'insufficient_privilege';
+  end if;
+end
+$$;
+comment on function signalops.require_tenant is
+  'Refuses a tenant that the transaction doesn''t act for: what row security does, for functions that run as the owner.';
+
+create or replace procedure signalops.protect(target regclass, key text default 'tenant_id')
+language plpgsql as $$
+begin
+  execute format('alter table %s enable row level security', target);
+  execute format('alter table %s force row level security', target);
+  -- The scalar sub-select makes the planner evaluate the tenant once per statement, not once per row.
+  execute format(
+    'create policy own_tenant on %s using (%I = (select signalops.current_tenant())) '
+    'with check (%I = (select signalops.current_tenant()))', target, key, key);
+  execute format('comment on policy own_tenant on %s is %L', target,
+    'Rows of the current tenant are all that can be seen or written; without a tenant there are none.');
+end
+$$;
+comment on procedure signalops.protect is
+  'Enables and forces row-level security on a tenant table, with the policy own_tenant. Every migration that makes one calls it.';
+
+create or replace procedure signalops.admit_owner(target regclass, reason text)
+language plpgsql as $$
+begin
+  execute format('create policy owner_acts on %s to signalops_owner using (true) with check (true)', target);
+  execute format('comment on policy owner_acts on %s is %L', target, reason);
+end
+$$;
+comment on procedure signalops.admit_owner is
+  'Lets the narrow SECURITY DEFINER functions of signalops_owner see a table across tenants. No process logs in as that role.';
+
+create or replace procedure signalops.admit_group(target regclass, product_role text, key text default 'tenant_id')
+language plpgsql as $$
+begin
+  execute format(
+    'create policy tenant_group_%s on %s to %I using (%I = any ((select signalops.current_group())::uuid[])) '
+    'with check (%I = any ((select signalops.current_group())::uuid[]))', product_role, target, product_role, key, key);
+  execute format('comment on policy tenant_group_%s on %s is %L', product_role, target,
+    'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.');
+end
+$$;
+comment on procedure signalops.admit_group is 'Gives a table that is handled for many tenants at once its policy for a role of the product.';
+
+do $$
+declare
+  policy record;
+  declared text[] := '{}';
+begin
+  for policy in
+    with tables (relation, tenant_column, handled_by, owner_acts_since) as (values
+      -- Its tenants' rows are seen one tenant at a time; by those that handle a flush or a batch, those of all tenants in it; by the
+      -- functions of the owner (no process logs in as it), all, for the reason that stands here. Without a column: the operator's.
+      ('tenants', 'id', '{api,worker}', 'find_keys reads the status, and the command line lists and makes tenants.'),
+      ('api_keys', 'tenant_id', '{api}', 'find_keys looks a key up before any tenant is known.'),
+      ('rate_buckets', 'tenant_id', '{api}', null),
+      ('tenant_deletions', null, '{}', 'Deleting is done by functions of the owner.'),
+      ('events', 'tenant_id', '{api,worker}', 'The command line finds out whose event an id is.'),
+      ('idempotency_keys', 'tenant_id', '{api}', 'Those of expired events are found by reading through the table.'),
+      ('inbox', 'tenant_id', '{api}', 'take_batch removes a batch before it knows the tenants in it.'),
+      ('batches', 'tenant_id', '{worker}', 'The audit holds what was accepted against what was processed.'),
+      ('event_types', 'tenant_id', '{worker}', null),
+      ('event_schemas', 'tenant_id', '{}', null),
+      ('replays', 'tenant_id', '{worker}', null),
+      ('channels', 'tenant_id', '{}', 'find_called_channel looks a channel up before any tenant is known.'),
+      ('outlets', 'tenant_id', '{}', 'enqueue_due_deliveries passes by outlets whose circuit is open; forget_failures closes it.'),
+      ('channel_queues', 'tenant_id', '{worker}', 'enqueue_due_deliveries goes from channel to channel.'),
+      ('suppressions', 'tenant_id', '{}', null),
+      ('deliveries', 'tenant_id', '{worker}', 'enqueue_due_deliveries and enqueue_lost_deliveries sweep all tenants for what has no job.'),
+      ('delivery_attempts', 'tenant_id', '{}', 'Those of tenants that keep them for a shorter time are removed.'),
+      ('dead_letters', 'tenant_id', '{worker}', 'The audit counts the events that died.'),
+      ('rules', 'tenant_id', '{}', 'tell_absences asks whether the rule still stands.'),
+      ('rule_versions', 'tenant_id', '{}', 'tell_absences and arm_absence read what the rule says.'),
+      ('rulesets', 'tenant_id', '{worker}', null),
+      ('silences', 'tenant_id', '{}', null),
+      ('matches', 'tenant_id', '{worker}', 'tell_digests notes the match that it makes.'),
+      ('rule_groups', 'tenant_id', '{worker}', 'tell_absences and forget_groups sweep all tenants; arm_absence acts for whoever changes a rule.'),
+      ('window_events', 'tenant_id', '{worker}', 'forget_groups removes what is past.'),
+      ('digests', 'tenant_id', '{worker}', 'tell_digests sweeps all tenants for what is due.'),
+      ('backtests', 'tenant_id', '{}', 'Those of expired time are found by reading through the table.'),
+      ('meters', 'tenant_id', '{}', 'The command line lists the meters of a tenant; the audit reads what they count.'),
+      ('usage_counters', 'tenant_id', '{worker}', 'The audit holds counters against their entries.'),
+      ('usage_entries', 'tenant_id', '{worker}', 'The audit holds counters against their entries.'),
+      ('usage_items', 'tenant_id', '{worker}', 'The audit counts different values anew.'),
+      ('usage_sizes', 'tenant_id', '{worker}', 'limit_cardinality looks for those that are too large; the audit counts anew by them.'),
+      ('limits', 'tenant_id', '{api}', 'The command line sets the limits of a tenant; a change has them weighed anew.'),
+      ('quotas', 'tenant_id', '{api}', 'A limit that changes has quotas weighed anew; the audit holds them against the events.'),
+      ('usage_adjustments', 'tenant_id', '{}', 'The command line corrects usage; the audit reads the corrections.'),
+      ('plans', null, '{}', 'The command line writes plans, and subscribe copies them to tenants.'),
+      ('subscriptions', 'tenant_id', '{}', 'Making a tenant subscribes it, and the command line lists tenants with their plans.'),
+      ('credit_grants', 'tenant_id', '{}', 'Only functions move credit; the audit holds it against its entries.'),
+      ('credit_entries', 'tenant_id', '{}', 'Only functions move credit; the audit adds the entries up.'),
+      ('billing_periods', 'tenant_id', '{}', 'Periods of all tenants are found and closed by narrow functions.'),
+      ('usage_days', 'tenant_id', '{}', 'seal_period alone writes them; the audit holds them against the counters.'),
+      ('usage_seals', 'tenant_id', '{}', 'seal_period alone writes them; the audit computes them anew.'),
+      ('invoices', 'tenant_id', '{}', 'issue_invoice alone writes them; the audit holds them against their lines.'),
+      ('invoice_lines', 'tenant_id', '{}', 'issue_invoice alone writes them; the audit adds them up.'),
+      ('invoice_numbers', null, '{}', 'issue_invoice takes numbers; the audit looks for gaps.'),
+      ('deleted_numbers', null, '{}', 'The deletion of a tenant notes them, and the audit of all numbers reads them.'),
+      ('audit_log', 'tenant_id', '{}', 'Actions are noted by functions of the owner, so that nobody can note those of others.'),
+      ('alerts', null, '{}', 'They are the installation''s, and of no tenant.'),
+      ('maintenance', null, '{}', 'It is the installation''s, and of no tenant.'),
+      ('expiries', 'tenant_id', '{}', 'The removal of what has expired goes from tenant to tenant.'),
+      ('sweeps', null, '{}', 'The removal of what has expired notes how far it is.')
+    ), special (relation, name, command, role, condition, reason) as (values
+      ('tenants', 'operators_act', 'ALL', 'signalops_platform', 'true',
+        'Operators list, make and change tenants; of what these have they see one''s at a time.'),
+      ('plans', 'operators_act', 'ALL', 'signalops_platform', 'true', 'Operators read plans, and make versions of them.'),
+      ('tenant_deletions', 'operators_read', 'SELECT', 'signalops_platform', 'true',
+        'Operators of the installation read what was deleted.'),
+      ('audit_log', 'platform_reads', 'SELECT', 'signalops_platform', 'true',
+        'Operators of the installation read what was done in all of it.'),
+      ('backtests', 'operations_look', 'SELECT', 'signalops_owner', 'true', 'The view ops.backtests shows how long they take.')
+    )
+    select * from special
+    union all
+    -- The scalar sub-select makes the planner evaluate the tenant once per statement, not once per row.
+    select relation, 'own_tenant', 'ALL', 'public', format('(%I = ( SELECT signalops.current_tenant() AS current_tenant))', tenant_column),
+      'Rows of the current tenant are all that can be seen or written; without a tenant there are none.'
+    from tables where tenant_column is not null
+    union all
+    select relation, 'tenant_group_signalops_' || process, 'ALL', 'signalops_' || process,
+      format('(%I = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))', tenant_column),
+      'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.'
+    from tables, unnest(handled_by::text[]) as process
+    union all
+    select relation, 'owner_acts', 'ALL', 'signalops_owner', 'true', owner_acts_since from tables where owner_acts_since is not null
+  loop
+    declared := declared || (policy.relation || '.' || policy.name);
+    -- A policy locks its table against everybody: what is there is left alone. Compared as PostgreSQL prints it; a version that prints
+    -- it in another way has it made anew.
+    continue when exists (
+      select from pg_policies p
+      join pg_policy o on o.polrelid = format('signalops.%I', p.tablename)::regclass and o.polname = p.policyname
+      where p.schemaname = 'signalops' and p.tablename = policy.relation and p.policyname = policy.name and p.cmd = policy.command
+        and p.roles = array[policy.role]::name[] and p.qual = policy.condition
+        and p.with_check is not distinct from case policy.command when 'ALL' then policy.condition end
+        and obj_description(o.oid, 'pg_policy') = policy.reason);
+    execute format('drop policy if exists %I on signalops.%I', policy.name, policy.relation);
+    execute format('create policy %I on signalops.%I for %s to %s using (%s)%s', policy.name, policy.relation, policy.command, policy.role,
+      policy.condition, case policy.command when 'ALL' then ' with check (' || policy.condition || ')' else '' end);
+    execute format('comment on policy %I on signalops.%I is %L', policy.name, policy.relation, policy.reason);
+  end loop;
+  for policy in
+    select distinct c.oid::regclass as relation from unnest(declared) as d, pg_class c
+    where c.oid = format('signalops.%I', split_part(d, '.', 1))::regclass and not (c.relrowsecurity and c.relforcerowsecurity)
+  loop
+    execute format('alter table %s enable row level security, force row level security', policy.relation);
+  end loop;
+  for policy in
+    select p.policyname as name, p.tablename as relation from pg_policies p
+    where p.schemaname = 'signalops' and p.tablename || '.' || p.policyname <> all (declared)
+  loop
+    execute format('drop policy %I on signalops.%I', policy.name, policy.relation);
+  end loop;
+end
+$$;

@@ -1,0 +1,117 @@
+-- Limits: which one applies, and what a change of one does to quotas.
+
+create or replace view signalops.limited_meters with (security_invoker = true) as
+select m.tenant_id, m.key, m.since, m.name, m.aggregation, m.field, m.grammar, m.pattern, m.group_by, m.allows_negative
+from signalops.meters m
+where m.until is null and m.aggregation in ('count', 'sum')
+  and exists (select from signalops.limits l where l.tenant_id = m.tenant_id and l.meter = m.key and coalesce(l.soft, l.hard) is not null);
+comment on view signalops.limited_meters is
+  'The meters besides events that the API weighs incoming events by: those with a limit now, earlier, or later.';
+
+create or replace function signalops.limit_of(tenant uuid, of_meter text, on_day date) returns setof signalops.limits
+language sql stable parallel safe rows 1 as $$
+  select * from signalops.limits l
+  where l.tenant_id = tenant and l.meter = of_meter and l.starts_on <= on_day
+  order by l.origin desc, l.starts_on desc limit 1
+$$;
+comment on function signalops.limit_of is
+  'The limit of a meter that holds on a day: the tenant''s own before the plan''s, of these the latest; none if it never had any.';
+
+create or replace function signalops.check_limit() returns trigger
+language plpgsql as $$
+begin
+  if new.meter <> 'events' and not exists (
+    select from signalops.meters m
+    where m.tenant_id = new.tenant_id and m.key = new.meter and m.aggregation in ('count', 'sum')
+  ) then
+    raise 'there is no meter % that counts or sums: limits are for these', new.meter using errcode = 'check_violation';
+  end if;
+  return new;
+end
+$$;
+comment on function signalops.check_limit is 'Only what adds up can have a limit.';
+
+create or replace trigger check_limit before insert or update on signalops.limits for each row execute function signalops.check_limit();
+comment on trigger check_limit on signalops.limits is 'A limit is of events, or of a meter that counts or sums.';
+
+create or replace function signalops.await_changed_limits() returns void
+language plpgsql volatile
+set lock_timeout = '100ms' as $$
+begin
+  perform pg_advisory_xact_lock_shared(hashtext('signalops.new_quotas'));
+end
+$$;
+comment on function signalops.await_changed_limits is
+  'Before a flush uses rows of quotas that it made: awaits the limits that are being changed, by whoever can''t see these rows. At '
+  'most for a moment, since the change may be waiting for the flush: then lock_not_available, and the flush is sent again.';
+
+create or replace function signalops.renew_quotas(tenant uuid, of_meter text) returns void
+language plpgsql volatile as $$
+declare
+  zone text;
+  month date;
+  before bigint;
+  version bigint;
+begin
+  -- First the tenant, then its quotas in the order of accept, then new ones: whoever changes limits locks in this order.
+  update signalops.tenants t set scales = t.scales + (of_meter <> 'events')::integer where t.id = tenant
+  returning t.scales - (of_meter <> 'events')::integer, t.scales, t.time_zone into before, version, zone;
+  if not found then
+    return;
+  end if;
+  month := signalops.period_of(now(), zone);
+  if version > 0 then
+    insert into signalops.quotas (tenant_id, period, meter, scales)
+    select tenant, month, m.key, m.scales
+    from (select 'events' as key, before as scales union all select l.key, -1 from signalops.limited_meters l where l.tenant_id = tenant) m
+    order by m.key
+    on conflict do nothing;
+  end if;
+  perform from signalops.quotas q where q.tenant_id = tenant order by q.period, q.meter for update;
+  -- Flushes that have made rows which can't be seen here yet.
+  perform pg_advisory_xact_lock(hashtext('signalops.new_quotas'));
+  update signalops.quotas q set calm_until = 0, scales = version,
+    accepted = case when q.meter = 'events' or q.scales = before then q.accepted else coalesce((
+      select greatest(sum(u.value), 0) from signalops.usage_counters u
+      where u.tenant_id = tenant and u.meter = q.meter
+        and u.hour >= signalops.starts_at(q.period, zone)
+        and u.hour < signalops.starts_at((q.period + interval '1 month')::date, zone)), 0) end
+  where q.tenant_id = tenant
+    and (q.meter = 'events' or q.meter in (select l.key from signalops.limited_meters l where l.tenant_id = tenant));
+end
+$$;
+comment on function signalops.renew_quotas is
+  'Has accept find out anew what a tenant''s quotas allow; another meter than events starts a new version of tenants.scales, and a '
+  'meter whose limit is new begins with what its counters hold of the month.';
+
+create or replace function signalops.version_limit() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if tg_op in ('UPDATE', 'DELETE') then
+    perform signalops.renew_quotas(old.tenant_id, old.meter);
+  end if;
+  if tg_op = 'INSERT' or (tg_op = 'UPDATE' and (new.tenant_id, new.meter) <> (old.tenant_id, old.meter)) then
+    perform signalops.renew_quotas(new.tenant_id, new.meter);
+  end if;
+  return null;
+end
+$$;
+comment on function signalops.version_limit is 'A limit that is set, changed or removed holds from its commit on, for every process.';
+
+create or replace trigger version_limit after insert or update or delete on signalops.limits for each row execute function signalops.version_limit();
+comment on trigger version_limit on signalops.limits is 'What is accepted after the commit is held against the new limit.';
+
+create or replace function signalops.version_limited_meter() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (select from signalops.limits l where l.tenant_id = new.tenant_id and l.meter = new.key) then
+    perform signalops.renew_quotas(new.tenant_id, new.key);
+  end if;
+  return null;
+end
+$$;
+comment on function signalops.version_limited_meter is 'A limited meter that ends, or begins again, changes what the API weighs.';
+
+create or replace trigger version_limited_meter after insert or update on signalops.meters
+  for each row execute function signalops.version_limited_meter();
+comment on trigger version_limited_meter on signalops.meters is 'The API weighs by the meters that count.';

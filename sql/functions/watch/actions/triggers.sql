@@ -1,0 +1,129 @@
+-- The audit log: the tables whose changes are actions.
+
+create or replace function signalops.log_action() returns trigger
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  left_out text[] := '{tenant_id,created_at,updated_at}'::text[] || tg_argv[1] || string_to_array(tg_argv[3], ',');
+  was jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+  is_now jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+  subject jsonb := coalesce(is_now, was);
+  -- A tenant that is gone has no log to note it in; a plan is the installation's.
+  of_tenant uuid := coalesce(case tg_table_name when 'tenants' then is_now ->> 'id' else subject ->> 'tenant_id' end,
+    '00000000-0000-0000-0000-000000000000');
+begin
+  -- What a trigger does, and what comes with a plan, follows from an action that is noted itself.
+  if pg_trigger_depth() > 1 or subject ->> 'origin' = 'plan' then
+    return null;
+  end if;
+  if tg_op = 'DELETE' and exists (select from signalops.tenants t where t.id = of_tenant and t.status = 'deleting') then
+    return null;
+  end if;
+  perform signalops.note_change(tg_argv[0], of_tenant, subject ->> tg_argv[1], subject ->> tg_argv[2], was - left_out, is_now - left_out,
+    string_to_array(tg_argv[4], ','));
+  return null;
+end
+$$;
+comment on function signalops.log_action is
+  'Notes in the audit log what became of a row. Arguments: what such a row is; the columns of its id and of its name; those left '
+  'out; those with secrets, the last two with commas between.';
+
+create or replace function signalops.log_rule() returns trigger
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  left_out constant text[] := '{tenant_id,id,rule_id,version,created_at,updated_at,enabled_at,since,conditions}';
+  was jsonb;
+  is_now jsonb := to_jsonb(new);
+begin
+  if tg_op = 'UPDATE' then
+    was := to_jsonb(old) || coalesce((
+      select to_jsonb(v) from signalops.rule_versions v where (v.tenant_id, v.rule_id, v.version) = (old.tenant_id, old.id, old.active_version)
+    ), '{}');
+  end if;
+  is_now := is_now || coalesce((
+    select to_jsonb(v) from signalops.rule_versions v where (v.tenant_id, v.rule_id, v.version) = (new.tenant_id, new.id, new.active_version)
+  ), '{}');
+  perform signalops.note_change('rule', new.tenant_id, new.id::text, new.name, was - left_out, is_now - left_out, '{}');
+  return null;
+end
+$$;
+comment on function signalops.log_rule is
+  'Notes in the audit log what became of a rule, with what its active version says: one action, though several rows.';
+
+create or replace trigger log_action after insert or delete or update on signalops.api_keys
+for each row execute function signalops.log_action('key', 'id', 'label', 'last_used_at,digest', 'hash');
+comment on trigger log_action on signalops.api_keys is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert on signalops.backtests
+  for each row execute function signalops.log_action('backtest', 'id', '', 'state,result,slices,scanned,looked_until,error', '');
+comment on trigger log_action on signalops.backtests is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.channels
+  for each row execute function signalops.log_action('channel', 'id', 'name', 'outlet_id', 'config,secret');
+comment on trigger log_action on signalops.channels is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.credit_grants
+  for each row execute function signalops.log_action('credit', 'id', 'reason', 'remaining', '');
+comment on trigger log_action on signalops.credit_grants is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.event_schemas
+  for each row execute function signalops.log_action('event-schema', 'type', 'type', '', '');
+comment on trigger log_action on signalops.event_schemas is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.invoices
+  for each row execute function signalops.log_action('invoice', 'id', 'number', '', '');
+comment on trigger log_action on signalops.invoices is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.limits
+  for each row execute function signalops.log_action('limit', 'meter', 'meter', 'set_at', '');
+comment on trigger log_action on signalops.limits is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.meters
+  for each row execute function signalops.log_action('meter', 'key', 'name', 'since,until', '');
+comment on trigger log_action on signalops.meters is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.plans
+  for each row execute function signalops.log_action('plan', 'plan', 'version', '', '');
+comment on trigger log_action on signalops.plans is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.replays
+  for each row execute function signalops.log_action('replay', 'id', 'reason', 'batches', '');
+comment on trigger log_action on signalops.replays is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after update or delete on signalops.rule_versions
+  for each row execute function signalops.log_action('rule-version', 'rule_id', 'version', '', '');
+comment on trigger log_action on signalops.rule_versions is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after delete on signalops.rules
+  for each row execute function signalops.log_action('rule', 'id', 'name', 'enabled_at', '');
+comment on trigger log_action on signalops.rules is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.silences
+  for each row execute function signalops.log_action('silence', 'id', 'reason', '', '');
+comment on trigger log_action on signalops.silences is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.subscriptions
+  for each row execute function signalops.log_action('subscription', 'id', 'plan', 'terms', '');
+comment on trigger log_action on signalops.subscriptions is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.suppressions
+  for each row execute function signalops.log_action('suppression', 'id', 'address', '', '');
+comment on trigger log_action on signalops.suppressions is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.tenants
+  for each row execute function signalops.log_action('tenant', 'id', 'slug', 'metering,closed_until,scales,status_since,is_resuming', '');
+comment on trigger log_action on signalops.tenants is 'Who did it is on record in the audit log.';
+
+create or replace trigger log_action after insert or update or delete on signalops.usage_adjustments
+  for each row execute function signalops.log_action('adjustment', 'id', 'meter', 'idempotency_key,body_hash', '');
+comment on trigger log_action on signalops.usage_adjustments is 'Who did it is on record in the audit log.';
+
+-- What workers do to a backtest, slice by slice, is no action.
+create or replace trigger log_cancellation after update of status on signalops.backtests
+  for each row when (new.status = 'cancelled' and old.status <> 'cancelled')
+  execute function signalops.log_action('backtest', 'id', '', 'state,result,slices,scanned,looked_until,error', '');
+comment on trigger log_cancellation on signalops.backtests is 'Who did it is on record in the audit log.';
+
+-- Deferred: what a new rule says is stored after the rule.
+create constraint trigger log_rule after insert or update on signalops.rules deferrable initially deferred
+  for each row execute function signalops.log_rule();
+comment on trigger log_rule on signalops.rules is 'Who did it is on record in the audit log, with what the rule says.';

@@ -1,0 +1,143 @@
+-- Alerts: conditions that are out of bounds, raised and ended once.
+
+create or replace function signalops.note_run(of_job text, of_error text) returns void
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp as $$
+  insert into signalops.maintenance as m (job, failed_at, error)
+  values (of_job, case when of_error is not null then now() end, left(of_error, 500))
+  on conflict (job) do update set
+    succeeded_at = case when of_error is null then now() else m.succeeded_at end,
+    failed_at = coalesce(excluded.failed_at, m.failed_at),
+    error = coalesce(excluded.error, m.error)
+$$;
+comment on function signalops.note_run is 'Notes that a maintenance job has ended: well, or with an error.';
+
+create or replace function signalops.conditions(platform uuid)
+returns table (alert text, subject text, severity text, value double precision, is_over boolean, raise_after interval, calm_after interval,
+  summary text, remedy text)
+language sql stable as $$
+  select 'dead_letters', t.slug, 'warning', count(*), true, interval '0', interval '15 minutes',
+    'deliveries or events of the tenant were given up in the last 15 minutes',
+    'See ops.dead_letters, mend what they say, then signalops dead-letter retry.'
+  from signalops.dead_letters d join signalops.tenants t on t.id = d.tenant_id
+  -- Not its own: an alert that can't be delivered would be one more letter, and that one more alert.
+  where d.ended_at is null and d.died_at > now() - interval '15 minutes' and d.tenant_id is distinct from platform
+  group by t.slug
+  union all
+  select 'processing_lag', '', 'critical', l.seconds, l.seconds > 30, interval '15 seconds', interval '1 minute',
+    'events wait for longer than 30 seconds to be processed', 'Start more workers, or see ops.running_jobs for what holds them up.'
+  from (
+    select extract(epoch from now() - signalops.time_of(i.batch)) as seconds from signalops.inbox i
+    where not i.is_held order by i.batch limit 1
+  ) l where l.seconds > 10
+  union all
+  select 'deliveries_overdue', '', 'warning', o.seconds, o.seconds > 60, interval '15 seconds', interval '1 minute',
+    'deliveries are due for longer than a minute', 'Start more workers for the queue deliveries.'
+  from (
+    select extract(epoch from now() - min(q.next_due_at)) as seconds from signalops.channel_queues q
+    where q.next_due_at < now() - interval '20 seconds'
+  ) o where o.seconds is not null
+  union all
+  select 'stuck_workers', '', 'warning', count(*), true, interval '30 seconds', interval '1 minute',
+    'workers are silent and hold jobs', 'See the logs of the workers; one that is silent for a minute is to be killed.'
+  from ops.workers w where not w.is_alive and w.doing > 0 having count(*) > 0
+  union all
+  select 'failed_jobs', j.task_name, 'warning', count(*), true, interval '0', interval '1 minute',
+    'jobs were given up', 'See why in the worker''s log, then ops.retry_job or ops.cancel_job.'
+  from procrastinate.procrastinate_jobs j where j.status in ('failed', 'aborted') group by j.task_name
+  union all
+  select case when q.accepted >= l.hard then 'hard_limit' else 'soft_limit' end, t.slug || ' ' || q.meter,
+    case when q.accepted >= l.hard then 'critical' else 'warning' end, q.accepted::double precision, true, interval '0', interval '0',
+    'the tenant has reached a limit of this month', 'Raise the limit (signalops limit set), or tell the tenant.'
+  from signalops.tenants t
+  cross join lateral (select signalops.period_of(now(), t.time_zone) as period, (now() at time zone t.time_zone)::date as today) p
+  join signalops.quotas q on q.tenant_id = t.id and q.period = p.period
+  cross join lateral (
+    select n.soft, n.hard from signalops.limits n where n.tenant_id = t.id and n.meter = q.meter and n.starts_on <= p.today
+    order by n.origin desc, n.starts_on desc limit 1
+  ) l
+  where q.accepted >= least(l.soft, l.hard)
+  union all
+  select 'partitions', p.parent::text, 'critical', min(p.months_ahead), min(p.months_ahead) < 1, interval '0', interval '0',
+    'the table has no partition for the next month', 'Run signalops migrate, and see why the job make_partitions fails.'
+  from ops.partitions p group by p.parent having min(p.months_ahead) < 2
+  union all
+  select 'channels_disabled', t.slug, 'warning', count(*), true, interval '0', interval '0',
+    'channels of the tenant were disabled, since their receivers did not answer for days', 'Tell the tenant; it enables them again.'
+  from signalops.channels c join signalops.tenants t on t.id = c.tenant_id
+  where not c.enabled and c.deleted_at is null and c.disabled_because is not null and c.tenant_id is distinct from platform
+  group by t.slug
+  union all
+  select 'period_stuck', t.slug, 'warning', extract(epoch from now() - b.frozen_at), true, interval '0', interval '0',
+    'a billing period of the tenant could not be closed for a day', 'See the fact period.stuck in the worker''s log.'
+  from signalops.billing_periods b join signalops.tenants t on t.id = b.tenant_id
+  where b.closed_at is null and b.frozen_at < now() - interval '1 day'
+  union all
+  select 'maintenance', m.job, 'critical', extract(epoch from now() - m.succeeded_at), true, interval '0', interval '0',
+    'the maintenance job has not succeeded for three hours', 'See signalops.maintenance for the error, and start a worker for the queue.'
+  from signalops.maintenance m where m.succeeded_at < now() - interval '3 hours'
+$$;
+comment on function signalops.conditions is
+  'What an operator must know: all that is near or out of bounds now, but for what the tenant of the operators itself causes. What '
+  'is missing is within bounds.';
+
+create or replace function signalops.tell_alert(platform uuid, what text, condition jsonb) returns void
+language plpgsql volatile as $$
+begin
+  if platform is not null then
+    perform signalops.act_as(platform);
+    perform signalops.announce('signalops.alert.' || what, condition, 1::smallint);
+  end if;
+end
+$$;
+comment on function signalops.tell_alert is 'Makes an alert an event of the operators'' tenant; without one it only stands in ops.alerts.';
+
+create or replace function signalops.watch(platform_slug text) returns table (alert text, subject text, became text)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  platform uuid := (select t.id from signalops.tenants t where t.slug = platform_slug and t.status = 'active');
+  one record;
+begin
+  -- Of several workers one looks; what it tells and that it was told are one transaction.
+  if not pg_try_advisory_xact_lock(hashtext('signalops.watch')) then
+    return;
+  end if;
+  for one in
+    select coalesce(c.alert, a.alert) as alert, coalesce(c.subject, a.subject) as subject, c.severity, coalesce(c.value, a.value) as value,
+      coalesce(c.is_over, false) as is_over, c.alert is not null as is_near, c.raise_after, c.summary, c.remedy,
+      a.over_since, a.raised_at, a.calm_since, coalesce(c.calm_after, a.calm_after) as calm_after
+    from signalops.conditions(platform) c
+    full join signalops.alerts a on a.alert = c.alert and a.subject = c.subject
+    order by 1, 2
+  loop
+    if one.is_over then
+      insert into signalops.alerts as a (alert, subject, over_since, calm_after, value)
+      values (one.alert, one.subject, now(), one.calm_after, one.value)
+      on conflict (alert, subject) do update set value = excluded.value, calm_since = null;
+      if one.raised_at is null and now() - coalesce(one.over_since, now()) >= one.raise_after then
+        update signalops.alerts a set raised_at = now() where a.alert = one.alert and a.subject = one.subject;
+        perform signalops.tell_alert(platform, 'raised', jsonb_build_object('alert', one.alert, 'subject', one.subject,
+          'severity', one.severity, 'value', one.value, 'since', coalesce(one.over_since, now()), 'summary', one.summary,
+          'remedy', one.remedy));
+        return query select one.alert, one.subject, 'raised';
+      end if;
+    elsif one.over_since is null or one.is_near then
+      null; -- it never was, or hovers: neither told anew nor taken back
+    elsif one.raised_at is null then
+      delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
+    elsif now() - coalesce(one.calm_since, now()) >= one.calm_after then
+      delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
+      perform signalops.tell_alert(platform, 'resolved', jsonb_build_object('alert', one.alert, 'subject', one.subject,
+        'value', one.value, 'since', one.over_since, 'raisedAt', one.raised_at, 'until', now()));
+      return query select one.alert, one.subject, 'resolved';
+    elsif one.calm_since is null then
+      update signalops.alerts a set calm_since = now() where a.alert = one.alert and a.subject = one.subject;
+    end if;
+  end loop;
+end
+$$;
+comment on function signalops.watch is
+  'Holds what is against the bounds; tells the tenant of the operators, named by its slug, what has gone out of them for long '
+  'enough, and what has come back: once each. Returns what it told.';

@@ -1,0 +1,94 @@
+-- Schema ops: channels and dead letters.
+
+create or replace view ops.delivery_health as
+select t.slug as tenant, c.tenant_id, c.name as channel, c.id as channel_id, c.kind, c.enabled,
+  coalesce(n.pending, 0) as pending, coalesce(n.sending, 0) as sending, coalesce(n.retrying, 0) as retrying, d.dead as dead_in_a_day,
+  n.sent as sent_in_an_hour, n.tried as tried_in_an_hour, round(n.sent::numeric / nullif(n.tried, 0), 4) as success_ratio,
+  case when o.opened_until > now() then 'open' when o.opened_until is not null then 'half-open' else 'closed' end as breaker,
+  o.opened_until, o.failing_since, n.oldest, now() - n.oldest as oldest_age
+from signalops.channels c
+join signalops.tenants t on t.id = c.tenant_id
+left join (
+  select p.tenant_id, p.channel_id, sum(w.pending) as pending, sum(w.sending) as sending, sum(w.retrying) as retrying,
+    sum(h.sent) as sent, sum(h.tried) as tried, min(w.oldest) as oldest
+  from (select distinct v.tenant_id, v.rule_id, v.channel_id from signalops.rule_versions v) p
+  -- Each of these reads of deliveries_by_rule what it counts, and nothing else, however much else there is.
+  cross join lateral (
+    select sum(k.waiting) filter (where u.status = 'pending') as pending, sum(k.waiting) filter (where u.status = 'sending') as sending,
+      sum(k.waiting) filter (where u.status = 'retrying') as retrying, min(signalops.time_of(f.id)) as oldest
+    from unnest(array['pending', 'sending', 'retrying']) as u (status)
+    cross join lateral (
+      select count(*) as waiting from signalops.deliveries s
+      where s.tenant_id = p.tenant_id and s.rule_id = p.rule_id and s.channel_id = p.channel_id and s.status = u.status
+    ) k
+    left join lateral (
+      select s.id from signalops.deliveries s
+      where s.tenant_id = p.tenant_id and s.rule_id = p.rule_id and s.channel_id = p.channel_id and s.status = u.status
+      order by s.id limit 1
+    ) f on k.waiting > 0
+  ) w
+  cross join lateral (
+    select count(*) filter (where s.status in ('sent', 'delivered', 'read')) as sent, count(*) as tried
+    from signalops.deliveries s
+    where s.tenant_id = p.tenant_id and s.rule_id = p.rule_id and s.channel_id = p.channel_id
+      and s.status in ('sent', 'delivered', 'read', 'retrying', 'dead') and s.id >= signalops.id_at(now() - interval '1 hour')
+  ) h
+  group by p.tenant_id, p.channel_id
+) n on n.tenant_id = c.tenant_id and n.channel_id = c.id
+left join signalops.outlets o on o.tenant_id = c.tenant_id and o.id = coalesce(c.outlet_id, c.id)
+cross join lateral (
+  select count(*) as dead from signalops.dead_letters l
+  where l.tenant_id = c.tenant_id and l.channel_id = c.id and l.ended_at is null and l.died_at >= now() - interval '1 day'
+) d
+where c.deleted_at is null or n.oldest is not null;
+comment on view ops.delivery_health is
+  'Channels: what waits, what fails, and whether their circuit is open. Counted along deliveries_by_rule: it costs what it counts.';
+comment on column ops.delivery_health.tenant is 'The tenant''s slug.';
+comment on column ops.delivery_health.tenant_id is 'Its id.';
+comment on column ops.delivery_health.channel is 'The channel''s name.';
+comment on column ops.delivery_health.channel_id is 'Its id.';
+comment on column ops.delivery_health.kind is 'email, telegram, whatsapp, webhook, slack or http.';
+comment on column ops.delivery_health.enabled is 'Whether it is in use.';
+comment on column ops.delivery_health.pending is 'Deliveries that have a job, or wait for their channel''s turn.';
+comment on column ops.delivery_health.sending is 'Deliveries that are being sent.';
+comment on column ops.delivery_health.retrying is 'Deliveries that failed, and wait for their next attempt.';
+comment on column ops.delivery_health.dead_in_a_day is 'Dead letters of the last 24 hours that wait for somebody to look.';
+comment on column ops.delivery_health.sent_in_an_hour is 'Deliveries asked for in the last hour that arrived; NULL: no rule ever used it.';
+comment on column ops.delivery_health.tried_in_an_hour is
+  'Deliveries asked for in the last hour that were tried: that arrived, are retried, or died.';
+comment on column ops.delivery_health.success_ratio is 'The former of the latter, from 0 to 1; NULL: none was tried.';
+comment on column ops.delivery_health.breaker is 'closed: it is called; open: it is not; half-open: one attempt finds out.';
+comment on column ops.delivery_health.opened_until is 'Until when nobody calls it; NULL: its circuit is closed.';
+comment on column ops.delivery_health.failing_since is 'Since when every attempt has failed; NULL: it works.';
+comment on column ops.delivery_health.oldest is 'When the first of those that are not over was asked for; NULL: all are.';
+comment on column ops.delivery_health.oldest_age is 'How long ago that is.';
+
+create or replace view ops.dead_letters AS
+ SELECT t.slug AS tenant,
+    l.tenant_id,
+    l.id AS letter_id,
+    l.kind,
+    l.died_at,
+    regexp_replace(l.error, '([(:"]|\s'').*', '') AS error,
+    r.name AS rule,
+    c.name AS channel,
+    l.event_id,
+    l.delivery_id
+   FROM (((signalops.dead_letters l
+     JOIN signalops.tenants t ON ((t.id = l.tenant_id)))
+     LEFT JOIN signalops.rules r ON (((r.tenant_id = l.tenant_id) AND (r.id = l.rule_id))))
+     LEFT JOIN signalops.channels c ON (((c.tenant_id = l.tenant_id) AND (c.id = l.channel_id))))
+  WHERE (l.ended_at IS NULL);
+comment on view ops.dead_letters is
+  'Events and deliveries that were given up and wait for somebody to look: see ops.retry_letters and ops.discard_letters. One '
+  'tenant''s are read along dead_letters_open.';
+comment on column ops.dead_letters.tenant is 'The tenant''s slug.';
+comment on column ops.dead_letters.tenant_id is 'Its id.';
+comment on column ops.dead_letters.letter_id is 'The letter: the id of the event or delivery.';
+comment on column ops.dead_letters.kind is 'event or delivery.';
+comment on column ops.dead_letters.died_at is 'When it was given up.';
+comment on column ops.dead_letters.error is 'Why, without what the error quotes: that may be of a payload, and is in the tenant''s own.';
+comment on column ops.dead_letters.rule is 'The rule that asked for the delivery; NULL: it is an event.';
+comment on column ops.dead_letters.channel is 'The channel; NULL: it is an event.';
+comment on column ops.dead_letters.event_id is 'The event.';
+comment on column ops.dead_letters.delivery_id is 'The delivery; NULL: it is an event.';

@@ -1,5 +1,0 @@
--- Removes deliveries, attempts and dead letters.
-
-drop table signalops.dead_letters;
-drop table signalops.delivery_attempts;
-drop table signalops.deliveries;
