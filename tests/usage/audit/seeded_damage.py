@@ -18,7 +18,12 @@ def _damage(done: LiteralString, *found_by: str) -> Damage:
 _LAST: LiteralString = "where tenant_id = %(tenant)s order by id desc limit 1"
 _COUNTERS: LiteralString = "select ctid from signalops.usage_counters where tenant_id = %(tenant)s and meter = "
 _OPEN: LiteralString = " order by period desc, hour desc, grp limit 1"
-_CLOSED: LiteralString = " order by period, hour desc, grp limit 1"
+# In the first hours of a month the period before is closed, too, with an event of hours ago that no plan prices.
+_CLOSED: LiteralString = """
+  and period = (
+    select min(i.period) from signalops.invoices i join signalops.invoice_lines l on l.tenant_id = i.tenant_id and l.invoice_id = i.id
+    where i.tenant_id = %(tenant)s and l.meter = 'events')
+  order by hour desc, grp limit 1"""
 _ENTRIES: LiteralString = "select id from signalops.usage_entries where tenant_id = %(tenant)s and meter = "
 _NEWEST: LiteralString = " order by id desc limit 1"
 # Its value is met once in its counter.
