@@ -308,9 +308,9 @@ def sql_folder() -> Path:
 
 
 @cache
-def queries(station: str) -> dict[str, LiteralString]:
-    """Return the named queries of `sql/queries/<station>.sql`; each begins with a line `-- name: purpose`."""
-    text = (sql_folder() / "queries" / f"{station}.sql").read_text(encoding="utf-8")
+def queries(file: str) -> dict[str, LiteralString]:
+    """Return the named queries of `sql/queries/<file>.sql`; each begins with a line `-- name: purpose`."""
+    text = (sql_folder() / "queries" / f"{file}.sql").read_text(encoding="utf-8")
     parts = re.split(r"^-- ([a-z-]+): .*\n", text, flags=re.MULTILINE)
     # The files are part of the program, as safe as literals in it.
     return {name: cast("LiteralString", body.strip()) for name, body in zip(parts[1::2], parts[2::2], strict=True)}

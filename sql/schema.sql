@@ -722,31 +722,6 @@ $$;
 
 COMMENT ON FUNCTION signalops.admit(wanted uuid, moment timestamp with time zone, asked jsonb, offered jsonb, counted text[], made text[]) IS 'The careful path of accept, for a tenant whose quotas have something to tell or refuse: undoes what count_in counted, and returns each of its events with the meter that refuses it, or marked when it is over a limit. Nothing at all when it was weighed by old scales.';
 
-CREATE PROCEDURE signalops.admit_group(IN target regclass, IN product_role text, IN key text DEFAULT 'tenant_id'::text)
-    LANGUAGE plpgsql
-    AS $$
-begin
-  execute format(
-    'create policy tenant_group_%s on %s to %I using (%I = any ((select signalops.current_group())::uuid[])) '
-    'with check (%I = any ((select signalops.current_group())::uuid[]))', product_role, target, product_role, key, key);
-  execute format('comment on policy tenant_group_%s on %s is %L', product_role, target,
-    'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.');
-end
-$$;
-
-COMMENT ON PROCEDURE signalops.admit_group(IN target regclass, IN product_role text, IN key text) IS 'Gives a table that is handled for many tenants at once its policy for a role of the product.';
-
-CREATE PROCEDURE signalops.admit_owner(IN target regclass, IN reason text)
-    LANGUAGE plpgsql
-    AS $$
-begin
-  execute format('create policy owner_acts on %s to signalops_owner using (true) with check (true)', target);
-  execute format('comment on policy owner_acts on %s is %L', target, reason);
-end
-$$;
-
-COMMENT ON PROCEDURE signalops.admit_owner(IN target regclass, IN reason text) IS 'Lets the narrow SECURITY DEFINER functions of signalops_owner see a table across tenants. No process logs in as that role.';
-
 CREATE FUNCTION signalops.advance_delivery(tenant uuid, delivery uuid, to_status text, because text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
@@ -2635,8 +2610,8 @@ CREATE FUNCTION signalops.period_of(moment timestamp with time zone, zone text) 
 COMMENT ON FUNCTION signalops.period_of(moment timestamp with time zone, zone text) IS 'The billing period of a moment: the first day of the calendar month in a time zone.';
 
 CREATE TABLE signalops.usage_counters (
-    tenant_id uuid CONSTRAINT usage_counters_tenant_id_not_null1 NOT NULL,
-    meter text CONSTRAINT usage_counters_meter_not_null1 NOT NULL,
+    tenant_id uuid NOT NULL,
+    meter text NOT NULL,
     hour timestamp with time zone NOT NULL,
     grp text NOT NULL,
     period date NOT NULL,
@@ -3682,23 +3657,6 @@ CREATE FUNCTION signalops.plans_held(of_tenants uuid[] DEFAULT NULL::uuid[]) RET
 $$;
 
 COMMENT ON FUNCTION signalops.plans_held(of_tenants uuid[]) IS 'The plan that each of some tenants, or of all, has today.';
-
-CREATE PROCEDURE signalops.protect(IN target regclass, IN key text DEFAULT 'tenant_id'::text)
-    LANGUAGE plpgsql
-    AS $$
-begin
-  execute format('alter table %s enable row level security', target);
-  execute format('alter table %s force row level security', target);
-  -- The scalar sub-select makes the planner evaluate the tenant once per statement, not once per row.
-  execute format(
-    'create policy own_tenant on %s using (%I = (select signalops.current_tenant())) '
-    'with check (%I = (select signalops.current_tenant()))', target, key, key);
-  execute format('comment on policy own_tenant on %s is %L', target,
-    'Rows of the current tenant are all that can be seen or written; without a tenant there are none.');
-end
-$$;
-
-COMMENT ON PROCEDURE signalops.protect(IN target regclass, IN key text) IS 'Enables and forces row-level security on a tenant table, with the policy own_tenant. Every migration that makes one calls it.';
 
 CREATE FUNCTION signalops.prune_jobs(history_days integer, at_most integer) RETURNS bigint
     LANGUAGE sql

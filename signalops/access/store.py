@@ -13,7 +13,7 @@ from signalops.access.addresses import Network
 from signalops.access.rates import RateLimit
 from signalops.terms import Actor, Caller, KeyId, TenantId
 
-SQL = db.queries("access")
+SQL = db.queries("access/access")
 
 
 class FoundKey(NamedTuple):

@@ -13,7 +13,7 @@ from signalops.contracts import BucketAmount, MeterAmount
 from signalops.ingest.model import Incoming
 from signalops.terms import BatchId, TenantId
 
-SQL = db.queries("ingest")
+SQL = db.queries("ingest/ingest")
 _EXACT = Context(prec=100)
 """Weights have at most 38 digits, 18 of them after the point: their sums are exact."""
 

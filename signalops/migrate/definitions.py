@@ -208,7 +208,7 @@ def _recorded(connection: psycopg.Connection) -> dict[str, str]:
 
 def _found(connection: psycopg.Connection) -> dict[str, str]:
     """Return the checksum of every function, view, trigger, policy and grant that there is, as PostgreSQL prints it."""
-    return dict(connection.execute(db.queries("migrate")["definitions"]).fetchall())
+    return dict(connection.execute(db.queries("migrate/definitions")["definitions"]).fetchall())
 
 
 def _base(name: str) -> str:

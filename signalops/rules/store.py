@@ -12,7 +12,7 @@ from signalops import db
 from signalops.terms import EventId, RuleId, TenantId
 
 Row = dict[str, Any]
-SQL = db.queries("rules")
+SQL = db.queries("rules/rules")
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
 _ANY = {"id": None, "lower": _FIRST, "upper": _LAST, "upwards": False, "limit": None}
 

@@ -81,13 +81,15 @@ async def claim(connection: Connection, wanted: Iterable[Wanted], busy: list[Cha
     """
     told: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
     async with connection.cursor(row_factory=class_row(Claim)) as cursor:
-        await cursor.execute(queries("send")["claim-deliveries"], {"wanted": Jsonb(told), "busy": busy}, prepare=True)
+        await cursor.execute(
+            queries("send/send")["claim-deliveries"], {"wanted": Jsonb(told), "busy": busy}, prepare=True
+        )
         return await cursor.fetchall()
 
 
 async def listed_events(connection: Connection, tenant: TenantId, ids: list[str]) -> list[dict[str, Any]]:
     """Return the events that a digest lists, in its order, without those that were deleted, until they exceed 1 MiB."""
-    cursor = await connection.execute(queries("send")["read-listed-events"], {"tenant": tenant, "ids": ids})
+    cursor = await connection.execute(queries("send/send")["read-listed-events"], {"tenant": tenant, "ids": ids})
     return [event for (event,) in await cursor.fetchall()]
 
 
@@ -97,7 +99,7 @@ async def settle(connection: Connection, attempts: Iterable[Attempt]) -> list[De
     Returns the deliveries that died.
     """
     said = {"said": Jsonb([_told(attempt) for attempt in attempts])}
-    cursor = await connection.execute(queries("send")["settle-deliveries"], said, prepare=True)
+    cursor = await connection.execute(queries("send/send")["settle-deliveries"], said, prepare=True)
     return [died for (died,) in await cursor.fetchall()]
 
 

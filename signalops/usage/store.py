@@ -11,7 +11,7 @@ from signalops.terms import TenantId
 from signalops.usage.meters.model import Aggregation
 
 Row = dict[str, Any]
-SQL = db.queries("usage")
+SQL = db.queries("usage/usage")
 
 
 class Metered(NamedTuple):

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from signalops import db
 from signalops.terms import EventId, TenantId
 
-SQL = db.queries("watch")
+SQL = db.queries("watch/watch")
 
 
 async def event(connection: db.Connection, tenant: TenantId, event: EventId) -> dict[str, Any] | None:
@@ -59,40 +59,40 @@ async def session(conninfo: str) -> AsyncIterator[db.Connection]:
 
 async def examine(connection: db.Connection, query: str) -> tuple[bool, str]:
     """Run a check of doctor.sql; return whether all is well, and what was found."""
-    row = await (await connection.execute(db.queries("doctor")[query])).fetchone()
+    row = await (await connection.execute(db.queries("watch/doctor")[query])).fetchone()
     assert row is not None, "a check returns one row"
     return row[0], row[1]
 
 
 async def login(connection: db.Connection) -> tuple[bool, str, str, bool]:
     """Return whether row-level security holds for a connection's login, the role it acts in, its name, and whether jit is on."""
-    row = await (await connection.execute(db.queries("doctor")["login"])).fetchone()
+    row = await (await connection.execute(db.queries("watch/doctor")["login"])).fetchone()
     assert row is not None, "who is logged in is a role"
     return row[0], row[1], row[2], row[3]
 
 
 async def held(connection: db.Connection, query: str) -> list[Any]:
     """Run a check of doctor.sql that returns one array of what it found."""
-    row = await (await connection.execute(db.queries("doctor")[query])).fetchone()
+    row = await (await connection.execute(db.queries("watch/doctor")[query])).fetchone()
     return list(row[0] or ()) if row else []
 
 
 async def room(connection: db.Connection) -> tuple[int, int]:
     """Return how many connections are admitted, and how many workers live."""
-    row = await (await connection.execute(db.queries("doctor")["connections"])).fetchone()
+    row = await (await connection.execute(db.queries("watch/doctor")["connections"])).fetchone()
     assert row is not None
     return row[0], row[1]
 
 
 async def zones(connection: db.Connection) -> list[tuple[str, list[datetime], list[datetime]]]:
     """Return the tenants' zones, each with moments and what the server's clocks show there at each."""
-    rows = await (await connection.execute(db.queries("doctor")["zones"])).fetchall()
+    rows = await (await connection.execute(db.queries("watch/doctor")["zones"])).fetchall()
     return [(zone, moments, local) for zone, moments, local in rows]
 
 
 async def notify(connection: db.Connection, channel: str) -> None:
     """Send an empty notification."""
-    await connection.execute(db.queries("doctor")["notify"], [channel])
+    await connection.execute(db.queries("watch/doctor")["notify"], [channel])
 
 
 def tls_address(connection: db.Connection) -> tuple[str, int] | None:
@@ -102,5 +102,5 @@ def tls_address(connection: db.Connection) -> tuple[str, int] | None:
 
 async def has_tenant(connection: db.Connection, slug: str) -> bool:
     """Return whether there is an active tenant of that slug."""
-    row = await (await connection.execute(db.queries("doctor")["active-tenant"], [slug])).fetchone()
+    row = await (await connection.execute(db.queries("watch/doctor")["active-tenant"], [slug])).fetchone()
     return bool(row and row[0])

@@ -41,44 +41,6 @@ $$;
 comment on function signalops.require_tenant is
   'Refuses a tenant that the transaction doesn''t act for: what row security does, for functions that run as the owner.';
 
-create or replace procedure signalops.protect(target regclass, key text default 'tenant_id')
-language plpgsql as $$
-begin
-  execute format('alter table %s enable row level security', target);
-  execute format('alter table %s force row level security', target);
-  -- The scalar sub-select makes the planner evaluate the tenant once per statement, not once per row.
-  execute format(
-    'create policy own_tenant on %s using (%I = (select signalops.current_tenant())) '
-    'with check (%I = (select signalops.current_tenant()))', target, key, key);
-  execute format('comment on policy own_tenant on %s is %L', target,
-    'Rows of the current tenant are all that can be seen or written; without a tenant there are none.');
-end
-$$;
-comment on procedure signalops.protect is
-  'Enables and forces row-level security on a tenant table, with the policy own_tenant. Every migration that makes one calls it.';
-
-create or replace procedure signalops.admit_owner(target regclass, reason text)
-language plpgsql as $$
-begin
-  execute format('create policy owner_acts on %s to signalops_owner using (true) with check (true)', target);
-  execute format('comment on policy owner_acts on %s is %L', target, reason);
-end
-$$;
-comment on procedure signalops.admit_owner is
-  'Lets the narrow SECURITY DEFINER functions of signalops_owner see a table across tenants. No process logs in as that role.';
-
-create or replace procedure signalops.admit_group(target regclass, product_role text, key text default 'tenant_id')
-language plpgsql as $$
-begin
-  execute format(
-    'create policy tenant_group_%s on %s to %I using (%I = any ((select signalops.current_group())::uuid[])) '
-    'with check (%I = any ((select signalops.current_group())::uuid[]))', product_role, target, product_role, key, key);
-  execute format('comment on policy tenant_group_%s on %s is %L', product_role, target,
-    'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.');
-end
-$$;
-comment on procedure signalops.admit_group is 'Gives a table that is handled for many tenants at once its policy for a role of the product.';
-
 do $$
 declare
   policy record;

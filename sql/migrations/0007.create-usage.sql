@@ -46,8 +46,8 @@ comment on column signalops.meters.allows_negative is
 create unique index meters_active on signalops.meters (tenant_id, key) where until is null;
 
 create table signalops.usage_counters (
-  tenant_id uuid constraint usage_counters_tenant_id_not_null1 not null,
-  meter text constraint usage_counters_meter_not_null1 not null,
+  tenant_id uuid not null,
+  meter text not null,
   hour timestamptz not null,
   grp text not null,
   period date not null check (extract(day from period) = 1),

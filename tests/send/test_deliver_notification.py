@@ -148,6 +148,6 @@ async def test_listed_events_are_found_by_their_key(outbox: Outbox) -> None:
     outbox.owner.execute("analyze signalops.events")
     values = {"tenant": outbox.tenant, "ids": [str(outbox.event({}))]}
     async with db.as_tenant(outbox.worker, outbox.tenant) as connection:
-        cursor = await connection.execute("explain " + db.queries("send")["read-listed-events"], values)
+        cursor = await connection.execute("explain " + db.queries("send/send")["read-listed-events"], values)
         plan = "\n".join(line for (line,) in await cursor.fetchall())
     assert "_pkey on events_" in plan

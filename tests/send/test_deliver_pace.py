@@ -190,7 +190,7 @@ async def test_a_probe_whose_worker_dies_is_followed_by_another_in_half_a_minute
     dead, next_one = pace.waiting(2)
     async with pace.outbox.worker.connection() as connection:
         await connection.execute(
-            db.queries("send")["claim-deliveries"],
+            db.queries("send/send")["claim-deliveries"],
             {"wanted": Jsonb([{"tenant": str(pace.outbox.tenant), "delivery": str(dead)}]), "busy": list[UUID]()},
         )
     await pace.deliver(next_one)

@@ -21,6 +21,11 @@ DEFINES = re.compile(
 SERVED = re.compile(r"^-- Serves ([^.:]+)[.:].*\n(?:--.*\n)*create (?:unique )?index (\w+)", re.MULTILINE)
 
 
+def in_folder(path: Path) -> str:
+    """Return how the code names a file of queries."""
+    return str(path.relative_to(FOLDER / "queries").with_suffix(""))
+
+
 @pytest.mark.parametrize("path", MIGRATIONS, ids=lambda path: path.name)
 def test_a_migration_says_what_for_and_has_its_way_back(path: Path) -> None:
     assert re.fullmatch(r"-- [A-Z][^\n]{20,}", path.read_text(encoding="utf-8").split("\n")[0])
@@ -60,11 +65,11 @@ def test_the_numbers_of_the_migrations_have_no_gap() -> None:
     assert len(MIGRATIONS) == 2 * len(numbers)
 
 
-@pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", QUERIES, ids=in_folder)
 def test_every_query_has_a_name_and_a_purpose(path: Path) -> None:
     head, *queries = re.split(r"^-- [a-z-]+: ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert re.fullmatch(r"-- (Station [a-z]+|Doctor|Migrator)[:.] [^\n]+\n+", head)
-    assert len(queries) == len(db.queries(path.stem)) > 0, "a name is given twice"
+    assert len(queries) == len(db.queries(in_folder(path))) > 0, "a name is given twice"
     for query in queries:
         purpose, statement = query.split("\n", 1)
         assert len(purpose.split()) > 2, purpose
@@ -73,9 +78,14 @@ def test_every_query_has_a_name_and_a_purpose(path: Path) -> None:
         assert statement.count(";") == 1, f"{purpose}: one statement each"
 
 
+@pytest.mark.parametrize("path", QUERIES, ids=in_folder)
+def test_a_file_of_queries_stands_in_the_folder_of_its_code(path: Path) -> None:
+    assert (FOLDER.parent / "signalops" / path.parent.relative_to(FOLDER / "queries")).is_dir()
+
+
 def test_every_query_is_used_by_the_code() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in (FOLDER.parent / "signalops").rglob("*.py"))
-    unused = [name for path in QUERIES for name in db.queries(path.stem) if f'"{name}"' not in code]
+    unused = [name for path in QUERIES for name in db.queries(in_folder(path)) if f'"{name}"' not in code]
     assert unused == []
 
 
@@ -86,7 +96,7 @@ def test_every_index_of_ours_names_what_it_serves(owner: psycopg.Connection) -> 
     assert [index for _, index in SERVED.findall(text)] == made
     functions = "select proname from pg_proc where pronamespace = 'signalops'::regnamespace"
     known = {name for (name,) in owner.execute(functions)} | {
-        name for path in QUERIES for name in db.queries(path.stem)
+        name for path in QUERIES for name in db.queries(in_folder(path))
     }
     served = [name.split()[0] for names, _ in SERVED.findall(text) for name in re.split(", | and ", names)]
     assert [name for name in served if name not in known] == []

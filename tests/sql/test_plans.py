@@ -23,9 +23,9 @@ PROBED = {"api_keys_pkey"}
 class Hot:
     """A statement of a role, with what it may scan: an index (or table) and how many partitions of it."""
 
-    def __init__(self, role: db.Role, station: str, query: str, may_scan: dict[str, int], **parameters: object) -> None:
-        self.role, self.station, self.query, self.may_scan = role, station, query, may_scan
-        self.statement: LiteralString = db.queries(station)[query]
+    def __init__(self, role: db.Role, file: str, query: str, may_scan: dict[str, int], **parameters: object) -> None:
+        self.role, self.file, self.query, self.may_scan = role, file, query, may_scan
+        self.statement: LiteralString = db.queries(file)[query]
         self.parameters = parameters
 
     def __repr__(self) -> str:
@@ -85,40 +85,45 @@ SWEPT = {
     }
 }
 HOT = [
-    Hot("api", "access", "find-keys", {"tenants_pkey": 1, "api_keys_by_prefix": 1}),
-    Hot("api", "ingest", "accept", {"tenants_pkey": 1, "idempotency_keys_pkey": 1}),
-    Hot("worker", "queue", "read-batch", {"tenants_held": 1, "tenants_pkey": 1, "inbox_by_batch": 1, "events_pkey": 2}),
-    Hot("worker", "queue", "record-batch", {"batches_pkey": 1, "matches_pkey": 1, "channel_queues_pkey": 1}),
-    Hot("worker", "queue", "record-batch", WEIGHED, results=weighed(), about="weighed"),
-    Hot("worker", "queue", "record-batch", METERED, results=metered(), about="metered"),
-    Hot("worker", "rules", "active-rules", {}),
-    Hot("worker", "meters", "active-meters", {"tenants_pkey": 1, "meters_active": 1}),
-    Hot("worker", "queue", "enqueue-due", SWEPT),
-    Hot("worker", "queue", "tell-due", TOLD),
-    Hot("worker", "queue", "tidy", TIDIED),
+    Hot("api", "access/access", "find-keys", {"tenants_pkey": 1, "api_keys_by_prefix": 1}),
+    Hot("api", "ingest/ingest", "accept", {"tenants_pkey": 1, "idempotency_keys_pkey": 1}),
     Hot(
         "worker",
-        "send",
+        "queue/queue",
+        "read-batch",
+        {"tenants_held": 1, "tenants_pkey": 1, "inbox_by_batch": 1, "events_pkey": 2},
+    ),
+    Hot("worker", "queue/queue", "record-batch", {"batches_pkey": 1, "matches_pkey": 1, "channel_queues_pkey": 1}),
+    Hot("worker", "queue/queue", "record-batch", WEIGHED, results=weighed(), about="weighed"),
+    Hot("worker", "queue/queue", "record-batch", METERED, results=metered(), about="metered"),
+    Hot("worker", "rules/rules", "active-rules", {}),
+    Hot("worker", "usage/meters", "active-meters", {"tenants_pkey": 1, "meters_active": 1}),
+    Hot("worker", "queue/queue", "enqueue-due", SWEPT),
+    Hot("worker", "queue/queue", "tell-due", TOLD),
+    Hot("worker", "queue/queue", "tidy", TIDIED),
+    Hot(
+        "worker",
+        "send/send",
         "claim-deliveries",
         {"tenants_held": 1, "tenants_pkey": 1, "deliveries_pkey": 1, "outlets_pkey": 1, "events_pkey": 1},
     ),
-    Hot("worker", "send", "settle-deliveries", {"deliveries_pkey": 1, "outlets_pkey": 1}),
+    Hot("worker", "send/send", "settle-deliveries", {"deliveries_pkey": 1, "outlets_pkey": 1}),
     Hot(
         "api",
-        "watch",
+        "watch/watch",
         "event",
         {"tenants_pkey": 1, "events_pkey": 1, "inbox_pkey": 1, "dead_letters_pkey": 1, "batches_pkey": 1},
     ),
-    Hot("api", "watch", "matches-of-event", {"matches_pkey": 1}),
+    Hot("api", "watch/watch", "matches-of-event", {"matches_pkey": 1}),
     Hot(
         "api",
-        "watch",
+        "watch/watch",
         "deliveries-of-event",
         {"deliveries_by_event": 4, "delivery_attempts_pkey": 1, "dead_letters_pkey": 1},
     ),
-    Hot("api", "ingest", "list-events", {"events_pkey": 4, "inbox_pkey": 1, "dead_letters_pkey": 1}, type=None),
+    Hot("api", "ingest/ingest", "list-events", {"events_pkey": 4, "inbox_pkey": 1, "dead_letters_pkey": 1}, type=None),
     Hot(
-        "api", "ingest", "list-events", {"events_by_type": 4, "inbox_pkey": 1, "dead_letters_pkey": 1}, type="rare.type"
+        "api", "ingest/ingest", "list-events", {"events_by_type": 4, "inbox_pkey": 1, "dead_letters_pkey": 1}, type="rare.type"
     ),
 ]
 each_hot_statement = pytest.mark.parametrize("hot", HOT, ids=repr)
@@ -215,19 +220,19 @@ def grown(databases: Databases, hots: Sequence[Hot]) -> Iterator[Grown]:
 @pytest.fixture(scope="module")
 def grown_for_sending(databases: Databases) -> Iterator[Grown]:
     """For the statements of sending: the rows that others leave in indexes, rolled back, would change their plans."""
-    with grown(databases, [hot for hot in HOT if hot.station == "send"]) as made:
+    with grown(databases, [hot for hot in HOT if hot.file.startswith("send/")]) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def grown_for_others(databases: Databases) -> Iterator[Grown]:
     """For all other statements."""
-    with grown(databases, [hot for hot in HOT if hot.station != "send"]) as made:
+    with grown(databases, [hot for hot in HOT if not hot.file.startswith("send/")]) as made:
         yield made
 
 
 @each_hot_statement
 def test_plans_of_an_empty_database_do_not_outlive_it(request: pytest.FixtureRequest, hot: Hot) -> None:
-    made: Grown = request.getfixturevalue("grown_for_sending" if hot.station == "send" else "grown_for_others")
+    made: Grown = request.getfixturevalue("grown_for_sending" if hot.file.startswith("send/") else "grown_for_others")
     parameters = parameters_of(made.rows.owner, made.rows.tenant)
     check(scans_of(made.sessions[repr(hot)], hot, parameters), hot)

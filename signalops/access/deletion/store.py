@@ -7,7 +7,7 @@ from psycopg.rows import dict_row
 from signalops import db
 from signalops.terms import TenantId
 
-SQL = db.queries("deletion")
+SQL = db.queries("access/deletion")
 
 
 async def begin(connection: db.Connection, wanted: str, confirmed: str) -> str | None:

@@ -11,7 +11,7 @@ from signalops.errors import Conflict
 from signalops.terms import TenantId
 
 Row = dict[str, Any]
-SQL = db.queries("tenants")
+SQL = db.queries("access/tenants")
 
 
 class Found(NamedTuple):

@@ -10,7 +10,7 @@ from signalops import db
 from signalops.terms import BatchId, TenantId
 
 Row = dict[str, Any]
-SQL = db.queries("replay")
+SQL = db.queries("ingest/replay")
 
 
 async def choose_events(connection: db.Connection, tenant: TenantId, **choice: Any) -> list[tuple[UUID, str]]:

@@ -10,7 +10,7 @@ from signalops import db
 from signalops.contracts import SeenType
 from signalops.terms import TenantId
 
-SQL = db.queries("types")
+SQL = db.queries("ingest/types")
 
 
 async def note_types(connection: db.Connection, seen: list[SeenType]) -> None:

@@ -12,7 +12,7 @@ from signalops import db
 from signalops.terms import TenantId
 
 Row = dict[str, Any]
-SQL = db.queries("backtest")
+SQL = db.queries("rules/backtest")
 MOST_BYTES = 1024 * 1024
 """Payload that is read at once, as it is stored: perhaps compressed."""
 

@@ -10,7 +10,7 @@ from signalops.send.callbacks.model import Heard, Unwanted
 from signalops.send.model import ERROR_LIMIT, PROVIDER_ID_LIMIT, storable
 from signalops.terms import ChannelId, TenantId
 
-SQL = db.queries("callbacks")
+SQL = db.queries("send/callbacks")
 
 
 async def find_called_channel(connection: db.Connection, channel: UUID) -> tuple[TenantId, bytes] | None:

@@ -8,7 +8,7 @@ from psycopg.rows import dict_row
 from signalops import db
 from signalops.terms import DeliveryId, DeliveryStatus, TenantId
 
-SQL = db.queries("deliveries")
+SQL = db.queries("send/deliveries")
 
 
 async def pick_deliveries(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[UUID]:

@@ -8,7 +8,7 @@ from psycopg.rows import dict_row
 from signalops import db
 from signalops.terms import TenantId
 
-SQL = db.queries("deliveries")
+SQL = db.queries("send/deliveries")
 _ALL = dict.fromkeys(("ids", "kind", "channel", "rule", "error", "since", "until", "beyond"))
 
 

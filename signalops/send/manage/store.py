@@ -13,7 +13,7 @@ from signalops.errors import Invalid
 from signalops.terms import ChannelId, ChannelKind, TenantId
 
 Row = dict[str, Any]
-SQL = db.queries("channels")
+SQL = db.queries("send/channels")
 _ANY = {"id": None, "kind": None, "enabled": None, "name": None}
 _ALL = {"lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "upwards": False, "limit": None}
 

@@ -8,7 +8,7 @@ from signalops import db
 from signalops.terms import TenantId
 
 Row = dict[str, Any]
-SQL = db.queries("usage")
+SQL = db.queries("usage/usage")
 
 
 async def add_adjustment(connection: db.Connection, tenant: TenantId, **fields: Any) -> Row:

@@ -13,7 +13,7 @@ from signalops import db
 from signalops.terms import TenantId
 
 Row = dict[str, Any]
-SQL = db.queries("audit")
+SQL = db.queries("usage/audit")
 _AT_A_TIME = 200
 """Entries that are in memory at once; each names up to a flush of events."""
 

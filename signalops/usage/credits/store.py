@@ -10,7 +10,7 @@ from signalops import db
 from signalops.terms import TenantId
 
 Row = dict[str, Any]
-SQL = db.queries("credits")
+SQL = db.queries("usage/credits")
 
 
 async def grant_credit(connection: db.Connection, tenant: TenantId, **fields: Any) -> UUID:

@@ -15,7 +15,7 @@ from signalops.usage.invoices.model import Late, Line, Period, Stretch, Used, te
 from signalops.usage.plans.money import EXACT
 
 Row = dict[str, Any]
-SQL = db.queries("invoices")
+SQL = db.queries("usage/invoices")
 
 
 async def freeze_periods(connection: db.Connection, closing_after: timedelta, at_most: int) -> int:

@@ -9,7 +9,7 @@ from signalops import db
 from signalops.terms import TenantId
 
 Row = dict[str, Any]
-SQL = db.queries("limits")
+SQL = db.queries("usage/limits")
 
 
 async def limited_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:

@@ -12,7 +12,7 @@ from signalops.terms import TenantId
 from signalops.usage.meters.model import MeterIn
 
 Row = dict[str, Any]
-SQL = db.queries("meters")
+SQL = db.queries("usage/meters")
 
 
 async def active_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:

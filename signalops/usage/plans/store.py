@@ -12,7 +12,7 @@ from signalops.errors import Conflict, NotFound
 from signalops.terms import TenantId
 
 Row = dict[str, Any]
-SQL = db.queries("plans")
+SQL = db.queries("usage/plans")
 
 
 class Subscribed(NamedTuple):

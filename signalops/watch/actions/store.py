@@ -8,7 +8,7 @@ from psycopg.rows import dict_row
 from signalops import db
 
 Row = dict[str, Any]
-SQL = db.queries("actions")
+SQL = db.queries("watch/actions")
 _ANY = {
     "tenant": None,
     "id": None,

@@ -6,7 +6,7 @@ from psycopg.rows import dict_row
 
 from signalops import db
 
-SQL = db.queries("alerts")
+SQL = db.queries("watch/alerts")
 
 
 async def watch(connection: db.Connection, platform: str | None) -> list[tuple[str, str, str]]:

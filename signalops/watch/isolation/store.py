@@ -13,7 +13,7 @@ from signalops import db
 from signalops.watch.isolation.model import ROLES, Actor, Function, Index, Outcome, Relation, Scratch, Sequence
 from signalops.watch.isolation.rows import Row
 
-SQL = db.queries("isolation")
+SQL = db.queries("watch/isolation")
 Statement = sql.Composed
 Part = TypeVar("Part", Relation, Index, Sequence, Function)
 # Nothing of a live installation may wait for the check, and a leaking view must not have it read a whole table.

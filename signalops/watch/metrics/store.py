@@ -5,7 +5,7 @@ from psycopg.rows import tuple_row
 from signalops import db
 from signalops.watch.metrics.registry import Measurement
 
-SQL = db.queries("watch")
+SQL = db.queries("watch/watch")
 
 
 async def measurements(connection: db.Connection) -> list[Measurement]:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from signalops import db
 
-SQL = db.queries("retention")
+SQL = db.queries("watch/retention")
 
 
 async def expired_partitions(

@@ -22,8 +22,7 @@ $$;
 comment on function signalops.lock_buckets is
   'Locks the rows of [{tenant, bucket}] until the transaction ends, and makes those that are missing, full.';
 
-create or replace function signalops.take_tokens(flush jsonb, wanted jsonb)
-returns table (event_id uuid, of_tenant uuid, of_bucket text, pace jsonb)
+create or replace function signalops.take_tokens(flush jsonb, wanted jsonb) returns table (event_id uuid, of_tenant uuid, of_bucket text, pace jsonb)
 language plpgsql volatile as $$
 declare
   moment timestamptz;

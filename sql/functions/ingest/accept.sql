@@ -1,11 +1,8 @@
 -- Accepting a flush: the one statement with which the API stores events.
 
 create or replace function signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb default null)
-returns table (
-  event_id uuid, verdict text, first_id uuid, of_meter text, period_end timestamptz, pace jsonb
-)
-language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off
-set lock_timeout = '300ms' as $$
+returns table (event_id uuid, verdict text, first_id uuid, of_meter text, period_end timestamptz, pace jsonb)
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set lock_timeout = '300ms' as $$
 declare
   -- The flush's own moment: the same for all of it, and for whoever asks later.
   moment timestamptz := signalops.time_of(in_batch);

@@ -1,8 +1,7 @@
 -- Processing a batch: it is taken, read, recorded, or put back.
 
 create or replace function signalops.take_batch(wanted uuid) returns table (tenant_id uuid, event_id uuid, replay_id uuid)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off as $$
 declare
   held uuid[];
@@ -22,11 +21,8 @@ comment on function signalops.take_batch is
   'same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
 
 create or replace function signalops.read_batch(wanted uuid)
-returns table (
-  tenant uuid, ruleset bigint, metering bigint, time_zone text, closed_until timestamptz, events text
-)
-language plpgsql volatile set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set timezone = 'UTC' as $$
+returns table (tenant uuid, ruleset bigint, metering bigint, time_zone text, closed_until timestamptz, events text)
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set timezone = 'UTC' as $$
 declare
   tenants uuid[];
   ids uuid[];

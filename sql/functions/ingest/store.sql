@@ -43,9 +43,7 @@ comment on function signalops.store is
   'many were.';
 
 create or replace function signalops.give_back(admitted jsonb, moment timestamptz, place text)
-returns table (
-  event_id uuid, verdict text, first_id uuid
-)
+returns table (event_id uuid, verdict text, first_id uuid)
 language plpgsql volatile as $$
 declare
   repeated jsonb;

@@ -16,9 +16,7 @@ comment on function signalops.merge_fields is
   'Adds fields that were seen to those that are known, and their types to those of the known; at most 201.';
 
 create or replace function signalops.note_types(seen jsonb) returns void
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 begin
   perform signalops.act_for((select array_agg(distinct s.tenant) from jsonb_to_recordset(seen) as s (tenant uuid)));
 

@@ -27,9 +27,7 @@ create constraint trigger arm_absence after insert or update of enabled, active_
 comment on trigger arm_absence on signalops.rules is 'A dead man''s switch runs from the moment its rule is enabled.';
 
 create or replace function signalops.tell_absences(at_most integer) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set enable_hashjoin = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
   in_batch uuid := signalops.new_id();
@@ -90,9 +88,7 @@ comment on function signalops.tell_absences is
   'that event is processed. Returns how many.';
 
 create or replace function signalops.forget_groups(at_most integer) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set enable_hashjoin = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
   one record;

@@ -6,9 +6,7 @@
 create or replace function signalops.cross_window(
   tenant uuid, rule uuid, state integer, in_group text, kind text, threshold numeric, span interval, keep interval, events jsonb,
   inout told tstzmultirange, out crossings jsonb)
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   -- A count needs no more events before a new one than this. Sums and distinct values look at so many at most.
   before_it bigint := case kind when 'count' then threshold - 1 else 20000 end;

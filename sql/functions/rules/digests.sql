@@ -1,9 +1,7 @@
 -- Digests: matches that were collected become one event.
 
 create or replace function signalops.tell_digests(at_most integer) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set enable_hashjoin = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
   in_batch uuid := signalops.new_id();

@@ -12,10 +12,8 @@ end
 $$;
 comment on function signalops.bump_ruleset is 'Counts a change of a tenant''s rules.';
 
-create or replace trigger bump_ruleset after insert or update or delete on signalops.rules
-  for each row execute function signalops.bump_ruleset();
+create or replace trigger bump_ruleset after insert or update or delete on signalops.rules for each row execute function signalops.bump_ruleset();
 comment on trigger bump_ruleset on signalops.rules is 'No worker evaluates the rules of before the change in a batch that it takes after it.';
 
-create or replace trigger bump_ruleset after insert or update or delete on signalops.silences
-  for each row execute function signalops.bump_ruleset();
+create or replace trigger bump_ruleset after insert or update or delete on signalops.silences for each row execute function signalops.bump_ruleset();
 comment on trigger bump_ruleset on signalops.silences is 'A silence holds from the next batch on, as a change of a rule does.';

@@ -1,9 +1,7 @@
 -- Windows: matches are added to their groups under the group's lock.
 
 create or replace function signalops.weigh(groups jsonb) returns jsonb
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   one record;
   stretches tstzmultirange;

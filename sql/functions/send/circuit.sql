@@ -1,9 +1,7 @@
 -- The circuit breaker of an outlet.
 
 create or replace function signalops.note_outcome(tenant uuid, outlet uuid, delivery uuid, outcome text, pause interval) returns timestamptz
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   failing timestamptz;
 begin

@@ -1,7 +1,6 @@
 -- Attempts: a worker claims deliveries.
 
-create or replace function signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[])
-returns table (
+create or replace function signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) returns table (
   outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule
   json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean
 )
@@ -71,9 +70,7 @@ create or replace function signalops.claim_deliveries(wanted jsonb, busy uuid[])
 returns table (tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb,
   replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean,
   retry_schedule integer[], suppressed boolean)
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   tenants uuid[];
   deliveries uuid[];

@@ -59,9 +59,7 @@ comment on function signalops.settle_delivery is
   'failure after which the channel is disabled. Acts for the tenant. Returns whether the delivery died of it.';
 
 create or replace function signalops.settle_deliveries(said jsonb) returns setof uuid
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   one jsonb;
 begin

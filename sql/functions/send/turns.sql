@@ -13,9 +13,7 @@ $$;
 comment on function signalops.await_turn is 'Notes that a delivery of a channel waits without a job until a moment.';
 
 create or replace function signalops.grant_turns(decided jsonb) returns table (channel uuid, granted integer, priority integer)
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   -- More jobs than workers have at hand delay whoever comes next: while so many wait, only who has sent little lately gets one at once.
   is_full boolean := exists (
@@ -47,9 +45,7 @@ comment on function signalops.grant_turns is
   'channel''s turn.';
 
 create or replace function signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, most_per_minute integer) returns timestamptz
-language plpgsql volatile
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   found_outlet signalops.outlets;
   moment timestamptz;
@@ -88,8 +84,7 @@ comment on function signalops.take_turn is
   'Asks an outlet whether a delivery may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
 
 create or replace function signalops.mend_queues() returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   mended bigint;
 begin

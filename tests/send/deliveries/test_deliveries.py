@@ -220,5 +220,5 @@ def test_a_page_is_read_along_an_index(bulk: BulkRows, query: str, may_scan: set
     with psycopg.connect(db.dsn(bulk.settings, "api"), autocommit=True) as connection:
         connection.execute("select set_config('signalops.tenant_id', %s, false)", [str(bulk.tenant)])
         with scanned(connection) as seen:
-            connection.execute(db.queries("deliveries")[query], parameters)
+            connection.execute(db.queries("send/deliveries")[query], parameters)
     assert set(seen) <= may_scan

@@ -21,7 +21,8 @@ _OPEN: LiteralString = " order by period desc, hour desc, grp limit 1"
 # In the first hours of a month the period before is closed, too, with an event of hours ago that no plan prices.
 _CLOSED: LiteralString = """
   and period = (
-    select min(i.period) from signalops.invoices i join signalops.invoice_lines l on l.tenant_id = i.tenant_id and l.invoice_id = i.id
+    select min(i.period) from signalops.invoices i
+    join signalops.invoice_lines l on l.tenant_id = i.tenant_id and l.invoice_id = i.id
     where i.tenant_id = %(tenant)s and l.meter = 'events')
   order by hour desc, grp limit 1"""
 _ENTRIES: LiteralString = "select id from signalops.usage_entries where tenant_id = %(tenant)s and meter = "

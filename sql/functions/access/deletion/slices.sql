@@ -25,9 +25,7 @@ comment on function signalops.tenant_tables is
   'Every table that has a tenant_id, as the catalogue knows them, with their partitions in them: what refers to others first.';
 
 create or replace function signalops.delete_rows(tenant uuid, target regclass, at_most bigint) returns bigint
-language plpgsql volatile
-set enable_seqscan = off
-set enable_hashjoin = off
+language plpgsql volatile set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
   keys text[] := (

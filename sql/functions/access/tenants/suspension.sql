@@ -12,8 +12,7 @@ comment on function signalops.held_among is
   'begun.';
 
 create or replace function signalops.set_aside(at_most integer) returns bigint
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   held uuid[];
   digests bigint;
@@ -51,8 +50,7 @@ comment on function signalops.set_aside is
   'numerous.';
 
 create or replace function signalops.release_events(tenant uuid, at_most integer) returns bigint
-language plpgsql volatile
-set enable_seqscan = off as $$
+language plpgsql volatile set enable_seqscan = off as $$
 declare
   released bigint;
 begin
@@ -81,8 +79,7 @@ comment on function signalops.release_events is
   'events.';
 
 create or replace function signalops.release_groups(tenant uuid, at_most integer) returns bigint
-language plpgsql volatile
-set enable_seqscan = off as $$
+language plpgsql volatile set enable_seqscan = off as $$
 declare
   released bigint;
 begin
@@ -119,8 +116,7 @@ $$;
 comment on function signalops.release_backtests is 'Gives jobs to the backtests of a tenant that are not over and have none; returns how many.';
 
 create or replace function signalops.resume_tenants(at_most integer) returns boolean
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   resumed uuid;
   released bigint := 0;

@@ -35,8 +35,7 @@ create or replace trigger check_limit before insert or update on signalops.limit
 comment on trigger check_limit on signalops.limits is 'A limit is of events, or of a meter that counts or sums.';
 
 create or replace function signalops.await_changed_limits() returns void
-language plpgsql volatile
-set lock_timeout = '100ms' as $$
+language plpgsql volatile set lock_timeout = '100ms' as $$
 begin
   perform pg_advisory_xact_lock_shared(hashtext('signalops.new_quotas'));
 end

@@ -4,9 +4,7 @@ create or replace function signalops.usage_by(
   tenant uuid, of_meter text, lower timestamptz, upper timestamptz, step text, by_group boolean, in_period date,
   until_period date default null
 ) returns table (bucket timestamptz, grp text, events bigint, quantity numeric)
-language plpgsql stable
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+language plpgsql stable set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   zone text := (select t.time_zone from signalops.tenants t where t.id = tenant);

@@ -13,12 +13,10 @@ end
 $$;
 comment on function signalops.refuse_log_change is 'Refuses everybody to change or delete actions, but for those of a tenant that is being deleted.';
 
-create or replace trigger refuse_change before update or delete on signalops.audit_log
-  for each row execute function signalops.refuse_log_change();
+create or replace trigger refuse_change before update or delete on signalops.audit_log for each row execute function signalops.refuse_log_change();
 comment on trigger refuse_change on signalops.audit_log is 'What was done stays on record as it was.';
 
-create or replace trigger refuse_truncation before truncate on signalops.audit_log
-  for each statement execute function signalops.refuse_log_change();
+create or replace trigger refuse_truncation before truncate on signalops.audit_log for each statement execute function signalops.refuse_log_change();
 comment on trigger refuse_truncation on signalops.audit_log is 'What was done stays on record.';
 
 create or replace function signalops.note(tenant uuid, action text, target_id text, target text, change jsonb) returns void

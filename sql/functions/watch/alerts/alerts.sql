@@ -1,8 +1,7 @@
 -- Alerts: conditions that are out of bounds, raised and ended once.
 
 create or replace function signalops.note_run(of_job text, of_error text) returns void
-language sql volatile security definer
-set search_path = pg_catalog, pg_temp as $$
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
   insert into signalops.maintenance as m (job, failed_at, error)
   values (of_job, case when of_error is not null then now() end, left(of_error, 500))
   on conflict (job) do update set
@@ -93,8 +92,7 @@ $$;
 comment on function signalops.tell_alert is 'Makes an alert an event of the operators'' tenant; without one it only stands in ops.alerts.';
 
 create or replace function signalops.watch(platform_slug text) returns table (alert text, subject text, became text)
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
   platform uuid := (select t.id from signalops.tenants t where t.slug = platform_slug and t.status = 'active');

@@ -51,8 +51,7 @@ comment on function signalops.begin_expiry is
   'Has what expired in the last hours removed, of each tenant that keeps its events for a shorter time than another.';
 
 create or replace function signalops.expire_rows(tenant uuid, target text, key text, before uuid, at_most bigint, spared text) returns bigint
-language plpgsql volatile
-set enable_seqscan = off as $$
+language plpgsql volatile set enable_seqscan = off as $$
 declare
   removed bigint;
 begin
@@ -106,8 +105,7 @@ comment on function signalops.expire_tenant is
   'Removes up to about so many of a tenant''s rows from before an id, what refers to others first; returns {table: how many}.';
 
 create or replace function signalops.expire_blocks(target text, at_most integer) returns bigint
-language plpgsql volatile
-set enable_seqscan = off as $$
+language plpgsql volatile set enable_seqscan = off as $$
 declare
   step constant bigint := greatest(at_most / 100, 1); -- of blocks: a row of any of these tables takes more than 80 bytes
   deadline constant timestamptz := clock_timestamp() + interval '200 ms';
@@ -149,8 +147,7 @@ comment on function signalops.expire_blocks is
   'of dropped partitions. Returns how many rows were removed; NULL: it was swept less than a day ago.';
 
 create or replace function signalops.expire(retention_days integer, at_most integer) returns table (relation text, rows bigint)
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   one record;
   swept text;

@@ -60,16 +60,14 @@ comment on function signalops.make_partitions is
   'Makes the monthly partitions of every partitioned table, from this month to some months ahead; returns the names of new ones.';
 
 create or replace function signalops.kept_from(retention_days integer) returns timestamptz
-language sql stable security definer
-set search_path = pg_catalog, pg_temp as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(min(k.since), now() - make_interval(days => retention_days)) from signalops.keep(retention_days) k
 $$;
 comment on function signalops.kept_from is
   'Before this nothing need be kept of any tenant; the retention is the installation''s, and tenants and plans may have others.';
 
 create or replace function signalops.expired_partitions(retention_days integer, audit_log_days integer) returns table (part name, ended_at timestamptz)
-language sql stable security definer
-set search_path = pg_catalog, pg_temp as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select c.relname, e.ended_at
   from unnest(array['delivery_attempts', 'deliveries', 'matches', 'batches', 'usage_entries', 'events', 'audit_log']) with ordinality
     as p (parent, place)
