@@ -9,7 +9,7 @@ revoke execute on function ops.activity, ops.cancel_deliveries, ops.cancel_job, 
   ops.resume_queue, ops.resume_tenant, ops.retry_deliveries, ops.retry_job, ops.retry_letters, ops.suspend_tenant,
   signalops.add_adjustment, signalops.announce, signalops.announce_invoice, signalops.arm_absence, signalops.audit_span,
   signalops.begin_deletion, signalops.bind_secret, signalops.bump_metering, signalops.burn_credits, signalops.claim_deliveries,
-  signalops.claim_delivery, signalops.close_circuit, signalops.conditions, signalops.delete_rows, signalops.delete_slice,
+  signalops.claim_delivery, signalops.close_circuits, signalops.conditions, signalops.delete_rows, signalops.delete_slice,
   signalops.drop_jobs, signalops.drop_partition, signalops.enqueue, signalops.enqueue_backtest, signalops.enqueue_deletion,
   signalops.enqueue_deletions, signalops.enqueue_deliveries, signalops.enqueue_due_deliveries, signalops.enqueue_lost_batches,
   signalops.enqueue_lost_deliveries, signalops.expire, signalops.expire_credits, signalops.expired_partitions,
@@ -54,7 +54,7 @@ grant update (ended_at, ending, reason) on signalops.dead_letters to signalops_a
 grant insert (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit, allows_negative), update
   (ended_at) on signalops.meters to signalops_api;
 grant execute on function signalops.add_adjustment, signalops.announce, signalops.audit_span, signalops.bump_metering,
-  signalops.close_circuit, signalops.enqueue, signalops.enqueue_backtest, signalops.find_called_channel, signalops.find_keys,
+  signalops.close_circuits, signalops.enqueue, signalops.enqueue_backtest, signalops.find_called_channel, signalops.find_keys,
   signalops.find_tenant, signalops.hear_of_delivery, signalops.note_action, signalops.note_key_uses, signalops.secret_destination
   to signalops_api;
 
@@ -74,7 +74,7 @@ grant select, insert, update on signalops.batches, signalops.event_types, signal
 grant update (ended_at) on signalops.meters to signalops_worker;
 grant select (queue) on ops.paused_queues to signalops_worker;
 grant execute on function signalops.announce, signalops.audit_span, signalops.bump_metering, signalops.burn_credits,
-  signalops.claim_deliveries, signalops.claim_delivery, signalops.close_circuit, signalops.delete_slice, signalops.drop_partition,
+  signalops.claim_deliveries, signalops.claim_delivery, signalops.close_circuits, signalops.delete_slice, signalops.drop_partition,
   signalops.enqueue, signalops.enqueue_backtest, signalops.enqueue_deletions, signalops.enqueue_deliveries,
   signalops.enqueue_due_deliveries, signalops.enqueue_lost_batches, signalops.enqueue_lost_deliveries, signalops.expire,
   signalops.expire_credits, signalops.expired_partitions, signalops.finish_deletion, signalops.forget_groups,

@@ -467,8 +467,9 @@ begin
   select array_agg(c.tenant), array_agg(c.of_meter), array_agg(c.is_calm) into tenants, meters, calms
   from signalops.count_in(asked, moment) c;
   if (cardinality(tenants) = jsonb_array_length(asked) and true = all (calms)) is not true then
-    if false = any (calms) then
-      perform signalops.await_changed_limits();
+    -- Rows that this flush made can't be seen by who changes limits. Not waited for, since that one may wait for a row of this flush.
+    if false = any (calms) and not pg_try_advisory_xact_lock_shared(hashtext('signalops.new_quotas')) then
+      raise 'a limit is being changed' using errcode = 'lock_not_available';
     end if;
     for part in
       select a.tenant, jsonb_agg(a) as asked, array_agg(a.meter) as meters, array_agg(c.meter) as counted,
@@ -1218,7 +1219,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.await_changed_limits() IS 'Before a flush uses rows of quotas that it made: awaits the limits that are being changed, by whoever can''t see these rows. At most for a moment, since the change may be waiting for the flush: then lock_not_available, and the flush is sent again.';
+COMMENT ON FUNCTION signalops.await_changed_limits() IS 'Before a flush that makes a month''s first quotas is tried again: awaits, for a moment, the limits that are being changed.';
 
 CREATE FUNCTION signalops.await_turn(tenant uuid, channel uuid, due timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
@@ -1376,6 +1377,9 @@ CREATE FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) RETURNS 
 declare
   cancelled uuid[];
 begin
+  -- Locked before, in the order of all: when a row changed while the update below waited for it, PostgreSQL 18.4 crashed as it
+  -- evaluated the sub-select on a partitioned table once more (EvalPlanQual, signal 11).
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (wanted) order by d.id for update;
   with ended as (
     update signalops.deliveries d set status = 'cancelled', next_attempt_at = null, updated_at = now()
     where d.tenant_id = tenant and d.id = any (wanted) and (d.status in ('pending', 'retrying')
@@ -1448,14 +1452,11 @@ declare
 begin
   -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
-  -- In the order of the channels, as grant_turns has it, so that no two workers lock each other out.
+  -- All deliveries before any outlet, in one order; then in the order of the channels, as grant_turns locks their queues.
   perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
-  select array_agg(w.tenant order by w.tenant, d.channel_id, w.delivery), array_agg(w.delivery order by w.tenant, d.channel_id, w.delivery),
-    array_agg(d.channel_id order by w.tenant, d.channel_id, w.delivery)
-  into tenants, deliveries, channels
-  from jsonb_to_recordset(wanted) as w (tenant uuid, delivery uuid), lateral (
-    -- `attempts` keeps the planner from deliveries_by_rule, of which it would read all that a tenant has, sparing itself the table.
-    select d.channel_id from signalops.deliveries d where d.tenant_id = w.tenant and d.id = w.delivery and d.attempts >= 0 limit 1) d;
+  select array_agg(l.tenant order by l.tenant, l.channel_id, l.delivery), array_agg(l.delivery order by l.tenant, l.channel_id, l.delivery),
+    array_agg(l.channel_id order by l.tenant, l.channel_id, l.delivery)
+  into tenants, deliveries, channels from signalops.lock_deliveries(wanted) l;
   perform signalops.act_for(null);
   held := signalops.held_among(tenants);
   for one in select * from unnest(tenants, deliveries, channels) as u (tenant, delivery, channel) loop
@@ -1540,38 +1541,44 @@ $$;
 
 COMMENT ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) IS 'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s turn, a second if the channel is among the busy. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
 
-CREATE FUNCTION signalops.close_circuit(tenant uuid, channel uuid) RETURNS void
+CREATE FUNCTION signalops.close_circuits(tenant uuid, channels uuid[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  outlet uuid;
+  closed uuid[];
+  due uuid[];
 begin
   if not pg_has_role(coalesce(nullif(current_setting('role', true), 'none'), session_user), 'signalops_owner', 'member') then
     perform signalops.require_tenant(tenant);
   end if;
-  select coalesce(c.outlet_id, c.id) into outlet from signalops.channels c where c.tenant_id = tenant and c.id = channel;
-  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
-  where o.tenant_id = tenant and o.id = outlet and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null);
-  if not found then
+  closed := array(
+    select o.id from signalops.outlets o
+    where o.tenant_id = tenant and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null) and o.id in (
+      select coalesce(c.outlet_id, c.id) from signalops.channels c where c.tenant_id = tenant and c.id = any (channels))
+    order by o.id for update);
+  if closed = '{}' then
     return;
   end if;
-  -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set.
-  with due as (
+  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
+  where o.tenant_id = tenant and o.id = any (closed);
+  -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set. What is locked is
+  -- in somebody's hands, who may want the outlet next.
+  with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
     where d.tenant_id = tenant and d.id in (
       select w.id from signalops.deliveries w
       where w.tenant_id = tenant and w.status = 'pending' and w.next_attempt_at > now() and w.next_attempt_at < 'infinity'
-        and w.channel_id in (select c.id from signalops.channels c where c.tenant_id = tenant and coalesce(c.outlet_id, c.id) = outlet)
-      order by w.next_attempt_at limit 10000)
+        and w.channel_id in (select c.id from signalops.channels c where c.tenant_id = tenant and coalesce(c.outlet_id, c.id) = any (closed))
+      order by w.next_attempt_at limit 10000 for update skip locked)
     returning d.channel_id
   )
-  update signalops.channel_queues q set next_due_at = now()
-  where q.tenant_id = tenant and q.next_due_at > now() and q.next_due_at < 'infinity' and q.channel_id in (select channel_id from due);
+  select array_agg(distinct channel_id) into due from waking;
+  perform signalops.await_turn(tenant, c.id, now()) from (select unnest(due) as id order by 1) c;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.close_circuit(tenant uuid, channel uuid) IS 'Lets a channel send at once, whatever pause its receiver asked for: a person has seen that it works, or asks again.';
+COMMENT ON FUNCTION signalops.close_circuits(tenant uuid, channels uuid[]) IS 'Lets channels send at once, whatever pause their receivers asked for: a person has seen that they work, or asks again.';
 
 CREATE FUNCTION signalops.conditions(platform uuid) RETURNS TABLE(alert text, subject text, severity text, value double precision, is_over boolean, raise_after interval, calm_after interval, summary text, remedy text)
     LANGUAGE sql STABLE
@@ -1665,8 +1672,10 @@ CREATE FUNCTION signalops.count_usage(in_batch uuid, metered jsonb) RETURNS void
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $_$
+declare
+  sizes jsonb := '[]';
 begin
-  -- Items and counters stay locked until the commit: each in one order, so that two workers can't lock each other out.
+  -- Locked until the commit, in the lock order: items, counters, sizes, and those of one table by key.
   if metered @? '$[*].items' then
     with noted as (
       insert into signalops.usage_items (tenant_id, meter, hour, grp, period, item)
@@ -1677,9 +1686,8 @@ begin
       on conflict do nothing
       returning tenant_id, period
     )
-    insert into signalops.usage_sizes as s (tenant_id, period, rows)
-    select tenant_id, period, count(*) from noted group by tenant_id, period order by tenant_id, period
-    on conflict (tenant_id, period) do update set rows = s.rows + excluded.rows;
+    select coalesce(jsonb_agg(n), '[]') into sizes
+    from (select tenant_id as tenant, period, count(*) as rows from noted group by tenant_id, period) n;
   end if;
 
   -- One statement: reading the elements costs as much as storing them. Their ids are made by the worker: here it took 3 us each.
@@ -1706,17 +1714,21 @@ begin
       then excluded.latest_event else u.latest_event end,
     latest_at = greatest(u.latest_at, excluded.latest_at);
 
-  -- A counter that has no more events than were added just now is new.
-  if metered @? '$[*] ? (@.grp != "[]")' then
+  if sizes <> '[]' or metered @? '$[*] ? (@.grp != "[]")' then
     insert into signalops.usage_sizes as s (tenant_id, period, rows)
-    select m.tenant, m.period, count(*)
-    from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, events integer)
-    -- The limit keeps the planner from joining, as in read_batch.
-    cross join lateral (
-      select c.events from signalops.usage_counters c
-      where c.tenant_id = m.tenant and c.meter = m.meter and c.hour = m.hour and c.grp = m.grp and c.period = m.period limit 1
-    ) u
-    where m.grp <> '[]' and u.events = m.events group by m.tenant, m.period order by m.tenant, m.period
+    select r.tenant, r.period, sum(r.rows) from (
+      select * from jsonb_to_recordset(sizes) as n (tenant uuid, period date, rows bigint)
+      union all
+      -- A counter that has no more events than were added just now is new.
+      select m.tenant, m.period, 1
+      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, events integer)
+      -- The limit keeps the planner from joining, as in read_batch.
+      cross join lateral (
+        select c.events from signalops.usage_counters c
+        where c.tenant_id = m.tenant and c.meter = m.meter and c.hour = m.hour and c.grp = m.grp and c.period = m.period limit 1
+      ) u
+      where m.grp <> '[]' and u.events = m.events
+    ) r group by r.tenant, r.period order by r.tenant, r.period
     on conflict (tenant_id, period) do update set rows = s.rows + excluded.rows;
   end if;
 end
@@ -1957,6 +1969,7 @@ CREATE FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], beca
 declare
   discarded uuid[];
 begin
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null order by l.id for update;
   with ended as (
     update signalops.dead_letters l set ended_at = now(), ending = 'discarded', reason = because
     where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
@@ -3052,6 +3065,24 @@ $$;
 
 COMMENT ON FUNCTION signalops.lock_buckets(wanted jsonb) IS 'Locks the rows of [{tenant, bucket}] until the transaction ends, and makes those that are missing, full.';
 
+CREATE FUNCTION signalops.lock_deliveries(wanted jsonb) RETURNS TABLE(tenant uuid, delivery uuid, channel_id uuid)
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+  return query
+    select w.tenant, w.delivery, d.channel_id
+    from (select * from jsonb_to_recordset(wanted) as w (tenant uuid, delivery uuid) order by w.tenant, w.delivery) w
+    cross join lateral (
+      -- `attempts` keeps the planner from deliveries_by_rule, of which it would read all that a tenant has, sparing itself the table.
+      select d.channel_id from signalops.deliveries d where d.tenant_id = w.tenant and d.id = w.delivery and d.attempts >= 0
+      limit 1 for update) d;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.lock_deliveries(wanted jsonb) IS 'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all of them before their outlets.';
+
 CREATE FUNCTION signalops.log_action() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3930,12 +3961,13 @@ declare
   before bigint;
   version bigint;
 begin
-  -- First the tenant, then its quotas in the order of accept, then new ones: whoever changes limits locks in this order.
+  -- First the tenant, then against flushes that make new rows, which can't be seen here, then the quotas in the order of accept.
   update signalops.tenants t set scales = t.scales + (of_meter <> 'events')::integer where t.id = tenant
   returning t.scales - (of_meter <> 'events')::integer, t.scales, t.time_zone into before, version, zone;
   if not found then
     return;
   end if;
+  perform pg_advisory_xact_lock(hashtext('signalops.new_quotas'));
   month := signalops.period_of(now(), zone);
   if version > 0 then
     insert into signalops.quotas (tenant_id, period, meter, scales)
@@ -3945,8 +3977,6 @@ begin
     on conflict do nothing;
   end if;
   perform from signalops.quotas q where q.tenant_id = tenant order by q.period, q.meter for update;
-  -- Flushes that have made rows which can't be seen here yet.
-  perform pg_advisory_xact_lock(hashtext('signalops.new_quotas'));
   update signalops.quotas q set calm_until = 0, scales = version,
     accepted = case when q.meter = 'events' or q.scales = before then q.accepted else coalesce((
       select greatest(sum(u.value), 0) from signalops.usage_counters u
@@ -4010,6 +4040,9 @@ declare
   channels uuid[];
   batches uuid[];
 begin
+  -- In the order of all: the delivery, which guards its letter, and letters one after the other.
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (letters) order by d.id for update;
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null order by l.id for update;
   with ended as (
     update signalops.dead_letters l set ended_at = now(), ending = 'retried', reason = null
     where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
@@ -4036,7 +4069,8 @@ begin
   select (select array_agg(id) from ended), (select array_agg(distinct channel_id order by channel_id) from again),
     (select array_agg(distinct batch) from waiting)
   into retried, channels, batches;
-  perform signalops.close_circuit(tenant, c.id), signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
+  perform signalops.close_circuits(tenant, channels);
+  perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
   perform signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
   perform signalops.note_actions(tenant, 'dead-letter.retried', retried);
   return coalesce(cardinality(retried), 0);
@@ -4049,18 +4083,18 @@ CREATE FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) RETURNS S
     LANGUAGE plpgsql
     AS $$
 declare
-  one record;
-  retried uuid[] := '{}';
+  retried uuid[];
+  channels uuid[];
 begin
-  for one in
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (wanted) order by d.id for update;
+  with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
     where d.tenant_id = tenant and d.id = any (wanted) and d.next_attempt_at is not null
     returning d.id, d.channel_id
-  loop
-    perform signalops.close_circuit(tenant, one.channel_id);
-    perform signalops.await_turn(tenant, one.channel_id, now());
-    retried := retried || one.id;
-  end loop;
+  )
+  select array_agg(id), array_agg(distinct channel_id order by channel_id) into retried, channels from waking;
+  perform signalops.close_circuits(tenant, channels);
+  perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
   perform signalops.note_actions(tenant, 'delivery.retried', retried);
   return query select unnest(retried);
 end
@@ -4207,15 +4241,16 @@ CREATE FUNCTION signalops.settle_deliveries(said jsonb) RETURNS SETOF uuid
     AS $$
 declare
   one jsonb;
+  locked uuid[];
 begin
   -- What a crash of the server takes back is sent again, with the same id, as after a crash of the worker.
   perform set_config('synchronous_commit', 'off', true);
+  perform signalops.act_for((select array_agg(s.tenant) from jsonb_to_recordset(said) as s (tenant uuid)));
+  locked := array(select l.delivery from signalops.lock_deliveries(said) l);
+  perform signalops.act_for(null);
   for one in select * from jsonb_array_elements(said) loop
-    perform signalops.act_as((one ->> 'tenant')::uuid);
-    -- Deleted while it was on its way. `attempts`: as in claim_deliveries.
-    continue when not exists (
-      select from signalops.deliveries d
-      where d.tenant_id = (one ->> 'tenant')::uuid and d.id = (one ->> 'delivery')::uuid and d.attempts >= 0);
+    -- Deleted while it was on its way.
+    continue when (one ->> 'delivery')::uuid <> all (locked);
     if signalops.settle_delivery((one ->> 'tenant')::uuid, (one ->> 'delivery')::uuid, (one ->> 'attempt')::smallint, one) then
       return next (one ->> 'delivery')::uuid;
     end if;
@@ -8200,9 +8235,9 @@ GRANT ALL ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) TO s
 REVOKE ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.close_circuit(tenant uuid, channel uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.close_circuit(tenant uuid, channel uuid) TO signalops_api;
-GRANT ALL ON FUNCTION signalops.close_circuit(tenant uuid, channel uuid) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.close_circuits(tenant uuid, channels uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.close_circuits(tenant uuid, channels uuid[]) TO signalops_api;
+GRANT ALL ON FUNCTION signalops.close_circuits(tenant uuid, channels uuid[]) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.conditions(platform uuid) FROM PUBLIC;
 

@@ -194,10 +194,12 @@ class Flusher:
         Then those of the lane, which are of many tenants, are left to be flushed apart.
         """
         is_free = True
+        events = [event for request in requests for event in request.events]
         try:
-            outcomes: Outcomes | Problem = await self._flush(
-                [event for request in requests for event in request.events], connections
-            )
+            if connections is not self._connections:
+                async with connections.connection() as connection:
+                    await store.await_changed_limits(connection)
+            outcomes: Outcomes | Problem = await self._flush(events, connections)
         except db.BUSY:
             is_free = False
             if connections is self._connections:

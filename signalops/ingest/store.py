@@ -39,6 +39,11 @@ async def accept(
     return await (await connection.execute(SQL["accept"], parameters, prepare=True)).fetchall()
 
 
+async def await_changed_limits(connection: db.Connection) -> None:
+    """Wait, for a moment, until no limit is being changed: meanwhile no flush can make a month's first counters."""
+    await connection.execute(SQL["await-changed-limits"])
+
+
 async def list_events(connection: db.Connection, upwards: bool, **parameters: Any) -> list[dict[str, Any]]:
     """Return the events between two ids: the newest of them, newest first, or upwards the oldest of them, oldest first."""
     async with connection.cursor(row_factory=dict_row) as cursor:

@@ -53,7 +53,9 @@ CONTRACTS = {
     "MeteredRow": Contract(keys_of(contracts.MeteredRow), (("count_usage", "metered"),)),
     "BatchEvent": Contract(keys_of(contracts.BatchEvent), (("put_back", "events"),)),
     "SeenType": Contract(keys_of(contracts.SeenType), (("note_types", "seen"),)),
-    "WantedDelivery": Contract(keys_of(contracts.WantedDelivery), (("claim_deliveries", "wanted"),)),
+    "WantedDelivery": Contract(
+        keys_of(contracts.WantedDelivery), (("claim_deliveries", "wanted"), ("lock_deliveries", "wanted"))
+    ),
     "SettledAttempt": Contract(
         keys_of(contracts.SettledAttempt), (("settle_delivery", "said"), ("settle_deliveries", "one"))
     ),

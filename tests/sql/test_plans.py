@@ -123,7 +123,11 @@ HOT = [
     ),
     Hot("api", "ingest/ingest", "list-events", {"events_pkey": 4, "inbox_pkey": 1, "dead_letters_pkey": 1}, type=None),
     Hot(
-        "api", "ingest/ingest", "list-events", {"events_by_type": 4, "inbox_pkey": 1, "dead_letters_pkey": 1}, type="rare.type"
+        "api",
+        "ingest/ingest",
+        "list-events",
+        {"events_by_type": 4, "inbox_pkey": 1, "dead_letters_pkey": 1},
+        type="rare.type",
     ),
 ]
 each_hot_statement = pytest.mark.parametrize("hot", HOT, ids=repr)

@@ -69,33 +69,39 @@ create or replace trigger forget_failures after update of enabled on signalops.c
   for each row when (new.enabled and not old.enabled) execute function signalops.forget_failures();
 comment on trigger forget_failures on signalops.channels is 'What failed for days may not disable it at once again.';
 
-create or replace function signalops.close_circuit(tenant uuid, channel uuid) returns void
+create or replace function signalops.close_circuits(tenant uuid, channels uuid[]) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  outlet uuid;
+  closed uuid[];
+  due uuid[];
 begin
   if not pg_has_role(coalesce(nullif(current_setting('role', true), 'none'), session_user), 'signalops_owner', 'member') then
     perform signalops.require_tenant(tenant);
   end if;
-  select coalesce(c.outlet_id, c.id) into outlet from signalops.channels c where c.tenant_id = tenant and c.id = channel;
-  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
-  where o.tenant_id = tenant and o.id = outlet and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null);
-  if not found then
+  closed := array(
+    select o.id from signalops.outlets o
+    where o.tenant_id = tenant and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null) and o.id in (
+      select coalesce(c.outlet_id, c.id) from signalops.channels c where c.tenant_id = tenant and c.id = any (channels))
+    order by o.id for update);
+  if closed = '{}' then
     return;
   end if;
-  -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set.
-  with due as (
+  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
+  where o.tenant_id = tenant and o.id = any (closed);
+  -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set. What is locked is
+  -- in somebody's hands, who may want the outlet next.
+  with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
     where d.tenant_id = tenant and d.id in (
       select w.id from signalops.deliveries w
       where w.tenant_id = tenant and w.status = 'pending' and w.next_attempt_at > now() and w.next_attempt_at < 'infinity'
-        and w.channel_id in (select c.id from signalops.channels c where c.tenant_id = tenant and coalesce(c.outlet_id, c.id) = outlet)
-      order by w.next_attempt_at limit 10000)
+        and w.channel_id in (select c.id from signalops.channels c where c.tenant_id = tenant and coalesce(c.outlet_id, c.id) = any (closed))
+      order by w.next_attempt_at limit 10000 for update skip locked)
     returning d.channel_id
   )
-  update signalops.channel_queues q set next_due_at = now()
-  where q.tenant_id = tenant and q.next_due_at > now() and q.next_due_at < 'infinity' and q.channel_id in (select channel_id from due);
+  select array_agg(distinct channel_id) into due from waking;
+  perform signalops.await_turn(tenant, c.id, now()) from (select unnest(due) as id order by 1) c;
 end
 $$;
-comment on function signalops.close_circuit is
-  'Lets a channel send at once, whatever pause its receiver asked for: a person has seen that it works, or asks again.';
+comment on function signalops.close_circuits is
+  'Lets channels send at once, whatever pause their receivers asked for: a person has seen that they work, or asks again.';

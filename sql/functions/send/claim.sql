@@ -66,6 +66,22 @@ comment on function signalops.claim_delivery is
   'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s '
   'turn, a second if the channel is among the busy. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
 
+create or replace function signalops.lock_deliveries(wanted jsonb) returns table (tenant uuid, delivery uuid, channel_id uuid)
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+begin
+  return query
+    select w.tenant, w.delivery, d.channel_id
+    from (select * from jsonb_to_recordset(wanted) as w (tenant uuid, delivery uuid) order by w.tenant, w.delivery) w
+    cross join lateral (
+      -- `attempts` keeps the planner from deliveries_by_rule, of which it would read all that a tenant has, sparing itself the table.
+      select d.channel_id from signalops.deliveries d where d.tenant_id = w.tenant and d.id = w.delivery and d.attempts >= 0
+      limit 1 for update) d;
+end
+$$;
+comment on function signalops.lock_deliveries is
+  'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all '
+  'of them before their outlets.';
+
 create or replace function signalops.claim_deliveries(wanted jsonb, busy uuid[])
 returns table (tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb,
   replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean,
@@ -80,14 +96,11 @@ declare
 begin
   -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
-  -- In the order of the channels, as grant_turns has it, so that no two workers lock each other out.
+  -- All deliveries before any outlet, in one order; then in the order of the channels, as grant_turns locks their queues.
   perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
-  select array_agg(w.tenant order by w.tenant, d.channel_id, w.delivery), array_agg(w.delivery order by w.tenant, d.channel_id, w.delivery),
-    array_agg(d.channel_id order by w.tenant, d.channel_id, w.delivery)
-  into tenants, deliveries, channels
-  from jsonb_to_recordset(wanted) as w (tenant uuid, delivery uuid), lateral (
-    -- `attempts` keeps the planner from deliveries_by_rule, of which it would read all that a tenant has, sparing itself the table.
-    select d.channel_id from signalops.deliveries d where d.tenant_id = w.tenant and d.id = w.delivery and d.attempts >= 0 limit 1) d;
+  select array_agg(l.tenant order by l.tenant, l.channel_id, l.delivery), array_agg(l.delivery order by l.tenant, l.channel_id, l.delivery),
+    array_agg(l.channel_id order by l.tenant, l.channel_id, l.delivery)
+  into tenants, deliveries, channels from signalops.lock_deliveries(wanted) l;
   perform signalops.act_for(null);
   held := signalops.held_among(tenants);
   for one in select * from unnest(tenants, deliveries, channels) as u (tenant, delivery, channel) loop

@@ -62,15 +62,16 @@ create or replace function signalops.settle_deliveries(said jsonb) returns setof
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   one jsonb;
+  locked uuid[];
 begin
   -- What a crash of the server takes back is sent again, with the same id, as after a crash of the worker.
   perform set_config('synchronous_commit', 'off', true);
+  perform signalops.act_for((select array_agg(s.tenant) from jsonb_to_recordset(said) as s (tenant uuid)));
+  locked := array(select l.delivery from signalops.lock_deliveries(said) l);
+  perform signalops.act_for(null);
   for one in select * from jsonb_array_elements(said) loop
-    perform signalops.act_as((one ->> 'tenant')::uuid);
-    -- Deleted while it was on its way. `attempts`: as in claim_deliveries.
-    continue when not exists (
-      select from signalops.deliveries d
-      where d.tenant_id = (one ->> 'tenant')::uuid and d.id = (one ->> 'delivery')::uuid and d.attempts >= 0);
+    -- Deleted while it was on its way.
+    continue when (one ->> 'delivery')::uuid <> all (locked);
     if signalops.settle_delivery((one ->> 'tenant')::uuid, (one ->> 'delivery')::uuid, (one ->> 'attempt')::smallint, one) then
       return next (one ->> 'delivery')::uuid;
     end if;

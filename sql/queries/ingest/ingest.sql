@@ -5,6 +5,9 @@ select event_id, verdict, first_id, of_meter, period_end, pace
 from signalops.accept(convert_from(%(flush)s, 'UTF8')::jsonb, convert_from(%(asked)s, 'UTF8')::jsonb, %(batch)s, %(priority)s,
   convert_from(%(buckets)s, 'UTF8')::jsonb);
 
+-- await-changed-limits: waits, for a moment, until no limit is being changed
+select signalops.await_changed_limits();
+
 -- list-events: a page of a tenant's events between two ids, newest first
 select id, type, source, occurred_at, received_at, status, payload, attributes, over_limit, correlation
 from signalops.event_status

@@ -41,7 +41,7 @@ set name = %(name)s, config = %(config)s, secret = %(secret)s, enabled = %(enabl
 where tenant_id = %(tenant)s and id = %(id)s;
 
 -- close-circuit: lets a channel send at once, whatever pause its receiver asked for
-select signalops.close_circuit(%(tenant)s, %(id)s);
+select signalops.close_circuits(%(tenant)s, array[%(id)s::uuid]);
 
 -- delete-channel: deletes a channel and its secret; the row stays for the versions of rules that name it
 update signalops.channels set deleted_at = now(), enabled = false, secret = null, updated_at = clock_timestamp()

@@ -1,5 +1,6 @@
 """Deliveries over HTTP: listed, shown, retried, cancelled; and the ways between their states."""
 
+import asyncio
 import re
 from datetime import timedelta
 from itertools import product
@@ -14,11 +15,12 @@ from signalops import clock, db
 from signalops.queue import store as queue
 from signalops.terms import DeliveryId, DeliveryStatus
 from tests.sql.scans import scanned
-from tests.support.api import Client, assert_problem
+from tests.support.api import Blocked, Client, assert_problem
 from tests.support.bulk_rows import BulkRows
 from tests.support.deliveries import DELIVERIES, die, do, ids
 from tests.support.paths import ROOT
 from tests.support.receivers import Receiver
+from tests.support.rows import NOBODY_LISTENS
 from tests.support.tenants import Tenant, make_tenant
 from tests.support.worlds.outbox import Outbox
 
@@ -136,6 +138,19 @@ async def test_what_does_not_wait_is_neither_cancelled_nor_retried(api: Client, 
     for status in ("pending", "retrying"):
         answer = await do(api, acme, f"{DELIVERIES}/{made[status]}/cancel")
         assert (answer.status, answer.json["status"], answer.json["nextAttemptAt"]) == (200, "cancelled", None)
+
+
+async def test_a_delivery_is_cancelled_while_a_worker_changes_it(
+    api: Client, acmes: Outbox, acme: Tenant, blocked_backend: Blocked
+) -> None:
+    # PostgreSQL 18.4 ended by signal 11, and all sessions with it, when the cancellation had waited for the row.
+    channel, _ = await acmes.channel("webhook", url=NOBODY_LISTENS)
+    delivery = acmes.delivery(channel)
+    with acmes.owner.transaction():
+        acmes.owner.execute("update signalops.deliveries set status = 'sending', attempts = 2, updated_at = now()")
+        cancelling = asyncio.create_task(do(api, acme, f"{DELIVERIES}/{delivery}/cancel"))
+        await blocked_backend()
+    assert (await cancelling).json["status"] == "cancelled"
 
 
 async def test_what_is_cancelled_is_not_sent(api: Client, acmes: Outbox, acme: Tenant, receiver: Receiver) -> None:

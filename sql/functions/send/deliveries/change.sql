@@ -37,6 +37,9 @@ language plpgsql volatile as $$
 declare
   cancelled uuid[];
 begin
+  -- Locked before, in the order of all: when a row changed while the update below waited for it, PostgreSQL 18.4 crashed as it
+  -- evaluated the sub-select on a partitioned table once more (EvalPlanQual, signal 11).
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (wanted) order by d.id for update;
   with ended as (
     update signalops.deliveries d set status = 'cancelled', next_attempt_at = null, updated_at = now()
     where d.tenant_id = tenant and d.id = any (wanted) and (d.status in ('pending', 'retrying')
@@ -58,18 +61,18 @@ comment on function signalops.cancel_deliveries is
 create or replace function signalops.retry_deliveries(tenant uuid, wanted uuid[]) returns setof uuid
 language plpgsql volatile as $$
 declare
-  one record;
-  retried uuid[] := '{}';
+  retried uuid[];
+  channels uuid[];
 begin
-  for one in
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (wanted) order by d.id for update;
+  with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
     where d.tenant_id = tenant and d.id = any (wanted) and d.next_attempt_at is not null
     returning d.id, d.channel_id
-  loop
-    perform signalops.close_circuit(tenant, one.channel_id);
-    perform signalops.await_turn(tenant, one.channel_id, now());
-    retried := retried || one.id;
-  end loop;
+  )
+  select array_agg(id), array_agg(distinct channel_id order by channel_id) into retried, channels from waking;
+  perform signalops.close_circuits(tenant, channels);
+  perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
   perform signalops.note_actions(tenant, 'delivery.retried', retried);
   return query select unnest(retried);
 end

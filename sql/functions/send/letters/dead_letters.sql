@@ -47,6 +47,9 @@ declare
   channels uuid[];
   batches uuid[];
 begin
+  -- In the order of all: the delivery, which guards its letter, and letters one after the other.
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (letters) order by d.id for update;
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null order by l.id for update;
   with ended as (
     update signalops.dead_letters l set ended_at = now(), ending = 'retried', reason = null
     where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
@@ -73,7 +76,8 @@ begin
   select (select array_agg(id) from ended), (select array_agg(distinct channel_id order by channel_id) from again),
     (select array_agg(distinct batch) from waiting)
   into retried, channels, batches;
-  perform signalops.close_circuit(tenant, c.id), signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
+  perform signalops.close_circuits(tenant, channels);
+  perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
   perform signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
   perform signalops.note_actions(tenant, 'dead-letter.retried', retried);
   return coalesce(cardinality(retried), 0);
@@ -90,6 +94,7 @@ language plpgsql volatile as $$
 declare
   discarded uuid[];
 begin
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null order by l.id for update;
   with ended as (
     update signalops.dead_letters l set ended_at = now(), ending = 'discarded', reason = because
     where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null

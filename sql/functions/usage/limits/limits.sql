@@ -41,8 +41,7 @@ begin
 end
 $$;
 comment on function signalops.await_changed_limits is
-  'Before a flush uses rows of quotas that it made: awaits the limits that are being changed, by whoever can''t see these rows. At '
-  'most for a moment, since the change may be waiting for the flush: then lock_not_available, and the flush is sent again.';
+  'Before a flush that makes a month''s first quotas is tried again: awaits, for a moment, the limits that are being changed.';
 
 create or replace function signalops.renew_quotas(tenant uuid, of_meter text) returns void
 language plpgsql volatile as $$
@@ -52,12 +51,13 @@ declare
   before bigint;
   version bigint;
 begin
-  -- First the tenant, then its quotas in the order of accept, then new ones: whoever changes limits locks in this order.
+  -- First the tenant, then against flushes that make new rows, which can't be seen here, then the quotas in the order of accept.
   update signalops.tenants t set scales = t.scales + (of_meter <> 'events')::integer where t.id = tenant
   returning t.scales - (of_meter <> 'events')::integer, t.scales, t.time_zone into before, version, zone;
   if not found then
     return;
   end if;
+  perform pg_advisory_xact_lock(hashtext('signalops.new_quotas'));
   month := signalops.period_of(now(), zone);
   if version > 0 then
     insert into signalops.quotas (tenant_id, period, meter, scales)
@@ -67,8 +67,6 @@ begin
     on conflict do nothing;
   end if;
   perform from signalops.quotas q where q.tenant_id = tenant order by q.period, q.meter for update;
-  -- Flushes that have made rows which can't be seen here yet.
-  perform pg_advisory_xact_lock(hashtext('signalops.new_quotas'));
   update signalops.quotas q set calm_until = 0, scales = version,
     accepted = case when q.meter = 'events' or q.scales = before then q.accepted else coalesce((
       select greatest(sum(u.value), 0) from signalops.usage_counters u

@@ -2,8 +2,10 @@
 
 create or replace function signalops.count_usage(in_batch uuid, metered jsonb) returns void
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+declare
+  sizes jsonb := '[]';
 begin
-  -- Items and counters stay locked until the commit: each in one order, so that two workers can't lock each other out.
+  -- Locked until the commit, in the lock order: items, counters, sizes, and those of one table by key.
   if metered @? '$[*].items' then
     with noted as (
       insert into signalops.usage_items (tenant_id, meter, hour, grp, period, item)
@@ -14,9 +16,8 @@ begin
       on conflict do nothing
       returning tenant_id, period
     )
-    insert into signalops.usage_sizes as s (tenant_id, period, rows)
-    select tenant_id, period, count(*) from noted group by tenant_id, period order by tenant_id, period
-    on conflict (tenant_id, period) do update set rows = s.rows + excluded.rows;
+    select coalesce(jsonb_agg(n), '[]') into sizes
+    from (select tenant_id as tenant, period, count(*) as rows from noted group by tenant_id, period) n;
   end if;
 
   -- One statement: reading the elements costs as much as storing them. Their ids are made by the worker: here it took 3 us each.
@@ -43,17 +44,21 @@ begin
       then excluded.latest_event else u.latest_event end,
     latest_at = greatest(u.latest_at, excluded.latest_at);
 
-  -- A counter that has no more events than were added just now is new.
-  if metered @? '$[*] ? (@.grp != "[]")' then
+  if sizes <> '[]' or metered @? '$[*] ? (@.grp != "[]")' then
     insert into signalops.usage_sizes as s (tenant_id, period, rows)
-    select m.tenant, m.period, count(*)
-    from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, events integer)
-    -- The limit keeps the planner from joining, as in read_batch.
-    cross join lateral (
-      select c.events from signalops.usage_counters c
-      where c.tenant_id = m.tenant and c.meter = m.meter and c.hour = m.hour and c.grp = m.grp and c.period = m.period limit 1
-    ) u
-    where m.grp <> '[]' and u.events = m.events group by m.tenant, m.period order by m.tenant, m.period
+    select r.tenant, r.period, sum(r.rows) from (
+      select * from jsonb_to_recordset(sizes) as n (tenant uuid, period date, rows bigint)
+      union all
+      -- A counter that has no more events than were added just now is new.
+      select m.tenant, m.period, 1
+      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, events integer)
+      -- The limit keeps the planner from joining, as in read_batch.
+      cross join lateral (
+        select c.events from signalops.usage_counters c
+        where c.tenant_id = m.tenant and c.meter = m.meter and c.hour = m.hour and c.grp = m.grp and c.period = m.period limit 1
+      ) u
+      where m.grp <> '[]' and u.events = m.events
+    ) r group by r.tenant, r.period order by r.tenant, r.period
     on conflict (tenant_id, period) do update set rows = s.rows + excluded.rows;
   end if;
 end
