@@ -3942,7 +3942,7 @@ begin
   update signalops.rule_groups g set due_at = now()
   from (
     select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
-    where g.tenant_id = tenant and g.due_at = 'infinity' limit at_most for update
+    where g.tenant_id = tenant and g.due_at = 'infinity' order by g.rule_id, g.since, g.group_key limit at_most for update
   ) held
   where g.tenant_id = held.tenant_id and g.rule_id = held.rule_id and g.since = held.since and g.group_key = held.group_key;
   get diagnostics released = row_count;
@@ -4009,23 +4009,24 @@ CREATE FUNCTION signalops.resume_tenants(at_most integer) RETURNS boolean
     SET enable_seqscan TO 'off'
     AS $$
 declare
-  resumed uuid;
-  released bigint := 0;
+  resumed uuid[];
+  released bigint;
 begin
-  -- Each a little: a large backlog of one doesn't keep the channels and digests of the next waiting.
-  for resumed in
-    select t.id from signalops.tenants t where t.is_resuming order by t.status_since limit 100 for no key update skip locked
-  loop
-    -- These are few: rules, channels and backtests.
-    update signalops.digests d set due_at = now() where d.tenant_id = resumed and d.due_at = 'infinity';
-    update signalops.channel_queues q set next_due_at = now() where q.tenant_id = resumed and q.next_due_at = 'infinity';
-    released := released + signalops.release_backtests(resumed) + signalops.release_events(resumed, at_most)
-      + signalops.release_groups(resumed, at_most);
-    update signalops.tenants t set is_resuming = exists (
-      select from signalops.inbox i where i.tenant_id = resumed and i.is_held) or exists (
-      select from signalops.rule_groups g where g.tenant_id = resumed and g.due_at = 'infinity')
-    where t.id = resumed;
-  end loop;
+  resumed := array(select t.id from signalops.tenants t where t.is_resuming order by t.status_since limit 100 for no key update skip locked);
+  -- Of each a little: a large backlog of one doesn't keep the channels and digests of the next waiting. In the lock order, of all of
+  -- them: groups, digests, queues.
+  select coalesce(sum(signalops.release_backtests(r.id) + signalops.release_events(r.id, at_most) + signalops.release_groups(r.id, at_most)), 0)
+  into released from (select unnest(resumed) as id order by 1) r;
+  -- These are few: rules and channels.
+  perform from signalops.digests d where d.tenant_id = any (resumed) and d.due_at = 'infinity' order by d.tenant_id, d.rule_id for update;
+  update signalops.digests d set due_at = now() where d.tenant_id = any (resumed) and d.due_at = 'infinity';
+  perform from signalops.channel_queues q
+  where q.tenant_id = any (resumed) and q.next_due_at = 'infinity' order by q.tenant_id, q.channel_id for update;
+  update signalops.channel_queues q set next_due_at = now() where q.tenant_id = any (resumed) and q.next_due_at = 'infinity';
+  update signalops.tenants t set is_resuming = exists (
+    select from signalops.inbox i where i.tenant_id = t.id and i.is_held) or exists (
+    select from signalops.rule_groups g where g.tenant_id = t.id and g.due_at = 'infinity')
+  where t.id = any (resumed);
   return released > 0;
 end
 $$;
