@@ -1,7 +1,8 @@
-"""signalops.weigh against a naive model: brute force over all moments at which anything can change."""
+"""signalops.weigh against a naive model (brute force over all moments at which anything can change) and against a backtest."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 import psycopg
@@ -13,6 +14,9 @@ from psycopg.types.json import Jsonb
 from signalops import clock
 from signalops.config import Settings
 from signalops.db import admin_url
+from signalops.rules.backtest.stretches import Window
+from signalops.rules.model import Conditions
+from signalops.rules.plan import Measure, Plan
 
 SPAN = 10
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -126,6 +130,27 @@ def weighed(connection: psycopg.Connection, kind: Kind, batches: Sequence[Sequen
     return fired
 
 
+CONDITIONS: dict[Kind, Any] = {
+    "count": lambda threshold: {"count": threshold},
+    "sum": lambda threshold: {"sum": {"field": "payload.n", "atLeast": threshold}},
+    "distinct": lambda threshold: {"distinct": {"field": "payload.n", "atLeast": threshold}},
+}
+
+
+def simulated(kind: Kind, events: Sequence[Seen], threshold: int) -> list[int]:
+    """Return which events, one after the other, bring about a notification in a backtest: 1, else 0."""
+    window = {"within": f"{SPAN}m", **CONDITIONS[kind](threshold)}
+    plan = Plan.of(Conditions.model_validate({"window": window}), 1)
+    assert plan
+    backtest = Window(plan)
+    weights = [Decimal(e.value if kind == "sum" else 1) for e in events]
+    items = [str(e.value) if kind == "distinct" else None for e in events]
+    return [
+        int(backtest.add(e.minute * 60_000_000, Measure(weight, item)))
+        for e, weight, item in zip(events, weights, items, strict=True)
+    ]
+
+
 @pytest.fixture
 def connection(settings: Settings) -> Iterator[psycopg.Connection]:
     with psycopg.connect(admin_url(settings)) as connection:
@@ -150,3 +175,18 @@ def test_the_database_fires_as_the_naive_model_does(connection: psycopg.Connecti
 
     agree()
     assert len(outcomes) > 2, "examples that never fire, or always once, prove little"
+
+
+@pytest.mark.parametrize("kind", ["count", "sum", "distinct"])
+def test_the_database_fires_as_a_backtest_does(connection: psycopg.Connection, kind: Kind) -> None:
+    fired = set()
+
+    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(EVENTS, st.integers(1, 8))
+    def agree(events: list[Seen], threshold: int) -> None:
+        expected = simulated(kind, events, threshold)
+        assert weighed(connection, kind, [[event] for event in events], threshold) == expected
+        fired.add(sum(expected))
+
+    agree()
+    assert len(fired) > 2, "examples that never fire, or always once, prove little"

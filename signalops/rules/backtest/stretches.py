@@ -147,21 +147,27 @@ class Window:
     def _tell(self, entry: Entry, told: list[Stretch]) -> bool:
         """Take an event in where weights are below zero: the time that it changes is looked at anew.
 
-        What would begin after the newest event may never come true; what was told of the time after it is not known yet.
+        A sum that rises when something negative leaves it counts once an event sees it: what begins after the newest event may
+        never come true. What was told of the time after it is not known yet.
         """
         newest, at, until = self._newest, entry.at, entry.at + self._span
         insort(self._entries, entry, key=_at)
-        end = min(until, self._newest + 1)
-        found = [
+        touched = (
             (max(begins, at), min(ends, until))
             for begins, ends in stretches(self._entries, self._span, self._threshold)
-            if ends > at and begins < end
-        ]
+            if ends > at and begins < until
+        )
+        found = [stretch for stretch in touched if self._is_seen(stretch)]
         known = [(begins, min(ends, newest)) for begins, ends in told if begins <= newest]
         before = [(begins, min(ends, at)) for begins, ends in told if begins < at]
         after = [(max(begins, until), ends) for begins, ends in told if ends > until]
         told[:] = _joined([*before, *found, *after])
         return any(_is_apart(stretch, known) and not _is_apart(stretch, found) for stretch in told)
+
+    def _is_seen(self, stretch: Stretch) -> bool:
+        """Tell whether an event happens in a stretch."""
+        first = bisect_left(self._entries, stretch[0], key=_at)
+        return first < len(self._entries) and self._entries[first].at < stretch[1]
 
 
 def microseconds(plan: Plan) -> int:

@@ -13,9 +13,9 @@ def fired(
 ) -> list[Id]:
     """Return which events (id, time, value), in the order in which they are processed, bring a new stretch about.
 
-    A count is the sum of ones; `distinct` counts different values instead. Of the stretches that an event changes, those
-    that begin after the newest event may never come true (with weights below zero) and are left to the next one; and what
-    was told of the time after the newest event before is not known yet: it can be taken away, and come again.
+    A count is the sum of ones; `distinct` counts different values instead. Of the stretches that an event changes, those in
+    which no event happens may never come true (with weights below zero) and are left to the next one; and what was told of
+    the time after the newest event before is not known yet: it can be taken away, and come again.
     """
     taken: list[tuple[int, int | str]] = []
     told: list[Stretch] = []
@@ -24,9 +24,11 @@ def fired(
         newest = max((time for time, _ in taken), default=at)
         known = [(begins, min(ends, newest)) for begins, ends in told if begins <= newest]
         taken.append((at, value))
-        end = min(at + span, max(newest, at) + 1)
         found = stretches(taken, span, threshold, distinct=distinct)
-        now = [(max(begins, at), min(ends, at + span)) for begins, ends in found if ends > at and begins < end]
+        touched = [
+            (max(begins, at), min(ends, at + span)) for begins, ends in found if ends > at and begins < at + span
+        ]
+        now = [(begins, ends) for begins, ends in touched if any(begins <= time < ends for time, _ in taken)]
         told = [piece for begins, ends in told for piece in ((begins, min(ends, at)), (max(begins, at + span), ends))]
         told = _union([(begins, ends) for begins, ends in told + now if begins < ends])
         if any(_meets(stretch, now) and not _meets(stretch, known) for stretch in told):
