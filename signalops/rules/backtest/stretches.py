@@ -162,7 +162,8 @@ class Window:
         before = [(begins, min(ends, at)) for begins, ends in told if begins < at]
         after = [(max(begins, until), ends) for begins, ends in told if ends > until]
         told[:] = _joined([*before, *found, *after])
-        return any(_is_apart(stretch, known) and not _is_apart(stretch, found) for stretch in told)
+        # What began before the event, with what was told of the future, was brought about by another one.
+        return any(_is_apart(new, known) and not _is_apart(new, found) for new in told if new[0] >= at)
 
     def _is_seen(self, stretch: Stretch) -> bool:
         """Tell whether an event happens in a stretch."""

@@ -15,7 +15,8 @@ def fired(
 
     A count is the sum of ones; `distinct` counts different values instead. Of the stretches that an event changes, those in
     which no event happens may never come true (with weights below zero) and are left to the next one; and what was told of
-    the time after the newest event before is not known yet: it can be taken away, and come again.
+    the time after the newest event before is not known yet: it can be taken away, and come again. An event brings about
+    what begins with it or after it.
     """
     taken: list[tuple[int, int | str]] = []
     told: list[Stretch] = []
@@ -31,7 +32,7 @@ def fired(
         now = [(begins, ends) for begins, ends in touched if any(begins <= time < ends for time, _ in taken)]
         told = [piece for begins, ends in told for piece in ((begins, min(ends, at)), (max(begins, at + span), ends))]
         told = _union([(begins, ends) for begins, ends in told + now if begins < ends])
-        if any(_meets(stretch, now) and not _meets(stretch, known) for stretch in told):
+        if any(_meets(stretch, now) and not _meets(stretch, known) for stretch in told if stretch[0] >= at):
             firing.append(identity)
     return firing
 
