@@ -746,7 +746,7 @@ declare
   in_batch uuid := signalops.new_id();
   event uuid := signalops.emit(signalops.current_tenant(), in_batch, event_type, about, at_depth);
 begin
-  perform signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', in_batch));
+  perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
   return event;
 end
 $$;
@@ -1226,7 +1226,7 @@ CREATE FUNCTION signalops.await_turn(tenant uuid, channel uuid, due timestamp wi
     AS $$
 begin
   insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at, next_due_at)
-  values (tenant, channel, 1000, clock_timestamp(), due)
+  values (tenant, channel, signalops.channel_burst(), clock_timestamp(), due)
   on conflict (tenant_id, channel_id) do update set next_due_at = excluded.next_due_at
   -- Most deliveries are due after another one of their channel: those need not wait for its row.
   where q.next_due_at is null or q.next_due_at > excluded.next_due_at;
@@ -1292,6 +1292,12 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.bind_secret() IS 'Refuses to send a secret where it was not given for.';
+
+CREATE FUNCTION signalops.bulk_batch_events() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 500;
+
+COMMENT ON FUNCTION signalops.bulk_batch_events() IS 'How many events a batch of a bulk holds: one job reads a batch whole.';
 
 CREATE FUNCTION signalops.bump_metering(tenant uuid) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
@@ -1384,7 +1390,7 @@ begin
     update signalops.deliveries d set status = 'cancelled', next_attempt_at = null, updated_at = now()
     where d.tenant_id = tenant and d.id = any (wanted) and (d.status in ('pending', 'retrying')
       -- In hand of a worker that is gone or late: longer than any attempt takes, or after one that has left no record.
-      or d.status = 'sending' and (d.updated_at < now() - interval '30 seconds' or d.attempts > 1 and not exists (
+      or d.status = 'sending' and (d.updated_at < now() - signalops.circuit_probe_timeout() or d.attempts > 1 and not exists (
         select from signalops.delivery_attempts a
         where a.tenant_id = tenant and a.delivery_id = d.id and a.attempt = d.attempts - 1)))
     returning d.id
@@ -1402,6 +1408,24 @@ CREATE FUNCTION signalops.changed(before jsonb, after jsonb, secrets text[]) RET
     RETURN (SELECT jsonb_object_agg(a.key, signalops.as_noted(a.value, (a.key = ANY (changed.secrets)))) AS jsonb_object_agg FROM jsonb_each(changed.after) a(key, value) WHERE (NULLIF(a.value, 'null'::jsonb) IS DISTINCT FROM NULLIF((changed.before -> a.key), 'null'::jsonb)));
 
 COMMENT ON FUNCTION signalops.changed(before jsonb, after jsonb, secrets text[]) IS 'What a row has that it had not before, by column, in the words of the audit log; NULL: nothing. Turned round: what it had.';
+
+CREATE FUNCTION signalops.channel_burst() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 1000;
+
+COMMENT ON FUNCTION signalops.channel_burst() IS 'Fairness: how many deliveries of a channel may have jobs at once.';
+
+CREATE FUNCTION signalops.channel_quiet() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 900;
+
+COMMENT ON FUNCTION signalops.channel_quiet() IS 'Fairness: a channel that could have had so many has sent little lately, and goes first.';
+
+CREATE FUNCTION signalops.channel_refill() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 500;
+
+COMMENT ON FUNCTION signalops.channel_refill() IS 'Fairness: how many more each second.';
 
 CREATE FUNCTION signalops.charges(terms jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1437,6 +1461,30 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.check_way() IS 'Refuses to move a delivery against its ways.';
+
+CREATE FUNCTION signalops.circuit_failures() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 5;
+
+COMMENT ON FUNCTION signalops.circuit_failures() IS 'Circuit breaker: how many failures in a row open an outlet''s circuit.';
+
+CREATE FUNCTION signalops.circuit_longest_pause() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '00:10:00'::interval;
+
+COMMENT ON FUNCTION signalops.circuit_longest_pause() IS 'Circuit breaker: for how long it opens at most, unless the receiver asks for more.';
+
+CREATE FUNCTION signalops.circuit_pause() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '00:00:15'::interval;
+
+COMMENT ON FUNCTION signalops.circuit_pause() IS 'Circuit breaker: for how long it opens first; each probe that fails doubles it.';
+
+CREATE FUNCTION signalops.circuit_probe_timeout() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '00:00:30'::interval;
+
+COMMENT ON FUNCTION signalops.circuit_probe_timeout() IS 'Circuit breaker: after how long another attempt may find out, if the worker of the first died; longer than any attempt takes.';
 
 CREATE FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) RETURNS TABLE(tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
     LANGUAGE plpgsql
@@ -1591,19 +1639,18 @@ CREATE FUNCTION signalops.conditions(platform uuid) RETURNS TABLE(alert text, su
   where d.ended_at is null and d.died_at > now() - interval '15 minutes' and d.tenant_id is distinct from platform
   group by t.slug
   union all
-  select 'processing_lag', '', 'critical', l.seconds, l.seconds > 30, interval '15 seconds', interval '1 minute',
-    'events wait for longer than 30 seconds to be processed', 'Start more workers, or see ops.running_jobs for what holds them up.'
+  select 'events_wait', '', 'critical', extract(epoch from l.wait), l.wait > signalops.events_wait_alert(), interval '15 seconds', interval '1 minute',
+    format('events wait for longer than %s seconds to be processed', extract(epoch from signalops.events_wait_alert())::integer), 'Start more workers, or see ops.running_jobs for what holds them up.'
   from (
-    select extract(epoch from now() - signalops.time_of(i.batch)) as seconds from signalops.inbox i
-    where not i.is_held order by i.batch limit 1
-  ) l where l.seconds > 10
+    select now() - signalops.time_of(i.batch) as wait from signalops.inbox i where not i.is_held order by i.batch limit 1
+  ) l where l.wait > signalops.events_wait_alert() / 3
   union all
-  select 'deliveries_overdue', '', 'warning', o.seconds, o.seconds > 60, interval '15 seconds', interval '1 minute',
-    'deliveries are due for longer than a minute', 'Start more workers for the queue deliveries.'
+  select 'deliveries_wait', '', 'warning', extract(epoch from o.wait), o.wait > signalops.deliveries_wait_alert(), interval '15 seconds', interval '1 minute',
+    format('deliveries are due for longer than %s seconds', extract(epoch from signalops.deliveries_wait_alert())::integer), 'Start more workers for the queue deliveries.'
   from (
-    select extract(epoch from now() - min(q.next_due_at)) as seconds from signalops.channel_queues q
-    where q.next_due_at < now() - interval '20 seconds'
-  ) o where o.seconds is not null
+    select now() - min(q.next_due_at) as wait from signalops.channel_queues q
+    where q.next_due_at < now() - signalops.deliveries_wait_alert() / 3
+  ) o where o.wait is not null
   union all
   select 'stuck_workers', '', 'warning', count(*), true, interval '30 seconds', interval '1 minute',
     'workers are silent and hold jobs', 'See the logs of the workers; one that is silent for a minute is to be killed.'
@@ -1625,9 +1672,9 @@ CREATE FUNCTION signalops.conditions(platform uuid) RETURNS TABLE(alert text, su
   ) l
   where q.accepted >= least(l.soft, l.hard)
   union all
-  select 'partitions', p.parent::text, 'critical', min(p.months_ahead), min(p.months_ahead) < 1, interval '0', interval '0',
-    'the table has no partition for the next month', 'Run signalops migrate, and see why the job make_partitions fails.'
-  from ops.partitions p group by p.parent having min(p.months_ahead) < 2
+  select 'partitions', p.parent::text, 'critical', min(p.months_ahead), min(p.months_ahead) < signalops.partitions_ahead_alert(), interval '0', interval '0',
+    'the table has no partitions for the next two months', 'Run signalops migrate, and see why the job make_partitions fails.'
+  from ops.partitions p group by p.parent having min(p.months_ahead) <= signalops.partitions_ahead_alert()
   union all
   select 'channels_disabled', t.slug, 'warning', count(*), true, interval '0', interval '0',
     'channels of the tenant were disabled, since their receivers did not answer for days', 'Tell the tenant; it enables them again.'
@@ -1911,6 +1958,30 @@ $$;
 
 COMMENT ON FUNCTION signalops.delete_slice(tenant uuid, at_most integer) IS 'Removes about so many rows of a tenant that is being deleted, and takes it out of the jobs; returns how many. 0: nothing is left, or another worker is at it.';
 
+CREATE FUNCTION signalops.deliveries_per_job() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 20;
+
+COMMENT ON FUNCTION signalops.deliveries_per_job() IS 'How many deliveries share a job: fetching and finishing one costs more than a delivery does.';
+
+CREATE FUNCTION signalops.deliveries_wait_alert() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '00:01:00'::interval;
+
+COMMENT ON FUNCTION signalops.deliveries_wait_alert() IS 'Alert: for how long the oldest delivery may be overdue.';
+
+CREATE FUNCTION signalops.delivery_jobs_full() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 2000;
+
+COMMENT ON FUNCTION signalops.delivery_jobs_full() IS 'Fairness: while so many jobs of deliveries wait, only channels that have sent little lately get more at once.';
+
+CREATE FUNCTION signalops.delivery_jobs_refill() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 1000;
+
+COMMENT ON FUNCTION signalops.delivery_jobs_refill() IS 'Fairness: while fewer wait, the sweep wakes what is due.';
+
 CREATE TABLE signalops.usage_days (
     tenant_id uuid NOT NULL,
     period date NOT NULL,
@@ -1943,6 +2014,12 @@ CREATE FUNCTION signalops.digest_days(tenant uuid, of_period date, before bytea)
 '::text || (json_build_array(d.day, d.meter, d.grp, d.is_late, d.aggregation, d.events, (d.quantity)::text))::text), ''::text ORDER BY d.day, (d.meter COLLATE "C"), (d.grp COLLATE "C")) AS string_agg FROM signalops.usage_days d WHERE ((d.tenant_id = digest_days.tenant) AND (d.period = digest_days.of_period))), ''::text)), 'UTF8'::name)));
 
 COMMENT ON FUNCTION signalops.digest_days(tenant uuid, of_period date, before bytea) IS 'The digest of a sealed period: SHA-256 of the digest before (none: nothing), the line [tenant, period], and for each row of usage_days, by day, meter and group (in the order of bytes), a line [day, meter, grp, is_late, aggregation, events, quantity], as JSON in UTF-8 with line feeds between.';
+
+CREATE FUNCTION signalops.digest_events() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 100;
+
+COMMENT ON FUNCTION signalops.digest_events() IS 'How many events a digest lists.';
 
 CREATE FUNCTION signalops.disable_channel(tenant uuid, channel uuid, because text) RETURNS boolean
     LANGUAGE plpgsql
@@ -2099,7 +2176,7 @@ begin
   perform signalops.require_tenant(tenant);
   -- The lock: one slice at a time in the whole installation, in turn, so that looking back takes one core from the present and no
   -- tenant's long backtest keeps another's short one waiting.
-  return (procrastinate_defer_jobs_v1(array[row('backtests', 'run_backtest', -20, 'backtests', null,
+  return (procrastinate_defer_jobs_v1(array[row('backtests', 'run_backtest', signalops.priority_backtest(), 'backtests', null,
     jsonb_build_object('tenant', tenant, 'backtest', backtest), null)::procrastinate_job_to_defer_v1]))[1];
 end
 $$;
@@ -2144,9 +2221,9 @@ begin
     from (
       select p.priority, p.part, jsonb_agg(p.job - 'priority' order by p.place) as told
       from (
-        select w.job, w.place, r.priority, (row_number() over (partition by r.priority order by w.place) - 1) / 20 as part
+        select w.job, w.place, r.priority, (row_number() over (partition by r.priority order by w.place) - 1) / signalops.deliveries_per_job() as part
         from jsonb_array_elements(wanted) with ordinality as w (job, place),
-          lateral (select coalesce((w.job ->> 'priority')::integer, -6)) as r (priority)
+          lateral (select coalesce((w.job ->> 'priority')::integer, signalops.priority_delivery())) as r (priority)
       ) p
       group by p.priority, p.part
     ) j));
@@ -2154,7 +2231,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) IS 'Enqueues one attempt each: [{tenant, delivery, priority}], not empty; returns how many. -5: the channel has sent little lately; -6: usual; -7: backlog. Events go first (0), bulk loads of events last (-10). Twenty share a job: fetching and finishing one costs a worker more than sending.';
+COMMENT ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) IS 'Enqueues one attempt each: [{tenant, delivery, priority}], not empty; returns how many. Several share a job: fetching and finishing one costs a worker more than sending.';
 
 CREATE FUNCTION signalops.enqueue_due_deliveries(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2166,7 +2243,7 @@ CREATE FUNCTION signalops.enqueue_due_deliveries(at_most integer) RETURNS bigint
     AS $$
 declare
   is_full boolean := exists (
-    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset 999);
+    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_refill() - 1);
   channels bigint := (select count(*) from (
     select from signalops.channel_queues q where q.next_due_at <= now() limit 500) due);
   turn record;
@@ -2221,7 +2298,7 @@ begin
     ), taken as (
       update signalops.deliveries d set status = 'pending', next_attempt_at = null, updated_at = now()
       from due where d.tenant_id = turn.tenant_id and d.id = due.id
-      returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id, 'priority', -7) as job
+      returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id, 'priority', signalops.priority_backlog()) as job
     )
     select jsonb_agg(job) into woken from taken;
     jobs := jobs || coalesce(woken, '[]');
@@ -2256,7 +2333,7 @@ CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most inte
   ), old as (
     select batch from waiting where batch < signalops.id_at(now() - older_than) limit at_most
   )
-  select count(signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch)))
+  select count(signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', batch)))
   from old,
     -- Whoever processes a batch holds its rows. That a job is `doing` says less: procrastinate leaves it so, under a worker that
     -- lives on, when it could not write down how the job ended.
@@ -2300,6 +2377,12 @@ CREATE FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most i
 $$;
 
 COMMENT ON FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) IS 'Gives a new job to deliveries in hand whose job is gone (deleted, aborted, stuck); returns how many.';
+
+CREATE FUNCTION signalops.events_wait_alert() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '00:01:00'::interval;
+
+COMMENT ON FUNCTION signalops.events_wait_alert() IS 'Alert: for how long the oldest event may wait to be processed.';
 
 CREATE FUNCTION signalops.expire(retention_days integer, at_most integer) RETURNS TABLE(relation text, rows bigint)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2803,7 +2886,7 @@ CREATE FUNCTION signalops.grant_turns(decided jsonb) RETURNS TABLE(channel uuid,
 declare
   -- More jobs than workers have at hand delay whoever comes next: while so many wait, only who has sent little lately gets one at once.
   is_full boolean := exists (
-    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset 2000);
+    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_full());
 begin
   return query
     with asked as (
@@ -2814,15 +2897,15 @@ begin
       group by m.tenant, m.channel order by m.tenant, m.channel
     ), taken as (
       insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at)
-      select a.tenant, a.channel, 1000 - a.wanted, clock_timestamp() from asked a
+      select a.tenant, a.channel, signalops.channel_burst() - a.wanted, clock_timestamp() from asked a
       on conflict (tenant_id, channel_id) do update set refilled_at = clock_timestamp(),
-        tokens = excluded.tokens - 1000
-          + least(1000, greatest(q.tokens, 0) + 500 * extract(epoch from clock_timestamp() - q.refilled_at))
+        tokens = excluded.tokens - signalops.channel_burst() + least(signalops.channel_burst(),
+          greatest(q.tokens, 0) + signalops.channel_refill() * extract(epoch from clock_timestamp() - q.refilled_at))
       returning q.channel_id, q.tokens
     )
     select a.channel,
-      case when is_full and t.tokens + a.wanted < 900 then 0 else greatest(0, a.wanted + least(0, floor(t.tokens))::integer) end,
-      case when t.tokens + a.wanted >= 900 then -5 else -6 end
+      case when is_full and t.tokens + a.wanted < signalops.channel_quiet() then 0 else greatest(0, a.wanted + least(0, floor(t.tokens))::integer) end,
+      case when t.tokens + a.wanted >= signalops.channel_quiet() then signalops.priority_quiet_channel() else signalops.priority_delivery() end
     from asked a join taken t on t.channel_id = a.channel;
 end
 $$;
@@ -3000,7 +3083,7 @@ begin
     in_batch := signalops.new_id();
     perform signalops.emit(one.tenant_id, in_batch, 'signalops.usage.cardinality_limit_reached',
       jsonb_build_object('period', to_char(one.period, 'YYYY-MM'), 'limit', one.usage_rows, 'rows', one.rows), 1::smallint);
-    perform signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', in_batch));
+    perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
     tenant := one.tenant_id;
     of_period := one.period;
     return next;
@@ -3476,7 +3559,8 @@ begin
     opened_until = greatest(excluded.opened_until, case
       when o.opened_until is not null and o.probe is distinct from delivery then o.opened_until
       when outcome <> 'temporary' then case when o.probe = delivery then clock_timestamp() end
-      when o.failures >= 4 then clock_timestamp() + least(interval '10 minutes', interval '15 seconds' * 2 ^ least(o.failures - 4, 10))
+      when o.failures >= signalops.circuit_failures() - 1 then clock_timestamp()
+        + least(signalops.circuit_longest_pause(), signalops.circuit_pause() * 2 ^ least(o.failures - signalops.circuit_failures() + 1, 10))
       -- A probe after a pause that was asked for: the circuit closes again.
       end),
     probe = nullif(o.probe, delivery)
@@ -3568,6 +3652,12 @@ CREATE FUNCTION signalops.oldest_transaction() RETURNS bigint
 $$;
 
 COMMENT ON FUNCTION signalops.oldest_transaction() IS 'The number of the oldest transaction of this database that has one and has not ended; without any, one that is not given yet.';
+
+CREATE FUNCTION signalops.partitions_ahead_alert() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 2;
+
+COMMENT ON FUNCTION signalops.partitions_ahead_alert() IS 'Alert: for how many months ahead there must be partitions; the job makes three.';
 
 CREATE FUNCTION signalops.periods_ready(at_most integer) RETURNS TABLE(tenant uuid, period date)
     LANGUAGE sql SECURITY DEFINER
@@ -3688,6 +3778,42 @@ CREATE FUNCTION signalops.plans_held(of_tenants uuid[] DEFAULT NULL::uuid[]) RET
 $$;
 
 COMMENT ON FUNCTION signalops.plans_held(of_tenants uuid[]) IS 'The plan that each of some tenants, or of all, has today.';
+
+CREATE FUNCTION signalops.priority_backlog() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '-7'::integer;
+
+COMMENT ON FUNCTION signalops.priority_backlog() IS 'Priority of jobs: deliveries that waited for their turn.';
+
+CREATE FUNCTION signalops.priority_backtest() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '-20'::integer;
+
+COMMENT ON FUNCTION signalops.priority_backtest() IS 'Priority of jobs: slices of backtests.';
+
+CREATE FUNCTION signalops.priority_bulk() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '-10'::integer;
+
+COMMENT ON FUNCTION signalops.priority_bulk() IS 'Priority of jobs: bulk loads, replays and retries of events.';
+
+CREATE FUNCTION signalops.priority_delivery() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '-6'::integer;
+
+COMMENT ON FUNCTION signalops.priority_delivery() IS 'Priority of jobs: other deliveries.';
+
+CREATE FUNCTION signalops.priority_event() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 0;
+
+COMMENT ON FUNCTION signalops.priority_event() IS 'Priority of jobs: single events, before all that is sent.';
+
+CREATE FUNCTION signalops.priority_quiet_channel() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '-5'::integer;
+
+COMMENT ON FUNCTION signalops.priority_quiet_channel() IS 'Priority of jobs: deliveries of a channel that has sent little lately.';
 
 CREATE FUNCTION signalops.prune_jobs(history_days integer, at_most integer) RETURNS bigint
     LANGUAGE sql
@@ -3910,7 +4036,7 @@ declare
   released bigint;
 begin
   -- No more than workers have at hand: others are not to step over them.
-  if exists (select from procrastinate.procrastinate_jobs j where j.queue_name = 'events' and j.status = 'todo' offset 1999) then
+  if exists (select from procrastinate.procrastinate_jobs j where j.queue_name = 'events' and j.status = 'todo' offset signalops.delivery_jobs_full() - 1) then
     return 0;
   end if;
   with oldest as (
@@ -3925,7 +4051,7 @@ begin
   )
   -- Behind single events, as any bulk: a tenant that comes back delays nobody's.
   select sum(b.events) into released from batches b
-  where signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) is not null;
+  where signalops.enqueue('events', 'process_batch', signalops.priority_bulk(), jsonb_build_object('batch', b.batch)) is not null;
   return coalesce(released, 0);
 end
 $$;
@@ -4060,7 +4186,7 @@ begin
     returning d.channel_id
   ), parts as (
     -- As large as a replay's: one job reads a batch whole.
-    select e.id, (row_number() over (order by e.id) - 1) / 500 as part from ended e where e.kind = 'event'
+    select e.id, (row_number() over (order by e.id) - 1) / signalops.bulk_batch_events() as part from ended e where e.kind = 'event'
   ), made as materialized (
     select p.part, signalops.new_id() as batch from parts p group by p.part
   ), waiting as (
@@ -4072,7 +4198,7 @@ begin
   into retried, channels, batches;
   perform signalops.close_circuits(tenant, channels);
   perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
-  perform signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
+  perform signalops.enqueue('events', 'process_batch', signalops.priority_bulk(), jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
   perform signalops.note_actions(tenant, 'dead-letter.retried', retried);
   return coalesce(cardinality(retried), 0);
 end
@@ -4679,7 +4805,7 @@ begin
   end if;
   if found_outlet.opened_until is not null then
     -- This one finds out for all others; if its worker dies, another may in half a minute.
-    update signalops.outlets o set opened_until = moment + interval '30 seconds', probe = delivery
+    update signalops.outlets o set opened_until = moment + signalops.circuit_probe_timeout(), probe = delivery
     where o.tenant_id = tenant and o.id = outlet;
   end if;
   return null;
@@ -4793,7 +4919,7 @@ begin
   )
   select count(*) into told from emitted;
   if told > 0 then
-    perform signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', in_batch));
+    perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
   end if;
   return told;
 end
@@ -4851,7 +4977,7 @@ begin
   end loop;
   if jobs <> '[]' then
     perform signalops.enqueue_deliveries(jobs);
-    perform signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', in_batch));
+    perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
   end if;
   return jsonb_array_length(jobs);
 end
@@ -5167,13 +5293,13 @@ begin
   -- After all groups: a rule's digest is one row, and whoever waits for it must hold no group that another one wants.
   insert into signalops.digests as d (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, depth)
   select m.tenant, m.rule, max(m.version), (array_agg(m.channel order by m.version desc))[1], max(m.digest_due), count(*),
-    (array_agg(m.event order by m.event))[1:100], max(m.depth)
+    (array_agg(m.event order by m.event))[1:signalops.digest_events()], max(m.depth)
   from jsonb_to_recordset(decided) as m (tenant uuid, rule uuid, version integer, channel uuid, event uuid, digest_due timestamptz,
     depth smallint, outcome text)
   where m.outcome = 'digested'
   group by m.tenant, m.rule order by m.tenant, m.rule
   on conflict (tenant_id, rule_id) do update set matched = d.matched + excluded.matched,
-    events = (d.events || excluded.events)[1:100], depth = greatest(d.depth, excluded.depth),
+    events = (d.events || excluded.events)[1:signalops.digest_events()], depth = greatest(d.depth, excluded.depth),
     rule_version = greatest(d.rule_version, excluded.rule_version),
     channel_id = case when excluded.rule_version >= d.rule_version then excluded.channel_id else d.channel_id end;
   return decided;
@@ -5219,6 +5345,12 @@ end
 $_$;
 
 COMMENT ON FUNCTION signalops.without_secrets(value jsonb) IS 'A configuration as it may be shown to whoever reads the audit log: of URLs the origin alone, of headers the names, nothing that is called a secret.';
+
+CREATE FUNCTION signalops.worker_silence() RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '00:00:05'::interval;
+
+COMMENT ON FUNCTION signalops.worker_silence() IS 'After how long without a heartbeat a worker counts as dead, and its jobs are given to others.';
 
 CREATE FUNCTION signalops.write_letter() RETURNS trigger
     LANGUAGE plpgsql
@@ -5879,7 +6011,7 @@ CREATE VIEW ops.running_jobs AS
     s.started_at,
     (clock_timestamp() - s.started_at) AS running_for,
     j.worker_id,
-    COALESCE((w.last_heartbeat > (now() - '00:00:05'::interval)), false) AS is_worker_alive
+    COALESCE((w.last_heartbeat > (now() - signalops.worker_silence())), false) AS is_worker_alive
    FROM ((procrastinate.procrastinate_jobs j
      LEFT JOIN procrastinate.procrastinate_workers w ON ((w.id = j.worker_id)))
      CROSS JOIN LATERAL ( SELECT max(e.at) AS started_at
@@ -5902,7 +6034,7 @@ CREATE VIEW ops.workers AS
  SELECT w.id AS worker_id,
     w.last_heartbeat,
     (now() - w.last_heartbeat) AS silent_for,
-    (w.last_heartbeat > (now() - '00:00:05'::interval)) AS is_alive,
+    (w.last_heartbeat > (now() - signalops.worker_silence())) AS is_alive,
     COALESCE(d.jobs, (0)::bigint) AS doing
    FROM (procrastinate.procrastinate_workers w
      LEFT JOIN ( SELECT j.worker_id,
@@ -6459,7 +6591,7 @@ CREATE TABLE signalops.digests (
     matched bigint NOT NULL,
     events uuid[] NOT NULL,
     depth smallint NOT NULL,
-    CONSTRAINT digests_events_check CHECK (((cardinality(events) >= 1) AND (cardinality(events) <= 100))),
+    CONSTRAINT digests_events_check CHECK (((cardinality(events) >= 1) AND (cardinality(events) <= signalops.digest_events()))),
     CONSTRAINT digests_matched_check CHECK ((matched > 0))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');

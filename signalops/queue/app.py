@@ -13,6 +13,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
 from signalops import db, facts
+from signalops.constants import WORKER_SILENCE
 from signalops.queue.connector import Around, Connector
 from signalops.queue.policy import RetryAlways, RetryCutOff
 from signalops.queue.rescue import rescue_stalled
@@ -20,7 +21,6 @@ from signalops.terms import BatchId, DeliveryId, TenantId
 
 HEARTBEAT = 1.0
 MAINTENANCE = "maintenance"
-STALLED_AFTER = 5.0
 
 
 class Bodies(Protocol):
@@ -92,7 +92,7 @@ def make_app(connections: db.Pool, concurrency: int, around: Around, listening: 
             "fetch_job_polling_interval": 0.5,
             "listen_notify": listening is not None,
             "update_heartbeat_interval": HEARTBEAT,
-            "stalled_worker_timeout": STALLED_AFTER,
+            "stalled_worker_timeout": WORKER_SILENCE,
             "shutdown_graceful_timeout": 20,
             "delete_jobs": "successful",
         },
@@ -125,7 +125,7 @@ def register(app: App, bodies: Bodies) -> None:
         await bodies.delete_tenant(TenantId(UUID(tenant)))
 
     async def rescue() -> None:
-        await rescue_stalled(app.job_manager, STALLED_AFTER)
+        await rescue_stalled(app.job_manager, WORKER_SILENCE)
 
     async def noted(name: str, body: Callable[[], Awaitable[None]]) -> None:
         try:

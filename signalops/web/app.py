@@ -28,6 +28,7 @@ from signalops.access.ring import KeyRing
 from signalops.access.tokens import Tokens
 from signalops.access.trust import trust_of
 from signalops.config import Settings, settings
+from signalops.constants import PRIORITY_BULK, PRIORITY_EVENT
 from signalops.errors import Forbidden, Malformed, MethodNotAllowed, NotFound, Problem, RateLimited, Unavailable
 from signalops.ingest.flush import Flusher, Limits
 from signalops.ingest.http import Bounds, Events
@@ -73,7 +74,6 @@ from signalops.web.protocol import BoundedProtocol
 _LARGE_ANSWER = 64 * 1024
 MOST_UNREAD = 32 * 2**20
 """Bytes of answers to one tenant that may wait to be read."""
-BULK_PRIORITY = -10
 """A batch is processed after the single events that wait: a tenant's bulk load never delays another's single events."""
 
 
@@ -107,7 +107,7 @@ class Api:
         self._rates = Rates()
         self._single, self._bulk = (
             Flusher((own, self._connections), scales, self._rates, priority, limits)
-            for own, priority in zip(self._flushing, (0, BULK_PRIORITY), strict=True)
+            for own, priority in zip(self._flushing, (PRIORITY_EVENT, PRIORITY_BULK), strict=True)
         )
         self._draining = False
         self._schemas = SchemaBook(self._connections)

@@ -22,9 +22,9 @@ begin
 end
 $$;
 comment on function signalops.position_time is
-  'The time by which a row that this transaction adds stands in a list. The first call announces it, by an advisory lock whose key '
-  '(SO, then 48 bits of milliseconds) is no later than any of its times, until the transaction ends: settled_time stops before it, '
-  'so no row appears behind a cursor that was given out.';
+  'The time by which a row that this transaction adds stands in a list. The first call announces it, by an advisory lock whose key (SO, then 48 '
+  'bits of milliseconds) is no later than any of its times, until the transaction ends: settled_time stops before it, so no row appears behind a '
+  'cursor that was given out.';
 
 create or replace function signalops.new_id() returns uuid
 language sql volatile
@@ -33,15 +33,15 @@ return (
     | ((t.micros % 1000) * 4096 / 1000)) from 1 for 8), 'hex')::uuid
   from (select (extract(epoch from signalops.position_time()) * 1000000)::bigint as micros) t);
 comment on function signalops.new_id is
-  'A new UUIDv7, for rows that SQL itself makes, in order to the microsecond (RFC 9562, 6.2, method 3) and announced as '
-  'position_time says. PostgreSQL 18 has uuidv7(); 15 to 17 have not.';
+  'A new UUIDv7, for rows that SQL itself makes, in order to the microsecond (RFC 9562, 6.2, method 3) and announced as position_time says. '
+  'PostgreSQL 18 has uuidv7(); 15 to 17 have not.';
 
 create or replace function signalops.placed(place text, id text) returns uuid
 language sql immutable parallel safe
 return coalesce(place || substr(id, 14), id)::uuid;
 comment on function signalops.placed is
-  'The UUIDv7 with the milliseconds of a place (13 characters) and the rest of an id that was made before its transaction began; '
-  'without a place, the id.';
+  'The UUIDv7 with the milliseconds of a place (13 characters) and the rest of an id that was made before its transaction began; without a place, '
+  'the id.';
 
 create or replace function signalops.settled_time() returns timestamptz
 language plpgsql set lock_timeout = '250ms' as $$
@@ -67,5 +67,5 @@ begin
 end
 $$;
 comment on function signalops.settled_time is
-  'The time before which all rows of lists have been committed or never will be. Waits a quarter of a second for a transaction that '
-  'is adding some. To be called in a statement before the one that reads the list, whose snapshot must be the later one.';
+  'The time before which all rows of lists have been committed or never will be. Waits a quarter of a second for a transaction that is adding some. '
+  'To be called in a statement before the one that reads the list, whose snapshot must be the later one.';

@@ -13,7 +13,8 @@ create table yoyo.definition_sets (
   checksum text primary key,
   applied_at timestamptz not null default now()
 );
-comment on table yoyo.definition_sets is 'The sets of definitions (sql/functions/ and sql/grants.sql as a whole) whose processes the database serves.';
+comment on table yoyo.definition_sets is
+  'The sets of definitions (sql/functions/ and sql/grants.sql as a whole) whose processes the database serves.';
 comment on column yoyo.definition_sets.checksum is 'SHA-256 of all statements of a release.';
 comment on column yoyo.definition_sets.applied_at is 'When it was applied first.';
 

@@ -26,14 +26,13 @@ comment on column signalops.tenants.id is 'UUIDv7; the tenant_id of every other 
 comment on column signalops.tenants.slug is 'The name for command lines and log lines; unique, but no tenant can list or probe it.';
 comment on column signalops.tenants.name is 'The name for people.';
 comment on column signalops.tenants.status is
-  'active; suspended: requests are refused, and what was accepted waits; closed: refused for ever, what was accepted is still '
-  'processed; deleting: its rows are being removed.';
+  'active; suspended: requests are refused, and what was accepted waits; closed: refused for ever, what was accepted is still processed; deleting: '
+  'its rows are being removed.';
 comment on column signalops.tenants.created_at is 'When it was made.';
 comment on column signalops.tenants.time_zone is 'IANA time zone in which its days and billing periods begin; fixed once something is counted.';
 comment on column signalops.tenants.metering is 'Version of its meters: 0 until it has any, and one more with each change.';
 comment on column signalops.tenants.closed_until is
-  'End of the last billing period that is closed: what happened before and is counted from now on is late, and billed in the open '
-  'period.';
+  'End of the last billing period that is closed: what happened before and is counted from now on is late, and billed in the open period.';
 comment on column signalops.tenants.scales is
   'Version of its limited meters besides events, by which the API weighs what comes in: 0 until there are any, for most for ever.';
 comment on column signalops.tenants.rate_per_second is 'Events a second that it may bring in with all its keys together; NULL: no limit.';
@@ -44,8 +43,7 @@ comment on column signalops.tenants.is_resuming is 'Whether something may still 
 comment on column signalops.tenants.retention_days is
   'For how many days its events are kept; NULL: as its plan says (retentionDays), else as the installation does.';
 comment on column signalops.tenants.usage_rows is
-  'Counters of groups and distinct values that are kept of a month, by hour; beyond them both are counted no more, and the totals '
-  'still are.';
+  'Counters of groups and distinct values that are kept of a month, by hour; beyond them both are counted no more, and the totals still are.';
 -- Serves held_among, take_batch and set_aside: empty as a rule.
 create index tenants_held on signalops.tenants (id) where status in ('suspended', 'deleting');
 -- Serves resume_tenants.
@@ -90,8 +88,8 @@ comment on column signalops.api_keys.rate_per_second is
   'Events a second that may come in with it, besides what its tenant may; NULL: no limit of its own.';
 comment on column signalops.api_keys.rate_burst is 'Events that may come in with it at once after a pause; NULL: no limit of its own.';
 comment on column signalops.api_keys.digest is
-  'HMAC-SHA256 of the whole key by the installation''s secret, behind 4 bytes that name the secret; NULL: a key of another format, '
-  'or not used since it could be made.';
+  'HMAC-SHA256 of the whole key by the installation''s secret, behind 4 bytes that name the secret; NULL: a key of another format, or not used '
+  'since it could be made.';
 comment on column signalops.api_keys.made_by is
   'The key that it was made by: it ends no later, and pays from that one''s bucket, too. NULL: a person made it.';
 -- Serves find_keys. Not unique: uniqueness across tenants would tell one tenant of another's key.
@@ -107,13 +105,11 @@ create table signalops.rate_buckets (
   primary key (tenant_id, bucket)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table signalops.rate_buckets is
-  'What tenants and keys with a rate limit may bring in at once: a token an event, taken in the accepting transaction. Made, full, '
-  'at first use.';
+  'What tenants and keys with a rate limit may bring in at once: a token an event, taken in the accepting transaction. Made, full, at first use.';
 comment on column signalops.rate_buckets.tenant_id is 'Whose it is.';
 comment on column signalops.rate_buckets.bucket is 'tenant, or the id of one of its keys.';
 comment on column signalops.rate_buckets.level is
-  'Tokens that it held at that moment: what has come in since, by the present rate and up to the burst, is added when it is next '
-  'used.';
+  'Tokens that it held at that moment: what has come in since, by the present rate and up to the burst, is added when it is next used.';
 comment on column signalops.rate_buckets.at is 'When that was, by the database''s clock.';
 
 create table signalops.tenant_deletions (

@@ -114,8 +114,8 @@ comment on column signalops.event_types.type is 'The type, as events name it.';
 comment on column signalops.event_types.first_seen_at is 'When the first of these events was received.';
 comment on column signalops.event_types.last_seen_at is 'When the last of these events was received.';
 comment on column signalops.event_types.count is
-  'The events of this type that were processed since the catalogue is kept, without dead letters; less what a killed worker had not '
-  'written yet, about a second of its work. Usage is what is exact.';
+  'The events of this type that were processed since the catalogue is kept, without dead letters; less what a killed worker had not written yet, '
+  'about a second of its work. Usage is what is exact.';
 comment on column signalops.event_types.fields is
   'The fields seen in samples: {path: {types: [...], example: ...}}, at most 200; paths as patterns name them.';
 comment on column signalops.event_types.fields_cut is 'There are further fields.';

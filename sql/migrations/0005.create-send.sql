@@ -95,8 +95,7 @@ create table signalops.suppressions (
   unique (tenant_id, address)
 );
 comment on table signalops.suppressions is
-  'Addresses that a tenant''s mail is not sent to any more: they do not exist, or called it spam. Who writes on loses his name as a '
-  'sender.';
+  'Addresses that a tenant''s mail is not sent to any more: they do not exist, or called it spam. Who writes on loses his name as a sender.';
 comment on column signalops.suppressions.tenant_id is 'Whose mail it is.';
 comment on column signalops.suppressions.id is 'UUIDv7.';
 comment on column signalops.suppressions.address is 'The address, in lower case.';
@@ -134,8 +133,8 @@ comment on column signalops.deliveries.rule_id is 'The rule that asked for it.';
 comment on column signalops.deliveries.rule_version is 'In which version; its template is rendered.';
 comment on column signalops.deliveries.channel_id is 'Where it goes.';
 comment on column signalops.deliveries.status is
-  'pending (has a job, or waits for its turn) -> sending -> sent -> delivered -> read; or -> retrying (waits) -> pending; or -> dead '
-  '(has a dead letter), cancelled, suppressed. signalops.may_become knows all ways.';
+  'pending (has a job, or waits for its turn) -> sending -> sent -> delivered -> read; or -> retrying (waits) -> pending; or -> dead (has a dead '
+  'letter), cancelled, suppressed. signalops.may_become knows all ways.';
 comment on column signalops.deliveries.attempts is 'Attempts begun.';
 comment on column signalops.deliveries.next_attempt_at is 'When the sweep enqueues it; only while it waits.';
 comment on column signalops.deliveries.created_at is 'When the rule asked for it.';
@@ -177,8 +176,8 @@ comment on column signalops.delivery_attempts.attempt is '1, 2, 3 ...';
 comment on column signalops.delivery_attempts.started_at is 'When the provider was called.';
 comment on column signalops.delivery_attempts.duration_ms is 'Milliseconds until its answer, or until there was none.';
 comment on column signalops.delivery_attempts.outcome is
-  'sent; temporary, throttled (retried); permanent, broken = configuration or template (not retried); gone = the receiver wants no '
-  'more (its channel is disabled); suppressed = not asked, since it said no before.';
+  'sent; temporary, throttled (retried); permanent, broken = configuration or template (not retried); gone = the receiver wants no more (its '
+  'channel is disabled); suppressed = not asked, since it said no before.';
 comment on column signalops.delivery_attempts.status_code is 'HTTP status or SMTP code; NULL: no answer.';
 comment on column signalops.delivery_attempts.answer is 'The first 2 KiB of the answer.';
 comment on column signalops.delivery_attempts.error is 'The error in a sentence; NULL when sent.';
@@ -216,8 +215,8 @@ comment on column signalops.dead_letters.ended_at is 'When it was retried or dis
 comment on column signalops.dead_letters.ending is 'retried or discarded.';
 comment on column signalops.dead_letters.reason is 'Why it was discarded, in the words of who did.';
 comment on column signalops.dead_letters.first_died_at is
-  'When it was given up for the first time. Whoever follows the list and has seen it there goes on from here: were it given up '
-  'again, its new place would hide what died in between.';
+  'When it was given up for the first time. Whoever follows the list and has seen it there goes on from here: were it given up again, its new place '
+  'would hide what died in between.';
 -- Serves pick_dead_letters: what waits for somebody to look, newest first.
 create index dead_letters_open on signalops.dead_letters (tenant_id, died_at desc, id desc) where ended_at is null;
 -- Serves pick_dead_letters with a kind.

@@ -121,8 +121,8 @@ comment on column signalops.matches.event_id is 'The event.';
 comment on column signalops.matches.rule_id is 'The rule that matched.';
 comment on column signalops.matches.rule_version is 'The version that decided.';
 comment on column signalops.matches.outcome is
-  'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured '
-  'field is missing). silenced, quiet (active hours), cooldown: nobody was told. digested: is told with others.';
+  'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is '
+  'missing). silenced, quiet (active hours), cooldown: nobody was told. digested: is told with others.';
 
 create table signalops.rule_groups (
   tenant_id uuid not null,
@@ -188,7 +188,7 @@ create table signalops.digests (
   opened_at timestamptz not null default clock_timestamp(),
   due_at timestamptz not null,
   matched bigint not null check (matched > 0),
-  events uuid[] not null check (cardinality(events) between 1 and 100),
+  events uuid[] not null,
   depth smallint not null,
   primary key (tenant_id, rule_id)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
@@ -226,8 +226,7 @@ create table signalops.backtests (
   check (((error is not null) = (status = 'failed')) and length(error) <= 500)
 );
 comment on table signalops.backtests is
-  'Rules held against past events. A job does about a second of the work at a time, and saves here where it is: the newest 50 of a '
-  'tenant.';
+  'Rules held against past events. A job does about a second of the work at a time, and saves here where it is: the newest 50 of a tenant.';
 comment on column signalops.backtests.tenant_id is 'Whose events they are.';
 comment on column signalops.backtests.id is 'UUIDv7.';
 comment on column signalops.backtests.asked is

@@ -23,8 +23,7 @@ create table signalops.meters (
   check ((ended_at is null) = (until is null))
 );
 comment on table signalops.meters is
-  'What of a tenant''s events is counted, besides their number (the meter events). Never changed, only ended: a key means the same '
-  'for ever.';
+  'What of a tenant''s events is counted, besides their number (the meter events). Never changed, only ended: a key means the same for ever.';
 comment on column signalops.meters.tenant_id is 'Whose events it counts.';
 comment on column signalops.meters.key is 'Its name in usage, prices and limits, such as api_calls.';
 comment on column signalops.meters.since is 'The first version of the tenant''s metering in which it counts.';
@@ -93,8 +92,7 @@ create table signalops.usage_entries (
   primary key (tenant_id, meter, period, id)
 ) partition by range (id);
 comment on table signalops.usage_entries is
-  'The ledger of usage: what each batch added to each counter, and of which events. Partitioned by month of the id, which is a '
-  'UUIDv7.';
+  'The ledger of usage: what each batch added to each counter, and of which events. Partitioned by month of the id, which is a UUIDv7.';
 comment on column signalops.usage_entries.tenant_id is 'Whose usage it is.';
 comment on column signalops.usage_entries.meter is 'The meter''s key; events: all events.';
 comment on column signalops.usage_entries.period is 'The billing period that it is billed in, by its first day.';
@@ -182,20 +180,17 @@ create table signalops.quotas (
   primary key (tenant_id, period, meter)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 comment on table signalops.quotas is
-  'What was accepted in a month of each limited meter and of events, counted in the accepting transaction: the limit is exact across '
-  'processes.';
+  'What was accepted in a month of each limited meter and of events, counted in the accepting transaction: the limit is exact across processes.';
 comment on column signalops.quotas.tenant_id is 'Whose count it is.';
 comment on column signalops.quotas.period is 'First day of the calendar month, in the tenant''s time zone.';
 comment on column signalops.quotas.accepted is 'The amount accepted; duplicates, refusals and operational events do not count.';
 comment on column signalops.quotas.meter is 'The meter''s key.';
 comment on column signalops.quotas.told is
-  'The amounts of which the tenant was told, by what they are: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a '
-  'threshold.';
+  'The amounts of which the tenant was told, by what they are: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
 comment on column signalops.quotas.calm_until is
   'As long as accepted stays below it there is nothing to tell or to refuse, and accept looks at nothing else; 0: it has to find out.';
 comment on column signalops.quotas.scales is
-  'The version of tenants.scales that it is counted by; a row that was left behind, since its meter had no limit, begins anew from '
-  'usage_counters.';
+  'The version of tenants.scales that it is counted by; a row that was left behind, since its meter had no limit, begins anew from usage_counters.';
 
 create table signalops.usage_adjustments (
   tenant_id uuid not null references signalops.tenants on delete cascade,

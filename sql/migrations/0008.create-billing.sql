@@ -119,8 +119,7 @@ create table signalops.billing_periods (
   check (closed_at is null or barrier is not null)
 );
 comment on table signalops.billing_periods is
-  'The billing periods that have ended: frozen, so that what is counted from then on is late; then closed, when nobody can count '
-  'into them.';
+  'The billing periods that have ended: frozen, so that what is counted from then on is late; then closed, when nobody can count into them.';
 comment on column signalops.billing_periods.tenant_id is 'Whose period it is.';
 comment on column signalops.billing_periods.period is 'The calendar month, by its first day.';
 comment on column signalops.billing_periods.starts_at is 'When it began in the tenant''s time zone.';
@@ -269,8 +268,8 @@ comment on column signalops.invoice_lines.id is 'UUIDv7.';
 comment on column signalops.invoice_lines.invoice_id is 'The document that it stands on.';
 comment on column signalops.invoice_lines."position" is 'Its place there, from 1.';
 comment on column signalops.invoice_lines.kind is
-  'base: the base fee of a stretch; usage: a meter of a stretch; late: what a closed period costs more by what came late; credit: '
-  'credit that was burned; correction: what a credit note takes off.';
+  'base: the base fee of a stretch; usage: a meter of a stretch; late: what a closed period costs more by what came late; credit: credit that was '
+  'burned; correction: what a credit note takes off.';
 comment on column signalops.invoice_lines.meter is 'The meter''s key; NULL: it is not about usage.';
 comment on column signalops.invoice_lines.plan is 'The plan by whose terms it is priced.';
 comment on column signalops.invoice_lines.version is 'The version of that plan.';

@@ -15,8 +15,7 @@ create table signalops.audit_log (
   primary key (tenant_id, id)
 ) partition by range (id);
 comment on table signalops.audit_log is
-  'What people did to what they manage, by HTTP, command line or SQL. Only added to. Partitioned by month of the id, which is a '
-  'UUIDv7.';
+  'What people did to what they manage, by HTTP, command line or SQL. Only added to. Partitioned by month of the id, which is a UUIDv7.';
 comment on column signalops.audit_log.tenant_id is 'Whose the target is; 00000000-0000-0000-0000-000000000000: the installation''s own.';
 comment on column signalops.audit_log.id is 'UUIDv7; its time is when it was done.';
 comment on column signalops.audit_log.actor_kind is
@@ -73,8 +72,7 @@ create table signalops.expiries (
 comment on table signalops.expiries is 'Tenants whose events expire before the partitions in which they are, and how far that has come.';
 comment on column signalops.expiries.tenant_id is 'Whose it is.';
 comment on column signalops.expiries.kept_since is
-  'Since when all that was accepted is kept; of what is older some is gone, or all. It never goes back, whatever the retention '
-  'becomes.';
+  'Since when all that was accepted is kept; of what is older some is gone, or all. It never goes back, whatever the retention becomes.';
 comment on column signalops.expiries.is_expiring is 'Whether there may be something older, which signalops.expire is to remove.';
 -- Serves expire.
 create index expiries_unfinished on signalops.expiries (tenant_id) where is_expiring;
@@ -86,8 +84,7 @@ create table signalops.sweeps (
   ended_at timestamptz not null default '-infinity'
 );
 comment on table signalops.sweeps is
-  'Tables that are not partitioned and have no index by the age of their events: each is read through once a day, some blocks at a '
-  'time.';
+  'Tables that are not partitioned and have no index by the age of their events: each is read through once a day, some blocks at a time.';
 comment on column signalops.sweeps.relation is 'The table.';
 comment on column signalops.sweeps.next_block is 'From which block on the present sweep is to read it.';
 comment on column signalops.sweeps.begun_at is 'When the present sweep, or the last, began.';

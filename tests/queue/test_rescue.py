@@ -9,7 +9,8 @@ from procrastinate import App
 
 from signalops import db
 from signalops.config import Settings
-from signalops.queue.app import STALLED_AFTER, make_app
+from signalops.constants import WORKER_SILENCE
+from signalops.queue.app import make_app
 from signalops.queue.rescue import MOST_ATTEMPTS, rescue_stalled
 
 
@@ -48,19 +49,19 @@ def status(owner: psycopg.Connection, job: int) -> str:
 
 
 async def test_a_silent_workers_job_is_given_back_and_no_other(app: App, owner: psycopg.Connection) -> None:
-    stalled, alive = held_job(owner, silent_for=STALLED_AFTER + 1), held_job(owner, silent_for=STALLED_AFTER - 2)
-    await rescue_stalled(app.job_manager, STALLED_AFTER)
+    stalled, alive = held_job(owner, silent_for=WORKER_SILENCE + 1), held_job(owner, silent_for=WORKER_SILENCE - 2)
+    await rescue_stalled(app.job_manager, WORKER_SILENCE)
     assert (status(owner, stalled), status(owner, alive)) == ("todo", "doing")
 
 
 async def test_a_worker_that_was_struck_off_leaves_no_job_behind(app: App, owner: psycopg.Connection) -> None:
     job = held_job(owner, silent_for=0)
     owner.execute("delete from procrastinate.procrastinate_workers")
-    await rescue_stalled(app.job_manager, STALLED_AFTER)
+    await rescue_stalled(app.job_manager, WORKER_SILENCE)
     assert status(owner, job) == "todo"
 
 
 async def test_a_job_that_kills_its_workers_ends_as_failed(app: App, owner: psycopg.Connection) -> None:
     last, beyond = (held_job(owner, 60, attempts) for attempts in (MOST_ATTEMPTS - 1, MOST_ATTEMPTS))
-    await rescue_stalled(app.job_manager, STALLED_AFTER)
+    await rescue_stalled(app.job_manager, WORKER_SILENCE)
     assert (status(owner, last), status(owner, beyond)) == ("todo", "failed")

@@ -75,14 +75,14 @@ async def test_each_crossing_is_told_once_and_its_end_once(
 async def test_what_lasts_for_a_moment_or_hovers_is_not_told_anew(
     watcher: Watcher, owner: psycopg.Connection, acme: Tenant
 ) -> None:
-    owner.execute(LATE.encode(), [acme.id, 40])
+    owner.execute(LATE.encode(), [acme.id, 80])
     assert await watcher.look() == []
     owner.execute("delete from signalops.inbox")
     assert await watcher.look(60) == []
-    owner.execute(LATE.encode(), [acme.id, 40])
+    owner.execute(LATE.encode(), [acme.id, 80])
     assert await watcher.look() == []  # it begins anew
-    assert await watcher.look(15) == [("raised", "processing_lag", "")]
-    for lag in (20, 40, 20, 40):
+    assert await watcher.look(15) == [("raised", "events_wait", "")]
+    for lag in (40, 80, 40, 80):
         owner.execute(
             "update signalops.inbox set batch = signalops.id_at(now() - %s * interval '1 s') where tenant_id = %s",
             [lag, acme.id],
@@ -90,7 +90,7 @@ async def test_what_lasts_for_a_moment_or_hovers_is_not_told_anew(
         assert len(await watcher.look(120)) == 1
     owner.execute("delete from signalops.inbox")
     assert len(await watcher.look()) == 1
-    assert (await watcher.look(61))[1:] == [("resolved", "processing_lag", "")]
+    assert (await watcher.look(61))[1:] == [("resolved", "events_wait", "")]
 
 
 JOB_FAILED = """

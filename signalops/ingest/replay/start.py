@@ -6,14 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from signalops import clock, db
+from signalops.constants import BULK_BATCH_EVENTS, PRIORITY_BULK
 from signalops.errors import Invalid
 from signalops.ingest.replay import store
 from signalops.ingest.replay.model import ReplayCounted, ReplayRequest, ReplayStarted, Skipped
 from signalops.terms import BatchId, TenantId
-
-MOST_IN_BATCH = 500
-PRIORITY = -10
-"""As any bulk load: behind the single events that wait."""
 
 
 async def start(
@@ -28,7 +25,7 @@ async def start(
     replay = await db.new_id(connection)
     filled = await store.refill_inbox(connection, tenant, replay, _batches(events))
     about = {"id": replay, "reason": asked.reason, "rules": asked.rules}
-    batches = {"events": len(filled), "batches": sorted(set(filled)), "priority": PRIORITY}
+    batches = {"events": len(filled), "batches": sorted(set(filled)), "priority": PRIORITY_BULK}
     await store.add_replay(connection, tenant, **about, **batches)
     # Another replay may have put some of them into the inbox since they were chosen.
     skipped.waiting += len(events) - len(filled)
@@ -62,5 +59,5 @@ def _choice(asked: ReplayRequest) -> dict[str, Any]:
 
 def _batches(events: Sequence[UUID]) -> dict[UUID, BatchId]:
     """Divide events into batches: which is in which."""
-    batches = [BatchId(clock.new_id()) for _ in range(0, len(events), MOST_IN_BATCH)]
-    return {event: batches[place // MOST_IN_BATCH] for place, event in enumerate(events)}
+    batches = [BatchId(clock.new_id()) for _ in range(0, len(events), BULK_BATCH_EVENTS)]
+    return {event: batches[place // BULK_BATCH_EVENTS] for place, event in enumerate(events)}

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Self
 
+from signalops.constants import DIGEST_EVENTS
 from signalops.rules.backtest.stretches import Window, microseconds
 from signalops.rules.decide import DEEPEST, NOTICE
 from signalops.rules.plan import Plan
@@ -18,7 +19,6 @@ from signalops.rules.plan import Plan
 Event = Mapping[str, Any]
 Outcome = Literal["notified", "counted", "late", "ignored", "silenced", "quiet", "cooldown", "digested"]
 IsSilenced = Callable[[Event, datetime], bool]
-LISTED = 100
 """How many of its events a digest lists."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -235,7 +235,7 @@ class Simulation:
             assert due is not None
             self._digest = _Digest(notification.at, since_epoch(due))
         self._digest.count += 1
-        self._digest.events += notification.events[: LISTED - len(self._digest.events)]
+        self._digest.events += notification.events[: DIGEST_EVENTS - len(self._digest.events)]
 
     def _close_digest(self) -> None:
         if self._digest is None:

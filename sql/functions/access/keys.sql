@@ -17,8 +17,8 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   where k.prefix = wanted and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
 $$;
 comment on function signalops.find_keys is
-  'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that they are held to: the one look-up that '
-  'happens before a tenant is known.';
+  'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that they are held to: the one look-up that happens before a '
+  'tenant is known.';
 
 create or replace function signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamptz[]) returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -42,8 +42,7 @@ begin
 end
 $$;
 comment on function signalops.announce_key_change is
-  'Tells every API process to look one key up again, or what it remembers of one tenant: what was revoked or suspended is refused '
-  'from then on.';
+  'Tells every API process to look one key up again, or what it remembers of one tenant: what was revoked or suspended is refused from then on.';
 
 -- For each row that has changed: for each statement, whoever revoked a revoked key again made all processes look up all keys.
 create or replace trigger announce_key_change after update on signalops.api_keys for each row

@@ -94,9 +94,9 @@ begin
 end
 $$;
 comment on function signalops.take_tokens is
-  'Takes a token an event out of each bucket that it pays, [{tenant, bucket, amount}]; where there are too few, for the first events '
-  'of the flush. Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, '
-  'after those refused before it), and without an event what each bucket holds now (pace: {rate, burst, left}).';
+  'Takes a token an event out of each bucket that it pays, [{tenant, bucket, amount}]; where there are too few, for the first events of the flush. '
+  'Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, after those refused before it), '
+  'and without an event what each bucket holds now (pace: {rate, burst, left}).';
 
 create or replace function signalops.without_refused(flush jsonb, paced jsonb) returns jsonb
 language sql stable
@@ -122,5 +122,4 @@ return (
     group by i.tenant, m.meter, s.scales
   ) w);
 comment on function signalops.asked_of is
-  'What is left to be asked of the meters when some events of a flush were refused: [{tenant, meter, amount, scales}], as accept '
-  'takes it.';
+  'What is left to be asked of the meters when some events of a flush were refused: [{tenant, meter, amount, scales}], as accept takes it.';

@@ -104,13 +104,12 @@ begin
 end
 $$;
 comment on function signalops.accept is
-  'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, weights: {meter: amount}, buckets: '
-  '[n]}] with [{tenant, meter, amount, scales}]: what each tenant''s events add to the meter events and to each of its limited '
-  'meters, and the version of these (tenants.scales); and with [{tenant, bucket, amount}], the rate limits that events pay, by their '
-  'place (from 1), or NULL when none does. Holds them against the rates, counts against the limits, stores, fills the inbox and '
-  'enqueues one job. An id is placed as its event is stored: the row placed holds, as of_meter, the 13 characters that its '
-  'milliseconds become. Returns otherwise only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in '
-  'seconds), stale (nothing of the tenant first_id is stored but what it paid is paid: weigh by its present scales and send again), '
-  'refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as '
-  'soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what '
+  'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, weights: {meter: amount}, buckets: [n]}] with '
+  '[{tenant, meter, amount, scales}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of '
+  'these (tenants.scales); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. '
+  'Holds them against the rates, counts against the limits, stores, fills the inbox and enqueues one job. An id is placed as its event is stored: '
+  'the row placed holds, as of_meter, the 13 characters that its milliseconds become. Returns otherwise only what was not plainly accepted: '
+  'rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored but what it paid is paid: weigh '
+  'by its present scales and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored '
+  'under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what '
   'each bucket (of_meter, of the tenant first_id) holds afterwards (pace: {rate, burst, left}).';

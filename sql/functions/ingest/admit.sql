@@ -22,9 +22,8 @@ begin
 end
 $$;
 comment on function signalops.count_in is
-  'Counts [{tenant, meter, amount, scales}] and locks their quotas. Returns what it counted: calm where that was all there was to '
-  'do, and not calm where the row is the first of its month; what is missing had something to tell or refuse, or was weighed by old '
-  'scales.';
+  'Counts [{tenant, meter, amount, scales}] and locks their quotas. Returns what it counted: calm where that was all there was to do, and not calm '
+  'where the row is the first of its month; what is missing had something to tell or refuse, or was weighed by old scales.';
 
 create or replace function signalops.admit(wanted uuid, moment timestamptz, asked jsonb, offered jsonb, counted text[], made text[])
 returns table (event jsonb, refused_by text, period_end timestamptz)
@@ -101,9 +100,8 @@ begin
 end
 $$;
 comment on function signalops.admit is
-  'The careful path of accept, for a tenant whose quotas have something to tell or refuse: undoes what count_in counted, and returns '
-  'each of its events with the meter that refuses it, or marked when it is over a limit. Nothing at all when it was weighed by old '
-  'scales.';
+  'The careful path of accept, for a tenant whose quotas have something to tell or refuse: undoes what count_in counted, and returns each of its '
+  'events with the meter that refuses it, or marked when it is over a limit. Nothing at all when it was weighed by old scales.';
 
 create or replace function signalops.recount(admitted jsonb, moment timestamptz, direction integer) returns void
 language plpgsql volatile as $$

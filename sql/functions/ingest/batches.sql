@@ -17,8 +17,8 @@ begin
 end
 $$;
 comment on function signalops.take_batch is
-  'Takes a batch out of the inbox, but for the events of tenants that are held: these are marked, and wait. A second worker with the '
-  'same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
+  'Takes a batch out of the inbox, but for the events of tenants that are held: these are marked, and wait. A second worker with the same batch '
+  'waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
 
 create or replace function signalops.read_batch(wanted uuid)
 returns table (tenant uuid, ruleset bigint, metering bigint, time_zone text, closed_until timestamptz, events text)
@@ -60,8 +60,8 @@ begin
 end
 $$;
 comment on function signalops.read_batch is
-  'Takes a batch and returns its events by tenant, with the versions of the rules and meters to use, the time zone, and until when '
-  'the tenant''s billing periods are closed: [{id, depth, type, source, occurredAt, payload, attributes, replay, replay_rules}].';
+  'Takes a batch and returns its events by tenant, with the versions of the rules and meters to use, the time zone, and until when the tenant''s '
+  'billing periods are closed: [{id, depth, type, source, occurredAt, payload, attributes, replay, replay_rules}].';
 
 create or replace function signalops.put_back(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) returns void
 language plpgsql security definer set search_path = procrastinate, pg_temp as $$
@@ -74,8 +74,8 @@ begin
 end
 $$;
 comment on function signalops.put_back is
-  'Leaves events [{id, replay}] of a batch in the inbox that the same transaction took out of it, for a job of their own after a '
-  'while. For a tenant whose counters somebody has locked.';
+  'Leaves events [{id, replay}] of a batch in the inbox that the same transaction took out of it, for a job of their own after a while. For a '
+  'tenant whose counters somebody has locked.';
 
 create or replace function signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) returns void
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
@@ -136,9 +136,9 @@ begin
 end
 $$;
 comment on function signalops.record_batch is
-  'Records what was decided about a batch: matches, deliveries with their jobs, dead events, usage. {parts: [{tenant, ruleset, '
-  'rules, metering, events, billed, dead}], matches: [{tenant, event, rule, version, channel, delivery, outcome, not_before, '
-  'context, replay}], groups: what signalops.weigh takes, dead: [{tenant, event, error}], metered: what count_usage takes}.';
+  'Records what was decided about a batch: matches, deliveries with their jobs, dead events, usage. {parts: [{tenant, ruleset, rules, metering, '
+  'events, billed, dead}], matches: [{tenant, event, rule, version, channel, delivery, outcome, not_before, context, replay}], groups: what '
+  'signalops.weigh takes, dead: [{tenant, event, error}], metered: what count_usage takes}.';
 
 create or replace function signalops.enqueue_lost_batches(older_than interval, at_most integer) returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -151,7 +151,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
   ), old as (
     select batch from waiting where batch < signalops.id_at(now() - older_than) limit at_most
   )
-  select count(signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', batch)))
+  select count(signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', batch)))
   from old,
     -- Whoever processes a batch holds its rows. That a job is `doing` says less: procrastinate leaves it so, under a worker that
     -- lives on, when it could not write down how the job ended.
@@ -163,5 +163,5 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
       and (j.scheduled_at is null or j.scheduled_at < now() + interval '2 minutes'))
 $$;
 comment on function signalops.enqueue_lost_batches is
-  'Gives a new job to batches that wait in the inbox without one (deleted, aborted, stuck): accepted means processed, whatever '
-  'becomes of a job. Returns how many.';
+  'Gives a new job to batches that wait in the inbox without one (deleted, aborted, stuck): accepted means processed, whatever becomes of a job. '
+  'Returns how many.';

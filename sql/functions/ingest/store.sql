@@ -39,8 +39,7 @@ begin
 end
 $$;
 comment on function signalops.store is
-  'Stores the events whose idempotency key is new, with ids placed in this transaction, and puts them into the inbox; returns how '
-  'many were.';
+  'Stores the events whose idempotency key is new, with ids placed in this transaction, and puts them into the inbox; returns how many were.';
 
 create or replace function signalops.give_back(admitted jsonb, moment timestamptz, place text)
 returns table (event_id uuid, verdict text, first_id uuid)

@@ -53,8 +53,8 @@ begin
 end
 $$;
 comment on function signalops.note_types is
-  'Adds what a worker has seen to the catalogue: [{tenant, type, first, last, count, fields, cut, example}], first and last being '
-  'ids of events. A tenant''s types beyond 1,000 are not catalogued: whoever puts ids into types fills nothing.';
+  'Adds what a worker has seen to the catalogue: [{tenant, type, first, last, count, fields, cut, example}], first and last being ids of events. A '
+  'tenant''s types beyond 1,000 are not catalogued: whoever puts ids into types fills nothing.';
 
 create or replace function signalops.announce_schema_change() returns trigger
 language plpgsql as $$

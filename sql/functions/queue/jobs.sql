@@ -12,8 +12,8 @@ begin
 end
 $$;
 comment on function signalops.enqueue is
-  'Enqueues the processing of one batch in the current transaction and returns the job. All other jobs have functions of their own, '
-  'which make up their arguments themselves.';
+  'Enqueues the processing of one batch in the current transaction and returns the job. All other jobs have functions of their own, which make up '
+  'their arguments themselves.';
 
 create or replace function signalops.prune_jobs(history_days integer, at_most integer) returns bigint
 language sql volatile as $$

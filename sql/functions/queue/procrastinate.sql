@@ -3,12 +3,9 @@
 -- The fetch leaves paused queues alone (ops.pause_queue): one condition more, the last of its WHERE. Everything else is procrastinate's.
 create or replace function procrastinate.procrastinate_fetch_job_v2(target_queue_names character varying[], p_worker_id bigint)
 returns procrastinate.procrastinate_jobs
-language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off
-set enable_bitmapscan = off
-set enable_sort = off
-set enable_hashjoin = off
-set enable_mergejoin = off
-set enable_material = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_sort = off set enable_hashjoin = off
+set enable_mergejoin = off set enable_material = off as $$
 DECLARE
 	found_jobs procrastinate_jobs;
 BEGIN

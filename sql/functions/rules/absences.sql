@@ -19,8 +19,7 @@ begin
 end
 $$;
 comment on function signalops.arm_absence is
-  'Starts the time of a rule with an absence. What a changed or disabled rule waits for, perhaps in very many groups, tell_absences '
-  'passes over.';
+  'Starts the time of a rule with an absence. What a changed or disabled rule waits for, perhaps in very many groups, tell_absences passes over.';
 
 create constraint trigger arm_absence after insert or update of enabled, active_version on signalops.rules
   deferrable initially deferred for each row execute function signalops.arm_absence();
@@ -78,14 +77,14 @@ begin
   )
   select count(*) into told from emitted;
   if told > 0 then
-    perform signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', in_batch));
+    perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
   end if;
   return told;
 end
 $$;
 comment on function signalops.tell_absences is
-  'Emits signalops.rule.absent for each group in which nothing matched for as long as its rule says; the rule is notified of when '
-  'that event is processed. Returns how many.';
+  'Emits signalops.rule.absent for each group in which nothing matched for as long as its rule says; the rule is notified of when that event is '
+  'processed. Returns how many.';
 
 create or replace function signalops.forget_groups(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_hashjoin = off

@@ -98,6 +98,5 @@ begin
 end
 $$;
 comment on function signalops.cross_window is
-  'Adds [{event, at, weight, item}] to a group''s window (count, sum or distinct) and returns the stretches told and to be told, '
-  'with the crossings that are new: [{event, value, since, until}], the event being the one that brought it about. The group must be '
-  'locked.';
+  'Adds [{event, at, weight, item}] to a group''s window (count, sum or distinct) and returns the stretches told and to be told, with the crossings '
+  'that are new: [{event, value, since, until}], the event being the one that brought it about. The group must be locked.';

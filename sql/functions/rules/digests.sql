@@ -1,5 +1,8 @@
 -- Digests: matches that were collected become one event.
 
+alter table signalops.digests drop constraint if exists digests_events_check,
+  add constraint digests_events_check check (cardinality(events) between 1 and signalops.digest_events());
+
 create or replace function signalops.tell_digests(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
@@ -33,11 +36,11 @@ begin
   end loop;
   if jobs <> '[]' then
     perform signalops.enqueue_deliveries(jobs);
-    perform signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', in_batch));
+    perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
   end if;
   return jsonb_array_length(jobs);
 end
 $$;
 comment on function signalops.tell_digests is
-  'Closes the digests that are due: each becomes an operational event signalops.rule.digest and one delivery of it, or stays as it '
-  'is. Returns how many.';
+  'Closes the digests that are due: each becomes an operational event signalops.rule.digest and one delivery of it, or stays as it is. Returns how '
+  'many.';

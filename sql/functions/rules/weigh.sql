@@ -90,20 +90,19 @@ begin
   -- After all groups: a rule's digest is one row, and whoever waits for it must hold no group that another one wants.
   insert into signalops.digests as d (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, depth)
   select m.tenant, m.rule, max(m.version), (array_agg(m.channel order by m.version desc))[1], max(m.digest_due), count(*),
-    (array_agg(m.event order by m.event))[1:100], max(m.depth)
+    (array_agg(m.event order by m.event))[1:signalops.digest_events()], max(m.depth)
   from jsonb_to_recordset(decided) as m (tenant uuid, rule uuid, version integer, channel uuid, event uuid, digest_due timestamptz,
     depth smallint, outcome text)
   where m.outcome = 'digested'
   group by m.tenant, m.rule order by m.tenant, m.rule
   on conflict (tenant_id, rule_id) do update set matched = d.matched + excluded.matched,
-    events = (d.events || excluded.events)[1:100], depth = greatest(d.depth, excluded.depth),
+    events = (d.events || excluded.events)[1:signalops.digest_events()], depth = greatest(d.depth, excluded.depth),
     rule_version = greatest(d.rule_version, excluded.rule_version),
     channel_id = case when excluded.rule_version >= d.rule_version then excluded.channel_id else d.channel_id end;
   return decided;
 end
 $$;
 comment on function signalops.weigh is
-  'Decides what follows from matches of rules with state: [{tenant, rule, version, since, channel, group, labels, kind, threshold, '
-  'span, lateness, cooldown, digest_due, events: [{event, at, weight, item, verdict, not_before, delivery, replay, depth}]}], one '
-  'item per group; verdict is silenced or quiet where nobody is to be told. Returns matches with their outcomes, as record_batch '
-  'takes them.';
+  'Decides what follows from matches of rules with state: [{tenant, rule, version, since, channel, group, labels, kind, threshold, span, lateness, '
+  'cooldown, digest_due, events: [{event, at, weight, item, verdict, not_before, delivery, replay, depth}]}], one item per group; verdict is '
+  'silenced or quiet where nobody is to be told. Returns matches with their outcomes, as record_batch takes them.';

@@ -24,7 +24,8 @@ begin
     opened_until = greatest(excluded.opened_until, case
       when o.opened_until is not null and o.probe is distinct from delivery then o.opened_until
       when outcome <> 'temporary' then case when o.probe = delivery then clock_timestamp() end
-      when o.failures >= 4 then clock_timestamp() + least(interval '10 minutes', interval '15 seconds' * 2 ^ least(o.failures - 4, 10))
+      when o.failures >= signalops.circuit_failures() - 1 then clock_timestamp()
+        + least(signalops.circuit_longest_pause(), signalops.circuit_pause() * 2 ^ least(o.failures - signalops.circuit_failures() + 1, 10))
       -- A probe after a pause that was asked for: the circuit closes again.
       end),
     probe = nullif(o.probe, delivery)
@@ -33,9 +34,8 @@ begin
 end
 $$;
 comment on function signalops.note_outcome is
-  'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each probe that '
-  'fails for twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet '
-  'fails.';
+  'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each probe that fails for twice '
+  'as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet fails.';
 
 create or replace function signalops.disable_channel(tenant uuid, channel uuid, because text) returns boolean
 language plpgsql volatile as $$

@@ -63,8 +63,8 @@ begin
 end
 $$;
 comment on function signalops.claim_delivery is
-  'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s '
-  'turn, a second if the channel is among the busy. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
+  'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s turn, a second '
+  'if the channel is among the busy. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
 
 create or replace function signalops.lock_deliveries(wanted jsonb) returns table (tenant uuid, delivery uuid, channel_id uuid)
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
@@ -79,8 +79,8 @@ begin
 end
 $$;
 comment on function signalops.lock_deliveries is
-  'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all '
-  'of them before their outlets.';
+  'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all of them before '
+  'their outlets.';
 
 create or replace function signalops.claim_deliveries(wanted jsonb, busy uuid[])
 returns table (tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb,
@@ -118,5 +118,5 @@ begin
 end
 $$;
 comment on function signalops.claim_deliveries is
-  'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of tenants that are held '
-  'wait again, without an attempt.';
+  'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of tenants that are held wait again, '
+  'without an attempt.';

@@ -3,13 +3,10 @@
 create or replace function signalops.enqueue_due_deliveries(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 -- Whatever the statistics say of what is due, it is little of the table.
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off as $$
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   is_full boolean := exists (
-    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset 999);
+    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_refill() - 1);
   channels bigint := (select count(*) from (
     select from signalops.channel_queues q where q.next_due_at <= now() limit 500) due);
   turn record;
@@ -64,7 +61,7 @@ begin
     ), taken as (
       update signalops.deliveries d set status = 'pending', next_attempt_at = null, updated_at = now()
       from due where d.tenant_id = turn.tenant_id and d.id = due.id
-      returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id, 'priority', -7) as job
+      returning jsonb_build_object('tenant', d.tenant_id, 'delivery', d.id, 'priority', signalops.priority_backlog()) as job
     )
     select jsonb_agg(job) into woken from taken;
     jobs := jobs || coalesce(woken, '[]');
@@ -84,5 +81,5 @@ begin
 end
 $$;
 comment on function signalops.enqueue_due_deliveries is
-  'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but '
-  'no more than its outlet''s rate limit admits, and none while its circuit is open or its tenant is held. Returns how many.';
+  'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but no more than '
+  'its outlet''s rate limit admits, and none while its circuit is open or its tenant is held. Returns how many.';

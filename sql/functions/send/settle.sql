@@ -54,9 +54,9 @@ begin
 end
 $$;
 comment on function signalops.settle_delivery is
-  'Records an attempt and what follows from it: {started_at, duration_ms, outcome, status_code, answer, error, request_id, '
-  'provider_id, status, delay, pause, patience}; delay and pause (asked for by the provider) in seconds, patience the seconds of '
-  'failure after which the channel is disabled. Acts for the tenant. Returns whether the delivery died of it.';
+  'Records an attempt and what follows from it: {started_at, duration_ms, outcome, status_code, answer, error, request_id, provider_id, status, '
+  'delay, pause, patience}; delay and pause (asked for by the provider) in seconds, patience the seconds of failure after which the channel is '
+  'disabled. Acts for the tenant. Returns whether the delivery died of it.';
 
 create or replace function signalops.settle_deliveries(said jsonb) returns setof uuid
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
@@ -79,6 +79,5 @@ begin
 end
 $$;
 comment on function signalops.settle_deliveries is
-  'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which '
-  'deliveries died. What fails belongs to one outlet, and what succeeds comes in the order of the outlets: no two of them lock each '
-  'other out.';
+  'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries died. '
+  'What fails belongs to one outlet, and what succeeds comes in the order of the outlets: no two of them lock each other out.';

@@ -37,8 +37,7 @@ begin
 end
 $$;
 comment on function signalops.start_deliveries is
-  'Gives the new deliveries of a batch their jobs, as far as their channels have a turn; the others wait. Locks the channels until '
-  'the commit.';
+  'Gives the new deliveries of a batch their jobs, as far as their channels have a turn; the others wait. Locks the channels until the commit.';
 
 create or replace function signalops.enqueue_deliveries(wanted jsonb) returns bigint
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp as $$
@@ -50,9 +49,9 @@ begin
     from (
       select p.priority, p.part, jsonb_agg(p.job - 'priority' order by p.place) as told
       from (
-        select w.job, w.place, r.priority, (row_number() over (partition by r.priority order by w.place) - 1) / 20 as part
+        select w.job, w.place, r.priority, (row_number() over (partition by r.priority order by w.place) - 1) / signalops.deliveries_per_job() as part
         from jsonb_array_elements(wanted) with ordinality as w (job, place),
-          lateral (select coalesce((w.job ->> 'priority')::integer, -6)) as r (priority)
+          lateral (select coalesce((w.job ->> 'priority')::integer, signalops.priority_delivery())) as r (priority)
       ) p
       group by p.priority, p.part
     ) j));
@@ -60,9 +59,8 @@ begin
 end
 $$;
 comment on function signalops.enqueue_deliveries is
-  'Enqueues one attempt each: [{tenant, delivery, priority}], not empty; returns how many. -5: the channel has sent little lately; '
-  '-6: usual; -7: backlog. Events go first (0), bulk loads of events last (-10). Twenty share a job: fetching and finishing one '
-  'costs a worker more than sending.';
+  'Enqueues one attempt each: [{tenant, delivery, priority}], not empty; returns how many. Several share a job: fetching and finishing one costs a '
+  'worker more than sending.';
 
 create or replace function signalops.enqueue_lost_deliveries(older_than interval, at_most integer) returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$

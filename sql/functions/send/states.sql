@@ -33,7 +33,7 @@ declare
   in_batch uuid := signalops.new_id();
   event uuid := signalops.emit(signalops.current_tenant(), in_batch, event_type, about, at_depth);
 begin
-  perform signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', in_batch));
+  perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
   return event;
 end
 $$;
@@ -76,5 +76,4 @@ begin
 end
 $$;
 comment on function signalops.advance_delivery is
-  'Moves a delivery to what its provider says (delivered, read, dead with the reason), unless it is further already; returns whether '
-  'it did.';
+  'Moves a delivery to what its provider says (delivered, read, dead with the reason), unless it is further already; returns whether it did.';

@@ -4,7 +4,7 @@ create or replace function signalops.await_turn(tenant uuid, channel uuid, due t
 language plpgsql volatile as $$
 begin
   insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at, next_due_at)
-  values (tenant, channel, 1000, clock_timestamp(), due)
+  values (tenant, channel, signalops.channel_burst(), clock_timestamp(), due)
   on conflict (tenant_id, channel_id) do update set next_due_at = excluded.next_due_at
   -- Most deliveries are due after another one of their channel: those need not wait for its row.
   where q.next_due_at is null or q.next_due_at > excluded.next_due_at;
@@ -17,7 +17,7 @@ language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_se
 declare
   -- More jobs than workers have at hand delay whoever comes next: while so many wait, only who has sent little lately gets one at once.
   is_full boolean := exists (
-    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset 2000);
+    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_full());
 begin
   return query
     with asked as (
@@ -28,21 +28,20 @@ begin
       group by m.tenant, m.channel order by m.tenant, m.channel
     ), taken as (
       insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at)
-      select a.tenant, a.channel, 1000 - a.wanted, clock_timestamp() from asked a
+      select a.tenant, a.channel, signalops.channel_burst() - a.wanted, clock_timestamp() from asked a
       on conflict (tenant_id, channel_id) do update set refilled_at = clock_timestamp(),
-        tokens = excluded.tokens - 1000
-          + least(1000, greatest(q.tokens, 0) + 500 * extract(epoch from clock_timestamp() - q.refilled_at))
+        tokens = excluded.tokens - signalops.channel_burst() + least(signalops.channel_burst(),
+          greatest(q.tokens, 0) + signalops.channel_refill() * extract(epoch from clock_timestamp() - q.refilled_at))
       returning q.channel_id, q.tokens
     )
     select a.channel,
-      case when is_full and t.tokens + a.wanted < 900 then 0 else greatest(0, a.wanted + least(0, floor(t.tokens))::integer) end,
-      case when t.tokens + a.wanted >= 900 then -5 else -6 end
+      case when is_full and t.tokens + a.wanted < signalops.channel_quiet() then 0 else greatest(0, a.wanted + least(0, floor(t.tokens))::integer) end,
+      case when t.tokens + a.wanted >= signalops.channel_quiet() then signalops.priority_quiet_channel() else signalops.priority_delivery() end
     from asked a join taken t on t.channel_id = a.channel;
 end
 $$;
 comment on function signalops.grant_turns is
-  'Says how many of a batch''s new deliveries get a job at once, by channel, and of which priority; the others wait for their '
-  'channel''s turn.';
+  'Says how many of a batch''s new deliveries get a job at once, by channel, and of which priority; the others wait for their channel''s turn.';
 
 create or replace function signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, most_per_minute integer) returns timestamptz
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
@@ -74,7 +73,7 @@ begin
   end if;
   if found_outlet.opened_until is not null then
     -- This one finds out for all others; if its worker dies, another may in half a minute.
-    update signalops.outlets o set opened_until = moment + interval '30 seconds', probe = delivery
+    update signalops.outlets o set opened_until = moment + signalops.circuit_probe_timeout(), probe = delivery
     where o.tenant_id = tenant and o.id = outlet;
   end if;
   return null;
@@ -108,5 +107,4 @@ begin
 end
 $$;
 comment on function signalops.mend_queues is
-  'Finds channels whose deliveries wait for less long than the channel is known to (put there by hand, or by the release before); '
-  'returns how many.';
+  'Finds channels whose deliveries wait for less long than the channel is known to (put there by hand, or by the release before); returns how many.';

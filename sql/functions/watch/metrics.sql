@@ -120,5 +120,5 @@ begin
 end
 $$;
 comment on function ops.measurements is
-  'The metrics that the database tells of itself, each with its labels. Counts what is small when all is well, and takes the rest '
-  'from statistics and the catalogue. Names no tenant but in signalops_limit_used_ratio.';
+  'The metrics that the database tells of itself, each with its labels. Counts what is small when all is well, and takes the rest from statistics '
+  'and the catalogue. Names no tenant but in signalops_limit_used_ratio.';

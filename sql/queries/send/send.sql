@@ -15,7 +15,7 @@ with recursive listed as (
     select id, type, source, occurred_at, payload::text from signalops.events
     where tenant_id = %(tenant)s and id = (%(ids)s::uuid[])[l.place + 1] limit 1
   ) e on true
-  where l.place < least(cardinality(%(ids)s::uuid[]), 100) and l.size <= 1048576
+  where l.place < least(cardinality(%(ids)s::uuid[]), signalops.digest_events()) and l.size <= 1048576
 )
 select event from listed where event is not null order by place;
 

@@ -36,8 +36,8 @@ begin
 end
 $$;
 comment on function signalops.begin_deletion is
-  'Begins to delete a tenant, given by id or slug, and enqueues the job that does it. Verdict: deleting; unconfirmed, when what was '
-  'confirmed is not its slug; or the status of one that must be closed first. No row: there is no such tenant.';
+  'Begins to delete a tenant, given by id or slug, and enqueues the job that does it. Verdict: deleting; unconfirmed, when what was confirmed is '
+  'not its slug; or the status of one that must be closed first. No row: there is no such tenant.';
 
 create or replace function signalops.enqueue_deletions() returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -82,5 +82,4 @@ begin
 end
 $$;
 comment on function signalops.drop_jobs is
-  'Takes a tenant out of up to so many of the jobs that are not being done; returns of how many. The job that deletes it is not one '
-  'of them.';
+  'Takes a tenant out of up to so many of the jobs that are not being done; returns of how many. The job that deletes it is not one of them.';

@@ -25,8 +25,7 @@ comment on function signalops.tenant_tables is
   'Every table that has a tenant_id, as the catalogue knows them, with their partitions in them: what refers to others first.';
 
 create or replace function signalops.delete_rows(tenant uuid, target regclass, at_most bigint) returns bigint
-language plpgsql volatile set enable_seqscan = off set enable_hashjoin = off
-set enable_mergejoin = off as $$
+language plpgsql volatile set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   keys text[] := (
     select array_agg(quote_ident(a.attname) order by k.place) from pg_index i
@@ -81,8 +80,8 @@ begin
 end
 $$;
 comment on function signalops.delete_slice is
-  'Removes about so many rows of a tenant that is being deleted, and takes it out of the jobs; returns how many. 0: nothing is left, '
-  'or another worker is at it.';
+  'Removes about so many rows of a tenant that is being deleted, and takes it out of the jobs; returns how many. 0: nothing is left, or another '
+  'worker is at it.';
 
 create or replace function signalops.finish_deletion(tenant uuid) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -118,6 +117,5 @@ begin
 end
 $$;
 comment on function signalops.finish_deletion is
-  'Removes a tenant of which nothing is left, and notes the proof: what is left in every table, counted in the same transaction. '
-  'Returns how many rows were removed; NULL: something is left, or another worker was first. It is called when whoever may write for '
-  'the tenant has ended.';
+  'Removes a tenant of which nothing is left, and notes the proof: what is left in every table, counted in the same transaction. Returns how many '
+  'rows were removed; NULL: something is left, or another worker was first. It is called when whoever may write for the tenant has ended.';

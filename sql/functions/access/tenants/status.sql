@@ -14,8 +14,8 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   )
 $$;
 comment on function signalops.find_tenant is
-  'The tenant with an id or a slug, one of which is NULL, and the names of the rate limits that its users are held to: the look-up '
-  'for a token whose signature was verified.';
+  'The tenant with an id or a slug, one of which is NULL, and the names of the rate limits that its users are held to: the look-up for a token '
+  'whose signature was verified.';
 
 create or replace function signalops.move_status() returns trigger
 language plpgsql as $$

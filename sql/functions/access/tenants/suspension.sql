@@ -8,8 +8,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
   ) h
 $$;
 comment on function signalops.held_among is
-  'Which of these tenants are suspended or being deleted, and remain so until the transaction ends; NULL: none. Nothing of theirs is '
-  'begun.';
+  'Which of these tenants are suspended or being deleted, and remain so until the transaction ends; NULL: none. Nothing of theirs is begun.';
 
 create or replace function signalops.set_aside(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
@@ -46,8 +45,7 @@ begin
 end
 $$;
 comment on function signalops.set_aside is
-  'Takes digests and absences of tenants that are held out of the sweeps'' way, until they are resumed; returns how many of the more '
-  'numerous.';
+  'Takes digests and absences of tenants that are held out of the sweeps'' way, until they are resumed; returns how many of the more numerous.';
 
 create or replace function signalops.release_events(tenant uuid, at_most integer) returns bigint
 language plpgsql volatile set enable_seqscan = off as $$
@@ -55,7 +53,7 @@ declare
   released bigint;
 begin
   -- No more than workers have at hand: others are not to step over them.
-  if exists (select from procrastinate.procrastinate_jobs j where j.queue_name = 'events' and j.status = 'todo' offset 1999) then
+  if exists (select from procrastinate.procrastinate_jobs j where j.queue_name = 'events' and j.status = 'todo' offset signalops.delivery_jobs_full() - 1) then
     return 0;
   end if;
   with oldest as (
@@ -70,13 +68,12 @@ begin
   )
   -- Behind single events, as any bulk: a tenant that comes back delays nobody's.
   select sum(b.events) into released from batches b
-  where signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) is not null;
+  where signalops.enqueue('events', 'process_batch', signalops.priority_bulk(), jsonb_build_object('batch', b.batch)) is not null;
   return coalesce(released, 0);
 end
 $$;
 comment on function signalops.release_events is
-  'Gives jobs to the oldest held batches of a tenant, of about so many events, while not too many wait already; returns of how many '
-  'events.';
+  'Gives jobs to the oldest held batches of a tenant, of about so many events, while not too many wait already; returns of how many events.';
 
 create or replace function signalops.release_groups(tenant uuid, at_most integer) returns bigint
 language plpgsql volatile set enable_seqscan = off as $$
@@ -140,5 +137,4 @@ begin
 end
 $$;
 comment on function signalops.resume_tenants is
-  'Lets a part of what is held of each tenant that was resumed go on, the oldest first; returns whether there may be more to do at '
-  'once.';
+  'Lets a part of what is held of each tenant that was resumed go on, the oldest first; returns whether there may be more to do at once.';

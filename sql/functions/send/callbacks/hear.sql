@@ -6,8 +6,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   where c.id = wanted and c.kind = 'whatsapp' and c.deleted_at is null and c.secret is not null
 $$;
 comment on function signalops.find_called_channel is
-  'Whose channel a provider calls back, with the sealed secret that tells whether it is the provider: looked up before a tenant is '
-  'known.';
+  'Whose channel a provider calls back, with the sealed secret that tells whether it is the provider: looked up before a tenant is known.';
 
 create or replace function signalops.find_sent(tenant uuid, channel uuid, provider text) returns uuid
 language sql stable
@@ -37,6 +36,6 @@ begin
 end
 $$;
 comment on function signalops.hear_of_delivery is
-  'Moves a delivery of the tenant that the transaction acts for to what its provider says of a message: delivered, read, or dead '
-  'with the reason. In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which '
-  'message is meant: it must be told again.';
+  'Moves a delivery of the tenant that the transaction acts for to what its provider says of a message: delivered, read, or dead with the reason. '
+  'In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: it must be told '
+  'again.';

@@ -6,10 +6,7 @@ returns setof uuid
 language plpgsql stable
 -- Custom, so that the direction is known to the planner. It takes a rule and its channel for independent and so expects few rows of
 -- both; without a sort it can't read them all.
-set plan_cache_mode = force_custom_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-set enable_sort = off as $$
+set plan_cache_mode = force_custom_plan set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
 begin
   return query
     with pairs as materialized (
@@ -28,9 +25,8 @@ begin
 end
 $$;
 comment on function signalops.pick_deliveries is
-  'A page of a tenant''s deliveries in some states, of a rule and a channel (NULL: any), between two ids, newest first or upwards. '
-  'It goes from each pair of a rule and its channel to the next: one index serves all filters, however rare what they let through is '
-  'among millions.';
+  'A page of a tenant''s deliveries in some states, of a rule and a channel (NULL: any), between two ids, newest first or upwards. It goes from '
+  'each pair of a rule and its channel to the next: one index serves all filters, however rare what they let through is among millions.';
 
 create or replace function signalops.cancel_deliveries(tenant uuid, wanted uuid[]) returns setof uuid
 language plpgsql volatile as $$
@@ -44,7 +40,7 @@ begin
     update signalops.deliveries d set status = 'cancelled', next_attempt_at = null, updated_at = now()
     where d.tenant_id = tenant and d.id = any (wanted) and (d.status in ('pending', 'retrying')
       -- In hand of a worker that is gone or late: longer than any attempt takes, or after one that has left no record.
-      or d.status = 'sending' and (d.updated_at < now() - interval '30 seconds' or d.attempts > 1 and not exists (
+      or d.status = 'sending' and (d.updated_at < now() - signalops.circuit_probe_timeout() or d.attempts > 1 and not exists (
         select from signalops.delivery_attempts a
         where a.tenant_id = tenant and a.delivery_id = d.id and a.attempt = d.attempts - 1)))
     returning d.id
@@ -55,8 +51,7 @@ begin
 end
 $$;
 comment on function signalops.cancel_deliveries is
-  'Cancels deliveries that wait, or whose worker is gone or late; returns which. One that is just being sent, or has ended, stays as '
-  'it is.';
+  'Cancels deliveries that wait, or whose worker is gone or late; returns which. One that is just being sent, or has ended, stays as it is.';
 
 create or replace function signalops.retry_deliveries(tenant uuid, wanted uuid[]) returns setof uuid
 language plpgsql volatile as $$

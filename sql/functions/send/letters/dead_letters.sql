@@ -36,9 +36,8 @@ language sql stable as $$
   order by case when upwards then l.died_at end, case when upwards then l.id end, l.died_at desc, l.id desc limit at_most
 $$;
 comment on function signalops.pick_dead_letters is
-  'The dead letters of a tenant that wait for somebody to look, newest first, narrowed by ids, kind (event, delivery), channel, '
-  'rule, a part of the error, and when they died. Count them before you retry them. A page begins beyond a letter, and may be read '
-  'upwards.';
+  'The dead letters of a tenant that wait for somebody to look, newest first, narrowed by ids, kind (event, delivery), channel, rule, a part of the '
+  'error, and when they died. Count them before you retry them. A page begins beyond a letter, and may be read upwards.';
 
 create or replace function signalops.retry_dead_letters(tenant uuid, letters uuid[]) returns bigint
 language plpgsql volatile as $$
@@ -66,7 +65,7 @@ begin
     returning d.channel_id
   ), parts as (
     -- As large as a replay's: one job reads a batch whole.
-    select e.id, (row_number() over (order by e.id) - 1) / 500 as part from ended e where e.kind = 'event'
+    select e.id, (row_number() over (order by e.id) - 1) / signalops.bulk_batch_events() as part from ended e where e.kind = 'event'
   ), made as materialized (
     select p.part, signalops.new_id() as batch from parts p group by p.part
   ), waiting as (
@@ -78,16 +77,15 @@ begin
   into retried, channels, batches;
   perform signalops.close_circuits(tenant, channels);
   perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
-  perform signalops.enqueue('events', 'process_batch', -10, jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
+  perform signalops.enqueue('events', 'process_batch', signalops.priority_bulk(), jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
   perform signalops.note_actions(tenant, 'dead-letter.retried', retried);
   return coalesce(cardinality(retried), 0);
 end
 $$;
 comment on function signalops.retry_dead_letters is
-  'Gives dead letters another chance: a delivery is tried again with a schedule of its own, an event is processed again, and counted '
-  'then. For many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). '
-  'Returns how many. What could not be rendered is rendered by the active version of its rule, all else by the version that it had; '
-  'the circuits of the channels are closed.';
+  'Gives dead letters another chance: a delivery is tried again with a schedule of its own, an event is processed again, and counted then. For '
+  'many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many. What could '
+  'not be rendered is rendered by the active version of its rule, all else by the version that it had; the circuits of the channels are closed.';
 
 create or replace function signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) returns bigint
 language plpgsql volatile as $$

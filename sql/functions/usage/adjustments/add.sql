@@ -39,5 +39,5 @@ begin
 end
 $$;
 comment on function signalops.add_adjustment is
-  'Corrects the usage of the hour of a moment by a quantity, for the current tenant. When its billing period is closed, the open one '
-  'bills it, late. Returns the adjustment; with an idempotency key that was used before the first one, with an id of its own.';
+  'Corrects the usage of the hour of a moment by a quantity, for the current tenant. When its billing period is closed, the open one bills it, '
+  'late. Returns the adjustment; with an idempotency key that was used before the first one, with an id of its own.';

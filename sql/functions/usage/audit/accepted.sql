@@ -29,8 +29,8 @@ language sql stable as $$
   where of_tenant is null or t.id = of_tenant
 $$;
 comment on function signalops.audit_span is
-  'Since when a tenant''s events, batches and entries are all stored (-infinity: from its beginning); the earliest id that is of '
-  'interest to a period (NULL: all time) and stored; and the ids between which the period lies.';
+  'Since when a tenant''s events, batches and entries are all stored (-infinity: from its beginning); the earliest id that is of interest to a '
+  'period (NULL: all time) and stored; and the ids between which the period lies.';
 
 create or replace function signalops.audit_acceptance(of_tenant uuid, of_period date)
 returns table (tenant_id uuid, period date, event uuid, ways bigint)
@@ -55,8 +55,7 @@ language sql stable as $$
     and d.ending is distinct from 'retried'
 $$;
 comment on function signalops.audit_acceptance is
-  'The stored events of tenants by the month of acceptance, and how many times each was counted, waits or is dead: once, if all is '
-  'well.';
+  'The stored events of tenants by the month of acceptance, and how many times each was counted, waits or is dead: once, if all is well.';
 
 create or replace function signalops.audit_accepted(of_tenant uuid, of_period date)
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)

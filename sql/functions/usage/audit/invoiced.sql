@@ -46,9 +46,8 @@ language sql stable as $$
   group by t.id having t.closed_until <> coalesce(max(b.ends_at), '-infinity')
 $$;
 comment on function signalops.audit_seals is
-  'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of '
-  'its totals and of the seal before; the last period is the one that the tenant is closed until). They hold also when the events '
-  'have outlived their retention.';
+  'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of its totals and '
+  'of the seal before; the last period is the one that the tenant is closed until). They hold also when the events have outlived their retention.';
 
 create or replace function signalops.audit_invoices(of_tenant uuid, of_period date)
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)
@@ -94,8 +93,8 @@ language sql stable as $$
   where coalesce(b.amount, 0) <> case when i.voided_at is null then i.credited else 0 end
 $$;
 comment on function signalops.audit_invoices is
-  'Checks line (its quantity is the usage of its hours that the period bills), invoice (totals are sums of lines) and burned (what '
-  'an invoice was credited was burned for it, and came back when it was voided).';
+  'Checks line (its quantity is the usage of its hours that the period bills), invoice (totals are sums of lines) and burned (what an invoice was '
+  'credited was burned for it, and came back when it was voided).';
 
 create or replace function signalops.audit_credits(of_tenant uuid)
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)
@@ -147,15 +146,15 @@ language sql stable as $$
   union all select * from signalops.audit_credits(of_tenant)
 $$;
 comment on function signalops.audit is
-  'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What '
-  'SQL can''t do, holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops audit` does.';
+  'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, '
+  'holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops audit` does.';
 
 create or replace view signalops.audit_differences with (security_invoker = true) as
 select * from signalops.audit(null, null)
 union all select * from signalops.audit_numbers();
 comment on view signalops.audit_differences is
-  'What does not add up, of all tenants and periods: expected is what the records beneath a figure say, found what stands there. For '
-  'the owner of the schema; empty when every figure is proven.';
+  'What does not add up, of all tenants and periods: expected is what the records beneath a figure say, found what stands there. For the owner of '
+  'the schema; empty when every figure is proven.';
 comment on column signalops.audit_differences.tenant_id is 'Whose; NULL: the operator''s.';
 comment on column signalops.audit_differences.period is 'The billing period; NULL: it belongs to none.';
 comment on column signalops.audit_differences."check" is

@@ -58,8 +58,7 @@ begin
 end
 $$;
 comment on function signalops.burn_credits is
-  'Has an invoice use up to an amount of the tenant''s credit: by priority, then what expires soonest, then the oldest. Returns how '
-  'much.';
+  'Has an invoice use up to an amount of the tenant''s credit: by priority, then what expires soonest, then the oldest. Returns how much.';
 
 create or replace function signalops.return_credits(tenant uuid, invoice uuid) returns numeric
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -83,8 +82,8 @@ begin
 end
 $$;
 comment on function signalops.return_credits is
-  'Gives what an invoice burned back to its grants, once; returns how much. What comes back to a grant that has expired since '
-  'expires with the next expire_credits: an expiry is a promise. Who voids for a reason of the operator''s own grants anew.';
+  'Gives what an invoice burned back to its grants, once; returns how much. What comes back to a grant that has expired since expires with the next '
+  'expire_credits: an expiry is a promise. Who voids for a reason of the operator''s own grants anew.';
 
 create or replace function signalops.expire_credits(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -103,5 +102,4 @@ begin
 end
 $$;
 comment on function signalops.expire_credits is
-  'Writes off what is left of grants that have expired, of all tenants; returns of how many. The next call does those beyond the '
-  'bound.';
+  'Writes off what is left of grants that have expired, of all tenants; returns of how many. The next call does those beyond the bound.';

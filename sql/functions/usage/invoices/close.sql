@@ -29,8 +29,8 @@ begin
 end
 $$;
 comment on function signalops.freeze_periods is
-  'Freezes the next period of tenants whose month ended so long ago, and of whom nothing waits that came before its end; returns of '
-  'how many. It must be committed before note_barriers.';
+  'Freezes the next period of tenants whose month ended so long ago, and of whom nothing waits that came before its end; returns of how many. It '
+  'must be committed before note_barriers.';
 
 create or replace function signalops.note_barriers() returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -84,9 +84,9 @@ return sha256(coalesce(before, '') || convert_to(json_build_array(tenant, of_per
     '' order by d.day, d.meter collate "C", d.grp collate "C")
   from signalops.usage_days d where d.tenant_id = tenant and d.period = of_period), ''), 'UTF8'));
 comment on function signalops.digest_days is
-  'The digest of a sealed period: SHA-256 of the digest before (none: nothing), the line [tenant, period], and for each row of '
-  'usage_days, by day, meter and group (in the order of bytes), a line [day, meter, grp, is_late, aggregation, events, quantity], as '
-  'JSON in UTF-8 with line feeds between.';
+  'The digest of a sealed period: SHA-256 of the digest before (none: nothing), the line [tenant, period], and for each row of usage_days, by day, '
+  'meter and group (in the order of bytes), a line [day, meter, grp, is_late, aggregation, events, quantity], as JSON in UTF-8 with line feeds '
+  'between.';
 
 create or replace function signalops.seal_period(tenant uuid, of_period date) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -128,5 +128,5 @@ begin
 end
 $$;
 comment on function signalops.seal_period is
-  'Writes down the figures of a frozen period of the tenant that the transaction acts for, seals them, and closes it; the '
-  'transaction goes on to invoice it. False: it is closed, being closed, or somebody may still count into it.';
+  'Writes down the figures of a frozen period of the tenant that the transaction acts for, seals them, and closes it; the transaction goes on to '
+  'invoice it. False: it is closed, being closed, or somebody may still count into it.';

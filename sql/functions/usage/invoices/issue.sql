@@ -44,8 +44,8 @@ begin
 end
 $$;
 comment on function signalops.issue_invoice is
-  'Issues an invoice or a credit note of a closed period, with its lines, and tells the tenant; returns its number. issued: columns '
-  'of invoices; lines: columns of invoice_lines, in their order; numbers as strings.';
+  'Issues an invoice or a credit note of a closed period, with its lines, and tells the tenant; returns its number. issued: columns of invoices; '
+  'lines: columns of invoice_lines, in their order; numbers as strings.';
 
 create or replace function signalops.keep_number() returns trigger
 language plpgsql as $$

@@ -78,8 +78,8 @@ begin
 end
 $$;
 comment on function signalops.renew_quotas is
-  'Has accept find out anew what a tenant''s quotas allow; another meter than events starts a new version of tenants.scales, and a '
-  'meter whose limit is new begins with what its counters hold of the month.';
+  'Has accept find out anew what a tenant''s quotas allow; another meter than events starts a new version of tenants.scales, and a meter whose '
+  'limit is new begins with what its counters hold of the month.';
 
 create or replace function signalops.version_limit() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

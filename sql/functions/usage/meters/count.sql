@@ -64,8 +64,8 @@ begin
 end
 $$;
 comment on function signalops.count_usage is
-  'Adds to the counters what a batch counts, with its entries: [{tenant, id, meter, aggregation, period, hour, grp, is_late, events, '
-  'value, latest_at, latest_event, event_ids, items}], one element for each counter.';
+  'Adds to the counters what a batch counts, with its entries: [{tenant, id, meter, aggregation, period, hour, grp, is_late, events, value, '
+  'latest_at, latest_event, event_ids, items}], one element for each counter.';
 
 create or replace function signalops.limit_cardinality() returns table (tenant uuid, of_period date)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -87,7 +87,7 @@ begin
     in_batch := signalops.new_id();
     perform signalops.emit(one.tenant_id, in_batch, 'signalops.usage.cardinality_limit_reached',
       jsonb_build_object('period', to_char(one.period, 'YYYY-MM'), 'limit', one.usage_rows, 'rows', one.rows), 1::smallint);
-    perform signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', in_batch));
+    perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
     tenant := one.tenant_id;
     of_period := one.period;
     return next;
@@ -95,5 +95,5 @@ begin
 end
 $$;
 comment on function signalops.limit_cardinality is
-  'Stops keeping groups and distinct values of a month for tenants that have more of them than they may, and emits an operational '
-  'event of it; returns whose and of which month. Totals are exact still.';
+  'Stops keeping groups and distinct values of a month for tenants that have more of them than they may, and emits an operational event of it; '
+  'returns whose and of which month. Totals are exact still.';

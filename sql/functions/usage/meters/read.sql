@@ -62,7 +62,6 @@ begin
 end
 $$;
 comment on function signalops.usage_by is
-  'What a tenant''s meter counted in the hours from lower to before upper, with the adjustments: the one definition of a quantity. '
-  'By hour, day or month in the tenant''s time zone (bucket: its start), or at once; by group, or all together ([]). Only what a '
-  'period bills, or whatever it was billed in (NULL); or up to a period, what that and those before it bill. Nothing counted: no '
-  'row.';
+  'What a tenant''s meter counted in the hours from lower to before upper, with the adjustments: the one definition of a quantity. By hour, day or '
+  'month in the tenant''s time zone (bucket: its start), or at once; by group, or all together ([]). Only what a period bills, or whatever it was '
+  'billed in (NULL); or up to a period, what that and those before it bill. Nothing counted: no row.';

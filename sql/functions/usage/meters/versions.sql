@@ -4,8 +4,7 @@ create or replace function signalops.bump_metering(tenant uuid) returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$ update signalops.tenants set metering = metering + 1 where id = tenant and id = signalops.current_tenant() returning metering $$;
 comment on function signalops.bump_metering is
-  'Starts a new version of the meters of the tenant that the transaction acts for; returns it. Whoever counts by an older one finds '
-  'out.';
+  'Starts a new version of the meters of the tenant that the transaction acts for; returns it. Whoever counts by an older one finds out.';
 
 create or replace function signalops.version_meter() returns trigger
 language plpgsql as $$

@@ -54,9 +54,9 @@ begin
 end
 $$;
 comment on function signalops.subscribe is
-  'Gives the tenant that the transaction acts for a plan, in its newest version or another: from today, or from the first day of the '
-  'next month (in its time zone). Whatever was to begin then or later is withdrawn. Returns the subscription, which is the present '
-  'one when it has that version already.';
+  'Gives the tenant that the transaction acts for a plan, in its newest version or another: from today, or from the first day of the next month (in '
+  'its time zone). Whatever was to begin then or later is withdrawn. Returns the subscription, which is the present one when it has that version '
+  'already.';
 
 create or replace function signalops.subscribe_to_free() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

@@ -22,8 +22,7 @@ language sql volatile as $$
   order by m.key
 $$;
 comment on function signalops.add_plan_meters is
-  'Gives a tenant the meters of a plan that it lacks, or has as its own. A unique_violation: it has one of that key that counts '
-  'something else.';
+  'Gives a tenant the meters of a plan that it lacks, or has as its own. A unique_violation: it has one of that key that counts something else.';
 
 create or replace function signalops.set_plan_limits(tenant uuid, terms jsonb, from_day date) returns void
 language sql volatile as $$
@@ -53,8 +52,8 @@ language sql stable parallel safe as $$
   from held h where h.first_day < h.next_day order by h.first_day
 $$;
 comment on function signalops.stretches is
-  'The stretches of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are '
-  'days of the of_days of the period. A period that begins before the tenant''s first plan has days of none.';
+  'The stretches of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are days of the '
+  'of_days of the period. A period that begins before the tenant''s first plan has days of none.';
 
 create or replace function signalops.end_unneeded_meters(tenant uuid) returns bigint
 language sql volatile as $$

@@ -63,8 +63,8 @@ begin
 end
 $$;
 comment on function signalops.without_secrets is
-  'A configuration as it may be shown to whoever reads the audit log: of URLs the origin alone, of headers the names, nothing that '
-  'is called a secret.';
+  'A configuration as it may be shown to whoever reads the audit log: of URLs the origin alone, of headers the names, nothing that is called a '
+  'secret.';
 
 create or replace function signalops.as_noted(value jsonb, is_secret boolean) returns jsonb
 language plpgsql immutable as $$

@@ -24,8 +24,8 @@ begin
 end
 $$;
 comment on function signalops.log_action is
-  'Notes in the audit log what became of a row. Arguments: what such a row is; the columns of its id and of its name; those left '
-  'out; those with secrets, the last two with commas between.';
+  'Notes in the audit log what became of a row. Arguments: what such a row is; the columns of its id and of its name; those left out; those with '
+  'secrets, the last two with commas between.';
 
 create or replace function signalops.log_rule() returns trigger
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

@@ -23,19 +23,18 @@ language sql stable as $$
   where d.ended_at is null and d.died_at > now() - interval '15 minutes' and d.tenant_id is distinct from platform
   group by t.slug
   union all
-  select 'processing_lag', '', 'critical', l.seconds, l.seconds > 30, interval '15 seconds', interval '1 minute',
-    'events wait for longer than 30 seconds to be processed', 'Start more workers, or see ops.running_jobs for what holds them up.'
+  select 'events_wait', '', 'critical', extract(epoch from l.wait), l.wait > signalops.events_wait_alert(), interval '15 seconds', interval '1 minute',
+    format('events wait for longer than %s seconds to be processed', extract(epoch from signalops.events_wait_alert())::integer), 'Start more workers, or see ops.running_jobs for what holds them up.'
   from (
-    select extract(epoch from now() - signalops.time_of(i.batch)) as seconds from signalops.inbox i
-    where not i.is_held order by i.batch limit 1
-  ) l where l.seconds > 10
+    select now() - signalops.time_of(i.batch) as wait from signalops.inbox i where not i.is_held order by i.batch limit 1
+  ) l where l.wait > signalops.events_wait_alert() / 3
   union all
-  select 'deliveries_overdue', '', 'warning', o.seconds, o.seconds > 60, interval '15 seconds', interval '1 minute',
-    'deliveries are due for longer than a minute', 'Start more workers for the queue deliveries.'
+  select 'deliveries_wait', '', 'warning', extract(epoch from o.wait), o.wait > signalops.deliveries_wait_alert(), interval '15 seconds', interval '1 minute',
+    format('deliveries are due for longer than %s seconds', extract(epoch from signalops.deliveries_wait_alert())::integer), 'Start more workers for the queue deliveries.'
   from (
-    select extract(epoch from now() - min(q.next_due_at)) as seconds from signalops.channel_queues q
-    where q.next_due_at < now() - interval '20 seconds'
-  ) o where o.seconds is not null
+    select now() - min(q.next_due_at) as wait from signalops.channel_queues q
+    where q.next_due_at < now() - signalops.deliveries_wait_alert() / 3
+  ) o where o.wait is not null
   union all
   select 'stuck_workers', '', 'warning', count(*), true, interval '30 seconds', interval '1 minute',
     'workers are silent and hold jobs', 'See the logs of the workers; one that is silent for a minute is to be killed.'
@@ -57,9 +56,9 @@ language sql stable as $$
   ) l
   where q.accepted >= least(l.soft, l.hard)
   union all
-  select 'partitions', p.parent::text, 'critical', min(p.months_ahead), min(p.months_ahead) < 1, interval '0', interval '0',
-    'the table has no partition for the next month', 'Run signalops migrate, and see why the job make_partitions fails.'
-  from ops.partitions p group by p.parent having min(p.months_ahead) < 2
+  select 'partitions', p.parent::text, 'critical', min(p.months_ahead), min(p.months_ahead) < signalops.partitions_ahead_alert(), interval '0', interval '0',
+    'the table has no partitions for the next two months', 'Run signalops migrate, and see why the job make_partitions fails.'
+  from ops.partitions p group by p.parent having min(p.months_ahead) <= signalops.partitions_ahead_alert()
   union all
   select 'channels_disabled', t.slug, 'warning', count(*), true, interval '0', interval '0',
     'channels of the tenant were disabled, since their receivers did not answer for days', 'Tell the tenant; it enables them again.'
@@ -77,8 +76,8 @@ language sql stable as $$
   from signalops.maintenance m where m.succeeded_at < now() - interval '3 hours'
 $$;
 comment on function signalops.conditions is
-  'What an operator must know: all that is near or out of bounds now, but for what the tenant of the operators itself causes. What '
-  'is missing is within bounds.';
+  'What an operator must know: all that is near or out of bounds now, but for what the tenant of the operators itself causes. What is missing is '
+  'within bounds.';
 
 create or replace function signalops.tell_alert(platform uuid, what text, condition jsonb) returns void
 language plpgsql volatile as $$
@@ -137,5 +136,5 @@ begin
 end
 $$;
 comment on function signalops.watch is
-  'Holds what is against the bounds; tells the tenant of the operators, named by its slug, what has gone out of them for long '
-  'enough, and what has come back: once each. Returns what it told.';
+  'Holds what is against the bounds; tells the tenant of the operators, named by its slug, what has gone out of them for long enough, and what has '
+  'come back: once each. Returns what it told.';

@@ -28,9 +28,8 @@ begin
 end
 $$;
 comment on function ops.pause_queue is
-  'Has workers begin no job of a queue other than maintenance, with a reason. Jobs that run go on to their end, and new ones wait: '
-  'nothing is lost or refused. Each fetch of another queue''s job steps over those that wait, so don''t leave events paused for '
-  'hours.';
+  'Has workers begin no job of a queue other than maintenance, with a reason. Jobs that run go on to their end, and new ones wait: nothing is lost '
+  'or refused. Each fetch of another queue''s job steps over those that wait, so don''t leave events paused for hours.';
 
 create or replace function ops.resume_queue(queue text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -71,8 +70,8 @@ begin
 end
 $$;
 comment on function ops.drain_queue is
-  'Waits, up to a minute, until no job of a queue runs and none is ready; while it is paused, until none runs. Returns what is left: '
-  'repeat it until doing is 0, with \watch in psql.';
+  'Waits, up to a minute, until no job of a queue runs and none is ready; while it is paused, until none runs. Returns what is left: repeat it '
+  'until doing is 0, with \watch in psql.';
 
 create or replace function ops.retry_job(job bigint) returns void
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp as $$

@@ -37,8 +37,7 @@ begin
 end
 $$;
 comment on function ops.retry_letters is
-  'Gives dead letters of a tenant another chance, up to 10,000 at a time; returns how many it did. Others, and those that ended, are '
-  'left.';
+  'Gives dead letters of a tenant another chance, up to 10,000 at a time; returns how many it did. Others, and those that ended, are left.';
 
 create or replace function ops.discard_letters(tenant text, letters uuid[], reason text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -65,8 +64,7 @@ begin
 end
 $$;
 comment on function ops.retry_deliveries is
-  'Has deliveries of a tenant that wait tried now, up to 10,000 at a time; returns how many it did. Those that died: '
-  'ops.retry_letters.';
+  'Has deliveries of a tenant that wait tried now, up to 10,000 at a time; returns how many it did. Those that died: ops.retry_letters.';
 
 create or replace function ops.cancel_deliveries(tenant text, deliveries uuid[]) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

@@ -31,8 +31,8 @@ language sql stable as $$
   where t.status <> 'deleting'
 $$;
 comment on function signalops.keep is
-  'For how many days each tenant''s events are kept, by its own retention, its plan''s or this of the installation; and since when '
-  'they must be: at the latest since the oldest that waits, is still to be sent, or belongs to a billing period that is not closed.';
+  'For how many days each tenant''s events are kept, by its own retention, its plan''s or this of the installation; and since when they must be: at '
+  'the latest since the oldest that waits, is still to be sent, or belongs to a billing period that is not closed.';
 
 create or replace function signalops.begin_expiry(retention_days integer) returns void
 language sql volatile as $$
@@ -143,8 +143,8 @@ begin
 end
 $$;
 comment on function signalops.expire_blocks is
-  'Goes on with the sweep of a table for 200 ms or up to about so many rows: removes what belongs to expired events, of tenants and '
-  'of dropped partitions. Returns how many rows were removed; NULL: it was swept less than a day ago.';
+  'Goes on with the sweep of a table for 200 ms or up to about so many rows: removes what belongs to expired events, of tenants and of dropped '
+  'partitions. Returns how many rows were removed; NULL: it was swept less than a day ago.';
 
 create or replace function signalops.expire(retention_days integer, at_most integer) returns table (relation text, rows bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -179,5 +179,5 @@ begin
 end
 $$;
 comment on function signalops.expire is
-  'Removes a slice of what has expired before its partition goes: of one tenant''s rows, or by the sweep of one table. Returns from '
-  'where how much was removed; a table with 0: there may be more to do. Nothing: all is done, or another process is at it.';
+  'Removes a slice of what has expired before its partition goes: of one tenant''s rows, or by the sweep of one table. Returns from where how much '
+  'was removed; a table with 0: there may be more to do. Nothing: all is done, or another process is at it.';

@@ -82,14 +82,12 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   order by e.ended_at, p.place
 $$;
 comment on function signalops.expired_partitions is
-  'The partitions of which nothing need be kept any more, by the days of retention of events and of the audit log, in the order to '
-  'drop them.';
+  'The partitions of which nothing need be kept any more, by the days of retention of events and of the audit log, in the order to drop them.';
 
 create or replace function signalops.drop_partition(retention_days integer, audit_log_days integer) returns name
 language plpgsql volatile security definer
 -- The lock on the table holds up everybody behind it while it is waited for: rather not at all now than for longer than this.
-set lock_timeout = '100ms'
-set search_path = pg_catalog, pg_temp as $$
+set lock_timeout = '100ms' set search_path = pg_catalog, pg_temp as $$
 declare
   expired name;
 begin
@@ -104,5 +102,5 @@ begin
 end
 $$;
 comment on function signalops.drop_partition is
-  'Drops the first of the expired partitions; returns its name, NULL when there is none or another process is at it. Raises '
-  'lock_not_available when the table is busy, a dump for instance: try again later.';
+  'Drops the first of the expired partitions; returns its name, NULL when there is none or another process is at it. Raises lock_not_available when '
+  'the table is busy, a dump for instance: try again later.';

@@ -80,8 +80,8 @@ create or replace view ops.dead_letters AS
      LEFT JOIN signalops.channels c ON (((c.tenant_id = l.tenant_id) AND (c.id = l.channel_id))))
   WHERE (l.ended_at IS NULL);
 comment on view ops.dead_letters is
-  'Events and deliveries that were given up and wait for somebody to look: see ops.retry_letters and ops.discard_letters. One '
-  'tenant''s are read along dead_letters_open.';
+  'Events and deliveries that were given up and wait for somebody to look: see ops.retry_letters and ops.discard_letters. One tenant''s are read '
+  'along dead_letters_open.';
 comment on column ops.dead_letters.tenant is 'The tenant''s slug.';
 comment on column ops.dead_letters.tenant_id is 'Its id.';
 comment on column ops.dead_letters.letter_id is 'The letter: the id of the event or delivery.';

@@ -12,8 +12,8 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   from pg_stat_activity a where a.datname = current_database()
 $$;
 comment on function ops.activity is
-  'What pg_stat_activity knows of this database, of each statement what stands before its first literal. For others'' statements '
-  'signalops_owner needs pg_read_all_stats, which sql/bootstrap.sql grants.';
+  'What pg_stat_activity knows of this database, of each statement what stands before its first literal. For others'' statements signalops_owner '
+  'needs pg_read_all_stats, which sql/bootstrap.sql grants.';
 
 create or replace view ops.sessions as
 select a.pid, a.login, a.application, a.address, a.kind, a.state, a.waits_for, a.connected_at, a.transaction_at,
@@ -95,8 +95,7 @@ comment on column ops.tables.live_rows is 'Rows, estimated by the server.';
 comment on column ops.tables.dead_rows is 'Rows that were deleted or replaced and not vacuumed yet, estimated by the server.';
 comment on column ops.tables.dead_percent is 'Dead rows of all.';
 comment on column ops.tables.dead_bytes_estimate is
-  'Their share of the table: what a vacuum would free for new rows. What it has freed already, and is not used, only pgstattuple '
-  'knows.';
+  'Their share of the table: what a vacuum would free for new rows. What it has freed already, and is not used, only pgstattuple knows.';
 comment on column ops.tables.vacuum_due_at is 'At so many dead rows autovacuum comes.';
 comment on column ops.tables.bytes is 'Its size without indexes.';
 comment on column ops.tables.index_bytes is 'The size of its indexes.';

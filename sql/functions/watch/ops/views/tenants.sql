@@ -46,8 +46,8 @@ cross join lateral (
 ) d
 where r.deleted_at is null;
 comment on view ops.slow_rules is
-  'What makes rules dear: their size, how often they match, what they remember, what comes of them. How long a rule takes to be '
-  'evaluated is not stored, since all of a tenant''s are evaluated as one; a backtest times one alone: see ops.backtests.';
+  'What makes rules dear: their size, how often they match, what they remember, what comes of them. How long a rule takes to be evaluated is not '
+  'stored, since all of a tenant''s are evaluated as one; a backtest times one alone: see ops.backtests.';
 comment on column ops.slow_rules.tenant is 'The tenant''s slug.';
 comment on column ops.slow_rules.tenant_id is 'Its id.';
 comment on column ops.slow_rules.rule is 'The rule''s name.';
