@@ -4,6 +4,8 @@ import asyncio
 import re
 from uuid import UUID
 
+from cachetools import LRUCache
+
 from signalops import db
 from signalops.access import store
 from signalops.access.doubts import Doubts
@@ -22,7 +24,7 @@ class Directory:
 
     def __init__(self, connections: db.Pool) -> None:
         self._connections = connections
-        self._known: dict[str, tuple[float, store.FoundTenant]] = {}
+        self._known: LRUCache[str, tuple[float, store.FoundTenant]] = LRUCache(_MOST_REMEMBERED)
         self._doubts = Doubts()
 
     def doubt(self, reason: str) -> None:
@@ -50,8 +52,6 @@ class Directory:
         found = await self._found(name)
         if found is None:
             raise refusal("The token names a tenant that this installation does not have.")
-        if len(self._known) >= _MOST_REMEMBERED:
-            self._known.clear()
         self._known[name] = since, found
         return found
 

@@ -7,6 +7,7 @@ process for itself: a caller that spreads them over three processes may send thr
 import asyncio
 from typing import Annotated
 
+from cachetools import LRUCache
 from pydantic import BaseModel, ConfigDict, Field
 
 from signalops.rates import Level, refusal
@@ -34,18 +35,16 @@ class Requests:
 
     def __init__(self, rate: float, burst: int) -> None:
         self._full = Level("requests", rate, burst, burst)
-        self._levels: dict[tuple[TenantId | None, Actor], tuple[Level, float]] = {}
+        # The least recently used goes: whose bucket is full the soonest.
+        self._levels: LRUCache[tuple[TenantId | None, Actor], tuple[Level, float]] = LRUCache(_MOST_REMEMBERED)
 
     def take(self, tenant: TenantId | None, actor: Actor) -> None:
         """Take a token of a tenant's caller, or of an operator; RateLimited when there is none."""
         now = asyncio.get_running_loop().time()
-        level, at = self._levels.pop((tenant, actor), (self._full, now))
+        level, at = self._levels.get((tenant, actor), (self._full, now))
         level = level.after(now - at)
         if is_there := level.left >= 1:
             level = level._replace(left=level.left - 1)
-        if len(self._levels) >= _MOST_REMEMBERED:
-            del self._levels[next(iter(self._levels))]
-        # At the end: the first one is that which asked the longest ago, whose bucket is full the soonest.
         self._levels[tenant, actor] = level, now
         if not is_there:
             raise refusal("requests", level, level.wait())

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import bcrypt
+from cachetools import LRUCache
 
 from signalops import clock, db, facts
 from signalops.access import store
@@ -43,7 +44,7 @@ class KeyRing:
     def __init__(self, connections: db.Pool, failures: Failures, digests: Digests) -> None:
         self.uses = Uses(connections)
         self._connections = connections
-        self._known: dict[bytes, _Known] = {}
+        self._known: LRUCache[bytes, _Known] = LRUCache(_MOST_REMEMBERED)
         self._asked: dict[bytes, asyncio.Task[_Known]] = {}
         self._failures = failures
         self._digests = digests
@@ -107,8 +108,6 @@ class KeyRing:
         until = _seconds() + _REMEMBER
         for row in await self._stored(key[:PREFIX]):
             if (before and secrets.compare_digest(before.row.hash, row.hash)) or await self._is_right(key, row):
-                if len(self._known) >= _MOST_REMEMBERED:
-                    self._known.clear()
                 self._known[digest] = _Known(row, until)
                 return self._known[digest]
         self._known.pop(digest, None)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
-from psycopg.rows import dict_row
 
 from signalops import db
 from signalops.access.addresses import Network
@@ -67,14 +66,12 @@ def _rate_columns(rate: RateLimit | None) -> dict[str, Any]:
 
 async def list_tenants(connection: db.Connection) -> list[dict[str, Any]]:
     """Return every tenant, by slug; as the owner."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-tenants"])).fetchall()
+    return await db.rows(connection, SQL["list-tenants"])
 
 
 async def tenant_by_slug(connection: db.Connection, slug: str) -> dict[str, Any] | None:
     """Return one tenant, or None; as the owner."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["tenant-by-slug"], {"slug": slug})).fetchone()
+    return await db.row(connection, SQL["tenant-by-slug"], {"slug": slug})
 
 
 async def add_key(connection: db.Connection, **fields: Any) -> bool:
@@ -97,8 +94,7 @@ async def add_key(connection: db.Connection, **fields: Any) -> bool:
 async def list_keys(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[dict[str, Any]]:
     """Return keys in the words of the API, newest first; wanted: id, or the window of a page and upwards."""
     every = {"id": None, "lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "upwards": False, "limit": None}
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-keys"], {**every, "tenant": tenant, **wanted})).fetchall()
+    return await db.rows(connection, SQL["list-keys"], {**every, "tenant": tenant, **wanted})
 
 
 async def count_usable_keys(connection: db.Connection, tenant: TenantId) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jwt
+from cachetools import LRUCache
 
 from signalops import clock
 from signalops.access.failures import Failures
@@ -90,7 +91,7 @@ class Tokens:
         self._trust = trust
         self._keys = keys
         self._failures = failures
-        self._known: dict[bytes, _Known] = {}
+        self._known: LRUCache[bytes, _Known] = LRUCache(_MOST_REMEMBERED)
 
     async def run(self) -> None:
         """Keep the keys as the issuer has them, until cancelled."""
@@ -110,8 +111,6 @@ class Tokens:
         return claims
 
     def _remember(self, digest: bytes, claims: Claims) -> None:
-        if len(self._known) >= _MOST_REMEMBERED:
-            self._known.clear()
         until = min(claims.expires + self._trust.leeway, clock.unix() + _REMEMBER)
         self._known[digest] = _Known(claims, until, self._keys.edition)
 

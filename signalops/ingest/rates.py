@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from cachetools import LRUCache
+
 from signalops import rates
 from signalops.errors import RateLimited
 from signalops.ingest.model import Incoming
@@ -26,7 +28,7 @@ class Rates:
     """The buckets that this process has had events paid from, as the last flush left them."""
 
     def __init__(self) -> None:
-        self._told: dict[Bucket, tuple[Level, float]] = {}
+        self._told: LRUCache[Bucket, tuple[Level, float]] = LRUCache(_MOST_REMEMBERED)
 
     def doubt(self, reason: str) -> None:
         """Forget what was told, for whatever reason: a rate may have changed."""
@@ -38,8 +40,6 @@ class Rates:
 
     def note(self, tenant: TenantId, bucket: str, pace: Mapping[str, Any]) -> None:
         """Note what a bucket holds, {rate, burst, left}, as signalops.accept tells it."""
-        if len(self._told) >= _MOST_REMEMBERED:
-            self._told.clear()
         level = Level("tenant" if bucket == "tenant" else "key", pace["rate"], pace["burst"], pace["left"])
         self._told[tenant, bucket] = level, time.monotonic()
 

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from signalops import db
@@ -29,9 +28,7 @@ async def active_silences(connection: db.Connection, tenant: TenantId) -> list[R
 
 async def time_zone(connection: db.Connection, tenant: TenantId) -> str:
     """Return a tenant's time zone."""
-    row = await (await connection.execute(SQL["time-zone"], {"tenant": tenant})).fetchone()
-    assert row is not None
-    return str(row[0])
+    return str(await db.value(connection, SQL["time-zone"], {"tenant": tenant}))
 
 
 async def add_rule(connection: db.Connection, tenant: TenantId, rule: RuleId, name: str, enabled: bool) -> bool:
@@ -127,10 +124,8 @@ async def end_silence(connection: db.Connection, tenant: TenantId, silence: UUID
 
 
 async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL[query], fields)).fetchall()
+    return await db.rows(connection, SQL[query], fields)
 
 
 async def _row(connection: db.Connection, query: str, fields: Row) -> Row | None:
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL[query], fields)).fetchone()
+    return await db.row(connection, SQL[query], fields)

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
 
 from signalops import db
 from signalops.terms import TenantId
@@ -47,13 +47,9 @@ async def usage_by(connection: db.Connection, tenant: TenantId, **asked: Any) ->
 
     asked: meter, lower, upper, step (hour, day, month, or None), by_group, grp (or None) and limit.
     """
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["usage-by"], {"tenant": tenant, **asked})).fetchall()
+    return await db.rows(connection, SQL["usage-by"], {"tenant": tenant, **asked})
 
 
 async def quota_of_month(connection: db.Connection, tenant: TenantId, period: date) -> Row:
     """Return accepted, soft_limit and hard_limit of the month that begins with `period`."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        row = await (await cursor.execute(SQL["quota-of-month"], {"tenant": tenant, "period": period})).fetchone()
-    assert row is not None, "a caller's tenant exists"
-    return row
+    return await db.the_row(connection, SQL["quota-of-month"], {"tenant": tenant, "period": period})

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
 
 from signalops import db
 from signalops.terms import EventId, TenantId
@@ -16,20 +15,17 @@ SQL = db.queries("watch/watch")
 
 async def event(connection: db.Connection, tenant: TenantId, event: EventId) -> dict[str, Any] | None:
     """Return one event with its status and its processing, or None."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["event"], {"tenant": tenant, "event": event})).fetchone()
+    return await db.row(connection, SQL["event"], {"tenant": tenant, "event": event})
 
 
 async def matches(connection: db.Connection, tenant: TenantId, event: EventId) -> list[dict[str, Any]]:
     """Return id, name and version of the rules that matched an event."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["matches-of-event"], {"tenant": tenant, "event": event})).fetchall()
+    return await db.rows(connection, SQL["matches-of-event"], {"tenant": tenant, "event": event})
 
 
 async def deliveries(connection: db.Connection, tenant: TenantId, event: EventId) -> list[dict[str, Any]]:
     """Return an event's deliveries, each with its attempts."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["deliveries-of-event"], {"tenant": tenant, "event": event})).fetchall()
+    return await db.rows(connection, SQL["deliveries-of-event"], {"tenant": tenant, "event": event})
 
 
 async def ready(connection: db.Connection) -> None:

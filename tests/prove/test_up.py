@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -139,15 +140,22 @@ def test_a_strangers_first_minutes(installation: Installation) -> None:
         up.interrupt()
 
 
+def worker_of(process: int) -> psutil.Process:
+    """Return the worker that `signalops up` has started: its API may answer before the worker's program has been loaded."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with suppress(psutil.Error):
+            for child in psutil.Process(process).children(recursive=True):
+                if "procrastinate" in child.cmdline():
+                    return child
+        time.sleep(0.05)
+    raise AssertionError("there is no worker")
+
+
 def test_a_part_that_dies_is_started_again(installation: Installation) -> None:
     with installation.up() as up:
         up.says("SignalOps is up at")
-        worker = next(
-            child
-            for child in psutil.Process(up.process.pid).children(recursive=True)
-            if "procrastinate" in child.cmdline()
-        )
-        worker.kill()
+        worker_of(up.process.pid).kill()
         up.says("worker ended with exit code -9")
         installation.sh(CURL)
         up.says("mail to team@acme.example")

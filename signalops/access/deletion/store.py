@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from psycopg.rows import dict_row
-
 from signalops import db
 from signalops.terms import TenantId
 
@@ -18,8 +16,7 @@ async def begin(connection: db.Connection, wanted: str, confirmed: str) -> str |
 
 async def find(connection: db.Connection, wanted: str) -> dict[str, Any] | None:
     """Return the newest deletion of what has or had an id or a slug."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["find-deletion"], _texts(wanted=wanted))).fetchone()
+    return await db.row(connection, SQL["find-deletion"], _texts(wanted=wanted))
 
 
 async def delete_slice(connection: db.Connection, tenant: TenantId, at_most: int) -> int:
@@ -36,8 +33,8 @@ async def running_transactions(connection: db.Connection) -> set[str]:
 
 async def finish(connection: db.Connection, tenant: TenantId) -> int | None:
     """Remove a tenant of which nothing is left; return how many rows were removed in all, None: something is left."""
-    row = await (await connection.execute(SQL["finish-deletion"], {"tenant": tenant})).fetchone()
-    return row[0] if row else None
+    found: int | None = await db.value(connection, SQL["finish-deletion"], {"tenant": tenant})
+    return found
 
 
 async def enqueue_unfinished(connection: db.Connection) -> None:

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from psycopg.errors import CheckViolation, UniqueViolation
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
 
 from signalops import db
 from signalops.access.tenants.model import Status, id_in
@@ -39,22 +39,18 @@ async def find_tenant(connection: db.Connection, wanted: str) -> Found | None:
 
 async def hold_tenant(connection: db.Connection, tenant: TenantId) -> Status | None:
     """Return a tenant's status, which stays as it is until the end of the transaction; None when it is gone."""
-    row = await (await connection.execute(SQL["hold-tenant"], {"id": tenant})).fetchone()
-    return row[0] if row else None
+    found: Status | None = await db.value(connection, SQL["hold-tenant"], {"id": tenant})
+    return found
 
 
 async def read_tenant(connection: db.Connection, tenant: TenantId) -> Row:
     """Return a tenant in the words of TenantSummary."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        row = await (await cursor.execute(SQL["read-tenant"], {"id": tenant})).fetchone()
-    assert row is not None, "the tenant was found in this transaction"
-    return row
+    return await db.the_row(connection, SQL["read-tenant"], {"id": tenant})
 
 
 async def list_tenants(connection: db.Connection, **wanted: Any) -> list[Row]:
     """Return tenants in the words of TenantSummary: status (None: any), the window of a page and upwards."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-tenants"], wanted)).fetchall()
+    return await db.rows(connection, SQL["list-tenants"], wanted)
 
 
 async def change_tenant(connection: db.Connection, tenant: TenantId, **fields: Any) -> None:
@@ -77,7 +73,4 @@ async def move_tenant(connection: db.Connection, tenant: TenantId, status: Statu
 
 async def accepted_events(connection: db.Connection, tenant: TenantId) -> Row:
     """Return the present period of a tenant, and how many events were accepted in it."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        row = await (await cursor.execute(SQL["accepted-events"], {"id": tenant})).fetchone()
-    assert row is not None, "the tenant was found in this transaction"
-    return row
+    return await db.the_row(connection, SQL["accepted-events"], {"id": tenant})

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import dict_row
-
 from signalops import db
 from signalops.terms import BatchId, TenantId
 
@@ -40,5 +38,4 @@ async def add_replay(connection: db.Connection, tenant: TenantId, **fields: Any)
 
 async def list_replays(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
     """Return replays between two ids, or one of them: id, lower, upper, upwards and limit."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-replays"], {"tenant": tenant, **wanted})).fetchall()
+    return await db.rows(connection, SQL["list-replays"], {"tenant": tenant, **wanted})

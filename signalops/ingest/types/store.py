@@ -3,7 +3,6 @@
 from typing import Any
 
 import orjson
-from psycopg.rows import dict_row
 from psycopg.types.json import Json
 
 from signalops import db
@@ -61,8 +60,7 @@ async def delete_schema(connection: db.Connection, tenant: TenantId, event_type:
 
 
 async def _rows(connection: db.Connection, query: str, **parameters: Any) -> list[dict[str, Any]]:
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL[query], parameters)).fetchall()
+    return await db.rows(connection, SQL[query], parameters)
 
 
 async def _row(connection: db.Connection, query: str, **parameters: Any) -> dict[str, Any] | None:

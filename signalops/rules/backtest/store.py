@@ -5,7 +5,6 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 import orjson
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from signalops import db
@@ -90,8 +89,7 @@ async def _json(connection: db.Connection, query: LiteralString, fields: Row) ->
 
 
 async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL[query], fields)).fetchall()
+    return await db.rows(connection, SQL[query], fields)
 
 
 async def _row(connection: db.Connection, query: str, fields: Row) -> Row | None:

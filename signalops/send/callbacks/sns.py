@@ -11,6 +11,7 @@ from typing import Literal
 from weakref import WeakValueDictionary
 
 import aiohttp
+from cachetools import LRUCache
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -73,7 +74,7 @@ class Topic:
         self._settings = settings
         # Only this host: under amazonaws.com anybody can keep a file.
         self._base = settings.sns_url or _home(arn)
-        self._known: dict[str, x509.Certificate] = {}
+        self._known: LRUCache[str, x509.Certificate] = LRUCache(_MOST_KNOWN)
         # One for each url: who names one that hangs makes nobody else wait.
         self._reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -103,10 +104,7 @@ class Topic:
             raise Forbidden(_UNSIGNED)
         async with self._reading.setdefault(url, asyncio.Lock()):
             if url not in self._known:
-                text = await self._get(url)
-                if len(self._known) >= _MOST_KNOWN:
-                    self._known.clear()
-                self._known[url] = _parsed(text)
+                self._known[url] = _parsed(await self._get(url))
             return self._known[url]
 
     async def _get(self, url: str, query: Mapping[str, str] | None = None) -> bytes:

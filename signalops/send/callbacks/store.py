@@ -51,8 +51,7 @@ async def suppress(connection: db.Connection, tenant: TenantId, delivery: UUID, 
 
 async def list_suppressions(connection: db.Connection, tenant: TenantId, **page: Any) -> list[dict[str, Any]]:
     """Return suppressions between two ids, of one address or all; the fields are address, lower, upper, upwards and limit."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-suppressions"], {"tenant": tenant, **page})).fetchall()
+    return await db.rows(connection, SQL["list-suppressions"], {"tenant": tenant, **page})
 
 
 async def remove_suppression(connection: db.Connection, tenant: TenantId, suppression: UUID) -> dict[str, Any] | None:

@@ -3,8 +3,6 @@
 from typing import Any, get_args
 from uuid import UUID
 
-from psycopg.rows import dict_row
-
 from signalops import db
 from signalops.terms import DeliveryId, DeliveryStatus, TenantId
 
@@ -27,14 +25,12 @@ async def pick_deliveries(connection: db.Connection, tenant: TenantId, **wanted:
 
 async def read_deliveries(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[dict[str, Any]]:
     """Return deliveries with the names of what they belong to, newest first."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["read-deliveries"], {"tenant": tenant, "ids": ids})).fetchall()
+    return await db.rows(connection, SQL["read-deliveries"], {"tenant": tenant, "ids": ids})
 
 
 async def read_attempts(connection: db.Connection, tenant: TenantId, delivery: DeliveryId) -> list[dict[str, Any]]:
     """Return the attempts at a delivery, in order."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["read-attempts"], {"tenant": tenant, "delivery": delivery})).fetchall()
+    return await db.rows(connection, SQL["read-attempts"], {"tenant": tenant, "delivery": delivery})
 
 
 async def retry_delivery(connection: db.Connection, tenant: TenantId, delivery: DeliveryId) -> bool:

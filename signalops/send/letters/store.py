@@ -3,8 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import dict_row
-
 from signalops import db
 from signalops.terms import TenantId
 
@@ -20,8 +18,7 @@ async def pick_letters(connection: db.Connection, tenant: TenantId, **wanted: An
 
 async def read_letters(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[dict[str, Any]]:
     """Return letters, also those that have ended, with the names of what they belong to, in the order of their ids as given."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["read-dead-letters"], {"tenant": tenant, "ids": ids})).fetchall()
+    return await db.rows(connection, SQL["read-dead-letters"], {"tenant": tenant, "ids": ids})
 
 
 async def count_letters(connection: db.Connection, tenant: TenantId, **chosen: Any) -> int:

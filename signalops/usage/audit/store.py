@@ -114,5 +114,4 @@ async def trace_line(connection: db.Connection, tenant: TenantId, **wanted: Any)
 
 
 async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL[query], fields)).fetchall()
+    return await db.rows(connection, SQL[query], fields)

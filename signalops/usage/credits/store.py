@@ -4,8 +4,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import dict_row
-
 from signalops import db
 from signalops.terms import TenantId
 
@@ -15,9 +13,7 @@ SQL = db.queries("usage/credits")
 
 async def grant_credit(connection: db.Connection, tenant: TenantId, **fields: Any) -> UUID:
     """Grant credit: amount, currency, priority, expires_at, reason, author, idempotency_key and body_hash; return the grant."""
-    row = await (await connection.execute(SQL["grant-credit"], {"tenant": tenant, **fields})).fetchone()
-    assert row is not None, "the function returns the grant"
-    return UUID(str(row[0]))
+    return UUID(str(await db.value(connection, SQL["grant-credit"], {"tenant": tenant, **fields})))
 
 
 async def find_grant(connection: db.Connection, tenant: TenantId, key: str) -> tuple[UUID, bytes] | None:
@@ -28,29 +24,22 @@ async def find_grant(connection: db.Connection, tenant: TenantId, key: str) -> t
 
 async def read_grant(connection: db.Connection, tenant: TenantId, grant: UUID) -> Row:
     """Return a grant in the words of CreditShown."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        row = await (await cursor.execute(SQL["read-grant"], {"tenant": tenant, "id": grant})).fetchone()
-    assert row is not None, "the grant was made or found in this transaction"
-    return row
+    return await db.the_row(connection, SQL["read-grant"], {"tenant": tenant, "id": grant})
 
 
 async def list_credits(connection: db.Connection, tenant: TenantId) -> list[Row]:
     """Return the grants that can be used, by currency, in the order in which they are burned."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-credits"], {"tenant": tenant})).fetchall()
+    return await db.rows(connection, SQL["list-credits"], {"tenant": tenant})
 
 
 async def list_credit_entries(connection: db.Connection, tenant: TenantId, **window: Any) -> list[Row]:
     """Return the movements between two ids: lower, upper, upwards and limit."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-credit-entries"], {"tenant": tenant, **window})).fetchall()
+    return await db.rows(connection, SQL["list-credit-entries"], {"tenant": tenant, **window})
 
 
 async def burn_credits(connection: db.Connection, tenant: TenantId, **wanted: Any) -> Decimal:
     """Have an invoice use credit: invoice, currency and at_most; return how much it was."""
-    row = await (await connection.execute(SQL["burn-credits"], {"tenant": tenant, **wanted})).fetchone()
-    assert row is not None, "the function returns an amount"
-    return Decimal(row[0])
+    return Decimal(await db.value(connection, SQL["burn-credits"], {"tenant": tenant, **wanted}))
 
 
 async def expire_credits(connection: db.Connection, at_most: int) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from psycopg.rows import dict_row
 
 from signalops import db
 from signalops.terms import TenantId
@@ -115,8 +114,7 @@ async def void_invoice(connection: db.Connection, tenant: TenantId, invoice: UUI
 
 
 async def _all(connection: db.Connection, query: str, **parameters: object) -> list[Row]:
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL[query], parameters)).fetchall()
+    return await db.rows(connection, SQL[query], parameters)
 
 
 async def _one(connection: db.Connection, query: str, **parameters: object) -> Row | None:

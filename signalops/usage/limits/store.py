@@ -3,7 +3,6 @@
 from typing import Any
 
 from psycopg.errors import CheckViolation
-from psycopg.rows import dict_row
 
 from signalops import db
 from signalops.terms import TenantId
@@ -38,5 +37,4 @@ async def remove_limit(connection: db.Connection, tenant: TenantId, meter: str) 
 
 
 async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL[query], fields)).fetchall()
+    return await db.rows(connection, SQL[query], fields)

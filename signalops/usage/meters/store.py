@@ -3,7 +3,6 @@
 from typing import Any
 
 from psycopg.errors import UniqueViolation
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from signalops import db
@@ -60,5 +59,4 @@ def _fields(tenant: TenantId, meter: MeterIn) -> Row:
 
 
 async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL[query], fields)).fetchall()
+    return await db.rows(connection, SQL[query], fields)

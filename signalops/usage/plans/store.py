@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from psycopg.errors import CheckViolation, NoDataFound, UniqueViolation
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from signalops import db
@@ -52,14 +52,12 @@ def no_such_plan(plan: str, version: int | None) -> NotFound:
 async def find_plan(connection: db.Connection, plan: str, version: int | None = None) -> Row | None:
     """Return plan, version, document and created_at of a version, or of the newest."""
     name = "newest-plan" if version is None else "plan-version"
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL[name], {"plan": plan, "version": version})).fetchone()
+    return await db.row(connection, SQL[name], {"plan": plan, "version": version})
 
 
 async def list_plans(connection: db.Connection) -> list[Row]:
     """Return every plan in its newest version: plan, version, name, currency, base_fee, tenants and created_at."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-plans"])).fetchall()
+    return await db.rows(connection, SQL["list-plans"])
 
 
 async def add_plan(connection: db.Connection, document: Row, **fields: Any) -> None:
@@ -86,11 +84,9 @@ async def subscribe(connection: db.Connection, tenant: TenantId, wanted: Wanted,
 
 async def plans_of(connection: db.Connection, tenant: TenantId) -> list[Row]:
     """Return the tenant's plan (plan, version, terms, starts_on, period, retention_days, kept_since), then those to come."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["plans-of-tenant"], {"tenant": tenant})).fetchall()
+    return await db.rows(connection, SQL["plans-of-tenant"], {"tenant": tenant})
 
 
 async def stretches(connection: db.Connection, tenant: TenantId, period: date) -> list[Stretch]:
     """Return the stretches of the period that begins on a day, in order."""
-    async with connection.cursor(row_factory=class_row(Stretch)) as cursor:
-        return await (await cursor.execute(SQL["stretches"], {"tenant": tenant, "period": period})).fetchall()
+    return await db.records(connection, Stretch, SQL["stretches"], {"tenant": tenant, "period": period})

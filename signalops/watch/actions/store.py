@@ -3,8 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import dict_row
-
 from signalops import db
 
 Row = dict[str, Any]
@@ -23,5 +21,4 @@ _ANY = {
 
 async def list_actions(connection: db.Connection, limit: int, **wanted: Any) -> list[Row]:
     """Return the newest actions; wanted: tenant, id, actor, action (how it begins), target (its id); a page's bounds."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["list-actions"], {**_ANY, "limit": limit, **wanted})).fetchall()
+    return await db.rows(connection, SQL["list-actions"], {**_ANY, "limit": limit, **wanted})

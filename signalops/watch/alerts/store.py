@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from psycopg.rows import dict_row
-
 from signalops import db
 
 SQL = db.queries("watch/alerts")
@@ -21,5 +19,4 @@ async def note_run(connection: db.Connection, job: str, error: str | None) -> No
 
 async def open_alerts(connection: db.Connection) -> list[dict[str, Any]]:
     """Return what was raised and is not over, the oldest first."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        return await (await cursor.execute(SQL["open-alerts"])).fetchall()
+    return await db.rows(connection, SQL["open-alerts"])

@@ -7,7 +7,6 @@ from typing import Any, LiteralString, TypeVar
 import orjson
 import psycopg
 from psycopg import sql
-from psycopg.rows import class_row
 
 from signalops import db
 from signalops.watch.isolation.model import ROLES, Actor, Function, Index, Outcome, Relation, Scratch, Sequence
@@ -30,8 +29,7 @@ async def undone(connection: db.Connection) -> AsyncIterator[None]:
 
 async def walk(connection: db.Connection, query: str, of: type[Part]) -> list[Part]:
     """Return what one of the catalogue's queries finds."""
-    async with connection.cursor(row_factory=class_row(of)) as cursor:
-        return await (await cursor.execute(SQL[query])).fetchall()
+    return await db.records(connection, of, SQL[query])
 
 
 def about(template: LiteralString, relation: Relation, column: str | None = None) -> Statement:

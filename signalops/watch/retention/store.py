@@ -18,8 +18,8 @@ async def expired_partitions(
 async def drop_partition(connection: db.Connection, retention_days: int, audit_log_days: int) -> str | None:
     """Drop the first partition that can be; return its name, None if there is none. Raises db.BUSY while its table is in use."""
     days = {"retention_days": retention_days, "audit_log_days": audit_log_days}
-    row = await (await connection.execute(SQL["drop-partition"], days)).fetchone()
-    return row[0] if row else None
+    found: str | None = await db.value(connection, SQL["drop-partition"], days)
+    return found
 
 
 async def expire(connection: db.Connection, retention_days: int, at_most: int) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ import asyncio
 import os
 
 import psycopg
+import pytest
 from schemathesis.core.transport import Response
 
 from signalops.config import Settings
@@ -17,6 +18,10 @@ from tests.support.tenants import operator_headers, user_headers
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
 SEED = int(os.environ.get("FUZZ_SEED", "6"))
+
+
+# The API, whose loop runs beside the strategies in this process, uses `random` for its jitter; the strategies do not.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 
 
 def events(owner: psycopg.Connection) -> int:

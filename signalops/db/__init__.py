@@ -1,0 +1,62 @@
+"""The database: connection strings, pools, transactions of one tenant, and the named queries of `sql/`."""
+
+from signalops.db.errors import BUSY, KNOWN, OUTAGE, OUTDATED, REFUSAL, UNSTORABLE, reason, told
+from signalops.db.pools import SILENCE, Connection, Pool, alone, autocommit, hasten, listen, pool, repair
+from signalops.db.queries import queries, records, row, rows, sql_folder, the_row, value
+from signalops.db.roles import SESSION, Role, admin_url, dsn, listening, reachable, without_password
+from signalops.db.transactions import (
+    Action,
+    act_as,
+    acting,
+    as_owner,
+    as_platform,
+    as_tenant,
+    beside,
+    new_id,
+    settled,
+    unix_time,
+)
+
+__all__ = [
+    "BUSY",
+    "KNOWN",
+    "OUTAGE",
+    "OUTDATED",
+    "REFUSAL",
+    "SESSION",
+    "SILENCE",
+    "UNSTORABLE",
+    "Action",
+    "Connection",
+    "Pool",
+    "Role",
+    "act_as",
+    "acting",
+    "admin_url",
+    "alone",
+    "as_owner",
+    "as_platform",
+    "as_tenant",
+    "autocommit",
+    "beside",
+    "dsn",
+    "hasten",
+    "listen",
+    "listening",
+    "new_id",
+    "pool",
+    "queries",
+    "reachable",
+    "reason",
+    "records",
+    "repair",
+    "row",
+    "rows",
+    "settled",
+    "sql_folder",
+    "the_row",
+    "told",
+    "unix_time",
+    "value",
+    "without_password",
+]
