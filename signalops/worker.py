@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from signalops import db, facts, logs, migrate, sandbox, timekeeping
 from signalops.config import settings
+from signalops.jobs import jobs_of
 from signalops.journey import Journey
 from signalops.queue.app import make_app, register
 from signalops.send import Sender
@@ -61,4 +62,4 @@ journey = Journey(
     settings().platform_tenant,
 )
 app = make_app(job_connections, settings().worker_concurrency, _life, db.listening(settings(), "worker"))
-register(app, journey)
+register(app, jobs_of(journey), journey.note_run)

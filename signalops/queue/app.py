@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 
 from procrastinate import App, JobContext
 from procrastinate.exceptions import ConnectorException
@@ -15,30 +14,12 @@ from procrastinate.worker import Worker
 from signalops import db, facts
 from signalops.constants import WORKER_SILENCE
 from signalops.queue.connector import Around, Connector
+from signalops.queue.jobs import MAINTENANCE, Job, Periodic
 from signalops.queue.policy import RetryAlways, RetryCutOff
 from signalops.queue.rescue import rescue_stalled
-from signalops.terms import BatchId, DeliveryId, TenantId
 
 HEARTBEAT = 1.0
-MAINTENANCE = "maintenance"
-
-
-class Bodies(Protocol):
-    """What the jobs do; `journey` has it."""
-
-    async def process_batch(self, batch: BatchId, job: int) -> None: ...
-    async def send_deliveries(self, wanted: Sequence[tuple[TenantId, DeliveryId]]) -> None: ...
-    async def run_backtest(self, tenant: TenantId, backtest: UUID) -> None: ...
-    async def delete_tenant(self, tenant: TenantId) -> None: ...
-    async def enqueue_due(self) -> None: ...
-    async def enqueue_lost(self) -> None: ...
-    async def tell_due(self) -> None: ...
-    async def tidy(self) -> None: ...
-    async def make_partitions(self) -> None: ...
-    async def close_periods(self) -> None: ...
-    async def retain(self) -> None: ...
-    async def watch(self) -> None: ...
-    async def note_run(self, job: str, error: str | None) -> None: ...
+NoteRun = Callable[[str, str | None], Awaitable[None]]
 
 
 class _Maintaining(Worker):
@@ -99,57 +80,35 @@ def make_app(connections: db.Pool, concurrency: int, around: Around, listening: 
     )
 
 
-def register(app: App, bodies: Bodies) -> None:
-    """Register the jobs. Their names and arguments are a contract with the jobs that wait in the table: only add to it."""
-    always = RetryAlways()
-
-    @app.task(name="process_batch", queue="events", retry=always, pass_context=True)
-    async def process_batch(context: JobContext, batch: str) -> None:
-        assert context.job.id is not None
-        await bodies.process_batch(BatchId(UUID(batch)), context.job.id)
-
-    @app.task(name="send_delivery", queue="deliveries", retry=always)
-    async def send_delivery(tenant: str, delivery: str, more: Sequence[Mapping[str, str]] = ()) -> None:
-        # The first has arguments of its own for the workers of a release before: they run a job that has no more.
-        wanted = [{"tenant": tenant, "delivery": delivery}, *more]
-        await bodies.send_deliveries(
-            [(TenantId(UUID(one["tenant"])), DeliveryId(UUID(one["delivery"]))) for one in wanted]
-        )
-
-    @app.task(name="run_backtest", queue="backtests", retry=always)
-    async def run_backtest(tenant: str, backtest: str) -> None:
-        await bodies.run_backtest(TenantId(UUID(tenant)), UUID(backtest))
-
-    @app.task(name="delete_tenant", queue="deletions", retry=always)
-    async def delete_tenant(tenant: str) -> None:
-        await bodies.delete_tenant(TenantId(UUID(tenant)))
+def register(app: App, jobs: Iterable[Job | Periodic], note_run: NoteRun) -> None:
+    """Register jobs; `note_run` records how one that is to be recorded ended: its name, and its error or None."""
 
     async def rescue() -> None:
         await rescue_stalled(app.job_manager, WORKER_SILENCE)
 
-    async def noted(name: str, body: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await body()
-        except Exception as error:
-            with suppress(*db.OUTAGE):
-                await bodies.note_run(name, db.told(error))
-            raise
-        await bodies.note_run(name, None)
+    # Without any periodic task a dead heartbeat or listener would go unnoticed.
+    for job in (Periodic("rescue_stalled", "* * * * * */2", rescue), *jobs):
+        if isinstance(job, Job):
+            _enqueued(app, job)
+        else:
+            _periodic(app, job.name, job.cron, partial(_recorded, job, note_run) if job.is_recorded else job.run)
 
-    # Six fields: the last are seconds. Without any periodic task a dead heartbeat or listener would go unnoticed.
-    _periodic(app, "enqueue_due", "* * * * * *", bodies.enqueue_due)
-    _periodic(app, "tell_due", "* * * * * *", bodies.tell_due)
-    _periodic(app, "rescue_stalled", "* * * * * */2", rescue)
-    _periodic(app, "enqueue_lost", "* * * * * */5", bodies.enqueue_lost)
-    _periodic(app, "watch", "* * * * * */15", bodies.watch)
-    # Those whose failure nobody would notice for days.
-    for name, cron, body in (
-        ("tidy", "* * * * *", bodies.tidy),
-        ("close_periods", "* * * * *", bodies.close_periods),
-        ("make_partitions", "7 * * * *", bodies.make_partitions),
-        ("retain", "37 * * * *", bodies.retain),
-    ):
-        _periodic(app, name, cron, partial(noted, name, body))
+
+def _enqueued(app: App, job: Job) -> None:
+    @app.task(name=job.name, queue=job.queue, retry=RetryAlways(), pass_context=True)
+    async def task(context: JobContext, /, **arguments: Any) -> None:
+        assert context.job.id is not None
+        await job.run(context.job.id, **arguments)
+
+
+async def _recorded(job: Periodic, note_run: NoteRun) -> None:
+    try:
+        await job.run()
+    except Exception as error:
+        with suppress(*db.OUTAGE):
+            await note_run(job.name, db.told(error))
+        raise
+    await note_run(job.name, None)
 
 
 def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]]) -> None:

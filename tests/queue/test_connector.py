@@ -11,7 +11,8 @@ from procrastinate import App
 
 from signalops import clock, db
 from signalops.config import Settings
-from signalops.queue.app import MAINTENANCE, make_app
+from signalops.queue.app import make_app
+from signalops.queue.jobs import MAINTENANCE
 from tests.support.processes import eventually
 from tests.support.tenants import Tenant
 

@@ -8,6 +8,7 @@ from procrastinate import App
 
 from signalops import db
 from signalops.config import Settings
+from signalops.jobs import jobs_of
 from signalops.journey import Journey
 from signalops.queue.app import make_app, register
 from signalops.queue.rescue import rescue_stalled
@@ -23,7 +24,7 @@ async def survivor(settings: Settings) -> AsyncIterator[App]:
         app = make_app(
             db.pool(settings, "worker", 4, is_hasty=True), 4, journey.catalogue.kept, db.listening(settings, "worker")
         )
-        register(app, journey)
+        register(app, jobs_of(journey), journey.note_run)
         async with app.open_async():
             yield app
         await sender.close()

@@ -1,0 +1,32 @@
+"""What a job is. `signalops/jobs.py` is the table of all jobs."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+MAINTENANCE = "maintenance"
+"""The queue of the jobs that run by the clock."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that a transaction enqueues: `run` takes the job's id and its arguments, by their names.
+
+    Name and arguments are a contract with the jobs that wait in the table, and with the workers of the release before: only add.
+    """
+
+    name: str
+    queue: str
+    run: Callable[..., Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """A job that runs by the clock: `cron` has six fields, the last being seconds.
+
+    is_recorded: its last success and failure stand in signalops.maintenance, since nobody would notice its failure for days.
+    """
+
+    name: str
+    cron: str
+    run: Callable[[], Awaitable[None]]
+    is_recorded: bool = False
