@@ -448,7 +448,7 @@ begin
   perform signalops.act_for((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
 
   if buckets is not null then
-    -- Before any quota is locked: buckets and then quotas, in one order each, can't lock two flushes out.
+    -- Lock order: rate_buckets, quotas, idempotency_keys.
     paced := (select jsonb_agg(t) from signalops.take_tokens(flush, buckets) t);
     return query
       select p.event_id, case when p.event_id is null then 'bucket' else 'rate_limited' end, p.of_tenant, p.of_bucket, null::timestamptz, p.pace
@@ -1329,7 +1329,7 @@ declare
 begin
   perform signalops.require_tenant(tenant);
   with usable as materialized (
-    -- Locked in one order; a row that another invoice is burning is waited for, and read anew with what that left.
+    -- Lock order: credit_grants by id; a row that another invoice is burning is waited for, and read anew with what that left.
     select * from signalops.credit_grants g
     where g.tenant_id = tenant and g.currency = of_currency and g.remaining > 0 and (g.expires_at is null or g.expires_at > now())
     order by g.id for update
@@ -1383,7 +1383,7 @@ CREATE FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) RETURNS 
 declare
   cancelled uuid[];
 begin
-  -- Locked before, in the order of all: when a row changed while the update below waited for it, PostgreSQL 18.4 crashed as it
+  -- Lock order: deliveries by id. Before the update: when a row changed while the update below waited for it, PostgreSQL 18.4 crashed as it
   -- evaluated the sub-select on a partitioned table once more (EvalPlanQual, signal 11).
   perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (wanted) order by d.id for update;
   with ended as (
@@ -1500,7 +1500,7 @@ declare
 begin
   -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
-  -- All deliveries before any outlet, in one order; then in the order of the channels, as grant_turns locks their queues.
+  -- Lock order: all deliveries (lock_deliveries), tenants, outlets, channel_queues, these by channel.
   perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
   select array_agg(l.tenant order by l.tenant, l.channel_id, l.delivery), array_agg(l.delivery order by l.tenant, l.channel_id, l.delivery),
     array_agg(l.channel_id order by l.tenant, l.channel_id, l.delivery)
@@ -1610,8 +1610,8 @@ begin
   end if;
   update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
   where o.tenant_id = tenant and o.id = any (closed);
-  -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set. What is locked is
-  -- in somebody's hands, who may want the outlet next.
+  -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set. Lock order:
+  -- deliveries come before outlets, so those that somebody has locked, who may want the outlet next, are skipped.
   with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
     where d.tenant_id = tenant and d.id in (
@@ -1698,7 +1698,7 @@ CREATE FUNCTION signalops.count_in(asked jsonb, moment timestamp with time zone)
     LANGUAGE plpgsql
     AS $$
 begin
-  -- In one order, rows that a month lacks yet included: two flushes that share some can't lock each other out.
+  -- Lock order: quotas by tenant and meter, rows that a month lacks yet included.
   return query
     insert into signalops.quotas as q (tenant_id, period, meter, accepted, scales)
     select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.scales
@@ -1722,7 +1722,7 @@ CREATE FUNCTION signalops.count_usage(in_batch uuid, metered jsonb) RETURNS void
 declare
   sizes jsonb := '[]';
 begin
-  -- Locked until the commit, in the lock order: items, counters, sizes, and those of one table by key.
+  -- Lock order: usage_items, usage_counters, usage_sizes, those of one table by key; until the commit.
   if metered @? '$[*].items' then
     with noted as (
       insert into signalops.usage_items (tenant_id, meter, hour, grp, period, item)
@@ -2893,7 +2893,7 @@ begin
       select m.tenant, m.channel, count(*)::integer as wanted
       from jsonb_to_recordset(decided) as m (tenant uuid, channel uuid, outcome text, not_before timestamptz)
       where coalesce(m.outcome, 'notified') = 'notified' and m.not_before is null
-      -- In one order, so that two workers can't lock each other out.
+      -- Lock order: channel_queues by key.
       group by m.tenant, m.channel order by m.tenant, m.channel
     ), taken as (
       insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at)
@@ -2943,7 +2943,7 @@ CREATE FUNCTION signalops.held_among(wanted uuid[]) RETURNS uuid[]
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select array_agg(h.id) from (
-    -- Locked, so that none is resumed before what is set aside for it can be seen; in one order, against deadlocks.
+    -- Lock order: tenants by id. Locked, so that none is resumed before what is set aside for it can be seen.
     select t.id from signalops.tenants t where t.id = any (wanted) and t.status in ('suspended', 'deleting') order by t.id for share
   ) h
 $$;
@@ -3137,7 +3137,7 @@ COMMENT ON FUNCTION signalops.limit_of(tenant uuid, of_meter text, on_day date) 
 CREATE FUNCTION signalops.lock_buckets(wanted jsonb) RETURNS void
     LANGUAGE sql
     AS $$
-  -- In one order, rows that are not there yet included, so that two flushes can't lock each other out. What is there is only locked.
+  -- Lock order: rate_buckets by tenant and bucket, rows that are not there yet included. What is there is only locked.
   insert into signalops.rate_buckets as b (tenant_id, bucket, level)
   select w.tenant, w.bucket, 'Infinity' from jsonb_to_recordset(wanted) as w (tenant uuid, bucket text)
   -- What is deleted meanwhile must not come back.
@@ -3606,7 +3606,7 @@ begin
   perform signalops.act_for((select array_agg(distinct s.tenant) from jsonb_to_recordset(seen) as s (tenant uuid)));
 
   with noted as (
-    -- In one order, so that two workers can't lock each other out.
+    -- Lock order: event_types by key.
     select s.*, k.fields as known, k.type is null as is_new,
       count(*) filter (where k.type is null) over (partition by s.tenant order by s.type) as place
     from jsonb_to_recordset(seen)
@@ -3941,7 +3941,7 @@ begin
     raise 'the meters have changed since a part of this batch was counted' using errcode = 'serialization_failure';
   end if;
 
-  -- Last, since turns and counters stay locked until the commit; and in one order, so that two workers can't lock each other out.
+  -- Lock order: rule_groups, digests, dead_letters, batches, channel_queues, usage; the last two stay locked until the commit.
   if decided <> '[]' then
     perform signalops.start_deliveries(decided, place);
   end if;
@@ -4087,7 +4087,7 @@ declare
   before bigint;
   version bigint;
 begin
-  -- First the tenant, then against flushes that make new rows, which can't be seen here, then the quotas in the order of accept.
+  -- Lock order: tenants; new_quotas, against flushes that make rows which can't be seen here; quotas by period and meter.
   update signalops.tenants t set scales = t.scales + (of_meter <> 'events')::integer where t.id = tenant
   returning t.scales - (of_meter <> 'events')::integer, t.scales, t.time_zone into before, version, zone;
   if not found then
@@ -4139,8 +4139,8 @@ declare
   released bigint;
 begin
   resumed := array(select t.id from signalops.tenants t where t.is_resuming order by t.status_since limit 100 for no key update skip locked);
-  -- Of each a little: a large backlog of one doesn't keep the channels and digests of the next waiting. In the lock order, of all of
-  -- them: groups, digests, queues.
+  -- Lock order, of all of them: tenants, rule_groups, digests, channel_queues. Of each a little: a large backlog of one doesn't keep the
+  -- channels and digests of the next waiting.
   select coalesce(sum(signalops.release_backtests(r.id) + signalops.release_events(r.id, at_most) + signalops.release_groups(r.id, at_most)), 0)
   into released from (select unnest(resumed) as id order by 1) r;
   -- These are few: rules and channels.
@@ -4167,7 +4167,7 @@ declare
   channels uuid[];
   batches uuid[];
 begin
-  -- In the order of all: the delivery, which guards its letter, and letters one after the other.
+  -- Lock order: deliveries by id, which guard their letters; dead_letters by id; outlets; channel_queues.
   perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (letters) order by d.id for update;
   perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null order by l.id for update;
   with ended as (
@@ -4289,7 +4289,7 @@ begin
   insert into signalops.usage_seals (tenant_id, period, digest, previous, days)
   values (tenant, of_period, signalops.digest_days(tenant, of_period, before), before, sealed);
 
-  -- Held before looking, as subscribe does: the plan that is given meanwhile may need the meters of the one before.
+  -- Lock order: billing_periods, tenants. Locked before looking, as subscribe does: the plan that is given meanwhile may need the meters of the one before.
   perform from signalops.tenants t where t.id = tenant for no key update;
   perform signalops.end_unneeded_meters(tenant);
   update signalops.billing_periods b set closed_at = now() where b.tenant_id = tenant and b.period = of_period;
@@ -5224,7 +5224,7 @@ begin
       select min(e.at) as first_at, max(e.at) as last_at, max(e.depth) as deepest
       from jsonb_to_recordset(g.events) as e (at timestamptz, depth smallint)
     ) e
-    -- In one order, so that two workers can't lock each other out.
+    -- Lock order: rule_groups by key, then digests.
     order by g.tenant, g.rule, g.since, g."group"
   loop
     stretches := null;

@@ -120,3 +120,31 @@ def test_the_fetch_is_procrastinate_s_own_but_for_paused_queues() -> None:
     ours = " AND jobs.queue_name <> ALL (ARRAY(SELECT paused.queue FROM ops.paused_queues AS paused))"
     assert body[1].count(ours) == 1
     assert body[1].replace(ours, "") == shipped[1]
+
+
+LOCKS = re.compile(
+    r"for (?:no key )?update(?! of \w+ skip| skip)|for share|pg_advisory_xact_lock(?!_shared)", re.IGNORECASE
+)
+
+
+@pytest.mark.parametrize("path", FUNCTIONS, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_functions_that_wait_for_several_locks_name_their_order(path: Path) -> None:
+    """Whoever skips what is locked, or locks one row and nothing else, waits in no order."""
+    text = path.read_text(encoding="utf-8")
+    if path.relative_to(FOLDER / "functions").as_posix() not in LOCKS_ONE and LOCKS.search(text):
+        assert "Lock order" in text
+
+
+LOCKS_ONE = {
+    "ids.sql",  # announces positions
+    "access/deletion/begin.sql",  # the tenant
+    "access/deletion/slices.sql",  # the tenant, whose rows nobody else writes any more
+    "queue/procrastinate.sql",  # procrastinate's own
+    "rules/backtest.sql",
+    "usage/adjustments/add.sql",  # the tenant
+    "usage/plans/subscribe.sql",  # the tenant, before its limits
+    "watch/alerts/alerts.sql",  # one process at a time
+    "watch/ops/queues.sql",  # the job
+    "watch/retention/expiry.sql",  # the sweep
+    "watch/retention/partitions.sql",  # one process at a time
+}

@@ -11,7 +11,7 @@ comment on function signalops.tokens_at is
 
 create or replace function signalops.lock_buckets(wanted jsonb) returns void
 language sql volatile as $$
-  -- In one order, rows that are not there yet included, so that two flushes can't lock each other out. What is there is only locked.
+  -- Lock order: rate_buckets by tenant and bucket, rows that are not there yet included. What is there is only locked.
   insert into signalops.rate_buckets as b (tenant_id, bucket, level)
   select w.tenant, w.bucket, 'Infinity' from jsonb_to_recordset(wanted) as w (tenant uuid, bucket text)
   -- What is deleted meanwhile must not come back.

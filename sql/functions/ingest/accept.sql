@@ -29,7 +29,7 @@ begin
   perform signalops.act_for((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
 
   if buckets is not null then
-    -- Before any quota is locked: buckets and then quotas, in one order each, can't lock two flushes out.
+    -- Lock order: rate_buckets, quotas, idempotency_keys.
     paced := (select jsonb_agg(t) from signalops.take_tokens(flush, buckets) t);
     return query
       select p.event_id, case when p.event_id is null then 'bucket' else 'rate_limited' end, p.of_tenant, p.of_bucket, null::timestamptz, p.pace

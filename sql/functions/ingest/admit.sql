@@ -8,7 +8,7 @@ comment on function signalops.weight is 'How much an event of a flush adds to a 
 create or replace function signalops.count_in(asked jsonb, moment timestamptz) returns table (tenant uuid, of_meter text, is_calm boolean)
 language plpgsql volatile as $$
 begin
-  -- In one order, rows that a month lacks yet included: two flushes that share some can't lock each other out.
+  -- Lock order: quotas by tenant and meter, rows that a month lacks yet included.
   return query
     insert into signalops.quotas as q (tenant_id, period, meter, accepted, scales)
     select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.scales

@@ -124,7 +124,7 @@ begin
     raise 'the meters have changed since a part of this batch was counted' using errcode = 'serialization_failure';
   end if;
 
-  -- Last, since turns and counters stay locked until the commit; and in one order, so that two workers can't lock each other out.
+  -- Lock order: rule_groups, digests, dead_letters, batches, channel_queues, usage; the last two stay locked until the commit.
   if decided <> '[]' then
     perform signalops.start_deliveries(decided, place);
   end if;

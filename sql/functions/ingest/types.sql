@@ -21,7 +21,7 @@ begin
   perform signalops.act_for((select array_agg(distinct s.tenant) from jsonb_to_recordset(seen) as s (tenant uuid)));
 
   with noted as (
-    -- In one order, so that two workers can't lock each other out.
+    -- Lock order: event_types by key.
     select s.*, k.fields as known, k.type is null as is_new,
       count(*) filter (where k.type is null) over (partition by s.tenant order by s.type) as place
     from jsonb_to_recordset(seen)

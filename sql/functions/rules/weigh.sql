@@ -21,7 +21,7 @@ begin
       select min(e.at) as first_at, max(e.at) as last_at, max(e.depth) as deepest
       from jsonb_to_recordset(g.events) as e (at timestamptz, depth smallint)
     ) e
-    -- In one order, so that two workers can't lock each other out.
+    -- Lock order: rule_groups by key, then digests.
     order by g.tenant, g.rule, g.since, g."group"
   loop
     stretches := null;

@@ -88,8 +88,8 @@ begin
   end if;
   update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
   where o.tenant_id = tenant and o.id = any (closed);
-  -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set. What is locked is
-  -- in somebody's hands, who may want the outlet next.
+  -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set. Lock order:
+  -- deliveries come before outlets, so those that somebody has locked, who may want the outlet next, are skipped.
   with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
     where d.tenant_id = tenant and d.id in (

@@ -96,7 +96,7 @@ declare
 begin
   -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
-  -- All deliveries before any outlet, in one order; then in the order of the channels, as grant_turns locks their queues.
+  -- Lock order: all deliveries (lock_deliveries), tenants, outlets, channel_queues, these by channel.
   perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
   select array_agg(l.tenant order by l.tenant, l.channel_id, l.delivery), array_agg(l.delivery order by l.tenant, l.channel_id, l.delivery),
     array_agg(l.channel_id order by l.tenant, l.channel_id, l.delivery)

@@ -24,7 +24,7 @@ begin
       select m.tenant, m.channel, count(*)::integer as wanted
       from jsonb_to_recordset(decided) as m (tenant uuid, channel uuid, outcome text, not_before timestamptz)
       where coalesce(m.outcome, 'notified') = 'notified' and m.not_before is null
-      -- In one order, so that two workers can't lock each other out.
+      -- Lock order: channel_queues by key.
       group by m.tenant, m.channel order by m.tenant, m.channel
     ), taken as (
       insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at)

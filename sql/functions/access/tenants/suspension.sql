@@ -3,7 +3,7 @@
 create or replace function signalops.held_among(wanted uuid[]) returns uuid[]
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
   select array_agg(h.id) from (
-    -- Locked, so that none is resumed before what is set aside for it can be seen; in one order, against deadlocks.
+    -- Lock order: tenants by id. Locked, so that none is resumed before what is set aside for it can be seen.
     select t.id from signalops.tenants t where t.id = any (wanted) and t.status in ('suspended', 'deleting') order by t.id for share
   ) h
 $$;
@@ -119,8 +119,8 @@ declare
   released bigint;
 begin
   resumed := array(select t.id from signalops.tenants t where t.is_resuming order by t.status_since limit 100 for no key update skip locked);
-  -- Of each a little: a large backlog of one doesn't keep the channels and digests of the next waiting. In the lock order, of all of
-  -- them: groups, digests, queues.
+  -- Lock order, of all of them: tenants, rule_groups, digests, channel_queues. Of each a little: a large backlog of one doesn't keep the
+  -- channels and digests of the next waiting.
   select coalesce(sum(signalops.release_backtests(r.id) + signalops.release_events(r.id, at_most) + signalops.release_groups(r.id, at_most)), 0)
   into released from (select unnest(resumed) as id order by 1) r;
   -- These are few: rules and channels.

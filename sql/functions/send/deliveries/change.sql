@@ -33,7 +33,7 @@ language plpgsql volatile as $$
 declare
   cancelled uuid[];
 begin
-  -- Locked before, in the order of all: when a row changed while the update below waited for it, PostgreSQL 18.4 crashed as it
+  -- Lock order: deliveries by id. Before the update: when a row changed while the update below waited for it, PostgreSQL 18.4 crashed as it
   -- evaluated the sub-select on a partitioned table once more (EvalPlanQual, signal 11).
   perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (wanted) order by d.id for update;
   with ended as (

@@ -46,7 +46,7 @@ declare
   channels uuid[];
   batches uuid[];
 begin
-  -- In the order of all: the delivery, which guards its letter, and letters one after the other.
+  -- Lock order: deliveries by id, which guard their letters; dead_letters by id; outlets; channel_queues.
   perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (letters) order by d.id for update;
   perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null order by l.id for update;
   with ended as (

@@ -38,7 +38,7 @@ declare
 begin
   perform signalops.require_tenant(tenant);
   with usable as materialized (
-    -- Locked in one order; a row that another invoice is burning is waited for, and read anew with what that left.
+    -- Lock order: credit_grants by id; a row that another invoice is burning is waited for, and read anew with what that left.
     select * from signalops.credit_grants g
     where g.tenant_id = tenant and g.currency = of_currency and g.remaining > 0 and (g.expires_at is null or g.expires_at > now())
     order by g.id for update

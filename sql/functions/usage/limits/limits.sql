@@ -51,7 +51,7 @@ declare
   before bigint;
   version bigint;
 begin
-  -- First the tenant, then against flushes that make new rows, which can't be seen here, then the quotas in the order of accept.
+  -- Lock order: tenants; new_quotas, against flushes that make rows which can't be seen here; quotas by period and meter.
   update signalops.tenants t set scales = t.scales + (of_meter <> 'events')::integer where t.id = tenant
   returning t.scales - (of_meter <> 'events')::integer, t.scales, t.time_zone into before, version, zone;
   if not found then

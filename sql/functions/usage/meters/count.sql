@@ -5,7 +5,7 @@ language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_se
 declare
   sizes jsonb := '[]';
 begin
-  -- Locked until the commit, in the lock order: items, counters, sizes, and those of one table by key.
+  -- Lock order: usage_items, usage_counters, usage_sizes, those of one table by key; until the commit.
   if metered @? '$[*].items' then
     with noted as (
       insert into signalops.usage_items (tenant_id, meter, hour, grp, period, item)
