@@ -40,8 +40,8 @@ class Traffic(World):
         return {"rare": number == 0}
 
     def workers(self) -> int:
-        """Return how many workers there are."""
-        return self.number_of("select from procrastinate.procrastinate_workers")
+        """Return how many worker processes are registered: each is twice, since it has slots of its own for maintenance."""
+        return self.number_of("select from procrastinate.procrastinate_workers") // 2
 
     def held(self) -> int:
         """Return how many batches stand at the gate."""
