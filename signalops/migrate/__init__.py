@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from signalops import db
 from signalops.config import Settings
-from signalops.migrate import definitions
+from signalops.migrate import apply
+from signalops.migrate.apply import Applied
 from signalops.migrate.connections import LOCK, alone, backend, connect, let_in
-from signalops.migrate.definitions import Applied
 from signalops.migrate.releases import NOTE_STAGES, Stage, known, of_stage, require_current, stages
 
 __all__ = [
@@ -48,7 +48,7 @@ def upgrade(settings: Settings, stage: Stage | None = None) -> Upgrade:
             if stage:
                 pending = of_stage(pending, stage)
             migrations.apply_migrations(pending)
-        applied = definitions.apply(connection, older_processes=stage == "pre")
+        applied = apply.apply(connection, older_processes=stage == "pre")
         for url in (settings.api_database_url, settings.worker_database_url, settings.platform_database_url):
             if url:
                 let_in(connection, url.get_secret_value())
@@ -61,7 +61,7 @@ def upgrade(settings: Settings, stage: Stage | None = None) -> Upgrade:
 def downgrade(settings: Settings) -> list[str]:
     """Roll everything back, newest first; return the ids. All data goes with it."""
     with alone(settings) as connection, backend(settings) as migrations:
-        definitions.remove(connection)
+        apply.remove(connection)
         applied = migrations.to_rollback(known())
         migrations.rollback_migrations(applied)
         return [migration.id for migration in applied]
@@ -71,4 +71,4 @@ def differences(settings: Settings) -> list[str]:
     """Return which definitions and grants of the database are not as they were applied."""
     with connect(db.dsn(settings, "owner")) as connection, connection.transaction():
         connection.execute("set local search_path = pg_catalog")
-        return definitions.differences(connection)
+        return apply.differences(connection)

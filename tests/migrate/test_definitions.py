@@ -12,7 +12,7 @@ import pytest
 from signalops import db, migrate
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.migrate import definitions
+from signalops.migrate import apply, definitions
 
 FUNCTION = """-- A file of the tests, with one function.
 
@@ -143,20 +143,20 @@ def test_what_somebody_changed_by_hand_is_found_and_put_right(
     settings: Settings, owner: psycopg.Connection, change: str, difference: str
 ) -> None:
     owner.execute("set search_path = pg_catalog")
-    assert definitions.differences(owner) == []
+    assert apply.differences(owner) == []
     owner.execute(change.encode())
-    found = definitions.differences(owner)
+    found = apply.differences(owner)
     assert len(found) == 1
     assert found[0].endswith(difference)
     assert migrate.upgrade(settings)
-    assert definitions.differences(owner) == []
+    assert apply.differences(owner) == []
     assert not migrate.upgrade(settings)
 
 
 def test_what_a_dba_added_is_named_and_left_alone(settings: Settings, owner: psycopg.Connection) -> None:
     owner.execute("create view ops.mine as select 1 as one")
     owner.execute("set search_path = pg_catalog")
-    assert definitions.differences(owner) == ["view ops.mine is not ours"]
+    assert apply.differences(owner) == ["view ops.mine is not ours"]
     assert not migrate.upgrade(settings)
     assert value(owner, "select one from ops.mine") == 1
 
@@ -176,7 +176,7 @@ def test_a_function_changes_while_its_tables_are_in_use(
 def test_a_busy_view_is_given_up_after_the_time_limit(
     settings: Settings, owner: psycopg.Connection, sql: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(definitions, "_SESSION", definitions._SESSION.replace("'10s'", "'100ms'"))
+    monkeypatch.setattr(apply, "_SESSION", apply._SESSION.replace("'10s'", "'100ms'"))
     file = sql / "functions" / "watch" / "ops" / "views" / "records.sql"
     file.write_text(file.read_text().replace("where a.raised_at is not null", "where a.raised_at is not null and true"))
     forget()
