@@ -3,7 +3,7 @@
 from signalops.db.errors import BUSY, KNOWN, OUTAGE, OUTDATED, REFUSAL, UNSTORABLE, reason, told
 from signalops.db.pools import SILENCE, Connection, Pool, alone, autocommit, hasten, listen, pool, repair
 from signalops.db.queries import queries, records, row, rows, sql_folder, the_row, value
-from signalops.db.roles import SESSION, Role, admin_url, dsn, listening, reachable, without_password
+from signalops.db.roles import Role, admin_url, dsn, listening, reachable, without_password
 from signalops.db.transactions import (
     Action,
     act_as,
@@ -23,7 +23,6 @@ __all__ = [
     "OUTAGE",
     "OUTDATED",
     "REFUSAL",
-    "SESSION",
     "SILENCE",
     "UNSTORABLE",
     "Action",

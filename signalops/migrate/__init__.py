@@ -7,7 +7,7 @@ from signalops.config import Settings
 from signalops.migrate import apply
 from signalops.migrate.apply import Applied
 from signalops.migrate.connections import LOCK, alone, backend, connect, let_in
-from signalops.migrate.releases import NOTE_STAGES, Stage, known, of_stage, require_current, stages
+from signalops.migrate.releases import NOTE_STAGES, Stage, known, of_stage, require_current, require_forerunner, stages
 
 __all__ = [
     "LOCK",
@@ -45,6 +45,8 @@ def upgrade(settings: Settings, stage: Stage | None = None) -> Upgrade:
         connection.execute("set role signalops_owner; reset role")
         with backend(settings) as migrations:
             pending = migrations.to_apply(known())
+            if pending:
+                require_forerunner(connection)
             if stage:
                 pending = of_stage(pending, stage)
             migrations.apply_migrations(pending)

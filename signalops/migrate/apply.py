@@ -52,14 +52,14 @@ def apply(connection: psycopg.Connection, *, older_processes: bool) -> Applied:
     """
     with connection.transaction():
         connection.execute(_SESSION)
-        pending = _pending(connection)
+        pending = _pending(connection, older_processes)
         for statement in pending:
             if statement.file != GRANTS:
                 _run(connection, statement)
         dropped = [] if older_processes else _drop_undefined(connection)
         if pending or dropped:
             _grant(connection, older_processes)
-            _record(connection, [s for s in statements() if s.file != GRANTS or not older_processes])
+            _record(connection, [_as_noted(statement, older_processes) for statement in statements()])
         if dropped:
             connection.execute("truncate yoyo.definition_sets")
         connection.execute(
@@ -98,7 +98,12 @@ def _grant(connection: psycopg.Connection, older_processes: bool) -> None:
             connection.execute(text.encode())
 
 
-def _pending(connection: psycopg.Connection) -> list[Statement]:
+def _as_noted(statement: Statement, older_processes: bool) -> str:
+    """Return how a statement that ran is on record; grants that took nothing back run again when no older process is left."""
+    return f"{statement.checksum} in part" if statement.file == GRANTS and older_processes else statement.checksum
+
+
+def _pending(connection: psycopg.Connection, older_processes: bool) -> list[Statement]:
     """Return the statements that are not on record; all of them, where what the files define is not as it was left."""
     on_record = {name for (name,) in connection.execute("select checksum from yoyo.definition_statements")}
     found, removed = _found(connection), _undefined(connection)
@@ -106,7 +111,7 @@ def _pending(connection: psycopg.Connection) -> list[Statement]:
         found.get(name) != checksum and _base(name) not in removed for name, checksum in _recorded(connection).items()
     ):
         on_record.clear()
-    return [statement for statement in statements() if statement.checksum not in on_record]
+    return [s for s in statements() if not on_record & {s.checksum, _as_noted(s, older_processes)}]
 
 
 def _run(connection: psycopg.Connection, statement: Statement) -> None:
@@ -134,7 +139,7 @@ def _undefined(connection: psycopg.Connection) -> set[str]:
     return {name for name in map(_base, _recorded(connection)) if name.split(" ")[0] in _DROPPED_IN_ORDER} - defined()
 
 
-def _record(connection: psycopg.Connection, ran: list[Statement]) -> None:
+def _record(connection: psycopg.Connection, ran: list[str]) -> None:
     """Note which statements are applied, and what the database makes of them."""
     applied = {_base(name) for name in _recorded(connection)} | defined()
     found = {
@@ -145,7 +150,7 @@ def _record(connection: psycopg.Connection, ran: list[Statement]) -> None:
     if twice := [name for name, times in Counter(map(_base, found)).items() if times > 1]:
         raise Unusable(f"There would be two of {twice[0]}, which takes something else than before: {_REMEDY}.")
     connection.execute("truncate yoyo.definitions, yoyo.definition_statements")
-    connection.execute(_NOTE, [list(found), list(found.values()), [statement.checksum for statement in ran]])
+    connection.execute(_NOTE, [list(found), list(found.values()), ran])
 
 
 def _recorded(connection: psycopg.Connection) -> dict[str, str]:

@@ -55,6 +55,18 @@ def require_current(settings: Settings, role: db.Role) -> None:
         )
 
 
+def require_forerunner(connection: psycopg.Connection) -> None:
+    """Raise Unusable for a database with migrations that come before the first of this code: nothing leads from there to here."""
+    first = min(stages())
+    query = "select min(migration_id) from yoyo._yoyo_migration where left(migration_id, 4) = %s and migration_id <> %s"
+    (other,) = connection.execute(query, [first[:4], first]).fetchone() or (None,)
+    if other:
+        raise Unusable(
+            f"The database begins with the migration {other}, and this release with {first}: begin with a new database "
+            "(`make clean` removes the embedded one, with its data)."
+        )
+
+
 def _require_role(connection: psycopg.Connection, role: db.Role) -> None:
     """Raise Unusable unless a connection acts in a role: where a pooler ignores what is asked at the start, it is the login's."""
     (name,) = connection.execute("select current_user").fetchone() or (None,)

@@ -5,12 +5,12 @@ second, since several functions give up on a lock before that. `sql/README.md` h
 """
 
 import asyncio
-import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -50,23 +50,23 @@ DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_data
 
 
 @dataclass
-class Bustle:
-    """An installation where everything happens at once."""
+class Operations:
+    """The operations of an installation, each with random values."""
 
     api: db.Pool
     worker: db.Pool
     operator: db.Pool
     journey: Journey
     tenants: list[Tenant]
-    dice: random.Random
+    random: Random
     scales: LimitScales
 
     def anyone(self) -> TenantId:
-        return self.dice.choice(self.tenants).id
+        return self.random.choice(self.tenants).id
 
     async def accept(self) -> None:
         """A flush of several tenants, in any order, with idempotency keys that others use now."""
-        chosen = [self.dice.choice(self.tenants) for _ in range(self.dice.randint(1, 8))]
+        chosen = [self.random.choice(self.tenants) for _ in range(self.random.randint(1, 8))]
         flush = [self._event(tenant) for tenant in chosen]
         batch = BatchId(clock.new_id())
         async with self.api.connection() as connection:
@@ -75,16 +75,16 @@ class Bustle:
             await self.scales.refresh(stale)
 
     def _event(self, tenant: Tenant) -> Incoming:
-        payload = {"v": self.dice.randint(1, 3), "g": str(self.dice.randint(1, 3))}
-        key = {"idempotencyKey": f"key {self.dice.randint(1, KEYS)}"} if self.dice.random() < 0.3 else {}
-        return event_of(tenant, payload, self.dice.choice(["a", "b", "c"]), **key)._replace(buckets=("tenant",))
+        payload = {"v": self.random.randint(1, 3), "g": str(self.random.randint(1, 3))}
+        key = {"idempotencyKey": f"key {self.random.randint(1, KEYS)}"} if self.random.random() < 0.3 else {}
+        return event_of(tenant, payload, self.random.choice(["a", "b", "c"]), **key)._replace(buckets=("tenant",))
 
     async def process(self) -> None:
         """The batches that wait, of which some are taken by others, too."""
         async with self.worker.connection() as connection:
             query = "select distinct args ->> 'batch' from procrastinate.procrastinate_jobs where task_name = 'process_batch'"
             batches = await (await connection.execute(query)).fetchall()
-        for (batch,) in self.dice.sample(batches, min(3, len(batches))):
+        for (batch,) in self.random.sample(batches, min(3, len(batches))):
             await self.journey.process_batch(BatchId(UUID(batch)), 1)
 
     async def send(self) -> None:
@@ -105,17 +105,17 @@ class Bustle:
         ]
         sweeps += [self.journey.make_partitions, self.journey.retain, self.journey.watch]
         sweeps += [Closer(self.worker, timedelta(days=-40)).run]
-        await self.dice.choice(sweeps)()
+        await self.random.choice(sweeps)()
 
     async def manage(self) -> None:
         """What a tenant and an operator change."""
         tenant = self.anyone()
-        meter = self.dice.choice(["events", "m_sum", "m_group"])
+        meter = self.random.choice(["events", "m_sum", "m_group"])
         changes: list[tuple[str, list[Any]]] = [
             ("delete from signalops.limits where tenant_id = %s and meter = %s", [tenant, meter]),
             (
                 "update signalops.tenants set rate_per_second = %s, rate_burst = 1000000 where id = %s",
-                [self.dice.randint(1, 9999), tenant],
+                [self.random.randint(1, 9999), tenant],
             ),
             ("update signalops.rules set enabled = not enabled where tenant_id = %s", [tenant]),
             ("update signalops.channels set enabled = true where tenant_id = %s", [tenant]),
@@ -143,7 +143,7 @@ class Bustle:
         ]
         async with self.operator.connection() as connection, connection.transaction():
             await db.act_as(connection, tenant)
-            query, values = self.dice.choice(changes)
+            query, values = self.random.choice(changes)
             await connection.execute(query.encode(), values)
 
     async def begin_month(self) -> None:
@@ -158,14 +158,14 @@ class Bustle:
             await limits.set_limit(
                 connection,
                 tenant=self.anyone(),
-                meter=self.dice.choice(["events", "m_sum", "m_group"]),
-                soft=self.dice.randint(5, 500),
+                meter=self.random.choice(["events", "m_sum", "m_group"]),
+                soft=self.random.randint(5, 500),
                 hard=10**9,
                 thresholds=[],
                 overage="refuse",
             )
 
-    async def bury(self) -> None:
+    async def retry_or_discard(self) -> None:
         """Dead letters, retried and discarded."""
         tenant = self.anyone()
         async with db.as_tenant(self.api, tenant) as connection:
@@ -178,16 +178,16 @@ class Bustle:
                 "since": None,
                 "until": None,
             }
-            if self.dice.random() < 0.7:
+            if self.random.random() < 0.7:
                 await letters.retry_letters(connection, tenant, 10, **chosen)
             else:
                 await letters.discard_letters(connection, tenant, 2, "no use", **chosen)
 
 
 @pytest.fixture
-async def bustle(
+async def operations(
     settings: Settings, databases: Databases, database: str, owner: psycopg.Connection, receiver: Receiver
-) -> AsyncIterator[Bustle]:
+) -> AsyncIterator[Operations]:
     databases.admin.execute(sql.SQL("alter database {} set deadlock_timeout = '10ms'").format(sql.Identifier(database)))
     tenants = [make_tenant(owner, f"tenant-{n}") for n in range(TENANTS)]
     for tenant in tenants:
@@ -210,13 +210,16 @@ async def bustle(
         db.pool(settings, "owner", AT_ONCE) as operator,
     ):
         sender = Sender(worker, settings)
-        dice = random.Random(random.randrange(2**32))
-        yield Bustle(api, worker, operator, Journey(worker, sender), tenants, dice, LimitScales(api))
+        yield Operations(api, worker, operator, Journey(worker, sender), tenants, Random(), LimitScales(api))
         await sender.close()
 
 
 EVERYTHING = (
-    ["accept"] * 6 + ["process"] * 4 + ["send"] * 3 + ["manage"] * 3 + ["sweep", "bury", "begin_month", "limit"]
+    ["accept"] * 6
+    + ["process"] * 4
+    + ["send"] * 3
+    + ["manage"] * 3
+    + ["sweep", "retry_or_discard", "begin_month", "limit"]
 )
 MONTH = ["accept"] * 8 + ["begin_month"] * 8 + ["limit"]
 
@@ -224,29 +227,29 @@ MONTH = ["accept"] * 8 + ["begin_month"] * 8 + ["limit"]
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("names", [EVERYTHING, MONTH], ids=["everything", "the beginning of a month"])
 async def test_nothing_that_happens_at_once_deadlocks(
-    bustle: Bustle, owner: psycopg.Connection, names: list[str]
+    operations: Operations, owner: psycopg.Connection, names: list[str]
 ) -> None:
     done: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     deadlocked: list[str] = []
     until = time.monotonic() + SECONDS
-    deeds = [getattr(bustle, name) for name in names]
+    chosen_from = [getattr(operations, name) for name in names]
 
     async def work() -> None:
         while time.monotonic() < until:
-            deed = bustle.dice.choice(deeds)
-            done[deed.__name__] += 1
+            operation = operations.random.choice(chosen_from)
+            done[operation.__name__] += 1
             try:
-                await deed()
+                await operation()
             except HARMLESS as error:
-                refused[f"{deed.__name__}: {type(error).__name__}"] += 1
+                refused[f"{operation.__name__}: {type(error).__name__}"] += 1
                 if isinstance(error, psycopg.errors.DeadlockDetected):
-                    deadlocked.append(f"{deed.__name__}: {error.diag.message_detail} {error.diag.context}")
+                    deadlocked.append(f"{operation.__name__}: {error.diag.message_detail} {error.diag.context}")
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
     print(dict(done), dict(refused), *deadlocked, sep="\n")
-    assert all(done[deed.__name__] > 10 for deed in deeds)
+    assert all(done[operation.__name__] > 10 for operation in chosen_from)
     assert deadlocked == []
-    for pool in (bustle.api, bustle.worker, bustle.operator):
+    for pool in (operations.api, operations.worker, operations.operator):
         await pool.close()
     assert owner.execute(DEADLOCKS).fetchone() == (0,)

@@ -95,6 +95,16 @@ def test_a_schema_of_another_release_is_refused_with_the_remedy(settings: Settin
         migrate.require_current(settings, "worker")
 
 
+def test_a_database_of_other_migrations_is_refused_with_the_remedy(empty: Settings) -> None:
+    migrate.upgrade(empty)
+    run(
+        empty,
+        "update yoyo._yoyo_migration set migration_id = '0001.lay-ground', migration_hash = 'h' where migration_id like '0001%'",
+    )
+    with pytest.raises(Unusable, match=r"begins with the migration 0001\.lay-ground, .* begin with a new database"):
+        migrate.upgrade(empty)
+
+
 def test_a_server_that_is_away_is_refused_with_the_remedy(settings: Settings) -> None:
     away = make_conninfo(db.admin_url(settings), dbname="so_no_such_database")
     gone = settings.model_copy(update={"database_url": SecretStr(away)})
