@@ -1,4 +1,4 @@
--- The schema as the migrations make it, for reading; a test keeps it true.
+-- The schema as migrations and functions make it, for reading; a test keeps it true.
 -- `python -m tests.sql.dump` writes it. Left out: the monthly partitions, and what procrastinate and yoyo own.
 
 CREATE SCHEMA ops;

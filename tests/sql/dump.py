@@ -12,7 +12,7 @@ from tests.support.paths import ROOT
 FILE = ROOT / "sql" / "schema.sql"
 VERSION = 18
 PARTITIONS = "signalops.*_2[0-9][0-9][0-9]_[0-9][0-9]"
-HEADER = """-- The schema as the migrations make it, for reading; a test keeps it true.
+HEADER = """-- The schema as migrations and functions make it, for reading; a test keeps it true.
 -- `python -m tests.sql.dump` writes it. Left out: the monthly partitions, and what procrastinate and yoyo own.
 """
 

@@ -78,7 +78,8 @@ DOCUMENTED_KEY = Check(
 _OBJECTS = Check(
     "objects",
     "objects",
-    "Make what is missing or invalid as sql/schema.sql has it, or restore a backup: a part of a migration was undone.",
+    "Run `signalops migrate` for a function, view, trigger or policy. Make a missing or invalid table, index or constraint "
+    "as sql/schema.sql has it, or restore a backup: a part of a migration was undone.",
 )
 _DEFINITIONS = Check(
     "definitions",
