@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette import requests, responses
+from starlette.requests import ClientDisconnect
 
 from signalops import clock, strict_json
 from signalops.config import is_this_machine
@@ -23,12 +23,12 @@ from signalops.errors import Invalid, Malformed, NotFound, TooLarge, Unsupported
 from signalops.settled import Settled
 
 Headers = Mapping[str, str]
+Request: TypeAlias = requests.Request
+Response: TypeAlias = responses.Response
 Model = TypeVar("Model", bound=BaseModel)
 Row = TypeVar("Row")
 Value = TypeVar("Value")
 
-MOST_BYTES = 256 * 1024
-"""The largest body of a request that manages something."""
 MOST_KEY = 255
 """The longest idempotency key of a request that manages something."""
 MOST_PAGE_BYTES = 4 * 2**20
@@ -124,7 +124,7 @@ def validated(model: type[Model], value: object) -> Model:
         raise Invalid.of(error, value) from error
 
 
-async def read_model(request: Request, model: type[Model], most: int = MOST_BYTES) -> Model:
+async def read_model(request: Request, model: type[Model], most: int) -> Model:
     """Read a JSON body of at most so many bytes, strictly; Malformed, TooLarge, UnsupportedMedia, or Invalid by path."""
     headers = headers_of(request)
     if media_type(headers) != "application/json":
@@ -158,6 +158,12 @@ def idempotency_key(request: Request) -> str | None:
     if not 1 <= len(key) <= MOST_KEY:
         raise Invalid.at("Idempotency-Key", f"must be 1 to {MOST_KEY} characters; shorten it")
     return key
+
+
+def if_match(request: Request) -> frozenset[str] | None:
+    """Return the tags of If-Match (RFC 9110, section 13.1.1), of which one must be the state's; None: any state will do."""
+    header = request.headers.get("if-match", "*").strip()
+    return None if header == "*" else frozenset(tag.strip().strip('"') for tag in header.split(","))
 
 
 def body_hash(said: BaseModel) -> bytes:

@@ -1,7 +1,7 @@
 """The words of the product as types: what an id identifies, and which states a thing can be in."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Literal, NamedTuple, NewType
 from uuid import UUID
 
 from pydantic import Field
@@ -30,6 +30,7 @@ PlatformScope = Literal["tenants:read", "tenants:*"]
 """What only an operator of the installation may do: no key gives it, and no token of a tenant's user."""
 RetentionDays = Annotated[int, Field(ge=1, le=36500, examples=[90])]
 """For how many days events are kept."""
+TenantStatus = Literal["active", "suspended", "closed", "deleting"]
 EventStatus = Literal["pending", "processed", "dead"]
 ChannelKind = Literal["email", "telegram", "whatsapp", "webhook", "slack", "http"]
 Severity = Literal["info", "warning", "error", "critical"]
@@ -67,3 +68,16 @@ class Operator:
 
     actor: Actor
     scopes: frozenset[str]
+
+    @property
+    def author(self) -> str:
+        """Who answers for what the operator does, as ledgers store it."""
+        return self.actor.name[:200]
+
+
+class FoundTenant(NamedTuple):
+    """The tenant that a path or a command names."""
+
+    id: TenantId
+    slug: str
+    status: TenantStatus

@@ -12,7 +12,7 @@ from signalops.access import store
 from signalops.access.addresses import are_within
 from signalops.access.digests import Digests
 from signalops.access.keys import PREFIX, KeyKind, hash_key, new_key
-from signalops.access.model import KeyMade, KeyShown, NewKey, Rotation
+from signalops.access.model import KeyMade, KeyRotation, KeyShown, NewKey
 from signalops.access.rates import RateLimit
 from signalops.errors import Conflict, Forbidden, NotFound
 from signalops.terms import Caller, KeyId, TenantId
@@ -91,7 +91,7 @@ def kind_of_successor(old: KeyShown) -> KeyKind:
 
 
 async def rotate(
-    connection: db.Connection, tenant: TenantId, old: KeyShown, rotation: Rotation, secret: Secret
+    connection: db.Connection, tenant: TenantId, old: KeyShown, rotation: KeyRotation, secret: Secret
 ) -> KeyMade:
     """Have a key end after the overlap, and return one that takes its place; Conflict when it is over or was rotated.
 

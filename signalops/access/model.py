@@ -45,7 +45,7 @@ class NewKey(BaseModel):
     )
 
 
-class Rotation(BaseModel):
+class KeyRotation(BaseModel):
     """How a key is rotated."""
 
     model_config = ConfigDict(extra="forbid")

@@ -14,7 +14,7 @@ from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.send import ChannelRegistry, NewChannel
 from signalops.send.manage import registry, store
-from signalops.send.manage.model import Rotation, StoredChannel, TrialResult
+from signalops.send.manage.model import SecretRotation, StoredChannel, TrialResult
 from signalops.send.manage.registry import Added, Opened
 from signalops.send.manage.trial import try_out
 from signalops.send.transport import Transport
@@ -131,7 +131,7 @@ def rotate(
 ) -> None:
     """Replace a webhook's signing secret; the new one is shown this once."""
     given = {} if overlap is None else {"overlapSeconds": overlap}
-    rotation = Rotation.model_validate({"secret": _secret(secret), **given})
+    rotation = SecretRotation.model_validate({"secret": _secret(secret), **given})
 
     async def rotating(connection: db.Connection, tenant_id: TenantId) -> tuple[str | None, Any]:
         found = await registry.find(connection, tenant_id, channel)

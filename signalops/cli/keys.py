@@ -9,7 +9,7 @@ from signalops import db
 from signalops.access import manage, store
 from signalops.access.digests import Digests
 from signalops.access.manage import make_secret
-from signalops.access.model import DAY, KeyMade, NewKey, Rotation
+from signalops.access.model import DAY, KeyMade, KeyRotation, NewKey
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
 from signalops.config import settings
 from signalops.errors import Unusable
@@ -84,7 +84,7 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Make a key like another, which ends after the overlap, and show it, this once."""
-    rotation = Rotation.model_validate({"overlapSeconds": overlap_seconds, "expiresAt": expires})
+    rotation = KeyRotation.model_validate({"overlapSeconds": overlap_seconds, "expiresAt": expires})
 
     async def replace(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
         old = await manage.show(connection, tenant_id, key)

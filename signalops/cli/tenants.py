@@ -8,12 +8,13 @@ from signalops import db
 from signalops.access import store as access
 from signalops.access.rates import RateLimit
 from signalops.access.tenants import manage, store
-from signalops.access.tenants.model import Because, Status, TenantChange
+from signalops.access.tenants.model import Because, TenantChange
 from signalops.cli.common import AsJson, as_owner, show_json, show_rows
 from signalops.cli.deletion import delete
 from signalops.errors import Unusable
 from signalops.operate import tenants
 from signalops.operate.model import PlanWanted, TenantIn, TenantShown
+from signalops.terms import TenantStatus
 from signalops.usage.meters.model import DEFAULT
 from signalops.usage.plans.store import Subscribed
 
@@ -167,7 +168,7 @@ def zone(
     typer.echo(f"The days and months of {slug} begin in {time_zone}.")
 
 
-def _move(slug: str, status: Status, reason: str | None = None) -> None:
+def _move(slug: str, status: TenantStatus, reason: str | None = None) -> None:
     async def moving(connection: db.Connection) -> None:
         await manage.move(connection, await manage.hold(connection, slug), status, reason)
 

@@ -6,6 +6,7 @@ from signalops.db.queries import queries, records, row, rows, sql_folder, the_ro
 from signalops.db.roles import Role, admin_url, dsn, listening, reachable, without_password
 from signalops.db.transactions import (
     Action,
+    Transaction,
     act_as,
     acting,
     as_owner,
@@ -29,6 +30,7 @@ __all__ = [
     "Connection",
     "Pool",
     "Role",
+    "Transaction",
     "act_as",
     "acting",
     "admin_url",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import TypeVar
@@ -18,6 +18,8 @@ from signalops.settled import Settled
 from signalops.terms import Actor, TenantId
 
 Result = TypeVar("Result")
+Transaction = Callable[[], AbstractAsyncContextManager[Connection]]
+"""Opens a transaction of one tenant."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,4 +1,4 @@
-"""The requests that bring events in, and the list of what came in."""
+"""The endpoints that bring events in, and the list of what came in."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,16 +8,35 @@ from typing import Annotated, Any, NamedTuple
 
 import orjson
 from pydantic import Field
-from starlette.requests import Request
-from starlette.responses import Response
 
-from signalops import clock, db, facts, rates, strict_json
+from signalops import clock, db, errors, facts, rates, strict_json
 from signalops.clock import Moment
+from signalops.endpoint import endpoint
 from signalops.errors import Invalid, Malformed, NothingStored, Problem, TooLarge, UnsupportedMedia
-from signalops.http import Headers, Page, answer, headers_of, media_type, parsed, read_body, validated
+from signalops.http import (
+    Headers,
+    Page,
+    Request,
+    Response,
+    answer,
+    headers_of,
+    media_type,
+    parsed,
+    read_body,
+    validated,
+)
 from signalops.ingest import cloudevents, store
 from signalops.ingest.flush import Flusher
-from signalops.ingest.model import EVENT_TYPE, EventIn, Incoming, Stored, incoming
+from signalops.ingest.model import (
+    EVENT_TYPE,
+    Accepted,
+    BatchResult,
+    EventIn,
+    EventList,
+    Incoming,
+    Stored,
+    incoming,
+)
 from signalops.ingest.types.schemas import Hold, SchemaBook
 from signalops.terms import Caller, EventStatus
 
@@ -47,17 +66,34 @@ class Bounds(NamedTuple):
 
 
 class Events:
-    """The handlers, with what they need."""
+    """The endpoints of events."""
 
-    def __init__(
-        self, single: Flusher, bulk: Flusher, connections: db.Pool, schemas: SchemaBook, bounds: Bounds
-    ) -> None:
+    def __init__(self, single: Flusher, bulk: Flusher, schemas: SchemaBook, bounds: Bounds) -> None:
         self._single = single
         self._bulk = bulk
         self._schemas = schemas
-        self._connections = connections
         self._bounds = bounds
 
+    @endpoint(
+        "POST /api/events",
+        "storeEvent",
+        "Store an event, once",
+        "events:write",
+        answers={202: Accepted | BatchResult, 200: Accepted},
+        problems=(
+            errors.IdempotencyConflict,
+            errors.SchemaViolation,
+            errors.NothingStored,
+            errors.QuotaExceeded,
+            errors.Overloaded,
+        ),
+        headers={"Idempotency-Key": "A second request with this key and body stores nothing new."},
+        bodies={
+            "application/json": EventIn,
+            cloudevents.STRUCTURED: cloudevents.CloudEvent,
+            cloudevents.BATCH: list[cloudevents.CloudEvent],
+        },
+    )
     async def post(self, request: Request, caller: Caller) -> Response:
         """Store one event, plain or as a CloudEvent; a batch of CloudEvents too."""
         headers = headers_of(request)
@@ -73,6 +109,19 @@ class Events:
         status, location = (202 if outcome.status == "accepted" else 200), f"/api/events/{outcome.id}"
         return self._paced(caller, answer(_result(event, outcome), status, {"location": location}))
 
+    @endpoint(
+        "POST /api/events/batch",
+        "storeEvents",
+        "Store up to 1,000 events; a result per item, in order",
+        "events:write",
+        answers={202: BatchResult},
+        problems=(errors.NothingStored, errors.QuotaExceeded, errors.Overloaded),
+        bodies={
+            "application/json": list[EventIn],
+            "application/x-ndjson": EventIn,
+            cloudevents.BATCH: list[cloudevents.CloudEvent],
+        },
+    )
     async def post_batch(self, request: Request, caller: Caller) -> Response:
         """Store up to 1,000 events; each item has a result of its own."""
         headers = headers_of(request)
@@ -97,14 +146,12 @@ class Events:
             raise _nothing_stored(problems, document)
         return self._paced(caller, answer(document, 202))
 
-    async def list(self, request: Request, caller: Caller) -> Response:
+    @endpoint("GET /api/events", "listEvents", "List events, newest first", "events:read", answers={200: EventList})
+    async def list_events(self, connection: db.Connection, caller: Caller, query: EventsPage) -> Response:
         """List a tenant's events, newest first."""
-        query = EventsPage.of(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            window = query.window(await db.settled(connection), query.since, query.until)
-            wanted = {"tenant": caller.tenant, "type": query.type, "status": query.status, **window}
-            rows = await store.list_events(connection, query.upwards, **wanted)
-        return query.listed(rows, store.shown)
+        window = query.window(await db.settled(connection), query.since, query.until)
+        wanted = {"tenant": caller.tenant, "type": query.type, "status": query.status, **window}
+        return query.listed(await store.list_events(connection, query.upwards, **wanted), store.shown)
 
     async def _item(self, caller: Caller, hold: Hold, item: object, is_cloud: bool) -> Incoming | Problem:
         try:

@@ -1,108 +1,112 @@
-"""The requests of operators for tenants."""
+"""The endpoints of operators for tenants as a whole."""
 
-from collections.abc import Awaitable, Callable
-
-from starlette.requests import Request
-from starlette.responses import Response
-
-from signalops import db
+from signalops import db, errors
 from signalops.access.tenants import manage, store
-from signalops.access.tenants.model import Because, TenantsPage, TenantSummary
-from signalops.http import answer, read_model
+from signalops.access.tenants.model import Because, TenantList, TenantsPage, TenantSummary
+from signalops.endpoint import endpoint
+from signalops.http import Response, answer
 from signalops.operate import tenants
-from signalops.operate.desk import Desk, Find, author
-from signalops.operate.model import PlanWanted, TenantIn, TenantPatch
-from signalops.terms import Caller, Operator
-from signalops.usage.limits.manage import list_limits, remove_limit, set_limit
-from signalops.usage.limits.model import LimitList
+from signalops.operate.model import PlanWanted, TenantIn, TenantPatch, TenantShown
+from signalops.terms import FoundTenant, Operator
 from signalops.usage.plans.manage import plan_of
-from signalops.usage.plans.model import LimitAmounts, LimitTerms
+from signalops.usage.plans.model import TenantPlan
 
-ForCaller = Callable[[Request, Caller], Awaitable[Response]]
-ForOperator = Callable[[Request, Operator], Awaitable[Response]]
+_ONE = "/api/tenants/{tenant}"
 
 
-class Tenants:
-    """The handlers, with what they need."""
+@endpoint("GET /api/tenants", "listTenants", "List tenants, newest first", "tenants:read", answers={200: TenantList})
+async def list_tenants(connection: db.Connection, operator: Operator, query: TenantsPage) -> Response:
+    """List tenants, newest first."""
+    window = query.window(await db.settled(connection))
+    rows = await store.list_tenants(connection, status=query.status, upwards=query.upwards, **window)
+    return query.listed(rows, TenantSummary.model_validate)
 
-    def __init__(self, connections: db.Pool) -> None:
-        self._desk = Desk(connections)
 
-    def lend(self, handler: ForCaller, find: Find = manage.find) -> ForOperator:
-        """Return a tenant's own handler, on connections of operators, as one that acts for the tenant in the path."""
+@endpoint(
+    "POST /api/tenants",
+    "createTenant",
+    "Make a tenant with its plan and limits",
+    "tenants:*",
+    answers={201: TenantShown},
+    problems=(errors.Conflict,),
+)
+async def create_tenant(connection: db.Connection, operator: Operator, body: TenantIn) -> Response:
+    """Make a tenant with its plan, limits and rate limit; all of it, or nothing."""
+    tenant = await tenants.create(connection, body, operator.author)
+    shown = await tenants.show(connection, tenant)
+    return answer(shown, 201, {"location": f"/api/tenants/{tenant}"})
 
-        async def lent(request: Request, operator: Operator) -> Response:
-            return await handler(request, await self._desk.caller(request, operator, find))
 
-        lent.__doc__ = handler.__doc__  # which the OpenAPI document shows
-        return lent
+@endpoint(f"GET {_ONE}", "getTenant", "Show a tenant", "tenants:read")
+async def get_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant) -> TenantShown:
+    """Show a tenant by its id or slug."""
+    return await tenants.show(connection, tenant.id)
 
-    async def create(self, request: Request, operator: Operator) -> Response:
-        """Make a tenant with its plan, limits and rate limit; all of it, or nothing."""
-        new = await read_model(request, TenantIn)
-        async with self._desk.all() as connection:
-            tenant = await tenants.create(connection, new, author(operator))
-            shown = await tenants.show(connection, tenant)
-        return answer(shown, 201, {"location": f"/api/tenants/{tenant}"})
 
-    async def list(self, request: Request, _: Operator) -> Response:
-        """List tenants, newest first."""
-        page = TenantsPage.of(request)
-        async with self._desk.all() as connection:
-            rows = await store.list_tenants(
-                connection, status=page.status, upwards=page.upwards, **page.window(await db.settled(connection))
-            )
-        return page.listed(rows, TenantSummary.model_validate)
+@endpoint(
+    f"PATCH {_ONE}",
+    "changeTenant",
+    "Change a tenant's name, time zone or rate limit",
+    "tenants:*",
+    lock="tenant",
+    problems=(errors.Conflict,),
+)
+async def change_tenant(
+    connection: db.Connection, operator: Operator, tenant: FoundTenant, body: TenantPatch
+) -> TenantShown:
+    """Change a tenant's name, rate limit, or time zone, which is fixed once something was counted."""
+    await tenants.change(connection, tenant.id, body)
+    return await tenants.show(connection, tenant.id)
 
-    async def get(self, request: Request, _: Operator) -> Response:
-        """Show a tenant by its id or slug."""
-        async with self._desk.at(request) as (connection, found):
-            return answer(await tenants.show(connection, found.id))
 
-    async def change(self, request: Request, _: Operator) -> Response:
-        """Change a tenant's name, rate limit, or time zone, which is fixed once something was counted."""
-        patch = await read_model(request, TenantPatch)
-        async with self._desk.at(request, manage.hold) as (connection, held):
-            await tenants.change(connection, held.id, patch)
-            return answer(await tenants.show(connection, held.id))
+@endpoint(
+    f"POST {_ONE}/suspend",
+    "suspendTenant",
+    "Refuse a tenant's requests, and have its work wait",
+    "tenants:*",
+    lock="tenant",
+    problems=(errors.Conflict,),
+)
+async def suspend_tenant(
+    connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because
+) -> TenantShown:
+    """Refuse a tenant's requests from now on, everywhere within a second; what was accepted waits until it is resumed."""
+    await manage.move(connection, tenant, "suspended", body.reason)
+    return await tenants.show(connection, tenant.id)
 
-    async def suspend(self, request: Request, _: Operator) -> Response:
-        """Refuse a tenant's requests from now on, everywhere within a second; what was accepted waits until it is resumed."""
-        because = await read_model(request, Because)
-        async with self._desk.at(request, manage.hold) as (connection, held):
-            await manage.move(connection, held, "suspended", because.reason)
-            return answer(await tenants.show(connection, held.id))
 
-    async def resume(self, request: Request, _: Operator) -> Response:
-        """Let a suspended tenant in again; what waited goes on."""
-        async with self._desk.at(request, manage.hold) as (connection, held):
-            await manage.move(connection, held, "active")
-            return answer(await tenants.show(connection, held.id))
+@endpoint(
+    f"POST {_ONE}/resume",
+    "resumeTenant",
+    "Let a suspended tenant in again",
+    "tenants:*",
+    lock="tenant",
+    problems=(errors.Conflict,),
+)
+async def resume_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant) -> TenantShown:
+    """Let a suspended tenant in again; what waited goes on."""
+    await manage.move(connection, tenant, "active")
+    return await tenants.show(connection, tenant.id)
 
-    async def close(self, request: Request, operator: Operator) -> Response:
-        """Close a tenant for ever: its requests are refused, and from today on it costs nothing."""
-        because = await read_model(request, Because)
-        async with self._desk.at(request, manage.hold) as (connection, held):
-            await tenants.close(connection, held, because.reason, author(operator))
-            return answer(await tenants.show(connection, held.id))
 
-    async def subscribe(self, request: Request, operator: Operator) -> Response:
-        """Give a tenant a plan, from today or from the next month; whatever was scheduled for then or later is withdrawn."""
-        wanted = await read_model(request, PlanWanted)
-        async with self._desk.at(request, manage.hold_open) as (connection, held):
-            await tenants.subscribe(connection, held.id, wanted, author(operator))
-            return answer(await plan_of(connection, held.id))
+@endpoint(
+    f"POST {_ONE}/close",
+    "closeTenant",
+    "Close a tenant for ever",
+    "tenants:*",
+    lock="tenant",
+    problems=(errors.Conflict,),
+)
+async def close_tenant(
+    connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because
+) -> TenantShown:
+    """Close a tenant for ever: its requests are refused, and from today on it costs nothing."""
+    await tenants.close(connection, tenant, body.reason, operator.author)
+    return await tenants.show(connection, tenant.id)
 
-    async def set_limit(self, request: Request, _: Operator) -> Response:
-        """Set a limit of the tenant's own, which goes before its plan's; it holds at once."""
-        amounts = await read_model(request, LimitAmounts)
-        terms = LimitTerms(meter=request.path_params["meter"], **amounts.model_dump())
-        async with self._desk.at(request, manage.hold_open) as (connection, held):
-            await set_limit(connection, held.id, terms)
-            return answer(LimitList(data=await list_limits(connection, held.id)))
 
-    async def remove_limit(self, request: Request, _: Operator) -> Response:
-        """Take a limit of the tenant's own away: its plan's holds at once, if it has one."""
-        async with self._desk.at(request, manage.hold) as (connection, held):
-            await remove_limit(connection, held.id, request.path_params["meter"])
-            return answer(LimitList(data=await list_limits(connection, held.id)))
+@endpoint(f"POST {_ONE}/plan", "setTenantPlan", "Give a tenant a plan", "tenants:*", lock="open tenant")
+async def set_plan(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: PlanWanted) -> TenantPlan:
+    """Give a tenant a plan, from today or from the next month; whatever was scheduled for then or later is withdrawn."""
+    await tenants.subscribe(connection, tenant.id, body, operator.author)
+    return await plan_of(connection, tenant.id)

@@ -4,10 +4,9 @@ from signalops import db, facts
 from signalops.access import store as access
 from signalops.access.rates import RateLimit
 from signalops.access.tenants import manage, store
-from signalops.access.tenants.store import Found
 from signalops.errors import Invalid, NotFound
 from signalops.operate.model import AcceptedEvents, NextPlan, PlanWanted, TenantIn, TenantPatch, TenantShown
-from signalops.terms import TenantId
+from signalops.terms import FoundTenant, TenantId
 from signalops.usage.limits.manage import list_limits, set_limit
 from signalops.usage.plans import store as plans
 from signalops.usage.plans.store import Subscribed, Wanted
@@ -66,7 +65,7 @@ async def subscribe(connection: db.Connection, tenant: TenantId, wanted: PlanWan
         raise Invalid.at("plan", message) from error
 
 
-async def close(connection: db.Connection, held: Found, reason: str, author: str) -> None:
+async def close(connection: db.Connection, held: FoundTenant, reason: str, author: str) -> None:
     """Close a tenant that is held, for ever: from today on it costs nothing, and the month is invoiced as any other."""
     await manage.move(connection, held, "closed", reason)
     await plans.subscribe(connection, held.id, _NOTHING, author)

@@ -1,29 +1,27 @@
-"""The requests that read, change and try rules."""
+"""The endpoints that read, write, test and compare rules."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.requests import Request
-from starlette.responses import Response
 
-from signalops import db
+from signalops import db, errors
+from signalops.endpoint import endpoint
 from signalops.errors import NotFound
-from signalops.http import Page, Query, answer, id_of, listed, read_model
+from signalops.http import Page, Query, Response, answer, listed
 from signalops.locks import Places
 from signalops.rules import manage, store
 from signalops.rules.check import Templates
 from signalops.rules.manage import Expected, RuleChange, RuleRegistry
 from signalops.rules.model import NewRule
 from signalops.rules.preview import Previewed, Trial, prepare, preview
-from signalops.rules.shown import RuleShown, VersionShown
+from signalops.rules.shown import Diff, RuleList, RuleShown, VersionList, VersionShown
 from signalops.terms import Caller, RuleId, Severity, TenantId
 
 _LATEST = 2**31 - 1
 MOST_TESTS = 2
 """Tests of rules that one tenant may run at once in a process."""
 Version = Annotated[int, Field(ge=1, le=_LATEST)]
-Work = Callable[[db.Connection, TenantId, RuleId, Expected], Awaitable[None]]
+_IF_MATCH = {"If-Match": 'Change only if this version is active, such as "3"; else 412.'}
 
 
 class RulesPage(Page):
@@ -58,108 +56,168 @@ class RollBack(BaseModel):
 
 
 class Rules:
-    """The handlers, with what they need."""
+    """The endpoints of rules."""
 
-    def __init__(self, connections: db.Pool, templates: Templates, most: int) -> None:
-        self._connections = connections
+    def __init__(self, templates: Templates, most: int) -> None:
         self._templates = templates
         self._registry = RuleRegistry(templates, most)
         self._testing = Places[TenantId](MOST_TESTS, "tests of rules")
 
-    async def list(self, request: Request, caller: Caller) -> Response:
+    @endpoint("GET /api/rules", "listRules", "List rules, newest first", "rules:*", answers={200: RuleList})
+    async def list_rules(self, connection: db.Connection, caller: Caller, query: RulesPage) -> Response:
         """List a tenant's rules in their active versions, newest first."""
-        query = RulesPage.of(request)
         wanted = query.model_dump(include={"enabled", "channel", "severity", "name"})
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_rules(
-                connection, caller.tenant, upwards=query.upwards, **query.window(await db.settled(connection)), **wanted
-            )
+        wanted |= {"upwards": query.upwards, **query.window(await db.settled(connection))}
+        rows = await store.list_rules(connection, caller.tenant, **wanted)
         return query.listed(rows, lambda row: RuleShown.model_validate(row).document())
 
-    async def create(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "POST /api/rules", "addRule", "Add a rule", "rules:*", answers={201: RuleShown}, problems=(errors.Conflict,)
+    )
+    async def add_rule(self, connection: db.Connection, caller: Caller, body: NewRule) -> Response:
         """Add a rule; it decides from the next batch of events on."""
-        new = await read_model(request, NewRule)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rule = await self._registry.add(connection, caller.tenant, new)
-            return await self._written(connection, caller.tenant, rule, 201)
+        rule = await self._registry.add(connection, caller.tenant, body)
+        return await self._written(connection, caller.tenant, rule, 201)
 
-    async def get(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "POST /api/rules/test",
+        "testRule",
+        "Hold one event against a rule, without sending",
+        "rules:*",
+        problems=(errors.NotFound,),
+    )
+    async def test_rule(self, caller: Caller, transaction: db.Transaction, body: Trial) -> Previewed:
+        """Hold one event against a rule, a draft or a stored one: sends nothing and counts nothing."""
+        with self._testing.of(caller.tenant):
+            async with transaction() as connection:
+                prepared = await prepare(connection, caller.tenant, self._templates, body)
+            return await preview(caller.tenant, self._templates, prepared)
+
+    @endpoint("GET /api/rules/{id}", "getRule", "Show a rule", "rules:*", answers={200: RuleShown})
+    async def get_rule(self, connection: db.Connection, caller: Caller, rule: RuleId) -> Response:
         """Show a rule in its active version."""
-        rule = _rule(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return _answer(await manage.show(connection, caller.tenant, rule))
+        return _answer(await manage.show(connection, caller.tenant, rule))
 
-    async def replace(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "PUT /api/rules/{id}",
+        "changeRule",
+        "Change a rule: a new version",
+        "rules:*",
+        answers={200: RuleShown},
+        problems=(errors.Conflict,),
+        headers=_IF_MATCH,
+    )
+    async def change_rule(
+        self,
+        connection: db.Connection,
+        caller: Caller,
+        rule: RuleId,
+        body: RuleChange,
+        if_match: frozenset[str] | None,
+    ) -> Response:
         """Change what a rule says: a new version becomes active, unless it says the same."""
-        change = await read_model(request, RuleChange)
+        await self._registry.change(connection, caller.tenant, rule, body, _expected(if_match))
+        return await self._written(connection, caller.tenant, rule)
 
-        async def work(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected) -> None:
-            await self._registry.change(connection, tenant, rule, change, expected)
-
-        return await self._changed(request, caller, work)
-
-    async def roll_back(self, request: Request, caller: Caller) -> Response:
-        """Make a new version with the content of an earlier one; what was decided before stays as it is."""
-        asked = await read_model(request, RollBack)
-
-        async def work(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected) -> None:
-            await self._registry.roll_back(connection, tenant, rule, asked.version, expected)
-
-        return await self._changed(request, caller, work)
-
-    async def enable(self, request: Request, caller: Caller) -> Response:
-        """Let a rule decide from the next batch of events on."""
-        return await self._changed(request, caller, manage.enable)
-
-    async def disable(self, request: Request, caller: Caller) -> Response:
-        """Let a rule decide nothing until it is enabled again."""
-        return await self._changed(request, caller, manage.disable)
-
-    async def delete(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "DELETE /api/rules/{id}",
+        "deleteRule",
+        "Delete a rule",
+        "rules:*",
+        answers={200: RuleShown},
+        headers=_IF_MATCH,
+    )
+    async def delete_rule(
+        self, connection: db.Connection, caller: Caller, rule: RuleId, if_match: frozenset[str] | None
+    ) -> Response:
         """Delete a rule and show it for the last time; its name is free again."""
-        rule = _rule(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return _answer(await manage.delete(connection, caller.tenant, rule, _expected(request)))
+        return _answer(await manage.delete(connection, caller.tenant, rule, _expected(if_match)))
 
-    async def versions(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "POST /api/rules/{id}/enable",
+        "enableRule",
+        "Enable a rule",
+        "rules:*",
+        answers={200: RuleShown},
+        headers=_IF_MATCH,
+    )
+    async def enable_rule(
+        self, connection: db.Connection, caller: Caller, rule: RuleId, if_match: frozenset[str] | None
+    ) -> Response:
+        """Let a rule decide from the next batch of events on."""
+        await manage.enable(connection, caller.tenant, rule, _expected(if_match))
+        return await self._written(connection, caller.tenant, rule)
+
+    @endpoint(
+        "POST /api/rules/{id}/disable",
+        "disableRule",
+        "Disable a rule",
+        "rules:*",
+        answers={200: RuleShown},
+        headers=_IF_MATCH,
+    )
+    async def disable_rule(
+        self, connection: db.Connection, caller: Caller, rule: RuleId, if_match: frozenset[str] | None
+    ) -> Response:
+        """Let a rule decide nothing until it is enabled again."""
+        await manage.disable(connection, caller.tenant, rule, _expected(if_match))
+        return await self._written(connection, caller.tenant, rule)
+
+    @endpoint(
+        "GET /api/rules/{id}/versions",
+        "listVersions",
+        "List a rule's versions, newest first",
+        "rules:*",
+        answers={200: VersionList},
+    )
+    async def list_versions(
+        self, connection: db.Connection, caller: Caller, rule: RuleId, query: VersionsPage
+    ) -> Response:
         """List the versions of a rule, newest first."""
-        rule, query = _rule(request), VersionsPage.of(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            await manage.show(connection, caller.tenant, rule)
-            rows = await store.list_versions(connection, caller.tenant, rule, query.before, query.limit + 1)
+        await manage.show(connection, caller.tenant, rule)
+        rows = await store.list_versions(connection, caller.tenant, rule, query.before, query.limit + 1)
         return listed(rows, query.limit, lambda row: VersionShown.model_validate(row).document())
 
-    async def version(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "GET /api/rules/{id}/versions/{version}",
+        "getVersion",
+        "Show a version of a rule",
+        "rules:*",
+        answers={200: VersionShown},
+    )
+    async def get_version(self, connection: db.Connection, caller: Caller, rule: RuleId, version: str) -> Response:
         """Show what a rule said in one version."""
-        rule, version = _rule(request), request.path_params["version"]
         if not (version.isascii() and version.isdecimal() and int(version[:10]) <= _LATEST):
             raise NotFound("The versions of a rule are numbers from 1 on: see its versions.")
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            shown = await manage.show_version(connection, caller.tenant, rule, int(version[:10]))
-        return answer(shown.document())
+        return answer((await manage.show_version(connection, caller.tenant, rule, int(version[:10]))).document())
 
-    async def diff(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "GET /api/rules/{id}/diff",
+        "compareVersions",
+        "Compare two versions of a rule",
+        "rules:*",
+        answers={200: Diff},
+    )
+    async def compare_versions(
+        self, connection: db.Connection, caller: Caller, rule: RuleId, query: DiffQuery
+    ) -> Response:
         """Show what changed between two versions of a rule."""
-        rule, query = _rule(request), DiffQuery.of(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer((await manage.diff(connection, caller.tenant, rule, query.from_, query.to)).document())
+        return answer((await manage.diff(connection, caller.tenant, rule, query.from_, query.to)).document())
 
-    async def test(self, request: Request, caller: Caller) -> Response:
-        """Hold one event against a rule, a draft or a stored one: sends nothing and counts nothing."""
-        trial = await read_model(request, Trial)
-        with self._testing.of(caller.tenant):
-            return answer(await self._tested(caller.tenant, trial))
-
-    async def _tested(self, tenant: TenantId, trial: Trial) -> Previewed:
-        async with db.as_tenant(self._connections, tenant) as connection:
-            prepared = await prepare(connection, tenant, self._templates, trial)
-        return await preview(tenant, self._templates, prepared)
-
-    async def _changed(self, request: Request, caller: Caller, work: Work) -> Response:
-        rule = _rule(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            await work(connection, caller.tenant, rule, _expected(request))
-            return await self._written(connection, caller.tenant, rule)
+    @endpoint(
+        "POST /api/rules/{id}/rollback",
+        "rollBackRule",
+        "Roll a rule back to an earlier version",
+        "rules:*",
+        answers={200: RuleShown},
+        headers=_IF_MATCH,
+    )
+    async def roll_back(
+        self, connection: db.Connection, caller: Caller, rule: RuleId, body: RollBack, if_match: frozenset[str] | None
+    ) -> Response:
+        """Make a new version with the content of an earlier one; what was decided before stays as it is."""
+        await self._registry.roll_back(connection, caller.tenant, rule, body.version, _expected(if_match))
+        return await self._written(connection, caller.tenant, rule)
 
     async def _written(self, connection: db.Connection, tenant: TenantId, rule: RuleId, status: int = 200) -> Response:
         shown = await manage.show(connection, tenant, rule)
@@ -172,14 +230,8 @@ def _answer(shown: RuleShown, status: int = 200) -> Response:
     return answer(shown.document(), status, headers)
 
 
-def _rule(request: Request) -> RuleId:
-    return RuleId(id_of(request, "rule"))
-
-
-def _expected(request: Request) -> Expected:
-    """Read If-Match (RFC 9110): the versions that may be changed. A tag that is none of ours fits no version."""
-    header = request.headers.get("if-match", "*").strip()
-    if header == "*":
+def _expected(tags: frozenset[str] | None) -> Expected:
+    """Return the versions that may be changed. A tag that is none of ours fits no version."""
+    if tags is None:
         return None
-    tags = [tag.strip().strip('"') for tag in header.split(",")]
     return frozenset(int(tag) for tag in tags if tag.isascii() and tag.isdecimal() and len(tag) <= len(str(_LATEST)))

@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from signalops import correlation
-from signalops.web.operations import Operation
+from signalops.endpoint import Endpoint
 
 SECURE: tuple[tuple[bytes, bytes], ...] = (
     (b"cache-control", b"no-store"),
@@ -61,13 +61,13 @@ def common(scope: Scope, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[b
 
 
 def middleware(
-    operations: Iterable[Operation], origins: Sequence[str], is_draining: Callable[[], bool]
+    endpoints: Iterable[Endpoint], origins: Sequence[str], is_draining: Callable[[], bool]
 ) -> list[Middleware]:
     """Return the middleware of an application; browsers may call it from these origins alone, and never with cookies."""
     all_have = Middleware(CommonHeaders, is_draining)
     if not origins:
         return [all_have]
-    listed = list(operations)
+    listed = list(endpoints)
     names = {
         "authorization",
         "content-encoding",

@@ -2,7 +2,7 @@
 
 import psycopg
 
-from tests.operate.test_billing_plans import GOLD
+from tests.operate.test_http_plans import GOLD
 from tests.support.api import assert_problem
 from tests.support.operators import Operator
 from tests.support.tenants import Tenant

@@ -1,29 +1,33 @@
-"""The requests that delete tenants."""
+"""The endpoints that delete tenants."""
 
-from starlette.requests import Request
-from starlette.responses import Response
-
-from signalops import db
-from signalops.access.deletion.begin import begin, show
-from signalops.access.deletion.model import Confirmation
-from signalops.http import answer
+from signalops import db, errors
+from signalops.access.deletion import begin as deletion
+from signalops.access.deletion.model import Confirmation, DeletionShown
+from signalops.endpoint import endpoint
+from signalops.http import Response, answer
 from signalops.terms import Operator
 
 
-class Deletions:
-    """The handlers, with what they need."""
+@endpoint(
+    "DELETE /api/tenants/{tenant}",
+    "deleteTenant",
+    "Delete a closed tenant with all that it has",
+    "tenants:*",
+    answers={202: DeletionShown},
+    problems=(errors.Conflict,),
+)
+async def delete_tenant(connection: db.Connection, operator: Operator, tenant: str, query: Confirmation) -> Response:
+    """Begin to delete a closed tenant; the answer tells where to look how far it is."""
+    begun = await deletion.begin(connection, tenant, query.confirm)
+    return answer(begun, 202, {"Location": f"/api/tenants/{begun.tenant}/deletion"})
 
-    def __init__(self, connections: db.Pool) -> None:
-        self._connections = connections
 
-    async def begin(self, request: Request, operator: Operator) -> Response:
-        """Begin to delete a closed tenant; the answer tells where to look how far it is."""
-        query = Confirmation.of(request)
-        async with db.as_platform(self._connections) as connection:
-            deletion = await begin(connection, request.path_params["tenant"], query.confirm)
-        return answer(deletion, 202, {"Location": f"/api/tenants/{deletion.tenant}/deletion"})
-
-    async def show(self, request: Request, operator: Operator) -> Response:
-        """Show how far a deletion is, or its proof; also when the tenant is long gone."""
-        async with db.as_platform(self._connections) as connection:
-            return answer(await show(connection, request.path_params["tenant"]))
+@endpoint(
+    "GET /api/tenants/{tenant}/deletion",
+    "getTenantDeletion",
+    "Show how far a deletion is, or its proof",
+    "tenants:read",
+)
+async def get_deletion(connection: db.Connection, operator: Operator, tenant: str) -> DeletionShown:
+    """Show how far a deletion is, or its proof; also when the tenant is long gone."""
+    return await deletion.show(connection, tenant)

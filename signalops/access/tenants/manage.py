@@ -2,18 +2,17 @@
 
 from signalops import db, facts
 from signalops.access.tenants import store
-from signalops.access.tenants.model import Status
-from signalops.access.tenants.store import Found
 from signalops.errors import Conflict, NotFound
+from signalops.terms import FoundTenant, TenantStatus
 
-_FROM: dict[Status, set[Status]] = {
+_FROM: dict[TenantStatus, set[TenantStatus]] = {
     "suspended": {"active"},
     "active": {"suspended"},
     "closed": {"active", "suspended"},
 }
 
 
-async def find(connection: db.Connection, wanted: str) -> Found:
+async def find(connection: db.Connection, wanted: str) -> FoundTenant:
     """Return the tenant of an id or a slug, with the transaction acting for it; NotFound."""
     found = await store.find_tenant(connection, wanted)
     if found is None:
@@ -22,7 +21,7 @@ async def find(connection: db.Connection, wanted: str) -> Found:
     return found
 
 
-async def hold(connection: db.Connection, wanted: str) -> Found:
+async def hold(connection: db.Connection, wanted: str) -> FoundTenant:
     """Find a tenant to change something of it: of two who do, the second waits. Conflict while it is deleted."""
     found = await find(connection, wanted)
     # By itself, after the look-up: who has waited must see what the other has made of it.
@@ -34,7 +33,7 @@ async def hold(connection: db.Connection, wanted: str) -> Found:
     return found._replace(status=status)
 
 
-async def hold_open(connection: db.Connection, wanted: str) -> Found:
+async def hold_open(connection: db.Connection, wanted: str) -> FoundTenant:
     """Find a tenant to give it something new; Conflict also when it is closed."""
     held = await hold(connection, wanted)
     if held.status == "closed":
@@ -42,7 +41,7 @@ async def hold_open(connection: db.Connection, wanted: str) -> Found:
     return held
 
 
-async def move(connection: db.Connection, held: Found, status: Status, reason: str | None = None) -> None:
+async def move(connection: db.Connection, held: FoundTenant, status: TenantStatus, reason: str | None = None) -> None:
     """Suspend, resume or close a tenant that is held; Conflict when it can't be moved so."""
     if held.status not in _FROM[status]:
         raise Conflict(

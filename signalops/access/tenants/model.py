@@ -2,15 +2,15 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from signalops.http import Page
+from signalops.terms import TenantStatus
 
-Status = Literal["active", "suspended", "closed", "deleting"]
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 
 
@@ -74,7 +74,7 @@ class TenantSummary(BaseModel):
     slug: str
     name: str
     timeZone: str  # noqa: N815
-    status: Status = Field(
+    status: TenantStatus = Field(
         description="suspended: requests are refused, and what was accepted waits; closed: refused for ever; deleting: it goes."
     )
     statusReason: str | None = Field(description="Why; null: active, or nobody said.")  # noqa: N815
@@ -93,4 +93,4 @@ class TenantList(BaseModel):
 class TenantsPage(Page):
     """Query of a list of tenants."""
 
-    status: Status | None = Field(None, description="Only those of this status.")
+    status: TenantStatus | None = Field(None, description="Only those of this status.")

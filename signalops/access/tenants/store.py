@@ -1,25 +1,17 @@
 """What is asked of the database about tenants: one named query each, as the owner or for an operator."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from psycopg.errors import CheckViolation, UniqueViolation
 from psycopg.rows import class_row
 
 from signalops import db
-from signalops.access.tenants.model import Status, id_in
+from signalops.access.tenants.model import id_in
 from signalops.errors import Conflict
-from signalops.terms import TenantId
+from signalops.terms import FoundTenant, TenantId, TenantStatus
 
 Row = dict[str, Any]
 SQL = db.queries("access/tenants")
-
-
-class Found(NamedTuple):
-    """A tenant that was named."""
-
-    id: TenantId
-    slug: str
-    status: Status
 
 
 async def add_tenant(connection: db.Connection, **fields: Any) -> None:
@@ -30,16 +22,16 @@ async def add_tenant(connection: db.Connection, **fields: Any) -> None:
         raise Conflict(f"There is a tenant {fields['slug']!r} already: choose another slug.") from error
 
 
-async def find_tenant(connection: db.Connection, wanted: str) -> Found | None:
+async def find_tenant(connection: db.Connection, wanted: str) -> FoundTenant | None:
     """Return the tenant of an id or a slug."""
     fields = {"id": id_in(wanted), "slug": wanted.replace("\0", "")}
-    async with connection.cursor(row_factory=class_row(Found)) as cursor:
+    async with connection.cursor(row_factory=class_row(FoundTenant)) as cursor:
         return await (await cursor.execute(SQL["find-tenant"], fields)).fetchone()
 
 
-async def hold_tenant(connection: db.Connection, tenant: TenantId) -> Status | None:
+async def hold_tenant(connection: db.Connection, tenant: TenantId) -> TenantStatus | None:
     """Return a tenant's status, which stays as it is until the end of the transaction; None when it is gone."""
-    found: Status | None = await db.value(connection, SQL["hold-tenant"], {"id": tenant})
+    found: TenantStatus | None = await db.value(connection, SQL["hold-tenant"], {"id": tenant})
     return found
 
 
@@ -66,7 +58,7 @@ async def set_retention(connection: db.Connection, tenant: TenantId, days: int |
     await connection.execute(SQL["set-retention"], {"id": tenant, "days": days})
 
 
-async def move_tenant(connection: db.Connection, tenant: TenantId, status: Status, reason: str | None) -> None:
+async def move_tenant(connection: db.Connection, tenant: TenantId, status: TenantStatus, reason: str | None) -> None:
     """Give a tenant another status, and say why."""
     await connection.execute(SQL["move-tenant"], {"id": tenant, "status": status, "reason": reason})
 

@@ -1,17 +1,15 @@
-"""The requests for the catalogue of event types, and for their schemas."""
+"""The endpoints of the catalogue of event types, and for their schemas."""
 
 import re
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from signalops import db
+from signalops.endpoint import endpoint
 from signalops.errors import Invalid, NotFound
-from signalops.http import answer, listed, read_model
+from signalops.http import Response, answer, listed
 from signalops.ingest.model import EVENT_TYPE
 from signalops.ingest.types import store
-from signalops.ingest.types.model import EventTypeShown, SchemaIn, SchemaShown, TypesPage
+from signalops.ingest.types.model import EventTypeList, EventTypeShown, SchemaIn, SchemaShown, TypesPage
 from signalops.ingest.types.schema import MOST_BYTES, Schema
 from signalops.ingest.types.schemas import SchemaBook
 from signalops.ingest.types.structure import MOST_FIELDS
@@ -23,77 +21,86 @@ _TYPE = re.compile(EVENT_TYPE)
 
 
 class EventTypes:
-    """The handlers, with what they need."""
+    """The endpoints of event types."""
 
-    def __init__(self, connections: db.Pool, book: SchemaBook) -> None:
-        self._connections = connections
+    def __init__(self, book: SchemaBook) -> None:
         self._book = book
 
-    async def list(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "GET /api/event-types",
+        "listEventTypes",
+        "List the types of events sent, with their fields",
+        "events:read",
+        answers={200: EventTypeList},
+    )
+    async def list_types(self, connection: db.Connection, caller: Caller, query: TypesPage) -> Response:
         """List the types of events that a tenant sends, by type: their fields, how often and when last."""
-        query = TypesPage.of(request)
         if "\x00" in query.starting_after:
-            raise Invalid(
-                "starting_after: is no event type.", errors=[{"path": "starting_after", "message": "is no event type"}]
-            )
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_types(connection, caller.tenant, query.starting_after, query.limit + 1)
+            raise Invalid.at("starting_after", "is no event type")
+        rows = await store.list_types(connection, caller.tenant, query.starting_after, query.limit + 1)
         return listed(rows, query.limit, _shown)
 
-    async def get(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "GET /api/event-types/{type}",
+        "getEventType",
+        "Show a type of events, with its fields",
+        "events:read",
+        answers={200: EventTypeShown},
+    )
+    async def get_type(self, connection: db.Connection, caller: Caller, type: str) -> Response:
         """Show one type of events that a tenant sends."""
-        event_type = _type(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            row = await store.find_type(connection, caller.tenant, event_type)
+        row = await store.find_type(connection, caller.tenant, _known(type))
         if row is None:
-            raise NotFound(f"No event of the type {event_type} was processed yet: see GET /api/event-types.")
+            raise NotFound(f"No event of the type {type} was processed yet: see GET /api/event-types.")
         return answer(_shown(row))
 
-    async def get_schema(self, request: Request, caller: Caller) -> Response:
+    @endpoint("GET /api/event-types/{type}/schema", "getSchema", "Show the schema of an event type", "rules:*")
+    async def get_schema(self, connection: db.Connection, caller: Caller, type: str) -> SchemaShown:
         """Show the schema of an event type."""
-        event_type = _type(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return _schema(event_type, await store.find_schema(connection, caller.tenant, event_type))
+        return _schema(type, await store.find_schema(connection, caller.tenant, _known(type)))
 
-    async def put_schema(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "PUT /api/event-types/{type}/schema",
+        "putSchema",
+        "Hold the payloads of a type against a JSON Schema",
+        "rules:*",
+        most_bytes=2 * MOST_BYTES,
+    )
+    async def put_schema(self, caller: Caller, transaction: db.Transaction, type: str, body: SchemaIn) -> SchemaShown:
         """Hold the payloads of a type's events against a JSON Schema from now on; in every process within a second."""
-        event_type = _type(request)
-        asked = await read_model(request, SchemaIn, 2 * MOST_BYTES)
-        schema = Schema(asked.json_schema, asked.mode == "reject")
+        schema = Schema(body.json_schema, body.mode == "reject")
         schema.check()
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            others, size = await store.other_schemas(connection, caller.tenant, event_type)
+        async with transaction() as connection:
+            others, size = await store.other_schemas(connection, caller.tenant, _known(type))
             if others >= _MOST_SCHEMAS or size + schema.size > _MOST_SCHEMA_BYTES:
                 raise Invalid(
                     f"A tenant has at most {_MOST_SCHEMAS} schemas of together 1 MiB: delete some, or shorten them."
                 )
-            row = await store.put_schema(connection, caller.tenant, event_type, asked.mode, asked.json_schema)
-        self._book.forget(
-            caller.tenant
-        )  # the announcement may take a moment, and the next event comes after this answer
-        return _schema(event_type, row)
-
-    async def delete_schema(self, request: Request, caller: Caller) -> Response:
-        """Delete the schema of an event type, and show it for the last time."""
-        event_type = _type(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            row = await store.delete_schema(connection, caller.tenant, event_type)
+            row = await store.put_schema(connection, caller.tenant, type, body.mode, body.json_schema)
+        # The announcement may take a moment, and the next event comes after this answer.
         self._book.forget(caller.tenant)
-        return _schema(event_type, row)
+        return _schema(type, row)
+
+    @endpoint("DELETE /api/event-types/{type}/schema", "deleteSchema", "Delete the schema of an event type", "rules:*")
+    async def delete_schema(self, caller: Caller, transaction: db.Transaction, type: str) -> SchemaShown:
+        """Delete the schema of an event type, and show it for the last time."""
+        async with transaction() as connection:
+            row = await store.delete_schema(connection, caller.tenant, _known(type))
+        self._book.forget(caller.tenant)
+        return _schema(type, row)
 
 
-def _type(request: Request) -> str:
-    """Return the event type in a request's path; what is none answers as an unknown one does."""
-    event_type: str = request.path_params["type"]
+def _known(event_type: str) -> str:
+    """Return an event type in a request's path; what is none answers as an unknown one does."""
     if len(event_type) > 200 or not _TYPE.fullmatch(event_type):
         raise NotFound("There is no such event type: types are dot-separated words, such as user.signup.")
     return event_type
 
 
-def _schema(event_type: str, row: dict[str, Any] | None) -> Response:
+def _schema(event_type: str, row: dict[str, Any] | None) -> SchemaShown:
     if row is None:
         raise NotFound(f"The event type {event_type} has no schema: PUT one.")
-    return answer(SchemaShown.model_validate(row))
+    return SchemaShown.model_validate(row)
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,18 +1,18 @@
-"""The requests with which providers call back, and those that show and lift suppressions."""
+"""The endpoints that providers call back, and those that show and lift suppressions."""
 
 import hmac
 from functools import cached_property
+from uuid import UUID
 
 from pydantic import ConfigDict, Field
-from starlette.requests import Request
-from starlette.responses import Response
 
-from signalops import db, facts
+from signalops import db, errors, facts
 from signalops.config import Settings
+from signalops.endpoint import endpoint
 from signalops.errors import Forbidden, NotFound, Overloaded
-from signalops.http import Page, Query, answer, headers_of, id_of, read_body
+from signalops.http import Page, Query, Request, Response, headers_of, id_of, read_body
 from signalops.send.callbacks import sns, store, whatsapp
-from signalops.send.callbacks.model import Challenge, Suppression, Taken
+from signalops.send.callbacks.model import Challenge, Suppression, SuppressionList, Taken
 from signalops.send.callbacks.ses import Event
 from signalops.send.channels.whatsapp import Credentials
 from signalops.send.secrets import Keyring
@@ -21,6 +21,8 @@ from signalops.terms import Caller, ChannelId, TenantId
 _UNVERIFIED = (
     "The callback can't be verified: check the channel's id in the address, and its appSecret and verifyToken."
 )
+_REFUSALS = (errors.Forbidden, errors.NotFound, errors.TooManyFailures, errors.Unavailable)
+_TAKING = (errors.Malformed, errors.TooLarge, errors.Overloaded)
 _TOO_SOON = "What it tells of is not recorded yet: send it again."
 
 
@@ -41,24 +43,39 @@ class SuppressionsPage(Page):
 
 
 class Callbacks:
-    """The handlers of what providers call; each answers an unknown channel as it answers a wrong signature."""
+    """The endpoints that providers call; each answers an unknown channel as it answers a wrong signature."""
 
     def __init__(self, connections: db.Pool, settings: Settings) -> None:
         self._connections = connections
         self._settings = settings
         self._topic = sns.Topic(settings.ses_topic_arn, settings) if settings.ses_topic_arn else None
 
-    async def shake_hands(self, request: Request) -> Response:
+    @endpoint(
+        "GET /api/callbacks/whatsapp/{id}",
+        "verifyWhatsAppCallback",
+        "Show Meta that the address is a channel's callback",
+        None,
+        problems=(*_REFUSALS, errors.Invalid),
+    )
+    async def verify_whatsapp(self, channel: ChannelId, query: Handshake) -> Challenge:
         """Show Meta that a WhatsApp channel's callback address is ours."""
-        asked = Handshake.of(request)
-        _, credentials = await self._called(ChannelId(id_of(request, "channel")))
+        _, credentials = await self._called(channel)
         token = credentials.verify_token or ""
-        same = hmac.compare_digest(token.encode(), asked.verify_token.encode())
-        if not token or not same or asked.mode != "subscribe":
+        same = hmac.compare_digest(token.encode(), query.verify_token.encode())
+        if not token or not same or query.mode != "subscribe":
             raise Forbidden(_UNVERIFIED)
-        return answer(Challenge(asked.challenge))
+        return Challenge(query.challenge)
 
-    async def whatsapp(self, request: Request) -> Response:
+    @endpoint(
+        "POST /api/callbacks/whatsapp/{id}",
+        "takeWhatsAppStatuses",
+        "Take what became of WhatsApp messages",
+        None,
+        problems=(*_REFUSALS, *_TAKING),
+        headers={"X-Hub-Signature-256": "HMAC of the body with the channel's appSecret."},
+        bodies={"application/json": whatsapp.StatusCallback},
+    )
+    async def take_whatsapp(self, request: Request) -> Taken:
         """Take the statuses of a WhatsApp channel's messages, signed with its appSecret."""
         channel = ChannelId(id_of(request, "channel"))
         tenant, credentials = await self._called(channel)
@@ -73,9 +90,17 @@ class Callbacks:
             for one in heard:
                 moved += _told(await store.hear(connection, tenant, one, channel))
         facts.emit("callback.taken", provider="whatsapp", tenant=tenant, told=len(heard), moved=moved)
-        return answer(Taken())
+        return Taken()
 
-    async def ses(self, request: Request) -> Response:
+    @endpoint(
+        "POST /api/callbacks/ses",
+        "takeSesEvents",
+        "Take what became of mails sent by Amazon SES",
+        None,
+        problems=(*_REFUSALS, *_TAKING),
+        bodies={"text/plain": sns.Posted},
+    )
+    async def take_ses(self, request: Request) -> Taken:
         """Take an event of Amazon SES, signed by SNS for the installation's topic; confirm its subscription."""
         if self._topic is None:
             raise NotFound("This installation takes no events of SES: its operator sets SIGNALOPS_SES_TOPIC_ARN.")
@@ -85,7 +110,7 @@ class Callbacks:
             await self._topic.confirm(post)
         elif post.type == "Notification" and (event := Event.of(post.message)):
             await self._take(event)
-        return answer(Taken())
+        return Taken()
 
     async def _take(self, event: Event) -> None:
         tenant, delivery = TenantId(event.mail.tags.tenant[0]), event.mail.tags.delivery[0]
@@ -111,34 +136,27 @@ class Callbacks:
         return Keyring(self._settings)
 
 
-class Suppressions:
-    """The handlers of suppressed addresses."""
+@endpoint(
+    "GET /api/suppressions",
+    "listSuppressions",
+    "List the addresses that mail is not sent to any more",
+    "deliveries:*",
+    answers={200: SuppressionList},
+)
+async def list_suppressions(connection: db.Connection, caller: Caller, query: SuppressionsPage) -> Response:
+    """List the addresses that mail is not sent to any more, newest first."""
+    address = query.address and query.address.lower()
+    wanted = {"address": address, "upwards": query.upwards, **query.window(await db.settled(connection))}
+    return query.listed(await store.list_suppressions(connection, caller.tenant, **wanted), Suppression.model_validate)
 
-    def __init__(self, connections: db.Pool) -> None:
-        self._connections = connections
 
-    async def list(self, request: Request, caller: Caller) -> Response:
-        """List the addresses that mail is not sent to any more, newest first."""
-        query = SuppressionsPage.of(request)
-        address = query.address and query.address.lower()
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_suppressions(
-                connection,
-                caller.tenant,
-                address=address,
-                upwards=query.upwards,
-                **query.window(await db.settled(connection)),
-            )
-        return query.listed(rows, Suppression.model_validate)
-
-    async def remove(self, request: Request, caller: Caller) -> Response:
-        """Let mail be sent to an address again, and return what was removed."""
-        suppression = id_of(request, "suppression")
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            removed = await store.remove_suppression(connection, caller.tenant, suppression)
-        if removed is None:
-            raise NotFound("There is no such suppression: check the id.")
-        return answer(Suppression.model_validate(removed))
+@endpoint("DELETE /api/suppressions/{id}", "removeSuppression", "Let mail be sent to an address again", "deliveries:*")
+async def remove_suppression(connection: db.Connection, caller: Caller, suppression: UUID) -> Suppression:
+    """Let mail be sent to an address again, and return what was removed."""
+    removed = await store.remove_suppression(connection, caller.tenant, suppression)
+    if removed is None:
+        raise NotFound("There is no such suppression: check the id.")
+    return Suppression.model_validate(removed)
 
 
 def _told(moved: bool | None) -> bool:

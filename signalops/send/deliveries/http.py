@@ -1,17 +1,17 @@
-"""The requests that look at deliveries, retry and cancel them."""
+"""The endpoints that look at deliveries, retry and cancel them."""
 
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
-from starlette.requests import Request
-from starlette.responses import Response
 
 from signalops import db
 from signalops.clock import Moment
-from signalops.http import Page, answer, id_of
+from signalops.endpoint import endpoint
+from signalops.errors import Conflict
+from signalops.http import Page
 from signalops.send.deliveries import manage, store
-from signalops.send.deliveries.model import DeliveryList, DeliveryShown
+from signalops.send.deliveries.model import DeliveryDetail, DeliveryList, DeliveryShown
 from signalops.terms import Caller, DeliveryId, DeliveryStatus
 
 
@@ -28,38 +28,42 @@ class DeliveriesPage(Page):
     until: Annotated[Moment | None, Field(alias="to", description="Asked for before this time (RFC 3339).")] = None
 
 
-class Deliveries:
-    """The handlers, with what they need."""
-
-    def __init__(self, connections: db.Pool) -> None:
-        self._connections = connections
-
-    async def list(self, request: Request, caller: Caller) -> Response:
-        """List a tenant's deliveries, newest first."""
-        query = DeliveriesPage.of(request)
-        wanted = query.model_dump(include={"status", "event", "rule", "channel"})
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            window = query.window(await db.settled(connection), query.since, query.until)
-            picked = await store.pick_deliveries(connection, caller.tenant, **wanted, upwards=query.upwards, **window)
-            page, has_more = query.cut(picked)
-            rows = await store.read_deliveries(connection, caller.tenant, page)
-        return answer(DeliveryList(data=[DeliveryShown.model_validate(row) for row in rows], has_more=has_more))
-
-    async def get(self, request: Request, caller: Caller) -> Response:
-        """Show a delivery with its attempts."""
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer(await manage.show(connection, caller.tenant, _delivery(request)))
-
-    async def retry(self, request: Request, caller: Caller) -> Response:
-        """Have a delivery tried now: one that is dead, with a schedule of its own, or one that waits."""
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer(await manage.retry(connection, caller.tenant, _delivery(request)))
-
-    async def cancel(self, request: Request, caller: Caller) -> Response:
-        """Cancel a delivery that waits; it is not tried again."""
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer(await manage.cancel(connection, caller.tenant, _delivery(request)))
+@endpoint("GET /api/deliveries", "listDeliveries", "List deliveries, newest first", "deliveries:*")
+async def list_deliveries(connection: db.Connection, caller: Caller, query: DeliveriesPage) -> DeliveryList:
+    """List a tenant's deliveries, newest first."""
+    wanted = query.model_dump(include={"status", "event", "rule", "channel"})
+    window = query.window(await db.settled(connection), query.since, query.until)
+    picked = await store.pick_deliveries(connection, caller.tenant, **wanted, upwards=query.upwards, **window)
+    page, has_more = query.cut(picked)
+    rows = await store.read_deliveries(connection, caller.tenant, page)
+    return DeliveryList(data=[DeliveryShown.model_validate(row) for row in rows], has_more=has_more)
 
 
-def _delivery(request: Request) -> DeliveryId:
-    return DeliveryId(id_of(request, "delivery"))
+@endpoint("GET /api/deliveries/{id}", "getDelivery", "Show a delivery with its attempts", "deliveries:*")
+async def get_delivery(connection: db.Connection, caller: Caller, delivery: DeliveryId) -> DeliveryDetail:
+    """Show a delivery with its attempts."""
+    return await manage.show(connection, caller.tenant, delivery)
+
+
+@endpoint(
+    "POST /api/deliveries/{id}/retry",
+    "retryDelivery",
+    "Try a delivery again now",
+    "deliveries:*",
+    problems=(Conflict,),
+)
+async def retry_delivery(connection: db.Connection, caller: Caller, delivery: DeliveryId) -> DeliveryDetail:
+    """Have a delivery tried now: one that is dead, with a schedule of its own, or one that waits."""
+    return await manage.retry(connection, caller.tenant, delivery)
+
+
+@endpoint(
+    "POST /api/deliveries/{id}/cancel",
+    "cancelDelivery",
+    "Cancel a delivery that waits",
+    "deliveries:*",
+    problems=(Conflict,),
+)
+async def cancel_delivery(connection: db.Connection, caller: Caller, delivery: DeliveryId) -> DeliveryDetail:
+    """Cancel a delivery that waits; it is not tried again."""
+    return await manage.cancel(connection, caller.tenant, delivery)

@@ -1,28 +1,29 @@
-"""The requests that look at dead letters, retry and discard them."""
+"""The endpoints that look at dead letters, retry and discard them."""
 
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
-from starlette.requests import Request
-from starlette.responses import Response
 
 from signalops import db
 from signalops.clock import Moment
-from signalops.http import Page, answer, id_of, read_model
+from signalops.endpoint import endpoint
+from signalops.errors import Conflict
+from signalops.http import Page
 from signalops.send.letters import manage, store
 from signalops.send.letters.model import (
     LetterDiscarded,
     LetterKind,
     LetterList,
     LettersDiscarded,
+    LettersDone,
     LetterShown,
     LettersRetried,
     Part,
 )
 from signalops.terms import Caller
 
-MOST_BYTES = 1024 * 1024
+_MANY_BYTES = 1024 * 1024
 """Ten thousand ids."""
 
 
@@ -37,55 +38,71 @@ class LettersPage(Page):
     until: Annotated[Moment | None, Field(alias="to", description="Died before this time (RFC 3339).")] = None
 
 
-class Letters:
-    """The handlers, with what they need."""
+@endpoint("GET /api/dead-letters", "listDeadLetters", "List the dead letters that wait, newest first", "deliveries:*")
+async def list_letters(connection: db.Connection, caller: Caller, query: LettersPage) -> LetterList:
+    """List the dead letters that wait for somebody to look, the last to die first."""
+    wanted = query.model_dump(include={"kind", "channel", "rule", "error", "since"})
+    wanted |= {
+        "upwards": query.upwards,
+        "limit": query.limit + 1,
+        "beyond": query.ending_before or query.starting_after,
+    }
+    wanted["until"] = (await db.settled(connection)).before(query.until)
+    ids, has_more = query.cut(await store.pick_letters(connection, caller.tenant, **wanted))
+    rows = await store.read_letters(connection, caller.tenant, ids)
+    return LetterList(data=[LetterShown.model_validate(row) for row in rows], has_more=has_more)
 
-    def __init__(self, connections: db.Pool) -> None:
-        self._connections = connections
 
-    async def list(self, request: Request, caller: Caller) -> Response:
-        """List the dead letters that wait for somebody to look, the last to die first."""
-        query = LettersPage.of(request)
-        wanted = query.model_dump(include={"kind", "channel", "rule", "error", "since", "until"})
-        page = {"upwards": query.upwards, "limit": query.limit + 1}
-        beyond = query.ending_before or query.starting_after
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            wanted["until"] = (await db.settled(connection)).before(query.until)
-            picked = await store.pick_letters(connection, caller.tenant, **wanted, **page, beyond=beyond)
-            ids, has_more = query.cut(picked)
-            rows = await store.read_letters(connection, caller.tenant, ids)
-        return answer(LetterList(data=[LetterShown.model_validate(row) for row in rows], has_more=has_more))
+@endpoint(
+    "POST /api/dead-letters/retry",
+    "retryDeadLetters",
+    "Retry dead letters, or count them",
+    "deliveries:*",
+    most_bytes=_MANY_BYTES,
+)
+async def retry_letters(connection: db.Connection, caller: Caller, body: LettersRetried) -> LettersDone:
+    """Give dead letters another chance, at most 10,000 at once.
 
-    async def get(self, request: Request, caller: Caller) -> Response:
-        """Show a dead letter, also one that was retried or discarded."""
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer(await manage.show(connection, caller.tenant, id_of(request, "dead letter")))
+    Deliveries are tried again, with a schedule of their own; events are processed again, and counted then.
+    """
+    return await (manage.count if body.dryRun else manage.retry_many)(connection, caller.tenant, body)
 
-    async def retry_many(self, request: Request, caller: Caller) -> Response:
-        """Give dead letters another chance, at most 10,000 at once.
 
-        Deliveries are tried again, with a schedule of their own; events are processed again, and counted then.
-        """
-        asked = await read_model(request, LettersRetried, MOST_BYTES)
-        work = manage.count if asked.dryRun else manage.retry_many
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer(await work(connection, caller.tenant, asked))
+@endpoint(
+    "POST /api/dead-letters/discard",
+    "discardDeadLetters",
+    "Discard dead letters, or count them",
+    "deliveries:*",
+    most_bytes=_MANY_BYTES,
+)
+async def discard_letters(connection: db.Connection, caller: Caller, body: LettersDiscarded) -> LettersDone:
+    """Give dead letters up for good, at most 10,000 at once; they stay on record with the reason."""
+    return await (manage.count if body.dryRun else manage.discard_many)(connection, caller.tenant, body)
 
-    async def discard_many(self, request: Request, caller: Caller) -> Response:
-        """Give dead letters up for good, at most 10,000 at once; they stay on record with the reason."""
-        asked = await read_model(request, LettersDiscarded, MOST_BYTES)
-        work = manage.count if asked.dryRun else manage.discard_many
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer(await work(connection, caller.tenant, asked))
 
-    async def retry(self, request: Request, caller: Caller) -> Response:
-        """Give one dead letter another chance."""
-        letter = id_of(request, "dead letter")
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer(await manage.retry(connection, caller.tenant, letter))
+@endpoint("GET /api/dead-letters/{id}", "getDeadLetter", "Show a dead letter", "deliveries:*")
+async def get_letter(connection: db.Connection, caller: Caller, dead_letter: UUID) -> LetterShown:
+    """Show a dead letter, also one that was retried or discarded."""
+    return await manage.show(connection, caller.tenant, dead_letter)
 
-    async def discard(self, request: Request, caller: Caller) -> Response:
-        """Give one dead letter up for good; it stays on record with the reason."""
-        letter, asked = id_of(request, "dead letter"), await read_model(request, LetterDiscarded)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer(await manage.discard(connection, caller.tenant, letter, asked.reason))
+
+@endpoint(
+    "POST /api/dead-letters/{id}/retry", "retryDeadLetter", "Retry a dead letter", "deliveries:*", problems=(Conflict,)
+)
+async def retry_letter(connection: db.Connection, caller: Caller, dead_letter: UUID) -> LetterShown:
+    """Give one dead letter another chance."""
+    return await manage.retry(connection, caller.tenant, dead_letter)
+
+
+@endpoint(
+    "POST /api/dead-letters/{id}/discard",
+    "discardDeadLetter",
+    "Discard a dead letter",
+    "deliveries:*",
+    problems=(Conflict,),
+)
+async def discard_letter(
+    connection: db.Connection, caller: Caller, dead_letter: UUID, body: LetterDiscarded
+) -> LetterShown:
+    """Give one dead letter up for good; it stays on record with the reason."""
+    return await manage.discard(connection, caller.tenant, dead_letter, body.reason)

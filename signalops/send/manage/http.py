@@ -1,23 +1,21 @@
-"""The requests that read, change and try channels."""
+"""The endpoints that read, change and test channels."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-from starlette.requests import Request
-from starlette.responses import Response
-
-from signalops import db
+from signalops import db, errors
 from signalops.config import Settings
+from signalops.endpoint import endpoint
 from signalops.errors import Overloaded
-from signalops.http import answer, id_of, read_model
+from signalops.http import Response, answer
 from signalops.locks import Places
 from signalops.send.manage import registry, store
 from signalops.send.manage.model import (
     ChannelChange,
+    ChannelList,
     ChannelsPage,
     NewChannel,
     RotatedSecret,
-    Rotation,
+    SecretRotation,
     StoredChannel,
     TrialResult,
     WrittenChannel,
@@ -28,17 +26,17 @@ from signalops.send.transport import Transport
 from signalops.terms import Caller, ChannelId, TenantId
 
 AT_ONCE = 8
+"""Tests of channels that one process runs at once: a provider that hangs must not collect them."""
 MOST_TESTS = 2
 """Tests of channels that one tenant may run at once in a process."""
-"""Tests that one process runs at once: a provider that hangs must not collect them."""
-Work = Callable[[db.Connection, TenantId, ChannelId, Expected], Awaitable[None]]
+_ONE = "/api/channels/{id}"
+_IF_MATCH = {"If-Match": "Change only if the channel is as it was read (its ETag); else 412."}
 
 
 class Channels:
-    """The handlers, with what they need. Close them at the end."""
+    """The endpoints of channels. Close them at the end."""
 
-    def __init__(self, connections: db.Pool, settings: Settings) -> None:
-        self._connections = connections
+    def __init__(self, settings: Settings) -> None:
         self._registry = ChannelRegistry(settings)
         self._transport = Transport(settings)
         self._testing = asyncio.Semaphore(AT_ONCE)
@@ -48,62 +46,106 @@ class Channels:
         """Close the outgoing connections."""
         await self._transport.close()
 
-    async def list(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "GET /api/channels", "listChannels", "List channels, newest first", "channels:*", answers={200: ChannelList}
+    )
+    async def list_channels(self, connection: db.Connection, caller: Caller, query: ChannelsPage) -> Response:
         """List a tenant's channels, newest first, without their secrets."""
-        query = ChannelsPage.of(request)
         wanted = query.model_dump(include={"kind", "enabled", "name"})
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_channels(
-                connection, caller.tenant, upwards=query.upwards, **query.window(await db.settled(connection)), **wanted
-            )
-        return query.listed(rows, StoredChannel.model_validate)
+        wanted |= {"upwards": query.upwards, **query.window(await db.settled(connection))}
+        return query.listed(
+            await store.list_channels(connection, caller.tenant, **wanted), StoredChannel.model_validate
+        )
 
-    async def create(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "POST /api/channels",
+        "addChannel",
+        "Add a channel",
+        "channels:*",
+        answers={201: WrittenChannel},
+        problems=(errors.Conflict,),
+    )
+    async def add_channel(self, connection: db.Connection, caller: Caller, body: NewChannel) -> Response:
         """Add a channel. What of its secret is made here, such as a webhook's, is in this answer and in no other."""
-        new = await read_model(request, NewChannel)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            added = await self._registry.add(connection, caller.tenant, new)
-            shown = await registry.show(connection, caller.tenant, added.id)
+        added = await self._registry.add(connection, caller.tenant, body)
+        shown = await registry.show(connection, caller.tenant, added.id)
         return _answer(WrittenChannel(**shown.model_dump(), secret=added.secret), 201)
 
-    async def get(self, request: Request, caller: Caller) -> Response:
+    @endpoint(f"GET {_ONE}", "getChannel", "Show a channel", "channels:*", answers={200: StoredChannel})
+    async def get_channel(self, connection: db.Connection, caller: Caller, channel: ChannelId) -> Response:
         """Show a channel, without its secret."""
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return _answer(await registry.show(connection, caller.tenant, _channel(request)))
+        return _answer(await registry.show(connection, caller.tenant, channel))
 
-    async def replace(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        f"PUT {_ONE}",
+        "changeChannel",
+        "Change a channel",
+        "channels:*",
+        answers={200: WrittenChannel},
+        problems=(errors.Conflict,),
+        headers=_IF_MATCH,
+    )
+    async def change_channel(
+        self, connection: db.Connection, caller: Caller, channel: ChannelId, body: ChannelChange, if_match: Expected
+    ) -> Response:
         """Change a channel; its secret, name and whether it is enabled stay when they are left out, its kind always."""
-        channel, change = _channel(request), await read_model(request, ChannelChange)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            made = await self._registry.change(connection, caller.tenant, channel, change, _expected(request))
-            shown = await registry.show(connection, caller.tenant, channel)
+        made = await self._registry.change(connection, caller.tenant, channel, body, if_match)
+        shown = await registry.show(connection, caller.tenant, channel)
         return _answer(WrittenChannel(**shown.model_dump(), secret=made))
 
-    async def enable(self, request: Request, caller: Caller) -> Response:
-        """Let a channel send, also one that SignalOps itself had disabled."""
-        return await self._changed(request, caller, registry.enable)
-
-    async def disable(self, request: Request, caller: Caller) -> Response:
-        """Let a channel send nothing: what would go through it becomes a dead letter, to be retried when it is enabled."""
-        return await self._changed(request, caller, registry.disable)
-
-    async def delete(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        f"DELETE {_ONE}",
+        "deleteChannel",
+        "Delete a channel",
+        "channels:*",
+        answers={200: StoredChannel},
+        problems=(errors.Conflict,),
+        headers=_IF_MATCH,
+    )
+    async def delete_channel(
+        self, connection: db.Connection, caller: Caller, channel: ChannelId, if_match: Expected
+    ) -> Response:
         """Delete a channel and its secret, and show it for the last time; its name is free again."""
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return _answer(await registry.delete(connection, caller.tenant, _channel(request), _expected(request)))
+        return _answer(await registry.delete(connection, caller.tenant, channel, if_match))
 
-    async def rotate(self, request: Request, caller: Caller) -> Response:
-        """Replace a webhook's signing secret; a new one that is made here is in this answer and in no other.
+    @endpoint(
+        f"POST {_ONE}/enable",
+        "enableChannel",
+        "Enable a channel",
+        "channels:*",
+        answers={200: StoredChannel},
+        headers=_IF_MATCH,
+    )
+    async def enable_channel(
+        self, connection: db.Connection, caller: Caller, channel: ChannelId, if_match: Expected
+    ) -> Response:
+        """Let a channel send, also one that SignalOps itself had disabled."""
+        await registry.enable(connection, caller.tenant, channel, if_match)
+        return _answer(await registry.show(connection, caller.tenant, channel))
 
-        Until the overlap ends the old one signs as well: each request carries a signature by either, so the receiver may
-        change over at any moment in between.
-        """
-        rotation = await read_model(request, Rotation)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            secret, until = await self._registry.rotate(connection, caller.tenant, _channel(request), rotation)
-        return answer(RotatedSecret(secret=secret, oldSecretUntil=until))
+    @endpoint(
+        f"POST {_ONE}/disable",
+        "disableChannel",
+        "Disable a channel",
+        "channels:*",
+        answers={200: StoredChannel},
+        headers=_IF_MATCH,
+    )
+    async def disable_channel(
+        self, connection: db.Connection, caller: Caller, channel: ChannelId, if_match: Expected
+    ) -> Response:
+        """Let a channel send nothing: what would go through it becomes a dead letter, to be retried when it is enabled."""
+        await registry.disable(connection, caller.tenant, channel, if_match)
+        return _answer(await registry.show(connection, caller.tenant, channel))
 
-    async def test(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        f"POST {_ONE}/test",
+        "testChannel",
+        "Send a test notification now",
+        "channels:*",
+        problems=(errors.Invalid, errors.Overloaded),
+    )
+    async def test_channel(self, caller: Caller, transaction: db.Transaction, channel: ChannelId) -> TrialResult:
         """Send a test notification through a channel right now, also a disabled one; it is no delivery and is not stored.
 
         When it arrives, a pause that the receiver had asked for ends (pausedUntil).
@@ -112,34 +154,36 @@ class Channels:
             raise Overloaded("Too many tests of channels run just now: try again.", headers={"Retry-After": "5"})
         with self._tests.of(caller.tenant):
             async with self._testing:
-                return answer(await self._tested(caller.tenant, _channel(request)))
+                return await self._tested(caller.tenant, transaction, channel)
 
-    async def _tested(self, tenant: TenantId, channel: ChannelId) -> TrialResult:
-        async with db.as_tenant(self._connections, tenant) as connection:
+    async def _tested(self, tenant: TenantId, transaction: db.Transaction, channel: ChannelId) -> TrialResult:
+        async with transaction() as connection:
             opened = await self._registry.open(connection, tenant, channel)
         result = await try_out(tenant, opened, self._transport)
         if result.outcome == "sent":
-            async with db.as_tenant(self._connections, tenant) as connection:
+            async with transaction() as connection:
                 await store.close_circuit(connection, tenant, channel)
         return result
 
-    async def _changed(self, request: Request, caller: Caller, work: Work) -> Response:
-        channel = _channel(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            await work(connection, caller.tenant, channel, _expected(request))
-            return _answer(await registry.show(connection, caller.tenant, channel))
+    @endpoint(
+        f"POST {_ONE}/rotate-secret",
+        "rotateSecret",
+        "Replace a webhook's signing secret, with an overlap",
+        "channels:*",
+        problems=(errors.Conflict,),
+    )
+    async def rotate_secret(
+        self, connection: db.Connection, caller: Caller, channel: ChannelId, body: SecretRotation
+    ) -> RotatedSecret:
+        """Replace a webhook's signing secret; a new one that is made here is in this answer and in no other.
+
+        Until the overlap ends the old one signs as well: each request carries a signature by either, so the receiver may
+        change over at any moment in between.
+        """
+        secret, until = await self._registry.rotate(connection, caller.tenant, channel, body)
+        return RotatedSecret(secret=secret, oldSecretUntil=until)
 
 
 def _answer(shown: StoredChannel, status: int = 200) -> Response:
     headers = {"etag": f'"{shown.tag}"'} | ({"location": f"/api/channels/{shown.id}"} if status == 201 else {})
     return answer(shown, status, headers)
-
-
-def _channel(request: Request) -> ChannelId:
-    return ChannelId(id_of(request, "channel"))
-
-
-def _expected(request: Request) -> Expected:
-    """Read If-Match (RFC 9110): the states that may be changed. A tag that is none of ours fits no state."""
-    header = request.headers.get("if-match", "*").strip()
-    return None if header == "*" else frozenset(tag.strip().strip('"') for tag in header.split(","))

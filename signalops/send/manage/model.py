@@ -112,7 +112,7 @@ class ChannelList(BaseModel):
     has_more: bool = Field(description="Whether there are more beyond this page.")
 
 
-class Rotation(BaseModel):
+class SecretRotation(BaseModel):
     """How a webhook's signing secret is replaced. Until the overlap ends both sign: the receiver may know either."""
 
     model_config = ConfigDict(extra="forbid")

@@ -13,7 +13,7 @@ from signalops.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from signalops.send.channels import configured
 from signalops.send.channels.base import Channel
 from signalops.send.manage import store
-from signalops.send.manage.model import ChannelChange, NewChannel, Rotation, StoredChannel, tag_of
+from signalops.send.manage.model import ChannelChange, NewChannel, SecretRotation, StoredChannel, tag_of
 from signalops.send.manage.store import Held
 from signalops.send.secrets import Keyring
 from signalops.terms import ChannelId, ChannelKind, TenantId
@@ -93,7 +93,7 @@ class ChannelRegistry:
         return None if given is None else checked.made_here(given, kept)
 
     async def rotate(
-        self, connection: db.Connection, tenant: TenantId, channel: ChannelId, rotation: Rotation
+        self, connection: db.Connection, tenant: TenantId, channel: ChannelId, rotation: SecretRotation
     ) -> tuple[str | None, datetime]:
         """Replace the secret of a webhook; return the one that was made here, and until when the old one signs as well."""
         held = await _hold(connection, tenant, channel, None)

@@ -1,44 +1,57 @@
-"""The requests that correct usage."""
-
-from starlette.requests import Request
-from starlette.responses import Response
+"""The endpoints that correct usage."""
 
 from signalops import db
+from signalops.endpoint import endpoint, for_operators
 from signalops.errors import Forbidden
-from signalops.http import answer, idempotency_key, read_model
+from signalops.http import Response, answer
 from signalops.terms import Caller
 from signalops.usage.adjustments import store
 from signalops.usage.adjustments.adjust import Sent, adjust, shown
-from signalops.usage.adjustments.model import AdjustmentIn, AdjustmentsPage
+from signalops.usage.adjustments.model import AdjustmentIn, AdjustmentList, AdjustmentShown, AdjustmentsPage
+
+_TENANTS = "/api/tenants/{tenant}/adjustments"
 
 
 class Adjustments:
-    """The handlers, with what they need; `backfill_days` is how far back usage can be corrected."""
+    """The endpoints; `backfill_days` is how far back usage can be corrected."""
 
-    def __init__(self, connections: db.Pool, backfill_days: int) -> None:
-        self._connections = connections
+    def __init__(self, backfill_days: int) -> None:
         self._backfill_days = backfill_days
 
-    async def add(self, request: Request, caller: Caller) -> Response:
+    @for_operators(_TENANTS, "adjustTenantUsage", "Correct the usage of an hour, also downwards", "open tenant")
+    @endpoint(
+        "POST /api/usage/adjustments",
+        "adjustUsage",
+        "Correct the usage of an hour",
+        "usage:adjust",
+        answers={201: AdjustmentShown, 200: AdjustmentShown},
+        headers={"Idempotency-Key": "A second request with this key and body corrects nothing more."},
+    )
+    async def adjust_usage(
+        self, connection: db.Connection, caller: Caller, body: AdjustmentIn, idempotency_key: str | None
+    ) -> Response:
         """Correct the usage of an hour. A period that is closed stays as it is: the open one bills the correction, late.
 
         To take usage off is the operator's: it lowers what is billed.
         """
-        asked = await read_model(request, AdjustmentIn)
         if caller.actor.kind == "operator":
-            asked = asked.model_copy(update={"author": caller.actor.name[:200]})
-        elif asked.quantity < 0:
+            body = body.model_copy(update={"author": caller.actor.name[:200]})
+        elif body.quantity < 0:
             raise Forbidden("Usage is taken off by the operator of this installation alone: ask for it.")
-        sent = Sent(caller.key, idempotency_key(request))
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            adjustment, is_new = await adjust(connection, caller.tenant, asked, sent, self._backfill_days)
+        sent = Sent(caller.key, idempotency_key)
+        adjustment, is_new = await adjust(connection, caller.tenant, body, sent, self._backfill_days)
         return answer(adjustment, 201 if is_new else 200)
 
-    async def list(self, request: Request, caller: Caller) -> Response:
+    @for_operators(_TENANTS, "listTenantAdjustments", "List corrections of a tenant's usage, newest first")
+    @endpoint(
+        "GET /api/usage/adjustments",
+        "listAdjustments",
+        "List corrections of usage, newest first",
+        "usage:read",
+        answers={200: AdjustmentList},
+    )
+    async def list_adjustments(self, connection: db.Connection, caller: Caller, query: AdjustmentsPage) -> Response:
         """List the corrections of usage, newest first."""
-        page = AdjustmentsPage.of(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            window = page.window(await db.settled(connection))
-            wanted = {"meter": page.meter, "upwards": page.upwards, **window}
-            rows = await store.list_adjustments(connection, caller.tenant, **wanted)
-        return page.listed(rows, lambda row: shown(row, row["group_by"]))
+        wanted = {"meter": query.meter, "upwards": query.upwards, **query.window(await db.settled(connection))}
+        rows = await store.list_adjustments(connection, caller.tenant, **wanted)
+        return query.listed(rows, lambda row: shown(row, row["group_by"]))

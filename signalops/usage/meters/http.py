@@ -1,14 +1,13 @@
-"""The requests that read, add and end meters."""
+"""The endpoints that read, add and end meters."""
 
 from pydantic import Field
-from starlette.requests import Request
-from starlette.responses import Response
 
-from signalops import db
-from signalops.http import Query, answer, listed, read_model
+from signalops import db, errors
+from signalops.endpoint import endpoint
+from signalops.http import Query, Response, answer, listed
 from signalops.terms import Caller
 from signalops.usage.meters import manage, store
-from signalops.usage.meters.model import MeterIn, MeterKey, MeterShown
+from signalops.usage.meters.model import MeterIn, MeterKey, MeterList, MeterShown
 
 
 class MetersPage(Query):
@@ -20,33 +19,39 @@ class MetersPage(Query):
 
 
 class Meters:
-    """The handlers, with what they need."""
+    """The endpoints; a tenant has so many meters at most."""
 
-    def __init__(self, connections: db.Pool, most: int) -> None:
-        self._connections = connections
+    def __init__(self, most: int) -> None:
         self._most = most
 
-    async def list(self, request: Request, caller: Caller) -> Response:
+    @endpoint("GET /api/meters", "listMeters", "List meters by key", "meters:*", answers={200: MeterList})
+    async def list_meters(self, connection: db.Connection, caller: Caller, query: MetersPage) -> Response:
         """List a tenant's meters by key."""
-        query = MetersPage.of(request)
         wanted = {"ended": query.ended, "after": query.starting_after or "", "limit": query.limit + 1}
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_meters(connection, caller.tenant, **wanted)
+        rows = await store.list_meters(connection, caller.tenant, **wanted)
         return listed(rows, query.limit, MeterShown.model_validate)
 
-    async def create(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "POST /api/meters",
+        "addMeter",
+        "Add a meter; the same one once more is the one there is",
+        "meters:*",
+        answers={201: MeterShown, 200: MeterShown},
+        problems=(errors.Conflict,),
+    )
+    async def add_meter(self, connection: db.Connection, caller: Caller, body: MeterIn) -> Response:
         """Add a meter; it counts from the next batch of events on."""
-        new = await read_model(request, MeterIn)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            meter, is_new = await manage.add(connection, caller.tenant, new, self._most)
+        meter, is_new = await manage.add(connection, caller.tenant, body, self._most)
         return answer(meter, 201, {"location": f"/api/meters/{meter.key}"}) if is_new else answer(meter)
 
-    async def get(self, request: Request, caller: Caller) -> Response:
+    @endpoint("GET /api/meters/{key}", "getMeter", "Show a meter", "meters:*")
+    async def get_meter(self, connection: db.Connection, caller: Caller, key: str) -> MeterShown:
         """Show a meter."""
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer(await manage.show(connection, caller.tenant, request.path_params["key"]))
+        return await manage.show(connection, caller.tenant, key)
 
-    async def end(self, request: Request, caller: Caller) -> Response:
+    @endpoint(
+        "DELETE /api/meters/{key}", "endMeter", "Have a meter count no more", "meters:*", problems=(errors.Conflict,)
+    )
+    async def end_meter(self, connection: db.Connection, caller: Caller, key: str) -> MeterShown:
         """Have a meter count no more; what it has counted stays."""
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            return answer(await manage.end(connection, caller.tenant, request.path_params["key"]))
+        return await manage.end(connection, caller.tenant, key)

@@ -1,22 +1,57 @@
-"""The request for a tenant's plan."""
+"""The endpoints of plans: a tenant sees its own, operators define them."""
 
-from starlette.requests import Request
-from starlette.responses import Response
+from pydantic import Field
 
-from signalops import db
-from signalops.http import answer
-from signalops.terms import Caller
-from signalops.usage.plans.manage import plan_of
+from signalops import db, errors
+from signalops.endpoint import endpoint, for_operators
+from signalops.http import Query, Response, answer
+from signalops.terms import Caller, Operator
+from signalops.usage.plans import manage, store
+from signalops.usage.plans.model import PlanDocument, PlanList, PlanSummary, PlanVersion, TenantPlan
 
 
-class PlansHttp:
-    """The handler, with what it needs."""
+class VersionQuery(Query):
+    """Which version of a plan is shown."""
 
-    def __init__(self, connections: db.Pool) -> None:
-        self._connections = connections
+    version: int | None = Field(None, ge=1, le=2**31 - 1, description="Default: the newest.")
 
-    async def get(self, _: Request, caller: Caller) -> Response:
-        """Show the tenant's plan, the one that comes next, and the days of the present period."""
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            shown = await plan_of(connection, caller.tenant)
-        return answer(shown)
+
+@for_operators(
+    "/api/tenants/{tenant}/plan", "getTenantPlan", "Show a tenant's plan, the next one and the days of the period"
+)
+@endpoint("GET /api/plan", "getPlan", "Show the plan, the next one and the days of the period", "usage:read")
+async def get_plan(connection: db.Connection, caller: Caller) -> TenantPlan:
+    """Show the tenant's plan, the one that comes next, and the days of the present period."""
+    return await manage.plan_of(connection, caller.tenant)
+
+
+@endpoint("GET /api/plans", "listPlans", "List plans", "tenants:read")
+async def list_plans(connection: db.Connection, operator: Operator) -> PlanList:
+    """List the plans, each in its newest version."""
+    rows = await store.list_plans(connection)
+    return PlanList(data=[PlanSummary(**row, baseFee=row["base_fee"], createdAt=row["created_at"]) for row in rows])
+
+
+@endpoint(
+    "GET /api/plans/{plan}", "getPlanVersion", "Show a version of a plan", "tenants:read", problems=(errors.NotFound,)
+)
+async def get_plan_version(
+    connection: db.Connection, operator: Operator, plan: str, query: VersionQuery
+) -> PlanVersion:
+    """Show a version of a plan."""
+    version, terms = await manage.document_of(connection, plan, query.version)
+    return PlanVersion(plan=plan, version=version, terms=terms)
+
+
+@endpoint(
+    "POST /api/plans/{plan}",
+    "addPlanVersion",
+    "Make a plan, or a new version; the same once more is the one there is",
+    "tenants:*",
+    answers={201: PlanVersion, 200: PlanVersion},
+    problems=(errors.Conflict,),
+)
+async def add_plan(connection: db.Connection, operator: Operator, plan: str, body: PlanDocument) -> Response:
+    """Make a plan, or a new version of it, unless its newest says the same; tenants keep theirs until they get it."""
+    version, is_new = await manage.define(connection, plan, body)
+    return answer(PlanVersion(plan=plan, version=version, terms=body), 201 if is_new else 200)

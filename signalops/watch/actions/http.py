@@ -1,43 +1,50 @@
-"""The requests that read the audit log: a tenant its own, an operator that of the whole installation."""
+"""The endpoints of the audit log: a tenant reads its own, an operator that of the whole installation."""
 
-from starlette.requests import Request
-from starlette.responses import Response
+from uuid import UUID
 
 from signalops import db
+from signalops.endpoint import endpoint, for_operators
 from signalops.errors import NotFound
-from signalops.http import answer, id_of
+from signalops.http import Response
 from signalops.terms import Caller, Operator
 from signalops.watch.actions import store
-from signalops.watch.actions.model import ActionShown, ActionsPage, PlatformAction
+from signalops.watch.actions.model import ActionList, ActionShown, ActionsPage, PlatformAction, PlatformActionList
 
 
-class Actions:
-    """The handlers, with what they need."""
+@for_operators(
+    "/api/tenants/{tenant}/audit-log", "listTenantActions", "List what was done to what a tenant manages, newest first"
+)
+@endpoint(
+    "GET /api/audit-log",
+    "listActions",
+    "List what was done to what is managed, newest first",
+    "audit:read",
+    answers={200: ActionList},
+)
+async def list_actions(connection: db.Connection, caller: Caller, query: ActionsPage) -> Response:
+    """List what was done to what a tenant manages, newest first, by whomever."""
+    wanted = query.wanted(await db.settled(connection))
+    return query.listed(await store.list_actions(connection, tenant=caller.tenant, **wanted), ActionShown.of)
 
-    def __init__(self, connections: db.Pool) -> None:
-        self._connections = connections
 
-    async def list(self, request: Request, caller: Caller) -> Response:
-        """List what was done to what a tenant manages, newest first, by whomever."""
-        page = ActionsPage.of(request)
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_actions(
-                connection, tenant=caller.tenant, **page.wanted(await db.settled(connection))
-            )
-        return page.listed(rows, ActionShown.of)
+@endpoint("GET /api/audit-log/{id}", "getAction", "Show what was done, and what it changed", "audit:read")
+async def get_action(connection: db.Connection, caller: Caller, action: UUID) -> ActionShown:
+    """Show one action."""
+    rows = await store.list_actions(connection, 1, tenant=caller.tenant, id=action)
+    if not rows:
+        raise NotFound("There is no such action: check the id.")
+    return ActionShown.of(rows[0])
 
-    async def get(self, request: Request, caller: Caller) -> Response:
-        """Show one action."""
-        action = id_of(request, "action")
-        async with db.as_tenant(self._connections, caller.tenant) as connection:
-            rows = await store.list_actions(connection, 1, tenant=caller.tenant, id=action)
-        if not rows:
-            raise NotFound("There is no such action: check the id.")
-        return answer(ActionShown.of(rows[0]))
 
-    async def all(self, request: Request, _: Operator) -> Response:
-        """List what was done in the whole installation, newest first; on connections of operators."""
-        page = ActionsPage.of(request)
-        async with db.as_platform(self._connections) as connection:
-            rows = await store.list_actions(connection, **page.wanted(await db.settled(connection)))
-        return page.listed(rows, PlatformAction.of)
+@endpoint(
+    "GET /api/platform/audit-log",
+    "listAllActions",
+    "List what was done in the whole installation, newest first",
+    "tenants:read",
+    answers={200: PlatformActionList},
+)
+async def list_all_actions(connection: db.Connection, operator: Operator, query: ActionsPage) -> Response:
+    """List what was done in the whole installation, newest first; on connections of operators."""
+    return query.listed(
+        await store.list_actions(connection, **query.wanted(await db.settled(connection))), PlatformAction.of
+    )

@@ -4,22 +4,30 @@ import hmac
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import SecretStr
-from starlette.requests import Request
-from starlette.responses import Response
 
+from signalops.endpoint import Text, endpoint
 from signalops.errors import NotFound
-from signalops.http import is_from_this_machine, is_own_host
+from signalops.http import Request, Response, is_from_this_machine, is_own_host
 from signalops.watch.metrics.measure import Measurements
 from signalops.watch.metrics.registry import exposition
 
 
 class MetricsHttp:
-    """The handler, with what it needs."""
+    """The endpoint of metrics."""
 
     def __init__(self, measurements: Measurements, token: SecretStr | None) -> None:
         self._measurements = measurements
         self._token = token.get_secret_value().encode() if token else None
 
+    @endpoint(
+        "GET /metrics",
+        "scrape",
+        "Tell Prometheus what the installation does",
+        None,
+        answers={200: Text},
+        problems=(NotFound,),
+        texts=("text/plain",),
+    )
     async def scrape(self, request: Request) -> Response:
         """Tell Prometheus what the installation does: whoever has SIGNALOPS_METRICS_TOKEN, or without it this machine."""
         if not self._admits(request):

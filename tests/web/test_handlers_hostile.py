@@ -14,7 +14,7 @@ from tests.support.full_tenant import belongings, meter_of, settle
 from tests.support.tenants import Tenant
 from tests.web.hostile import HEADERS, STRINGS, TEXTS, replaced, strings_of, written
 from tests.web.probes import PROBES, Probe, Unnamed
-from tests.web.test_operations_isolation import Operation, about, operations
+from tests.web.test_handlers_isolation import Operation, about, operations
 
 
 @pytest.fixture

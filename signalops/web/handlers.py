@@ -1,0 +1,130 @@
+"""Calls an endpoint's handler with what its parameters name: the parts of the request, and a transaction of its tenant."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any, NamedTuple, get_args
+from uuid import UUID
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from signalops import db
+from signalops.access.tenants import manage
+from signalops.endpoint import Endpoint, Lock
+from signalops.http import answer, id_of, idempotency_key, if_match, read_model
+from signalops.terms import Caller, FoundTenant, Operator, PlatformScope, Scope
+
+Who = Caller | Operator | None
+Call = Callable[[Request, Who], Awaitable[Response]]
+Opens = Callable[[Request, Who], AbstractAsyncContextManager[dict[str, Any]]]
+_FIND: dict[Lock, Callable[[db.Connection, str], Awaitable[FoundTenant]]] = {
+    "none": manage.find,
+    "tenant": manage.hold,
+    "open tenant": manage.hold_open,
+}
+_ANYTHING = frozenset(get_args(Scope))
+_HEADERS: dict[str, Callable[[Request], object]] = {"if_match": if_match, "idempotency_key": idempotency_key}
+
+
+class Pools(NamedTuple):
+    """Connections of the API's role, and of the role of operators."""
+
+    tenants: db.Pool
+    platform: db.Pool
+
+
+def call_of(endpoint: Endpoint, pools: Pools) -> Call:
+    """Return what reads a request, opens the transaction, calls the handler and makes the answer of what it returns."""
+    needed = endpoint.parameters.keys()
+    if needed <= {"request"}:
+        return lambda request, _: _answered(endpoint, endpoint.handler(**dict.fromkeys(needed, request)))
+    if needed == {"request", "caller"}:  # events, thousands in a second
+        return lambda request, who: _answered(endpoint, endpoint.handler(request=request, caller=who))
+    for_operators = endpoint.is_lent or "operator" in needed or endpoint.scope in get_args(PlatformScope)
+    transaction_of = _operators(endpoint, pools.platform) if for_operators else _tenants(endpoint, pools.tenants)
+    readers, body = _readers(endpoint), endpoint.parameters.get("body")
+
+    async def call(request: Request, who: Who) -> Response:
+        given = {name: read(request) for name, read in readers.items()}
+        if body is not None:
+            given["body"] = await read_model(request, body, endpoint.most_bytes)
+        async with transaction_of(request, who) as transaction:
+            result = await endpoint.handler(**given, **transaction)
+        return result if isinstance(result, Response) else answer(result, endpoint.status)
+
+    return call
+
+
+async def _answered(endpoint: Endpoint, returned: Awaitable[Response | BaseModel]) -> Response:
+    result = await returned
+    return result if isinstance(result, Response) else answer(result, endpoint.status)
+
+
+def _readers(endpoint: Endpoint) -> dict[str, Callable[[Request], Any]]:
+    """Return how each parameter is read from a request, but for its body and what belongs to the transaction."""
+    readers: dict[str, Callable[[Request], Any]] = {}
+    for name, annotation in endpoint.parameters.items():
+        if name == "request":
+            readers[name] = lambda request: request
+        elif name == "query":
+            readers[name] = annotation.of
+        elif name in _HEADERS:
+            readers[name] = _HEADERS[name]
+        elif getattr(annotation, "__supertype__", annotation) is UUID:
+            readers[name] = partial(id_of, what=name.replace("_", " "))
+        elif f"{{{name}}}" in endpoint.path and annotation is str:
+            readers[name] = partial(_in_path, name)
+    return readers
+
+
+def _in_path(name: str, request: Request) -> str:
+    value: str = request.path_params[name]
+    return value
+
+
+def _tenants(endpoint: Endpoint, pool: db.Pool) -> Opens:
+    """Return what opens the transaction of a tenant's request, if its handler has one."""
+    wanted = endpoint.parameters
+
+    @asynccontextmanager
+    async def opened(_: Request, who: Who) -> AsyncIterator[dict[str, Any]]:
+        if who is None:  # an endpoint that is open to everybody has no tenant
+            yield {}
+            return
+        assert isinstance(who, Caller)
+        given: dict[str, Any] = {"caller": who, "transaction": partial(db.as_tenant, pool, who.tenant)}
+        if "connection" not in wanted:
+            yield _chosen(given, wanted)
+            return
+        async with db.as_tenant(pool, who.tenant) as connection:
+            yield _chosen(given | {"connection": connection}, wanted)
+
+    return opened
+
+
+def _operators(endpoint: Endpoint, pool: db.Pool) -> Opens:
+    """Return what opens the transaction of an operator's request: for the tenant in its path, or across tenants."""
+    wanted = endpoint.parameters
+    find = _FIND[endpoint.lock] if endpoint.is_lent or wanted.get("tenant") is FoundTenant else None
+
+    @asynccontextmanager
+    async def opened(request: Request, who: Who) -> AsyncIterator[dict[str, Any]]:
+        assert isinstance(who, Operator)
+        given: dict[str, Any] = {"operator": who}
+        async with db.as_platform(pool) as connection:
+            if find:
+                found = await find(connection, request.path_params["tenant"])
+                given |= {"tenant": found, "caller": Caller(found.id, who.actor, _ANYTHING)}
+                given["transaction"] = partial(db.as_tenant, pool, found.id)
+            if "connection" in wanted:
+                yield _chosen(given | {"connection": connection}, wanted)
+                return
+        yield _chosen(given, wanted)
+
+    return opened
+
+
+def _chosen(given: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name in wanted}
