@@ -136,7 +136,7 @@ def for_operators(path: str, name: str, summary: str, lock: Lock = "none") -> Ca
     """Declare that operators use the endpoint below, too, by a path that names the tenant for whom they act."""
 
     def declare(handler: AnyHandler) -> AnyHandler:
-        own: Endpoint = getattr(handler, _DECLARED)[0]
+        own = declared(handler)
         scope: PlatformScope = "tenants:read" if own.method == "GET" else "tenants:*"
         lent = replace(own, path=path, name=name, summary=summary, scope=scope, lock=lock, is_lent=True)
         return _with(handler, lent)
@@ -144,14 +144,20 @@ def for_operators(path: str, name: str, summary: str, lock: Lock = "none") -> Ca
     return declare
 
 
+def declared(handler: Handler) -> Endpoint:
+    """Return the endpoint that a handler declares, the tenant's own if operators have one, too."""
+    endpoint: Endpoint = getattr(handler, _DECLARED)[0]
+    return endpoint
+
+
 def endpoints_of(*sources: object) -> list[Endpoint]:
     """Return what the handlers of modules and objects declare, in the order of the sources and of their definition."""
     return [
-        replace(declared, handler=getattr(source, name))
+        replace(one, handler=getattr(source, name))
         for source in sources
         for name, handler in vars(source if inspect.ismodule(source) else type(source)).items()
         if inspect.isfunction(handler) and handler.__module__ == _module_of(source)
-        for declared in getattr(handler, _DECLARED, ())
+        for one in getattr(handler, _DECLARED, ())
     ]
 
 

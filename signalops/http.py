@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette import requests, responses
 from starlette.requests import ClientDisconnect
 
@@ -20,6 +20,7 @@ from signalops import clock, strict_json
 from signalops.config import is_this_machine
 from signalops.content_coding import coding_of, decoded
 from signalops.errors import Invalid, Malformed, NotFound, TooLarge, UnsupportedMedia
+from signalops.models import RequestModel
 from signalops.settled import Settled
 
 Headers = Mapping[str, str]
@@ -43,10 +44,8 @@ _FIRST_ID = UUID(int=0)
 _LAST_ID = UUID(int=2**128 - 1)
 
 
-class Query(BaseModel):
+class Query(RequestModel):
     """Parameters of a query; unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -119,7 +118,7 @@ def is_from_this_machine(request: Request) -> bool:
 def validated(model: type[Model], value: object) -> Model:
     """Validate a value; Invalid names each fault by its path."""
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
         raise Invalid.of(error, value) from error
 
@@ -219,7 +218,7 @@ async def parsed(body: bytes, parse: Callable[[bytes], Value]) -> Value:
 
 
 def listed(rows: Sequence[Row], limit: int, shown: Callable[[Row], object], upwards: bool = False) -> Response:
-    """Answer with {data, has_more}: so many rows, in the order of reading or upwards in the other one, but no more than 4 MiB.
+    """Answer with {data, hasMore}: so many rows, in the order of reading or upwards in the other one, but no more than 4 MiB.
 
     A hundred events may have 25 MB, and are kept in memory for as long as their reader takes.
     """
@@ -232,7 +231,7 @@ def listed(rows: Sequence[Row], limit: int, shown: Callable[[Row], object], upwa
             break
         parts.append(text)
     has_more = b"true" if len(rows) > len(parts) else b"false"
-    content = b'{"data":[%b],"has_more":%b}' % (b",".join(parts[::-1] if upwards else parts), has_more)
+    content = b'{"data":[%b],"hasMore":%b}' % (b",".join(parts[::-1] if upwards else parts), has_more)
     return Response(content, media_type="application/json")
 
 

@@ -25,7 +25,7 @@ async def lists(api: Client) -> list[str]:
         for path, methods in paths.items()
         if "get" in methods
         and "scope `tenants:" not in methods["get"]["description"]
-        and any(p["name"] == "ending_before" for p in methods["get"].get("parameters", []))
+        and any(p["name"] == "endingBefore" for p in methods["get"].get("parameters", []))
     ]
 
 
@@ -97,7 +97,7 @@ async def follow(api: Client, tenant: Tenant, path: str, wanted: int) -> list[st
     seen: list[str] = []
     async with asyncio.timeout(20):
         while len(seen) < wanted:
-            cursor = {"ending_before": seen[-1]} if seen else {"ending_before": "00000000-0000-0000-0000-000000000000"}
+            cursor = {"endingBefore": seen[-1]} if seen else {"endingBefore": "00000000-0000-0000-0000-000000000000"}
             page = (await api.get(path, tenant, limit=100, **cursor)).json["data"]
             seen += [item["id"] for item in reversed(page)]
     return seen
@@ -139,7 +139,7 @@ async def test_a_letter_that_dies_again_hides_none_from_who_follows_the_list(
     acmes.wake(seen)
     for delivery in (seen, later):
         die(owner, acmes.tenant, delivery)
-    page = (await api.get("/api/dead-letters", acme, ending_before=seen)).json["data"]
+    page = (await api.get("/api/dead-letters", acme, endingBefore=seen)).json["data"]
     assert [UUID(letter["id"]) for letter in reversed(page)] == [between, seen, later]
-    page = (await api.get("/api/dead-letters", acme, starting_after=seen)).json["data"]
+    page = (await api.get("/api/dead-letters", acme, startingAfter=seen)).json["data"]
     assert [UUID(letter["id"]) for letter in page] == [between]

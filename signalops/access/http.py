@@ -70,7 +70,7 @@ class Keys:
 
         To revoke takes only away: it needs no scope of the key that is revoked.
         """
-        return await manage.revoke(connection, caller.tenant, key, query.withChildren)
+        return await manage.revoke(connection, caller.tenant, key, query.with_children)
 
     @for_operators(
         _TENANTS + "/{id}/rotate",

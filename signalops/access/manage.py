@@ -61,7 +61,7 @@ async def refuse_escalation(connection: db.Connection, caller: Caller, given: Ne
     if caller.key is None:
         return
     for own in await store.list_keys(connection, caller.tenant, id=caller.key):
-        if own["allowedCidrs"] and not are_within(given.allowedCidrs, own["allowedCidrs"]):
+        if own["allowedCidrs"] and not are_within(given.allowed_cidrs, own["allowedCidrs"]):
             raise Forbidden(
                 "The API key is itself held to networks: name allowedCidrs that lie within them, or use another key."
             )
@@ -72,8 +72,8 @@ async def add(connection: db.Connection, tenant: TenantId, new: NewKey, secret: 
 
     It ends no later than the key that makes it; Forbidden when it is asked to.
     """
-    ends = await _end(connection, tenant, secret.made_by, new.expiresAt, None)
-    gift = Gift(new.label, [*new.scopes], new.allowedCidrs, ends, new.rateLimit, secret.made_by)
+    ends = await _end(connection, tenant, secret.made_by, new.expires_at, None)
+    gift = Gift(new.label, [*new.scopes], new.allowed_cidrs, ends, new.rate_limit, secret.made_by)
     return await _add(connection, tenant, gift, secret)
 
 
@@ -98,11 +98,11 @@ async def rotate(
     That ends no later than the key that makes it, which may be the old one; Forbidden when it is asked to.
     """
     # First, which holds the row: of two at once the second finds the successor of the first.
-    if not await store.end_key(connection, tenant, old.id, rotation.overlapSeconds):
+    if not await store.end_key(connection, tenant, old.id, rotation.overlap_seconds):
         raise Conflict("The key is revoked or has expired: create a new one.")
-    lifetime = old.expiresAt and clock.now() + (old.expiresAt - old.createdAt)
-    ends = await _end(connection, tenant, secret.made_by, rotation.expiresAt, lifetime)
-    gift = Gift(old.label, [*old.scopes], old.allowedCidrs, ends, old.rateLimit, secret.made_by, old.id)
+    lifetime = old.expires_at and clock.now() + (old.expires_at - old.created_at)
+    ends = await _end(connection, tenant, secret.made_by, rotation.expires_at, lifetime)
+    gift = Gift(old.label, [*old.scopes], old.allowed_cidrs, ends, old.rate_limit, secret.made_by, old.id)
     return await _add(connection, tenant, gift, secret)
 
 

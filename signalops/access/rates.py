@@ -8,8 +8,9 @@ import asyncio
 from typing import Annotated
 
 from cachetools import LRUCache
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from signalops.models import RequestModel
 from signalops.rates import Level, refusal
 from signalops.terms import Actor, TenantId
 
@@ -19,12 +20,10 @@ MOST = 1_000_000
 _MOST_REMEMBERED = 100_000
 
 
-class RateLimit(BaseModel):
+class RateLimit(RequestModel):
     """How many events may come in."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    eventsPerSecond: Annotated[float, Field(ge=LEAST, le=MOST)] = Field(  # noqa: N815
+    events_per_second: Annotated[float, Field(ge=LEAST, le=MOST)] = Field(
         description="Events a second in the long run, a fraction for fewer.", examples=[100]
     )
     burst: int = Field(ge=1, le=MOST, description="Events at once after a pause.", examples=[1000])

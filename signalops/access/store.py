@@ -61,7 +61,7 @@ async def set_tenant_rate(connection: db.Connection, tenant: TenantId, rate: Rat
 
 
 def _rate_columns(rate: RateLimit | None) -> dict[str, Any]:
-    return {"rate": rate and rate.eventsPerSecond, "burst": rate and rate.burst}
+    return {"rate": rate and rate.events_per_second, "burst": rate and rate.burst}
 
 
 async def list_tenants(connection: db.Connection) -> list[dict[str, Any]]:

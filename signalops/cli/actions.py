@@ -9,6 +9,7 @@ from signalops import db
 from signalops.access.tenants.store import find_tenant
 from signalops.cli.common import AsJson, as_owner, show_json, show_rows
 from signalops.errors import Unusable
+from signalops.http import validated
 from signalops.watch.actions import store
 from signalops.watch.actions.model import ActionsPage, PlatformAction
 
@@ -33,7 +34,7 @@ def show(
 ) -> None:
     """Show who did what to what people manage, newest first; --json has what it changed."""
     told = {"action": action, "actor": actor, "target": target, "from": since and since.astimezone().isoformat()}
-    wanted = ActionsPage.model_validate(told).wanted() | {"limit": limit}
+    wanted = validated(ActionsPage, told).wanted() | {"limit": limit}
 
     async def reading(connection: db.Connection) -> list[dict[str, Any]]:
         found = await find_tenant(connection, tenant) if tenant else None

@@ -13,6 +13,7 @@ from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show
 from signalops.cli.drafts import find, read_object
 from signalops.config import settings
 from signalops.errors import Unusable
+from signalops.http import validated
 from signalops.ingest.replay import start
 from signalops.ingest.replay.model import ReplayCounted, ReplayRequest, ReplayStarted
 from signalops.rules.backtest.ask import OVER, Desk, Limits, shown
@@ -57,7 +58,7 @@ def backtest(
         stored = {"id": (await find(connection, tenant_id, rule)).id} if rule else {}
         chosen = stored | (read_object(file) if file else {"version": version})
         span = {"from": _moment(since), "to": to and _moment(to)}
-        asked = BacktestRequest.model_validate({"rule": chosen, **span, "types": types or None, "examples": examples})
+        asked = validated(BacktestRequest, {"rule": chosen, **span, "types": types or None, "examples": examples})
         return await desk.ask(connection, tenant_id, asked)
 
     found = _wait(tenant, for_tenant(tenant, asking))
@@ -87,7 +88,7 @@ def replay(
         span = {"from": since and _moment(since), "to": to and _moment(to), "type": kind}
         asked = {"events": event or None, **span, "rules": rules or None, "reason": reason, "dryRun": dry_run}
         most = settings().max_replayed_events
-        return await start(connection, tenant_id, ReplayRequest.model_validate(asked), most)
+        return await start(connection, tenant_id, validated(ReplayRequest, asked), most)
 
     done = for_tenant(tenant, replaying).model_dump(mode="json")
     if as_json:

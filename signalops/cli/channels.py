@@ -1,20 +1,23 @@
 """signalops channel: where notifications can go."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from pydantic import SecretStr
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
+from signalops.cli.derived import Commands
 from signalops.cli.drafts import read_object
 from signalops.config import settings
 from signalops.errors import Unusable
+from signalops.http import validated
 from signalops.send import ChannelRegistry, NewChannel
-from signalops.send.manage import registry, store
-from signalops.send.manage.model import SecretRotation, StoredChannel, TrialResult
+from signalops.send.manage import registry
+from signalops.send.manage.http import Channels
+from signalops.send.manage.model import SecretRotation, TrialResult
 from signalops.send.manage.registry import Added, Opened
 from signalops.send.manage.trial import try_out
 from signalops.send.transport import Transport
@@ -22,8 +25,25 @@ from signalops.terms import ChannelId, ChannelKind, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Add, try and list where notifications can go.")
 
+
+async def channel_id(connection: db.Connection, tenant: TenantId, named: str) -> UUID:
+    """Return the id of a channel by its name or id; Unusable."""
+    return (await registry.find(connection, tenant, named)).id
+
+
+commands = Commands(app, "channel", lambda: Channels(settings()), {"channel": channel_id})
+commands.add(Channels.list_channels, "list", columns="name kind config enabled disabledBecause id")
+commands.add(Channels.get_channel, "show", example="hook")
+commands.add(Channels.disable_channel, "disable", done="Channel {name} is disabled.", example="hook")
+commands.add(
+    Channels.enable_channel,
+    "enable",
+    done="Channel {name} is enabled. What died meanwhile: signalops dead-letter list --channel {id}",
+    example="hook",
+)
+commands.add(Channels.delete_channel, "delete", done="Channel {name} is deleted.", example="hook")
+
 ChannelName = Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's name or id.")]
-Change = Callable[[db.Connection, TenantId, ChannelId], Awaitable[Any]]
 
 
 @app.command(
@@ -62,25 +82,6 @@ def add(
         typer.echo(f"Channel {name} is added.{once}")
 
 
-@app.command("list", epilog="Example: signalops channel list --tenant acme")
-def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
-    """List a tenant's channels, without their secrets."""
-
-    async def rows(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
-        found = await store.list_channels(connection, tenant_id)
-        return [StoredChannel.model_validate(row).model_dump(mode="json") for row in found]
-
-    found = sorted(for_tenant(tenant, rows), key=lambda row: str(row["name"]))
-    show_rows(found, ("name", "kind", "config", "enabled", "disabledBecause", "id"), as_json)
-
-
-@app.command(epilog="Example: signalops channel show --tenant acme hook")
-def show(tenant: TenantSlug, channel: ChannelName) -> None:
-    """Show a channel whole, as JSON, without its secret."""
-    found = for_tenant(tenant, lambda connection, tenant_id: registry.find(connection, tenant_id, channel))
-    show_json(found.model_dump(mode="json"))
-
-
 @app.command("test", epilog="Example: signalops channel test --tenant acme hook")
 def try_now(tenant: TenantSlug, channel: ChannelName, as_json: AsJson = False) -> None:
     """Send a test notification now, from this machine; exit code 1 when it fails."""
@@ -93,31 +94,10 @@ def try_now(tenant: TenantSlug, channel: ChannelName, as_json: AsJson = False) -
     if as_json:
         show_json(result.model_dump())
     else:
-        said = "" if result.statusCode is None else f", answered {result.statusCode}"
+        said = "" if result.status_code is None else f", answered {result.status_code}"
         typer.echo(f"{result.outcome} in {result.milliseconds} ms{said}. {result.error or ''}".rstrip())
     if result.outcome != "sent":
         raise typer.Exit(1)
-
-
-@app.command(epilog="Example: signalops channel disable --tenant acme hook")
-def disable(tenant: TenantSlug, channel: ChannelName) -> None:
-    """Let a channel send nothing until it is enabled again: what would go through it becomes a dead letter."""
-    done = _changed(tenant, channel, registry.disable)
-    typer.echo(f"Channel {done.name} is disabled.")
-
-
-@app.command(epilog="Example: signalops channel enable --tenant acme hook")
-def enable(tenant: TenantSlug, channel: ChannelName) -> None:
-    """Let a channel send, also one that SignalOps itself had disabled."""
-    done = _changed(tenant, channel, registry.enable)
-    typer.echo(f"Channel {done.name} is enabled. What died meanwhile: signalops dead-letter list --channel {done.id}")
-
-
-@app.command(epilog="Example: signalops channel delete --tenant acme hook")
-def delete(tenant: TenantSlug, channel: ChannelName) -> None:
-    """Delete a channel and its secret; refused while enabled rules notify through it."""
-    done = _changed(tenant, channel, registry.delete)
-    typer.echo(f"Channel {done.name} is deleted.")
 
 
 @app.command(epilog="Example: signalops channel rotate --tenant acme hook --overlap 3600")
@@ -131,7 +111,7 @@ def rotate(
 ) -> None:
     """Replace a webhook's signing secret; the new one is shown this once."""
     given = {} if overlap is None else {"overlapSeconds": overlap}
-    rotation = SecretRotation.model_validate({"secret": _secret(secret), **given})
+    rotation = validated(SecretRotation, {"secret": _secret(secret), **given})
 
     async def rotating(connection: db.Connection, tenant_id: TenantId) -> tuple[str | None, Any]:
         found = await registry.find(connection, tenant_id, channel)
@@ -141,17 +121,6 @@ def rotate(
     typer.echo(f"The old secret of {channel} signs as well until {until.isoformat(timespec='seconds')}.")
     if made:
         typer.echo(f"The new one, shown this once: {made}")
-
-
-def _changed(tenant: str, channel: str, change: Change) -> StoredChannel:
-    """Change the channel of a name, and return it as it was."""
-
-    async def changing(connection: db.Connection, tenant_id: TenantId) -> StoredChannel:
-        found = await registry.find(connection, tenant_id, channel)
-        await change(connection, tenant_id, ChannelId(found.id))
-        return found
-
-    return for_tenant(tenant, changing)
 
 
 async def _tried(tenant: TenantId, opened: Opened) -> TrialResult:

@@ -33,7 +33,7 @@ def as_owner(work: Callable[[db.Connection], Awaitable[Result]]) -> Result:
     """Do something in one transaction of the owner; refuse when the schema is not the one that this code knows."""
 
     async def transaction() -> Result:
-        db.acting.set(_action())
+        db.acting.set(db.Action(actor(), None, running.get()))
         async with db.as_owner(settings()) as connection:
             return await work(connection)
 
@@ -41,13 +41,12 @@ def as_owner(work: Callable[[db.Connection], Awaitable[Result]]) -> Result:
     return asyncio.run(transaction())
 
 
-def _action() -> db.Action:
-    """Return what the audit log says of the running command, and of the login that gave it."""
+def actor() -> Actor:
+    """Return the login that gave the command, as the audit log names it."""
     try:
-        login = getpass.getuser()
+        return Actor("command_line", getpass.getuser())
     except (KeyError, OSError):  # a container may run as a user that has no name
-        login = f"uid {os.getuid()}"
-    return db.Action(Actor("command_line", login), None, running.get())
+        return Actor("command_line", f"uid {os.getuid()}")
 
 
 def for_tenant(slug: str, work: Callable[[db.Connection, TenantId], Awaitable[Result]]) -> Result:
@@ -74,7 +73,7 @@ def show_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: b
     if as_json:
         show_json(rows)
         return
-    cells = {column: ["" if row[column] is None else str(row[column]) for row in rows] for column in columns}
+    cells = {column: [_cell(row.get(column)) for row in rows] for column in columns}
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column, values in cells.items():
         # An id is there to be copied: on a narrow terminal the other columns give way.
@@ -83,6 +82,15 @@ def show_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: b
     for line in zip(*cells.values(), strict=True):
         table.add_row(*line)
     console().print(table)
+
+
+def _cell(value: object) -> str:
+    """Write a value for people: a thing by its name, and what has no shorter form as JSON."""
+    if isinstance(value, dict) and "name" in value:
+        return str(value["name"])
+    if isinstance(value, (dict, list)):
+        return orjson.dumps(value).decode()
+    return "" if value is None else str(value)
 
 
 def console() -> Console:

@@ -6,12 +6,15 @@ import typer
 
 from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
-from signalops.http import Page
+from signalops.cli.derived import Commands
+from signalops.http import validated
 from signalops.terms import TenantId
-from signalops.usage.credits import manage, store
+from signalops.usage.credits import http, manage, store
 from signalops.usage.credits.model import CreditIn
 
 app = typer.Typer(no_args_is_help=True, help="Grant credit, and see what became of it.")
+commands = Commands(app, "credit")
+commands.add(http.list_entries, "history", columns="createdAt kind amount currency reason invoice id")
 
 
 @app.command(
@@ -31,7 +34,7 @@ def grant(
 ) -> None:
     """Grant a tenant credit, which its next invoices in that currency use up."""
     terms = {"amount": amount, "currency": currency, "priority": priority, "expiresAt": expires}
-    asked = CreditIn.model_validate({**terms, "reason": reason, "author": author})
+    asked = validated(CreditIn, {**terms, "reason": reason, "author": author})
 
     async def granting(connection: db.Connection, tenant_id: TenantId) -> str:
         return str((await manage.grant(connection, tenant_id, asked))[0])
@@ -48,22 +51,6 @@ def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
     """List what a tenant has left, in the order in which invoices burn it."""
     columns = ("currency", "remaining", "amount", "priority", "expiresAt", "reason", "author", "id")
     show_rows([_plain(row) for row in for_tenant(tenant, store.list_credits)], columns, as_json)
-
-
-@app.command(epilog="Example: signalops credit history --tenant acme --most 100")
-def history(
-    tenant: TenantSlug,
-    most: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest first.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """List what was granted, burned, returned and expired, newest first."""
-    window = Page.model_construct(limit=most).window()
-
-    async def listing(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
-        return await store.list_credit_entries(connection, tenant_id, upwards=False, **window)
-
-    columns = ("createdAt", "kind", "amount", "currency", "reason", "invoice", "id")
-    show_rows([_plain(row) for row in for_tenant(tenant, listing)[:most]], columns, as_json)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -29,6 +30,11 @@ async def find(connection: db.Connection, tenant: TenantId, rule: str) -> RuleSh
     if not found:
         raise Unusable(f"There is no rule {rule!r}: see `signalops rule list`.")
     return RuleShown.model_validate(found[0])
+
+
+async def rule_id(connection: db.Connection, tenant: TenantId, rule: str) -> UUID:
+    """Return the id of a rule by its name or id; Unusable."""
+    return (await find(connection, tenant, rule)).id
 
 
 async def shown(connection: db.Connection, tenant: TenantId, rule: RuleId) -> RuleShown:

@@ -1,29 +1,31 @@
 """signalops event: send one as a producer does, and list what came in."""
 
 import asyncio
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 import typer
 
 from signalops import db
 from signalops.access import store as access
-from signalops.cli.common import AsJson, TenantSlug, as_owner, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, TenantSlug, as_owner, show_json
+from signalops.cli.derived import Commands
 from signalops.cli.drafts import read_object
 from signalops.config import settings
 from signalops.errors import Problem, Unusable
 from signalops.http import validated
-from signalops.ingest import store
 from signalops.ingest.flush import Flusher, Limits
-from signalops.ingest.model import EventIn, EventShown, Stored, incoming
+from signalops.ingest.http import Events
+from signalops.ingest.model import EventIn, Stored, incoming
 from signalops.ingest.rates import Rates
 from signalops.ingest.types import SchemaBook
 from signalops.ingest.types.schemas import Hold
-from signalops.terms import EventStatus, TenantId
+from signalops.terms import TenantId
 from signalops.usage.limits import LimitScales
 
 app = typer.Typer(no_args_is_help=True, help="Send events, and list what came in.")
-_EVERY_ID = {"lower": UUID(int=0), "upper": UUID(int=2**128 - 1)}
+# The list needs none of what events are stored with.
+commands = Commands(app, "event", lambda: object.__new__(Events))
+commands.add(Events.list_events, "list", columns="receivedAt type status source id", example="--type user.signup")
 
 
 @app.command(
@@ -75,21 +77,3 @@ async def _stored(tenant: TenantId, event: EventIn) -> Stored:
     if isinstance(outcome, Problem):
         raise outcome
     return outcome
-
-
-@app.command("list", epilog="Example: signalops event list --tenant acme --type user.signup")
-def list_(
-    tenant: TenantSlug,
-    type_: Annotated[str | None, typer.Option("--type", help="Only events of this type.")] = None,
-    status: Annotated[EventStatus | None, typer.Option(help="Only events in this state.")] = None,
-    most: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """List a tenant's events, newest first."""
-
-    async def listing(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
-        wanted = {"tenant": tenant_id, "type": type_, "status": status, "limit": most, **_EVERY_ID}
-        return await store.list_events(connection, upwards=False, **wanted)
-
-    rows = [EventShown.model_validate(store.shown(row)).model_dump(mode="json") for row in for_tenant(tenant, listing)]
-    show_rows(rows, ("receivedAt", "type", "status", "source", "id"), as_json)

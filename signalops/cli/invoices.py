@@ -12,17 +12,23 @@ from pydantic import BaseModel
 
 from signalops import db, facts, migrate
 from signalops.cli.common import AsJson, Result, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.derived import Commands
 from signalops.config import settings
-from signalops.http import Page, validated
+from signalops.http import validated
 from signalops.terms import TenantId
-from signalops.usage.invoices import correct, export, store
+from signalops.usage.invoices import correct, export, http
 from signalops.usage.invoices.close import Closer
-from signalops.usage.invoices.http import PreviewQuery
-from signalops.usage.invoices.model import DraftShown, InvoiceShown, InvoiceSummary
+from signalops.usage.invoices.model import DraftShown, InvoiceShown
 from signalops.usage.invoices.show import find, read
 from signalops.usage.invoices.show import preview as preview_of
 
 app = typer.Typer(no_args_is_help=True, help="Look at invoices, close periods, void and correct.")
+commands = Commands(app, "invoice")
+commands.add(
+    http.list_invoices,
+    "list",
+    columns="kind number period currency subtotal credited total issuedAt voidedAt id",
+)
 
 Wanted = Annotated[str, typer.Argument(help="Its number, or its id.")]
 IsNote = Annotated[bool, typer.Option("--credit-note", help="The number is a credit note's.")]
@@ -30,20 +36,6 @@ Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
 Author = Annotated[str, typer.Option(help="Who answers for it.", envvar="USER")]
 Format = Annotated[Literal["text", "json", "csv", "html"], typer.Option("--format", help="How it is written.")]
 _LINES = ("position", "kind", "description", "quantity", "included", "unit", "amount")
-
-
-@app.command("list", epilog="Example: signalops invoice list --tenant acme")
-def list_(
-    tenant: TenantSlug,
-    most: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest first.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """List a tenant's invoices and credit notes, newest first."""
-    window = Page.model_construct(limit=most).window()
-    rows = for_tenant(tenant, lambda c, t: store.list_invoices(c, t, upwards=False, **window))
-    listed = [_plain(InvoiceSummary.model_validate(row)) for row in rows[:most]]
-    columns = ("kind", "number", "period", "currency", "subtotal", "credited", "total", "issuedAt", "voidedAt", "id")
-    show_rows(listed, columns, as_json)
 
 
 @app.command(epilog="Example: signalops invoice show 17 --tenant acme --format html --output invoice-17.html")
@@ -77,7 +69,7 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Show what the open period would be invoiced with as it stands."""
-    month = validated(PreviewQuery, {"period": period} if period else {}).period
+    month = validated(http.PreviewQuery, {"period": period} if period else {}).period
     shown = for_tenant(tenant, lambda connection, tenant_id: preview_of(connection, tenant_id, month))
     if as_json:
         show_json(_plain(shown))

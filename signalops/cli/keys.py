@@ -1,21 +1,32 @@
 """signalops key: make, list, rotate and revoke API keys."""
 
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 from uuid import UUID
 
 import typer
 
 from signalops import db
-from signalops.access import manage, store
+from signalops.access import manage
 from signalops.access.digests import Digests
+from signalops.access.http import Keys
 from signalops.access.manage import make_secret
 from signalops.access.model import DAY, KeyMade, KeyRotation, NewKey
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
+from signalops.cli.derived import Commands
 from signalops.config import settings
 from signalops.errors import Unusable
+from signalops.http import validated
 from signalops.terms import Scope, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
+commands = Commands(app, "key", lambda: Keys(Digests.of(settings())))
+commands.add(
+    Keys.list_keys,
+    "list",
+    columns="id prefix label scopes allowedCidrs createdAt expiresAt revokedAt lastUsedAt",
+)
+commands.add(Keys.get_key, "show")
+commands.add(Keys.revoke_key, "revoke", done="The key {id} is revoked.")
 SCOPES: tuple[str, ...] = get_args(Scope)
 ON_REQUEST = {"usage:adjust"}
 """What a key may do only when that was asked for: it changes what is billed."""
@@ -55,24 +66,13 @@ def create(
         raise Unusable("A rate limit needs both: give --rate and --burst.")
     rates = None if rate is None else {"eventsPerSecond": rate, "burst": burst}
     bounds = {"expiresAt": expires, "allowedCidrs": cidr or [], "kind": "test" if test else "live"}
-    new = NewKey.model_validate({"label": label, "scopes": scopes, "rateLimit": rates, **bounds})
+    new = validated(NewKey, {"label": label, "scopes": scopes, "rateLimit": rates, **bounds})
     secret = make_secret(new.kind, Digests.of(settings()))
 
     async def add(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
         return await manage.add(connection, tenant_id, new, secret)
 
     _show(for_tenant(tenant, add), as_json)
-
-
-@app.command("list", epilog="Example: signalops key list --tenant acme")
-def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
-    """List a tenant's keys, newest first; the keys themselves are not stored."""
-
-    async def listing(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
-        return await store.list_keys(connection, tenant_id)
-
-    columns = ("id", "prefix", "label", "scopes", "allowedCidrs", "createdAt", "expiresAt", "revokedAt", "lastUsedAt")
-    show_rows(for_tenant(tenant, listing), columns, as_json)
 
 
 @app.command(epilog="Example: signalops key rotate --tenant acme 01a2084f-6f2e-7c1b-a5f1-0b8f6c2d4e10")
@@ -84,7 +84,7 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Make a key like another, which ends after the overlap, and show it, this once."""
-    rotation = KeyRotation.model_validate({"overlapSeconds": overlap_seconds, "expiresAt": expires})
+    rotation = validated(KeyRotation, {"overlapSeconds": overlap_seconds, "expiresAt": expires})
 
     async def replace(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
         old = await manage.show(connection, tenant_id, key)
@@ -92,22 +92,6 @@ def rotate(
         return await manage.rotate(connection, tenant_id, old, rotation, secret)
 
     _show(for_tenant(tenant, replace), as_json)
-
-
-@app.command(epilog="Example: signalops key revoke --tenant acme 01a2084f-6f2e-7c1b-a5f1-0b8f6c2d4e10 --with-children")
-def revoke(
-    tenant: TenantSlug,
-    key: KeyArgument,
-    with_children: Annotated[bool, typer.Option("--with-children", help="Also the keys that were made by it.")] = False,
-) -> None:
-    """Refuse a key from now on, everywhere."""
-
-    async def refuse(connection: db.Connection, tenant_id: TenantId) -> None:
-        if not await store.revoke_key(connection, tenant_id, key, with_children):
-            raise Unusable(f"{tenant} has no usable key {key}: see `signalops key list --tenant {tenant}`.")
-
-    for_tenant(tenant, refuse)
-    typer.echo(f"The key {key} is revoked.")
 
 
 def _show(made: KeyMade, as_json: bool) -> None:

@@ -7,23 +7,27 @@ from uuid import UUID
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_rows
-from signalops.cli.deliveries import ChannelOption, Most, RuleOption
+from signalops.cli.channels import channel_id
+from signalops.cli.common import TenantSlug, for_tenant
+from signalops.cli.derived import Commands
 from signalops.errors import Unusable
-from signalops.send.letters import manage, store
+from signalops.http import validated
+from signalops.send.letters import http, manage
 from signalops.send.letters.model import (
-    LetterFilter,
     LetterKind,
     LettersDiscarded,
     LettersDone,
-    LetterShown,
     LettersRetried,
 )
-from signalops.send.manage import registry
 from signalops.terms import TenantId
 
 app = typer.Typer(no_args_is_help=True, help="List, retry and discard what kept failing.")
+commands = Commands(app, "dead-letter", resolve={"channel": channel_id})
+commands.add(http.list_letters, "list", columns="kind diedAt error rule channel id", example="--error 'answered 500'")
+commands.add(http.get_letter, "show")
 
+ChannelOption = Annotated[str | None, typer.Option("--channel", help="Only through this channel (name or id).")]
+RuleOption = Annotated[UUID | None, typer.Option("--rule", help="Only those that this rule asked for (id).")]
 Ids = Annotated[list[UUID] | None, typer.Argument(help="These dead letters; or name them by the options.")]
 All = Annotated[bool, typer.Option("--all", help="All that wait.")]
 Kind = Annotated[LetterKind | None, typer.Option(help="Only events, or only deliveries.")]
@@ -33,33 +37,6 @@ Until = Annotated[str | None, typer.Option("--to", help="Only those that died be
 Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Asked = TypeVar("Asked", LettersRetried, LettersDiscarded)
 Work = Callable[[db.Connection, TenantId, Asked], Awaitable[LettersDone]]
-
-
-@app.command("list", epilog="Example: signalops dead-letter list --tenant acme --error 'answered 500'")
-def list_(
-    tenant: TenantSlug,
-    kind: Kind = None,
-    channel: ChannelOption = None,
-    rule: RuleOption = None,
-    error: Error = None,
-    since: Since = None,
-    until: Until = None,
-    most: Most = 50,
-    as_json: AsJson = False,
-) -> None:
-    """List the dead letters that wait for somebody to look, newest first."""
-    narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
-    wanted = LetterFilter.model_validate(_filter(tenant, narrowed)).model_dump()
-
-    async def listing(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
-        picked = await store.pick_letters(connection, tenant_id, **wanted, limit=most, upwards=False)
-        rows = await store.read_letters(connection, tenant_id, picked)
-        return [LetterShown.model_validate(row).model_dump(mode="json") for row in rows]
-
-    rows = for_tenant(tenant, listing)
-    if not as_json:
-        rows = [row | {name: row[name] and row[name]["name"] for name in ("rule", "channel")} for row in rows]
-    show_rows(rows, ("kind", "diedAt", "error", "rule", "channel", "id"), as_json)
 
 
 @app.command(epilog="Example: signalops dead-letter retry --tenant acme --channel hook --yes")
@@ -77,7 +54,7 @@ def retry(
 ) -> None:
     """Give dead letters another chance; says how many first. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
-    asked = LettersRetried.model_validate(_choice(tenant, ids, every, narrowed))
+    asked = validated(LettersRetried, _choice(tenant, ids, every, narrowed))
     _do(tenant, asked, manage.retry_many, "Retry", yes)
 
 
@@ -99,7 +76,7 @@ def discard(
 ) -> None:
     """Give dead letters up for good; says how many first. They stay on record. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
-    asked = LettersDiscarded.model_validate({**_choice(tenant, ids, every, narrowed), "reason": reason})
+    asked = validated(LettersDiscarded, {**_choice(tenant, ids, every, narrowed), "reason": reason})
     _do(tenant, asked, manage.discard_many, "Discard", yes)
 
 
@@ -125,6 +102,5 @@ def _filter(tenant: str, narrowed: dict[str, Any]) -> dict[str, Any]:
     """Return what was named, the channel by its id."""
     named = {name: value for name, value in narrowed.items() if value is not None}
     if channel := named.get("channel"):
-        found = for_tenant(tenant, lambda connection, tenant_id: registry.find(connection, tenant_id, channel))
-        named["channel"] = found.id
+        named["channel"] = for_tenant(tenant, lambda connection, tenant_id: channel_id(connection, tenant_id, channel))
     return named

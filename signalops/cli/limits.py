@@ -1,18 +1,20 @@
 """signalops limit: how much of a meter a tenant may have accepted in a month."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
+from signalops.cli.derived import Commands
 from signalops.errors import Invalid
-from signalops.terms import TenantId
-from signalops.usage.limits import manage
+from signalops.http import validated
+from signalops.usage.limits import http, manage
 from signalops.usage.meters.model import DEFAULT
 from signalops.usage.plans.model import LimitTerms
 
 app = typer.Typer(no_args_is_help=True, help="Limit what a tenant may have accepted in a month.")
+commands = Commands(app, "limit")
+commands.add(http.list_limits, "list", columns="meter origin soft hard thresholds overage period accepted percent told")
 Meter = Annotated[str, typer.Option(help="The key of a meter that counts or sums; events: all events.")]
 
 
@@ -34,23 +36,12 @@ def set_(
 ) -> None:
     """Set a limit of the tenant's own, which goes before its plan's; it holds at once."""
     said = {"meter": meter, "soft": soft, "hard": hard, "thresholds": _percentages(thresholds), "overage": overage}
-    terms = LimitTerms.model_validate(said)
+    terms = validated(LimitTerms, said)
     for_tenant(tenant, lambda connection, tenant_id: manage.set_limit(connection, tenant_id, terms))
     if as_json:
         show_json(terms.model_dump(mode="json"))
     else:
         typer.echo(f"The limit on {meter} holds from now on.")
-
-
-@app.command("list", epilog="Example: signalops limit list --tenant acme")
-def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
-    """List the limits that hold, and how much of them is used this month."""
-
-    async def listing(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
-        return [limit.model_dump(mode="json") for limit in await manage.list_limits(connection, tenant_id)]
-
-    columns = ("meter", "origin", "soft", "hard", "thresholds", "overage", "period", "accepted", "percent", "told")
-    show_rows(for_tenant(tenant, listing), columns, as_json)
 
 
 @app.command(epilog="Example: signalops limit remove --tenant acme --meter events")

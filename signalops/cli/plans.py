@@ -7,15 +7,19 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, as_owner, console, show_json, show_rows
+from signalops.cli.common import AsJson, as_owner, console, show_json
+from signalops.cli.derived import Commands
 from signalops.cli.drafts import read_object
 from signalops.errors import NotFound, Unusable
-from signalops.usage.plans import manage, store
+from signalops.http import validated
+from signalops.usage.plans import http, manage
 from signalops.usage.plans.model import PlanDocument, Price
 from signalops.usage.plans.money import rounded
 from signalops.usage.plans.pricing import Step, price
 
 app = typer.Typer(no_args_is_help=True, help="Make plans, and see what usage costs by them.")
+commands = Commands(app, "plan")
+commands.add(http.list_plans, "list", columns="plan version name currency baseFee tenants createdAt")
 
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's name, such as pro.")]
 Version = Annotated[int | None, typer.Option(help="One of its versions; default: the newest.")]
@@ -28,7 +32,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a plan, or a new version of it: tenants keep theirs until `signalops tenant plan` gives them the new one."""
-    document = PlanDocument.model_validate(read_object(file))
+    document = validated(PlanDocument, read_object(file))
 
     async def defining(connection: db.Connection) -> tuple[int, bool]:
         return await manage.define(connection, plan, document)
@@ -40,13 +44,6 @@ def create(
         typer.echo(f"Version {version} of plan {plan} is made. Next: signalops tenant plan TENANT {plan}")
     else:
         typer.echo(f"Version {version} of plan {plan} says the same already; nothing is changed.")
-
-
-@app.command("list", epilog="Example: signalops plan list")
-def list_(as_json: AsJson = False) -> None:
-    """List the plans, each in its newest version, and how many tenants have it."""
-    columns = ("plan", "version", "name", "currency", "base_fee", "tenants", "created_at")
-    show_rows(as_owner(store.list_plans), columns, as_json)
 
 
 @app.command(epilog="Example: signalops plan show pro --version 1")
@@ -104,6 +101,6 @@ def _number(text: str) -> Decimal:
 
 def _line(step: Step) -> str:
     packages = f" packages of {step.size:f}" if step.size is not None else ""
-    bound = f" (up to {step.upTo:f})" if step.upTo is not None else ""
-    flat = f" + {step.flatAmount:f}" if step.flatAmount else ""
-    return f"{step.quantity:f}{packages}{bound} x {step.unitAmount:f}{flat} = {step.amount:f}"
+    bound = f" (up to {step.up_to:f})" if step.up_to is not None else ""
+    flat = f" + {step.flat_amount:f}" if step.flat_amount else ""
+    return f"{step.quantity:f}{packages}{bound} x {step.unit_amount:f}{flat} = {step.amount:f}"

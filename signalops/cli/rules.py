@@ -1,23 +1,37 @@
 """signalops rule: add, change, list and roll back a tenant's rules."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from signalops import db
-from signalops.cli import rules_read, trial
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
-from signalops.cli.drafts import RuleName, find, read_object, registry, shown
+from signalops.cli import trial
+from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.derived import Commands
+from signalops.cli.drafts import RuleName, find, read_object, registry, rule_id, shown
+from signalops.config import settings
+from signalops.http import validated
 from signalops.rules import manage
+from signalops.rules.http import Rules
 from signalops.rules.manage import RuleChange
 from signalops.rules.model import NewRule
-from signalops.rules.shown import RuleShown
-from signalops.terms import RuleId, Severity, TenantId
+from signalops.rules.shown import Diff, RuleShown
+from signalops.templates import SendTemplates
+from signalops.terms import Severity, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Add, change and list rules, look at their versions, and try them.")
-rules_read.register(app)
+commands = Commands(app, "rule", lambda: Rules(SendTemplates(), settings().max_rules), {"rule": rule_id})
+commands.add(Rules.list_rules, "list", columns="name enabled version severity pattern channel id")
+commands.add(Rules.get_rule, "show", example="'new signups' > rule.json")
+commands.add(
+    Rules.list_versions, "versions", columns="version createdAt grammar severity pattern", example="'new signups'"
+)
+commands.add(Rules.enable_rule, "enable", done="Rule {name} is enabled.", example="'new signups'")
+commands.add(Rules.disable_rule, "disable", done="Rule {name} is disabled.", example="'new signups'")
+commands.add(
+    Rules.delete_rule, "delete", done="Rule {name} is deleted; its name is free again.", example="'new signups'"
+)
 trial.register(app)
 
 DraftFile = Annotated[
@@ -49,7 +63,7 @@ def add(
 ) -> None:
     """Add a rule; it decides from the next event on."""
     options = {"name": name, "channel": channel, "pattern": pattern, "grammar": grammar, "severity": severity}
-    new = NewRule.model_validate(_draft(read_object(file) if file else {}, options, subject, body))
+    new = validated(NewRule, _draft(read_object(file) if file else {}, options, subject, body))
 
     async def adding(connection: db.Connection, tenant_id: TenantId) -> RuleShown:
         return await shown(connection, tenant_id, await registry().add(connection, tenant_id, new))
@@ -79,7 +93,7 @@ def update(
     async def updating(connection: db.Connection, tenant_id: TenantId) -> RuleShown:
         before = await find(connection, tenant_id, rule)
         said = manage.as_change(before).model_dump(mode="json", by_alias=True, exclude_none=True)
-        change = RuleChange.model_validate(_draft(said if whole is None else whole, options, subject, body))
+        change = validated(RuleChange, _draft(said if whole is None else whole, options, subject, body))
         await registry().change(connection, tenant_id, before.id, change)
         return await shown(connection, tenant_id, before.id)
 
@@ -105,25 +119,26 @@ def rollback(
     _tell(done, f"Version {done.version} of rule {done.name} decides, and says what version {to} said.", as_json)
 
 
-@app.command(epilog="Example: signalops rule enable --tenant acme 'new signups'")
-def enable(tenant: TenantSlug, rule: RuleName) -> None:
-    """Let a rule decide."""
-    _with(tenant, rule, manage.enable)
-    typer.echo(f"Rule {rule} is enabled.")
+@app.command(epilog="Example: signalops rule diff --tenant acme 'new signups' --from 1 --to 3")
+def diff(
+    tenant: TenantSlug,
+    rule: RuleName,
+    before: Annotated[int | None, typer.Option("--from", help="A version; default: the one before the other.")] = None,
+    after: Annotated[int | None, typer.Option("--to", help="A version; default: the active one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed between two versions of a rule."""
 
+    async def comparing(connection: db.Connection, tenant_id: TenantId) -> Diff:
+        found = await find(connection, tenant_id, rule)
+        return await manage.diff(connection, tenant_id, found.id, before, after)
 
-@app.command(epilog="Example: signalops rule disable --tenant acme 'new signups'")
-def disable(tenant: TenantSlug, rule: RuleName) -> None:
-    """Let a rule decide nothing until it is enabled again."""
-    _with(tenant, rule, manage.disable)
-    typer.echo(f"Rule {rule} is disabled.")
-
-
-@app.command(epilog="Example: signalops rule delete --tenant acme 'new signups'")
-def delete(tenant: TenantSlug, rule: RuleName) -> None:
-    """Delete a rule; what it decided stays on record."""
-    _with(tenant, rule, manage.delete)
-    typer.echo(f"Rule {rule} is deleted; its name is free again.")
+    compared = for_tenant(tenant, comparing).document()
+    if as_json:
+        show_json(compared)
+        return
+    rows = [{"before": None, "after": None} | change for change in compared["changes"]]
+    show_rows(rows, ("path", "before", "after"), as_json=False)
 
 
 def _draft(whole: dict[str, Any], options: dict[str, Any], subject: str | None, body: str | None) -> dict[str, Any]:
@@ -133,13 +148,6 @@ def _draft(whole: dict[str, Any], options: dict[str, Any], subject: str | None, 
         said["pattern"] = read_object(options["pattern"])
     template = {part: text for part, text in (("subject", subject), ("body", body)) if text is not None}
     return said | {"template": said.get("template", {}) | template}
-
-
-def _with(tenant: str, rule: str, work: Callable[[db.Connection, TenantId, RuleId], Awaitable[object]]) -> None:
-    async def working(connection: db.Connection, tenant_id: TenantId) -> None:
-        await work(connection, tenant_id, (await find(connection, tenant_id, rule)).id)
-
-    for_tenant(tenant, working)
 
 
 def _tell(rule: RuleShown, sentence: str, as_json: bool) -> None:

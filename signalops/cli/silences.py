@@ -1,20 +1,24 @@
 """signalops silence: times in which nobody is notified of some events."""
 
 from datetime import datetime
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
+from signalops.cli.derived import Commands
 from signalops.cli.drafts import read_object
-from signalops.rules import store
-from signalops.rules.silences import manage
+from signalops.http import validated
+from signalops.rules.silences import http, manage
 from signalops.rules.silences.model import NewSilence, SilenceShown
 from signalops.terms import TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Notify nobody of some events for a time; they are counted all the same.")
+commands = Commands(app, "silence")
+commands.add(http.list_silences, "list", columns="state startsAt endsAt pattern reason id")
+commands.add(http.get_silence, "show")
+commands.add(http.end_silence, "end", done="Silence {id} is over since {endsAt}.")
 
 
 @app.command(
@@ -32,7 +36,7 @@ def add(
     """Notify nobody of the events of a pattern for a time."""
     given = {"startsAt": start, "endsAt": until, "duration": duration, "reason": reason}
     wanted = {name: value for name, value in given.items() if value is not None}
-    new = NewSilence.model_validate({"pattern": read_object(pattern)} | wanted)
+    new = validated(NewSilence, {"pattern": read_object(pattern)} | wanted)
 
     async def adding(connection: db.Connection, tenant_id: TenantId) -> SilenceShown:
         return await manage.show(connection, tenant_id, await manage.add(connection, tenant_id, new))
@@ -41,25 +45,7 @@ def add(
     if as_json:
         show_json(silence.model_dump(mode="json"))
     else:
-        typer.echo(f"Silence {silence.id} holds from {_minute(silence.startsAt)} to {_minute(silence.endsAt)}.")
-
-
-@app.command("list", epilog="Example: signalops silence list --tenant acme")
-def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
-    """List a tenant's silences, newest first, also those that are over."""
-
-    async def listing(connection: db.Connection, tenant_id: TenantId) -> list[dict[str, Any]]:
-        rows = await store.list_silences(connection, tenant_id)
-        return [SilenceShown.model_validate(row).model_dump(mode="json") for row in rows]
-
-    show_rows(for_tenant(tenant, listing), ("state", "startsAt", "endsAt", "pattern", "reason", "id"), as_json)
-
-
-@app.command(epilog="Example: signalops silence end --tenant acme 01a20862-10b6-70f7-a960-f844b7ad550a")
-def end(tenant: TenantSlug, silence: Annotated[UUID, typer.Argument(help="The silence's id.")]) -> None:
-    """End a silence now; it stays on record."""
-    ended = for_tenant(tenant, lambda connection, tenant_id: manage.end(connection, tenant_id, silence))
-    typer.echo(f"Silence {silence} is over since {_minute(ended.endsAt)}.")
+        typer.echo(f"Silence {silence.id} holds from {_minute(silence.starts_at)} to {_minute(silence.ends_at)}.")
 
 
 def _minute(moment: datetime) -> str:

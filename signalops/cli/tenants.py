@@ -8,17 +8,34 @@ from signalops import db
 from signalops.access import store as access
 from signalops.access.rates import RateLimit
 from signalops.access.tenants import manage, store
-from signalops.access.tenants.model import Because, TenantChange
-from signalops.cli.common import AsJson, as_owner, show_json, show_rows
+from signalops.access.tenants.model import TenantChange
+from signalops.cli.common import AsJson, as_owner, show_json
 from signalops.cli.deletion import delete
+from signalops.cli.derived import Commands
 from signalops.errors import Unusable
-from signalops.operate import tenants
-from signalops.operate.model import PlanWanted, TenantIn, TenantShown
-from signalops.terms import TenantStatus
+from signalops.http import validated
+from signalops.operate import http, tenants
+from signalops.operate.model import PlanWanted, TenantIn
 from signalops.usage.meters.model import DEFAULT
 from signalops.usage.plans.store import Subscribed
 
 app = typer.Typer(no_args_is_help=True, help="Make and list tenants, suspend and close them, give them plans.")
+commands = Commands(app, "tenant")
+commands.add(http.list_tenants, "list", columns="slug name plan status timeZone id")
+commands.add(http.get_tenant, "show", example="acme")
+commands.add(
+    http.suspend_tenant,
+    "suspend",
+    done="{slug} is suspended. To let it in again: signalops tenant resume {slug}",
+    example="acme --reason 'The invoice of October is not paid.'",
+)
+commands.add(http.resume_tenant, "resume", done="{slug} is active.", example="acme")
+commands.add(
+    http.close_tenant,
+    "close",
+    done="{slug} is closed. To remove all that it has: signalops tenant delete {slug} --confirm {slug}",
+    example="acme --reason 'The contract has ended.'",
+)
 
 _NOBODY = "command line"
 Slug = Annotated[str, typer.Argument(help="The tenant's slug.")]
@@ -39,56 +56,13 @@ def create(
     """Make a tenant."""
     limits = [{"meter": DEFAULT, "soft": soft, "hard": hard}] if (soft, hard) != (None, None) else []
     said = {"slug": slug, "name": name or slug, "plan": plan, "timeZone": time_zone, "limits": limits}
-    new = TenantIn.model_validate(said)
+    new = validated(TenantIn, said)
     tenant = as_owner(lambda connection: tenants.create(connection, new, _NOBODY))
     if as_json:
-        named = {"id": tenant, "slug": slug, "name": new.name, "time_zone": new.timeZone}
+        named = {"id": tenant, "slug": slug, "name": new.name, "time_zone": new.time_zone}
         show_json(named | {"plan": plan, "soft_limit": soft, "hard_limit": hard})
     else:
         typer.echo(f"Tenant {slug} is made. Next: signalops key create --tenant {slug} --label 'first key'")
-
-
-@app.command("list", epilog="Example: signalops tenant list --json")
-def list_(as_json: AsJson = False) -> None:
-    """List the tenants."""
-    columns = ("slug", "name", "plan", "status", "time_zone", "soft_limit", "hard_limit", "id")
-    show_rows(as_owner(access.list_tenants), columns, as_json)
-
-
-@app.command(epilog="Example: signalops tenant show acme")
-def show(slug: Slug) -> None:
-    """Show a tenant as JSON: its status and since when, its plan, limits and the month's usage."""
-
-    async def showing(connection: db.Connection) -> TenantShown:
-        return await tenants.show(connection, (await manage.find(connection, slug)).id)
-
-    show_json(as_owner(showing).model_dump(mode="json"))
-
-
-@app.command(epilog="Example: signalops tenant suspend acme --reason 'The invoice of October is not paid.'")
-def suspend(slug: Slug, reason: Reason) -> None:
-    """Refuse a tenant's requests from now on; what was accepted waits until it is resumed."""
-    _move(slug, "suspended", Because(reason=reason).reason)
-    typer.echo(f"{slug} is suspended. To let it in again: signalops tenant resume {slug}")
-
-
-@app.command(epilog="Example: signalops tenant resume acme")
-def resume(slug: Slug) -> None:
-    """Let a suspended tenant in again; what waited goes on."""
-    _move(slug, "active")
-    typer.echo(f"{slug} is active.")
-
-
-@app.command(epilog="Example: signalops tenant close acme --reason 'The contract has ended.' --author ann")
-def close(slug: Slug, reason: Reason, author: Author = _NOBODY) -> None:
-    """Close a tenant for ever: its requests are refused, and from today on it costs nothing."""
-    because = Because(reason=reason)
-
-    async def closing(connection: db.Connection) -> None:
-        await tenants.close(connection, await manage.hold(connection, slug), because.reason, author)
-
-    as_owner(closing)
-    typer.echo(f"{slug} is closed. To remove all that it has: signalops tenant delete {slug} --confirm {slug}")
 
 
 @app.command(epilog="Example: signalops tenant rate acme --events-per-second 100 --burst 1000")
@@ -101,7 +75,7 @@ def rate(
     if (events_per_second is None) != (burst is None):
         raise Unusable("A rate limit has two sides: name --events-per-second and --burst, or neither.")
     said: dict[str, Any] = {"eventsPerSecond": events_per_second, "burst": burst}
-    limit = None if burst is None else RateLimit.model_validate(said)
+    limit = None if burst is None else validated(RateLimit, said)
 
     async def setting(connection: db.Connection) -> None:
         held = await manage.hold(connection, slug)
@@ -139,7 +113,7 @@ def plan_(
     as_json: AsJson = False,
 ) -> None:
     """Give a tenant a plan; whatever else was scheduled for then or later is withdrawn."""
-    wanted = PlanWanted(plan=plan, version=version, atOnce=at_once)
+    wanted = PlanWanted(plan=plan, version=version, at_once=at_once)
 
     async def subscribing(connection: db.Connection) -> Subscribed:
         held = await manage.hold_open(connection, slug)
@@ -158,21 +132,14 @@ def zone(
     time_zone: Annotated[str, typer.Argument(help="A name of the IANA database, such as Europe/Berlin.")],
 ) -> None:
     """Set the time zone in which a tenant's days and months begin, as long as nothing of it was counted."""
-    change = TenantChange(timeZone=time_zone)
+    change = TenantChange(time_zone=time_zone)
 
     async def setting(connection: db.Connection) -> None:
         held = await manage.hold(connection, slug)
-        await store.change_tenant(connection, held.id, name=None, time_zone=change.timeZone)
+        await store.change_tenant(connection, held.id, name=None, time_zone=change.time_zone)
 
     as_owner(setting)
     typer.echo(f"The days and months of {slug} begin in {time_zone}.")
-
-
-def _move(slug: str, status: TenantStatus, reason: str | None = None) -> None:
-    async def moving(connection: db.Connection) -> None:
-        await manage.move(connection, await manage.hold(connection, slug), status, reason)
-
-    as_owner(moving)
 
 
 app.command(epilog="Example: signalops tenant delete acme --confirm acme")(delete)

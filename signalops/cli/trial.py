@@ -13,6 +13,7 @@ from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
 from signalops.cli.drafts import find, read_object
 from signalops.errors import Invalid, Unusable
+from signalops.http import validated
 from signalops.patterns import compile_pattern, read_json, run_cases
 from signalops.rules.check import faults_of, refuse
 from signalops.rules.manage import RuleChange
@@ -57,7 +58,7 @@ def validate(
 ) -> None:
     """Check a rule without a database; print "valid", or each fault with its path and remedy. Exit code 2: invalid."""
     try:
-        draft = RuleChange.model_validate(read_object(file))
+        draft = validated(RuleChange, read_object(file))
         refuse(faults_of(draft, SendTemplates()))
     except (Unusable, Invalid, ValidationError) as error:
         for line in _faults(error):
@@ -86,7 +87,7 @@ def try_out(
     async def preparing(connection: db.Connection, tenant_id: TenantId) -> tuple[TenantId, Prepared]:
         stored = {"id": (await find(connection, tenant_id, rule)).id, "version": version} if rule else None
         tried = {"rule": stored or read_object(file or ""), "event": read_object(sample) if sample else {"id": event}}
-        return tenant_id, await prepare(connection, tenant_id, SendTemplates(), Trial.model_validate(tried))
+        return tenant_id, await prepare(connection, tenant_id, SendTemplates(), validated(Trial, tried))
 
     tenant_id, prepared = for_tenant(tenant, preparing)
     seen = asyncio.run(preview(tenant_id, SendTemplates(), prepared))

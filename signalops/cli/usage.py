@@ -8,6 +8,7 @@ from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
 from signalops.cli.drafts import read_object
 from signalops.config import settings
+from signalops.http import validated
 from signalops.terms import TenantId
 from signalops.usage.adjustments.adjust import Sent
 from signalops.usage.adjustments.adjust import adjust as correct
@@ -41,7 +42,7 @@ def usage(
 ) -> None:
     """Show what a meter of a tenant counted, by the time at which events happened."""
     asked = {"meter": meter, "period": period, "from": since, "to": until, "window": window, "groupBy": by_group}
-    query = UsageQuery.model_validate(asked | ({"group": read_object(group)} if group else {}))
+    query = validated(UsageQuery, asked | ({"group": read_object(group)} if group else {}))
 
     async def read(connection: db.Connection, tenant_id: TenantId) -> Usage:
         return await read_usage(connection, tenant_id, query)
@@ -74,7 +75,7 @@ def adjust(
 ) -> None:
     """Correct the usage of an hour; the period that is open bills it when its own is closed."""
     said: dict[str, Any] = {"quantity": quantity, "meter": meter, "at": at, "reason": reason, "author": author}
-    asked = AdjustmentIn.model_validate(said | ({"group": read_object(group)} if group else {}))
+    asked = validated(AdjustmentIn, said | ({"group": read_object(group)} if group else {}))
     sent = Sent(idempotency_key=idempotency_key)
 
     async def correcting(connection: db.Connection, tenant_id: TenantId) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def from_structured(value: object) -> tuple[EventIn, dict[str, Any]]:
         raise Invalid(f"source: must not exceed {_MOST_KEY_BYTES} bytes together with id.")
     return (
         EventIn.model_construct(
-            type=event.type, payload=event.data or {}, source=event.source, occurredAt=event.time, idempotencyKey=key
+            type=event.type, payload=event.data or {}, source=event.source, occurred_at=event.time, idempotency_key=key
         ),
         attributes,
     )

@@ -177,7 +177,7 @@ def _recent(
 ) -> tuple[EventIn, dict[str, Any] | None]:
     """Return an event that happened lately enough to be counted when it happened; Invalid at the path of its time."""
     path = "occurredAt" if attributes is None else "time"
-    if event.occurredAt and event.occurredAt < clock.now() - timedelta(days=backfill_days):
+    if event.occurred_at and event.occurred_at < clock.now() - timedelta(days=backfill_days):
         raise Invalid.at(
             path, f"is more than {backfill_days} days ago, when usage is settled; leave it out to count the event now"
         )
@@ -212,10 +212,10 @@ def _one(headers: Headers, body: bytes) -> tuple[EventIn, dict[str, Any] | None]
 def _with_key(event: EventIn, header: str) -> EventIn:
     """Apply the header Idempotency-Key, quoted (as the IETF draft has it) or bare."""
     key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
-    if event.idempotencyKey not in (None, key):
+    if event.idempotency_key not in (None, key):
         raise Invalid("idempotencyKey: the body and the header Idempotency-Key differ; send one of them.")
-    return validated(EventIn, {**event.model_dump(exclude={"occurredAt"}), "idempotencyKey": key}).model_copy(
-        update={"occurredAt": event.occurredAt}
+    return validated(EventIn, {**event.model_dump(exclude={"occurred_at"}), "idempotencyKey": key}).model_copy(
+        update={"occurred_at": event.occurred_at}
     )
 
 

@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from signalops import clock, correlation
 from signalops.clock import Moment
 from signalops.contracts import EventRow
 from signalops.errors import Problem
 from signalops.ingest.types.schema import Fault
+from signalops.models import ApiModel, PageOf
 from signalops.terms import EventId, EventStatus, TenantId
 from signalops.validation import shape
 
@@ -38,7 +39,7 @@ def _printable(value: str) -> str:
 Printable = Annotated[str, AfterValidator(_printable)]
 
 
-class EventIn(BaseModel):
+class EventIn(ApiModel):
     """An event as its producer sends it."""
 
     model_config = ConfigDict(extra="forbid", title="Event to store")
@@ -50,13 +51,13 @@ class EventIn(BaseModel):
         default_factory=dict, description="Any object.", examples=[{"email": "user@example.com"}]
     )
     source: Printable | None = Field(None, min_length=1, max_length=500, description="Where it comes from.")
-    occurredAt: Moment | None = Field(None, description="When it happened (RFC 3339); default: now.")  # noqa: N815
-    idempotencyKey: Printable | None = Field(  # noqa: N815
+    occurred_at: Moment | None = Field(None, description="When it happened (RFC 3339); default: now.")
+    idempotency_key: Printable | None = Field(
         None, min_length=1, max_length=255, description="A second request with this key and body stores nothing new."
     )
 
 
-class Accepted(BaseModel):
+class Accepted(ApiModel):
     """An event that is stored: now (accepted), or earlier under the same idempotency key (duplicate)."""
 
     id: UUID = Field(description="The event's id, a UUIDv7.")
@@ -64,19 +65,17 @@ class Accepted(BaseModel):
     warnings: list[Fault] | None = Field(
         None, description="Where the payload breaks the schema of its type, which only warns."
     )
-    overLimit: bool | None = Field(  # noqa: N815
-        None, description="true: beyond a hard limit whose overage is accept."
-    )
+    over_limit: bool | None = Field(None, description="true: beyond a hard limit whose overage is accept.")
 
 
-class Rejected(BaseModel):
+class Rejected(ApiModel):
     """An item of a batch that was not stored, and why."""
 
     status: Literal["rejected"]
     problem: dict[str, Any] = Field(description="A problem document (RFC 9457).")
 
 
-class BatchResult(BaseModel):
+class BatchResult(ApiModel):
     """What became of a batch: a result per item, in the order of the items."""
 
     accepted: int
@@ -85,30 +84,25 @@ class BatchResult(BaseModel):
     results: list[Accepted | Rejected]
 
 
-class EventShown(BaseModel):
+class EventShown(ApiModel):
     """An event as it is shown."""
 
     id: UUID
     type: str
     source: str | None
     status: EventStatus = Field(description="pending: not yet processed; processed; dead: could not be processed.")
-    occurredAt: datetime  # noqa: N815
-    receivedAt: datetime  # noqa: N815
+    occurred_at: datetime
+    received_at: datetime
     payload: dict[str, Any]
     attributes: dict[str, Any] | None = Field(None, description="CloudEvents attributes beyond type, source and time.")
-    overLimit: bool | None = Field(  # noqa: N815
-        None, description="true: accepted beyond a hard limit."
-    )
-    requestId: str | None = Field(  # noqa: N815
+    over_limit: bool | None = Field(None, description="true: accepted beyond a hard limit.")
+    request_id: str | None = Field(
         None, description="The X-Request-Id, or the trace-id of the traceparent, that its request came with."
     )
 
 
-class EventList(BaseModel):
+class EventList(PageOf[EventShown]):
     """A page of events, newest first."""
-
-    data: list[EventShown]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
 
 
 class Incoming(NamedTuple):
@@ -154,13 +148,13 @@ class Request(NamedTuple):
 
 def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
     """Give a validated event its id and write its row."""
-    event_id, key = clock.new_id_in_order(), event.idempotencyKey
+    event_id, key = clock.new_id_in_order(), event.idempotency_key
     row: EventRow = {
         "tenant": tenant,
         "id": event_id,
         "type": event.type,
         "source": event.source,
-        "occurred_at": event.occurredAt,
+        "occurred_at": event.occurred_at,
         "payload": event.payload,
         "attributes": attributes,
     }
@@ -180,7 +174,7 @@ def _body_hash(event: EventIn, attributes: dict[str, Any] | None) -> str:
     mode) may change any other attribute.
     """
     is_plain = attributes is None
-    sent = [event.type, event.payload, *((event.source, event.occurredAt) if is_plain else ())]
+    sent = [event.type, event.payload, *((event.source, event.occurred_at) if is_plain else ())]
     text = orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)
     if _FRACTION.search(text):
         text = orjson.dumps(_in_one_form(sent), option=orjson.OPT_SORT_KEYS)

@@ -2,10 +2,11 @@
 
 from datetime import date
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from signalops.access.rates import RateLimit
 from signalops.access.tenants.model import Name, Slug, TenantChange, TenantSummary, TimeZone
+from signalops.models import ApiModel, RequestModel
 from signalops.terms import RetentionDays
 from signalops.usage.limits.model import LimitShown
 from signalops.usage.model import Month
@@ -16,38 +17,36 @@ _RATE = Field(None, description="How many events may come in with all its keys; 
 _RETENTION = Field(None, description="For how many days its events are kept; null: as its plan says.")
 
 
-class TenantIn(BaseModel):
+class TenantIn(RequestModel):
     """A tenant to be made."""
-
-    model_config = ConfigDict(extra="forbid")
 
     slug: Slug
     name: Name
-    timeZone: TimeZone = "UTC"  # noqa: N815
+    time_zone: TimeZone = "UTC"
     plan: str = Field(
         "free", max_length=63, description="The plan it is billed by from today on, in its newest version."
     )
     limits: list[LimitTerms] = Field([], max_length=100, description="Its own, which go before its plan's.")
-    rateLimit: RateLimit | None = _RATE  # noqa: N815
-    retentionDays: RetentionDays | None = _RETENTION  # noqa: N815
+    rate_limit: RateLimit | None = _RATE
+    retention_days: RetentionDays | None = _RETENTION
 
 
 class TenantPatch(TenantChange):
     """What is changed of a tenant; what is left out stays."""
 
-    rateLimit: RateLimit | None = _RATE  # noqa: N815
-    retentionDays: RetentionDays | None = _RETENTION  # noqa: N815
+    rate_limit: RateLimit | None = _RATE
+    retention_days: RetentionDays | None = _RETENTION
 
 
-class NextPlan(BaseModel):
+class NextPlan(ApiModel):
     """The plan that a tenant is to have."""
 
     plan: str = Field(examples=["pro"])
     version: int
-    startsOn: date = Field(description="Its first day, in the tenant's time zone.")  # noqa: N815
+    starts_on: date = Field(description="Its first day, in the tenant's time zone.")
 
 
-class AcceptedEvents(BaseModel):
+class AcceptedEvents(ApiModel):
     """What was accepted in a month."""
 
     period: Month = Field(description="This calendar month in the tenant's time zone.")
@@ -57,24 +56,18 @@ class AcceptedEvents(BaseModel):
 class TenantShown(TenantSummary):
     """A tenant."""
 
-    nextPlan: NextPlan | None = Field(description="null: no change is scheduled.")  # noqa: N815
+    next_plan: NextPlan | None = Field(description="null: no change is scheduled.")
     limits: list[LimitShown]
     usage: AcceptedEvents
-    rateLimit: RateLimit | None = Field(  # noqa: N815
+    rate_limit: RateLimit | None = Field(
         description="How many events may come in with all its keys; null: as many as come."
     )
-    retentionDays: int | None = Field(  # noqa: N815
-        description="For how many days its events are kept; null: as its plan says."
-    )
+    retention_days: int | None = Field(description="For how many days its events are kept; null: as its plan says.")
 
 
-class PlanWanted(BaseModel):
+class PlanWanted(RequestModel):
     """Which plan a tenant is to have."""
-
-    model_config = ConfigDict(extra="forbid")
 
     plan: str = Field(max_length=63, examples=["pro"])
     version: int | None = Field(None, ge=1, le=2**31 - 1, description="One of its versions; default: the newest.")
-    atOnce: bool = Field(  # noqa: N815
-        False, description="From today, by the day, instead of from the next month."
-    )
+    at_once: bool = Field(False, description="From today, by the day, instead of from the next month.")

@@ -18,15 +18,15 @@ _NOTHING = Wanted("free", at_once=True, version=1)
 async def create(connection: db.Connection, new: TenantIn, author: str) -> TenantId:
     """Make a tenant with its plan and limits; Conflict when the slug is taken, Invalid by path."""
     tenant = TenantId(await db.new_id(connection))
-    await store.add_tenant(connection, id=tenant, slug=new.slug, name=new.name, time_zone=new.timeZone)
+    await store.add_tenant(connection, id=tenant, slug=new.slug, name=new.name, time_zone=new.time_zone)
     await db.act_as(connection, tenant)
-    await subscribe(connection, tenant, PlanWanted(plan=new.plan, atOnce=True), author)
+    await subscribe(connection, tenant, PlanWanted(plan=new.plan, at_once=True), author)
     for index, terms in enumerate(new.limits):
         await set_limit(connection, tenant, terms, f"limits.{index}.meter")
-    if new.rateLimit:
-        await access.set_tenant_rate(connection, tenant, new.rateLimit)
-    if new.retentionDays:
-        await store.set_retention(connection, tenant, new.retentionDays)
+    if new.rate_limit:
+        await access.set_tenant_rate(connection, tenant, new.rate_limit)
+    if new.retention_days:
+        await store.set_retention(connection, tenant, new.retention_days)
     facts.emit("tenant.made", tenant=tenant, slug=new.slug, author=author)
     return tenant
 
@@ -39,9 +39,9 @@ async def show(connection: db.Connection, tenant: TenantId) -> TenantShown:
     rate, burst = row.pop("rate"), row.pop("burst")
     return TenantShown(
         **row,
-        rateLimit=None if rate is None else RateLimit(eventsPerSecond=rate, burst=burst),
-        nextPlan=following
-        and NextPlan(plan=following["plan"], version=following["version"], startsOn=following["starts_on"]),
+        rate_limit=None if rate is None else RateLimit(events_per_second=rate, burst=burst),
+        next_plan=following
+        and NextPlan(plan=following["plan"], version=following["version"], starts_on=following["starts_on"]),
         limits=await list_limits(connection, tenant),
         usage=AcceptedEvents.model_validate(await store.accepted_events(connection, tenant)),
     )
@@ -49,17 +49,17 @@ async def show(connection: db.Connection, tenant: TenantId) -> TenantShown:
 
 async def change(connection: db.Connection, tenant: TenantId, patch: TenantPatch) -> None:
     """Change what a patch names of a tenant; Conflict when its time zone is fixed."""
-    await store.change_tenant(connection, tenant, name=patch.name, time_zone=patch.timeZone)
-    if "rateLimit" in patch.model_fields_set:
-        await access.set_tenant_rate(connection, tenant, patch.rateLimit)
-    if "retentionDays" in patch.model_fields_set:
-        await store.set_retention(connection, tenant, patch.retentionDays)
+    await store.change_tenant(connection, tenant, name=patch.name, time_zone=patch.time_zone)
+    if "rate_limit" in patch.model_fields_set:
+        await access.set_tenant_rate(connection, tenant, patch.rate_limit)
+    if "retention_days" in patch.model_fields_set:
+        await store.set_retention(connection, tenant, patch.retention_days)
 
 
 async def subscribe(connection: db.Connection, tenant: TenantId, wanted: PlanWanted, author: str) -> Subscribed:
     """Give a tenant a plan; Invalid when there is none, Conflict with what the tenant has."""
     try:
-        return await plans.subscribe(connection, tenant, Wanted(wanted.plan, wanted.atOnce, wanted.version), author)
+        return await plans.subscribe(connection, tenant, Wanted(wanted.plan, wanted.at_once, wanted.version), author)
     except NotFound as error:
         message = error.detail[0].lower() + error.detail[1:].removesuffix(".")
         raise Invalid.at("plan", message) from error

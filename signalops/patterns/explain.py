@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from signalops.models import ApiModel
 from signalops.patterns.branches import BranchIndex
 from signalops.patterns.budget import Budget
 from signalops.patterns.pattern import LeafExplanation, Pattern
@@ -15,7 +16,7 @@ _LONGEST = 200
 _Key = tuple[str, str]
 
 
-class LeafShown(BaseModel):
+class LeafShown(ApiModel):
     """What one condition of the pattern asked for, and what it saw."""
 
     path: str = Field(description="The field, its steps joined by dots.")

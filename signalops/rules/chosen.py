@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from signalops import db
+from signalops.models import RequestModel
 from signalops.rules import manage, store
 from signalops.rules.check import Templates
 from signalops.rules.manage import RuleChange
@@ -14,10 +15,8 @@ from signalops.rules.shown import ChannelShown
 from signalops.terms import RuleId, TenantId
 
 
-class StoredRule(BaseModel):
+class StoredRule(RequestModel):
     """A rule that is stored."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: UUID
     version: int | None = Field(None, ge=1, le=2**31 - 1, description="Default: the active version.")

@@ -25,7 +25,7 @@ class Hours:
         """Read them from a rule."""
         days = frozenset(DAYS.index(day) for day in hours.days)
         opens, closes = time.fromisoformat(hours.from_), time.fromisoformat(hours.to)
-        return cls(ZoneInfo(hours.timeZone), days, opens, closes, hours.otherwise == "drop")
+        return cls(ZoneInfo(hours.time_zone), days, opens, closes, hours.otherwise == "drop")
 
     def opening(self, moment: datetime) -> datetime:
         """Return the moment itself when it is within the hours, else when they begin next."""
@@ -56,8 +56,8 @@ def digest_due(digest: Digest, hours: Hours | None, opened: datetime) -> datetim
 
 def _next_at(digest: Digest, moment: datetime) -> datetime:
     assert digest.at is not None
-    assert digest.timeZone is not None
-    zone, at = ZoneInfo(digest.timeZone), time.fromisoformat(digest.at)
+    assert digest.time_zone is not None
+    zone, at = ZoneInfo(digest.time_zone), time.fromisoformat(digest.at)
     today = moment.astimezone(zone).date()
     return next(due for n in range(3) if (due := _moment(zone, today + n * _DAY, at)) > moment)
 

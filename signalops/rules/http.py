@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from signalops import db, errors
 from signalops.endpoint import endpoint
 from signalops.errors import NotFound
 from signalops.http import Page, Query, Response, answer, listed
 from signalops.locks import Places
+from signalops.models import RequestModel
 from signalops.rules import manage, store
 from signalops.rules.check import Templates
 from signalops.rules.manage import Expected, RuleChange, RuleRegistry
@@ -47,10 +48,8 @@ class DiffQuery(Query):
     to: Version | None = Field(None, description="Default: the active version.")
 
 
-class RollBack(BaseModel):
+class RollBack(RequestModel):
     """Which version's content is to decide again."""
-
-    model_config = ConfigDict(extra="forbid")
 
     version: Version
 

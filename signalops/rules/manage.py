@@ -22,7 +22,7 @@ from signalops.terms import RuleId, TenantId
 Expected = frozenset[int] | None
 """The active versions that a change may be made of; None: any."""
 
-_SAID = (*RuleDraft.model_fields,)
+_SAID = RuleDraft.json_names()
 _COUNTED = ("grammar", "pattern", "window", "absent")
 """When one of these changes, a window or absence counts afresh."""
 
@@ -95,7 +95,7 @@ class RuleRegistry:
     async def _content(self, connection: db.Connection, tenant: TenantId, draft: RuleDraft) -> dict[str, Any]:
         """Return what a version says, as it is stored."""
         channel = await checked(connection, tenant, self._templates, draft)
-        said = draft.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(_SAID))
+        said = draft.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(RuleDraft.model_fields))
         conditions = compiled(draft.grammar, draft.pattern).conditions
         return {name: said.get(name) for name in _SAID} | {"channel": str(channel["id"]), "conditions": conditions}
 
@@ -172,7 +172,7 @@ async def diff(
 
 def as_change(version: VersionShown | RuleShown) -> RuleChange:
     """Return a version as it would be written."""
-    said = {name: value for name, value in version.document().items() if name in RuleDraft.model_fields}
+    said = {name: value for name, value in version.document().items() if name in _SAID}
     return RuleChange.model_validate(said | {"channel": str(version.channel.id)})
 
 

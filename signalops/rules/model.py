@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_serializer, model_validator
 
+from signalops.models import RequestModel
 from signalops.patterns import CURRENT_GRAMMAR, FieldPath, GroupBy
 from signalops.terms import Severity
 
@@ -60,17 +61,17 @@ Lateness = Annotated[str, _between("0s", "1d")]
 Duration = Annotated[str, _between("1s", "366d")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+class _Part(RequestModel):
+    """A part of a rule."""
 
 
 class Threshold(_Part):
     """A field, and what is to be reached."""
 
     field: FieldPath
-    atLeast: Annotated[Decimal, Field(gt=0, max_digits=30, decimal_places=12)]  # noqa: N815
+    at_least: Annotated[Decimal, Field(gt=0, max_digits=30, decimal_places=12)]
 
-    @field_serializer("atLeast", when_used="json")
+    @field_serializer("at_least", when_used="json")
     def _as_number(self, value: Decimal) -> int | float | str:
         """Write it as it was sent: a number where a double holds it, else its digits as a text."""
         number = int(value) if value == int(value) and abs(value) < 2**53 else float(value)
@@ -84,7 +85,7 @@ class Window(_Part):
     count: int | None = Field(None, ge=1, le=MOST_COUNTED, description="At least so many events.")
     sum: Threshold | None = Field(None, description="At least so much, all values of a field together.")
     distinct: Threshold | None = Field(None, description="At least so many different values of a field.")
-    groupBy: GroupBy = []  # noqa: N815
+    group_by: GroupBy = []
     lateness: Lateness = Field(
         "10m", description="An event that comes in later than this after it occurred is left out."
     )
@@ -93,7 +94,7 @@ class Window(_Part):
     def _one_measure(self) -> Self:
         if sum(measure is not None for measure in (self.count, self.sum, self.distinct)) != 1:
             raise ValueError("name one of count, sum and distinct")
-        if self.distinct and not (self.distinct.atLeast == int(self.distinct.atLeast) <= MOST_COUNTED):
+        if self.distinct and not (self.distinct.at_least == int(self.distinct.at_least) <= MOST_COUNTED):
             raise ValueError(f"distinct.atLeast must be a whole number up to {MOST_COUNTED}")
         return self
 
@@ -102,7 +103,7 @@ class Absence(_Part):
     """Fires once when nothing matches for a time (a dead man's switch), and again only after something has."""
 
     after: Annotated[str, _between("1s", "31d")] = Field(description="How long nothing must match, by event time.")
-    groupBy: GroupBy = []  # noqa: N815
+    group_by: GroupBy = []
     lateness: Lateness = Field("0s", description="How much longer to wait for events that come in late.")
 
 
@@ -110,7 +111,7 @@ class Cooldown(_Part):
     """After a notification none for a time, per group."""
 
     for_: Annotated[str, _between("1s", "31d")] = Field(alias="for")
-    groupBy: GroupBy = Field([], description="Without a window or absence, which bring their own groups.")  # noqa: N815
+    group_by: GroupBy = Field([], description="Without a window or absence, which bring their own groups.")
 
 
 class Digest(_Part):
@@ -118,11 +119,11 @@ class Digest(_Part):
 
     every: Annotated[str, _between("1s", "31d")] | None = None
     at: ClockTime | None = None
-    timeZone: ZoneName | None = None  # noqa: N815
+    time_zone: ZoneName | None = None
 
     @model_validator(mode="after")
     def _one_schedule(self) -> Self:
-        if (self.every is None) == (self.at is None) or (self.at is None) != (self.timeZone is None):
+        if (self.every is None) == (self.at is None) or (self.at is None) != (self.time_zone is None):
             raise ValueError("name either every, or at and timeZone")
         return self
 
@@ -130,7 +131,7 @@ class Digest(_Part):
 class ActiveHours(_Part):
     """When notifications go out; from later than to passes midnight, and belongs to the day it begins on."""
 
-    timeZone: ZoneName  # noqa: N815
+    time_zone: ZoneName
     days: Annotated[list[Day], Field(min_length=1, max_length=7)] = list(DAYS)
     from_: ClockTime = Field("00:00", alias="from")
     to: ClockTime = Field("00:00", description="Equal to from: all day.")
@@ -146,13 +147,13 @@ class Conditions(_Part):
     absent: Absence | None = None
     cooldown: Annotated[Cooldown | None, BeforeValidator(_plain)] = None
     digest: Digest | None = None
-    activeHours: ActiveHours | None = None  # noqa: N815
+    active_hours: ActiveHours | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.window and self.absent:
             raise ValueError("a rule has a window or an absence, not both: make two rules")
-        if self.cooldown and self.cooldown.groupBy and (self.window or self.absent):
+        if self.cooldown and self.cooldown.group_by and (self.window or self.absent):
             raise ValueError(
                 "the groups of the cooldown are those of the window or absence: leave cooldown.groupBy out"
             )

@@ -22,10 +22,10 @@ def notes_of(chosen: Chosen, seen: Mapping[str, object], now: datetime) -> Itera
 def _conditions(draft: Conditions, seen: Mapping[str, object]) -> Iterator[str]:
     if draft.window:
         what, enough = threshold(draft.window)
-        which = _group(draft.window.groupBy, seen)
+        which = _group(draft.window.group_by, seen)
         yield f"It counts{which}; the rule fires once when there are {enough} {what} within {draft.window.within}."
     if draft.absent:
-        which = _group(draft.absent.groupBy, seen)
+        which = _group(draft.absent.group_by, seen)
         yield f"It is a sign of life{which}; the rule fires when none follows for {draft.absent.after}."
 
 
@@ -33,12 +33,12 @@ def _noise_control(draft: Conditions, now: datetime) -> Iterator[str]:
     if draft.cooldown:
         yield f"After a notification there is none for {draft.cooldown.for_}, per group."
     if draft.digest:
-        when = f"every {draft.digest.every}" if draft.digest.every else f"at {draft.digest.at} {draft.digest.timeZone}"
+        when = f"every {draft.digest.every}" if draft.digest.every else f"at {draft.digest.at} {draft.digest.time_zone}"
         yield f"It is collected, and told together with others {when}."
-    if draft.activeHours:
-        opening = Hours.of(draft.activeHours).opening(now)
+    if draft.active_hours:
+        opening = Hours.of(draft.active_hours).opening(now)
         if opening != now:
-            outside = "nobody is told" if draft.activeHours.otherwise == "drop" else "it waits for them"
+            outside = "nobody is told" if draft.active_hours.otherwise == "drop" else "it waits for them"
             yield f"It is outside the active hours, which begin at {opening.isoformat(timespec='minutes')}: {outside}."
 
 
@@ -63,4 +63,4 @@ def threshold(window: Window) -> tuple[str, Any]:
     if window.sum:
         return f"of {window.sum.field} together", window.sum.model_dump(mode="json")["atLeast"]
     assert window.distinct is not None
-    return f"different values of {window.distinct.field}", int(window.distinct.atLeast)
+    return f"different values of {window.distinct.field}", int(window.distinct.at_least)

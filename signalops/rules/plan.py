@@ -55,7 +55,11 @@ class Plan:
     def of(cls, conditions: Conditions, since: int) -> Self | None:
         """Return the plan of a rule's conditions; None when each match is simply told at once."""
         if not (
-            conditions.window or conditions.absent or conditions.cooldown or conditions.digest or conditions.activeHours
+            conditions.window
+            or conditions.absent
+            or conditions.cooldown
+            or conditions.digest
+            or conditions.active_hours
         ):
             return None
         condition = _Condition.of(conditions.window, conditions.absent)
@@ -63,11 +67,11 @@ class Plan:
         return cls(
             since,
             *condition,
-            Grouping(grouped.groupBy if grouped else ()),
+            Grouping(grouped.group_by if grouped else ()),
             _measured(conditions.window),
             duration(conditions.cooldown.for_) if conditions.cooldown else None,
             conditions.digest,
-            Hours.of(conditions.activeHours) if conditions.activeHours else None,
+            Hours.of(conditions.active_hours) if conditions.active_hours else None,
         )
 
     @classmethod
@@ -112,9 +116,9 @@ class _Condition(NamedTuple):
         if window.count is not None:
             return cls("count", Decimal(window.count), *within)
         if window.sum:
-            return cls("sum", window.sum.atLeast, *within)
+            return cls("sum", window.sum.at_least, *within)
         assert window.distinct is not None
-        return cls("distinct", window.distinct.atLeast, *within)
+        return cls("distinct", window.distinct.at_least, *within)
 
 
 def _measured(window: Window | None) -> Measured | None:

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from signalops import clock, db, sandbox
 from signalops.clock import Moment
 from signalops.errors import Invalid, NotFound
+from signalops.models import ApiModel, RequestModel
 from signalops.patterns import Explanation, Grouping, LeafShown, TooCostly, as_seen, explain
 from signalops.rules import store
 from signalops.rules.check import Templates, Told, compiled
@@ -22,22 +23,18 @@ from signalops.rules.shown import Warned
 from signalops.terms import EventId, TenantId
 
 
-class SampleEvent(BaseModel):
+class SampleEvent(RequestModel):
     """An event made up for the test."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: str = Field(min_length=1, max_length=200, examples=["user.signup"])
     payload: dict[str, Any] = {}
     source: str | None = Field(None, max_length=500)
-    occurredAt: Moment | None = Field(None, description="Default: now.")  # noqa: N815
+    occurred_at: Moment | None = Field(None, description="Default: now.")
     attributes: dict[str, Any] | None = Field(None, description="CloudEvents attributes beyond type, source and time.")
 
 
-class StoredEvent(BaseModel):
+class StoredEvent(RequestModel):
     """An event that came in."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: UUID
 
@@ -47,10 +44,8 @@ def _which(value: object) -> str:
     return "(stored)" if stored else "(sample)"
 
 
-class Trial(BaseModel):
+class Trial(RequestModel):
     """A rule and an event to hold against it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rule: ChosenRule
     event: Annotated[
@@ -60,7 +55,7 @@ class Trial(BaseModel):
     ]
 
 
-class MessageShown(BaseModel):
+class MessageShown(ApiModel):
     """A message as its receiver would read it."""
 
     subject: str
@@ -68,7 +63,7 @@ class MessageShown(BaseModel):
     html: str | None = None
 
 
-class Previewed(BaseModel):
+class Previewed(ApiModel):
     """What would happen."""
 
     matches: bool
@@ -138,7 +133,7 @@ async def _event(
             raise NotFound("There is no such event: check the id.")
         return row["event"], as_seen(row["event"], row["attributes"])
     sample = event.model_dump(include={"type", "source", "payload"}) | {"id": str(clock.new_id())}
-    sample["occurredAt"] = (event.occurredAt or clock.now()).isoformat()
+    sample["occurredAt"] = (event.occurred_at or clock.now()).isoformat()
     return sample, as_seen(sample, event.attributes)
 
 
@@ -157,7 +152,7 @@ def _told(chosen: Chosen, event: dict[str, Any], seen: Mapping[str, object]) -> 
     draft, rule = chosen.draft, {"id": chosen.rule["id"], "version": chosen.rule["version"]}
     notice = {"id": str(clock.new_id()), "source": "signalops", "occurredAt": event["occurredAt"]}
     if draft.absent:
-        _, group = Grouping(draft.absent.groupBy).of(seen)
+        _, group = Grouping(draft.absent.group_by).of(seen)
         payload = {"rule": rule, "group": group, "lastSeenAt": event["occurredAt"], "after": draft.absent.after}
         return Told(
             notice | {"type": "signalops.rule.absent", "payload": payload},
@@ -179,6 +174,6 @@ def _told(chosen: Chosen, event: dict[str, Any], seen: Mapping[str, object]) -> 
 def _reached(window: Window, event: Mapping[str, Any], seen: Mapping[str, object]) -> dict[str, Any]:
     """What a window would say that this event, as the last of several, has filled."""
     until = datetime.fromisoformat(event["occurredAt"])
-    _, group = Grouping(window.groupBy).of(seen)
+    _, group = Grouping(window.group_by).of(seen)
     since = (until - duration(window.within)).isoformat()
     return {"value": threshold(window)[1], "group": group, "since": since, "until": event["occurredAt"]}

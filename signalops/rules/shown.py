@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from signalops.models import ApiModel, PageOf
 from signalops.rules.model import Conditions
 from signalops.terms import ChannelKind, RuleId, Severity
 
 
-class ChannelShown(BaseModel):
+class ChannelShown(ApiModel):
     """Where a rule's notifications go."""
 
     id: UUID
@@ -19,7 +20,7 @@ class ChannelShown(BaseModel):
     kind: ChannelKind
 
 
-class Warned(BaseModel):
+class Warned(ApiModel):
     """What is probably a mistake, though the rule can be evaluated."""
 
     path: str = Field(description="Where, such as template.body.", examples=["template.body"])
@@ -35,7 +36,7 @@ class _Content(Conditions):
     channel: ChannelShown
     template: dict[str, str]
     severity: Severity
-    createdAt: datetime  # noqa: N815
+    created_at: datetime
 
     def document(self) -> dict[str, Any]:
         """Return it in the words of the API, without what is not set."""
@@ -48,7 +49,7 @@ class RuleShown(_Content):
     id: RuleId
     name: str
     enabled: bool
-    updatedAt: datetime = Field(description="When it was changed last.")  # noqa: N815
+    updated_at: datetime = Field(description="When it was changed last.")
     warnings: list[Warned] | None = Field(None, description="Only in the answer to a change.")
 
 
@@ -58,21 +59,18 @@ class VersionShown(_Content):
     since: int = Field(description="What its window or absence has counted since this version still counts.")
 
 
-class RuleList(BaseModel):
+class RuleList(PageOf[RuleShown]):
     """A page of rules, newest first."""
 
-    data: list[RuleShown]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
 
-
-class VersionList(BaseModel):
+class VersionList(ApiModel):
     """A page of a rule's versions, newest first."""
 
     data: list[VersionShown]
     has_more: bool = Field(description="Whether there are older ones beyond this page.")
 
 
-class Change(BaseModel):
+class Change(ApiModel):
     """A value that differs; without `before` it is new, without `after` it is gone."""
 
     path: str = Field(description="JSON Pointer (RFC 6901) into the version.", examples=["/pattern/type"])
@@ -80,10 +78,8 @@ class Change(BaseModel):
     after: Any = None
 
 
-class Diff(BaseModel):
+class Diff(ApiModel):
     """What changed from one version of a rule to another."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     from_: Annotated[int, Field(alias="from")]
     to: int
@@ -131,5 +127,5 @@ def _same(before: object, after: object) -> bool:
 
 
 def _said(version: VersionShown) -> dict[str, Any]:
-    said = version.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"version", "since", "createdAt"})
+    said = version.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"version", "since", "created_at"})
     return said | {"channel": version.channel.name}

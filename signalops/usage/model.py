@@ -5,10 +5,11 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter
 
 from signalops.clock import Moment
 from signalops.http import Query
+from signalops.models import ApiModel
 from signalops.usage.meters.model import DEFAULT, Aggregation
 from signalops.usage.plans.money import Exact
 
@@ -76,13 +77,13 @@ class UsageQuery(Query):
         Start | None, Field(alias="to", description="Before this day or full hour: at most 366 days, by hour 31.")
     ] = None
     window: Window = Field("day", description="By what the usage is split; none: not at all.")
-    groupBy: bool = Field(False, description="Whether it is split by the groups of the meter as well.")  # noqa: N815
+    group_by: bool = Field(False, description="Whether it is split by the groups of the meter as well.")
     group: Annotated[Group, BeforeValidator(_object, json_schema_input_type=str)] | None = Field(
         None, description='Only this group: a JSON object such as {"payload.region":"eu"}; a missing field is null.'
     )
 
 
-class UsageWindow(BaseModel):
+class UsageWindow(ApiModel):
     """What was counted in a window; there is none of those in which nothing was."""
 
     start: datetime = Field(description="In the tenant's time zone.")
@@ -94,16 +95,14 @@ class UsageWindow(BaseModel):
     )
 
 
-class Usage(BaseModel):
+class Usage(ApiModel):
     """What a meter counted by the time at which events happened, adjustments included."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     meter: str = Field(examples=["events"])
     name: str
     aggregation: Aggregation
     unit: str | None
-    timeZone: str = Field(examples=["Europe/Berlin"])  # noqa: N815
+    time_zone: str = Field(examples=["Europe/Berlin"])
     period: Month | None = Field(description="Calendar month; null when from and to were named.")
     since: datetime = Field(alias="from")
     until: datetime = Field(alias="to")
@@ -115,9 +114,9 @@ class Usage(BaseModel):
         description="Stored in the month; what the limits are held against. These four: of a month's events alone."
     )
     processed: int | None = Field(description="Of what happened in the month.")
-    softLimit: int | None = Field(description="At which a notice is emitted.")  # noqa: N815
-    hardLimit: int | None = Field(description="Beyond which events are refused.")  # noqa: N815
-    isLimited: bool = Field(  # noqa: N815
+    soft_limit: int | None = Field(description="At which a notice is emitted.")
+    hard_limit: int | None = Field(description="Beyond which events are refused.")
+    is_limited: bool = Field(
         description="Whether a month in it has more groups and distinct values than are kept: the rest is one group without "
         "values, and quantities of distinct values are too low."
     )

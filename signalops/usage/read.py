@@ -39,14 +39,14 @@ async def usage(connection: db.Connection, tenant: TenantId, query: UsageQuery, 
         name=meter.name,
         aggregation=meter.aggregation,
         unit=meter.unit,
-        timeZone=meter.time_zone,
+        time_zone=meter.time_zone,
         period=span.period,
         since=span.lower.astimezone(meter.zone),
         until=span.upper.astimezone(meter.zone),
         quantity=whole["quantity"],
         events=whole["events"],
         **await _limits(connection, tenant, query.meter, span, whole["events"]),
-        isLimited=await _is_limited(connection, tenant, meter, span),
+        is_limited=await _is_limited(connection, tenant, meter, span),
         windows=[_window(row, span.bounds(row["bucket"], query.window), meter.group_by) for row in rows],
     )
 
@@ -68,7 +68,7 @@ def group_of(paths: Sequence[str], key: str) -> Group | str | None:
 
 async def _rows(connection: db.Connection, tenant: TenantId, query: UsageQuery, asked: Mapping[str, Any]) -> list[Row]:
     step = None if query.window == "none" else query.window
-    by_group = query.groupBy or query.group is not None
+    by_group = query.group_by or query.group is not None
     rows = await store.usage_by(connection, tenant, **asked, step=step, by_group=by_group, limit=MOST_WINDOWS + 1)
     if len(rows) > MOST_WINDOWS:
         raise Invalid.at("window", f"there are more than {MOST_WINDOWS}; ask for a shorter time, or for one group")

@@ -5,19 +5,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from signalops import db, errors
 from signalops.endpoint import endpoint
 from signalops.errors import NotFound, Unavailable
 from signalops.http import Response
 from signalops.ingest.model import EventShown
+from signalops.models import ApiModel
 from signalops.terms import Caller, EventId
 from signalops.watch import store
 from signalops.watch.follow import follow
 
 
-class Health(BaseModel):
+class Health(ApiModel):
     """The state of the process."""
 
     status: Literal["ok"]

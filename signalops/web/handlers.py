@@ -12,18 +12,13 @@ from starlette.responses import Response
 
 from signalops import db
 from signalops.access.tenants import manage
-from signalops.endpoint import Endpoint, Lock
+from signalops.endpoint import Endpoint
 from signalops.http import answer, id_of, idempotency_key, if_match, read_model
 from signalops.terms import Caller, FoundTenant, Operator, PlatformScope, Scope
 
 Who = Caller | Operator | None
 Call = Callable[[Request, Who], Awaitable[Response]]
 Opens = Callable[[Request, Who], AbstractAsyncContextManager[dict[str, Any]]]
-_FIND: dict[Lock, Callable[[db.Connection, str], Awaitable[FoundTenant]]] = {
-    "none": manage.find,
-    "tenant": manage.hold,
-    "open tenant": manage.hold_open,
-}
 _ANYTHING = frozenset(get_args(Scope))
 _HEADERS: dict[str, Callable[[Request], object]] = {"if_match": if_match, "idempotency_key": idempotency_key}
 
@@ -107,7 +102,7 @@ def _tenants(endpoint: Endpoint, pool: db.Pool) -> Opens:
 def _operators(endpoint: Endpoint, pool: db.Pool) -> Opens:
     """Return what opens the transaction of an operator's request: for the tenant in its path, or across tenants."""
     wanted = endpoint.parameters
-    find = _FIND[endpoint.lock] if endpoint.is_lent or wanted.get("tenant") is FoundTenant else None
+    find = manage.FIND[endpoint.lock] if endpoint.is_lent or wanted.get("tenant") is FoundTenant else None
 
     @asynccontextmanager
     async def opened(request: Request, who: Who) -> AsyncIterator[dict[str, Any]]:

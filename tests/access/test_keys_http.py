@@ -254,10 +254,10 @@ async def test_another_tenant_s_key_is_as_one_that_does_not_exist(
 async def test_keys_are_listed_newest_first_by_page(api: Client, acme: Tenant) -> None:
     ids = [(await made(api, acme))[1] for _ in range(3)][::-1]
     first = (await api.get("/api/keys", acme, limit=2)).json
-    assert ([key["id"] for key in first["data"]], first["has_more"]) == (ids[:2], True)
-    rest = (await api.get("/api/keys", acme, starting_after=ids[1])).json
-    assert (rest["data"][0]["id"], len(rest["data"]), rest["has_more"]) == (ids[2], 2, False)
-    back = (await api.get("/api/keys", acme, ending_before=ids[1])).json
+    assert ([key["id"] for key in first["data"]], first["hasMore"]) == (ids[:2], True)
+    rest = (await api.get("/api/keys", acme, startingAfter=ids[1])).json
+    assert (rest["data"][0]["id"], len(rest["data"]), rest["hasMore"]) == (ids[2], 2, False)
+    back = (await api.get("/api/keys", acme, endingBefore=ids[1])).json
     assert [key["id"] for key in back["data"]] == ids[:1]
 
 

@@ -43,5 +43,5 @@ async def _lane(connections: db.Pool, home: Installation, starts: range) -> None
 def _made(home: Installation, posted: list[EventIn], number: int) -> Incoming:
     # Not `number % WANTED_EACH`: always the same tenants would have the wanted events.
     is_wanted = number // len(home.tenants) % WANTED_EACH == 0
-    event = posted[is_wanted].model_copy(update={"idempotencyKey": f"backlog-{number}"})
+    event = posted[is_wanted].model_copy(update={"idempotency_key": f"backlog-{number}"})
     return incoming(home.tenants[number % len(home.tenants)].id, event)

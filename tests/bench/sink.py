@@ -80,7 +80,7 @@ class _Conversation(asyncio.Protocol):
 
 
 class _Web(_Conversation):
-    came: list[tuple[str, float]] = []  # noqa: RUF012  one for all connections
+    came: list[tuple[str, float]] = []  # one for all connections
 
     def answer_next(self) -> bool:
         head = self._unread.find(b"\r\n\r\n") + 4

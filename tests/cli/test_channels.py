@@ -77,7 +77,7 @@ def test_a_channel_of_any_kind_is_added_and_no_secret_shown(so: Run) -> None:
     assert (done.code, done.out) == (0, "Channel bot is added.\n")
     done = so("channel", "add", "hook", "--webhook", "https://example.com/")
     assert "shown this once: whsec_" in done.out
-    assert [row["name"] for row in rows(so, "channel", "list")] == ["bot", "hook"]
+    assert [row["name"] for row in rows(so, "channel", "list")] == ["hook", "bot"]
     shown = so("channel", "show", "bot").out
     assert json.loads(shown)["config"] == {"chatId": 42}
     assert token not in shown + so("channel", "list").out
@@ -129,7 +129,7 @@ def test_deliveries_are_listed_shown_retried_and_cancelled(so: Run, dead: list[U
     listed = rows(so, "delivery", "list", "--status", "dead")
     assert [row["id"] for row in listed] == [third, second, first]
     assert [row["id"] for row in rows(so, "delivery", "list", "--channel", listed[0]["channel"]["name"])] == [third]
-    assert [row["id"] for row in rows(so, "delivery", "list", "--rule", listed[2]["rule"]["id"], "--most", "1")] == [
+    assert [row["id"] for row in rows(so, "delivery", "list", "--rule", listed[2]["rule"]["id"], "--limit", "1")] == [
         second
     ]
     assert first in so("delivery", "list").out

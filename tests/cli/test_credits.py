@@ -22,7 +22,7 @@ def test_credit_is_granted_listed_and_on_record(signalops: Run, acme: Tenant) ->
     ]
     assert listed[0]["id"] == made["id"]
     assert "100.00" in signalops("credit", "list", "--tenant", "acme").out
-    history = json.loads(signalops("credit", "history", "--tenant", "acme", "--most", "1", "--json").out)
+    history = json.loads(signalops("credit", "history", "--tenant", "acme", "--limit", "1", "--json").out)
     assert [(e["kind"], e["amount"], e["currency"]) for e in history] == [("granted", "5", "JPY")]
 
 

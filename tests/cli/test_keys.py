@@ -80,8 +80,8 @@ def test_what_can_not_be_made_is_said_with_the_remedy(
 def test_what_is_over_or_another_s_is_neither_rotated_nor_revoked(so: Run, globex: Tenant) -> None:
     theirs = json.loads(so("key", "list", "--tenant", globex.slug, "--json").out)[0]["id"]
     assert "There is no such key" in so("key", "rotate", theirs).err
-    assert f"acme has no usable key {theirs}" in so("key", "revoke", theirs).err
+    assert "There is no such key" in so("key", "revoke", theirs).err
     own = listed(so)[0]["id"]
     assert so("key", "revoke", own).code == 0
     assert "revoked or has expired: create a new one" in so("key", "rotate", own).err
-    assert f"acme has no usable key {own}" in so("key", "revoke", own).err
+    assert so("key", "revoke", own).code == 0, "as the API: what is revoked stays so"

@@ -48,8 +48,8 @@ def test_what_can_not_be_is_refused_with_the_reason(so: Run, arguments: list[str
 
 def test_a_tenant_is_made_with_limits(signalops: Run, owner: psycopg.Connection) -> None:
     assert signalops("tenant", "create", "small", "--soft", "3", "--hard", "4").code == 0
-    (tenant,) = json.loads(signalops("tenant", "list", "--json").out)
-    assert (tenant["soft_limit"], tenant["hard_limit"]) == (3, 4)
+    (limit,) = json.loads(signalops("tenant", "show", "small").out)["limits"]
+    assert (limit["soft"], limit["hard"]) == ("3", "4")
     assert owner.execute("select meter, origin, soft, hard from signalops.limits").fetchall() == [
         ("events", "tenant", 3, 4)
     ]

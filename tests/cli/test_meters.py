@@ -35,7 +35,7 @@ def test_a_meter_is_added_listed_and_ended(so: Run) -> None:
     assert meter["endedAt"] is None
     assert "payload.gigabytes" in so("meter", "list").out
     assert so("meter", "end", "traffic").out == "Meter traffic counts no more.\n"
-    assert json.loads(so("meter", "list", "--json").out)[0]["endedAt"] is not None
+    assert json.loads(so("meter", "list", "--ended", "--json").out)[0]["endedAt"] is not None
     again = so("meter", "add", *TRAFFIC, *grouped, "--json")
     assert json.loads(again.out)["endedAt"] is None
 

@@ -28,7 +28,7 @@ def test_a_tenant_is_suspended_resumed_and_closed(signalops: Run, acme: Tenant) 
     assert signalops("tenant", "suspend", "acme", *BECAUSE).code == 1
     assert signalops("tenant", "resume", "acme").out == "acme is active.\n"
     assert (shown(signalops)["status"], shown(signalops)["statusReason"]) == ("active", None)
-    done = signalops("tenant", "close", str(acme.id), "--reason", "The contract has ended.", "--author", "ann")
+    done = signalops("tenant", "close", str(acme.id), "--reason", "The contract has ended.")
     assert (done.code, "is closed" in done.out) == (0, True)
     assert (shown(signalops)["status"], shown(signalops)["plan"]) == ("closed", "free")
 

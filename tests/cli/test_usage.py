@@ -38,7 +38,7 @@ def test_usage_is_printed_by_group(signalops: Run, counters: Counters) -> None:
     for region in ("eu", "us"):
         counters.count(clock.now(), meter=meter, aggregation="sum", grp=f'["{region}"]', value="0.5")
     asked = ("usage", "--tenant", "acme", "--meter", meter)
-    assert signalops(*asked, "--by-group").out.count("{'payload.region': ") == 2
+    assert signalops(*asked, "--by-group").out.count('{"payload.region":') == 2
     used = json.loads(signalops(*asked, "--group", '{"payload.region": "eu"}', "--json").out)
     assert used["quantity"] == "0.5"
 

@@ -13,13 +13,13 @@ HEADERS = {f"ce-{name}": value for name, value in LEAST.items()}
 
 def test_source_and_id_are_the_key() -> None:
     event, attributes = from_structured(LEAST)
-    assert (event.type, event.source, event.payload, event.occurredAt) == ("order.paid", "/shop", {}, None)
-    assert event.idempotencyKey == "/shop\n1"
+    assert (event.type, event.source, event.payload, event.occurred_at) == ("order.paid", "/shop", {}, None)
+    assert event.idempotency_key == "/shop\n1"
     assert attributes == {"id": "1"}
 
 
 def test_no_two_events_share_a_key_by_the_way_source_and_id_are_joined() -> None:
-    keys = {from_structured(LEAST | {"source": s, "id": i})[0].idempotencyKey for s, i in [("a", "bc"), ("ab", "c")]}
+    keys = {from_structured(LEAST | {"source": s, "id": i})[0].idempotency_key for s, i in [("a", "bc"), ("ab", "c")]}
     assert len(keys) == 2
 
 
@@ -145,7 +145,7 @@ def test_what_is_no_json_is_refused(media: str) -> None:
 def test_null_is_nothing() -> None:
     nothing = dict.fromkeys(("time", "subject", "dataschema", "datacontenttype", "data", "data_base64", "extension"))
     event, attributes = from_structured(LEAST | nothing)
-    assert (event.payload, event.occurredAt, attributes) == ({}, None, {"id": "1"})
+    assert (event.payload, event.occurred_at, attributes) == ({}, None, {"id": "1"})
     assert from_binary(HEADERS, "application/json", b"null")[0].payload == {}
 
 

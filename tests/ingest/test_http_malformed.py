@@ -57,7 +57,7 @@ async def test_queries_with_nonsense_are_refused(api: Client, acme: Tenant) -> N
         "from=%00",
         "limit=%00",
         "limit=1e9",
-        "starting_after=%00",
+        "startingAfter=%00",
         "x=1",
     ):
         assert_problem(await api.get(f"/api/events?{query}", acme), 422, "invalid")

@@ -49,25 +49,25 @@ async def test_walking_the_pages_either_way_gives_everything_once(api: Client, a
     while True:
         page = (await api.get("/api/events", acme, limit=limit, **more)).json
         older += [event["id"] for event in page["data"]]
-        assert page["has_more"] == (len(older) < 10)
-        if not page["has_more"]:
+        assert page["hasMore"] == (len(older) < 10)
+        if not page["hasMore"]:
             break
-        more = {"starting_after": older[-1]}
+        more = {"startingAfter": older[-1]}
     newer: list[str] = [everything[-1]]
     has_more = True
     while has_more:
-        page = (await api.get("/api/events", acme, limit=limit, ending_before=newer[0])).json
+        page = (await api.get("/api/events", acme, limit=limit, endingBefore=newer[0])).json
         newer = [event["id"] for event in page["data"]] + newer
-        has_more = page["has_more"]
+        has_more = page["hasMore"]
         assert has_more == (len(newer) < 10)
     assert older == newer == everything
 
 
 async def test_beyond_the_ends_there_is_an_empty_page(api: Client, acme: Tenant) -> None:
     everything = await _fill(api, acme, 3)
-    for params in ({"starting_after": everything[-1]}, {"ending_before": everything[0]}):
-        assert (await api.get("/api/events", acme, **params)).json == {"data": [], "has_more": False}
-    between = {"starting_after": everything[0], "ending_before": everything[-1]}
+    for params in ({"startingAfter": everything[-1]}, {"endingBefore": everything[0]}):
+        assert (await api.get("/api/events", acme, **params)).json == {"data": [], "hasMore": False}
+    between = {"startingAfter": everything[0], "endingBefore": everything[-1]}
     assert await _ids(api, acme, **between) == [everything[1]]
 
 
@@ -104,8 +104,8 @@ NOT_UNDERSTOOD: list[tuple[str, object]] = [
     ("limit", "x"),
     ("status", "lost"),
     ("type", "a b"),
-    ("starting_after", "x"),
-    ("ending_before", "x"),
+    ("startingAfter", "x"),
+    ("endingBefore", "x"),
     ("from", "yesterday"),
     ("to", "2026-11-23"),
     ("since", "2026-11-23T12:00:00Z"),
@@ -132,8 +132,8 @@ async def test_another_tenant_s_events_are_not_listed(api: Client, acme: Tenant,
     ours, theirs = await _fill(api, acme, 3), await _fill(api, globex, 2)
     assert await _ids(api, acme) == ours
     assert await _ids(api, globex) == theirs
-    assert await _ids(api, globex, ending_before=ours[-1]) == theirs
-    assert await _ids(api, acme, starting_after=theirs[-1]) == ours
+    assert await _ids(api, globex, endingBefore=ours[-1]) == theirs
+    assert await _ids(api, acme, startingAfter=theirs[-1]) == ours
 
 
 async def test_a_page_ends_at_four_mebibytes_and_no_event_is_left_out(
@@ -149,14 +149,14 @@ async def test_a_page_ends_at_four_mebibytes_and_no_event_is_left_out(
         page = [event["id"] for event in answer.json["data"]]
         seen += page
         pages += 1
-        if not answer.json["has_more"]:
+        if not answer.json["hasMore"]:
             break
-        cursor = {"starting_after": page[-1]}
+        cursor = {"startingAfter": page[-1]}
     assert (seen, pages) == (ids[::-1], 3)
-    upwards = await api.get("/api/events", acme, limit=100, ending_before=ids[0])
+    upwards = await api.get("/api/events", acme, limit=100, endingBefore=ids[0])
     shown = [event["id"] for event in upwards.json["data"]]
     assert shown == ids[1 : len(shown) + 1][::-1]
-    assert upwards.json["has_more"]
+    assert upwards.json["hasMore"]
 
 
 async def test_a_tenant_that_does_not_read_is_given_no_more_than_it_may_have(

@@ -68,11 +68,11 @@ async def test_a_channel_may_be_named_by_its_id(api: Client, acme: Tenant, ops: 
 async def test_rules_are_listed_newest_first_and_by_page(api: Client, acme: Tenant) -> None:
     ids = [(await add(api, acme, name=f"rule {n}"))["id"] for n in range(5)][::-1]
     first = (await api.get(RULES, acme, limit=2)).json
-    assert ([rule["id"] for rule in first["data"]], first["has_more"]) == (ids[:2], True)
-    rest = (await api.get(RULES, acme, starting_after=ids[1])).json
-    assert ([rule["id"] for rule in rest["data"]], rest["has_more"]) == (ids[2:], False)
-    newer = (await api.get(RULES, acme, limit=2, ending_before=ids[3])).json
-    assert ([rule["id"] for rule in newer["data"]], newer["has_more"]) == (ids[1:3], True)
+    assert ([rule["id"] for rule in first["data"]], first["hasMore"]) == (ids[:2], True)
+    rest = (await api.get(RULES, acme, startingAfter=ids[1])).json
+    assert ([rule["id"] for rule in rest["data"]], rest["hasMore"]) == (ids[2:], False)
+    newer = (await api.get(RULES, acme, limit=2, endingBefore=ids[3])).json
+    assert ([rule["id"] for rule in newer["data"]], newer["hasMore"]) == (ids[1:3], True)
     assert first["data"][0] == (await api.get(f"{RULES}/{ids[0]}", acme)).json
 
 
@@ -91,7 +91,7 @@ async def test_rules_are_found_by_what_they_are(api: Client, owner: psycopg.Conn
     assert await found(channel="pager") == await found(channel=pager) == ["unpaid"]
     assert await found(enabled="false") == ["off"]
     assert await found(enabled="true", channel="ops") == ["Paid 100%"]
-    for name, value in (("enabled", "perhaps"), ("severity", "loud"), ("page", 2), ("starting_after", "x")):
+    for name, value in (("enabled", "perhaps"), ("severity", "loud"), ("page", 2), ("startingAfter", "x")):
         problem = assert_problem(await api.get(RULES, acme, **{name: value}), 422, "invalid")
         assert [fault["path"] for fault in problem["errors"]] == [name]
 
@@ -140,7 +140,7 @@ async def test_a_deleted_rule_is_gone_and_its_name_free(api: Client, owner: psyc
         ("GET", "/versions/1"),
     ):
         assert_problem(await api.request(method, f"{RULES}/{rule['id']}{path}", acme), 404, "not-found")
-    assert (await api.get(RULES, acme)).json == {"data": [], "has_more": False}
+    assert (await api.get(RULES, acme)).json == {"data": [], "hasMore": False}
     assert (await add(api, acme))["id"] != rule["id"]
     assert owner.execute("select count(*) from signalops.rule_versions").fetchone() == (2,)
 

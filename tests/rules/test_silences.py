@@ -49,9 +49,9 @@ async def test_silences_are_listed_by_state_and_page(api: Client, acme: Tenant) 
     assert await ids() == [ended, scheduled, active]
     for state, one in (("active", active), ("scheduled", scheduled), ("ended", ended)):
         assert await ids(state=state) == [one]
-    assert await ids(limit=1, starting_after=ended) == [scheduled]
-    assert await ids(limit=1, ending_before=active) == [scheduled]
-    assert (await api.get(SILENCES, acme, limit=2)).json["has_more"] is True
+    assert await ids(limit=1, startingAfter=ended) == [scheduled]
+    assert await ids(limit=1, endingBefore=active) == [scheduled]
+    assert (await api.get(SILENCES, acme, limit=2)).json["hasMore"] is True
     for name, value in (("state", "loud"), ("since", "x"), ("limit", 0)):
         problem = assert_problem(await api.get(SILENCES, acme, **{name: value}), 422, "invalid")
         assert [fault["path"] for fault in problem["errors"]] == [name]

@@ -60,7 +60,7 @@ async def seen(connection: db.Connection, tables: tuple[str, ...] = TAKEN_IN) ->
 async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(
     api_pool: db.Pool, acme: Tenant, globex: Tenant
 ) -> None:
-    events = [incoming(t.id, EventIn(type="a.b", idempotencyKey="k")) for t in (acme, globex)]
+    events = [incoming(t.id, EventIn(type="a.b", idempotency_key="k")) for t in (acme, globex)]
     batch = BatchId(clock.new_id())
     async with api_pool.connection() as connection:
         nothing = dict.fromkeys(TAKEN_IN, 0)

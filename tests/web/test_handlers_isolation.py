@@ -169,12 +169,12 @@ async def test_lists_and_figures_are_the_tenants_own(api: Client, owner: psycopg
     assert len(shown) > 10, f"the positive control: {sorted(shown)}"
 
 
-@pytest.mark.parametrize("cursor", ["starting_after", "ending_before"])
+@pytest.mark.parametrize("cursor", ["startingAfter", "endingBefore"])
 async def test_another_tenants_id_as_a_cursor_is_a_mere_bound(
     api: Client, owner: psycopg.Connection, cursor: str
 ) -> None:
     first, ours, last = settle(owner), settle(owner), settle(owner)
-    other = last if cursor == "starting_after" else first
+    other = last if cursor == "startingAfter" else first
     nobody = UUID(int=other.id.int ^ 1)
     lists = [o for o in await operations(api) if o.method == "GET" and o.queries(cursor) and not o.is_for_operators]
     for operation in lists:

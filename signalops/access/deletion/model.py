@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from signalops.http import Query
+from signalops.models import ApiModel
 
 
 class Confirmation(Query):
@@ -16,7 +17,7 @@ class Confirmation(Query):
     confirm: str = Field(max_length=200, description="The tenant's slug, so that no slip deletes another one.")
 
 
-class TableDeleted(BaseModel):
+class TableDeleted(ApiModel):
     """What was removed from a table."""
 
     table: str
@@ -24,14 +25,14 @@ class TableDeleted(BaseModel):
     left: int | None = Field(description="Rows of it that were left at the end: none; null: it is being deleted.")
 
 
-class DeletionShown(BaseModel):
+class DeletionShown(ApiModel):
     """The deletion of a tenant: the proof of it, once it is finished."""
 
     tenant: UUID = Field(description="The id that the tenant has or had.")
     slug: str
     status: Literal["deleting", "deleted"]
-    begunAt: datetime = Field(description="When it was asked for.")  # noqa: N815
-    finishedAt: datetime | None = Field(description="When nothing was left.")  # noqa: N815
+    begun_at: datetime = Field(description="When it was asked for.")
+    finished_at: datetime | None = Field(description="When nothing was left.")
     tables: list[TableDeleted] = Field(
         description="Once it is finished every table that holds rows of tenants; before, those of which rows were removed."
     )
@@ -50,7 +51,7 @@ class DeletionShown(BaseModel):
             tenant=row["id"],
             slug=row["slug"],
             status="deleted" if row["finished_at"] else "deleting",
-            begunAt=row["begun_at"],
-            finishedAt=row["finished_at"],
+            begun_at=row["begun_at"],
+            finished_at=row["finished_at"],
             tables=tables,
         )

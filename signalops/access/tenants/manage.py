@@ -1,7 +1,10 @@
 """Tenants are found, held and moved here, for operators by HTTP and at the command line alike."""
 
+from collections.abc import Awaitable, Callable
+
 from signalops import db, facts
 from signalops.access.tenants import store
+from signalops.endpoint import Lock
 from signalops.errors import Conflict, NotFound
 from signalops.terms import FoundTenant, TenantStatus
 
@@ -39,6 +42,14 @@ async def hold_open(connection: db.Connection, wanted: str) -> FoundTenant:
     if held.status == "closed":
         raise Conflict("The tenant is closed for ever: make another tenant.")
     return held
+
+
+FIND: dict[Lock, Callable[[db.Connection, str], Awaitable[FoundTenant]]] = {
+    "none": find,
+    "tenant": hold,
+    "open tenant": hold_open,
+}
+"""By what is locked of the tenant that an operator's request or command names."""
 
 
 async def move(connection: db.Connection, held: FoundTenant, status: TenantStatus, reason: str | None = None) -> None:

@@ -6,9 +6,10 @@ from typing import Annotated
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from signalops.http import Page
+from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.terms import TenantStatus
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
@@ -50,44 +51,37 @@ TimeZone = Annotated[
 ]
 
 
-class Because(BaseModel):
+class Because(RequestModel):
     """Why a tenant's requests are refused from now on."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(min_length=1, max_length=500, description="The tenant is told: it stands in every refusal.")
 
 
-class TenantChange(BaseModel):
+class TenantChange(RequestModel):
     """What is changed of a tenant; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
-
     name: Name | None = None
-    timeZone: TimeZone | None = None  # noqa: N815
+    time_zone: TimeZone | None = None
 
 
-class TenantSummary(BaseModel):
+class TenantSummary(ApiModel):
     """A tenant in a list."""
 
     id: UUID
     slug: str
     name: str
-    timeZone: str  # noqa: N815
+    time_zone: str
     status: TenantStatus = Field(
         description="suspended: requests are refused, and what was accepted waits; closed: refused for ever; deleting: it goes."
     )
-    statusReason: str | None = Field(description="Why; null: active, or nobody said.")  # noqa: N815
-    statusSince: datetime  # noqa: N815
+    status_reason: str | None = Field(description="Why; null: active, or nobody said.")
+    status_since: datetime
     plan: str = Field(description="The plan that it has today.", examples=["free"])
-    createdAt: datetime  # noqa: N815
+    created_at: datetime
 
 
-class TenantList(BaseModel):
+class TenantList(PageOf[TenantSummary]):
     """A page of tenants, newest first."""
-
-    data: list[TenantSummary]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
 
 
 class TenantsPage(Page):

@@ -4,16 +4,15 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from signalops.clock import Moment
 from signalops.ingest.model import EVENT_TYPE, Printable
+from signalops.models import ApiModel, PageOf, RequestModel
 
 
-class ReplayRequest(BaseModel):
+class ReplayRequest(RequestModel):
     """Which past events are run through the rules again, and why."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     events: Annotated[list[UUID], Field(min_length=1, max_length=1000)] | None = Field(
         None, description="These events."
@@ -25,7 +24,7 @@ class ReplayRequest(BaseModel):
         None, description="Only these rules decide; default: all."
     )
     reason: Printable = Field(min_length=1, max_length=500, description="For those who wonder about the notifications.")
-    dryRun: bool = Field(False, description="Only count.")  # noqa: N815
+    dry_run: bool = Field(False, description="Only count.")
 
     @model_validator(mode="after")
     def _one_choice(self) -> Self:
@@ -37,7 +36,7 @@ class ReplayRequest(BaseModel):
         return self
 
 
-class Skipped(BaseModel):
+class Skipped(ApiModel):
     """How many of the chosen events can't be replayed."""
 
     waiting: int = Field(0, description="Still waiting in the inbox, or just replayed by another.")
@@ -46,7 +45,7 @@ class Skipped(BaseModel):
     unknown: int = Field(0, description="There is no such event.")
 
 
-class ReplayCounted(BaseModel):
+class ReplayCounted(ApiModel):
     """What a replay would do: the answer to a dry run."""
 
     events: int = Field(description="Events that would be replayed.")
@@ -60,7 +59,7 @@ class ReplayStarted(ReplayCounted):
     events: int = Field(description="Events that are replayed.")
 
 
-class ReplayShown(BaseModel):
+class ReplayShown(ApiModel):
     """A replay, and how far it is."""
 
     id: UUID
@@ -69,11 +68,8 @@ class ReplayShown(BaseModel):
     events: int = Field(description="Events that are replayed.")
     waiting: int = Field(description="Of these, still in the inbox.")
     deliveries: int = Field(description="Notifications that it has brought about so far.")
-    requestedAt: datetime  # noqa: N815
+    requested_at: datetime
 
 
-class ReplayList(BaseModel):
+class ReplayList(PageOf[ReplayShown]):
     """A page of replays, newest first."""
-
-    data: list[ReplayShown]
-    has_more: bool = Field(description="Whether there are more beyond this page.")

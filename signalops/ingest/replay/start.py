@@ -20,7 +20,7 @@ async def start(
     events, skipped = await _choose(connection, tenant, asked, most)
     if asked.rules and (unknown := await store.unknown_rules(connection, tenant, asked.rules)):
         raise Invalid(f"rules: there is no rule {unknown[0]}; name rules by their ids, see GET /api/rules.")
-    if asked.dryRun:
+    if asked.dry_run:
         return ReplayCounted(events=len(events), skipped=skipped)
     replay = await db.new_id(connection)
     filled = await store.refill_inbox(connection, tenant, replay, _batches(events))

@@ -36,7 +36,7 @@ class EventTypes:
     async def list_types(self, connection: db.Connection, caller: Caller, query: TypesPage) -> Response:
         """List the types of events that a tenant sends, by type: their fields, how often and when last."""
         if "\x00" in query.starting_after:
-            raise Invalid.at("starting_after", "is no event type")
+            raise Invalid.at("startingAfter", "is no event type")
         rows = await store.list_types(connection, caller.tenant, query.starting_after, query.limit + 1)
         return listed(rows, query.limit, _shown)
 

@@ -3,14 +3,15 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from signalops.http import Query
+from signalops.models import ApiModel, PageOf
 
 Mode = Literal["warn", "reject"]
 
 
-class FieldShown(BaseModel):
+class FieldShown(ApiModel):
     """A field that events of a type have, or some of them."""
 
     path: str = Field(description="As patterns and templates name it.", examples=["payload.customer.plan"])
@@ -20,27 +21,24 @@ class FieldShown(BaseModel):
     example: str | float | bool | None = Field(None, description="A value seen, cut to 200 characters.")
 
 
-class EventTypeShown(BaseModel):
+class EventTypeShown(ApiModel):
     """A type of events that the tenant sends."""
 
     type: str
-    firstSeenAt: datetime = Field(description="When the first of these events was received.")  # noqa: N815
-    lastSeenAt: datetime = Field(description="When the last of these events was received.")  # noqa: N815
+    first_seen_at: datetime = Field(description="When the first of these events was received.")
+    last_seen_at: datetime = Field(description="When the last of these events was received.")
     count: int = Field(
         description="Events processed since the catalogue is kept, about a second late, without dead letters. What a killed "
         "worker had not written yet (about a second of its work) is missing: usage is what is exact."
     )
     fields: list[FieldShown] = Field(description="Fields seen in samples, by path; at most 200.")
-    fieldsCut: bool = Field(description="There are further fields.")  # noqa: N815
+    fields_cut: bool = Field(description="There are further fields.")
     example: dict[str, Any] | None = Field(None, description="A recent event of at most 16 KiB.")
-    schemaMode: Mode | None = Field(None, description="What its schema does; absent: it has none.")  # noqa: N815
+    schema_mode: Mode | None = Field(None, description="What its schema does; absent: it has none.")
 
 
-class EventTypeList(BaseModel):
+class EventTypeList(PageOf[EventTypeShown]):
     """A page of event types."""
-
-    data: list[EventTypeShown]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
 
 
 class TypesPage(Query):
@@ -50,7 +48,7 @@ class TypesPage(Query):
     starting_after: str = Field("", max_length=200, description="The last type of the page before.")
 
 
-class SchemaIn(BaseModel):
+class SchemaIn(ApiModel):
     """A JSON Schema for the payloads of a type, and what becomes of events that break it."""
 
     model_config = ConfigDict(extra="forbid", title="Schema of an event type")
@@ -69,4 +67,4 @@ class SchemaShown(SchemaIn):
     """The schema of an event type."""
 
     type: str
-    updatedAt: datetime  # noqa: N815
+    updated_at: datetime

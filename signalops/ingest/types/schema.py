@@ -15,10 +15,11 @@ from typing import Any
 
 import jsonschema_rs
 import orjson
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from signalops.errors import Invalid
 from signalops.ingest.types.weight import weight_of
+from signalops.models import ApiModel
 
 MOST_BYTES = 64 * 1024
 MOST_FAULTS = 10
@@ -40,7 +41,7 @@ _DRAFTS: dict[str, type[jsonschema_rs.Draft202012Validator] | type[jsonschema_rs
 _NEWEST = next(iter(_DRAFTS))
 
 
-class Fault(BaseModel):
+class Fault(ApiModel):
     """Where a payload breaks the schema of its type, and how."""
 
     path: str = Field(examples=["payload.items.0.sku"])

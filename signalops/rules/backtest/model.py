@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from signalops.clock import Moment
+from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.rules.backtest.simulate import Outcome
 from signalops.rules.chosen import StoredRule
 from signalops.rules.manage import RuleChange
@@ -27,10 +28,8 @@ def _which(value: object) -> str:
     return "(stored)" if stored else "(draft)"
 
 
-class BacktestRequest(BaseModel):
+class BacktestRequest(RequestModel):
     """A rule, and the past that it is held against."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     rule: Annotated[
         Annotated[StoredRule, Tag("(stored)")] | Annotated[RuleDraftOf, Tag("(draft)")],
@@ -50,17 +49,17 @@ class BacktestRequest(BaseModel):
         return self
 
 
-class Example(BaseModel):
+class Example(ApiModel):
     """An event that the rule matches, and what would have followed."""
 
     event: UUID
     type: str
-    occurredAt: datetime  # noqa: N815
-    receivedAt: datetime  # noqa: N815
+    occurred_at: datetime
+    received_at: datetime
     outcome: Outcome
 
 
-class WouldTell(BaseModel):
+class WouldTell(ApiModel):
     """A notification that would have been sent."""
 
     kind: Literal["event", "digest", "absence"]
@@ -70,34 +69,32 @@ class WouldTell(BaseModel):
     fault: str | None = Field(description="Why the template fails.")
 
 
-class Bucket(BaseModel):
+class Bucket(ApiModel):
     """A part of the time that was looked through."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     from_: Annotated[datetime, Field(alias="from")]
     matched: int
     fired: int
 
 
-class Difference(BaseModel):
+class Difference(ApiModel):
     """Events on which two versions disagree."""
 
     count: int
     events: list[UUID] = Field(description="The first of them.")
 
 
-class Comparison(BaseModel):
+class Comparison(ApiModel):
     """The active version of the same rule, held against the same events."""
 
     version: int
     matched: int
     fired: int
-    newlyMatched: Difference = Field(description="Matched by the backtested rule alone.")  # noqa: N815
-    noLongerMatched: Difference = Field(description="Matched by the active version alone.")  # noqa: N815
+    newly_matched: Difference = Field(description="Matched by the backtested rule alone.")
+    no_longer_matched: Difference = Field(description="Matched by the active version alone.")
 
 
-class Truncation(BaseModel):
+class Truncation(ApiModel):
     """Why not everything was looked through, and up to when it was."""
 
     reason: Literal["events", "time", "memory"] = Field(
@@ -106,7 +103,7 @@ class Truncation(BaseModel):
     until: datetime
 
 
-class BacktestResult(BaseModel):
+class BacktestResult(ApiModel):
     """What the rule would have done. While running: with the events looked through so far, without messages."""
 
     scanned: int = Field(description="Events looked through.")
@@ -124,7 +121,7 @@ class BacktestResult(BaseModel):
     truncated: Truncation | None = Field(description="null: everything was looked through.")
 
 
-class Progress(BaseModel):
+class Progress(ApiModel):
     """How far a backtest is."""
 
     scanned: int
@@ -132,7 +129,7 @@ class Progress(BaseModel):
     until: datetime | None = Field(description="Everything before this is done.")
 
 
-class Backtest(BaseModel):
+class Backtest(ApiModel):
     """A backtest: it sends nothing and counts nothing."""
 
     id: UUID
@@ -141,15 +138,12 @@ class Backtest(BaseModel):
     from_: Annotated[datetime, Field(alias="from")]
     to: datetime
     types: list[str] | None
-    createdAt: datetime  # noqa: N815
-    updatedAt: datetime  # noqa: N815
+    created_at: datetime
+    updated_at: datetime
     progress: Progress
     result: BacktestResult | None = Field(description="So far, until the status is done.")
     error: str | None = Field(description="Why it failed.")
 
 
-class BacktestList(BaseModel):
+class BacktestList(PageOf[Backtest]):
     """A page of backtests, newest first, without their results."""
-
-    data: list[Backtest]
-    has_more: bool = Field(description="Whether there are more beyond this page.")

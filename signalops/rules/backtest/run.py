@@ -234,7 +234,7 @@ class _Work:
 def _simulation(
     chosen: Mapping[str, Any], is_silenced: Callable[[Event, datetime], bool], tell: Callable[[Notification], None]
 ) -> Simulation:
-    conditions = Conditions.model_validate({name: chosen["draft"].get(name) for name in Conditions.model_fields})
+    conditions = Conditions.model_validate({name: chosen["draft"].get(name) for name in Conditions.json_names()})
     after = conditions.absent.after if conditions.absent else None
     return Simulation(chosen["rule"], Plan.of(conditions, 0), is_silenced, tell, after)
 

@@ -23,7 +23,7 @@ async def add(connection: db.Connection, tenant: TenantId, new: NewSilence) -> U
         id=silence,
         grammar=new.grammar,
         pattern=new.pattern,
-        starts_at=new.startsAt,
+        starts_at=new.starts_at,
         ends_at=new.until,
         reason=new.reason,
     )

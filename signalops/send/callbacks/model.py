@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, RootModel
+from pydantic import Field, RootModel
+
+from signalops.models import ApiModel, PageOf
 
 SuppressionReason = Literal["bounce", "complaint"]
 
@@ -29,7 +31,7 @@ class Unwanted:
     detail: str | None = None
 
 
-class Taken(BaseModel):
+class Taken(ApiModel):
     """A callback was taken."""
 
     taken: Literal[True] = True
@@ -39,7 +41,7 @@ class Challenge(RootModel[int]):
     """The number with which Meta asks whether the address is ours."""
 
 
-class Suppression(BaseModel):
+class Suppression(ApiModel):
     """An address that mail is not sent to any more."""
 
     id: UUID
@@ -47,11 +49,8 @@ class Suppression(BaseModel):
     reason: SuppressionReason = Field(description="bounce: no such mailbox; complaint: reported as spam.")
     detail: str | None = Field(description="What the recipient's server said.")
     delivery: UUID = Field(description="The delivery that it came of.")
-    createdAt: datetime  # noqa: N815
+    created_at: datetime
 
 
-class SuppressionList(BaseModel):
+class SuppressionList(PageOf[Suppression]):
     """A page of suppressed addresses, newest first."""
-
-    data: list[Suppression]
-    has_more: bool = Field(description="Whether there are more beyond this page.")

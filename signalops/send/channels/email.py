@@ -11,12 +11,13 @@ from email.utils import format_datetime, parseaddr
 from typing import Annotated, ClassVar
 
 import aiosmtplib
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from signalops import clock
 from signalops.config import Settings
 from signalops.correlation import outbound
 from signalops.errors import Invalid
+from signalops.models import ApiModel
 from signalops.send.channels.base import Channel
 from signalops.send.guard import Blocked, Guard
 from signalops.send.mail import Mail, named_address, prose, written
@@ -54,7 +55,7 @@ def _in_ascii(given: str) -> str:
 OneAddress = Annotated[str, Field(max_length=254), AfterValidator(_one_address)]
 
 
-class MailServer(BaseModel):
+class MailServer(ApiModel):
     """A tenant's own mail server; the channel's secret is the password of `username`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

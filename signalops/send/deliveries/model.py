@@ -4,20 +4,21 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from signalops.models import ApiModel, PageOf
 from signalops.send.model import OutcomeKind
 from signalops.terms import ChannelKind, DeliveryStatus
 
 
-class EventTold(BaseModel):
+class EventTold(ApiModel):
     """The event that a notification tells of."""
 
     id: UUID
     type: str | None = Field(description="null: the event is gone.")
 
 
-class RuleTold(BaseModel):
+class RuleTold(ApiModel):
     """The rule that asked for a notification."""
 
     id: UUID
@@ -25,7 +26,7 @@ class RuleTold(BaseModel):
     version: int | None = None
 
 
-class ChannelTold(BaseModel):
+class ChannelTold(ApiModel):
     """The channel of a notification."""
 
     id: UUID
@@ -33,23 +34,23 @@ class ChannelTold(BaseModel):
     kind: ChannelKind | None
 
 
-class AttemptShown(BaseModel):
+class AttemptShown(ApiModel):
     """One attempt at a delivery. A number that is missing was cut off: its worker died."""
 
     attempt: int
-    startedAt: datetime  # noqa: N815
-    durationMs: int  # noqa: N815
+    started_at: datetime
+    duration_ms: int
     outcome: OutcomeKind
-    statusCode: int | None = Field(description="HTTP status or SMTP code.")  # noqa: N815
+    status_code: int | None = Field(description="HTTP status or SMTP code.")
     answer: str | None = Field(description="The first 2 KiB of the answer.")
-    requestId: str | None = Field(description="The receiver's own id of the request, if it named one.")  # noqa: N815
+    request_id: str | None = Field(description="The receiver's own id of the request, if it named one.")
     error: str | None
 
 
 WaitsFor = Literal["worker", "turn", "retry", "circuit", "resumption"]
 
 
-class DeliveryShown(BaseModel):
+class DeliveryShown(ApiModel):
     """One notification of one event by one rule through one channel."""
 
     id: UUID = Field(description="The receiver sees it in each attempt: webhook-id, Message-ID, Idempotency-Key.")
@@ -58,17 +59,17 @@ class DeliveryShown(BaseModel):
     rule: RuleTold
     channel: ChannelTold
     attempts: int = Field(description="Attempts begun.")
-    nextAttemptAt: datetime | None = Field(description="Only while it waits.")  # noqa: N815
-    pausedUntil: datetime | None = Field(  # noqa: N815
+    next_attempt_at: datetime | None = Field(description="Only while it waits.")
+    paused_until: datetime | None = Field(
         description="Until when its channel sends nothing (open circuit); null: it sends. A retry ends the pause."
     )
-    waitsFor: WaitsFor | None = Field(  # noqa: N815
+    waits_for: WaitsFor | None = Field(
         description="worker: a free worker; turn: its turn, the channel's rate limit or active hours; retry: its next attempt; "
         "circuit: the end of its channel's pause; resumption: its tenant is suspended. null: it does not wait."
     )
-    lastError: str | None = Field(description="What its last attempt came to, until one succeeds.")  # noqa: N815
-    createdAt: datetime  # noqa: N815
-    updatedAt: datetime = Field(description="When the status changed last.")  # noqa: N815
+    last_error: str | None = Field(description="What its last attempt came to, until one succeeds.")
+    created_at: datetime
+    updated_at: datetime = Field(description="When the status changed last.")
     replay: UUID | None = Field(description="The replay that asked for it.")
     error: str | None = Field(description="Why it is dead.")
 
@@ -77,12 +78,9 @@ class DeliveryDetail(DeliveryShown):
     """A delivery with its attempts."""
 
     window: dict[str, Any] | None = Field(description="What a condition over time saw: value, group, since, until.")
-    providerId: str | None = Field(description="The provider's own id of the message.")  # noqa: N815
-    attemptLog: list[AttemptShown]  # noqa: N815
+    provider_id: str | None = Field(description="The provider's own id of the message.")
+    attempt_log: list[AttemptShown]
 
 
-class DeliveryList(BaseModel):
+class DeliveryList(PageOf[DeliveryShown]):
     """A page of deliveries, newest first."""
-
-    data: list[DeliveryShown]
-    has_more: bool = Field(description="Whether there are more beyond this page.")

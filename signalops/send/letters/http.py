@@ -41,7 +41,7 @@ class LettersPage(Page):
 @endpoint("GET /api/dead-letters", "listDeadLetters", "List the dead letters that wait, newest first", "deliveries:*")
 async def list_letters(connection: db.Connection, caller: Caller, query: LettersPage) -> LetterList:
     """List the dead letters that wait for somebody to look, the last to die first."""
-    wanted = query.model_dump(include={"kind", "channel", "rule", "error", "since"})
+    wanted = query.model_dump(include={"kind", "channel", "rule", "error", "since"}, by_alias=False)
     wanted |= {
         "upwards": query.upwards,
         "limit": query.limit + 1,
@@ -65,7 +65,7 @@ async def retry_letters(connection: db.Connection, caller: Caller, body: Letters
 
     Deliveries are tried again, with a schedule of their own; events are processed again, and counted then.
     """
-    return await (manage.count if body.dryRun else manage.retry_many)(connection, caller.tenant, body)
+    return await (manage.count if body.dry_run else manage.retry_many)(connection, caller.tenant, body)
 
 
 @endpoint(
@@ -77,7 +77,7 @@ async def retry_letters(connection: db.Connection, caller: Caller, body: Letters
 )
 async def discard_letters(connection: db.Connection, caller: Caller, body: LettersDiscarded) -> LettersDone:
     """Give dead letters up for good, at most 10,000 at once; they stay on record with the reason."""
-    return await (manage.count if body.dryRun else manage.discard_many)(connection, caller.tenant, body)
+    return await (manage.count if body.dry_run else manage.discard_many)(connection, caller.tenant, body)
 
 
 @endpoint("GET /api/dead-letters/{id}", "getDeadLetter", "Show a dead letter", "deliveries:*")

@@ -55,4 +55,4 @@ async def _ended(connection: db.Connection, tenant: TenantId, letter: UUID, done
 
 
 def _chosen(asked: LettersRetried | LettersDiscarded) -> dict[str, Any]:
-    return {"ids": asked.ids} if asked.filter is None else asked.filter.model_dump()
+    return {"ids": asked.ids} if asked.filter is None else asked.filter.model_dump(by_alias=False)

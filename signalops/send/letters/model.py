@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from signalops.clock import Moment
+from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.send.deliveries.model import ChannelTold, EventTold, RuleTold
 
 LetterKind = Literal["event", "delivery"]
@@ -18,7 +19,7 @@ Reason = Annotated[str, Field(min_length=1, max_length=500, description="For tho
 Part = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class LetterShown(BaseModel):
+class LetterShown(ApiModel):
     """What kept failing: an event that could not be processed, or a delivery after its last attempt."""
 
     id: UUID = Field(description="The id of what died: the event's or the delivery's.")
@@ -27,23 +28,18 @@ class LetterShown(BaseModel):
     rule: RuleTold | None = Field(description="Of a delivery.")
     channel: ChannelTold | None = Field(description="Of a delivery.")
     error: str
-    diedAt: datetime  # noqa: N815
-    endedAt: datetime | None = Field(description="When it was retried or discarded; null: it waits.")  # noqa: N815
+    died_at: datetime
+    ended_at: datetime | None = Field(description="When it was retried or discarded; null: it waits.")
     ending: Literal["retried", "discarded"] | None
     reason: str | None = Field(description="Why it was discarded.")
 
 
-class LetterList(BaseModel):
+class LetterList(PageOf[LetterShown]):
     """A page of the dead letters that wait for somebody to look, newest first."""
 
-    data: list[LetterShown]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
 
-
-class LetterFilter(BaseModel):
+class LetterFilter(RequestModel):
     """Which dead letters; without any of these all that wait."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     kind: LetterKind | None = None
     channel: UUID | None = None
@@ -53,12 +49,10 @@ class LetterFilter(BaseModel):
     until: Annotated[Moment | None, Field(alias="to", description="Died before this time.")] = None
 
 
-class _Choice(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Choice(RequestModel):
     ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST)] | None = Field(None, description="These letters.")
     filter: LetterFilter | None = Field(None, description="Or: those that it lets through, the newest first; {}: all.")
-    dryRun: bool = Field(False, description="Only count.")  # noqa: N815
+    dry_run: bool = Field(False, description="Only count.")
 
     @model_validator(mode="after")
     def _one_choice(self) -> Self:
@@ -77,15 +71,13 @@ class LettersDiscarded(_Choice):
     reason: Reason
 
 
-class LetterDiscarded(BaseModel):
+class LetterDiscarded(RequestModel):
     """Why a dead letter is given up."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Reason
 
 
-class LettersDone(BaseModel):
+class LettersDone(ApiModel):
     """How many dead letters it was, or would be."""
 
     letters: int = Field(description="Retried or discarded; in a dry run, that would be.")

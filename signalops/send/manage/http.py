@@ -181,7 +181,7 @@ class Channels:
         change over at any moment in between.
         """
         secret, until = await self._registry.rotate(connection, caller.tenant, channel, body)
-        return RotatedSecret(secret=secret, oldSecretUntil=until)
+        return RotatedSecret(secret=secret, old_secret_until=until)
 
 
 def _answer(shown: StoredChannel, status: int = 200) -> Response:

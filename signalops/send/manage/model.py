@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from signalops.http import Page
+from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.send.model import OutcomeKind
 from signalops.terms import ChannelKind
 
@@ -17,19 +18,17 @@ Step = Annotated[int, Field(ge=1, le=30 * 86400)]
 DAY = 86400
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Content(RequestModel):
     config: dict[str, Any] = Field(
         description="What the kind needs and may be read.", examples=[{"to": "ops@example.com"}]
     )
     secret: Secret | None = Field(
         None, description="What may not be read again: a token, a password, a signing secret."
     )
-    retrySchedule: Annotated[list[Step], Field(min_length=1, max_length=20)] | None = Field(  # noqa: N815
+    retry_schedule: Annotated[list[Step], Field(min_length=1, max_length=20)] | None = Field(
         None, description="Seconds before each further attempt; default: the installation's."
     )
-    mostPerMinute: int | None = Field(  # noqa: N815
+    most_per_minute: int | None = Field(
         None,
         ge=1,
         le=1_000_000,
@@ -52,7 +51,7 @@ class ChannelChange(_Content):
     enabled: bool | None = None
 
 
-class ChannelHealth(BaseModel):
+class ChannelHealth(ApiModel):
     """How sending goes. A retry by a person, or a test that succeeds, ends a pause."""
 
     state: Literal["healthy", "failing", "paused"] = Field(
@@ -60,33 +59,33 @@ class ChannelHealth(BaseModel):
     )
     since: datetime | None = Field(description="When the first attempt failed after the last one that succeeded.")
     until: datetime | None = Field(description="End of the pause, after which one delivery tries.")
-    lastError: str | None = Field(description="What the last attempt that failed came to.")  # noqa: N815
+    last_error: str | None = Field(description="What the last attempt that failed came to.")
 
 
-class StoredChannel(BaseModel):
+class StoredChannel(ApiModel):
     """A channel, without its secret."""
 
     id: UUID
     name: str
     kind: ChannelKind
     config: dict[str, Any]
-    hasSecret: bool  # noqa: N815
+    has_secret: bool
     enabled: bool
-    disabledBecause: str | None = Field(description="Why SignalOps itself disabled it.")  # noqa: N815
-    pausedUntil: datetime | None = Field(  # noqa: N815
+    disabled_because: str | None = Field(description="Why SignalOps itself disabled it.")
+    paused_until: datetime | None = Field(
         description="Until when nothing is sent: its receiver asked for a pause, or failed (open circuit). A test that "
         "succeeds, or the retry of a delivery, ends it. null: it sends."
     )
     health: ChannelHealth
-    retrySchedule: list[int] | None = Field(description="null: the installation's.")  # noqa: N815
-    mostPerMinute: int | None = Field(description="null: as many as there are.")  # noqa: N815
-    createdAt: datetime  # noqa: N815
-    updatedAt: datetime  # noqa: N815
+    retry_schedule: list[int] | None = Field(description="null: the installation's.")
+    most_per_minute: int | None = Field(description="null: as many as there are.")
+    created_at: datetime
+    updated_at: datetime
 
     @property
     def tag(self) -> str:
         """What names this state of the channel (ETag)."""
-        return tag_of(self.updatedAt)
+        return tag_of(self.updated_at)
 
 
 class WrittenChannel(StoredChannel):
@@ -105,36 +104,31 @@ class ChannelsPage(Page):
     name: str | None = Field(None, max_length=200, description="Only channels with this in their name, in any case.")
 
 
-class ChannelList(BaseModel):
+class ChannelList(PageOf[StoredChannel]):
     """A page of channels, newest first."""
 
-    data: list[StoredChannel]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
 
-
-class SecretRotation(BaseModel):
+class SecretRotation(RequestModel):
     """How a webhook's signing secret is replaced. Until the overlap ends both sign: the receiver may know either."""
 
-    model_config = ConfigDict(extra="forbid")
-
     secret: Secret | None = Field(None, description="The new secret; default: one is made.")
-    overlapSeconds: int = Field(  # noqa: N815
+    overlap_seconds: int = Field(
         DAY, ge=0, le=30 * DAY, description="How long the old secret signs as well; 0: it ends at once."
     )
 
 
-class RotatedSecret(BaseModel):
+class RotatedSecret(ApiModel):
     """The new secret of a webhook."""
 
     secret: str | None = Field(description="The secret that was made here, shown this once; null: it was given.")
-    oldSecretUntil: datetime = Field(description="Until then the old secret signs as well.")  # noqa: N815
+    old_secret_until: datetime = Field(description="Until then the old secret signs as well.")
 
 
-class TrialResult(BaseModel):
+class TrialResult(ApiModel):
     """What came of a test notification."""
 
     outcome: OutcomeKind
-    statusCode: int | None = Field(description="HTTP status or SMTP code.")  # noqa: N815
+    status_code: int | None = Field(description="HTTP status or SMTP code.")
     answer: str | None = Field(description="The first 2 KiB of the answer.")
     error: str | None = Field(description="What went wrong, in a sentence.")
     milliseconds: int

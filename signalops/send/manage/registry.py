@@ -59,8 +59,8 @@ class ChannelRegistry:
             config=channel.model_dump(mode="json", exclude_unset=True),
             secret=None if kept is None else self._keyring.seal(kept),
             enabled=new.enabled,
-            retry_schedule=new.retrySchedule,
-            most_per_minute=new.mostPerMinute,
+            retry_schedule=new.retry_schedule,
+            most_per_minute=new.most_per_minute,
             outlet_id=_outlet(tenant, new.kind, channel.account(kept)),
         ):
             raise _taken(new.name)
@@ -85,8 +85,8 @@ class ChannelRegistry:
         elif not checked.takes_secret:
             held["secret"] = None
         held["config"] = checked.model_dump(mode="json", exclude_unset=True)
-        held["retry_schedule"] = change.retrySchedule
-        held["most_per_minute"] = change.mostPerMinute
+        held["retry_schedule"] = change.retry_schedule
+        held["most_per_minute"] = change.most_per_minute
         held["outlet_id"] = _outlet(tenant, held["kind"], checked.account(kept))
         held["name"] = held["name"] if change.name is None else change.name
         await _write(connection, tenant, channel, _switched(held, change.enabled))
@@ -99,10 +99,10 @@ class ChannelRegistry:
         held = await _hold(connection, tenant, channel, None)
         given = _plain(rotation.secret)
         made = _made(held["kind"], held["config"], given)
-        old = self._open(held["secret"]) if rotation.overlapSeconds else None
-        held["secret"] = self._keyring.rotate(made, old, rotation.overlapSeconds)
+        old = self._open(held["secret"]) if rotation.overlap_seconds else None
+        held["secret"] = self._keyring.rotate(made, old, rotation.overlap_seconds)
         await _write(connection, tenant, channel, held)
-        overlap = rotation.overlapSeconds if old else 0
+        overlap = rotation.overlap_seconds if old else 0
         return None if given else made, clock.now() + timedelta(seconds=overlap)
 
     async def open(self, connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Opened:
@@ -156,7 +156,7 @@ async def delete(
         )
     shown = await show(connection, tenant, channel)
     await store.delete_channel(connection, tenant, channel)
-    return shown.model_copy(update={"enabled": False, "hasSecret": False})
+    return shown.model_copy(update={"enabled": False, "has_secret": False})
 
 
 async def _hold(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected) -> Held:

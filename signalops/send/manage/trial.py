@@ -29,7 +29,7 @@ async def try_out(tenant: TenantId, opened: Opened, transport: Transport) -> Tri
         outcome = Outcome("broken", error=refusal.detail)
     return TrialResult(
         outcome=outcome.kind,
-        statusCode=outcome.status_code,
+        status_code=outcome.status_code,
         answer=outcome.answer,
         error=outcome.error,
         milliseconds=round((time.perf_counter() - began) * 1000),

@@ -54,7 +54,7 @@ def shown(row: dict[str, Any], group_by: Sequence[str]) -> AdjustmentShown:
     """Write a row in the words of the API."""
     own = {name: row[name] for name in ("id", "meter", "quantity", "hour", "period", "reason", "author")}
     group = group_of(group_by, row["grp"])
-    return AdjustmentShown(**own, group=group, late=row["is_late"], createdAt=row["created_at"])
+    return AdjustmentShown(**own, group=group, late=row["is_late"], created_at=row["created_at"])
 
 
 def _recent(at: datetime, backfill_days: int) -> datetime:

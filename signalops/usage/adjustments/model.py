@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from signalops.clock import Moment
 from signalops.http import Page
+from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.usage.model import Group, Month
 from signalops.usage.plans.money import Exact
 
@@ -26,10 +27,8 @@ def _signed(value: object) -> object:
     return Decimal(text)
 
 
-class AdjustmentIn(BaseModel):
+class AdjustmentIn(RequestModel):
     """A correction of usage."""
-
-    model_config = ConfigDict(extra="forbid")
 
     meter: str = Field(max_length=63, description="A meter that counts or sums, or events.", examples=["events"])
     quantity: Annotated[Exact, BeforeValidator(_signed, json_schema_input_type=str | int)] = Field(
@@ -43,7 +42,7 @@ class AdjustmentIn(BaseModel):
     author: str = Field(min_length=1, max_length=200, description="Who answers for it.", examples=["ann@example.com"])
 
 
-class AdjustmentShown(BaseModel):
+class AdjustmentShown(ApiModel):
     """A correction of usage."""
 
     id: UUID
@@ -55,14 +54,11 @@ class AdjustmentShown(BaseModel):
     late: bool = Field(description="Whether the period of the hour was closed already.")
     reason: str
     author: str
-    createdAt: datetime  # noqa: N815
+    created_at: datetime
 
 
-class AdjustmentList(BaseModel):
+class AdjustmentList(PageOf[AdjustmentShown]):
     """A page of adjustments, newest first."""
-
-    data: list[AdjustmentShown]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
 
 
 class AdjustmentsPage(Page):

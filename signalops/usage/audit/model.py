@@ -4,16 +4,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from signalops.http import Query
+from signalops.models import ApiModel, PageOf
 from signalops.usage.plans.money import Exact
 from signalops.validation import shape
 
 _CURSOR = shape(r"^[0-9a-f]{32}:[0-9]{1,9}$", "must be the next of the page before, as it was given")
 
 
-class Difference(BaseModel):
+class Difference(ApiModel):
     """A figure that is not what the records beneath it say."""
 
     tenant: str | None = Field(description="Whose, by slug; null: the operator's.")
@@ -32,7 +33,7 @@ class Difference(BaseModel):
         return cls(tenant=tenant, **{**row, "period": period})
 
 
-class Checked(BaseModel):
+class Checked(ApiModel):
     """How much was held against one another."""
 
     tenants: int = 0
@@ -50,7 +51,7 @@ class Checked(BaseModel):
             setattr(self, name, getattr(self, name) + count)
 
 
-class Report(BaseModel):
+class Report(ApiModel):
     """What an audit found."""
 
     checked: Checked
@@ -64,19 +65,17 @@ class TraceQuery(Query):
     after: str | None = Field(None, pattern=_CURSOR, description="The next of the page before.")
 
 
-class TracedEvent(BaseModel):
+class TracedEvent(ApiModel):
     """An event behind a figure, and what it added to it."""
 
     id: UUID
     type: str
-    occurredAt: datetime  # noqa: N815
+    occurred_at: datetime
     value: Exact | None = Field(description="What the meter read off it, 1 where it counts; null: see values.")
     values: list[str] = Field(description="Which values a meter of unique_count met, as JSON; long ones by their hash.")
 
 
-class TracedEvents(BaseModel):
+class TracedEvents(PageOf[TracedEvent]):
     """A page of the events behind a figure, in the order in which they were counted."""
 
-    data: list[TracedEvent]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
     next: str | None = Field(description="The cursor of the next page, for after; null: this is the last.")

@@ -23,6 +23,6 @@ async def grant(
         if said != hashed:
             raise IdempotencyConflict("The idempotency key came with another grant before: choose another key.")
         return found, False
-    fields = asked.model_dump(exclude={"expiresAt"}) | {"expires_at": asked.expiresAt}
+    fields = asked.model_dump(by_alias=False)
     made = await store.grant_credit(connection, tenant, **fields, idempotency_key=key, body_hash=hashed)
     return made, True

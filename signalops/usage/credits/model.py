@@ -7,25 +7,22 @@ from itertools import groupby
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from signalops.clock import Moment
+from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.usage.plans.money import Currency, Exact, PositiveNumber, rounded
 
 Text = Annotated[str, Field(min_length=1)]
 
 
-class CreditTerms(BaseModel):
+class CreditTerms(RequestModel):
     """Credit that is to be granted."""
-
-    model_config = ConfigDict(extra="forbid")
 
     currency: Currency
     amount: PositiveNumber
     priority: int = Field(50, ge=0, le=100, description="The least is burned first.")
-    expiresAt: Moment | None = Field(  # noqa: N815
-        None, description="An invoice issued from then on can't use it; null: never."
-    )
+    expires_at: Moment | None = Field(None, description="An invoice issued from then on can't use it; null: never.")
     reason: Annotated[Text, Field(max_length=500, description="What it is given for.")]
 
     @field_validator("amount")
@@ -43,7 +40,7 @@ class CreditIn(CreditTerms):
     author: Annotated[Text, Field(max_length=200)]
 
 
-class CreditShown(BaseModel):
+class CreditShown(ApiModel):
     """A grant of credit, and what remains of it."""
 
     id: UUID
@@ -51,21 +48,19 @@ class CreditShown(BaseModel):
     remaining: Exact = Field(description="How much of it invoices can still use.", examples=["62.50"])
     currency: str = Field(description="ISO 4217: it pays invoices in no other.", examples=["USD"])
     priority: int = Field(description="The least is burned first.")
-    expiresAt: datetime | None = Field(  # noqa: N815
-        description="An invoice issued from then on can't use it; null: never."
-    )
+    expires_at: datetime | None = Field(description="An invoice issued from then on can't use it; null: never.")
     reason: str = Field(description="What it was given for.")
-    createdAt: datetime  # noqa: N815
+    created_at: datetime
 
 
-class Balance(BaseModel):
+class Balance(ApiModel):
     """What remains of all grants in a currency."""
 
     currency: str = Field(examples=["USD"])
     amount: Exact = Field(examples=["62.50"])
 
 
-class Credits(BaseModel):
+class Credits(ApiModel):
     """The credit that a tenant can use now."""
 
     balances: list[Balance] = Field(description="By currency; none without credit.")
@@ -83,7 +78,7 @@ def _balance(currency: str, grants: Iterable[CreditShown]) -> Balance:
     return Balance(currency=currency, amount=sum((grant.remaining for grant in grants), Decimal(0)))
 
 
-class CreditEntry(BaseModel):
+class CreditEntry(ApiModel):
     """A movement of a grant."""
 
     id: UUID
@@ -93,11 +88,8 @@ class CreditEntry(BaseModel):
     grant: UUID
     reason: str = Field(description="What the grant was given for.")
     invoice: UUID | None = Field(description="The invoice that burned it, or whose voiding returned it.")
-    createdAt: datetime  # noqa: N815
+    created_at: datetime
 
 
-class CreditHistory(BaseModel):
+class CreditHistory(PageOf[CreditEntry]):
     """A page of movements of credit, newest first."""
-
-    data: list[CreditEntry]
-    has_more: bool = Field(description="Whether there are more beyond this page.")

@@ -5,11 +5,12 @@ from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from signalops import db
 from signalops.errors import Conflict, IdempotencyConflict, Invalid, NotFound
 from signalops.http import body_hash
+from signalops.models import RequestModel
 from signalops.terms import TenantId
 from signalops.usage.invoices import store
 from signalops.usage.invoices.issue import Issued, issue
@@ -18,10 +19,8 @@ from signalops.usage.invoices.store import Row
 from signalops.usage.plans.money import PositiveNumber, rounded
 
 
-class Why(BaseModel):
+class Why(RequestModel):
     """Why something is done about an invoice."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[str, Field(min_length=1, max_length=500, description="Why; it stays on record.")]
 

@@ -54,9 +54,11 @@ def stretch_lines(stretch: Stretch, used: Mapping[str, Used], fees: Fees | None 
     fees: those of the stretches before it in the month; None: it is the first.
     """
     terms, share, fees = stretch.terms, _share(stretch), fees or Fees()
-    if fee := fees.part(terms.baseFee, share, terms.currency):
+    if fee := fees.part(terms.base_fee, share, terms.currency):
         said = f"{terms.name}{_days(stretch)}"
-        yield _line(stretch, kind="base", description=said, amount=fee, details={"baseFee": format(terms.baseFee, "f")})
+        yield _line(
+            stretch, kind="base", description=said, amount=fee, details={"baseFee": format(terms.base_fee, "f")}
+        )
     for of in terms.prices:
         events, quantity = used.get(of.meter, _NOTHING)
         priced = price(of, quantity, share)

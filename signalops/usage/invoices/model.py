@@ -8,9 +8,9 @@ from functools import lru_cache, reduce
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from signalops.models import ApiModel, PageOf
 from signalops.usage.model import Month
 from signalops.usage.plans.model import Price
 from signalops.usage.plans.money import EXACT, Exact
@@ -19,7 +19,7 @@ LineKind = Literal["base", "usage", "late", "credit", "correction"]
 InvoiceKind = Literal["invoice", "credit_note"]
 
 
-class MeterTerms(BaseModel):
+class MeterTerms(ApiModel):
     """What invoices say of a meter."""
 
     key: str
@@ -28,12 +28,12 @@ class MeterTerms(BaseModel):
     unit: str | None = None
 
 
-class Terms(BaseModel):
+class Terms(ApiModel):
     """What invoices need of the plan document that a subscription has a copy of; the patterns in it were checked long ago."""
 
     name: str
     currency: str
-    baseFee: Decimal  # noqa: N815
+    base_fee: Decimal
     prices: tuple[Price, ...]
     meters: tuple[MeterTerms, ...]
 
@@ -136,8 +136,8 @@ class Period(NamedTuple):
     ends_at: datetime
 
 
-class _Shown(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+class _Shown(ApiModel):
+    """A part of an invoice."""
 
 
 class LineShown(_Shown):
@@ -195,11 +195,8 @@ class InvoiceShown(InvoiceSummary):
     lines: list[LineShown]
 
 
-class InvoiceList(BaseModel):
+class InvoiceList(PageOf[InvoiceSummary]):
     """A page of invoices and credit notes, newest first."""
-
-    data: list[InvoiceSummary]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
 
 
 class DraftShown(_Shown):

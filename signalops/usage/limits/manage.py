@@ -31,4 +31,4 @@ async def list_limits(connection: db.Connection, tenant: TenantId) -> list[Limit
 def _shown(row: store.Row) -> LimitShown:
     whole: Decimal = row["soft"] if row["hard"] is None else row["hard"]
     percent = round(float(row["accepted"] / whole * 100), 1) if whole else None
-    return LimitShown(**row, startsOn=row["starts_on"], percent=percent)
+    return LimitShown(**row, percent=percent)

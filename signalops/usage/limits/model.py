@@ -3,18 +3,19 @@
 from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from signalops.models import ApiModel
 from signalops.usage.model import Month
 from signalops.usage.plans.money import Exact
 
 
-class LimitShown(BaseModel):
+class LimitShown(ApiModel):
     """The limit of a meter, and how much of it is used."""
 
     meter: str = Field(examples=["events"])
     origin: Literal["tenant", "plan"] = Field(description="The tenant's own, or its plan's.")
-    startsOn: date = Field(description="Since when it holds, in the tenant's time zone.")  # noqa: N815
+    starts_on: date = Field(description="Since when it holds, in the tenant's time zone.")
     soft: Exact | None = Field(description="At which a notice is emitted.")
     hard: Exact | None = Field(description="Beyond which events are refused, or accepted and marked.")
     thresholds: list[int] = Field(
@@ -29,7 +30,7 @@ class LimitShown(BaseModel):
     )
 
 
-class LimitList(BaseModel):
+class LimitList(ApiModel):
     """A tenant's limits, by meter."""
 
     data: list[LimitShown]

@@ -45,7 +45,7 @@ async def show(connection: db.Connection, tenant: TenantId, key: str) -> MeterSh
 async def end(connection: db.Connection, tenant: TenantId, key: str) -> MeterShown:
     """Have a meter count no more from the next batch on, and return it; what it has counted stays. Conflict: its plan's."""
     meter = await show(connection, tenant, key)
-    if meter.endedAt is not None:
+    if meter.ended_at is not None:
         return meter
     if meter.origin == "plan":
         raise Conflict(f"The plan bills by the meter {key}: it ends with the plan.")
@@ -61,7 +61,7 @@ async def _known(connection: db.Connection, tenant: TenantId, new: MeterIn) -> M
     if not await store.counts_the_same(connection, tenant, new):
         raise Conflict(f"The meter {new.key} counts or counted something else: choose another key.")
     known = MeterShown.model_validate(rows[0])
-    if known.endedAt is not None:
+    if known.ended_at is not None:
         return None
     if (known.name, known.unit) != (new.name, new.unit):
         raise Conflict(f"The meter {new.key} has another name or unit: end it first, or leave them as they are.")

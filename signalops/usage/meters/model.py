@@ -4,9 +4,10 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from signalops.models import ApiModel, RequestModel
 from signalops.patterns import FieldPath, GroupBy, PatternError, compile_pattern
 
 DEFAULT = "events"
@@ -53,10 +54,8 @@ MeterKey = Annotated[
 ]
 
 
-class MeterIn(BaseModel):
+class MeterIn(RequestModel):
     """What a meter counts: of which events, what, and apart for which groups."""
-
-    model_config = ConfigDict(extra="forbid")
 
     key: MeterKey = Field(description="Its name in usage, prices and limits.")
     name: str = Field(min_length=1, max_length=200, description="The name for people.", examples=["API calls"])
@@ -71,10 +70,10 @@ class MeterIn(BaseModel):
     pattern: Annotated[dict[str, Any], AfterValidator(_pattern)] = Field(
         description="Which events, as an event pattern.", examples=[{"type": ["api.call"]}]
     )
-    groupBy: GroupBy = []  # noqa: N815
+    group_by: GroupBy = []
     unit: str | None = Field(None, min_length=1, max_length=63, description="What it counts in.", examples=["GB"])
 
-    allowNegative: bool | None = Field(  # noqa: N815
+    allow_negative: bool | None = Field(
         None, description="Whether values below 0 count. Default: yes; of a plan's meter no, since they lower the bill."
     )
 
@@ -87,7 +86,7 @@ class MeterIn(BaseModel):
         return self
 
 
-class MeterShown(BaseModel):
+class MeterShown(ApiModel):
     """A meter."""
 
     key: MeterKey
@@ -95,15 +94,15 @@ class MeterShown(BaseModel):
     aggregation: Aggregation
     field: FieldPath | None
     pattern: dict[str, Any]
-    groupBy: GroupBy  # noqa: N815
+    group_by: GroupBy
     unit: str | None
-    allowNegative: bool = Field(description="Whether values below 0 count.")  # noqa: N815
+    allow_negative: bool = Field(description="Whether values below 0 count.")
     origin: Literal["tenant", "plan"] = Field(description="Its own, or brought by its plan.")
-    createdAt: datetime = Field(description="What was processed before is not counted.")  # noqa: N815
-    endedAt: datetime | None = Field(description="When it ended; null: it counts.")  # noqa: N815
+    created_at: datetime = Field(description="What was processed before is not counted.")
+    ended_at: datetime | None = Field(description="When it ended; null: it counts.")
 
 
-class MeterList(BaseModel):
+class MeterList(ApiModel):
     """A page of meters, by key."""
 
     data: list[MeterShown]

@@ -53,8 +53,8 @@ async def end_meter(connection: db.Connection, tenant: TenantId, key: str) -> No
 
 
 def _fields(tenant: TenantId, meter: MeterIn) -> Row:
-    written = meter.model_dump(exclude={"groupBy", "allowNegative"})
-    written |= {"pattern": Jsonb(meter.pattern), "group_by": meter.groupBy, "allows_negative": meter.allowNegative}
+    written = meter.model_dump(exclude={"allow_negative"}, by_alias=False)
+    written |= {"pattern": Jsonb(meter.pattern), "allows_negative": meter.allow_negative}
     return {"tenant": tenant, "grammar": CURRENT_GRAMMAR, **written}
 
 

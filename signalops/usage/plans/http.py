@@ -29,7 +29,7 @@ async def get_plan(connection: db.Connection, caller: Caller) -> TenantPlan:
 async def list_plans(connection: db.Connection, operator: Operator) -> PlanList:
     """List the plans, each in its newest version."""
     rows = await store.list_plans(connection)
-    return PlanList(data=[PlanSummary(**row, baseFee=row["base_fee"], createdAt=row["created_at"]) for row in rows])
+    return PlanList(data=[PlanSummary(**row) for row in rows])
 
 
 @endpoint(

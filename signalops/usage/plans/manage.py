@@ -21,7 +21,7 @@ async def define(connection: db.Connection, plan: str, document: PlanDocument) -
         return newest["version"], False
     version = newest["version"] + 1 if newest else 1
     # What is not said is left out: the release before knows no such field, and reads plans that are made while it still runs.
-    said = document.model_dump(mode="json", exclude={"retentionDays"} if document.retentionDays is None else None)
+    said = document.model_dump(mode="json", exclude={"retention_days"} if document.retention_days is None else None)
     await store.add_plan(connection, said, plan=plan, version=version, grammar=CURRENT_GRAMMAR)
     return version, True
 
@@ -45,11 +45,11 @@ async def plan_of(connection: db.Connection, tenant: TenantId) -> TenantPlan:
             period=f"{current['period']:%Y-%m}",
             days=stretches[0].of_days,
             stretches=[
-                StretchShown(plan=s.plan, version=s.version, startsOn=s.starts_on, days=s.days) for s in stretches
+                StretchShown(plan=s.plan, version=s.version, starts_on=s.starts_on, days=s.days) for s in stretches
             ],
         ),
-        retentionDays=current["retention_days"],
-        keptSince=current["kept_since"],
+        retention_days=current["retention_days"],
+        kept_since=current["kept_since"],
     )
 
 
@@ -57,6 +57,6 @@ def _shown(row: store.Row) -> PlanShown:
     return PlanShown(
         plan=row["plan"],
         version=row["version"],
-        startsOn=row["starts_on"],
+        starts_on=row["starts_on"],
         terms=PlanDocument.model_validate(row["terms"]),
     )

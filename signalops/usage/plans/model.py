@@ -8,7 +8,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Discriminator,
     Field,
@@ -18,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from signalops.models import ApiModel
 from signalops.terms import RetentionDays
 from signalops.usage.meters.model import DEFAULT, MeterIn
 from signalops.usage.plans.money import Currency, Number, PositiveNumber
@@ -26,20 +26,20 @@ PricedMeter = Annotated[str, Field(min_length=1, max_length=100, description="A 
 UnitAmount = Annotated[Number, Field(description="For each unit.")]
 
 
-class _Terms(BaseModel):
+class _Terms(ApiModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Tier(_Terms):
     """Units up to and including a bound, and what they cost."""
 
-    upTo: PositiveNumber | None = Field(description="Inclusive; null: the last tier, without a bound.")  # noqa: N815
-    unitAmount: UnitAmount = Decimal(0)  # noqa: N815
-    flatAmount: Number = Field(Decimal(0), description="Once, when the tier has any units.")  # noqa: N815
+    up_to: PositiveNumber | None = Field(description="Inclusive; null: the last tier, without a bound.")
+    unit_amount: UnitAmount = Decimal(0)
+    flat_amount: Number = Field(Decimal(0), description="Once, when the tier has any units.")
 
 
 def _ascending(tiers: Sequence[Tier]) -> Sequence[Tier]:
-    *bounded, last = (tier.upTo for tier in tiers)
+    *bounded, last = (tier.up_to for tier in tiers)
     if last is not None or None in bounded:
         raise ValueError("the last tier and no other must have upTo null: add one for all that is beyond")
     if any(lower >= upper for lower, upper in pairwise(bound for bound in bounded if bound is not None)):
@@ -67,7 +67,7 @@ class PerUnitPrice(_UsagePrice):
     """An amount for each unit."""
 
     model: Literal["per_unit"]
-    unitAmount: UnitAmount  # noqa: N815
+    unit_amount: UnitAmount
 
 
 class PackagePrice(_UsagePrice):
@@ -141,13 +141,13 @@ class PlanDocument(_Terms):
 
     name: str = Field(min_length=1, max_length=200)
     currency: Currency
-    baseFee: Number = Field(Decimal(0), description="A period, in advance of any usage.")  # noqa: N815
+    base_fee: Number = Field(Decimal(0), description="A period, in advance of any usage.")
     meters: tuple[MeterIn, ...] = Field((), max_length=100)
     prices: tuple[Price, ...] = Field(
         (), max_length=100, description="One a meter at most; without one it costs nothing."
     )
     limits: tuple[LimitTerms, ...] = Field((), max_length=100, description="One a meter at most.")
-    retentionDays: RetentionDays | None = Field(  # noqa: N815
+    retention_days: RetentionDays | None = Field(
         None, description="For how many days events are kept; null: as long as the installation keeps them."
     )
 
@@ -189,25 +189,25 @@ def _fault(where: tuple[str | int, ...], message: str) -> InitErrorDetails:
     return InitErrorDetails(type=PydanticCustomError("plan", "{message}", {"message": message}), loc=where, input=None)
 
 
-class PlanShown(BaseModel):
+class PlanShown(ApiModel):
     """A plan as a tenant has it."""
 
     plan: str = Field(examples=["pro"])
     version: int
-    startsOn: date = Field(description="Its first day, in the tenant's time zone.")  # noqa: N815
+    starts_on: date = Field(description="Its first day, in the tenant's time zone.")
     terms: PlanDocument = Field(description="What it said when it was agreed upon.")
 
 
-class StretchShown(BaseModel):
+class StretchShown(ApiModel):
     """Days of a period under one plan: they are billed by themselves."""
 
     plan: str
     version: int
-    startsOn: date = Field(description="The first of the days.")  # noqa: N815
+    starts_on: date = Field(description="The first of the days.")
     days: int
 
 
-class PeriodShown(BaseModel):
+class PeriodShown(ApiModel):
     """The present billing period: a calendar month in the tenant's time zone."""
 
     period: str = Field(examples=["2026-11"])
@@ -215,21 +215,21 @@ class PeriodShown(BaseModel):
     stretches: list[StretchShown] = Field(description="More than one when the plan was, or will be, changed in it.")
 
 
-class TenantPlan(BaseModel):
+class TenantPlan(ApiModel):
     """The plan that a tenant has, and the one that comes next."""
 
     current: PlanShown
     next: PlanShown | None = Field(description="null: no change is scheduled.")
     period: PeriodShown
-    retentionDays: int | None = Field(  # noqa: N815
+    retention_days: int | None = Field(
         description="For how many days the tenant's events are kept; null: as long as the installation keeps them."
     )
-    keptSince: datetime | None = Field(  # noqa: N815
+    kept_since: datetime | None = Field(
         description="Since when all events are kept: of older ones some expired; null: none did before those of others."
     )
 
 
-class PlanVersion(BaseModel):
+class PlanVersion(ApiModel):
     """A version of a plan as the operator offers it."""
 
     plan: str = Field(examples=["pro"])
@@ -237,19 +237,19 @@ class PlanVersion(BaseModel):
     terms: PlanDocument
 
 
-class PlanSummary(BaseModel):
+class PlanSummary(ApiModel):
     """A plan in a list, in its newest version."""
 
     plan: str = Field(examples=["pro"])
     version: int
     name: str
     currency: str
-    baseFee: Number = Field(description="A period.")  # noqa: N815
+    base_fee: Number = Field(description="A period.")
     tenants: int = Field(description="How many have it today, in whichever version.")
-    createdAt: datetime = Field(description="When this version was made.")  # noqa: N815
+    created_at: datetime = Field(description="When this version was made.")
 
 
-class PlanList(BaseModel):
+class PlanList(ApiModel):
     """Every plan, by its name."""
 
     data: list[PlanSummary]

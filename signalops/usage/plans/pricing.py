@@ -12,8 +12,9 @@ from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from signalops.models import ApiModel
 from signalops.usage.plans.model import FlatPrice, GraduatedPrice, PackagePrice, PerUnitPrice, Price, Tier
 from signalops.usage.plans.money import EXACT, Exact
 
@@ -22,20 +23,20 @@ WHOLE = Fraction(1)
 _NOTHING = Fraction(0)
 
 
-class Step(BaseModel):
+class Step(ApiModel):
     """A part of an amount: quantity x unitAmount + flatAmount; with `size` the quantity counts packages of so many."""
 
     model_config = ConfigDict(frozen=True)
 
     quantity: Exact
-    unitAmount: Exact  # noqa: N815
-    flatAmount: Exact = Decimal(0)  # noqa: N815
-    upTo: Exact | None = None  # noqa: N815
+    unit_amount: Exact
+    flat_amount: Exact = Decimal(0)
+    up_to: Exact | None = None
     size: Exact | None = None
     amount: Exact
 
 
-class Priced(BaseModel):
+class Priced(ApiModel):
     """What a quantity costs, not yet rounded; `quantity` is what was charged for beyond what is `included`."""
 
     model_config = ConfigDict(frozen=True)
@@ -63,9 +64,9 @@ class _Part:
     def shown(self) -> Step:
         return Step(
             quantity=exact(self.quantity),
-            unitAmount=self.unit,
-            flatAmount=self.flat,
-            upTo=self.up_to,
+            unit_amount=self.unit,
+            flat_amount=self.flat,
+            up_to=self.up_to,
             size=self.size,
             amount=exact(self.amount),
         )
@@ -100,22 +101,22 @@ def _priced(parts: Sequence[_Part], included: Fraction, billed: Fraction) -> Pri
 
 def _parts(of: Price, billed: Fraction) -> Iterator[_Part]:
     if isinstance(of, PerUnitPrice):
-        yield _Part(billed, of.unitAmount)
+        yield _Part(billed, of.unit_amount)
     elif isinstance(of, PackagePrice):
         yield _Part(Fraction(ceil(billed / Fraction(of.size))), of.amount, size=of.size)
     elif isinstance(of, GraduatedPrice):
         yield from _graduated(of.tiers, billed)
     elif not isinstance(of, FlatPrice):
-        tier = next(tier for tier in of.tiers if tier.upTo is None or billed <= Fraction(tier.upTo))
-        yield _Part(billed, tier.unitAmount, tier.flatAmount, tier.upTo)
+        tier = next(tier for tier in of.tiers if tier.up_to is None or billed <= Fraction(tier.up_to))
+        yield _Part(billed, tier.unit_amount, tier.flat_amount, tier.up_to)
 
 
 def _graduated(tiers: Sequence[Tier], billed: Fraction) -> Iterator[_Part]:
     """Yield the tiers that are reached, each with the units above the bound of the tier before."""
     lower = _NOTHING
     for tier in tiers:
-        upper = billed if tier.upTo is None else min(billed, Fraction(tier.upTo))
+        upper = billed if tier.up_to is None else min(billed, Fraction(tier.up_to))
         if upper <= lower:
             return
-        yield _Part(upper - lower, tier.unitAmount, tier.flatAmount, tier.upTo)
+        yield _Part(upper - lower, tier.unit_amount, tier.flat_amount, tier.up_to)
         lower = upper

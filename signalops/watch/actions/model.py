@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from signalops import clock
 from signalops.clock import Moment
 from signalops.http import Page
+from signalops.models import ApiModel, PageOf
 from signalops.settled import Settled
 from signalops.terms import ActorKind
 
@@ -17,7 +18,7 @@ INSTALLATION = UUID(int=0)
 """The tenant_id of what belongs to no tenant, such as plans."""
 
 
-class ActionActor(BaseModel):
+class ActionActor(ApiModel):
     """Who did it."""
 
     kind: ActorKind | Literal["sql", "system"] = Field(
@@ -26,21 +27,21 @@ class ActionActor(BaseModel):
     name: str = Field(description="A key's id, the subject of a token, a login, or a role of the database.")
 
 
-class ActionTarget(BaseModel):
+class ActionTarget(ApiModel):
     """What it was done to."""
 
     id: str = Field(description="An id, or a key such as a meter's.")
     name: str | None = Field(description="What it was called then.")
 
 
-class ActionChange(BaseModel):
+class ActionChange(ApiModel):
     """What changed, by column: secrets are ***, of URLs only the origin is kept, and what is long is cut."""
 
     before: dict[str, Any] | None = Field(description="null: it was not there.")
     after: dict[str, Any] | None = Field(description="null: it is gone.")
 
 
-class ActionShown(BaseModel):
+class ActionShown(ApiModel):
     """Something that was done."""
 
     id: UUID
@@ -69,18 +70,12 @@ class PlatformAction(ActionShown):
         return cls.model_validate(_said(row) | {"tenant": None if row["tenant"] == INSTALLATION else row["tenant"]})
 
 
-class ActionList(BaseModel):
+class ActionList(PageOf[ActionShown]):
     """A page of what was done, newest first."""
 
-    data: list[ActionShown]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
 
-
-class PlatformActionList(BaseModel):
+class PlatformActionList(PageOf[PlatformAction]):
     """A page of what was done in the whole installation, newest first."""
-
-    data: list[PlatformAction]
-    has_more: bool = Field(description="Whether there are more beyond this page.")
 
 
 class ActionsPage(Page):

@@ -95,9 +95,9 @@ async def test_tenants_are_listed_by_page_and_status(operator: Operator, acme: T
     await operator.make("umbrella")
     await operator.send("POST", "/api/tenants/acme/suspend", {"reason": "x"})
     first = (await operator.get("/api/tenants?limit=2")).json
-    assert ([t["slug"] for t in first["data"]], first["has_more"]) == (["umbrella", "initech"], True)
-    rest = (await operator.get(f"/api/tenants?starting_after={first['data'][-1]['id']}")).json
-    assert ([(t["slug"], t["plan"]) for t in rest["data"]], rest["has_more"]) == ([("acme", "free")], False)
+    assert ([t["slug"] for t in first["data"]], first["hasMore"]) == (["umbrella", "initech"], True)
+    rest = (await operator.get(f"/api/tenants?startingAfter={first['data'][-1]['id']}")).json
+    assert ([(t["slug"], t["plan"]) for t in rest["data"]], rest["hasMore"]) == ([("acme", "free")], False)
     suspended = (await operator.get("/api/tenants?status=suspended")).json["data"]
     assert [t["slug"] for t in suspended] == ["acme"]
     assert_problem(await operator.get("/api/tenants?status=gone"), 422, "invalid")

@@ -34,7 +34,7 @@ async def test_types_are_counted_with_their_fields(api: Client, acme: Tenant, gl
     await process()
 
     page = (await api.get("/api/event-types", acme)).json
-    assert page["has_more"] is False
+    assert page["hasMore"] is False
     paid, signup = page["data"]
     assert (paid["type"], paid["count"], signup["type"], signup["count"]) == ("invoice.paid", 1, "user.signup", 4)
     assert signup["fields"] == [
@@ -92,10 +92,10 @@ async def test_pages_follow_one_another(api: Client, acme: Tenant, worker_pool: 
     catalogue.note(acme.id, [noted(f"t{n}") for n in range(5)])
     await catalogue.flush()
     first = (await api.get("/api/event-types", acme, limit=3)).json
-    assert ([t["type"] for t in first["data"]], first["has_more"]) == (["t0", "t1", "t2"], True)
-    rest = (await api.get("/api/event-types", acme, limit=3, starting_after="t2")).json
-    assert ([t["type"] for t in rest["data"]], rest["has_more"]) == (["t3", "t4"], False)
-    for query in ("limit=0", "limit=101", "x=1", "starting_after=%00"):
+    assert ([t["type"] for t in first["data"]], first["hasMore"]) == (["t0", "t1", "t2"], True)
+    rest = (await api.get("/api/event-types", acme, limit=3, startingAfter="t2")).json
+    assert ([t["type"] for t in rest["data"]], rest["hasMore"]) == (["t3", "t4"], False)
+    for query in ("limit=0", "limit=101", "x=1", "startingAfter=%00"):
         assert_problem(await api.get(f"/api/event-types?{query}", acme), 422, "invalid")
     for path in ("%00", "a%20b", "x" * 201, ".."):
         assert (await api.get(f"/api/event-types/{path}", acme)).status == 404

@@ -236,7 +236,7 @@ async def test_the_newest_fifty_are_kept(backtesting: Backtesting) -> None:
         await backtesting.run()
     assert backtesting.number_of("select from signalops.backtests") == 50
     page = await backtesting.api.get("/api/rules/backtests", backtesting.tenant, limit=2)
-    assert (len(page.json["data"]), page.json["has_more"], page.json["data"][0]["result"]) == (2, True, None)
+    assert (len(page.json["data"]), page.json["hasMore"], page.json["data"][0]["result"]) == (2, True, None)
 
 
 async def test_it_waits_for_the_result_when_asked_to(backtesting: Backtesting) -> None:

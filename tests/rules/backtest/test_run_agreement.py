@@ -36,7 +36,7 @@ async def test_outcomes_agree(
         event = EventIn(type="order.paid", payload={"user": random.choice("abc"), "n": random.choice([0, 1, 2, "x"])})
         occurred += timedelta(seconds=random.randint(0, 13))
         batch = BatchId(clock.new_id())
-        row = incoming(backtesting.tenant.id, event.model_copy(update={"occurredAt": occurred}))
+        row = incoming(backtesting.tenant.id, event.model_copy(update={"occurred_at": occurred}))
         async with api_pool.connection() as connection:
             await store.accept(connection, [row], batch, 0)
         await backtesting.journey.process_batch(batch, 1)

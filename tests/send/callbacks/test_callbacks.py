@@ -447,7 +447,7 @@ async def test_suppressions_are_listed_and_lifted_by_their_tenant_alone(mailing:
     owner.execute("update signalops.suppressions set tenant_id = %s where address <> 'user2@example.com'", [acme.id])
     listed = (await api.get("/api/suppressions", acme)).json
     assert [one["address"] for one in listed["data"]] == ["user1@example.com", "user0@example.com"]
-    assert (await api.get("/api/suppressions", acme, limit=1)).json["has_more"] is True
+    assert (await api.get("/api/suppressions", acme, limit=1)).json["hasMore"] is True
     (one,) = (await api.get("/api/suppressions", acme, address="User1@example.com")).json["data"]
     assert (one["reason"], one["delivery"]) == ("bounce", str(mailing.delivery))
 

@@ -46,10 +46,10 @@ async def test_deliveries_are_listed_newest_first_by_page(api: Client, acmes: Ou
     newest = [str(one) for one in reversed(await many(acmes))]
     assert await ids(api, acme, DELIVERIES) == newest
     assert await ids(api, acme, DELIVERIES, limit=2) == newest[:2]
-    assert await ids(api, acme, DELIVERIES, limit=2, starting_after=newest[1]) == newest[2:4]
-    assert await ids(api, acme, DELIVERIES, limit=2, ending_before=newest[4]) == newest[2:4]
-    assert (await api.get(DELIVERIES, acme, limit=8)).json["has_more"] is True
-    assert (await api.get(DELIVERIES, acme, limit=9)).json["has_more"] is False
+    assert await ids(api, acme, DELIVERIES, limit=2, startingAfter=newest[1]) == newest[2:4]
+    assert await ids(api, acme, DELIVERIES, limit=2, endingBefore=newest[4]) == newest[2:4]
+    assert (await api.get(DELIVERIES, acme, limit=8)).json["hasMore"] is True
+    assert (await api.get(DELIVERIES, acme, limit=9)).json["hasMore"] is False
 
 
 async def test_deliveries_are_found_by_what_they_are(api: Client, acmes: Outbox, acme: Tenant) -> None:
@@ -60,8 +60,8 @@ async def test_deliveries_are_found_by_what_they_are(api: Client, acmes: Outbox,
     first = made[4::-1]
     assert await ids(api, acme, DELIVERIES, rule=row["rule_id"]) == first
     assert await ids(api, acme, DELIVERIES, channel=row["channel_id"]) == first
-    assert await ids(api, acme, DELIVERIES, channel=row["channel_id"], limit=2, starting_after=first[1]) == first[2:4]
-    assert await ids(api, acme, DELIVERIES, channel=row["channel_id"], limit=2, ending_before=first[4]) == first[2:4]
+    assert await ids(api, acme, DELIVERIES, channel=row["channel_id"], limit=2, startingAfter=first[1]) == first[2:4]
+    assert await ids(api, acme, DELIVERIES, channel=row["channel_id"], limit=2, endingBefore=first[4]) == first[2:4]
     assert await ids(api, acme, DELIVERIES, channel=row["channel_id"], status="dead") == []
     assert await ids(api, acme, DELIVERIES, event=row["event_id"]) == [made[0]]
     assert await ids(api, acme, DELIVERIES, event=row["event_id"], status="dead") == []

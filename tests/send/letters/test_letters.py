@@ -61,8 +61,8 @@ async def test_dead_letters_are_listed_and_found(
 ) -> None:
     newest = [str(one) for one in reversed(dead)]
     assert await ids(api, acme, LETTERS) == newest
-    assert await ids(api, acme, LETTERS, limit=1, starting_after=newest[0]) == newest[1:2]
-    assert await ids(api, acme, LETTERS, limit=1, ending_before=newest[2]) == newest[1:2]
+    assert await ids(api, acme, LETTERS, limit=1, startingAfter=newest[0]) == newest[1:2]
+    assert await ids(api, acme, LETTERS, limit=1, endingBefore=newest[2]) == newest[1:2]
     row = acmes.row(dead[0])
     for name in ("rule", "channel"):
         assert await ids(api, acme, LETTERS, **{name: row[f"{name}_id"]}) == newest[1:]
@@ -84,9 +84,9 @@ async def test_pages_lose_no_letter_that_died_at_the_same_moment(api: Client, ac
     cursor: dict[str, object] = {}
     while page := await ids(api, acme, LETTERS, limit=3, **cursor):
         seen += page
-        cursor = {"starting_after": page[-1]}
+        cursor = {"startingAfter": page[-1]}
     assert (len(seen), seen) == (7, await ids(api, acme, LETTERS))
-    assert await ids(api, acme, LETTERS, limit=3, ending_before=seen[-1]) == seen[3:6]
+    assert await ids(api, acme, LETTERS, limit=3, endingBefore=seen[-1]) == seen[3:6]
 
 
 async def test_a_letter_is_shown_retried_or_discarded(

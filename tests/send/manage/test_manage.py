@@ -112,8 +112,8 @@ async def test_channels_are_listed_and_found(api: Client, acme: Tenant) -> None:
     assert await ids(api, acme, CHANNELS) == newest
     assert await ids(api, acme, CHANNELS, name="MAIL") == newest[2:]
     assert await ids(api, acme, CHANNELS, kind="webhook") == await ids(api, acme, CHANNELS, enabled=False) == newest[:1]
-    assert await ids(api, acme, CHANNELS, limit=1, starting_after=newest[0]) == newest[1:2]
-    assert await ids(api, acme, CHANNELS, limit=1, ending_before=newest[2]) == newest[1:2]
+    assert await ids(api, acme, CHANNELS, limit=1, startingAfter=newest[0]) == newest[1:2]
+    assert await ids(api, acme, CHANNELS, limit=1, endingBefore=newest[2]) == newest[1:2]
     for name, value in (("kind", "fax"), ("enabled", "maybe"), ("colour", "red")):
         problem = assert_problem(await api.get(CHANNELS, acme, **{name: value}), 422, "invalid")
         assert [fault["path"] for fault in problem["errors"]] == [name]

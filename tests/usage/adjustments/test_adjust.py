@@ -46,7 +46,7 @@ async def test_an_adjustment_is_part_of_usage_and_stays_on_record(api: Client, c
     assert abs(datetime.fromisoformat(made["hour"]) - clock.hour_of(now, counters.zone)) <= timedelta(hours=1)
     shown = (await api.get("/api/usage", counters.tenant)).json
     assert (shown["quantity"], shown["events"], shown["processed"]) == ("13", 10, 10)
-    assert (await api.get(PATH, counters.tenant)).json == {"data": [made], "has_more": False}
+    assert (await api.get(PATH, counters.tenant)).json == {"data": [made], "hasMore": False}
     fact = heard.get_nowait()
     assert (str(fact["adjustment"]), fact["meter"], fact["author"]) == (made["id"], "events", "ann@example.com")
 
@@ -61,7 +61,7 @@ async def test_to_take_usage_off_is_the_operators_alone(settings: Settings, api:
     assert (made.status, made.json["author"]) == (201, "olga"), "who asks is the author"
     assert await used(api, counters) == "7"
     listed = await api.request("GET", path, headers=headers)
-    assert listed.json == (await api.get(PATH, counters.tenant)).json == {"data": [made.json], "has_more": False}
+    assert listed.json == (await api.get(PATH, counters.tenant)).json == {"data": [made.json], "hasMore": False}
 
 
 @pytest.mark.parametrize(("aggregation", "quantity"), [("count", "1"), ("sum", "0.000000000001"), ("unique_count", 2)])
@@ -193,12 +193,12 @@ async def test_adjustments_are_listed_by_page_and_meter(api: Client, counters: C
 
     async def listed(tenant: Tenant, **params: object) -> tuple[list[str], bool]:
         page = (await api.get(PATH, tenant, **params)).json
-        return [one["id"] for one in page["data"]], page["has_more"]
+        return [one["id"] for one in page["data"]], page["hasMore"]
 
     assert await listed(counters.tenant) == (ids, False)
     assert await listed(counters.tenant, limit=2) == (ids[:2], True)
-    assert await listed(counters.tenant, limit=2, starting_after=ids[1]) == (ids[2:], False)
-    assert await listed(counters.tenant, ending_before=ids[2]) == (ids[:2], False)
+    assert await listed(counters.tenant, limit=2, startingAfter=ids[1]) == (ids[2:], False)
+    assert await listed(counters.tenant, endingBefore=ids[2]) == (ids[:2], False)
     assert await listed(counters.tenant, meter=meter) == ([ids[1]], False)
     assert await listed(globex) == ([], False)
 

@@ -27,9 +27,9 @@ async def trace(history: UsageHistory, line: str, limit: int = 7) -> list[dict[s
     while True:
         page = (await history.api.get(f"/api/usage/lines/{line}/events", history.acme, limit=limit, **cursor)).json
         assert len(page["data"]) <= limit
-        assert page["has_more"] == (page["next"] is not None)
+        assert page["hasMore"] == (page["next"] is not None)
         seen += page["data"]
-        if not page["has_more"]:
+        if not page["hasMore"]:
             return seen
         cursor = {"after": page["next"]}
 

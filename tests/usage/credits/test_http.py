@@ -39,9 +39,9 @@ async def test_the_history_has_every_movement_by_page(api: Client, acme: Tenant,
     while True:
         page = (await api.get("/api/credits/history", acme, limit=3, **cursor)).json
         seen += page["data"]
-        if not page["has_more"]:
+        if not page["hasMore"]:
             break
-        cursor = {"starting_after": page["data"][-1]["id"]}
+        cursor = {"startingAfter": page["data"][-1]["id"]}
     assert [e["id"] for e in seen] == sorted((e["id"] for e in seen), reverse=True)
     burned = [(e["amount"], e["invoice"]) for e in seen if e["kind"] == "burned"]
     assert sorted(burned) == [("-2.25", spent), ("-20", spent)]

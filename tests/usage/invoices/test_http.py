@@ -32,9 +32,9 @@ async def test_invoices_are_listed_in_pages_newest_first(billing: Billing, api: 
     acme = billing.tenant("one", plan(fee="5.00"))
     await billing.close(date(2025, 5, 1))
     first = (await api.get("/api/invoices", acme, limit=2)).json
-    assert ([i["period"] for i in first["data"]], first["has_more"]) == (["2025-05", "2025-04"], True)
-    rest = (await api.get("/api/invoices", acme, limit=2, starting_after=first["data"][-1]["id"])).json
-    assert ([i["period"] for i in rest["data"]], rest["has_more"]) == (["2025-03"], False)
+    assert ([i["period"] for i in first["data"]], first["hasMore"]) == (["2025-05", "2025-04"], True)
+    rest = (await api.get("/api/invoices", acme, limit=2, startingAfter=first["data"][-1]["id"])).json
+    assert ([i["period"] for i in rest["data"]], rest["hasMore"]) == (["2025-03"], False)
 
 
 async def test_an_invoice_is_shown_with_its_lines(billing: Billing, api: Client) -> None:
@@ -59,7 +59,7 @@ async def test_no_tenant_sees_anothers(billing: Billing, api: Client, globex: Te
     assert_problem(await api.get(f"/api/invoices/{invoice['id']}", globex), 404, "not-found")
     assert_problem(await api.get(f"/api/invoices/{uuid4()}", acme), 404, "not-found")
     assert_problem(await api.get("/api/invoices/xyz", acme), 404, "not-found")
-    assert (await api.get("/api/invoices", globex)).json == {"data": [], "has_more": False}
+    assert (await api.get("/api/invoices", globex)).json == {"data": [], "hasMore": False}
 
 
 async def test_a_key_needs_the_scope(api: Client, billing: Billing) -> None:

@@ -131,10 +131,10 @@ async def test_lists_are_paged_by_key(api: Client, acme: Tenant) -> None:
     for key in ("c", "a", "b"):
         await add(api, acme, key=key)
     first = (await api.get("/api/meters", acme, limit=2)).json
-    assert ([meter["key"] for meter in first["data"]], first["has_more"]) == (["a", "b"], True)
-    second = (await api.get("/api/meters", acme, limit=2, starting_after="b")).json
-    assert ([meter["key"] for meter in second["data"]], second["has_more"]) == (["c"], False)
-    assert_problem(await api.get("/api/meters", acme, starting_after="\x00"), 422, "invalid")
+    assert ([meter["key"] for meter in first["data"]], first["hasMore"]) == (["a", "b"], True)
+    second = (await api.get("/api/meters", acme, limit=2, startingAfter="b")).json
+    assert ([meter["key"] for meter in second["data"]], second["hasMore"]) == (["c"], False)
+    assert_problem(await api.get("/api/meters", acme, startingAfter="\x00"), 422, "invalid")
 
 
 @pytest.mark.parametrize("key", ["unknown", "events", "%00", "API"])

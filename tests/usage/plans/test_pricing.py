@@ -208,4 +208,4 @@ def test_the_steps_add_up(
     assert abs(sum((step.quantity for step in done.steps), Decimal(0)) - done.quantity) < near
     assert abs(sum((step.amount for step in done.steps), Decimal(0)) - done.amount) < near
     for step in done.steps:
-        assert abs(step.quantity * step.unitAmount + step.flatAmount - step.amount) < near
+        assert abs(step.quantity * step.unit_amount + step.flat_amount - step.amount) < near

@@ -122,11 +122,11 @@ async def test_the_page_shows_them_narrowed_and_to_nobody_else(
         body = {"pattern": {"type": [name]}, "duration": "1h", "reason": name}
         assert (await api.post(body, tenant, "/api/silences")).status == 201
     page = (await api.get("/api/audit-log", tenant, action="silence.", limit=1)).json
-    assert (page["has_more"], [one["target"]["name"] for one in page["data"]]) == (True, ["b"])
+    assert (page["hasMore"], [one["target"]["name"] for one in page["data"]]) == (True, ["b"])
     newest = page["data"][0]
     assert newest["actor"]["kind"] == "key"
     assert newest["change"]["after"]["pattern"] == {"type": ["b"]}
-    older = (await api.get("/api/audit-log", tenant, action="silence.", starting_after=newest["id"])).json["data"]
+    older = (await api.get("/api/audit-log", tenant, action="silence.", startingAfter=newest["id"])).json["data"]
     assert [one["target"]["name"] for one in older] == ["a"]
     for narrowed in ({"target": newest["target"]["id"]}, {"actor": newest["actor"]["name"], "from": newest["at"]}):
         assert newest in (await api.get("/api/audit-log", tenant, **narrowed)).json["data"]

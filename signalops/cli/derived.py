@@ -1,0 +1,200 @@
+"""Commands that are derived from endpoints: the same filters, answers and errors as in the API, as the owner of the database."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
+from types import NoneType
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from uuid import UUID
+
+import orjson
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from signalops import db
+from signalops.access.tenants import manage
+from signalops.cli.common import AsJson, TenantSlug, actor, as_owner, for_tenant, show_json, show_rows
+from signalops.endpoint import Handler, declared
+from signalops.http import Response, validated
+from signalops.terms import Caller, FoundTenant, Operator, PlatformScope, Scope, TenantId
+
+Resolve = Callable[[db.Connection, TenantId, str], Awaitable[UUID]]
+"""Returns the id of what a text names; Unusable."""
+_CURSORS = ("limit", "starting_after", "ending_before")
+_UNSAID = ("if_match", "idempotency_key")
+_LARGEST_PAGE = 100
+_SAMPLE_ID = "01a20862-10b6-70f7-a960-f844b7ad550a"
+_Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
+_Slug = Annotated[str, typer.Argument(help="The tenant's slug or id.")]
+
+
+class Commands:
+    """Adds commands to a group, all about the same kind of thing.
+
+    noun: the group's name. make: makes the object whose methods the handlers are. resolve: finds by other names what a
+    parameter names by its id.
+    """
+
+    def __init__(
+        self,
+        app: typer.Typer,
+        noun: str,
+        make: Callable[[], object] | None = None,
+        resolve: Mapping[str, Resolve] | None = None,
+    ) -> None:
+        self._app = app
+        self._noun = noun
+        self._make = make
+        self._resolve = resolve or {}
+
+    def add(self, handler: Handler, verb: str, *, columns: str = "", done: str = "", example: str = "") -> None:
+        """Add a command that calls a handler.
+
+        columns: of the table of a list. done: the sentence after a change, with what was given and the members of the answer
+        in braces; without it the answer is shown as JSON. example: what is named in it, where that is not an id alone.
+        """
+        command = _Command(handler, columns.split(), done, self._make, self._resolve)
+
+        def run(**given: Any) -> None:
+            command.run(given)
+
+        parameters = command.parameters()
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        run.__doc__ = (inspect.getdoc(handler) or "").partition("\n")[0]
+        words = [self._noun, verb, *(["--tenant acme"] if "caller" in declared(handler).parameters else [])]
+        named = example or (_SAMPLE_ID if any(map(_is_id, declared(handler).parameters.values())) else "")
+        self._app.command(verb, epilog=f"Example: signalops {' '.join([*words, named]).rstrip()}")(run)
+
+
+class _Command(NamedTuple):
+    """A command that calls a handler; see Commands."""
+
+    handler: Handler
+    columns: Sequence[str]
+    done: str
+    make: Callable[[], object] | None
+    resolve: Mapping[str, Resolve]
+
+    def parameters(self) -> list[inspect.Parameter]:
+        """Return the arguments and options, made of what the handler needs."""
+        found: dict[str, tuple[Any, Any]] = {}
+        for name, annotation in declared(self.handler).parameters.items():
+            if name in ("query", "body"):
+                found |= _options(annotation)
+            elif name == "caller":
+                found["tenant"] = TenantSlug, inspect.Parameter.empty
+            elif annotation is FoundTenant:
+                found[name] = _Slug, inspect.Parameter.empty
+            elif _is_id(annotation) or annotation is str:
+                found[name] = self._argument(name, annotation), inspect.Parameter.empty
+        found["as_json"] = AsJson, False
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        return [inspect.Parameter(n, keyword, annotation=a, default=d) for n, (a, d) in found.items()]
+
+    def _argument(self, name: str, annotation: Any) -> Any:
+        noun, by_name = name.replace("_", " "), name in self.resolve
+        what = f"The {noun}'s {'name or id' if by_name else 'id'}." if _is_id(annotation) else f"The {noun}."
+        argument = typer.Argument(metavar=name.upper(), help=what)
+        return Annotated[UUID if _is_id(annotation) and not by_name else str, argument]
+
+    def run(self, given: dict[str, Any]) -> None:
+        as_json = given.pop("as_json")
+        if "caller" in declared(self.handler).parameters:
+            slug = given.pop("tenant")
+            answer = for_tenant(slug, lambda connection, tenant: self._answer(connection, tenant, given))
+        else:
+            answer = as_owner(lambda connection: self._answer(connection, None, given))
+        if "data" in answer:
+            show_rows(answer["data"], self.columns, as_json)
+        elif self.done and not as_json:
+            typer.echo(self.done.format(**given | answer))
+        else:
+            show_json(answer)
+
+    async def _answer(
+        self, connection: db.Connection, tenant: TenantId | None, given: dict[str, Any]
+    ) -> dict[str, Any]:
+        if tenant:
+            for name, resolve in self.resolve.items():
+                if given.get(name):
+                    given[name] = await resolve(connection, tenant, given[name])
+        arguments = await self._arguments(connection, tenant, given)
+        query = declared(self.handler).query
+        if query is None:
+            return await self._call(arguments)
+        asked = _said(query, given)
+        if "limit" not in given:
+            return await self._call(arguments | {"query": validated(query, asked)})
+        return {"data": await self._pages(arguments, query, asked, given["limit"])}
+
+    async def _arguments(
+        self, connection: db.Connection, tenant: TenantId | None, given: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what the handler is called with, but for its query."""
+        endpoint = declared(self.handler)
+        offered = {name: given[name] for name in endpoint.parameters if name in given} | dict.fromkeys(_UNSAID)
+        offered |= {"connection": connection, "transaction": lambda: nullcontext(connection)}
+        offered["operator"] = Operator(actor(), frozenset(get_args(PlatformScope)))
+        if tenant:
+            offered["caller"] = Caller(tenant, actor(), frozenset(get_args(Scope)))
+        if body := endpoint.parameters.get("body"):
+            offered["body"] = validated(body, _said(body, given))
+        if endpoint.parameters.get("tenant") is FoundTenant:
+            offered["tenant"] = await manage.FIND[endpoint.lock](connection, given["tenant"])
+        return {name: value for name, value in offered.items() if name in endpoint.parameters}
+
+    async def _pages(
+        self, arguments: dict[str, Any], query: type[BaseModel], asked: dict[str, Any], limit: int
+    ) -> list[dict[str, Any]]:
+        """Return so many items of a list, page after page."""
+        items: list[dict[str, Any]] = []
+        while len(items) < limit:
+            page = validated(query, asked | {"limit": min(limit - len(items), _LARGEST_PAGE)})
+            answer = await self._call(arguments | {"query": page})
+            items += answer["data"]
+            if not answer["hasMore"]:
+                break
+            asked["startingAfter"] = next(str(items[-1][name]) for name in ("id", "key", "type") if name in items[-1])
+        return items
+
+    async def _call(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        handler = self.handler.__get__(self.make()) if self.make else self.handler
+        result = await handler(**arguments)
+        answer: dict[str, Any] = (
+            orjson.loads(result.body) if isinstance(result, Response) else result.model_dump(mode="json")
+        )
+        return answer
+
+
+def _is_id(annotation: Any) -> bool:
+    return getattr(annotation, "__supertype__", annotation) is UUID
+
+
+def _options(model: type[BaseModel]) -> dict[str, tuple[Any, Any]]:
+    """Return an option for each field of a query or a body, but one for all that say which page it is."""
+    fields = model.model_fields
+    found = {name: _option(name, field) for name, field in fields.items() if name not in _CURSORS}
+    return found | ({"limit": (_Limit, 50)} if "limit" in fields else {})
+
+
+def _option(name: str, field: FieldInfo) -> tuple[Any, Any]:
+    """Return the annotation and the default of an option; the model reads what is more than a choice or a number from text."""
+    kind: Any = field.annotation
+    if NoneType in get_args(kind):
+        kind = next(one for one in get_args(kind) if one is not NoneType)
+    kind = kind if kind in (bool, int) or get_origin(kind) is Literal else str
+    flag = "--" + re.sub(r"([A-Z])", lambda capital: f"-{capital[0].lower()}", field.alias or name)
+    flags = (flag, f"--no-{flag[2:]}") if kind is bool and field.default is None else (flag,)
+    option = typer.Option("/".join(flags), help=field.description)
+    if field.is_required():
+        return Annotated[kind, option], inspect.Parameter.empty
+    return Annotated[kind | None, option], field.default if kind is bool else None
+
+
+def _said(model: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given of a model's fields, by their names in JSON."""
+    said = {field.alias or name: given.get(name) for name, field in model.model_fields.items() if name not in _CURSORS}
+    return {name: value for name, value in said.items() if value is not None}

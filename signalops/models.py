@@ -1,0 +1,37 @@
+"""The base of what the API takes and gives: camelCase in JSON, snake_case in Python."""
+
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Item = TypeVar("Item")
+
+
+class ApiModel(BaseModel):
+    """A model whose fields are camelCase in JSON; a row with columns of either spelling makes one.
+
+    What a request says is validated by http.validated, which takes no other spelling than the API's.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
+
+    @classmethod
+    def json_names(cls) -> tuple[str, ...]:
+        """Return the names of the fields in JSON."""
+        return tuple(field.alias or name for name, field in cls.model_fields.items())
+
+
+class RequestModel(ApiModel):
+    """A body, or a part of one; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PageOf(ApiModel, Generic[Item]):
+    """A page of a list."""
+
+    data: list[Item]
+    has_more: bool = Field(description="Whether there are more beyond this page.")
