@@ -2753,7 +2753,7 @@ begin
     or exists (select from signalops.usage_adjustments a where a.tenant_id = new.id)
     or exists (select from signalops.inbox i where i.tenant_id = new.id) then
     raise 'the tenant % has usage in the time zone %, which is fixed by that: make another tenant', old.slug, old.time_zone
-      using errcode = 'check_violation';
+      using errcode = 'check_violation', constraint = 'tenants_fixed_time_zone';
   end if;
   return new;
 end
@@ -4636,7 +4636,7 @@ begin
       and s.terms ->> 'currency' <> offer.document ->> 'currency'
   ) then
     raise 'the present period is billed in another currency than %: change the plan at the end of the period',
-      offer.document ->> 'currency' using errcode = 'check_violation';
+      offer.document ->> 'currency' using errcode = 'check_violation', constraint = 'subscriptions_currency';
   end if;
 
   -- The last word wins: what was to begin on that day or later is withdrawn.
@@ -5127,7 +5127,8 @@ begin
     select from signalops.meters m where m.tenant_id = new.tenant_id and m.key = new.key
       and (m.aggregation, m.field, m.pattern, m.group_by) is distinct from (new.aggregation, new.field, new.pattern, new.group_by)
   ) then
-    raise 'the meter % counted something else before: choose another key', new.key using errcode = 'unique_violation';
+    raise 'the meter % counted something else before: choose another key', new.key
+      using errcode = 'unique_violation', constraint = 'meters_one_meaning';
   elsif tg_op = 'UPDATE' and (
     old.until is not null or (to_jsonb(new) - '{until,ended_at}'::text[]) <> (to_jsonb(old) - '{until,ended_at}'::text[])
   ) then

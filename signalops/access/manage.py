@@ -131,8 +131,7 @@ async def _add(connection: db.Connection, tenant: TenantId, gift: Gift, secret: 
     key = KeyId(await db.new_id(connection))
     fields = {"tenant": tenant, "id": key, "prefix": secret.key[:PREFIX], "hash": secret.hash}
     fields |= {"digest": secret.digest, **gift._asdict()}
-    if not await store.add_key(connection, **fields):
-        raise Conflict("The key was rotated already: rotate the key that replaces it, or create a new one.")
+    await store.add_key(connection, **fields)
     if await store.count_usable_keys(connection, tenant) > MOST:
         raise Conflict(f"There are {MOST} usable keys already: revoke those that nobody uses.")
     shown = await show(connection, tenant, key)

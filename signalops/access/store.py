@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg.errors import UniqueViolation
-
 from signalops import db
 from signalops.access.addresses import Network
 from signalops.access.rates import RateLimit
@@ -29,7 +27,7 @@ class FoundKey(NamedTuple):
 
 async def find_keys(connection: db.Connection, prefix: str) -> list[FoundKey]:
     """Return the usable keys with a prefix; the one query that runs before a tenant is known."""
-    rows = await (await connection.execute(SQL["find-keys"], {"prefix": prefix})).fetchall()
+    rows = await db.tuples(connection, SQL["find-keys"], {"prefix": prefix})
     return [
         FoundKey(_caller(tenant, key, scopes, buckets), hashed, digest, cidrs, expires_at, status, reason)
         for tenant, key, hashed, scopes, cidrs, expires_at, status, digest, buckets, reason in rows
@@ -47,8 +45,7 @@ class FoundTenant(NamedTuple):
 
 async def find_tenant(connection: db.Connection, id: UUID | None = None, slug: str | None = None) -> FoundTenant | None:
     """Return the tenant with an id or a slug, or None; before a tenant is known."""
-    row = await (await connection.execute(SQL["find-tenant"], {"id": id, "slug": slug})).fetchone()
-    return FoundTenant(*row) if row else None
+    return await db.record(connection, FoundTenant, SQL["find-tenant"], {"id": id, "slug": slug})
 
 
 def _caller(tenant: UUID, key: UUID, scopes: list[str], buckets: list[str]) -> Caller:
@@ -74,21 +71,16 @@ async def tenant_by_slug(connection: db.Connection, slug: str) -> dict[str, Any]
     return await db.row(connection, SQL["tenant-by-slug"], {"slug": slug})
 
 
-async def add_key(connection: db.Connection, **fields: Any) -> bool:
+async def add_key(connection: db.Connection, **fields: Any) -> None:
     """Store a key's hash; the fields are tenant, id, prefix, hash, label and scopes, and what it has of the others.
 
-    The others are expires_at, allowed_cidrs, replaces, made_by, rate_limit and digest. False when what it replaces was rotated
-    already.
+    The others are expires_at, allowed_cidrs, replaces, made_by, rate_limit and digest. Conflict when what it replaces was
+    rotated already.
     """
     optional: dict[str, Any] = {"expires_at": None, "allowed_cidrs": [], "replaces": None}
     optional |= {"made_by": None, "digest": None}
     optional |= _rate_columns(fields.pop("rate_limit", None))
-    try:
-        async with connection.transaction():
-            await connection.execute(SQL["add-key"], {**optional, **fields})
-    except UniqueViolation:
-        return False
-    return True
+    await connection.execute(SQL["add-key"], {**optional, **fields})
 
 
 async def list_keys(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[dict[str, Any]]:
@@ -99,14 +91,13 @@ async def list_keys(connection: db.Connection, tenant: TenantId, **wanted: Any) 
 
 async def count_usable_keys(connection: db.Connection, tenant: TenantId) -> int:
     """Return how many keys of a tenant are neither revoked nor expired."""
-    row = await (await connection.execute(SQL["count-usable-keys"], {"tenant": tenant})).fetchone()
-    return int(row[0]) if row else 0
+    return int(await db.value(connection, SQL["count-usable-keys"], {"tenant": tenant}) or 0)
 
 
 async def end_key(connection: db.Connection, tenant: TenantId, key: UUID, seconds: int) -> bool:
     """Have a key expire in some seconds, or as it does already if that is sooner; False when it is not usable."""
     fields = {"tenant": tenant, "id": key, "seconds": seconds}
-    return await (await connection.execute(SQL["end-key"], fields)).fetchone() is not None
+    return await db.value(connection, SQL["end-key"], fields) is not None
 
 
 async def revoke_key(connection: db.Connection, tenant: TenantId, key: UUID, with_children: bool = False) -> bool:

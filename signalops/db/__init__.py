@@ -2,7 +2,19 @@
 
 from signalops.db.errors import BUSY, KNOWN, OUTAGE, OUTDATED, REFUSAL, UNSTORABLE, reason, told
 from signalops.db.pools import SILENCE, Connection, Pool, alone, autocommit, hasten, listen, pool, repair
-from signalops.db.queries import queries, records, row, rows, sql_folder, the_row, value
+from signalops.db.queries import (
+    queries,
+    record,
+    records,
+    row,
+    rows,
+    sql_folder,
+    the_row,
+    the_tuple,
+    tuples,
+    value,
+    values,
+)
 from signalops.db.roles import Role, admin_url, dsn, listening, reachable, without_password
 from signalops.db.transactions import (
     Action,
@@ -49,6 +61,7 @@ __all__ = [
     "queries",
     "reachable",
     "reason",
+    "record",
     "records",
     "repair",
     "row",
@@ -56,8 +69,11 @@ __all__ = [
     "settled",
     "sql_folder",
     "the_row",
+    "the_tuple",
     "told",
+    "tuples",
     "unix_time",
     "value",
+    "values",
     "without_password",
 ]

@@ -53,11 +53,42 @@ async def the_row(connection: Connection, query: LiteralString, parameters: Para
 
 
 async def records(
-    connection: Connection, kind: type[Record], query: LiteralString, parameters: Parameters = None
+    connection: Connection,
+    kind: type[Record],
+    query: LiteralString,
+    parameters: Parameters = None,
+    prepare: bool | None = None,
 ) -> list[Record]:
-    """Return the rows of a query as objects, whose fields are its columns."""
+    """Return the rows of a query as objects, whose fields are its columns; prepare: see psycopg."""
     async with connection.cursor(row_factory=class_row(kind)) as cursor:
-        return await (await cursor.execute(query, parameters)).fetchall()
+        return await (await cursor.execute(query, parameters, prepare=prepare)).fetchall()
+
+
+async def record(
+    connection: Connection, kind: type[Record], query: LiteralString, parameters: Parameters = None
+) -> Record | None:
+    """Return the first row of a query as an object, whose fields are its columns; None: there is none."""
+    async with connection.cursor(row_factory=class_row(kind)) as cursor:
+        return await (await cursor.execute(query, parameters)).fetchone()
+
+
+async def tuples(
+    connection: Connection, query: LiteralString, parameters: Parameters = None, prepare: bool | None = None
+) -> list[Any]:
+    """Return the rows of a query as tuples; prepare: see psycopg."""
+    return await (await connection.execute(query, parameters, prepare=prepare)).fetchall()
+
+
+async def the_tuple(connection: Connection, query: LiteralString, parameters: Parameters = None) -> Any:
+    """Return the first row of a query that always has one as a tuple."""
+    found = await (await connection.execute(query, parameters)).fetchone()
+    assert found is not None, "the query always returns a row"
+    return found
+
+
+async def values(connection: Connection, query: LiteralString, parameters: Parameters = None) -> list[Any]:
+    """Return the first column of the rows of a query."""
+    return [first for first, *_ in await tuples(connection, query, parameters)]
 
 
 async def value(connection: Connection, query: LiteralString, parameters: Parameters = None) -> Any:

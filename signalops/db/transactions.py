@@ -12,6 +12,7 @@ import orjson
 
 from signalops.config import Settings
 from signalops.connection import WatchedConnection
+from signalops.db.constraints import translated
 from signalops.db.pools import Connection, Pool
 from signalops.db.roles import dsn
 from signalops.settled import Settled
@@ -38,17 +39,19 @@ acting: ContextVar[Action | None] = ContextVar("acting", default=None)
 @asynccontextmanager
 async def as_owner(settings: Settings) -> AsyncIterator[Connection]:
     """Open one connection as the owner, in a transaction: for the command line, which works across tenants."""
-    async with await WatchedConnection.connect(dsn(settings, "owner")) as connection:
-        await _name_action(connection)
-        yield connection
+    with translated():
+        async with await WatchedConnection.connect(dsn(settings, "owner")) as connection:
+            await _name_action(connection)
+            yield connection
 
 
 @asynccontextmanager
 async def as_platform(connections: Pool) -> AsyncIterator[Connection]:
     """Open a transaction of an operator, across tenants; `act_as` lets it into the rows of one."""
-    async with connections.connection() as connection, connection.transaction():
-        await _name_action(connection)
-        yield connection
+    with translated():
+        async with connections.connection() as connection, connection.transaction():
+            await _name_action(connection)
+            yield connection
 
 
 async def _name_action(connection: Connection) -> None:
@@ -65,11 +68,12 @@ async def unix_time(connection: Connection) -> float:
 @asynccontextmanager
 async def as_tenant(connections: Pool, tenant: TenantId) -> AsyncIterator[Connection]:
     """Open a transaction that sees and writes the rows of one tenant; its end forgets the tenant."""
-    async with connections.connection() as connection, connection.transaction():
-        # In one round trip.
-        statement = "select signalops.act_as(%s), set_config('signalops.action', %s, true)"
-        await connection.execute(statement, [tenant, _action()])
-        yield connection
+    with translated():
+        async with connections.connection() as connection, connection.transaction():
+            # In one round trip.
+            statement = "select signalops.act_as(%s), set_config('signalops.action', %s, true)"
+            await connection.execute(statement, [tenant, _action()])
+            yield connection
 
 
 async def settled(connection: Connection) -> Settled:

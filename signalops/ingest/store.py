@@ -6,7 +6,6 @@ from decimal import Context, Decimal
 from typing import Any
 
 import orjson
-from psycopg.rows import dict_row
 
 from signalops import db
 from signalops.contracts import BucketAmount, MeterAmount
@@ -36,7 +35,7 @@ async def accept(
         "batch": batch,
         "priority": priority,
     }
-    return await (await connection.execute(SQL["accept"], parameters, prepare=True)).fetchall()
+    return await db.tuples(connection, SQL["accept"], parameters, prepare=True)
 
 
 async def await_changed_limits(connection: db.Connection) -> None:
@@ -46,9 +45,8 @@ async def await_changed_limits(connection: db.Connection) -> None:
 
 async def list_events(connection: db.Connection, upwards: bool, **parameters: Any) -> list[dict[str, Any]]:
     """Return the events between two ids: the newest of them, newest first, or upwards the oldest of them, oldest first."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        query = SQL["list-events-upwards" if upwards else "list-events"]
-        return await (await cursor.execute(query, parameters)).fetchall()
+    query = SQL["list-events-upwards" if upwards else "list-events"]
+    return await db.rows(connection, query, parameters)
 
 
 def shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Results:
 
 async def read_batch(connection: db.Connection, batch: BatchId) -> list[Part]:
     """Take a batch out of the inbox, for this transaction to process; empty when another worker did."""
-    rows = await (await connection.execute(SQL["read-batch"], {"batch": batch}, prepare=True)).fetchall()
+    rows = await db.tuples(connection, SQL["read-batch"], {"batch": batch}, prepare=True)
     return [
         Part(TenantId(tenant), ruleset, orjson.loads(events), metering, zone, closed, len(events))
         for tenant, ruleset, events, metering, zone, closed in rows
@@ -80,46 +80,43 @@ async def put_back(connection: db.Connection, batch: BatchId, part: Part, second
 
 async def set_aside(connection: db.Connection, at_most: int) -> int:
     """Take digests and absences of tenants that are held out of the sweeps' way; return how many of the more numerous."""
-    row = await (await connection.execute(SQL["set-aside"], {"at_most": at_most})).fetchone()
-    return row[0] if row else 0
+    return int(await db.value(connection, SQL["set-aside"], {"at_most": at_most}) or 0)
 
 
 async def resume(connection: db.Connection, at_most: int) -> bool:
     """Let a part of what is held of a resumed tenant go on; return whether there may be more to do at once."""
-    row = await (await connection.execute(SQL["resume"], {"at_most": at_most})).fetchone()
-    return bool(row and row[0])
+    return bool(await db.value(connection, SQL["resume"], {"at_most": at_most}))
 
 
 async def enqueue_due(connection: db.Connection, at_most: int) -> int:
     """Give a job to deliveries whose next attempt is due; return how many."""
-    row = await (await connection.execute(SQL["enqueue-due"], {"at_most": at_most})).fetchone()
-    return row[0] if row else 0
+    return int(await db.value(connection, SQL["enqueue-due"], {"at_most": at_most}) or 0)
 
 
 async def enqueue_lost(connection: db.Connection, at_most: int) -> tuple[int, int]:
     """Give a new job to batches and deliveries that have none any more; return how many of each."""
-    row = await (await connection.execute(SQL["enqueue-lost"], {"at_most": at_most})).fetchone()
-    return (row[0], row[1]) if row else (0, 0)
+    first, second = await db.the_tuple(connection, SQL["enqueue-lost"], {"at_most": at_most})
+    return first, second
 
 
 async def tell_due(connection: db.Connection, at_most: int) -> tuple[int, int]:
     """Close digests and tell of absences that are due; return how many of each."""
-    row = await (await connection.execute(SQL["tell-due"], {"at_most": at_most})).fetchone()
-    return (row[0], row[1]) if row else (0, 0)
+    first, second = await db.the_tuple(connection, SQL["tell-due"], {"at_most": at_most})
+    return first, second
 
 
 async def tidy(connection: db.Connection, at_most: int) -> tuple[int, int]:
     """Forget groups of rules that can't matter any more, and mend the turns of channels; return how many of each."""
-    row = await (await connection.execute(SQL["tidy"], {"at_most": at_most})).fetchone()
-    return (row[0], row[1]) if row else (0, 0)
+    first, second = await db.the_tuple(connection, SQL["tidy"], {"at_most": at_most})
+    return first, second
 
 
 async def limit_cardinality(connection: db.Connection) -> list[tuple[TenantId, date]]:
     """Have tenants with too many groups and distinct values keep no more of them; return whose, and of which month."""
-    rows = await (await connection.execute(SQL["limit-cardinality"])).fetchall()
+    rows = await db.tuples(connection, SQL["limit-cardinality"])
     return [(TenantId(tenant), period) for tenant, period in rows]
 
 
 async def make_partitions(connection: db.Connection) -> list[str]:
     """Make the partitions of this month and the next three; return the new ones."""
-    return [name for (name,) in await (await connection.execute(SQL["make-partitions"])).fetchall()]
+    return await db.values(connection, SQL["make-partitions"])

@@ -49,8 +49,7 @@ class RuleRegistry:
         """Add a rule; Invalid, or Conflict when its name is taken or there are too many."""
         content = await self._content(connection, tenant, new)
         rule = RuleId(await db.new_id(connection))
-        if not await store.add_rule(connection, tenant, rule, new.name, new.enabled):
-            raise _taken(new.name)
+        await store.add_rule(connection, tenant, rule, new.name, new.enabled)
         await store.add_version(connection, tenant, rule, {"version": 1, "since": 1}, content)
         await self._check_versions(connection, tenant)
         await _check_room(connection, tenant, self._most)
@@ -73,8 +72,8 @@ class RuleRegistry:
         name = held["name"] if change.name is None else change.name
         enabled = held["enabled"] if change.enabled is None else change.enabled
         after = {"name": name, "enabled": enabled, "active_version": version}
-        if after != held and not await store.change_rule(connection, tenant, rule, **after):
-            raise _taken(name)
+        if after != held:
+            await store.change_rule(connection, tenant, rule, **after)
         await _check_room(connection, tenant)
 
     async def roll_back(
@@ -227,10 +226,6 @@ def _same(before: dict[str, Any], after: dict[str, Any], names: Iterable[str]) -
 
 def _text(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-
-
-def _taken(name: str) -> Conflict:
-    return Conflict(f"There is a rule named {name!r} already: choose another name.")
 
 
 def _unknown() -> NotFound:

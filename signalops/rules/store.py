@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
 from signalops import db
@@ -18,12 +17,12 @@ _ANY = {"id": None, "lower": _FIRST, "upper": _LAST, "upwards": False, "limit": 
 
 async def active_rules(connection: db.Connection, tenant: TenantId) -> list[Row]:
     """Return ruleset, id and what its active version says of each rule that decides now."""
-    return await _rows(connection, "active-rules", {"tenant": tenant})
+    return await db.rows(connection, SQL["active-rules"], {"tenant": tenant})
 
 
 async def active_silences(connection: db.Connection, tenant: TenantId) -> list[Row]:
     """Return grammar, pattern, starts_at and ends_at of each silence that is not over."""
-    return await _rows(connection, "active-silences", {"tenant": tenant})
+    return await db.rows(connection, SQL["active-silences"], {"tenant": tenant})
 
 
 async def time_zone(connection: db.Connection, tenant: TenantId) -> str:
@@ -31,10 +30,10 @@ async def time_zone(connection: db.Connection, tenant: TenantId) -> str:
     return str(await db.value(connection, SQL["time-zone"], {"tenant": tenant}))
 
 
-async def add_rule(connection: db.Connection, tenant: TenantId, rule: RuleId, name: str, enabled: bool) -> bool:
-    """Make a rule whose first version is added next; False if the name is taken."""
+async def add_rule(connection: db.Connection, tenant: TenantId, rule: RuleId, name: str, enabled: bool) -> None:
+    """Make a rule whose first version is added next; Conflict if the name is taken."""
     fields = {"tenant": tenant, "id": rule, "name": name, "enabled": enabled}
-    return (await connection.execute(SQL["add-rule"], fields)).rowcount == 1
+    await connection.execute(SQL["add-rule"], fields)
 
 
 async def add_version(
@@ -47,28 +46,23 @@ async def add_version(
 
 async def count_versions(connection: db.Connection, tenant: TenantId) -> int:
     """Return how many versions of rules a tenant has made in the last 30 days."""
-    row = await (await connection.execute(SQL["count-versions"], {"tenant": tenant})).fetchone()
-    return int(row[0]) if row else 0
+    return int(await db.value(connection, SQL["count-versions"], {"tenant": tenant}) or 0)
 
 
 async def count_rules(connection: db.Connection, tenant: TenantId) -> tuple[int, int]:
     """Return how many rules a tenant has, and how many conditions those that decide have together."""
-    row = (await _rows(connection, "count-rules", {"tenant": tenant}))[0]
+    row = (await db.rows(connection, SQL["count-rules"], {"tenant": tenant}))[0]
     return row["rules"], row["conditions"]
 
 
 async def lock_rule(connection: db.Connection, tenant: TenantId, rule: RuleId) -> Row | None:
     """Return name, enabled and active_version of a rule, and hold it; None if there is none."""
-    return await _row(connection, "lock-rule", {"tenant": tenant, "id": rule})
+    return await db.row(connection, SQL["lock-rule"], {"tenant": tenant, "id": rule})
 
 
-async def change_rule(connection: db.Connection, tenant: TenantId, rule: RuleId, **fields: Any) -> bool:
-    """Set name, enabled and active_version of a rule; False if another has the name."""
-    try:
-        await connection.execute(SQL["change-rule"], {"tenant": tenant, "id": rule, **fields})
-    except UniqueViolation:
-        return False
-    return True
+async def change_rule(connection: db.Connection, tenant: TenantId, rule: RuleId, **fields: Any) -> None:
+    """Set name, enabled and active_version of a rule; Conflict if another has the name."""
+    await connection.execute(SQL["change-rule"], {"tenant": tenant, "id": rule, **fields})
 
 
 async def delete_rule(connection: db.Connection, tenant: TenantId, rule: RuleId) -> None:
@@ -79,7 +73,7 @@ async def delete_rule(connection: db.Connection, tenant: TenantId, rule: RuleId)
 async def list_rules(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
     """Return rules in their active versions, newest first; wanted: id, enabled, channel, severity, name; a page's bounds."""
     defaults = _ANY | {"enabled": None, "channel": None, "severity": None, "name": None}
-    return await _rows(connection, "list-rules", {**defaults, "tenant": tenant, **wanted})
+    return await db.rows(connection, SQL["list-rules"], {**defaults, "tenant": tenant, **wanted})
 
 
 async def list_versions(
@@ -87,17 +81,17 @@ async def list_versions(
 ) -> list[Row]:
     """Return the versions of a rule with lower numbers, newest first."""
     fields = {"tenant": tenant, "id": rule, "before": before, "limit": limit}
-    return await _rows(connection, "list-versions", fields)
+    return await db.rows(connection, SQL["list-versions"], fields)
 
 
 async def find_channel(connection: db.Connection, tenant: TenantId, channel: str) -> Row | None:
     """Return id, name and kind of the channel that has this id or name."""
-    return await _row(connection, "find-channel", {"tenant": tenant, "channel": channel})
+    return await db.row(connection, SQL["find-channel"], {"tenant": tenant, "channel": channel})
 
 
 async def known_fields(connection: db.Connection, tenant: TenantId, types: frozenset[str]) -> frozenset[str] | None:
     """Return the paths that events of some types had, their steps joined by dots; None if not all are known."""
-    rows = await _rows(connection, "known-fields", {"tenant": tenant, "types": list(types)})
+    rows = await db.rows(connection, SQL["known-fields"], {"tenant": tenant, "types": list(types)})
     if len(rows) < len(types) or any(row["fields_cut"] for row in rows):
         return None
     return frozenset(path for row in rows for path in row["paths"])
@@ -105,12 +99,12 @@ async def known_fields(connection: db.Connection, tenant: TenantId, types: froze
 
 async def find_event(connection: db.Connection, tenant: TenantId, event: EventId) -> Row | None:
     """Return event {id, type, source, occurredAt, payload} and attributes; None if the tenant has no such event."""
-    return await _row(connection, "find-event", {"tenant": tenant, "id": event})
+    return await db.row(connection, SQL["find-event"], {"tenant": tenant, "id": event})
 
 
 async def list_silences(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
     """Return silences, newest first; wanted: id, state; a page's bounds."""
-    return await _rows(connection, "list-silences", {**_ANY, "state": None, "tenant": tenant, **wanted})
+    return await db.rows(connection, SQL["list-silences"], {**_ANY, "state": None, "tenant": tenant, **wanted})
 
 
 async def add_silence(connection: db.Connection, **fields: Any) -> None:
@@ -121,11 +115,3 @@ async def add_silence(connection: db.Connection, **fields: Any) -> None:
 async def end_silence(connection: db.Connection, tenant: TenantId, silence: UUID) -> None:
     """End a silence that is not over."""
     await connection.execute(SQL["end-silence"], {"tenant": tenant, "id": silence})
-
-
-async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
-    return await db.rows(connection, SQL[query], fields)
-
-
-async def _row(connection: db.Connection, query: str, fields: Row) -> Row | None:
-    return await db.row(connection, SQL[query], fields)

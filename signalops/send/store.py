@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from signalops import db
 from signalops.contracts import SettledAttempt, WantedDelivery
-from signalops.db import Connection, queries
 from signalops.send.model import (
     ANSWER_LIMIT,
     ERROR_LIMIT,
@@ -22,6 +21,7 @@ from signalops.send.model import (
 )
 from signalops.terms import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
 
+SQL = db.queries("send/send")
 Wanted = tuple[TenantId, DeliveryId]
 
 
@@ -74,33 +74,29 @@ class Attempt:
     patience: float
 
 
-async def claim(connection: Connection, wanted: Iterable[Wanted], busy: list[ChannelId]) -> list[Claim]:
+async def claim(connection: db.Connection, wanted: Iterable[Wanted], busy: list[ChannelId]) -> list[Claim]:
     """Begin an attempt at each of some deliveries, whatever their tenants. One round trip.
 
     What has ended, waits for its time or does not exist is left out; so is what belongs to a busy channel: it waits a second.
     """
     told: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
-    async with connection.cursor(row_factory=class_row(Claim)) as cursor:
-        await cursor.execute(
-            queries("send/send")["claim-deliveries"], {"wanted": Jsonb(told), "busy": busy}, prepare=True
-        )
-        return await cursor.fetchall()
+    return await db.records(
+        connection, Claim, SQL["claim-deliveries"], {"wanted": Jsonb(told), "busy": busy}, prepare=True
+    )
 
 
-async def listed_events(connection: Connection, tenant: TenantId, ids: list[str]) -> list[dict[str, Any]]:
+async def listed_events(connection: db.Connection, tenant: TenantId, ids: list[str]) -> list[dict[str, Any]]:
     """Return the events that a digest lists, in its order, without those that were deleted, until they exceed 1 MiB."""
-    cursor = await connection.execute(queries("send/send")["read-listed-events"], {"tenant": tenant, "ids": ids})
-    return [event for (event,) in await cursor.fetchall()]
+    return [*await db.values(connection, SQL["read-listed-events"], {"tenant": tenant, "ids": ids})]
 
 
-async def settle(connection: Connection, attempts: Iterable[Attempt]) -> list[DeliveryId]:
+async def settle(connection: db.Connection, attempts: Iterable[Attempt]) -> list[DeliveryId]:
     """Record attempts and move their deliveries on, unless newer attempts or successes have done so. One round trip.
 
     Returns the deliveries that died.
     """
     said = {"said": Jsonb([_told(attempt) for attempt in attempts])}
-    cursor = await connection.execute(queries("send/send")["settle-deliveries"], said, prepare=True)
-    return [died for (died,) in await cursor.fetchall()]
+    return [died for (died,) in await db.tuples(connection, SQL["settle-deliveries"], said, prepare=True)]
 
 
 def _told(attempt: Attempt) -> SettledAttempt:

@@ -4,8 +4,6 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from psycopg.rows import class_row
-
 from signalops import db
 from signalops.terms import TenantId
 from signalops.usage.meters.model import Aggregation
@@ -31,15 +29,13 @@ class Metered(NamedTuple):
 
 async def find_meter(connection: db.Connection, tenant: TenantId, meter: str) -> Metered | None:
     """Return a meter, as it was last if it has ended; None when there never was one."""
-    async with connection.cursor(row_factory=class_row(Metered)) as cursor:
-        return await (await cursor.execute(SQL["find-meter"], {"tenant": tenant, "meter": meter})).fetchone()
+    return await db.record(connection, Metered, SQL["find-meter"], {"tenant": tenant, "meter": meter})
 
 
 async def is_limited(connection: db.Connection, tenant: TenantId, lower: datetime, upper: datetime) -> bool:
     """Return whether a month between two moments has more groups and distinct values than are kept."""
     wanted = {"tenant": tenant, "lower": lower, "upper": upper}
-    row = await (await connection.execute(SQL["is-limited"], wanted)).fetchone()
-    return row is not None and bool(row[0])
+    return bool(await db.value(connection, SQL["is-limited"], wanted))
 
 
 async def usage_by(connection: db.Connection, tenant: TenantId, **asked: Any) -> list[Row]:

@@ -42,8 +42,7 @@ class Owned(NamedTuple):
 
 async def tenant_of(connection: db.Connection, event: EventId) -> Owned | None:
     """Return whose event an id is, or None; as the owner."""
-    row = await (await connection.execute(SQL["tenant-of-event"], {"event": event})).fetchone()
-    return Owned(*row) if row else None
+    return await db.record(connection, Owned, SQL["tenant-of-event"], {"event": event})
 
 
 @asynccontextmanager
@@ -55,34 +54,30 @@ async def session(conninfo: str) -> AsyncIterator[db.Connection]:
 
 async def examine(connection: db.Connection, query: str) -> tuple[bool, str]:
     """Run a check of doctor.sql; return whether all is well, and what was found."""
-    row = await (await connection.execute(db.queries("watch/doctor")[query])).fetchone()
-    assert row is not None, "a check returns one row"
-    return row[0], row[1]
+    first, second = await db.the_tuple(connection, db.queries("watch/doctor")[query])
+    return first, second
 
 
 async def login(connection: db.Connection) -> tuple[bool, str, str, bool]:
     """Return whether row-level security holds for a connection's login, the role it acts in, its name, and whether jit is on."""
-    row = await (await connection.execute(db.queries("watch/doctor")["login"])).fetchone()
-    assert row is not None, "who is logged in is a role"
-    return row[0], row[1], row[2], row[3]
+    forced, role, name, has_jit = await db.the_tuple(connection, db.queries("watch/doctor")["login"])
+    return forced, role, name, has_jit
 
 
 async def held(connection: db.Connection, query: str) -> list[Any]:
     """Run a check of doctor.sql that returns one array of what it found."""
-    row = await (await connection.execute(db.queries("watch/doctor")[query])).fetchone()
-    return list(row[0] or ()) if row else []
+    return list(await db.value(connection, db.queries("watch/doctor")[query]) or ())
 
 
 async def room(connection: db.Connection) -> tuple[int, int]:
     """Return how many connections are admitted, and how many workers live."""
-    row = await (await connection.execute(db.queries("watch/doctor")["connections"])).fetchone()
-    assert row is not None
-    return row[0], row[1]
+    first, second = await db.the_tuple(connection, db.queries("watch/doctor")["connections"])
+    return first, second
 
 
 async def zones(connection: db.Connection) -> list[tuple[str, list[datetime], list[datetime]]]:
     """Return the tenants' zones, each with moments and what the server's clocks show there at each."""
-    rows = await (await connection.execute(db.queries("watch/doctor")["zones"])).fetchall()
+    rows = await db.tuples(connection, db.queries("watch/doctor")["zones"])
     return [(zone, moments, local) for zone, moments, local in rows]
 
 
@@ -98,5 +93,4 @@ def tls_address(connection: db.Connection) -> tuple[str, int] | None:
 
 async def has_tenant(connection: db.Connection, slug: str) -> bool:
     """Return whether there is an active tenant of that slug."""
-    row = await (await connection.execute(db.queries("watch/doctor")["active-tenant"], [slug])).fetchone()
-    return bool(row and row[0])
+    return bool(await db.value(connection, db.queries("watch/doctor")["active-tenant"], [slug]))

@@ -44,7 +44,7 @@ def test_a_rule_is_added_with_options(rule: Run) -> None:
     said = {"pattern": PATTERN, "template": {"subject": "s"}, "severity": "error", "version": 1}
     assert {name: shown(rule, "signups")[name] for name in said} == said
     assert rule("add", "signups", "--channel", "ops", "--pattern", pattern) == Done(
-        1, "", "signalops: There is a rule named 'signups' already: choose another name."
+        1, "", "signalops: There is a rule of this name already: choose another name."
     )
     assert "pattern: is required" in rule("add", "x", "--channel", "ops").err
     assert "channel: there is no channel 'nobody'" in rule("add", "x", "--channel", "nobody", "--pattern", pattern).err

@@ -149,7 +149,7 @@ async def test_a_name_is_taken_once(api: Client, acme: Tenant) -> None:
     await add(api, acme)
     other = await add(api, acme, name="other")
     problem = assert_problem(await api.post(draft(), acme, RULES), 409, "conflict")
-    assert "'signups'" in problem["detail"]
+    assert "rule of this name" in problem["detail"]
     assert_problem(await put(api, acme, other["id"], draft()), 409, "conflict")
     assert (await api.get(f"{RULES}/{other['id']}", acme)).json["name"] == "other"
 

@@ -10,8 +10,8 @@ SQL = db.queries("access/deletion")
 
 async def begin(connection: db.Connection, wanted: str, confirmed: str) -> str | None:
     """Begin to delete a tenant, named by id or slug; return the verdict of signalops.begin_deletion, None: there is none."""
-    row = await (await connection.execute(SQL["begin-deletion"], _texts(wanted=wanted, confirmed=confirmed))).fetchone()
-    return row[1] if row else None
+    found = await db.row(connection, SQL["begin-deletion"], _texts(wanted=wanted, confirmed=confirmed))
+    return found["verdict"] if found else None
 
 
 async def find(connection: db.Connection, wanted: str) -> dict[str, Any] | None:
@@ -21,14 +21,12 @@ async def find(connection: db.Connection, wanted: str) -> dict[str, Any] | None:
 
 async def delete_slice(connection: db.Connection, tenant: TenantId, at_most: int) -> int:
     """Remove about so many rows of a tenant; return how many."""
-    row = await (await connection.execute(SQL["delete-slice"], {"tenant": tenant, "at_most": at_most})).fetchone()
-    return row[0] if row else 0
+    return int(await db.value(connection, SQL["delete-slice"], {"tenant": tenant, "at_most": at_most}) or 0)
 
 
 async def running_transactions(connection: db.Connection) -> set[str]:
     """Return the transactions of this database that run now."""
-    row = await (await connection.execute(SQL["running-transactions"])).fetchone()
-    return set(row[0]) if row else set()
+    return set(await db.value(connection, SQL["running-transactions"]) or ())
 
 
 async def finish(connection: db.Connection, tenant: TenantId) -> int | None:

@@ -2,12 +2,8 @@
 
 from typing import Any
 
-from psycopg.errors import CheckViolation, UniqueViolation
-from psycopg.rows import class_row
-
 from signalops import db
 from signalops.access.tenants.model import id_in
-from signalops.errors import Conflict
 from signalops.terms import FoundTenant, TenantId, TenantStatus
 
 Row = dict[str, Any]
@@ -16,17 +12,13 @@ SQL = db.queries("access/tenants")
 
 async def add_tenant(connection: db.Connection, **fields: Any) -> None:
     """Make a tenant; the fields are id, slug and name, and time_zone when it is not UTC. Conflict: the slug is taken."""
-    try:
-        await connection.execute(SQL["add-tenant"], {"time_zone": "UTC", **fields})
-    except UniqueViolation as error:
-        raise Conflict(f"There is a tenant {fields['slug']!r} already: choose another slug.") from error
+    await connection.execute(SQL["add-tenant"], {"time_zone": "UTC", **fields})
 
 
 async def find_tenant(connection: db.Connection, wanted: str) -> FoundTenant | None:
     """Return the tenant of an id or a slug."""
     fields = {"id": id_in(wanted), "slug": wanted.replace("\0", "")}
-    async with connection.cursor(row_factory=class_row(FoundTenant)) as cursor:
-        return await (await cursor.execute(SQL["find-tenant"], fields)).fetchone()
+    return await db.record(connection, FoundTenant, SQL["find-tenant"], fields)
 
 
 async def hold_tenant(connection: db.Connection, tenant: TenantId) -> TenantStatus | None:
@@ -47,10 +39,7 @@ async def list_tenants(connection: db.Connection, **wanted: Any) -> list[Row]:
 
 async def change_tenant(connection: db.Connection, tenant: TenantId, **fields: Any) -> None:
     """Set name and time_zone, where not None; Conflict once something was counted in another time zone."""
-    try:
-        await connection.execute(SQL["change-tenant"], {"id": tenant, **fields})
-    except CheckViolation as error:
-        raise Conflict(f"The time zone can't be set: {db.reason(error)}.") from error
+    await connection.execute(SQL["change-tenant"], {"id": tenant, **fields})
 
 
 async def set_retention(connection: db.Connection, tenant: TenantId, days: int | None) -> None:

@@ -13,13 +13,12 @@ SQL = db.queries("ingest/replay")
 
 async def choose_events(connection: db.Connection, tenant: TenantId, **choice: Any) -> list[tuple[UUID, str]]:
     """Return (event, chosen | waiting | operational | dead) of a choice: ids, lower, upper, type and limit."""
-    return await (await connection.execute(SQL["choose-events"], {"tenant": tenant, **choice})).fetchall()
+    return await db.tuples(connection, SQL["choose-events"], {"tenant": tenant, **choice})
 
 
 async def unknown_rules(connection: db.Connection, tenant: TenantId, rules: Sequence[UUID]) -> list[UUID]:
     """Return which of some rules a tenant does not have."""
-    query = await connection.execute(SQL["unknown-rules"], {"tenant": tenant, "rules": list(rules)})
-    return [rule for (rule,) in await query.fetchall()]
+    return await db.values(connection, SQL["unknown-rules"], {"tenant": tenant, "rules": list(rules)})
 
 
 async def refill_inbox(
@@ -27,8 +26,7 @@ async def refill_inbox(
 ) -> list[BatchId]:
     """Put events into the inbox, each in its batch; return the batch of each that was."""
     events = {"events": list(batches), "batches": list(batches.values())}
-    query = await connection.execute(SQL["refill-inbox"], {"tenant": tenant, "replay": replay, **events})
-    return [batch for (batch,) in await query.fetchall()]
+    return await db.values(connection, SQL["refill-inbox"], {"tenant": tenant, "replay": replay, **events})
 
 
 async def add_replay(connection: db.Connection, tenant: TenantId, **fields: Any) -> None:

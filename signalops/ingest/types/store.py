@@ -19,49 +19,42 @@ async def note_types(connection: db.Connection, seen: list[SeenType]) -> None:
 
 async def list_types(connection: db.Connection, tenant: TenantId, after: str, limit: int) -> list[dict[str, Any]]:
     """Return a page of a tenant's catalogue, by type."""
-    return await _rows(connection, "list-types", tenant=tenant, after=after, limit=limit)
+    return await db.rows(connection, SQL["list-types"], {"tenant": tenant, "after": after, "limit": limit})
 
 
 async def find_type(connection: db.Connection, tenant: TenantId, event_type: str) -> dict[str, Any] | None:
     """Return one type of a tenant's catalogue, or None."""
-    return await _row(connection, "find-type", tenant=tenant, type=event_type)
+    return await db.row(connection, SQL["find-type"], {"tenant": tenant, "type": event_type})
 
 
 async def list_schemas(connection: db.Connection, tenant: TenantId) -> list[dict[str, Any]]:
     """Return type, mode and schema of each schema of a tenant."""
-    return await _rows(connection, "list-schemas", tenant=tenant)
+    return await db.rows(connection, SQL["list-schemas"], {"tenant": tenant})
 
 
 async def find_schema(connection: db.Connection, tenant: TenantId, event_type: str) -> dict[str, Any] | None:
     """Return the schema of a type, or None."""
-    return await _row(connection, "find-schema", tenant=tenant, type=event_type)
+    return await db.row(connection, SQL["find-schema"], {"tenant": tenant, "type": event_type})
 
 
 async def other_schemas(connection: db.Connection, tenant: TenantId, event_type: str) -> tuple[int, int]:
     """Return how many schemas a tenant has for other types, and their bytes."""
     parameters = {"tenant": tenant, "type": event_type}
-    row = await (await connection.execute(SQL["other-schemas"], parameters)).fetchone()
-    assert row is not None
-    return row[0], row[1]
+    first, second = await db.the_tuple(connection, SQL["other-schemas"], parameters)
+    return first, second
 
 
 async def put_schema(
     connection: db.Connection, tenant: TenantId, event_type: str, mode: str, schema: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Write the schema of a type; return it."""
-    return await _row(
-        connection, "put-schema", tenant=tenant, type=event_type, mode=mode, schema=Json(schema, orjson.dumps)
+    return await db.row(
+        connection,
+        SQL["put-schema"],
+        {"tenant": tenant, "type": event_type, "mode": mode, "schema": Json(schema, orjson.dumps)},
     )
 
 
 async def delete_schema(connection: db.Connection, tenant: TenantId, event_type: str) -> dict[str, Any] | None:
     """Remove the schema of a type; return what it was, or None."""
-    return await _row(connection, "delete-schema", tenant=tenant, type=event_type)
-
-
-async def _rows(connection: db.Connection, query: str, **parameters: Any) -> list[dict[str, Any]]:
-    return await db.rows(connection, SQL[query], parameters)
-
-
-async def _row(connection: db.Connection, query: str, **parameters: Any) -> dict[str, Any] | None:
-    return next(iter(await _rows(connection, query, **parameters)), None)
+    return await db.row(connection, SQL["delete-schema"], {"tenant": tenant, "type": event_type})

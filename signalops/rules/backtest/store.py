@@ -19,7 +19,7 @@ MOST_BYTES = 1024 * 1024
 async def take_turn(connection: db.Connection, tenant: TenantId) -> int:
     """Return how many backtests of a tenant are not over; until the transaction ends nobody else adds one."""
     await connection.execute(SQL["take-turn"], {"tenant": tenant})
-    row = await _row(connection, "count-unfinished", {"tenant": tenant})
+    row = await db.row(connection, SQL["count-unfinished"], {"tenant": tenant})
     return int(row["count"]) if row else 0
 
 
@@ -32,23 +32,22 @@ async def add(connection: db.Connection, tenant: TenantId, backtest: UUID, asked
 
 async def past_silences(connection: db.Connection, tenant: TenantId, span: Row) -> list[Row]:
     """Return grammar, pattern, starts_at and ends_at of the silences in a span {starts_at, ends_at}."""
-    return await _rows(connection, "past-silences", {"tenant": tenant, **span})
+    return await db.rows(connection, SQL["past-silences"], {"tenant": tenant, **span})
 
 
 async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> Row | None:
     """Return a backtest as it stands."""
-    return await _row(connection, "find-backtest", {"tenant": tenant, "id": backtest})
+    return await db.row(connection, SQL["find-backtest"], {"tenant": tenant, "id": backtest})
 
 
 async def is_held(connection: db.Connection, tenant: TenantId) -> bool:
     """Tell whether a tenant is suspended or being deleted: its backtests wait then."""
-    row = await (await connection.execute(SQL["is-held"], {"tenant": tenant})).fetchone()
-    return bool(row and row[0])
+    return bool(await db.value(connection, SQL["is-held"], {"tenant": tenant}))
 
 
 async def list_(connection: db.Connection, tenant: TenantId, upwards: bool, window: Row) -> list[Row]:
     """Return a page of backtests without state and result."""
-    return await _rows(connection, "list-backtests", {"tenant": tenant, "upwards": upwards, **window})
+    return await db.rows(connection, SQL["list-backtests"], {"tenant": tenant, "upwards": upwards, **window})
 
 
 async def cancel(connection: db.Connection, tenant: TenantId, backtest: UUID) -> None:
@@ -75,7 +74,7 @@ async def save(connection: db.Connection, tenant: TenantId, backtest: UUID, slic
         name: None if found[name] is None else Jsonb(found[name], orjson.dumps) for name in ("state", "result")
     }
     place = {"tenant": tenant, "id": backtest, "slices": slices}
-    return await _row(connection, "save-slice", found | documents | place) is not None
+    return await db.row(connection, SQL["save-slice"], found | documents | place) is not None
 
 
 async def enqueue(connection: db.Connection, tenant: TenantId, backtest: UUID) -> None:
@@ -84,14 +83,5 @@ async def enqueue(connection: db.Connection, tenant: TenantId, backtest: UUID) -
 
 
 async def _json(connection: db.Connection, query: LiteralString, fields: Row) -> list[Row]:
-    row = await (await connection.execute(query, {**fields, "bytes": MOST_BYTES})).fetchone()
-    return orjson.loads(row[0]) if row and row[0] else []
-
-
-async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
-    return await db.rows(connection, SQL[query], fields)
-
-
-async def _row(connection: db.Connection, query: str, fields: Row) -> Row | None:
-    rows = await _rows(connection, query, fields)
-    return rows[0] if rows else None
+    found: list[Row] = orjson.loads(await db.value(connection, query, {**fields, "bytes": MOST_BYTES}) or "[]")
+    return found

@@ -3,8 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import dict_row
-
 from signalops import db
 from signalops.send.callbacks.model import Heard, Unwanted
 from signalops.send.model import ERROR_LIMIT, PROVIDER_ID_LIMIT, storable
@@ -15,26 +13,21 @@ SQL = db.queries("send/callbacks")
 
 async def find_called_channel(connection: db.Connection, channel: UUID) -> tuple[TenantId, bytes] | None:
     """Return whose channel is called back, and its sealed secret; before a tenant is known."""
-    row = await (await connection.execute(SQL["find-called-channel"], {"channel": channel})).fetchone()
-    return (TenantId(row[0]), row[1]) if row else None
+    found = await db.row(connection, SQL["find-called-channel"], {"channel": channel})
+    return (TenantId(found["tenant_id"]), found["secret"]) if found else None
 
 
 async def hear(connection: db.Connection, tenant: TenantId, heard: Heard, channel: ChannelId | None) -> bool | None:
     """Move a delivery on; return whether it moved, and None if it must be told again. Without its id the channel's is found."""
-    row = await (
-        await connection.execute(
-            SQL["hear-of-delivery"],
-            {
-                "tenant": tenant,
-                "channel": channel,
-                "delivery": heard.delivery,
-                "provider": storable(heard.provider_id, PROVIDER_ID_LIMIT),
-                "status": heard.status,
-                "error": storable(heard.error, ERROR_LIMIT),
-            },
-        )
-    ).fetchone()
-    return row[0] if row else False
+    fields: dict[str, object] = {
+        "tenant": tenant,
+        "channel": channel,
+        "delivery": heard.delivery,
+        "status": heard.status,
+    }
+    fields |= {"provider": storable(heard.provider_id, PROVIDER_ID_LIMIT), "error": storable(heard.error, ERROR_LIMIT)}
+    moved: bool | None = await db.value(connection, SQL["hear-of-delivery"], fields)
+    return moved
 
 
 async def suppress(connection: db.Connection, tenant: TenantId, delivery: UUID, unwanted: Unwanted) -> bool:
@@ -56,6 +49,5 @@ async def list_suppressions(connection: db.Connection, tenant: TenantId, **page:
 
 async def remove_suppression(connection: db.Connection, tenant: TenantId, suppression: UUID) -> dict[str, Any] | None:
     """Remove a suppression and return it; None if there is none."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        arguments = {"tenant": tenant, "id": suppression}
-        return await (await cursor.execute(SQL["remove-suppression"], arguments)).fetchone()
+    arguments = {"tenant": tenant, "id": suppression}
+    return await db.row(connection, SQL["remove-suppression"], arguments)

@@ -19,8 +19,7 @@ async def pick_deliveries(connection: db.Connection, tenant: TenantId, **wanted:
     else:
         query = "pick-deliveries"
     statuses = [fields["status"]] if fields["status"] else list(get_args(DeliveryStatus))
-    cursor = await connection.execute(SQL[query], {**fields, "tenant": tenant, "statuses": statuses})
-    return [picked for (picked,) in await cursor.fetchall()]
+    return await db.values(connection, SQL[query], {**fields, "tenant": tenant, "statuses": statuses})
 
 
 async def read_deliveries(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[dict[str, Any]]:
@@ -44,5 +43,4 @@ async def cancel_delivery(connection: db.Connection, tenant: TenantId, delivery:
 
 
 async def _done(connection: db.Connection, query: str, tenant: TenantId, delivery: DeliveryId) -> bool:
-    row = await (await connection.execute(SQL[query], {"tenant": tenant, "delivery": delivery})).fetchone()
-    return row is not None and bool(row[0])
+    return bool(await db.value(connection, SQL[query], {"tenant": tenant, "delivery": delivery}))

@@ -12,8 +12,7 @@ _ALL = dict.fromkeys(("ids", "kind", "channel", "rule", "error", "since", "until
 
 async def pick_letters(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[UUID]:
     """Return the ids of a page of letters that wait: {kind, channel, rule, error, since, until, beyond, upwards, limit}."""
-    cursor = await connection.execute(SQL["pick-dead-letters"], {**_ALL, "tenant": tenant, **wanted})
-    return [picked for (picked,) in await cursor.fetchall()]
+    return await db.values(connection, SQL["pick-dead-letters"], {**_ALL, "tenant": tenant, **wanted})
 
 
 async def read_letters(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[dict[str, Any]]:
@@ -38,5 +37,4 @@ async def discard_letters(connection: db.Connection, tenant: TenantId, limit: in
 
 
 async def _number(connection: db.Connection, query: str, fields: dict[str, Any]) -> int:
-    row = await (await connection.execute(SQL[query], fields)).fetchone()
-    return int(row[0]) if row else 0
+    return int(await db.value(connection, SQL[query], fields) or 0)

@@ -50,7 +50,7 @@ class ChannelRegistry:
         kept = channel.keep_secret(given)
         channel.check(kept, self._settings)
         added = ChannelId(await db.new_id(connection))
-        if not await store.add_channel(
+        await store.add_channel(
             connection,
             tenant,
             added,
@@ -62,8 +62,7 @@ class ChannelRegistry:
             retry_schedule=new.retry_schedule,
             most_per_minute=new.most_per_minute,
             outlet_id=_outlet(tenant, new.kind, channel.account(kept)),
-        ):
-            raise _taken(new.name)
+        )
         return Added(added, channel.made_here(given, kept))
 
     async def change(
@@ -89,7 +88,7 @@ class ChannelRegistry:
         held["most_per_minute"] = change.most_per_minute
         held["outlet_id"] = _outlet(tenant, held["kind"], checked.account(kept))
         held["name"] = held["name"] if change.name is None else change.name
-        await _write(connection, tenant, channel, _switched(held, change.enabled))
+        await store.change_channel(connection, tenant, channel, _switched(held, change.enabled))
         return None if given is None else checked.made_here(given, kept)
 
     async def rotate(
@@ -101,7 +100,7 @@ class ChannelRegistry:
         made = _made(held["kind"], held["config"], given)
         old = self._open(held["secret"]) if rotation.overlap_seconds else None
         held["secret"] = self._keyring.rotate(made, old, rotation.overlap_seconds)
-        await _write(connection, tenant, channel, held)
+        await store.change_channel(connection, tenant, channel, held)
         overlap = rotation.overlap_seconds if old else 0
         return None if given else made, clock.now() + timedelta(seconds=overlap)
 
@@ -135,13 +134,13 @@ async def find(connection: db.Connection, tenant: TenantId, channel: str) -> Sto
 async def enable(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> None:
     """Let a channel send, also one that SignalOps itself had disabled."""
     held = await _hold(connection, tenant, channel, expected)
-    await _write(connection, tenant, channel, _switched(held, True))
+    await store.change_channel(connection, tenant, channel, _switched(held, True))
 
 
 async def disable(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> None:
     """Let a channel send nothing: what would go through it becomes a dead letter."""
     held = await _hold(connection, tenant, channel, expected)
-    await _write(connection, tenant, channel, _switched(held, False))
+    await store.change_channel(connection, tenant, channel, _switched(held, False))
 
 
 async def delete(
@@ -167,11 +166,6 @@ async def _hold(connection: db.Connection, tenant: TenantId, channel: ChannelId,
     if expected is not None and tag_of(held["updated_at"]) not in expected:
         raise PreconditionFailed("The channel is not as it was read: read it again, then change it.")
     return held
-
-
-async def _write(connection: db.Connection, tenant: TenantId, channel: ChannelId, held: Held) -> None:
-    if not await store.change_channel(connection, tenant, channel, held):
-        raise _taken(held["name"])
 
 
 def _switched(held: Held, enabled: bool | None) -> Held:
@@ -200,10 +194,6 @@ def _outlet(tenant: TenantId, kind: ChannelKind, account: str | None) -> UUID | 
 
 def _plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
-
-
-def _taken(name: str) -> Conflict:
-    return Conflict(f"There is a channel named {name!r} already: choose another name.")
 
 
 def _unknown() -> NotFound:

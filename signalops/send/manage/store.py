@@ -4,12 +4,9 @@ from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
-from psycopg.errors import CheckViolation, UniqueViolation
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from signalops import db
-from signalops.errors import Invalid
 from signalops.terms import ChannelId, ChannelKind, TenantId
 
 Row = dict[str, Any]
@@ -33,39 +30,29 @@ class Held(TypedDict):
     updated_at: datetime
 
 
-async def add_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, **fields: Any) -> bool:
-    """Store a channel, its fields as those of Held; False if the name is taken."""
+async def add_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, **fields: Any) -> None:
+    """Store a channel, its fields as those of Held; Conflict if the name is taken."""
     written = fields | {"tenant": tenant, "id": channel, "config": Jsonb(fields["config"])}
-    return (await connection.execute(SQL["add-channel"], written)).rowcount == 1
+    await connection.execute(SQL["add-channel"], written)
 
 
 async def list_channels(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
     """Return channels, newest first; wanted: id, kind, enabled, name; a page's bounds."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        fields = {**_ANY, **_ALL, "tenant": tenant, **wanted}
-        return await (await cursor.execute(SQL["list-channels"], fields)).fetchall()
+    fields = {**_ANY, **_ALL, "tenant": tenant, **wanted}
+    return await db.rows(connection, SQL["list-channels"], fields)
 
 
 async def hold_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Held | None:
     """Return a channel as it stands and hold it; None if there is none."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        row: Any = await (await cursor.execute(SQL["hold-channel"], {"tenant": tenant, "id": channel})).fetchone()
-        held: Held | None = row
-        return held
+    held: Any = await db.row(connection, SQL["hold-channel"], {"tenant": tenant, "id": channel})
+    found: Held | None = held
+    return found
 
 
-async def change_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, held: Held) -> bool:
-    """Write a channel that is held; False if another has its name. Invalid: its secret would be sent elsewhere."""
-    try:
-        fields = {**held, "tenant": tenant, "id": channel, "config": Jsonb(held["config"])}
-        await connection.execute(SQL["change-channel"], fields)
-    except UniqueViolation:
-        return False
-    except CheckViolation as error:
-        if error.diag.constraint_name != "channels_secret_destination":
-            raise
-        raise Invalid.at("secret", "would be sent elsewhere than it was given for; give it again") from error
-    return True
+async def change_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, held: Held) -> None:
+    """Write a channel that is held; Conflict if another has its name. Invalid: its secret would be sent elsewhere."""
+    fields = {**held, "tenant": tenant, "id": channel, "config": Jsonb(held["config"])}
+    await connection.execute(SQL["change-channel"], fields)
 
 
 async def close_circuit(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> None:
@@ -85,5 +72,4 @@ async def note_test(connection: db.Connection, tenant: TenantId, channel: Channe
 
 async def rules_of_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> list[str]:
     """Return the names of the enabled rules that notify through a channel."""
-    cursor = await connection.execute(SQL["rules-of-channel"], {"tenant": tenant, "id": channel})
-    return [name for (name,) in await cursor.fetchall()]
+    return await db.values(connection, SQL["rules-of-channel"], {"tenant": tenant, "id": channel})

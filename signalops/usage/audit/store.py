@@ -41,39 +41,39 @@ async def begin(connection: db.Connection) -> None:
 
 async def audited(connection: db.Connection, tenant: TenantId, slug: str, period: date | None) -> Audited:
     """Return what an audit of a tenant covers."""
-    (row,) = await _rows(connection, "audited", {"tenant": tenant, "period": period})
+    (row,) = await db.rows(connection, SQL["audited"], {"tenant": tenant, "period": period})
     return Audited(tenant, slug, period, row["time_zone"], row["since"])
 
 
 async def differences(connection: db.Connection, what: Audited) -> list[Row]:
     """Return what SQL finds: period, check, subject, expected and found."""
-    return await _rows(connection, "audit-differences", what.named)
+    return await db.rows(connection, SQL["audit-differences"], what.named)
 
 
 async def number_gaps(connection: db.Connection) -> list[Row]:
     """Return the gaps in the numbers of all invoices, as differences."""
-    return await _rows(connection, "audit-numbers", {})
+    return await db.rows(connection, SQL["audit-numbers"], {})
 
 
 async def amounts(connection: db.Connection, what: Audited) -> list[Row]:
     """Return what the lines of the invoices of closed periods cost, by period and number; of a period without any one row."""
-    return await _rows(connection, "audit-amounts", what.named)
+    return await db.rows(connection, SQL["audit-amounts"], what.named)
 
 
 async def counts(connection: db.Connection, what: Audited) -> dict[str, int]:
     """Return how much is checked: events, entries, counters, sealed, lines and credits."""
-    (row,) = await _rows(connection, "audit-counts", what.named)
+    (row,) = await db.rows(connection, SQL["audit-counts"], what.named)
     return row
 
 
 async def all_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:
     """Return every meter that a tenant ever had, with since and until."""
-    return await _rows(connection, "audit-meters", {"tenant": tenant})
+    return await db.rows(connection, SQL["audit-meters"], {"tenant": tenant})
 
 
 async def limited_months(connection: db.Connection, tenant: TenantId) -> list[Row]:
     """Return period and limited_since of months that keep no groups and distinct values from a version of the metering on."""
-    return await _rows(connection, "audit-limited", {"tenant": tenant})
+    return await db.rows(connection, SQL["audit-limited"], {"tenant": tenant})
 
 
 async def entries(connection: db.Connection, what: Audited) -> AsyncIterator[Row]:
@@ -87,21 +87,21 @@ async def entries(connection: db.Connection, what: Audited) -> AsyncIterator[Row
 
 async def events(connection: db.Connection, tenant: TenantId, ids: Sequence[UUID]) -> dict[UUID, Row]:
     """Return those of some events that are stored, as signalops.read_batch gives them to a worker."""
-    cursor = await connection.execute(SQL["audit-events"], {"tenant": tenant, "ids": list(ids)})
-    return {event: orjson.loads(text) async for event, text in cursor}
+    rows = await db.tuples(connection, SQL["audit-events"], {"tenant": tenant, "ids": list(ids)})
+    return {event: orjson.loads(text) for event, text in rows}
 
 
 async def items(
     connection: db.Connection, what: Audited, hour: datetime, meters: Sequence[str]
 ) -> dict[tuple[str, str, date], set[str]]:
     """Return the different values that an hour's counters have met, by meter, group and period."""
-    cursor = await connection.execute(SQL["audit-items"], {**what.named, "hour": hour, "meters": list(meters)})
-    return {(meter, grp, period): set(met) async for meter, grp, period, met in cursor}
+    rows = await db.tuples(connection, SQL["audit-items"], {**what.named, "hour": hour, "meters": list(meters)})
+    return {(meter, grp, period): set(met) for meter, grp, period, met in rows}
 
 
 async def find_line(connection: db.Connection, tenant: TenantId, line: UUID) -> Row | None:
     """Return kind, meter, starts_at, ends_at of a line, its invoice's period, and since when all events are stored."""
-    rows = await _rows(connection, "find-line", {"tenant": tenant, "line": line})
+    rows = await db.rows(connection, SQL["find-line"], {"tenant": tenant, "line": line})
     return rows[0] if rows else None
 
 
@@ -110,8 +110,4 @@ async def trace_line(connection: db.Connection, tenant: TenantId, **wanted: Any)
 
     wanted: meter, period, lower and upper (hours), limit; and entry and position, beyond which they are.
     """
-    return await _rows(connection, "trace-line", {"tenant": tenant, **wanted})
-
-
-async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
-    return await db.rows(connection, SQL[query], fields)
+    return await db.rows(connection, SQL["trace-line"], {"tenant": tenant, **wanted})

@@ -18,8 +18,8 @@ async def grant_credit(connection: db.Connection, tenant: TenantId, **fields: An
 
 async def find_grant(connection: db.Connection, tenant: TenantId, key: str) -> tuple[UUID, bytes] | None:
     """Return the grant that was sent with an idempotency key, and the hash of what it said."""
-    row = await (await connection.execute(SQL["find-grant"], {"tenant": tenant, "key": key})).fetchone()
-    return row and (row[0], row[1])
+    found = await db.tuples(connection, SQL["find-grant"], {"tenant": tenant, "key": key})
+    return found[0] if found else None
 
 
 async def read_grant(connection: db.Connection, tenant: TenantId, grant: UUID) -> Row:
@@ -44,5 +44,4 @@ async def burn_credits(connection: db.Connection, tenant: TenantId, **wanted: An
 
 async def expire_credits(connection: db.Connection, at_most: int) -> int:
     """Write off what is left of expired grants of all tenants; return of how many."""
-    row = await (await connection.execute(SQL["expire-credits"], {"at_most": at_most})).fetchone()
-    return row[0] if row else 0
+    return int(await db.value(connection, SQL["expire-credits"], {"at_most": at_most}) or 0)

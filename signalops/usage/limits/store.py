@@ -13,12 +13,12 @@ SQL = db.queries("usage/limits")
 
 async def limited_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:
     """Return scales, key and what it measures of each limited meter; one row with key None for none."""
-    return await _rows(connection, "limited-meters", {"tenant": tenant})
+    return await db.rows(connection, SQL["limited-meters"], {"tenant": tenant})
 
 
 async def list_limits(connection: db.Connection, tenant: TenantId) -> list[Row]:
     """Return the limits that hold today, with period, accepted and told."""
-    return await _rows(connection, "list-limits", {"tenant": tenant})
+    return await db.rows(connection, SQL["list-limits"], {"tenant": tenant})
 
 
 async def set_limit(connection: db.Connection, **fields: Any) -> bool:
@@ -34,7 +34,3 @@ async def remove_limit(connection: db.Connection, tenant: TenantId, meter: str) 
     """Take a tenant's own limit of a meter away; tell whether there was one."""
     cursor = await connection.execute(SQL["remove-limit"], {"tenant": tenant, "meter": meter})
     return cursor.rowcount > 0
-
-
-async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
-    return await db.rows(connection, SQL[query], fields)

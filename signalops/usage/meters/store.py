@@ -16,19 +16,18 @@ SQL = db.queries("usage/meters")
 
 async def active_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:
     """Return metering, key and what it counts of each meter that counts now."""
-    return await _rows(connection, "active-meters", {"tenant": tenant})
+    return await db.rows(connection, SQL["active-meters"], {"tenant": tenant})
 
 
 async def list_meters(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
     """Return meters in the words of the API, by key; wanted: key, ended (those too), after (a key), limit."""
     every = {"key": None, "ended": True, "after": "", "limit": None}
-    return await _rows(connection, "list-meters", {**every, "tenant": tenant, **wanted})
+    return await db.rows(connection, SQL["list-meters"], {**every, "tenant": tenant, **wanted})
 
 
 async def counts_the_same(connection: db.Connection, tenant: TenantId, meter: MeterIn) -> bool:
     """Return whether a key that is known means what a meter says."""
-    row = await (await connection.execute(SQL["counts-the-same"], _fields(tenant, meter))).fetchone()
-    return row is not None and bool(row[0])
+    return bool(await db.value(connection, SQL["counts-the-same"], _fields(tenant, meter)))
 
 
 async def add_meter(connection: db.Connection, tenant: TenantId, meter: MeterIn) -> bool:
@@ -43,8 +42,8 @@ async def add_meter(connection: db.Connection, tenant: TenantId, meter: MeterIn)
 
 async def count_meters(connection: db.Connection, tenant: TenantId) -> tuple[int, int]:
     """Return how many meters of its own a tenant has that count, and how many it has made in the last 30 days."""
-    row = await (await connection.execute(SQL["count-meters"], {"tenant": tenant})).fetchone()
-    return (row[0], row[1]) if row else (0, 0)
+    first, second = await db.the_tuple(connection, SQL["count-meters"], {"tenant": tenant})
+    return first, second
 
 
 async def end_meter(connection: db.Connection, tenant: TenantId, key: str) -> None:
@@ -56,7 +55,3 @@ def _fields(tenant: TenantId, meter: MeterIn) -> Row:
     written = meter.model_dump(exclude={"allow_negative"}, by_alias=False)
     written |= {"pattern": Jsonb(meter.pattern), "allows_negative": meter.allow_negative}
     return {"tenant": tenant, "grammar": CURRENT_GRAMMAR, **written}
-
-
-async def _rows(connection: db.Connection, query: str, fields: Row) -> list[Row]:
-    return await db.rows(connection, SQL[query], fields)

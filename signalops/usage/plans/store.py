@@ -3,12 +3,11 @@
 from datetime import date
 from typing import Any, NamedTuple
 
-from psycopg.errors import CheckViolation, NoDataFound, UniqueViolation
-from psycopg.rows import class_row
+from psycopg.errors import NoDataFound
 from psycopg.types.json import Jsonb
 
 from signalops import db
-from signalops.errors import Conflict, NotFound
+from signalops.errors import NotFound
 from signalops.terms import TenantId
 
 Row = dict[str, Any]
@@ -62,23 +61,16 @@ async def list_plans(connection: db.Connection) -> list[Row]:
 
 async def add_plan(connection: db.Connection, document: Row, **fields: Any) -> None:
     """Store a version of a plan: plan, version, grammar; Conflict when another made it meanwhile."""
-    try:
-        await connection.execute(SQL["add-plan"], {"document": Jsonb(document), **fields})
-    except UniqueViolation as error:
-        raise Conflict("Somebody else made that version of the plan meanwhile: look at it and try again.") from error
+    await connection.execute(SQL["add-plan"], {"document": Jsonb(document), **fields})
 
 
 async def subscribe(connection: db.Connection, tenant: TenantId, wanted: Wanted, author: str) -> Subscribed:
     """Give the tenant that the transaction acts for a plan; NotFound, or Conflict with what it has."""
     asked = {"tenant": tenant, "author": author, **wanted._asdict()}
     try:
-        async with connection.cursor(row_factory=class_row(Subscribed)) as cursor:
-            made = await (await cursor.execute(SQL["subscribe"], asked)).fetchone()
+        (made,) = await db.records(connection, Subscribed, SQL["subscribe"], asked)
     except NoDataFound as error:
         raise no_such_plan(wanted.plan, wanted.version) from error
-    except (CheckViolation, UniqueViolation) as error:
-        raise Conflict(f"The plan can't be given ({db.reason(error)}).") from error
-    assert made is not None, "the function returns the subscription"
     return made
 
 

@@ -9,7 +9,7 @@ SQL = db.queries("watch/alerts")
 
 async def watch(connection: db.Connection, platform: str | None) -> list[tuple[str, str, str]]:
     """Tell what went out of bounds and what came back; return (alert, subject, raised or resolved) of each."""
-    return await (await connection.execute(SQL["watch"], {"platform": platform})).fetchall()
+    return await db.tuples(connection, SQL["watch"], {"platform": platform})
 
 
 async def note_run(connection: db.Connection, job: str, error: str | None) -> None:

@@ -12,7 +12,7 @@ async def expired_partitions(
 ) -> list[tuple[str, datetime]]:
     """Return the partitions that can be dropped, in that order, and when the last of what they hold came in."""
     days = {"retention_days": retention_days, "audit_log_days": audit_log_days}
-    return await (await connection.execute(SQL["expired-partitions"], days)).fetchall()
+    return await db.tuples(connection, SQL["expired-partitions"], days)
 
 
 async def drop_partition(connection: db.Connection, retention_days: int, audit_log_days: int) -> str | None:
@@ -25,11 +25,10 @@ async def drop_partition(connection: db.Connection, retention_days: int, audit_l
 async def expire(connection: db.Connection, retention_days: int, at_most: int) -> list[tuple[str, int]]:
     """Remove a slice of what expires before its partition; return how many rows of which tables, nothing when all is done."""
     wanted = {"retention_days": retention_days, "at_most": at_most}
-    return await (await connection.execute(SQL["expire"], wanted)).fetchall()
+    return await db.tuples(connection, SQL["expire"], wanted)
 
 
 async def prune_jobs(connection: db.Connection, history_days: int, at_most: int) -> int:
     """Remove jobs that ended so many days ago; return how many."""
     wanted = {"history_days": history_days, "at_most": at_most}
-    row = await (await connection.execute(SQL["prune-jobs"], wanted)).fetchone()
-    return row[0] if row else 0
+    return int(await db.value(connection, SQL["prune-jobs"], wanted) or 0)

@@ -5,7 +5,7 @@ select tenant_id, key_id, hash, scopes, allowed_cidrs, expires_at, tenant_status
 from signalops.find_keys(%(prefix)s);
 
 -- find-tenant: the tenant that a token names by its id or its slug, before any tenant is known
-select tenant_id, status, status_reason, buckets from signalops.find_tenant(%(id)s, %(slug)s);
+select tenant_id as id, status, status_reason as reason, buckets from signalops.find_tenant(%(id)s, %(slug)s);
 
 -- set-tenant-rate: sets how many events a tenant may bring in; nulls: as many as come
 update signalops.tenants set rate_per_second = %(rate)s, rate_burst = %(burst)s where id = %(tenant)s;

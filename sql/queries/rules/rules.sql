@@ -12,11 +12,9 @@ order by r.id;
 -- active-silences: a tenant's silences that are not over
 select grammar, pattern, starts_at, ends_at, reason from signalops.silences where tenant_id = %(tenant)s and ends_at > now();
 
--- add-rule: makes a rule, whose first version follows; no row if the tenant has one of that name
+-- add-rule: makes a rule, whose first version follows
 insert into signalops.rules (tenant_id, id, name, enabled, active_version)
-values (%(tenant)s, %(id)s, %(name)s, %(enabled)s, 1)
-on conflict (tenant_id, name) where deleted_at is null do nothing
-returning id;
+values (%(tenant)s, %(id)s, %(name)s, %(enabled)s, 1);
 
 -- add-version: stores a new version of a rule
 insert into signalops.rule_versions (tenant_id, rule_id, version, since, grammar, pattern, conditions, channel_id, template, severity,

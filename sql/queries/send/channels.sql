@@ -1,12 +1,10 @@
 -- Station send: channels as people manage them. Run in a transaction of the tenant.
 
--- add-channel: stores a channel; no row if the tenant has one of that name
+-- add-channel: stores a channel
 insert into signalops.channels
   (tenant_id, id, name, kind, config, secret, enabled, retry_schedule, most_per_minute, outlet_id)
 values (%(tenant)s, %(id)s, %(name)s, %(kind)s, %(config)s, %(secret)s, %(enabled)s, %(retry_schedule)s, %(most_per_minute)s,
-  %(outlet_id)s)
-on conflict (tenant_id, name) where deleted_at is null do nothing
-returning id;
+  %(outlet_id)s);
 
 -- list-channels: a tenant's channels without their secrets, one of them or those between two ids; they are few enough to be sorted
 select id, name, kind, config, secret is not null as "hasSecret", enabled, disabled_because as "disabledBecause",

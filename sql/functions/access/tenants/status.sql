@@ -61,7 +61,7 @@ begin
     or exists (select from signalops.usage_adjustments a where a.tenant_id = new.id)
     or exists (select from signalops.inbox i where i.tenant_id = new.id) then
     raise 'the tenant % has usage in the time zone %, which is fixed by that: make another tenant', old.slug, old.time_zone
-      using errcode = 'check_violation';
+      using errcode = 'check_violation', constraint = 'tenants_fixed_time_zone';
   end if;
   return new;
 end

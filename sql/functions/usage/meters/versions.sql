@@ -15,7 +15,8 @@ begin
     select from signalops.meters m where m.tenant_id = new.tenant_id and m.key = new.key
       and (m.aggregation, m.field, m.pattern, m.group_by) is distinct from (new.aggregation, new.field, new.pattern, new.group_by)
   ) then
-    raise 'the meter % counted something else before: choose another key', new.key using errcode = 'unique_violation';
+    raise 'the meter % counted something else before: choose another key', new.key
+      using errcode = 'unique_violation', constraint = 'meters_one_meaning';
   elsif tg_op = 'UPDATE' and (
     old.until is not null or (to_jsonb(new) - '{until,ended_at}'::text[]) <> (to_jsonb(old) - '{until,ended_at}'::text[])
   ) then

@@ -34,7 +34,7 @@ begin
       and s.terms ->> 'currency' <> offer.document ->> 'currency'
   ) then
     raise 'the present period is billed in another currency than %: change the plan at the end of the period',
-      offer.document ->> 'currency' using errcode = 'check_violation';
+      offer.document ->> 'currency' using errcode = 'check_violation', constraint = 'subscriptions_currency';
   end if;
 
   -- The last word wins: what was to begin on that day or later is withdrawn.
