@@ -1,23 +1,56 @@
-"""Background tasks that go on whatever happens to them."""
+"""Background tasks of a process. One that fails is reported and ends the process, which its own supervisor starts again."""
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from signalops import db, sandbox
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 _PAUSE = 1.0
+_TRANSIENT = (*db.OUTAGE, db.REFUSAL, sandbox.Stopped)
+"""Errors of what is outside of the process: nothing in it is broken, and the same may succeed later."""
+_EXIT_CODE = 70
+"""EX_SOFTWARE of sysexits.h. After a mere SIGTERM systemd's Restart=on-failure would restart nothing."""
+
+_failed: list[str] = []
 
 
 def supervised(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-    """Start a task that does some work until it returns or is cancelled, anew after each error."""
-    return asyncio.create_task(_again(name, work), name=name)
+    """Start a task that works until it returns or is cancelled; see `watched` for its failure."""
+    return watched(asyncio.create_task(_repeated(name, work), name=name))
 
 
-async def _again(name: str, work: Callable[[], Awaitable[None]]) -> None:
+def watched(task: asyncio.Task[Result]) -> asyncio.Task[Result]:
+    """Have the failure of a task reported, and the process end by SIGTERM: what it has accepted is finished first."""
+    task.add_done_callback(_report)
+    return task
+
+
+def exit_if_failed() -> None:
+    """End the process with an exit code that says that it failed, if a task did; when all else is closed."""
+    if _failed:
+        logging.shutdown()
+        os._exit(_EXIT_CODE)
+
+
+async def _repeated(name: str, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await work()
-        except Exception:
-            log.exception("The background task %r failed and begins anew.", name)
+        except _TRANSIENT:
+            log.exception("The background task %r failed and is tried again.", name)
         await asyncio.sleep(_PAUSE)
+
+
+def _report(task: asyncio.Task[Any]) -> None:
+    if task.cancelled() or task.exception() is None:
+        return
+    log.critical("The background task %r failed, and with it this process.", task.get_name(), exc_info=task.exception())
+    _failed.append(task.get_name())
+    signal.raise_signal(signal.SIGTERM)

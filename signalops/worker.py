@@ -11,7 +11,7 @@ from signalops.jobs import jobs_of
 from signalops.journey import Journey
 from signalops.queue.app import make_app, register
 from signalops.send import Sender
-from signalops.supervise import supervised
+from signalops.supervise import exit_if_failed, supervised
 from signalops.watch.metrics.measure import watch_pools
 from signalops.watch.metrics.record import record
 from signalops.watch.metrics.registry import begin
@@ -45,13 +45,15 @@ async def _life() -> AsyncIterator[None]:
             supervised("start the processes of the sandbox", sandbox.warm),
             supervised("watch the pools", lambda: watch_pools(pools)),
             supervised("keep the time", lambda: timekeeping.keep(connections)),
+            supervised("keep the catalogue of event types", journey.catalogue.run),
         ]
         with served(settings().worker_metrics_host, settings().worker_metrics_port):
-            async with journey.catalogue.kept():
-                yield
+            yield
         for task in tasks:
             task.cancel()
+        await journey.catalogue.flush()
         await sender.close()
+    exit_if_failed()
 
 
 journey = Journey(

@@ -23,8 +23,7 @@ async def test_a_refusal_is_a_problem_by_its_constraint(api_pool: db.Pool, acme:
     query = "insert into signalops.rules (tenant_id, id, name, enabled, active_version) values (%s, %s, 'one', true, 1)"
     with pytest.raises(Conflict, match="a rule of this name"):
         async with db.as_tenant(api_pool, acme.id) as connection:
-            for _ in range(2):
-                await connection.execute(query, [acme.id, clock.new_id()])
+            await connection.cursor().executemany(query, [(acme.id, clock.new_id()) for _ in range(2)])
 
 
 async def test_another_refusal_stays_what_it_is(api_pool: db.Pool, acme: Tenant) -> None:

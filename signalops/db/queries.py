@@ -27,7 +27,11 @@ def sql_folder() -> Path:
 @cache
 def queries(file: str) -> dict[str, LiteralString]:
     """Return the named queries of `sql/queries/<file>.sql`; each begins with a line `-- name: purpose`."""
-    text = (sql_folder() / "queries" / f"{file}.sql").read_text(encoding="utf-8")
+    return named((sql_folder() / "queries" / f"{file}.sql").read_text(encoding="utf-8"))
+
+
+def named(text: str) -> dict[str, LiteralString]:
+    """Return the queries of a file by name."""
     parts = re.split(r"^-- ([a-z-]+): .*\n", text, flags=re.MULTILINE)
     # The files are part of the program, as safe as literals in it.
     return {name: cast("LiteralString", body.strip()) for name, body in zip(parts[1::2], parts[2::2], strict=True)}

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from signalops.ingest.model import Request
+from signalops.supervise import watched
 from signalops.terms import TenantId
 
 _AT_ONCE = 4
@@ -43,7 +44,7 @@ class Apart:
         for request in requests:
             if request.tenant not in self._queues:
                 self._queues[request.tenant] = deque()
-                task = asyncio.create_task(self._flush(request.tenant), name="flush a tenant apart")
+                task = watched(asyncio.create_task(self._flush(request.tenant), name="flush a tenant apart"))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             self._queues[request.tenant].append(request)

@@ -17,6 +17,7 @@ from signalops.queue.connector import Around, Connector
 from signalops.queue.jobs import MAINTENANCE, Job, Periodic
 from signalops.queue.policy import RetryAlways, RetryCutOff
 from signalops.queue.rescue import rescue_stalled
+from signalops.supervise import watched
 
 HEARTBEAT = 1.0
 NoteRun = Callable[[str, str | None], Awaitable[None]]
@@ -53,7 +54,8 @@ class _App(App):
         defaults: dict[str, Any] = {**self.worker_defaults}
         maintaining = _Maintaining(app=self, **defaults | own)
         self.connector.workers.append(maintaining)
-        beside = asyncio.create_task(maintaining.run(), name="maintain")  # type: ignore[no-untyped-call]
+        running = maintaining.run()  # type: ignore[no-untyped-call]
+        beside = watched(asyncio.create_task(running, name="maintain"))
         try:
             await super().run_worker_async(**options)
         finally:

@@ -9,6 +9,7 @@ from uuid import UUID
 from signalops.db import KNOWN, OUTAGE, UNSTORABLE, Pool, repair
 from signalops.send import store
 from signalops.send.store import Attempt
+from signalops.supervise import watched
 
 AT_MOST = 100
 """Attempts of one statement; a commit for each would cost more than sending."""
@@ -30,7 +31,7 @@ class Recorder:
         recorded = asyncio.get_running_loop().create_future()
         self._waiting.append((attempt, recorded))
         if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush_all(), name="record attempts")
+            self._flushing = watched(asyncio.create_task(self._flush_all(), name="record attempts"))
         return await asyncio.shield(recorded)
 
     async def close(self) -> None:

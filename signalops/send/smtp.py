@@ -14,6 +14,7 @@ from signalops.config import Settings
 from signalops.send.guard import Guard
 from signalops.send.mail import Mail
 from signalops.send.tls import verifying_context
+from signalops.supervise import watched
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -143,7 +144,7 @@ class Mailer:
     def _expire(self, server: Server, kept: _Kept) -> None:
         self._idle[server].remove(kept)
         self._forget_empty(server)
-        task = asyncio.create_task(kept.end(), name="end an idle connection")
+        task = watched(asyncio.create_task(kept.end(), name="end an idle connection"))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 

@@ -42,7 +42,7 @@ from signalops.send.callbacks import http as callbacks
 from signalops.send.deliveries import http as deliveries
 from signalops.send.letters import http as letters
 from signalops.send.manage.http import Channels
-from signalops.supervise import supervised
+from signalops.supervise import exit_if_failed, supervised
 from signalops.templates import SendTemplates
 from signalops.usage import http as usage
 from signalops.usage.adjustments.http import Adjustments
@@ -213,6 +213,7 @@ class Api:
             for pool in (*pools, self._platform):
                 await pool.close()
             facts.emit("api.stopped")
+            exit_if_failed()
 
 
 def create() -> Starlette:

@@ -17,9 +17,9 @@ from signalops.access.deletion import begin, run, store
 from signalops.config import Settings
 from signalops.errors import Conflict, Invalid, NotFound
 from signalops.terms import Actor, DeliveryId
-from signalops.watch.isolation.rows import rows_of
 from tests.support.rows import insert
 from tests.support.rules import make_rule
+from tests.support.tenant_rows import rows_of
 from tests.support.tenants import Tenant
 from tests.support.worlds.pipeline import Pipeline
 

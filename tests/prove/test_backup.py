@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from signalops import db, migrate
 from signalops.config import Settings
 from signalops.watch.doctor import diagnose
-from signalops.watch.isolation import check
 from tests.support.api import SIGNUP, Client, running, running_process
 from tests.support.cluster import Cluster, cluster
 from tests.support.invariants import violations
+from tests.support.isolation.tries import check
 from tests.support.processes import eventually, worker
 from tests.support.receivers import Receiver
 from tests.support.tenants import Tenant, make_tenant

@@ -1,15 +1,18 @@
-"""Writes `sql/schema.sql`, the migrated database for reading: `python -m tests.sql.dump`."""
+"""Writes the migrated database for reading, `sql/schema.sql`, and for doctor, `sql/catalogue.txt`: `python -m tests.sql.dump`."""
 
 import re
 import subprocess
 import sys
 from contextlib import closing
 
+import psycopg
+
 from signalops import db, embedded, migrate
 from tests.support.databases import Databases, server_url
 from tests.support.paths import ROOT
 
 FILE = ROOT / "sql" / "schema.sql"
+CATALOGUE = ROOT / "sql" / "catalogue.txt"
 VERSION = 18
 PARTITIONS = "signalops.*_2[0-9][0-9][0-9]_[0-9][0-9]"
 HEADER = """-- The schema as migrations and functions make it, for reading; a test keeps it true.
@@ -32,15 +35,24 @@ def readable(url: str) -> str:
     return f"{HEADER}\n{dump(url, '--schema=signalops', '--schema=ops')}"
 
 
+def catalogue(url: str) -> str:
+    """Return what `sql/catalogue.txt` must hold: each object by its kind and name."""
+    with psycopg.connect(url) as connection:
+        (objects,) = connection.execute(db.queries("watch/doctor")["objects"]).fetchone() or ([],)
+    return "".join(f"{name}\n" for name in sorted(objects))
+
+
 def main() -> None:
     """Migrate an empty database of the tests' server; write its schema, or with --check compare it with what is written."""
     with closing(Databases(server_url())) as databases, databases.empty() as settings:
         migrate.upgrade(settings)
-        current = readable(db.admin_url(settings))
-    if "--check" not in sys.argv:
-        FILE.write_text(current, encoding="utf-8")
-    elif FILE.read_text(encoding="utf-8") != current:
-        sys.exit("sql/schema.sql is not what migrations and functions make: run `make schema`.")
+        url = db.admin_url(settings)
+        current = {FILE: readable(url), CATALOGUE: catalogue(url)}
+    for file, text in current.items():
+        if "--check" not in sys.argv:
+            file.write_text(text, encoding="utf-8")
+        elif file.read_text(encoding="utf-8") != text:
+            sys.exit(f"sql/{file.name} is not what migrations and functions make: run `make schema`.")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from signalops.watch.isolation.declared import OPERATORS
 from tests.sql.catalogue import ACROSS, RULES, TABLES, Rule
+from tests.support.isolation.declared import OPERATORS
 
 each_rule = pytest.mark.parametrize("rule", RULES, ids=[rule.states for rule in RULES])
 

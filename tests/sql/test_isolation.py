@@ -16,10 +16,10 @@ from signalops.ingest import store
 from signalops.ingest.model import EventIn, incoming
 from signalops.queue import store as queue
 from signalops.terms import BatchId, TenantId
-from signalops.watch.isolation.rows import Row
 from tests.sql.catalogue import TABLES
 from tests.support.rows import fill
 from tests.support.rules import make_rule
+from tests.support.tenant_rows import Row
 from tests.support.tenants import Tenant
 
 Sides = tuple[dict[str, Row], dict[str, Row]]

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 from signalops import clock, db, migrate
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.watch.isolation.rows import rows_of
 from tests.sql import dump
 from tests.support.rows import fill
+from tests.support.tenant_rows import rows_of
 
 EVERYTHING = "--exclude-table=yoyo.*"
 
@@ -119,6 +119,7 @@ def test_the_dump_for_reading_is_true(settings: Settings, owner: psycopg.Connect
     assert dump.FILE.read_text(encoding="utf-8") == dump.readable(db.admin_url(settings)), (
         "sql/schema.sql is not what migrations and functions make: run `python -m tests.sql.dump`"
     )
+    assert dump.CATALOGUE.read_text(encoding="utf-8") == dump.catalogue(db.admin_url(settings))
 
 
 def test_partitions_reach_ahead_and_take_rows_at_their_edges(owner: psycopg.Connection) -> None:

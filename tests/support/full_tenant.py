@@ -10,8 +10,8 @@ from psycopg import sql
 from signalops import clock
 from signalops.access.keys import PREFIX, hash_key, new_key
 from signalops.terms import Scope, TenantId
-from signalops.watch.isolation.rows import rows_of
 from tests.support.rows import insert
+from tests.support.tenant_rows import rows_of
 from tests.support.tenants import Tenant
 
 _REAL_TERMS = """

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from signalops import clock
-from signalops.watch.isolation.rows import Row, rows_of
+from tests.support.tenant_rows import Row, rows_of
 
 NOBODY_LISTENS = "http://127.0.0.1:9/"
 """A URL that refuses connections."""

@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -72,6 +71,7 @@ class Catalogue:
         self._tenants: OrderedDict[TenantId, dict[str, _Seen]] = OrderedDict()
         self._counted: list[tuple[TenantId, str, _Seen]] = []
         self._rows: list[SeenType] = []
+        self._flushing = asyncio.Lock()
 
     def note(self, tenant: TenantId, events: Sequence[Event]) -> None:
         """Take in processed events of a tenant; after the commit, since what is rolled back is processed again."""
@@ -97,16 +97,11 @@ class Catalogue:
             if seen.count <= _SAMPLES:
                 seen.learn(event)
 
-    @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
-        """Write once a second what was seen; at the end, what is left."""
-        stopping = asyncio.Event()
-        keeper = asyncio.create_task(self._keep(stopping), name="keep the catalogue of event types")
-        try:
-            yield
-        finally:
-            stopping.set()
-            await keeper
+    async def run(self) -> None:
+        """Write once a second what was seen, until cancelled; flush at the end what is left."""
+        while True:
+            await asyncio.sleep(EVERY)
+            await asyncio.shield(self.flush())
 
     @property
     def kept_types(self) -> int:
@@ -115,6 +110,10 @@ class Catalogue:
 
     async def flush(self) -> None:
         """Write what was seen. Each statement is a transaction; after an outage the next flush goes on where this one stopped."""
+        async with self._flushing:
+            await self._flush()
+
+    async def _flush(self) -> None:
         try:
             await self._write()  # what an outage left: in one statement no type may stand twice
             self._rows = [seen.take(tenant, event_type) for tenant, event_type, seen in self._counted]
@@ -126,13 +125,6 @@ class Catalogue:
             facts.emit("types.flush_failed", types=len(self._rows), error=db.told(error))
             self._rows.clear()
         self._forget()
-
-    async def _keep(self, stopping: asyncio.Event) -> None:
-        is_last = False
-        while not is_last:
-            with suppress(TimeoutError):
-                is_last = await asyncio.wait_for(stopping.wait(), EVERY)
-            await self.flush()
 
     async def _write(self) -> None:
         if not self._rows:

@@ -40,7 +40,7 @@ from (
   where c.relnamespace = 'signalops'::regnamespace and c.relkind = 'p'
 ) as parts;
 
--- objects: what the schema holds, as the dump of it names it; invalid, disabled and unvalidated is as good as missing
+-- objects: what the schema holds, as sql/catalogue.txt names it; invalid, disabled and unvalidated is as good as missing
 with named as (
   select c.oid, c.relkind, format('%I.%I', n.nspname, c.relname) as name
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -57,9 +57,10 @@ select array_agg(line) from (
   union all
   select format('policy %I on %s', p.polname, n.name) from pg_policy p join named n on n.oid = p.polrelid
   union all
-  select format('trigger %I on %s', t.tgname, n.name) from pg_trigger t join named n on n.oid = t.tgrelid where t.tgenabled in ('O', 'A')
+  select format('trigger %I on %s', t.tgname, n.name) from pg_trigger t join named n on n.oid = t.tgrelid where t.tgenabled in ('O', 'A') and not t.tgisinternal
   union all
   select format('constraint %I on %s', c.conname, n.name) from pg_constraint c join named n on n.oid = c.conrelid where c.convalidated
+    and c.contype <> 'n' -- which PostgreSQL names from 18 on
 ) as held (line);
 
 -- queue-grants: whether workers may do with procrastinate's tables, which the dump leaves out, what they must

@@ -13,6 +13,7 @@ from signalops.ingest.types import Catalogue
 from signalops.ingest.types.catalogue import MOST_TYPES
 from signalops.journey import Journey
 from tests.support.api import SIGNUP, Client, Process, assert_problem, hearing
+from tests.support.processes import eventually
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant, make_tenant, set_limit
 from tests.test_journey import POISON
@@ -195,12 +196,13 @@ async def test_what_cannot_be_written_is_told_and_stops_nothing(
     assert owner.execute("select count from signalops.event_types").fetchall() == [(1,)]
 
 
-async def test_at_the_end_of_a_worker_the_rest_is_written(
+async def test_what_was_seen_is_written_within_a_second(
     acme: Tenant, journey: Journey, owner: psycopg.Connection
 ) -> None:
-    async with journey.catalogue.kept():
-        journey.catalogue.note(acme.id, [noted()])
-    assert owner.execute("select count from signalops.event_types").fetchall() == [(1,)]
+    journey.catalogue.note(acme.id, [noted()])
+    running = asyncio.create_task(journey.catalogue.run())
+    await eventually(lambda: owner.execute("select count from signalops.event_types").fetchall() == [(1,)])
+    running.cancel()
 
 
 async def test_tenants_of_a_flush_are_visible_in_it_and_never_after(

@@ -21,9 +21,13 @@ async def survivor(settings: Settings) -> AsyncIterator[App]:
     async with db.pool(settings, "worker", 8) as connections:
         sender = Sender(connections, settings)
         journey = Journey(connections, sender)
-        app = make_app(
-            db.pool(settings, "worker", 4, is_hasty=True), 4, journey.catalogue.kept, db.listening(settings, "worker")
-        )
+
+        @asynccontextmanager
+        async def around() -> AsyncIterator[None]:
+            yield
+            await journey.catalogue.flush()
+
+        app = make_app(db.pool(settings, "worker", 4, is_hasty=True), 4, around, db.listening(settings, "worker"))
         register(app, jobs_of(journey), journey.note_run)
         async with app.open_async():
             yield app

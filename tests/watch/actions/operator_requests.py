@@ -6,8 +6,8 @@ from uuid import UUID
 import psycopg
 
 from signalops import clock
-from signalops.watch.isolation.rows import rows_of
 from tests.support.rows import insert
+from tests.support.tenant_rows import rows_of
 from tests.watch.actions.tenant_requests import Step
 
 _OF = "/api/tenants/{tenant}"

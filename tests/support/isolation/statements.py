@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, LiteralString, TypeVar
 
 import orjson
@@ -9,10 +10,11 @@ import psycopg
 from psycopg import sql
 
 from signalops import db
-from signalops.watch.isolation.model import ROLES, Actor, Function, Index, Outcome, Relation, Scratch, Sequence
-from signalops.watch.isolation.rows import Row
+from signalops.db.queries import named
+from tests.support.isolation.model import ROLES, Actor, Function, Index, Outcome, Relation, Scratch, Sequence
+from tests.support.tenant_rows import Row
 
-SQL = db.queries("watch/isolation")
+SQL = named((Path(__file__).parent / "catalogue.sql").read_text())
 Statement = sql.Composed
 Part = TypeVar("Part", Relation, Index, Sequence, Function)
 # Nothing of a live installation may wait for the check, and a leaking view must not have it read a whole table.

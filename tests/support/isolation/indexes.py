@@ -1,7 +1,7 @@
 """What indexes tell: a row of ours that repeats another's must be answered as one that repeats nobody's."""
 
-from signalops.watch.isolation import declared
-from signalops.watch.isolation.model import Finding, Index, Outcome, Relation
+from tests.support.isolation import declared
+from tests.support.isolation.model import Finding, Index, Outcome, Relation
 
 _TRIED = "repeat the other's row"
 Copies = dict[str, list[tuple[Outcome, Outcome]]]

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterable
 from uuid import UUID
 
 from signalops import clock, db
-from signalops.watch.isolation import store
-from signalops.watch.isolation.indexes import Copies
-from signalops.watch.isolation.model import ROLES, Actor, Finding, Outcome, Relation, Scratch
-from signalops.watch.isolation.rows import Row, rows_of, simple_row
+from tests.support.isolation import statements
+from tests.support.isolation.indexes import Copies
+from tests.support.isolation.model import ROLES, Actor, Finding, Outcome, Relation, Scratch
+from tests.support.tenant_rows import Row, rows_of, simple_row
 
 _UNIQUE = ("23505", "23P01")
 _REACHED = ("", "23503")
@@ -44,7 +44,9 @@ class Scene:
         for role in ROLES:
             if "insert" in relation.granted[role]:
                 actor = Actor(role, ours)
-                outcome = await store.attempt(self._connection, actor, *store.insertion(relation, rows[ours], role))
+                outcome = await statements.attempt(
+                    self._connection, actor, *statements.insertion(relation, rows[ours], role)
+                )
                 if outcome.state in _UNIQUE:
                     yield _collision(outcome, role)
                 else:
@@ -62,7 +64,7 @@ class Scene:
                 return
         self._stored[relation.name] = rows
 
-    async def copy(self, relations: Iterable[Relation], eyes: store.Eyes) -> AsyncIterator[Finding]:
+    async def copy(self, relations: Iterable[Relation], eyes: statements.Eyes) -> AsyncIterator[Finding]:
         """Repeat the other's rows under a tenant that has none: the answer must be that to a row which repeats nobody's."""
         before = await eyes.mark(self._connection)
         for relation in self._parents_first(relations):
@@ -89,10 +91,10 @@ class Scene:
         return [Actor("owner", self._scratch.fresh), *(Actor(role, self._scratch.fresh) for role in granted)]
 
     async def _copied(
-        self, relation: Relation, actor: Actor, whose: UUID, eyes: store.Eyes
+        self, relation: Relation, actor: Actor, whose: UUID, eyes: statements.Eyes
     ) -> tuple[Outcome, dict[str, str]]:
         row = self._row(relation, whose) | {str(relation.key): self._scratch.fresh}
-        outcome, _, mark = await eyes.watch(self._connection, actor, *store.insertion(relation, row, actor.role))
+        outcome, _, mark = await eyes.watch(self._connection, actor, *statements.insertion(relation, row, actor.role))
         return outcome, mark
 
     async def found(self, relation: Relation) -> None:
@@ -100,7 +102,7 @@ class Scene:
         await self._insert(relation, self._scratch.fresh)
 
     async def _insert(self, relation: Relation, tenant: UUID) -> Outcome:
-        return await store.insert(self._connection, Actor("owner", tenant), relation, self._row(relation, tenant))
+        return await statements.insert(self._connection, Actor("owner", tenant), relation, self._row(relation, tenant))
 
     def _row(self, relation: Relation, tenant: UUID) -> Row:
         return self._known[tenant].get(relation.name) or simple_row(relation, tenant, self._now)

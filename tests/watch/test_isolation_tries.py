@@ -1,6 +1,5 @@
-"""`signalops isolation-check`: nothing leaks; each kind of hole is found by name; and nothing is left behind."""
+"""Every object is tried across two tenants: nothing leaks; each kind of hole is found by name; and nothing is left behind."""
 
-import json
 from collections import defaultdict
 
 import psycopg
@@ -8,14 +7,14 @@ import pytest
 
 from signalops import db
 from signalops.config import Settings
-from signalops.watch.isolation import Finding, check
-from signalops.watch.isolation.declared import OPERATORS
 from tests.sql.catalogue import TABLES
-from tests.support.command import Run
 from tests.support.databases import Databases
+from tests.support.isolation.declared import OPERATORS
+from tests.support.isolation.model import Finding
+from tests.support.isolation.seeded_leaks import ALSO, HOLES
+from tests.support.isolation.tries import check
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
-from tests.watch.isolation.seeded_leaks import ALSO, HOLES
 
 
 @pytest.fixture(scope="module")
@@ -93,16 +92,3 @@ async def test_it_leaves_nothing_behind(
         assert blamed(await check(connection)) == {}
         await connection.commit()
     assert sorted(owner.execute(everything.encode()).fetchall()) == before
-
-
-@pytest.mark.prove
-def test_the_command_prints_the_page_and_fails_for_a_leak(signalops: Run, owner: psycopg.Connection) -> None:
-    done = signalops("isolation-check")
-    assert (done.code, done.err) == (0, "")
-    assert done.out.endswith("No tenant sees another.\n")
-    assert "event_status" in done.out
-    owner.execute(HOLES["a policy that uses true"].plant)
-    done = signalops("isolation-check", "--json")
-    assert done.code == 1
-    faults = [finding for finding in json.loads(done.out) if not finding["ok"]]
-    assert {(fault["object"], fault["role"]) for fault in faults} == {("inbox", "worker")}

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from signalops import db
-from signalops.watch.isolation import declared, store
-from signalops.watch.isolation.model import Actor, Finding, Function, Outcome, Role, Scratch
+from tests.support.isolation import declared, statements
+from tests.support.isolation.model import Actor, Finding, Function, Outcome, Role, Scratch
 
 _ANY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -18,7 +18,9 @@ _BLIND = ("text", "text[]", "jsonb")
 class Calls:
     """Calls functions as a role, and holds what they do against what the other had before."""
 
-    def __init__(self, connection: db.Connection, scratch: Scratch, eyes: store.Eyes, before: dict[str, str]) -> None:
+    def __init__(
+        self, connection: db.Connection, scratch: Scratch, eyes: statements.Eyes, before: dict[str, str]
+    ) -> None:
         self._connection = connection
         self._scratch = scratch
         self._eyes = eyes
@@ -61,7 +63,7 @@ class Calls:
         self, function: Function, actor: Actor, about: UUID
     ) -> tuple[Outcome, frozenset[str], dict[str, str]]:
         arguments = [_argument(function.name, name, type_).format(id=about) for name, type_ in function.arguments]
-        return await self._eyes.watch(self._connection, actor, *store.call(function, arguments))
+        return await self._eyes.watch(self._connection, actor, *statements.call(function, arguments))
 
 
 def _unknown(function: Function) -> str:

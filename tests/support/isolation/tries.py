@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 
 from signalops import clock, db
-from signalops.watch.isolation import declared, store
-from signalops.watch.isolation.functions import Calls
-from signalops.watch.isolation.indexes import of_index
-from signalops.watch.isolation.model import ROLES, Finding, Function, Index, Relation, Scratch, Sequence
-from signalops.watch.isolation.scene import Scene
-from signalops.watch.isolation.tables import Tries
+from tests.support.isolation import declared, statements
+from tests.support.isolation.calls import Calls
+from tests.support.isolation.indexes import of_index
+from tests.support.isolation.model import ROLES, Finding, Function, Index, Relation, Scratch, Sequence
+from tests.support.isolation.relations import Tries
+from tests.support.isolation.scene import Scene
 
 _LATE = ("limits", "limited_meters")
 """A new limit holds up flushes that make a month's first counters until it is undone: these are tried last, by themselves."""
@@ -20,15 +20,15 @@ async def check(connection: db.Connection) -> list[Finding]:
     Locks: ROW EXCLUSIVE on the tables, rows of the check's own tenants, and for moments what a sweep over all tenants takes.
     Numbers of a few jobs are skipped. Where a policy leaks, a try locks the rows that it lets through.
     """
-    async with store.undone(connection):
+    async with statements.undone(connection):
         return [finding async for finding in _walk(connection)]
 
 
 async def _walk(connection: db.Connection) -> AsyncIterator[Finding]:
-    relations = await store.walk(connection, "relations", Relation)
+    relations = await statements.walk(connection, "relations", Relation)
     scratch = Scratch(*(clock.new_id() for _ in Scratch._fields))
     scene = Scene(connection, scratch, relations)
-    eyes = await store.Eyes.open(connection, scratch, relations)
+    eyes = await statements.Eyes.open(connection, scratch, relations)
     for late in (False, True):
         part = [relation for relation in relations if (relation.name in _LATE) is late]
         if late:
@@ -48,16 +48,16 @@ async def _walk(connection: db.Connection) -> AsyncIterator[Finding]:
 
 
 async def _indexes(connection: db.Connection, relations: list[Relation], scene: Scene) -> AsyncIterator[Finding]:
-    for index in await store.walk(connection, "indexes", Index):
+    for index in await statements.walk(connection, "indexes", Index):
         yield of_index(index, {relation.name: relation for relation in relations}, scene.copies)
-    for sequence in await store.walk(connection, "sequences", Sequence):
+    for sequence in await statements.walk(connection, "sequences", Sequence):
         for role in ROLES:
             yield _of_sequence(sequence, role)
 
 
-async def _functions(connection: db.Connection, scratch: Scratch, eyes: store.Eyes) -> AsyncIterator[Finding]:
+async def _functions(connection: db.Connection, scratch: Scratch, eyes: statements.Eyes) -> AsyncIterator[Finding]:
     calls = Calls(connection, scratch, eyes, await eyes.mark(connection))
-    functions = await store.walk(connection, "functions", Function)
+    functions = await statements.walk(connection, "functions", Function)
     for function in functions:
         async for finding in calls.all(function):
             yield finding

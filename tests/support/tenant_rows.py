@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from signalops.watch.isolation.model import Relation
+from tests.support.isolation.model import Relation
 
 Row = dict[str, Any]
 """Column to value, as JSON has it."""

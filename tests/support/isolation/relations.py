@@ -5,9 +5,9 @@ from typing import LiteralString
 from uuid import UUID
 
 from signalops import db
-from signalops.watch.isolation import declared, store
-from signalops.watch.isolation.model import ROLES, Actor, Finding, Outcome, Relation, Role, Scratch
-from signalops.watch.isolation.rows import Row
+from tests.support.isolation import declared, statements
+from tests.support.isolation.model import ROLES, Actor, Finding, Outcome, Relation, Role, Scratch
+from tests.support.tenant_rows import Row
 
 _COMMANDS: dict[str, LiteralString] = {
     "select": "select 1 from {table} limit 1",
@@ -119,14 +119,14 @@ class Tries:
             ("write for the other", self._scratch.ours, self._scratch.other),
             ("write without a tenant", None, self._scratch.ours),
         ):
-            statement, row = store.insertion(self._relation, self._row[whose], role)
-            outcome = await store.attempt(self._connection, Actor(role, tenant), statement, row)
+            statement, row = statements.insertion(self._relation, self._row[whose], role)
+            outcome = await statements.attempt(self._connection, Actor(role, tenant), statement, row)
             forestalled = outcome.state == "23514" and (self._relation.name, role) in declared.FORESTALLED
             yield self._finding(role, tried, str(outcome), outcome.is_bound or forestalled)
 
     async def _attempt(self, actor: Actor, template: LiteralString, column: str | None = None) -> Outcome:
-        statement = store.about(template, self._relation, column)
-        return await store.attempt(self._connection, actor, statement, self._scratch._asdict())
+        statement = statements.about(template, self._relation, column)
+        return await statements.attempt(self._connection, actor, statement, self._scratch._asdict())
 
     def _none(self, role: Role, tried: str, outcome: Outcome) -> Finding:
         return self._finding(role, tried, str(outcome), outcome.affected == 0 and outcome.state in ("", "42501"))

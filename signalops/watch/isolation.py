@@ -1,4 +1,13 @@
-"""What crosses tenants by design, each with the reason; whatever else is found to is a fault."""
+"""Walks the catalogue: what keeps tenants apart must be in place, and what crosses tenants by design is declared with its reason.
+
+That it works is shown by tests, which try every object across two tenants: tests/watch/test_isolation_tries.py.
+"""
+
+from typing import NamedTuple
+
+from signalops import db
+
+SQL = db.queries("watch/isolation")
 
 FUNCTIONS = {
     "act_as": "says for whom a transaction acts: its caller has authenticated the tenant; the transaction's end forgets it",
@@ -49,6 +58,7 @@ FUNCTIONS = {
     "settled_time": "answers with the time up to which lists are complete; of whose transactions nothing but that",
     "make_partitions": "makes empty partitions; answers with their names",
 }
+
 OPERATORS = {
     "tenants": ({"select", "insert", "update"}, "operators list, make and change tenants"),
     "plans": ({"select", "insert"}, "operators make versions of plans, which are no tenant's"),
@@ -56,55 +66,29 @@ OPERATORS = {
     "tenant_deletions": ({"select"}, "operators read how far deletions are, and the proof of a tenant that is gone"),
 }
 """Table to what the role of operators may do in it across tenants; elsewhere it acts for one as the others do."""
-FORESTALLED = {("limits", "platform"): "its trigger, which finds no such meter, speaks before the policy does"}
-"""Table and role where a check refuses what is written for another tenant, before the policy would."""
 INDEXES = {
     "tenants_slug_key": "the command line's name of a tenant; no process's role may write the table, so none can probe it",
 }
-SWITCHES = {"act_as", "act_for", "claim_delivery", "claim_deliveries", "settle_delivery", "settle_deliveries"}
-"""After these the other is seen: that is what they are for."""
-ECHOES = {"digest_days"}
-"""What these answer is made of their arguments as well: a digest of another id is another one."""
 
-ARGUMENTS: dict[str, dict[str, str]] = {
-    "begin_deletion": {"wanted": "{id}", "confirmed": "x"},
-    "note_action": {"action": "x", "target_id": "x", "target": "x", "details": "{{}}"},
-    "note_actions": {"action": "x", "details": "{{}}"},
-    "announce": {"event_type": "signalops.isolation", "about": '{{"tenant": "{id}"}}'},
-    "hear_of_delivery": {"provider": "x", "to_status": "delivered", "because": "x"},
-    "put_back": {"events": '[{{"id": "{id}"}}]', "wait": "1 second"},
-    "burn_credits": {"of_currency": "USD"},
-    "subscribe": {"wanted": "free", "author": "x"},
-    "grant_credit": {"in_currency": "USD", "reason": "x", "author": "x", "idempotency_key": "x"},
-    "issue_invoice": {
-        "issued": '{{"tenant_id": "{id}", "id": "{id}", "kind": "invoice", "period": "2026-01-01"}}',
-        "lines": "[]",
-    },
-    "add_adjustment": {
-        "of_meter": "events",
-        "of_grp": "[]",
-        "reason": "x",
-        "author": "x",
-        "idempotency_key": "x",
-    },
-}
-"""Function to argument to text, where the type does not say what reaches a row; {id} is the tenant that is tried."""
-OF_TYPE = {
-    "uuid": "{id}",
-    "uuid[]": "{{{{{id}}}}}",
-    "regclass": "signalops.events",
-    "jsonb": '[{{"tenant": "{id}", "tenant_id": "{id}", "id": "{id}", "event": "{id}", "delivery": "{id}", "channel": "{id}"}}]',
-    "text": "events",
-    "text[]": "{{}}",
-    "integer": "0",
-    "smallint": "0",
-    "bigint": "0",
-    "numeric": "1",
-    "double precision": "1",
-    "boolean": "true",
-    "interval": "1 day",
-    "timestamp with time zone[]": "{{2026-01-15}}",
-    "date": "2026-01-01",
-    "timestamp with time zone": "2026-01-15",
-    "bytea": "\\x78",
-}
+
+class Fault(NamedTuple):
+    """What would let one tenant tell of another."""
+
+    kind: str
+    object: str
+    role: str
+    fault: str
+
+
+class Walk(NamedTuple):
+    """How many objects were looked at, and the faults of them."""
+
+    objects: int
+    faults: list[Fault]
+
+
+async def check(connection: db.Connection) -> Walk:
+    """Look at every table, view, function, index and sequence of the schema; changes and locks nothing."""
+    walked = await db.value(connection, SQL["walked"])
+    declared = {"operators": [*OPERATORS], "functions": [*FUNCTIONS], "indexes": [*INDEXES]}
+    return Walk(walked, await db.records(connection, Fault, SQL["faults"], declared))
