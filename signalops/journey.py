@@ -17,10 +17,10 @@ from uuid import UUID
 
 from signalops import db, facts
 from signalops.access.deletion.run import Deleter
+from signalops.inbox import store
+from signalops.inbox.store import Part, Results
 from signalops.ingest.types import Catalogue
-from signalops.process import Processor
-from signalops.queue import store
-from signalops.queue.store import Part, Results
+from signalops.processor import Processor
 from signalops.rules.backtest.run import Backtester
 from signalops.send import Sender
 from signalops.templates import SendTemplates

@@ -9,6 +9,7 @@ import asyncio
 import resource
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -89,8 +90,7 @@ def _confined(function: Callable[..., Result], arguments: tuple[object, ...]) ->
 def _confine_memory() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        with open("/proc/self/statm") as file:  # noqa: PTH123  a file of the kernel's
-            now = int(file.read().split()[0]) * resource.getpagesize()
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     except OSError:  # not Linux: the limit of processor time holds
         return
     resource.setrlimit(resource.RLIMIT_AS, (now + _MEMORY, resource.RLIM_INFINITY))

@@ -11,6 +11,8 @@ from signalops import clock
 AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 """When what needs no waiting runs again: a moment that is past by any clock."""
 
+_JITTER = random.SystemRandom()
+
 
 class RetryAlways(BaseRetryStrategy):
     """Retry for ever, with backoff to a minute and jitter.
@@ -25,7 +27,7 @@ class RetryAlways(BaseRetryStrategy):
         if not isinstance(exception, Exception):
             return RetryDecision(retry_at=AT_ONCE)
         ceiling = min(60_000, 500 * 2 ** min(job.attempts, 10))
-        wait = timedelta(milliseconds=random.randint(ceiling // 2, ceiling))  # noqa: S311  # jitter
+        wait = timedelta(milliseconds=_JITTER.randint(ceiling // 2, ceiling))
         return RetryDecision(retry_at=clock.now() + wait)
 
 

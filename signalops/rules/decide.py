@@ -13,9 +13,9 @@ from uuid import UUID
 
 from signalops import clock
 from signalops.contracts import GroupEvent, GroupRow, MatchRow
+from signalops.inbox.store import Part, Results
 from signalops.patterns import MOST_STEPS as PATTERN_STEPS
 from signalops.patterns import Budget, Group, TooCostly, as_seen
-from signalops.queue.store import Part, Results
 from signalops.rules.compiled import ActiveRule, CompiledRules
 from signalops.rules.plan import Kind, Measure, Plan
 from signalops.terms import RuleId

@@ -25,16 +25,15 @@ Argument = KeywordArgument | PositionalArgument
 INPUT_LIMIT = 4 * TEXT_LIMIT
 GROWTH_LIMIT = 16 * TEXT_LIMIT
 _RUBY = re.compile(r"%%|%:z|%[LNs]")
-_OF_TEXTS = frozenset(
-    """append base64_decode base64_encode base64_url_safe_decode base64_url_safe_encode capitalize downcase escape escape_once
+_NAMES_OF_TEXTS = """
+    append base64_decode base64_encode base64_url_safe_decode base64_url_safe_encode capitalize downcase escape escape_once
     escapejs lstrip newline_to_br prepend remove remove_first remove_last replace replace_first replace_last rstrip split squish
-    strip strip_html strip_newlines truncate truncatewords upcase url_decode url_encode""".split()  # noqa: SIM905
-)
+    strip strip_html strip_newlines truncate truncatewords upcase url_decode url_encode"""
 """Filters that take their value as text, and their arguments except numbers."""
-_OF_LISTS = frozenset(
-    """compact concat find find_index first has join last map reject reverse sort sort_natural sum uniq where""".split()  # noqa: SIM905
-)
+_NAMES_OF_LISTS = """
+    compact concat find find_index first has join last map reject reverse sort sort_natural sum uniq where"""
 """Filters to which nil is a list without items."""
+_OF_TEXTS, _OF_LISTS = frozenset(_NAMES_OF_TEXTS.split()), frozenset(_NAMES_OF_LISTS.split())
 
 
 def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

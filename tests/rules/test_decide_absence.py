@@ -7,7 +7,7 @@ import pytest
 
 from signalops import clock, db
 from signalops.config import Settings
-from signalops.queue.store import Part, Results
+from signalops.inbox.store import Part, Results
 from signalops.rules import manage
 from signalops.rules.compiled import compile_rules
 from signalops.rules.decide import decide

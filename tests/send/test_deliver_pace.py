@@ -12,8 +12,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from signalops import clock, db
+from signalops.inbox import store as inbox
 from signalops.journey import Journey
-from signalops.queue import store as queue
 from signalops.send import Sender
 from signalops.send import deliver as deliver_module
 from signalops.terms import BatchId, ChannelId, DeliveryId
@@ -71,7 +71,7 @@ class Pace:
 
     async def sweep(self, at_most: int = 1000) -> int:
         async with self.outbox.worker.connection() as connection:
-            return await queue.enqueue_due(connection, at_most)
+            return await inbox.enqueue_due(connection, at_most)
 
     def statuses(self) -> Counter[str]:
         return Counter(row["status"] for row in self.rows("select status from signalops.deliveries"))
@@ -435,7 +435,7 @@ async def many(pace: Pace, channel: ChannelId, count: int, due: str = "now() - i
 
 async def mend(pace: Pace) -> int:
     async with pace.outbox.worker.connection() as connection:
-        return (await queue.tidy(connection, 1000))[1]
+        return (await inbox.tidy(connection, 1000))[1]
 
 
 async def test_what_waits_unnoticed_is_found(pace: Pace) -> None:

@@ -12,9 +12,9 @@ from psycopg.types.json import Jsonb
 
 from signalops import clock, db
 from signalops.contracts import MatchRow, MeteredRow, PartRow
+from signalops.inbox import store as inbox
 from signalops.ingest import store
 from signalops.ingest.model import EventIn, incoming
-from signalops.queue import store as queue
 from signalops.terms import BatchId, TenantId
 from tests.sql.catalogue import TABLES
 from tests.support.rows import fill
@@ -116,12 +116,12 @@ async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
     parts = [part_of(tenant.id) for tenant in (acme, globex)]
     async with worker_pool.connection() as connection:
         async with connection.transaction():
-            read = await queue.read_batch(connection, batch)
+            read = await inbox.read_batch(connection, batch)
             assert {part.tenant for part in read} == {acme.id, globex.id}
             assert await seen(connection, PROCESSED) == nothing, "between reading and recording"
             metered = [metered_of(t.id, events[0].id) for t in (acme, globex)]
-            results = queue.Results(parts, [match], metered=metered)
-            await queue.record_batch(connection, batch, 1, "w", results)
+            results = inbox.Results(parts, [match], metered=metered)
+            await inbox.record_batch(connection, batch, 1, "w", results)
             assert await seen(connection, PROCESSED) == nothing, "in the same transaction"
             await db.act_as(connection, acme.id)
             assert await seen(connection, PROCESSED) == dict.fromkeys(PROCESSED, 1), "the positive control: one's own"

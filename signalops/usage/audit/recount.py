@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from signalops import db, facts
-from signalops.queue.store import Part, Results
+from signalops.inbox.store import Part, Results
 from signalops.usage.audit import store
 from signalops.usage.audit.model import Difference
 from signalops.usage.audit.store import Audited, Row

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from signalops import clock
 from signalops.contracts import MeteredRow
+from signalops.inbox.store import Part, Results
 from signalops.patterns import as_seen
-from signalops.queue.store import Part, Results
 from signalops.terms import TenantId
 from signalops.usage.meters.compiled import CompiledMeters
 from signalops.usage.meters.scales import ALL_EVENTS, ALL_GROUPS, ONE, Meter, Reading

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from signalops import clock, db
-from signalops.queue import store as queue
+from signalops.inbox import store as inbox
 from signalops.terms import DeliveryId, DeliveryStatus
 from tests.sql.scans import scanned
 from tests.support.api import Blocked, Client, assert_problem
@@ -110,7 +110,7 @@ async def test_a_dead_delivery_is_retried_with_a_schedule_of_its_own(
     assert (answer.status, answer.json["status"], answer.json["error"]) == (200, "retrying", None)
     assert (acmes.row(delivery)["attempts_before"], acmes.letters(delivery)[0]["ending"]) == (2, "retried")
     async with acmes.worker.connection() as connection:
-        assert await queue.enqueue_due(connection, 1000) == 1
+        assert await inbox.enqueue_due(connection, 1000) == 1
     await sender.deliver(acmes.tenant, delivery)
     assert (await api.get(f"{DELIVERIES}/{delivery}", acme)).json["status"] == "sent"
     assert [a["attempt"] for a in acmes.attempts(delivery)] == [1, 2, 3]
@@ -124,7 +124,7 @@ async def test_a_delivery_that_waits_is_tried_now(api: Client, acmes: Outbox, ac
     answer = await do(api, acme, f"{DELIVERIES}/{delivery}/retry")
     assert (answer.status, answer.json["status"]) == (200, status)
     async with acmes.worker.connection() as connection:
-        assert await queue.enqueue_due(connection, 1000) == 1
+        assert await inbox.enqueue_due(connection, 1000) == 1
     assert acmes.row(delivery)["next_attempt_at"] is None
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from signalops import db, process
+from signalops import db, processor
 from signalops.usage.audit.run import audit
 from tests.support.api import hearing
 from tests.usage.audit.conftest import UsageHistory
@@ -71,7 +71,7 @@ async def test_a_batch_of_many_distinct_values_is_counted_in_several_transaction
 ) -> None:
     """And when the meters change between them, the rest is a batch of its own: its record names the meters it was counted by."""
     await history.equip()
-    monkeypatch.setattr(process, "MOST_WEIGHT", 30)
+    monkeypatch.setattr(processor, "MOST_WEIGHT", 30)
     batch = [{"type": "order", "payload": {"v": list(range(100 * n, 100 * n + 100)), "k": "0"}} for n in range(3)]
     assert (await history.api.post_batch(batch, history.acme)).status == 202
     waiting = history.owner.execute("select distinct batch from signalops.inbox").fetchall()

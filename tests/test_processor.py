@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from signalops import db, process
+from signalops import db, processor
 from signalops.config import Settings
 from signalops.terms import BatchId
 from tests.support.rules import make_rule
@@ -68,7 +68,7 @@ async def test_a_locked_tenant_waits_in_the_inbox_and_the_others_are_processed(
 async def test_much_to_do_is_done_in_several_transactions(
     pipeline: Pipeline, acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "MOST_WEIGHT", 50)
+    monkeypatch.setattr(processor, "MOST_WEIGHT", 50)
     window: dict[str, Any] = {"count": 3, "within": "1h", "groupBy": ["payload.n"]}
     for _ in range(10):
         make_rule(pipeline.owner, acme, {"type": ["user.signup"]}, time_window=window)

@@ -13,6 +13,7 @@ _AT_ONCE = 2
 _AGAIN = 0.5
 """Seconds after which one more batch of a tenant tries."""
 _LONGEST = 10.0
+_JITTER = random.SystemRandom()
 
 
 class Turns:
@@ -49,7 +50,7 @@ class Turns:
             return 0.0
         self._refused[tenant] += 1
         most = min(_LONGEST, _AGAIN + self._refused[tenant] / 50)
-        return random.uniform(_AGAIN / 2, most)  # noqa: S311  jitter
+        return _JITTER.uniform(_AGAIN / 2, most)
 
     def lock(self, tenant: TenantId) -> None:
         """Let a tenant's events wait: its counters are locked by somebody else."""

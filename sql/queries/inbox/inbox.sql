@@ -1,4 +1,4 @@
--- Station queue: what the jobs do with batches, and the sweeps.
+-- Station inbox: what the jobs do with batches, and the sweeps.
 
 -- read-batch: takes a batch out of the inbox and returns its events, a row per tenant
 select tenant, ruleset, events, metering, time_zone, nullif(closed_until, '-infinity') from signalops.read_batch(%(batch)s);

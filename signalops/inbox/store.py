@@ -10,7 +10,7 @@ from signalops import db
 from signalops.contracts import BatchEvent, DeadEvent, GroupRow, MatchRow, MeteredRow, PartRow
 from signalops.terms import BatchId, TenantId
 
-SQL = db.queries("queue/queue")
+SQL = db.queries("inbox/inbox")
 
 
 class Part(NamedTuple):

@@ -15,10 +15,10 @@ from typing import Any
 from signalops import clock, db, facts
 from signalops.contracts import DeadEvent, PartRow
 from signalops.errors import Unusable
+from signalops.inbox import store
+from signalops.inbox.store import Part, Results
+from signalops.inbox.turns import Turns
 from signalops.patterns import TooCostly
-from signalops.queue import store
-from signalops.queue.store import Part, Results
-from signalops.queue.turns import Turns
 from signalops.rules.book import RuleBook
 from signalops.rules.compiled import CompiledRules
 from signalops.rules.decide import decide
