@@ -1,15 +1,13 @@
 """The tenants that tokens name: looked up once, then remembered, and doubted as keys are."""
 
-import asyncio
 import re
+from functools import partial
 from uuid import UUID
-
-from cachetools import LRUCache
 
 from signalops import db
 from signalops.access import store
-from signalops.access.doubts import Doubts
 from signalops.access.tokens import refusal
+from signalops.cache import Cache
 from signalops.errors import Forbidden
 
 _REMEMBER = 300.0  # seconds for which a tenant needs no look-up, were a NOTIFY ever lost
@@ -24,35 +22,23 @@ class Directory:
 
     def __init__(self, connections: db.Pool) -> None:
         self._connections = connections
-        self._known: LRUCache[str, tuple[float, store.FoundTenant]] = LRUCache(_MOST_REMEMBERED)
-        self._doubts = Doubts()
-
-    def doubt(self, reason: str) -> None:
-        """Look every tenant up again at its next request, for whatever reason."""
-        self._doubts.all()
-
-    def invalidate(self, subject: UUID) -> None:
-        """Look one tenant up again at its next request: it has changed."""
-        self._doubts.one(subject)
+        self.cache = Cache[str, store.FoundTenant](
+            _MOST_REMEMBERED, max_age=_REMEMBER, tags_of=lambda _, found: (found.id,)
+        )
 
     async def admit(self, name: str) -> store.FoundTenant:
         """Return the tenant that a token names. Raises Unauthenticated when there is none, Forbidden unless it is active."""
-        since, found = self._known.get(name, (0.0, None))
-        if found is None or since + _REMEMBER < _seconds() or self._doubts.concern(since, found.id):
-            found = await self._look_up(name)
+        found = await self.cache.load(name, partial(self._look_up, name))
         if found.status != "active":
             reason = found.reason or "ask the operator of this installation"
             raise Forbidden(f"The tenant is {found.status}: {reason.removesuffix('.')}.")
         return found
 
-    async def _look_up(self, name: str) -> store.FoundTenant:
-        # From before the look-up: a change that is heard of meanwhile may concern this very tenant.
-        since = _seconds()
-        self._known.pop(name, None)
+    async def _look_up(self, name: str, _: store.FoundTenant | None) -> store.FoundTenant:
         found = await self._found(name)
         if found is None:
+            self.cache.drop(name)
             raise refusal("The token names a tenant that this installation does not have.")
-        self._known[name] = since, found
         return found
 
     async def _found(self, name: str) -> store.FoundTenant | None:
@@ -61,7 +47,3 @@ class Directory:
             return None
         async with self._connections.connection() as connection:
             return await store.find_tenant(connection, **({"id": UUID(name)} if is_id else {"slug": name}))
-
-
-def _seconds() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,41 +1,33 @@
 """Hears of changes that other processes made, on a connection of its own."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from typing import Protocol
 from uuid import UUID
 
-from signalops import db
-from signalops.terms import TenantId
+from signalops import db, facts
 
 _SCHEMAS = "signalops_schemas"
 
 
-class Doubtful(Protocol):
-    """What remembers who may come in, and can be told to look it up again."""
+class Invalidatable(Protocol):
+    """A cache."""
 
-    def doubt(self, reason: str) -> None: ...
-    def invalidate(self, subject: UUID) -> None: ...
-
-
-class Forgetful(Protocol):
-    """What remembers something of tenants, and can be told to read it again."""
-
-    def forget(self, tenant: TenantId) -> None: ...
-    def forget_all(self) -> None: ...
+    def invalidate(self, tag: Hashable) -> None: ...
+    def invalidate_all(self) -> None: ...
 
 
 async def listen(
-    remembering: Collection[Doubtful], schemas: Forgetful, conninfo: str | None, pools: Collection[db.Pool] = ()
+    caches: Collection[Invalidatable], schemas: Invalidatable, conninfo: str | None, pools: Collection[db.Pool] = ()
 ) -> None:
-    """Have a key or a tenant looked up again, and schemas forgotten, at each announcement, until cancelled.
+    """Have a key, a tenant or its schemas looked up again at each announcement, until cancelled.
 
-    Between two connections an announcement may have been missed, so everything is doubted whenever one begins or ends; and each
+    Between two connections an announcement may have been missed, so all is invalidated whenever one begins or ends; and each
     second where none is possible.
     """
     while conninfo is None:
-        _doubt(remembering, "polling")
-        schemas.forget_all()
+        _invalidate_all(caches, "polling")
+        schemas.invalidate_all()
         await asyncio.sleep(1)
     while True:
         try:
@@ -44,36 +36,38 @@ async def listen(
                 if channel == _SCHEMAS:
                     _forget(schemas, payload)
                 elif payload:
-                    _invalidate(remembering, payload)
+                    _invalidate(caches, payload)
                 else:
-                    _doubt(remembering, "announced")
+                    _invalidate_all(caches, "announced")
                 if heard is None:
-                    schemas.forget_all()
+                    schemas.invalidate_all()
                     # What ended this connection has ended others: else the first request on each of them would find out.
                     await asyncio.gather(*map(db.repair, pools))
         except db.OUTAGE:
-            _doubt(remembering, "not listening")
-            schemas.forget_all()
+            _invalidate_all(caches, "not listening")
+            schemas.invalidate_all()
         await asyncio.sleep(1)  # the server may be starting again
 
 
-def _forget(schemas: Forgetful, payload: str) -> None:
+def _forget(schemas: Invalidatable, payload: str) -> None:
     try:
-        schemas.forget(TenantId(UUID(payload)))
+        schemas.invalidate(UUID(payload))
     except ValueError:  # whoever may connect may notify, of anything
-        schemas.forget_all()
+        schemas.invalidate_all()
 
 
-def _invalidate(remembering: Collection[Doubtful], payload: str) -> None:
+def _invalidate(caches: Collection[Invalidatable], payload: str) -> None:
     try:
         subject = UUID(payload)
     except ValueError:
-        _doubt(remembering, "announced")
+        _invalidate_all(caches, "announced")
         return
-    for memory in remembering:
-        memory.invalidate(subject)
+    for cache in caches:
+        cache.invalidate(subject)
+    facts.emit("keys.doubted", reason="announced")
 
 
-def _doubt(remembering: Collection[Doubtful], reason: str) -> None:
-    for memory in remembering:
-        memory.doubt(reason)
+def _invalidate_all(caches: Collection[Invalidatable], reason: str) -> None:
+    for cache in caches:
+        cache.invalidate_all()
+    facts.emit("keys.doubted", reason=reason)

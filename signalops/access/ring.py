@@ -9,20 +9,17 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import NamedTuple
-from uuid import UUID
 
 import bcrypt
-from cachetools import LRUCache
 
-from signalops import clock, db, facts
+from signalops import clock, db
 from signalops.access import store
 from signalops.access.addresses import is_within
 from signalops.access.digests import Digests
-from signalops.access.doubts import Doubts
 from signalops.access.failures import Failures
 from signalops.access.keys import PREFIX, is_ours, is_plausible
 from signalops.access.uses import Uses
+from signalops.cache import Cache
 from signalops.errors import Forbidden, Unauthenticated, Unavailable
 from signalops.terms import Caller
 
@@ -33,35 +30,18 @@ _CHECKING = ThreadPoolExecutor(2, "check keys")
 _MOST_REMEMBERED = 100_000
 
 
-class _Known(NamedTuple):
-    row: store.FoundKey
-    until: float
-
-
 class KeyRing:
     """The keys that this process has verified. What it remembers are SHA-256 hashes, never a key."""
 
     def __init__(self, connections: db.Pool, failures: Failures, digests: Digests) -> None:
         self.uses = Uses(connections)
         self._connections = connections
-        self._known: LRUCache[bytes, _Known] = LRUCache(_MOST_REMEMBERED)
-        self._asked: dict[bytes, asyncio.Task[_Known]] = {}
+        self.cache = Cache[bytes, store.FoundKey](
+            _MOST_REMEMBERED, max_age=_REMEMBER, tags_of=lambda _, found: (found.caller.key, found.caller.tenant)
+        )
         self._failures = failures
         self._digests = digests
         self._older, self._foreign = _Queue(), _Queue()
-        self._doubts = Doubts()
-
-    def doubt(self, reason: str) -> None:
-        """Look every key up again at its next use. What is still there unchanged needs no second bcrypt check."""
-        self._doubts.all()
-        self._asked = {}
-        facts.emit("keys.doubted", reason=reason)
-
-    def invalidate(self, subject: UUID) -> None:
-        """Look one key up again at its next use, or those of one tenant: it has changed."""
-        self._doubts.one(subject)
-        self._asked = {}
-        facts.emit("keys.doubted", reason="announced")
 
     async def identify(self, key: str | None, address: str | None) -> Caller:
         """Return who presents a key from an address, as the server gives it, and note that the key was used.
@@ -71,46 +51,30 @@ class KeyRing:
         if not key:
             raise _refusal("Send your API key in the header x-api-key.")
         digest = hashlib.sha256(key.encode()).digest()
-        known = self._known.get(digest)
-        if known is None or not self._is_current(known):
+        known = self.cache.get(digest)
+        if known is None:
             # What was right before is no guess, whatever else comes from its address.
-            async with nullcontext() if known else self._failures.counted(address):
-                known = await asyncio.shield(self._look_up_once(key, digest, known))
-        if known.row.expires_at and known.row.expires_at <= clock.now():
+            async with nullcontext() if self.cache.stale(digest) else self._failures.counted(address):
+                known = await self.cache.load(digest, partial(self._look_up, key, digest))
+        if known.expires_at and known.expires_at <= clock.now():
             raise _refusal("The API key is expired: create a new one.")
-        if known.row.allowed_cidrs and not is_within(address, known.row.allowed_cidrs):
+        if known.allowed_cidrs and not is_within(address, known.allowed_cidrs):
             raise Forbidden("The API key is not accepted from this address: use it from a network in its allowedCidrs.")
-        if known.row.tenant_status != "active":
-            reason = known.row.status_reason or "ask the operator of this installation"
-            raise Forbidden(f"The tenant is {known.row.tenant_status}: {reason.removesuffix('.')}.")
-        caller = known.row.caller
+        if known.tenant_status != "active":
+            reason = known.status_reason or "ask the operator of this installation"
+            raise Forbidden(f"The tenant is {known.tenant_status}: {reason.removesuffix('.')}.")
+        caller = known.caller
         assert caller.key, "callers that this ring knows have a key"
         self.uses.note(caller.tenant, caller.key)
         return caller
 
-    def _is_current(self, known: _Known) -> bool:
-        since, caller = known.until - _REMEMBER, known.row.caller
-        assert caller.key, "callers that this ring knows have a key"
-        return known.until >= _seconds() and not self._doubts.concern(since, caller.key, caller.tenant)
-
-    def _look_up_once(self, key: str, digest: bytes, before: _Known | None) -> asyncio.Task[_Known]:
-        """Join the look-up of the same key that is under way: a busy producer's first requests all come at once."""
-        asked = self._asked
-        if digest not in asked:
-            asked[digest] = asyncio.create_task(self._look_up(key, digest, before))
-            asked[digest].add_done_callback(lambda _: asked.pop(digest))
-        return asked[digest]
-
-    async def _look_up(self, key: str, digest: bytes, before: _Known | None) -> _Known:
+    async def _look_up(self, key: str, digest: bytes, before: store.FoundKey | None) -> store.FoundKey:
         if not is_plausible(key):
             raise _refusal("This is no API key: check that it was copied whole.")
-        # From before the look-up: a revocation that is heard of meanwhile may concern this very key.
-        until = _seconds() + _REMEMBER
         for row in await self._stored(key[:PREFIX]):
-            if (before and secrets.compare_digest(before.row.hash, row.hash)) or await self._is_right(key, row):
-                self._known[digest] = _Known(row, until)
-                return self._known[digest]
-        self._known.pop(digest, None)
+            if (before and secrets.compare_digest(before.hash, row.hash)) or await self._is_right(key, row):
+                return row
+        self.cache.drop(digest)
         raise _refusal("The API key is unknown or revoked.")
 
     async def _stored(self, prefix: str) -> list[store.FoundKey]:
@@ -179,10 +143,6 @@ class _Queue:
     async def __aexit__(self, *_: object) -> None:
         self._turn.release()
         self._waiting -= 1
-
-
-def _seconds() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _refusal(detail: str) -> Unauthenticated:

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from cachetools import LRUCache
-
 from signalops import rates
+from signalops.cache import Cache
 from signalops.errors import RateLimited
 from signalops.ingest.model import Incoming
 from signalops.rates import Level
@@ -28,24 +27,16 @@ class Rates:
     """The buckets that this process has had events paid from, as the last flush left them."""
 
     def __init__(self) -> None:
-        self._told: LRUCache[Bucket, tuple[Level, float]] = LRUCache(_MOST_REMEMBERED)
-
-    def doubt(self, reason: str) -> None:
-        """Forget what was told, for whatever reason: a rate may have changed."""
-        self._told.clear()
-
-    def invalidate(self, subject: UUID) -> None:
-        """Forget what was told: the rate of a key or a tenant may have changed."""
-        self._told.clear()
+        self.cache = Cache[Bucket, tuple[Level, float]](_MOST_REMEMBERED, tags_of=_tags)
 
     def note(self, tenant: TenantId, bucket: str, pace: Mapping[str, Any]) -> None:
         """Note what a bucket holds, {rate, burst, left}, as signalops.accept tells it."""
         level = Level("tenant" if bucket == "tenant" else "key", pace["rate"], pace["burst"], pace["left"])
-        self._told[tenant, bucket] = level, time.monotonic()
+        self.cache.put((tenant, bucket), (level, time.monotonic()))
 
     def levels(self, tenant: TenantId, buckets: Iterable[str]) -> list[Level]:
         """Return what buckets hold at most: others may have taken tokens since, and nobody brings any but time."""
-        told = (self._told.get((tenant, bucket)) for bucket in buckets)
+        told = (self.cache.get((tenant, bucket)) for bucket in buckets)
         return [level.after(time.monotonic() - at) for level, at in filter(None, told)]
 
     def sift(self, events: list[Incoming]) -> tuple[list[Incoming], dict[EventId, RateLimited]]:
@@ -64,7 +55,8 @@ class Rates:
             else:
                 waiting[short] += 1
                 wanting = waiting[short] + taken[short] - self._left(short)
-                refused[event.id] = self.refusal(*short, wanting / self._told[short][0].rate, event.buckets)
+                (level,) = self.levels(short[0], [short[1]])
+                refused[event.id] = self.refusal(*short, wanting / level.rate, event.buckets)
         return passing, refused
 
     def refusal(self, tenant: TenantId, bucket: str, wait: float, buckets: Iterable[str]) -> RateLimited:
@@ -74,7 +66,13 @@ class Rates:
 
     def _left(self, bucket: Bucket) -> float:
         """Return how many tokens a bucket holds at most; of one that nobody told of lately, any number."""
-        level, at = self._told.get(bucket, (None, 0.0))
+        level, at = self.cache.get(bucket) or (None, 0.0)
         if level is None or (passed := time.monotonic() - at) > _BELIEVE:
             return math.inf
         return level.after(passed).left
+
+
+def _tags(bucket: Bucket, _: object) -> tuple[UUID, ...]:
+    """Return whose change may change a bucket's rate: the tenant, and the key if it is a key's."""
+    tenant, name = bucket
+    return (tenant,) if name == "tenant" else (tenant, UUID(name))

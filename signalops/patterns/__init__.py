@@ -14,7 +14,7 @@ from signalops.patterns.paths import FieldPath, GroupBy
 from signalops.patterns.pattern import LeafExplanation, Pattern, compile_pattern
 from signalops.patterns.ruleset import RuleSet
 from signalops.patterns.seen import as_seen
-from signalops.patterns.shelf import Shelf
+from signalops.patterns.shelf import cache_of_compiled
 from signalops.patterns.text import read_json
 from signalops.patterns.upgrade import CURRENT_GRAMMAR, UPGRADERS, upgrade
 
@@ -36,9 +36,9 @@ __all__ = [
     "Pattern",
     "PatternError",
     "RuleSet",
-    "Shelf",
     "TooCostly",
     "as_seen",
+    "cache_of_compiled",
     "canonical",
     "compile_pattern",
     "explain",

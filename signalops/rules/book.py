@@ -4,7 +4,8 @@ import asyncio
 from functools import partial
 
 from signalops import db, facts
-from signalops.patterns import Shelf
+from signalops.cache import Cache
+from signalops.patterns import cache_of_compiled
 from signalops.rules import store
 from signalops.rules.compiled import NO_RULES, CompiledRules, compile_rules
 from signalops.terms import RuleId, TenantId
@@ -13,22 +14,23 @@ _LARGE = 200
 
 
 class RuleBook:
-    """Compiled rules by tenant; `shelf` says which are kept.
+    """Compiled rules by tenant.
 
     A batch says which version of a tenant's rules it must be held against, so nothing needs to be told of changes.
     """
 
-    def __init__(self, shelf: Shelf[CompiledRules] | None = None) -> None:
-        self._shelf = Shelf[CompiledRules]() if shelf is None else shelf
+    def __init__(self, cache: Cache[int, CompiledRules] | None = None) -> None:
+        self._cache: Cache[int, CompiledRules] = cache_of_compiled() if cache is None else cache
         self._compiling = asyncio.Lock()
 
     async def rules_of(self, connection: db.Connection, tenant: TenantId, version: int) -> CompiledRules:
         """Return a tenant's rules, in the version asked for or a later one; reads them in a transaction of the tenant."""
         if version == 0:
             return NO_RULES
-        if (compiled := self._shelf.use(tenant, version)) is None:
+        compiled = self._cache.get(tenant.int)
+        if compiled is None or compiled.version < version:
             compiled = await self._load(connection, tenant, version)
-            self._shelf.keep(tenant, compiled)
+            self._cache.put(tenant.int, compiled)
         return compiled
 
     async def _load(self, connection: db.Connection, tenant: TenantId, version: int) -> CompiledRules:
@@ -41,8 +43,8 @@ class RuleBook:
             return compiling()
         # In a thread, one at a time: a tenant with very many rules that changes them all day must not stop the others' batches.
         async with self._compiling:
-            meanwhile = self._shelf.find(tenant, version)
-            return await asyncio.to_thread(compiling) if meanwhile is None else meanwhile
+            meanwhile = self._cache.get(tenant.int)
+            return meanwhile if meanwhile and meanwhile.version >= version else await asyncio.to_thread(compiling)
 
 
 def _report(tenant: TenantId, rule: RuleId, error: str) -> None:

@@ -185,12 +185,12 @@ class Api:
         if self._config.has_platform:
             # Without waiting: producers are served while a login of operators is wrong.
             await self._platform.open()
-        remembering = self._ring, self._directory, self._rates
+        caches = self._ring.cache, self._directory.cache, self._rates.cache
         tasks = [
             supervised("flush single events", self._single.run),
             supervised("flush batches", self._bulk.run),
             supervised(
-                "hear of changes", lambda: listen(remembering, self._schemas, db.listening(self._config, "api"), pools)
+                "hear of changes", lambda: listen(caches, self._schemas.cache, db.listening(self._config, "api"), pools)
             ),
             supervised("note when keys were used", self._ring.uses.run),
             supervised("watch the pools", lambda: watch_pools(self._pools())),

@@ -3,7 +3,8 @@
 import pytest
 
 from signalops import db
-from signalops.patterns import Shelf
+from signalops.cache import Cache
+from signalops.patterns import cache_of_compiled
 from signalops.rules.book import RuleBook
 from signalops.rules.compiled import CompiledRules
 from tests.support.rules import make_rule
@@ -37,13 +38,13 @@ async def test_rules_are_read_once_for_a_version(orders: Orders, worker_pool: db
 async def test_the_least_recently_used_make_room(worker_pool: db.Pool, tenants: list[Tenant]) -> None:
     size = (await rules_of(RuleBook(), worker_pool, tenants[0], 1)).size
     assert size > 0
-    shelf = Shelf[CompiledRules](most_bytes=2 * size)
-    book = RuleBook(shelf)
+    cache: Cache[int, CompiledRules] = cache_of_compiled(2 * size)
+    book = RuleBook(cache)
     first = await rules_of(book, worker_pool, tenants[0], 1)
     second = await rules_of(book, worker_pool, tenants[1], 1)
     assert await rules_of(book, worker_pool, tenants[0], 1) is first
     await rules_of(book, worker_pool, tenants[2], 1)
-    assert len(shelf) == 2
+    assert len(cache) == 2
     assert await rules_of(book, worker_pool, tenants[0], 1) is first
     assert await rules_of(book, worker_pool, tenants[1], 1) is not second
 
@@ -51,18 +52,10 @@ async def test_the_least_recently_used_make_room(worker_pool: db.Pool, tenants: 
 async def test_one_set_that_is_too_large_by_itself_is_used_all_the_same(
     worker_pool: db.Pool, tenants: list[Tenant]
 ) -> None:
-    shelf = Shelf[CompiledRules](most_bytes=1)
-    book = RuleBook(shelf)
+    cache: Cache[int, CompiledRules] = cache_of_compiled(1)
+    book = RuleBook(cache)
     assert len((await rules_of(book, worker_pool, tenants[0], 1)).by_id) == 1
-    assert len(shelf) == 1
-
-
-async def test_idle_tenants_rules_are_dropped(worker_pool: db.Pool, tenants: list[Tenant]) -> None:
-    shelf = Shelf[CompiledRules](idle=0)
-    book = RuleBook(shelf)
-    for tenant in tenants:
-        await rules_of(book, worker_pool, tenant, 1)
-    assert len(shelf) == 1
+    assert len(cache) == 1
 
 
 async def test_a_tenant_with_very_many_rules_has_them_compiled_beside_the_event_loop(

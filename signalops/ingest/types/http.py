@@ -78,7 +78,7 @@ class EventTypes:
                 )
             row = await store.put_schema(connection, caller.tenant, type, body.mode, body.json_schema)
         # The announcement may take a moment, and the next event comes after this answer.
-        self._book.forget(caller.tenant)
+        self._book.cache.invalidate(caller.tenant)
         return _schema(type, row)
 
     @endpoint("DELETE /api/event-types/{type}/schema", "deleteSchema", "Delete the schema of an event type", "rules:*")
@@ -86,7 +86,7 @@ class EventTypes:
         """Delete the schema of an event type, and show it for the last time."""
         async with transaction() as connection:
             row = await store.delete_schema(connection, caller.tenant, _known(type))
-        self._book.forget(caller.tenant)
+        self._book.cache.invalidate(caller.tenant)
         return _schema(type, row)
 
 

@@ -1,24 +1,25 @@
 """The schemas of the tenants whose events an API process met lately."""
 
-import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import orjson
 
 from signalops import db, facts, sandbox
+from signalops.cache import Cache
 from signalops.errors import Invalid, SchemaViolation
 from signalops.ingest.types import store
 from signalops.ingest.types.schema import Fault, Schema, faults_apart, whole
 from signalops.terms import TenantId
 
-_MOST_TENANTS = 10_000
 _TOO_LONG = "took too long to be held against its schema, with the events before it: send smaller batches"
 _MOST_BYTES = 32 * 1024 * 1024
+_LEAST_BYTES = 3 * 1024
+_MOST_AGE = 300.0
+"""Seconds for which schemas are not read again, were a NOTIFY ever lost."""
 
 
 class StoredSchema(Schema):
@@ -44,57 +45,22 @@ Schemas = dict[str, StoredSchema]
 
 
 class SchemaBook:
-    """Schemas by tenant and type, least recently used tenants dropped first: as many tenants, and as much text, may stay."""
+    """Schemas by tenant and type, least recently used tenants dropped first: so many bytes, of each tenant at least 3 KiB."""
 
-    def __init__(self, connections: db.Pool, most_tenants: int = _MOST_TENANTS, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, connections: db.Pool, most_bytes: int = _MOST_BYTES) -> None:
         self._connections = connections
-        self._most_tenants = most_tenants
-        self._most_bytes = most_bytes
-        self._known: OrderedDict[TenantId, Schemas] = OrderedDict()
-        self._asked: dict[TenantId, asyncio.Task[Schemas]] = {}
-        self._bytes = 0
+        self.cache = Cache[TenantId, Schemas](
+            most_bytes, max_age=_MOST_AGE, size_of=_size, tags_of=lambda tenant, _: (tenant,)
+        )
 
     async def of(self, tenant: TenantId) -> Schemas:
         """Return a tenant's schemas by type."""
-        known = self._known.get(tenant)
-        if known is None:
-            return await asyncio.shield(self._load_once(tenant))
-        self._known.move_to_end(tenant)
-        return known
+        return await self.cache.load(tenant, partial(self._read, tenant))
 
-    def forget(self, tenant: TenantId) -> None:
-        """Read a tenant's schemas again at its next event: they changed. What is being read now may be from before that."""
-        self._asked.pop(tenant, None)
-        self._bytes -= _size(self._known.pop(tenant, {}))
-
-    def forget_all(self) -> None:
-        """Read all schemas again: a change may have been missed."""
-        self._asked.clear()
-        self._known.clear()
-        self._bytes = 0
-
-    def _load_once(self, tenant: TenantId) -> asyncio.Task[Schemas]:
-        if tenant not in self._asked:
-            self._asked[tenant] = asyncio.create_task(self._load(tenant))
-        return self._asked[tenant]
-
-    async def _load(self, tenant: TenantId) -> Schemas:
-        try:
-            async with db.as_tenant(self._connections, tenant) as connection:
-                rows = await store.list_schemas(connection, tenant)
-            schemas = {row["type"]: StoredSchema(tenant, row) for row in rows}
-            if self._asked.get(tenant) is asyncio.current_task():
-                self._keep(tenant, schemas)
-            return schemas
-        finally:
-            if self._asked.get(tenant) is asyncio.current_task():
-                del self._asked[tenant]
-
-    def _keep(self, tenant: TenantId, schemas: Schemas) -> None:
-        self._known[tenant] = schemas
-        self._bytes += _size(schemas)
-        while len(self._known) > self._most_tenants or (self._bytes > self._most_bytes and len(self._known) > 1):
-            self._bytes -= _size(self._known.popitem(last=False)[1])
+    async def _read(self, tenant: TenantId, _: object) -> Schemas:
+        async with db.as_tenant(self._connections, tenant) as connection:
+            rows = await store.list_schemas(connection, tenant)
+        return {row["type"]: StoredSchema(tenant, row) for row in rows}
 
 
 @dataclass(slots=True)
@@ -138,4 +104,4 @@ class Hold:
 
 
 def _size(schemas: Schemas) -> int:
-    return sum(schema.size for schema in schemas.values())
+    return max(_LEAST_BYTES, sum(schema.size for schema in schemas.values()))

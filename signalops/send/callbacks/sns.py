@@ -3,15 +3,13 @@
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 """
 
-import asyncio
 import base64
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal
-from weakref import WeakValueDictionary
 
 import aiohttp
-from cachetools import LRUCache
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -21,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
 
 from signalops import clock, strict_json
+from signalops.cache import Cache
 from signalops.config import Settings
 from signalops.errors import Forbidden, Malformed, Overloaded
 from signalops.send.transport import Transport
@@ -74,9 +73,8 @@ class Topic:
         self._settings = settings
         # Only this host: under amazonaws.com anybody can keep a file.
         self._base = settings.sns_url or _home(arn)
-        self._known: LRUCache[str, x509.Certificate] = LRUCache(_MOST_KNOWN)
+        self._certificates = Cache[str, x509.Certificate](_MOST_KNOWN)
         # One for each url: who names one that hangs makes nobody else wait.
-        self._reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def verify(self, post: Posted) -> None:
         """Raise Forbidden for what SNS has not signed, and Overloaded while that can't be told."""
@@ -102,10 +100,10 @@ class Topic:
         """Return the certificate of a url of SNS's own, read once."""
         if not (url.startswith(self._base) and _FILE.fullmatch(url.removeprefix(self._base))):
             raise Forbidden(_UNSIGNED)
-        async with self._reading.setdefault(url, asyncio.Lock()):
-            if url not in self._known:
-                self._known[url] = _parsed(await self._get(url))
-            return self._known[url]
+        return await self._certificates.load(url, partial(self._read, url))
+
+    async def _read(self, url: str, _: object) -> x509.Certificate:
+        return _parsed(await self._get(url))
 
     async def _get(self, url: str, query: Mapping[str, str] | None = None) -> bytes:
         transport = Transport(self._settings)

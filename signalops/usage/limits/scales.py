@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from signalops import db, facts
-from signalops.patterns import Shelf, as_seen
+from signalops.cache import Cache
+from signalops.patterns import as_seen, cache_of_compiled
 from signalops.terms import TenantId
 from signalops.usage.limits import store
 from signalops.usage.meters.compiled import CompiledMeters, compile_meters
@@ -22,16 +23,16 @@ class LimitScales:
 
     def __init__(self, connections: db.Pool) -> None:
         self._connections = connections
-        self._shelf = Shelf[CompiledMeters]()
+        self._cache: Cache[int, CompiledMeters] = cache_of_compiled()
 
     def version(self, tenant: TenantId) -> int:
         """Return the version of a tenant's limited meters that is known here; 0: none."""
-        known = self._shelf.find(tenant, 0)
+        known = self._cache.get(tenant.int)
         return known.version if known else 0
 
     def weigh(self, tenant: TenantId, event: Mapping[str, Any]) -> Mapping[str, Decimal]:
         """Return what an event {id, type, source, occurredAt, payload, attributes} adds to limited meters."""
-        known = self._shelf.use(tenant, 0)
+        known = self._cache.get(tenant.int)
         assert known, "only events of a tenant with a version are weighed"
         seen = as_seen(event, event["attributes"])
         readings = {meter.key: reading.value for meter, reading, _ in known.read(seen)}
@@ -43,7 +44,7 @@ class LimitScales:
             async with db.as_tenant(self._connections, tenant) as connection:
                 rows = await store.limited_meters(connection, tenant)
             meters = [row for row in rows if row["key"] is not None]
-            self._shelf.keep(tenant, compile_meters(rows[0]["scales"], meters, partial(_report, tenant)))
+            self._cache.put(tenant.int, compile_meters(rows[0]["scales"], meters, partial(_report, tenant)))
 
 
 def _report(tenant: TenantId, meter: str, error: str) -> None:

@@ -3,7 +3,8 @@
 from functools import partial
 
 from signalops import db, facts
-from signalops.patterns import Shelf
+from signalops.cache import Cache
+from signalops.patterns import cache_of_compiled
 from signalops.terms import TenantId
 from signalops.usage.meters import store
 from signalops.usage.meters.compiled import NO_METERS, CompiledMeters, compile_meters
@@ -13,15 +14,16 @@ class MeterBook:
     """Compiled meters by tenant; a batch says which version of them, so nothing needs to be told of changes."""
 
     def __init__(self) -> None:
-        self._shelf = Shelf[CompiledMeters]()
+        self._cache: Cache[int, CompiledMeters] = cache_of_compiled()
 
     async def meters_of(self, connection: db.Connection, tenant: TenantId, version: int) -> CompiledMeters:
         """Return a tenant's meters, in the version asked for or a later one; reads them in a transaction of the tenant."""
         if version == 0:
             return NO_METERS
-        if (compiled := self._shelf.use(tenant, version)) is None:
+        compiled = self._cache.get(tenant.int)
+        if compiled is None or compiled.version < version:
             compiled = await self._load(connection, tenant)
-            self._shelf.keep(tenant, compiled)
+            self._cache.put(tenant.int, compiled)
         return compiled
 
     async def _load(self, connection: db.Connection, tenant: TenantId) -> CompiledMeters:

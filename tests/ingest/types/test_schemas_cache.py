@@ -20,13 +20,13 @@ async def test_what_is_being_read_when_it_changes_is_not_kept(
     book = SchemaBook(api_pool)
     reading = asyncio.create_task(book.of(acme.id))
     await asyncio.sleep(0)
-    book.forget(acme.id)
+    book.cache.invalidate(acme.id)
     store(owner, acme, "a")
     await reading
     assert list(await book.of(acme.id)) == ["a"]
     store(owner, acme, "b")
     assert list(await book.of(acme.id)) == ["a"], "kept until it is told"
-    book.forget_all()
+    book.cache.invalidate_all()
     assert sorted(await book.of(acme.id)) == ["a", "b"]
 
 
@@ -36,14 +36,20 @@ async def test_many_who_ask_at_once_read_once(api_pool: db.Pool, acme: Tenant) -
     assert all(answer is answers[0] for answer in answers)
 
 
-async def test_the_book_is_bounded_by_tenants_and_by_text(api_pool: db.Pool, owner: psycopg.Connection) -> None:
+async def test_the_book_is_bounded_by_text(api_pool: db.Pool, owner: psycopg.Connection) -> None:
     tenants = [make_tenant(owner, f"t{n}") for n in range(4)]
     for tenant in tenants:
-        store(owner, tenant, "a", 1000)
-    by_tenants, by_text = SchemaBook(api_pool, most_tenants=2), SchemaBook(api_pool, most_bytes=2500)
-    for book in (by_tenants, by_text):
-        held = [await book.of(tenant.id) for tenant in tenants]
-        assert await book.of(tenants[3].id) is held[3]
-        assert await book.of(tenants[2].id) is held[2]
-        assert await book.of(tenants[0].id) is not held[0]
-        assert await book.of(tenants[3].id) is not held[3], "the least recently used goes first"
+        store(owner, tenant, "a", 4000)
+    book = SchemaBook(api_pool, most_bytes=10_000)
+    held = [await book.of(tenant.id) for tenant in tenants]
+    assert await book.of(tenants[3].id) is held[3]
+    assert await book.of(tenants[2].id) is held[2]
+    assert await book.of(tenants[0].id) is not held[0]
+    assert await book.of(tenants[3].id) is not held[3], "the least recently used goes first"
+
+
+async def test_tenants_without_schemas_take_room_too(api_pool: db.Pool, owner: psycopg.Connection) -> None:
+    book = SchemaBook(api_pool, most_bytes=10_000)
+    for n in range(5):
+        assert await book.of(make_tenant(owner, f"t{n}").id) == {}
+    assert len(book.cache) == 3
