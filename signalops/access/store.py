@@ -52,23 +52,8 @@ def _caller(tenant: UUID, key: UUID, scopes: list[str], buckets: list[str]) -> C
     return Caller(TenantId(tenant), Actor("key", str(key)), frozenset(scopes), KeyId(key), tuple(buckets))
 
 
-async def set_tenant_rate(connection: db.Connection, tenant: TenantId, rate: RateLimit | None) -> None:
-    """Set how many events a tenant may bring in with all its keys; None: as many as come. It holds for the next flush."""
-    await connection.execute(SQL["set-tenant-rate"], {"tenant": tenant, **_rate_columns(rate)})
-
-
 def _rate_columns(rate: RateLimit | None) -> dict[str, Any]:
     return {"rate": rate and rate.events_per_second, "burst": rate and rate.burst}
-
-
-async def list_tenants(connection: db.Connection) -> list[dict[str, Any]]:
-    """Return every tenant, by slug; as the owner."""
-    return await db.rows(connection, SQL["list-tenants"])
-
-
-async def tenant_by_slug(connection: db.Connection, slug: str) -> dict[str, Any] | None:
-    """Return one tenant, or None; as the owner."""
-    return await db.row(connection, SQL["tenant-by-slug"], {"slug": slug})
 
 
 async def add_key(connection: db.Connection, **fields: Any) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from signalops import db
-from signalops.access.tenants.store import find_tenant
 from signalops.cli.common import AsJson, as_owner, show_json, show_rows
 from signalops.errors import Unusable
 from signalops.http import validated
+from signalops.tenants.store import find_tenant
 from signalops.watch.actions import store
 from signalops.watch.actions.model import ActionsPage, PlatformAction
 

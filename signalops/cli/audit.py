@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.access import store
 from signalops.cli.common import AsJson, as_owner, show_json, show_rows
 from signalops.errors import Unusable
-from signalops.terms import TenantId
+from signalops.tenants.store import every_tenant
 from signalops.usage.audit.model import Report
 from signalops.usage.audit.run import audit as run
 
@@ -31,7 +30,7 @@ def audit(
     month = None if period is None else _month(period)
 
     async def auditing(connection: db.Connection) -> Report:
-        tenants = {TenantId(row["id"]): row["slug"] for row in await store.list_tenants(connection)}
+        tenants = dict(await every_tenant(connection))
         if tenant is not None and tenant not in tenants.values():
             raise Unusable(f"There is no tenant {tenant!r}: see `signalops tenant list`.")
         chosen = {known: slug for known, slug in tenants.items() if tenant in (None, slug)}

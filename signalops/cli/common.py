@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from signalops import db, migrate
-from signalops.access import store
 from signalops.config import settings
 from signalops.errors import Unusable
+from signalops.tenants.store import find_tenant
 from signalops.terms import Actor, TenantId
 
 Result = TypeVar("Result")
@@ -25,7 +25,7 @@ _ANY_LENGTH = 100_000
 running: ContextVar[str] = ContextVar("running", default="")
 """The command that runs, in its own words without the values: `key create`."""
 
-TenantSlug = Annotated[str, typer.Option("--tenant", "-t", help="The tenant's slug.", envvar="SIGNALOPS_TENANT")]
+TenantSlug = Annotated[str, typer.Option("--tenant", "-t", help="The tenant's slug or id.", envvar="SIGNALOPS_TENANT")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -53,12 +53,11 @@ def for_tenant(slug: str, work: Callable[[db.Connection, TenantId], Awaitable[Re
     """Do something in one transaction that acts for a tenant."""
 
     async def acting(connection: db.Connection) -> Result:
-        row = await store.tenant_by_slug(connection, slug)
-        if row is None:
+        found = await find_tenant(connection, slug)
+        if found is None:
             raise Unusable(f"There is no tenant {slug!r}: see `signalops tenant list`.")
-        tenant = TenantId(row["id"])
-        await db.act_as(connection, tenant)
-        return await work(connection, tenant)
+        await db.act_as(connection, found.id)
+        return await work(connection, found.id)
 
     return as_owner(acting)
 

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from signalops import db
-from signalops.access.tenants import manage
 from signalops.cli.common import AsJson, TenantSlug, actor, as_owner, for_tenant, show_json, show_rows
 from signalops.endpoint import Handler, declared
 from signalops.http import Response, validated
+from signalops.tenants.find import FIND
 from signalops.terms import Caller, FoundTenant, Operator, PlatformScope, Scope, TenantId
 
 Resolve = Callable[[db.Connection, TenantId, str], Awaitable[UUID]]
@@ -143,7 +143,7 @@ class _Command(NamedTuple):
         if body := endpoint.parameters.get("body"):
             offered["body"] = validated(body, _said(body, given))
         if endpoint.parameters.get("tenant") is FoundTenant:
-            offered["tenant"] = await manage.FIND[endpoint.lock](connection, given["tenant"])
+            offered["tenant"] = await FIND[endpoint.lock](connection, given["tenant"])
         return {name: value for name, value in offered.items() if name in endpoint.parameters}
 
     async def _pages(

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.access import store as access
 from signalops.cli.common import AsJson, TenantSlug, as_owner, show_json
 from signalops.cli.derived import Commands
 from signalops.cli.drafts import read_object
@@ -19,6 +18,7 @@ from signalops.ingest.model import EventIn, Stored, incoming
 from signalops.ingest.rates import Rates
 from signalops.ingest.types import SchemaBook
 from signalops.ingest.types.schemas import Hold
+from signalops.tenants.store import find_tenant
 from signalops.terms import TenantId
 from signalops.usage.limits import LimitScales
 
@@ -55,12 +55,12 @@ def send(
 
 def _active(slug: str) -> TenantId:
     """Return the id of a tenant that takes events; Unusable."""
-    row = as_owner(lambda connection: access.tenant_by_slug(connection, slug))
-    if row is None:
+    found = as_owner(lambda connection: find_tenant(connection, slug))
+    if found is None:
         raise Unusable(f"There is no tenant {slug!r}: see `signalops tenant list`.")
-    if row["status"] != "active":
-        raise Unusable(f"The tenant is {row['status']}: it takes no events.")
-    return TenantId(row["id"])
+    if found.status != "active":
+        raise Unusable(f"The tenant is {found.status}: it takes no events.")
+    return found.id
 
 
 async def _stored(tenant: TenantId, event: EventIn) -> Stored:

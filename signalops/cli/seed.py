@@ -4,12 +4,12 @@ import asyncio
 
 from signalops import clock, db
 from signalops.access import store as access
-from signalops.access.tenants.store import add_tenant
 from signalops.config import Settings
 from signalops.rules.manage import RuleRegistry
 from signalops.rules.model import NewRule
 from signalops.send import ChannelRegistry, NewChannel
 from signalops.templates import SendTemplates
+from signalops.tenants.store import add_tenant, find_tenant
 from signalops.terms import TenantId
 from signalops.usage.limits import set_limit
 from signalops.usage.plans.model import LimitTerms
@@ -44,7 +44,7 @@ def seed(settings: Settings) -> str:
 
 async def _seed(settings: Settings) -> str:
     async with db.as_owner(settings) as connection:
-        if await access.tenant_by_slug(connection, "acme"):
+        if await find_tenant(connection, "acme"):
             return "The tenant acme is there already."
         tenant = TenantId(clock.new_id())
         await add_tenant(connection, id=tenant, slug="acme", name="Acme")

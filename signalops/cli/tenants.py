@@ -1,21 +1,17 @@
 """signalops tenant: make, list, suspend and close tenants, and give them plans, rate limits and time zones."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from signalops import db
-from signalops.access import store as access
-from signalops.access.rates import RateLimit
-from signalops.access.tenants import manage, store
-from signalops.access.tenants.model import TenantChange
 from signalops.cli.common import AsJson, as_owner, show_json
 from signalops.cli.deletion import delete
 from signalops.cli.derived import Commands
 from signalops.errors import Unusable
 from signalops.http import validated
-from signalops.operate import http, tenants
-from signalops.operate.model import PlanWanted, TenantIn
+from signalops.tenants import find, http, service
+from signalops.tenants.model import PlanWanted, TenantIn, TenantPatch, TenantShown
 from signalops.usage.meters.model import DEFAULT
 from signalops.usage.plans.store import Subscribed
 
@@ -57,7 +53,7 @@ def create(
     limits = [{"meter": DEFAULT, "soft": soft, "hard": hard}] if (soft, hard) != (None, None) else []
     said = {"slug": slug, "name": name or slug, "plan": plan, "timeZone": time_zone, "limits": limits}
     new = validated(TenantIn, said)
-    tenant = as_owner(lambda connection: tenants.create(connection, new, _NOBODY))
+    tenant = as_owner(lambda connection: service.create(connection, new, _NOBODY))
     if as_json:
         named = {"id": tenant, "slug": slug, "name": new.name, "time_zone": new.time_zone}
         show_json(named | {"plan": plan, "soft_limit": soft, "hard_limit": hard})
@@ -65,40 +61,41 @@ def create(
         typer.echo(f"Tenant {slug} is made. Next: signalops key create --tenant {slug} --label 'first key'")
 
 
-@app.command(epilog="Example: signalops tenant rate acme --events-per-second 100 --burst 1000")
-def rate(
+@app.command(epilog="Example: signalops tenant update acme --rate 100 --burst 1000 --retention-days 90")
+def update(
     slug: Slug,
-    events_per_second: Annotated[float | None, typer.Option(help="In the long run; none: as many as come.")] = None,
-    burst: Annotated[int | None, typer.Option(help="Events at once after a pause.")] = None,
+    name: Annotated[str | None, typer.Option(help="The name for people, and on invoices.")] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="Such as Europe/Berlin; fixed once something was counted.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Events a second that may come in with all its keys; with --burst.")
+    ] = None,
+    burst: Annotated[int | None, typer.Option(help="Events at once after a pause; with --rate.")] = None,
+    no_rate: Annotated[bool, typer.Option("--no-rate", help="As many events as come.")] = False,
+    retention_days: Annotated[int | None, typer.Option(help="For how many days its events are kept.")] = None,
+    no_retention: Annotated[bool, typer.Option("--no-retention", help="As long as its plan says.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Set how many events may come in with all keys of a tenant together; without options as many as come."""
-    if (events_per_second is None) != (burst is None):
-        raise Unusable("A rate limit has two sides: name --events-per-second and --burst, or neither.")
-    said: dict[str, Any] = {"eventsPerSecond": events_per_second, "burst": burst}
-    limit = None if burst is None else validated(RateLimit, said)
+    """Change a tenant; what is not named stays."""
+    if (rate is None) != (burst is None):
+        raise Unusable("A rate limit has two sides: name --rate and --burst.")
+    limit = None if rate is None else {"eventsPerSecond": rate, "burst": burst}
+    said = {"name": name, "timeZone": time_zone, "rateLimit": limit, "retentionDays": retention_days}
+    said = {field: value for field, value in said.items() if value is not None}
+    said |= {"rateLimit": None} if no_rate else {}
+    patch = validated(TenantPatch, said | ({"retentionDays": None} if no_retention else {}))
 
-    async def setting(connection: db.Connection) -> None:
-        held = await manage.hold(connection, slug)
-        await access.set_tenant_rate(connection, held.id, limit)
+    async def changing(connection: db.Connection) -> TenantShown:
+        locked = await find.hold(connection, slug)
+        await service.change(connection, locked.id, patch)
+        return await service.show(connection, locked.id)
 
-    as_owner(setting)
-    shown = f"{events_per_second:g} events a second and {burst} at once" if limit else "as many events as come"
-    typer.echo(f"{slug} may bring in {shown}.")
-
-
-@app.command(epilog="Example: signalops tenant retention acme --days 90")
-def retention(
-    slug: Slug,
-    days: Annotated[int | None, typer.Option(min=1, max=36500, help="Days; none: as its plan says.")] = None,
-) -> None:
-    """Set for how many days a tenant's events are kept, with their deliveries; without the option as its plan says."""
-
-    async def setting(connection: db.Connection) -> None:
-        held = await manage.hold(connection, slug)
-        await store.set_retention(connection, held.id, days)
-
-    as_owner(setting)
-    typer.echo(f"The events of {slug} are kept {f'for {days} days' if days else 'as long as its plan says'}.")
+    shown = as_owner(changing).model_dump(mode="json")
+    if as_json:
+        show_json(shown)
+    else:
+        typer.echo(f"Tenant {slug} is changed.")
 
 
 @app.command("plan", epilog="Example: signalops tenant plan acme pro --at-once --author ann")
@@ -116,30 +113,14 @@ def plan_(
     wanted = PlanWanted(plan=plan, version=version, at_once=at_once)
 
     async def subscribing(connection: db.Connection) -> Subscribed:
-        held = await manage.hold_open(connection, slug)
-        return await tenants.subscribe(connection, held.id, wanted, author)
+        held = await find.hold_open(connection, slug)
+        return await service.subscribe(connection, held.id, wanted, author)
 
     done = as_owner(subscribing)
     if as_json:
         show_json(done._asdict())
     else:
         typer.echo(f"{slug} has version {done.version} of plan {done.plan} from {done.starts_on} on.")
-
-
-@app.command(epilog="Example: signalops tenant zone acme Europe/Berlin")
-def zone(
-    slug: Slug,
-    time_zone: Annotated[str, typer.Argument(help="A name of the IANA database, such as Europe/Berlin.")],
-) -> None:
-    """Set the time zone in which a tenant's days and months begin, as long as nothing of it was counted."""
-    change = TenantChange(time_zone=time_zone)
-
-    async def setting(connection: db.Connection) -> None:
-        held = await manage.hold(connection, slug)
-        await store.change_tenant(connection, held.id, name=None, time_zone=change.time_zone)
-
-    as_owner(setting)
-    typer.echo(f"The days and months of {slug} begin in {time_zone}.")
 
 
 app.command(epilog="Example: signalops tenant delete acme --confirm acme")(delete)

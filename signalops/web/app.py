@@ -33,7 +33,6 @@ from signalops.ingest.rates import Rates
 from signalops.ingest.replay.http import Replays
 from signalops.ingest.types import SchemaBook
 from signalops.ingest.types.http import EventTypes
-from signalops.operate import http as operate
 from signalops.rules.backtest.ask import Limits as BacktestLimits
 from signalops.rules.backtest.http import Backtests
 from signalops.rules.http import Rules
@@ -44,6 +43,7 @@ from signalops.send.letters import http as letters
 from signalops.send.manage.http import Channels
 from signalops.supervise import exit_if_failed, supervised
 from signalops.templates import SendTemplates
+from signalops.tenants import http as tenants
 from signalops.usage import http as usage
 from signalops.usage.adjustments.http import Adjustments
 from signalops.usage.audit import http as lines
@@ -126,7 +126,7 @@ class Api:
             invoices,
             lines,
             Keys(digests),
-            operate,
+            tenants,
             deletion,
             actions,
             watch.Probes((self._connections, *self._flushing), lambda: self._draining),

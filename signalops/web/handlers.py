@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from signalops import db
-from signalops.access.tenants import manage
 from signalops.endpoint import Endpoint
 from signalops.http import answer, id_of, idempotency_key, if_match, read_model
+from signalops.tenants.find import FIND
 from signalops.terms import Caller, FoundTenant, Operator, PlatformScope, Scope
 
 Who = Caller | Operator | None
@@ -102,7 +102,7 @@ def _tenants(endpoint: Endpoint, pool: db.Pool) -> Opens:
 def _operators(endpoint: Endpoint, pool: db.Pool) -> Opens:
     """Return what opens the transaction of an operator's request: for the tenant in its path, or across tenants."""
     wanted = endpoint.parameters
-    find = manage.FIND[endpoint.lock] if endpoint.is_lent or wanted.get("tenant") is FoundTenant else None
+    find = FIND[endpoint.lock] if endpoint.is_lent or wanted.get("tenant") is FoundTenant else None
 
     @asynccontextmanager
     async def opened(request: Request, who: Who) -> AsyncIterator[dict[str, Any]]:

@@ -49,15 +49,19 @@ def test_what_is_closed_stays_closed(signalops: Run, acme: Tenant, arguments: tu
     assert shown(signalops)["status"] == "closed"
 
 
-def test_a_rate_is_set_and_taken_away(signalops: Run, acme: Tenant) -> None:
-    done = signalops("tenant", "rate", "acme", "--events-per-second", "2.5", "--burst", "10")
-    assert done.out == "acme may bring in 2.5 events a second and 10 at once.\n"
+def test_each_field_is_set_and_what_may_be_empty_cleared(signalops: Run, acme: Tenant) -> None:
+    rate = ("--rate", "2.5", "--burst", "10")
+    done = signalops("tenant", "update", "acme", "--name", "Acme Inc.", *rate, "--retention-days", "90")
+    assert (done.code, done.out, done.err) == (0, "Tenant acme is changed.\n", "")
     assert shown(signalops)["rateLimit"] == {"eventsPerSecond": 2.5, "burst": 10}
-    assert signalops("tenant", "rate", "acme", "--burst", "10").code == 1
-    assert signalops("tenant", "rate", "acme", "--events-per-second", "0", "--burst", "10").code == 1
+    assert (shown(signalops)["name"], shown(signalops)["retentionDays"]) == ("Acme Inc.", 90)
+    for wrong in (("--burst", "10"), ("--rate", "0", "--burst", "10"), ("--name", ""), ("--retention-days", "0")):
+        assert signalops("tenant", "update", "acme", *wrong).code == 1
     assert shown(signalops)["rateLimit"] == {"eventsPerSecond": 2.5, "burst": 10}
-    assert signalops("tenant", "rate", "acme").out == "acme may bring in as many events as come.\n"
-    assert shown(signalops)["rateLimit"] is None
+    changed = json.loads(signalops("tenant", "update", "acme", "--no-rate", "--json").out)
+    assert (changed["rateLimit"], changed["retentionDays"], changed["name"]) == (None, 90, "Acme Inc.")
+    assert signalops("tenant", "update", str(acme.id), "--no-retention").code == 0
+    assert shown(signalops)["retentionDays"] is None
 
 
 def test_a_tenant_gets_another_version_than_the_newest(
@@ -77,7 +81,7 @@ def test_a_tenant_gets_another_version_than_the_newest(
 
 
 @pytest.mark.parametrize(
-    "arguments", [("show",), ("suspend", *BECAUSE), ("resume",), ("close", *BECAUSE), ("rate",), ("zone", "UTC")]
+    "arguments", [("show",), ("suspend", *BECAUSE), ("resume",), ("close", *BECAUSE), ("update", "--name", "n")]
 )
 def test_a_tenant_that_there_is_not_is_said(signalops: Run, acme: Tenant, arguments: tuple[str, ...]) -> None:
     command, *more = arguments
@@ -90,12 +94,3 @@ def test_a_reason_is_not_empty(signalops: Run, acme: Tenant) -> None:
     for command in ("suspend", "close"):
         assert signalops("tenant", command, "acme", "--reason", "").code == 1
     assert shown(signalops)["status"] == "active"
-
-
-def test_a_tenant_s_events_are_kept_for_its_own_time(signalops: Run, acme: Tenant) -> None:
-    done = signalops("tenant", "retention", acme.slug, "--days", "90")
-    assert (done.code, done.out, done.err) == (0, "The events of acme are kept for 90 days.\n", "")
-    assert shown(signalops)["retentionDays"] == 90
-    assert signalops("tenant", "retention", "acme").out == "The events of acme are kept as long as its plan says.\n"
-    assert shown(signalops)["retentionDays"] is None
-    assert signalops("tenant", "retention", "acme", "--days", "0").code == 2

@@ -7,23 +7,6 @@ from signalops.find_keys(%(prefix)s);
 -- find-tenant: the tenant that a token names by its id or its slug, before any tenant is known
 select tenant_id as id, status, status_reason as reason, buckets from signalops.find_tenant(%(id)s, %(slug)s);
 
--- set-tenant-rate: sets how many events a tenant may bring in; nulls: as many as come
-update signalops.tenants set rate_per_second = %(rate)s, rate_burst = %(burst)s where id = %(tenant)s;
-
--- list-tenants: every tenant with its plan and its limits of events, for the owner's command line
-select t.id, t.slug, t.name, c.plan, t.status, t.time_zone,
-  ceil(l.soft)::bigint as soft_limit, floor(l.hard)::bigint as hard_limit, t.created_at
-from signalops.tenants t
-left join lateral (
-  select s.plan from signalops.subscriptions s
-  where s.tenant_id = t.id and s.starts_on <= (now() at time zone t.time_zone)::date order by s.starts_on desc limit 1
-) c on true
-left join lateral signalops.limit_of(t.id, 'events', (now() at time zone t.time_zone)::date) l on true
-order by t.slug;
-
--- tenant-by-slug: one tenant, for the owner's command line
-select id, slug, name, status, created_at from signalops.tenants where slug = %(slug)s;
-
 -- add-key: stores a key's hash
 insert into signalops.api_keys
   (tenant_id, id, prefix, hash, label, scopes, expires_at, allowed_cidrs, replaces, rate_per_second, rate_burst, digest,

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from signalops import db
-from signalops.access.tenants.model import id_in
+from signalops.tenants.model import id_in
 from signalops.terms import FoundTenant, TenantId, TenantStatus
 
 Row = dict[str, Any]
-SQL = db.queries("access/tenants")
+SQL = db.queries("tenants")
 
 
 async def add_tenant(connection: db.Connection, **fields: Any) -> None:
@@ -32,19 +34,19 @@ async def read_tenant(connection: db.Connection, tenant: TenantId) -> Row:
     return await db.the_row(connection, SQL["read-tenant"], {"id": tenant})
 
 
+async def every_tenant(connection: db.Connection) -> list[tuple[TenantId, str]]:
+    """Return id and slug of every tenant, by slug; as the owner."""
+    return await db.tuples(connection, SQL["every-tenant"])
+
+
 async def list_tenants(connection: db.Connection, **wanted: Any) -> list[Row]:
     """Return tenants in the words of TenantSummary: status (None: any), the window of a page and upwards."""
     return await db.rows(connection, SQL["list-tenants"], wanted)
 
 
-async def change_tenant(connection: db.Connection, tenant: TenantId, **fields: Any) -> None:
-    """Set name and time_zone, where not None; Conflict once something was counted in another time zone."""
-    await connection.execute(SQL["change-tenant"], {"id": tenant, **fields})
-
-
-async def set_retention(connection: db.Connection, tenant: TenantId, days: int | None) -> None:
-    """Have a tenant's events kept for so many days; None: as its plan says."""
-    await connection.execute(SQL["set-retention"], {"id": tenant, "days": days})
+async def change_tenant(connection: db.Connection, tenant: TenantId, changes: dict[str, Any]) -> None:
+    """Set columns of a tenant: name, time_zone, rate_per_second, rate_burst, retention_days. Conflict: its time zone is fixed."""
+    await connection.execute(SQL["change-tenant"], {"id": tenant, "changes": Jsonb(changes)})
 
 
 async def move_tenant(connection: db.Connection, tenant: TenantId, status: TenantStatus, reason: str | None) -> None:

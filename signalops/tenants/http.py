@@ -1,12 +1,19 @@
 """The endpoints of operators for tenants as a whole."""
 
 from signalops import db, errors
-from signalops.access.tenants import manage, store
-from signalops.access.tenants.model import Because, TenantList, TenantsPage, TenantSummary
 from signalops.endpoint import endpoint
 from signalops.http import Response, answer
-from signalops.operate import tenants
-from signalops.operate.model import PlanWanted, TenantIn, TenantPatch, TenantShown
+from signalops.tenants import find, service, store
+from signalops.tenants.model import (
+    Because,
+    PlanWanted,
+    TenantIn,
+    TenantList,
+    TenantPatch,
+    TenantShown,
+    TenantsPage,
+    TenantSummary,
+)
 from signalops.terms import FoundTenant, Operator
 from signalops.usage.plans.manage import plan_of
 from signalops.usage.plans.model import TenantPlan
@@ -32,15 +39,15 @@ async def list_tenants(connection: db.Connection, operator: Operator, query: Ten
 )
 async def create_tenant(connection: db.Connection, operator: Operator, body: TenantIn) -> Response:
     """Make a tenant with its plan, limits and rate limit; all of it, or nothing."""
-    tenant = await tenants.create(connection, body, operator.author)
-    shown = await tenants.show(connection, tenant)
+    tenant = await service.create(connection, body, operator.author)
+    shown = await service.show(connection, tenant)
     return answer(shown, 201, {"location": f"/api/tenants/{tenant}"})
 
 
 @endpoint(f"GET {_ONE}", "getTenant", "Show a tenant", "tenants:read")
 async def get_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant) -> TenantShown:
     """Show a tenant by its id or slug."""
-    return await tenants.show(connection, tenant.id)
+    return await service.show(connection, tenant.id)
 
 
 @endpoint(
@@ -55,8 +62,8 @@ async def change_tenant(
     connection: db.Connection, operator: Operator, tenant: FoundTenant, body: TenantPatch
 ) -> TenantShown:
     """Change a tenant's name, rate limit, or time zone, which is fixed once something was counted."""
-    await tenants.change(connection, tenant.id, body)
-    return await tenants.show(connection, tenant.id)
+    await service.change(connection, tenant.id, body)
+    return await service.show(connection, tenant.id)
 
 
 @endpoint(
@@ -71,8 +78,8 @@ async def suspend_tenant(
     connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because
 ) -> TenantShown:
     """Refuse a tenant's requests from now on, everywhere within a second; what was accepted waits until it is resumed."""
-    await manage.move(connection, tenant, "suspended", body.reason)
-    return await tenants.show(connection, tenant.id)
+    await find.move(connection, tenant, "suspended", body.reason)
+    return await service.show(connection, tenant.id)
 
 
 @endpoint(
@@ -85,8 +92,8 @@ async def suspend_tenant(
 )
 async def resume_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant) -> TenantShown:
     """Let a suspended tenant in again; what waited goes on."""
-    await manage.move(connection, tenant, "active")
-    return await tenants.show(connection, tenant.id)
+    await find.move(connection, tenant, "active")
+    return await service.show(connection, tenant.id)
 
 
 @endpoint(
@@ -101,12 +108,12 @@ async def close_tenant(
     connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because
 ) -> TenantShown:
     """Close a tenant for ever: its requests are refused, and from today on it costs nothing."""
-    await tenants.close(connection, tenant, body.reason, operator.author)
-    return await tenants.show(connection, tenant.id)
+    await service.close(connection, tenant, body.reason, operator.author)
+    return await service.show(connection, tenant.id)
 
 
 @endpoint(f"POST {_ONE}/plan", "setTenantPlan", "Give a tenant a plan", "tenants:*", lock="open tenant")
 async def set_plan(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: PlanWanted) -> TenantPlan:
     """Give a tenant a plan, from today or from the next month; whatever was scheduled for then or later is withdrawn."""
-    await tenants.subscribe(connection, tenant.id, body, operator.author)
+    await service.subscribe(connection, tenant.id, body, operator.author)
     return await plan_of(connection, tenant.id)

@@ -1,4 +1,4 @@
--- Station access: tenants, as operators make and change them.
+-- Station tenants: tenants, as operators make and change them.
 
 -- add-tenant: makes a tenant
 insert into signalops.tenants (id, slug, name, time_zone) values (%(id)s, %(slug)s, %(name)s, %(time_zone)s);
@@ -27,11 +27,17 @@ select p.id, p.slug, p.name, p.time_zone as "timeZone", p.status, p.status_reaso
 from page p join signalops.plans_held(array(select id from page)) h on h.tenant = p.id
 order by case when %(upwards)s then p.id end, p.id desc;
 
--- change-tenant: sets a tenant's name and time zone; what is NULL stays
-update signalops.tenants set name = coalesce(%(name)s, name), time_zone = coalesce(%(time_zone)s, time_zone) where id = %(id)s;
+-- every-tenant: id and slug of every tenant, for the owner's command line
+select id, slug from signalops.tenants order by slug;
 
--- set-retention: sets for how many days a tenant's events are kept; NULL: as its plan says
-update signalops.tenants set retention_days = %(days)s where id = %(id)s;
+-- change-tenant: sets the columns of a tenant that changes has, also to NULL; the others stay
+update signalops.tenants t
+set name = case when c.changes ? 'name' then c.changes ->> 'name' else t.name end,
+  time_zone = case when c.changes ? 'time_zone' then c.changes ->> 'time_zone' else t.time_zone end,
+  rate_per_second = case when c.changes ? 'rate_per_second' then (c.changes ->> 'rate_per_second')::numeric else t.rate_per_second end,
+  rate_burst = case when c.changes ? 'rate_burst' then (c.changes ->> 'rate_burst')::integer else t.rate_burst end,
+  retention_days = case when c.changes ? 'retention_days' then (c.changes ->> 'retention_days')::integer else t.retention_days end
+from (select %(changes)s::jsonb as changes) c where t.id = %(id)s;
 
 -- move-tenant: gives a tenant another status
 update signalops.tenants set status = %(status)s, status_reason = %(reason)s where id = %(id)s;

@@ -2,10 +2,10 @@
 
 import psycopg
 
-from tests.operate.test_http_plans import GOLD
 from tests.support.api import assert_problem
 from tests.support.operators import Operator
 from tests.support.tenants import Tenant
+from tests.tenants.test_http_plans import GOLD
 
 
 def kept(owner: psycopg.Connection, tenant: Tenant) -> tuple[int]:

@@ -1,11 +1,11 @@
 """What is done with tenants as a whole, by HTTP and at the command line alike, in one transaction of the caller."""
 
 from signalops import db, facts
-from signalops.access import store as access
 from signalops.access.rates import RateLimit
-from signalops.access.tenants import manage, store
 from signalops.errors import Invalid, NotFound
-from signalops.operate.model import AcceptedEvents, NextPlan, PlanWanted, TenantIn, TenantPatch, TenantShown
+from signalops.tenants import store
+from signalops.tenants.find import move
+from signalops.tenants.model import AcceptedEvents, NextPlan, PlanWanted, TenantIn, TenantPatch, TenantShown
 from signalops.terms import FoundTenant, TenantId
 from signalops.usage.limits.manage import list_limits, set_limit
 from signalops.usage.plans import store as plans
@@ -23,10 +23,7 @@ async def create(connection: db.Connection, new: TenantIn, author: str) -> Tenan
     await subscribe(connection, tenant, PlanWanted(plan=new.plan, at_once=True), author)
     for index, terms in enumerate(new.limits):
         await set_limit(connection, tenant, terms, f"limits.{index}.meter")
-    if new.rate_limit:
-        await access.set_tenant_rate(connection, tenant, new.rate_limit)
-    if new.retention_days:
-        await store.set_retention(connection, tenant, new.retention_days)
+    await change(connection, tenant, TenantPatch(rate_limit=new.rate_limit, retention_days=new.retention_days))
     facts.emit("tenant.made", tenant=tenant, slug=new.slug, author=author)
     return tenant
 
@@ -49,11 +46,12 @@ async def show(connection: db.Connection, tenant: TenantId) -> TenantShown:
 
 async def change(connection: db.Connection, tenant: TenantId, patch: TenantPatch) -> None:
     """Change what a patch names of a tenant; Conflict when its time zone is fixed."""
-    await store.change_tenant(connection, tenant, name=patch.name, time_zone=patch.time_zone)
+    changes = patch.model_dump(exclude_unset=True, by_alias=False, exclude={"rate_limit"})
     if "rate_limit" in patch.model_fields_set:
-        await access.set_tenant_rate(connection, tenant, patch.rate_limit)
-    if "retention_days" in patch.model_fields_set:
-        await store.set_retention(connection, tenant, patch.retention_days)
+        rate = patch.rate_limit
+        changes |= {"rate_per_second": rate and rate.events_per_second, "rate_burst": rate and rate.burst}
+    if changes:
+        await store.change_tenant(connection, tenant, changes)
 
 
 async def subscribe(connection: db.Connection, tenant: TenantId, wanted: PlanWanted, author: str) -> Subscribed:
@@ -67,5 +65,5 @@ async def subscribe(connection: db.Connection, tenant: TenantId, wanted: PlanWan
 
 async def close(connection: db.Connection, held: FoundTenant, reason: str, author: str) -> None:
     """Close a tenant that is held, for ever: from today on it costs nothing, and the month is invoiced as any other."""
-    await manage.move(connection, held, "closed", reason)
+    await move(connection, held, "closed", reason)
     await plans.subscribe(connection, held.id, _NOTHING, author)

@@ -1,11 +1,11 @@
-"""Tenants are found, held and moved here, for operators by HTTP and at the command line alike."""
+"""Finds the tenant that a path or a command names, locks it, and changes its status."""
 
 from collections.abc import Awaitable, Callable
 
 from signalops import db, facts
-from signalops.access.tenants import store
 from signalops.endpoint import Lock
 from signalops.errors import Conflict, NotFound
+from signalops.tenants import store
 from signalops.terms import FoundTenant, TenantStatus
 
 _FROM: dict[TenantStatus, set[TenantStatus]] = {
