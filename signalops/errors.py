@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from signalops.terms import JsonObject
 from signalops.validation import UNKNOWN, faults_of
 
 
@@ -25,7 +26,7 @@ class Problem(Exception):
         self.headers = headers or {}
         self.members = members
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return the problem document (RFC 9457): type, title, status, detail and further members."""
         return {
             "type": f"urn:signalops:problem:{self.kind}",

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
+
+from signalops.terms import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ FACTS = {
 """Every fact by name, with its fields. Milliseconds are floats, ids are UUIDs, errors are one sentence."""
 
 _FIELDS = {name: frozenset(fields) for name, fields in FACTS.items()}  # made once: each request is a fact
-Subscriber = Callable[[str, dict[str, Any]], None]
+Subscriber = Callable[[str, JsonObject], None]
 _subscribers: list[Subscriber] = []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from signalops.content_coding import coding_of, decoded
 from signalops.errors import Invalid, Malformed, NotFound, TooLarge, UnsupportedMedia
 from signalops.models import RequestModel
 from signalops.settled import Settled
+from signalops.terms import JsonObject
 
 Headers = Mapping[str, str]
 Request: TypeAlias = requests.Request
@@ -71,7 +72,7 @@ class Page(Query):
 
     def window(
         self, settled: Settled | None = None, since: datetime | None = None, until: datetime | None = None
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Return the ids between which the page lies, exclusive, also by time; and a limit that shows whether there are more.
 
         settled: None: what is added at this moment may be missed. Unavailable: see `Settled.before`.

@@ -1,10 +1,13 @@
 """The words of the product as types: what an id identifies, and which states a thing can be in."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, NewType
+from typing import Annotated, Any, Literal, NamedTuple, NewType
 from uuid import UUID
 
 from pydantic import Field
+
+JsonObject = dict[str, Any]
+"""An object as JSON has it: names to values."""
 
 TenantId = NewType("TenantId", UUID)
 EventId = NewType("EventId", UUID)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import jwt
@@ -16,6 +15,7 @@ from signalops import facts
 from signalops.access.tokens import Keys, SharedSecret
 from signalops.access.trust import Trust
 from signalops.errors import Unavailable, Unusable
+from signalops.terms import JsonObject
 
 REFRESH = 300.0  # seconds after which the keys are read again: for so long a key that was taken back is accepted
 PAUSE = 10.0  # seconds from one reading to the next, whatever is asked for: unknown keys in tokens make no traffic
@@ -39,7 +39,7 @@ class JwkSet:
         self._read = _reader(source)
         self._pause = pause
         self._timeout = timeout
-        self._said: dict[_Name, dict[str, Any]] | None = None
+        self._said: dict[_Name, JsonObject] | None = None
         self._keys: dict[_Name, jwt.PyJWK] = {}
         self._is_current = False
         self._read_at = float("-inf")
@@ -91,7 +91,7 @@ class JwkSet:
         fitting = [key for (_, kind), key in self._keys.items() if kind == algorithm]
         return fitting[0] if len(fitting) == 1 else None
 
-    def _keep(self, said: dict[_Name, dict[str, Any]]) -> None:
+    def _keep(self, said: dict[_Name, JsonObject]) -> None:
         if said != self._said:
             keys = ((name, _key(name, jwk)) for name, jwk in said.items())
             self._keys = {name: key for name, key in keys if key is not None}
@@ -105,7 +105,7 @@ def keys_of(trust: Trust) -> Keys:
     return SharedSecret(trust.secret) if trust.secret else JwkSet(trust.jwks or "")
 
 
-def _usable(content: bytes) -> dict[_Name, dict[str, Any]]:
+def _usable(content: bytes) -> dict[_Name, JsonObject]:
     """Return the keys for signatures in a JWK Set, those of kinds that are not taken left out; a ValueError if it is none."""
     document = orjson.loads(content)
     listed = document.get("keys") if isinstance(document, dict) else None
@@ -115,7 +115,7 @@ def _usable(content: bytes) -> dict[_Name, dict[str, Any]]:
     return {name: jwk for name, jwk in named if name is not None}
 
 
-def _name(jwk: dict[str, Any]) -> _Name | None:
+def _name(jwk: JsonObject) -> _Name | None:
     """Return id and algorithm of a key, if it is a public one for signatures by its own kty, crv, alg, use and key_ops."""
     kid, curve = jwk.get("kid"), jwk.get("crv")
     algorithm = _ALGORITHMS.get((str(jwk.get("kty")), None if curve is None else str(curve)))
@@ -131,7 +131,7 @@ def _name(jwk: dict[str, Any]) -> _Name | None:
     return (kid, algorithm) if fits and algorithm else None
 
 
-def _key(name: _Name, jwk: dict[str, Any]) -> jwt.PyJWK | None:
+def _key(name: _Name, jwk: JsonObject) -> jwt.PyJWK | None:
     try:
         key = jwt.PyJWK(jwk, name[1])
     except jwt.PyJWTError:

@@ -52,7 +52,7 @@ def _caller(tenant: UUID, key: UUID, scopes: list[str], buckets: list[str]) -> C
     return Caller(TenantId(tenant), Actor("key", str(key)), frozenset(scopes), KeyId(key), tuple(buckets))
 
 
-def _rate_columns(rate: RateLimit | None) -> dict[str, Any]:
+def _rate_columns(rate: RateLimit | None) -> db.Row:
     return {"rate": rate and rate.events_per_second, "burst": rate and rate.burst}
 
 
@@ -62,13 +62,13 @@ async def add_key(connection: db.Connection, **fields: Any) -> None:
     The others are expires_at, allowed_cidrs, replaces, made_by, rate_limit and digest. Conflict when what it replaces was
     rotated already.
     """
-    optional: dict[str, Any] = {"expires_at": None, "allowed_cidrs": [], "replaces": None}
+    optional: db.Row = {"expires_at": None, "allowed_cidrs": [], "replaces": None}
     optional |= {"made_by": None, "digest": None}
     optional |= _rate_columns(fields.pop("rate_limit", None))
     await connection.execute(SQL["add-key"], {**optional, **fields})
 
 
-async def list_keys(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[dict[str, Any]]:
+async def list_keys(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
     """Return keys in the words of the API, newest first; wanted: id, or the window of a page and upwards."""
     every = {"id": None, "lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "upwards": False, "limit": None}
     return await db.rows(connection, SQL["list-keys"], {**every, "tenant": tenant, **wanted})

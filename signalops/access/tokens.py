@@ -7,7 +7,7 @@ RS256, ES256 and EdDSA by the public keys, each by its own algorithm alone. So n
 import hashlib
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import jwt
 from cachetools import LRUCache
@@ -16,6 +16,7 @@ from signalops import clock
 from signalops.access.failures import Failures
 from signalops.access.trust import Trust
 from signalops.errors import Unauthenticated
+from signalops.terms import JsonObject
 
 _MOST_CHARACTERS = 8 * 1024
 _LATEST = 253_402_300_799  # the end of the year 9999
@@ -114,7 +115,7 @@ class Tokens:
         until = min(claims.expires + self._trust.leeway, clock.unix() + _REMEMBER)
         self._known[digest] = _Known(claims, until, self._keys.edition)
 
-    async def _decoded(self, token: str) -> dict[str, Any]:
+    async def _decoded(self, token: str) -> JsonObject:
         if len(token) > _MOST_CHARACTERS:
             raise refusal("The token is longer than 8 KiB: get a shorter one.")
         trust = self._trust
@@ -135,7 +136,7 @@ class Tokens:
             reasons = (reason for kind, reason in _REASONS if isinstance(error, kind))
             raise refusal(f"The token {next(reasons, 'is not valid: get one of the issuer.')}") from error
 
-    async def _key(self, header: dict[str, Any]) -> Key:
+    async def _key(self, header: JsonObject) -> Key:
         """Return the key for a token. Of its header only kid and alg are used, and never a key or an address in it."""
         algorithm, kind = header.get("alg"), header.get("typ", "JWT")
         if algorithm not in self._keys.algorithms:
@@ -151,7 +152,7 @@ class Tokens:
         return key
 
 
-def _claims(said: dict[str, Any], trust: Trust) -> Claims:
+def _claims(said: JsonObject, trust: Trust) -> Claims:
     subject, tenant, scopes = said["sub"], said.get(trust.tenant_claim), said.get(trust.scope_claim, "")
     times = [said.get(name, 0) for name in ("exp", "nbf", "iat")]
     # A number of 400 digits is one that no float can hold.

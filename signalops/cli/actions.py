@@ -1,7 +1,7 @@
 """signalops audit-log: who did what to what people manage."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from signalops.cli.common import AsJson, as_owner, show_json, show_rows
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.tenants.store import find_tenant
+from signalops.terms import JsonObject
 from signalops.watch.actions import store
 from signalops.watch.actions.model import ActionsPage, PlatformAction
 
@@ -36,7 +37,7 @@ def show(
     told = {"action": action, "actor": actor, "target": target, "from": since and since.astimezone().isoformat()}
     wanted = validated(ActionsPage, told).wanted() | {"limit": limit}
 
-    async def reading(connection: db.Connection) -> list[dict[str, Any]]:
+    async def reading(connection: db.Connection) -> list[JsonObject]:
         found = await find_tenant(connection, tenant) if tenant else None
         if tenant and found is None:
             raise Unusable(f"There is no tenant {tenant!r}: see `signalops tenant list`.")
@@ -50,7 +51,7 @@ def show(
         show_rows([_line(one) for one in actions], columns, as_json=False)
 
 
-def _line(one: PlatformAction) -> dict[str, Any]:
+def _line(one: PlatformAction) -> JsonObject:
     named = one.model_dump(include={"address", "operation", "action", "id"})
     target = one.target and (one.target.name or one.target.id)
     return {

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -20,7 +20,7 @@ from signalops.rules.backtest.ask import OVER, Desk, Limits, shown
 from signalops.rules.backtest.ask import find as find_backtest
 from signalops.rules.backtest.model import BacktestRequest
 from signalops.templates import SendTemplates
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 
 _POLL = 0.2
 From = Annotated[datetime, typer.Option("--from", help="Events that came in from then on (UTC).")]
@@ -98,10 +98,10 @@ def replay(
         show_rows([row], list(row), as_json=False)
 
 
-def _wait(tenant: str, backtest: UUID) -> dict[str, Any]:
+def _wait(tenant: str, backtest: UUID) -> JsonObject:
     """Return a backtest when it is over; say meanwhile how far it is."""
 
-    async def waiting(connection: db.Connection, tenant_id: TenantId) -> dict[str, Any]:
+    async def waiting(connection: db.Connection, tenant_id: TenantId) -> JsonObject:
         while (found := await find_backtest(connection, tenant_id, backtest))["status"] not in OVER:
             typer.echo(f"{found['status']}: {found['scanned']} events", err=True)
             await asyncio.sleep(_POLL)
@@ -110,7 +110,7 @@ def _wait(tenant: str, backtest: UUID) -> dict[str, Any]:
     return for_tenant(tenant, waiting)
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print(result: JsonObject) -> None:
     typer.echo(f"{result['scanned']} events, {result['matched']} matches, {result['fired']} notifications.")
     for outcome, count in result["outcomes"].items():
         typer.echo(f"  {outcome}: {count}")

@@ -21,7 +21,7 @@ from signalops.send.manage.model import SecretRotation, TrialResult
 from signalops.send.manage.registry import Added, Opened
 from signalops.send.manage.trial import try_out
 from signalops.send.transport import Transport
-from signalops.terms import ChannelId, ChannelKind, TenantId
+from signalops.terms import ChannelId, ChannelKind, JsonObject, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Add, try and list where notifications can go.")
 
@@ -64,7 +64,7 @@ def add(
     """Add a channel; a secret that is made here, such as a webhook's, is shown this once."""
     if (email is not None) + (webhook is not None) + (kind is not None) != 1:
         raise Unusable("A channel is of one kind: give either --email, --webhook, or --kind with --config.")
-    named: tuple[ChannelKind, dict[str, Any]]
+    named: tuple[ChannelKind, JsonObject]
     if kind is not None:
         named = kind, read_object(config or "{}")
     else:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import orjson
 import typer
@@ -17,7 +17,7 @@ from signalops import db, migrate
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.tenants.store import find_tenant
-from signalops.terms import Actor, TenantId
+from signalops.terms import Actor, JsonObject, TenantId
 
 Result = TypeVar("Result")
 _ANY_LENGTH = 100_000
@@ -67,7 +67,7 @@ def show_json(value: object) -> None:
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
 
 
-def show_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+def show_rows(rows: Sequence[JsonObject], columns: Sequence[str], as_json: bool) -> None:
     """Print rows as a table of some columns, or all of them as JSON."""
     if as_json:
         show_json(rows)

@@ -1,6 +1,6 @@
 """signalops credit: credit that a tenant's invoices use up."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -8,7 +8,7 @@ from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
 from signalops.cli.derived import Commands
 from signalops.http import validated
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 from signalops.usage.credits import http, manage, store
 from signalops.usage.credits.model import CreditIn
 
@@ -53,6 +53,6 @@ def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
     show_rows([_plain(row) for row in for_tenant(tenant, store.list_credits)], columns, as_json)
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def _plain(row: JsonObject) -> JsonObject:
     """Write a row's decimals as text: a JSON number is none."""
     return row | {name: format(row[name], "f") for name in ("amount", "remaining") if name in row}

@@ -18,7 +18,7 @@ from signalops.cli.common import AsJson, TenantSlug, actor, as_owner, for_tenant
 from signalops.endpoint import Handler, declared
 from signalops.http import Response, validated
 from signalops.tenants.find import FIND
-from signalops.terms import Caller, FoundTenant, Operator, PlatformScope, Scope, TenantId
+from signalops.terms import Caller, FoundTenant, JsonObject, Operator, PlatformScope, Scope, TenantId
 
 Resolve = Callable[[db.Connection, TenantId, str], Awaitable[UUID]]
 """Returns the id of what a text names; Unusable."""
@@ -100,7 +100,7 @@ class _Command(NamedTuple):
         argument = typer.Argument(metavar=name.upper(), help=what)
         return Annotated[UUID if _is_id(annotation) and not by_name else str, argument]
 
-    def run(self, given: dict[str, Any]) -> None:
+    def run(self, given: JsonObject) -> None:
         as_json = given.pop("as_json")
         if "caller" in declared(self.handler).parameters:
             slug = given.pop("tenant")
@@ -114,9 +114,7 @@ class _Command(NamedTuple):
         else:
             show_json(answer)
 
-    async def _answer(
-        self, connection: db.Connection, tenant: TenantId | None, given: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def _answer(self, connection: db.Connection, tenant: TenantId | None, given: JsonObject) -> JsonObject:
         if tenant:
             for name, resolve in self.resolve.items():
                 if given.get(name):
@@ -130,9 +128,7 @@ class _Command(NamedTuple):
             return await self._call(arguments | {"query": validated(query, asked)})
         return {"data": await self._pages(arguments, query, asked, given["limit"])}
 
-    async def _arguments(
-        self, connection: db.Connection, tenant: TenantId | None, given: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def _arguments(self, connection: db.Connection, tenant: TenantId | None, given: JsonObject) -> JsonObject:
         """Return what the handler is called with, but for its query."""
         endpoint = declared(self.handler)
         offered = {name: given[name] for name in endpoint.parameters if name in given} | dict.fromkeys(_UNSAID)
@@ -147,10 +143,10 @@ class _Command(NamedTuple):
         return {name: value for name, value in offered.items() if name in endpoint.parameters}
 
     async def _pages(
-        self, arguments: dict[str, Any], query: type[BaseModel], asked: dict[str, Any], limit: int
-    ) -> list[dict[str, Any]]:
+        self, arguments: JsonObject, query: type[BaseModel], asked: JsonObject, limit: int
+    ) -> list[JsonObject]:
         """Return so many items of a list, page after page."""
-        items: list[dict[str, Any]] = []
+        items: list[JsonObject] = []
         while len(items) < limit:
             page = validated(query, asked | {"limit": min(limit - len(items), _LARGEST_PAGE)})
             answer = await self._call(arguments | {"query": page})
@@ -160,10 +156,10 @@ class _Command(NamedTuple):
             asked["startingAfter"] = next(str(items[-1][name]) for name in ("id", "key", "type") if name in items[-1])
         return items
 
-    async def _call(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _call(self, arguments: JsonObject) -> JsonObject:
         handler = self.handler.__get__(self.make()) if self.make else self.handler
         result = await handler(**arguments)
-        answer: dict[str, Any] = (
+        answer: JsonObject = (
             orjson.loads(result.body) if isinstance(result, Response) else result.model_dump(mode="json")
         )
         return answer
@@ -194,7 +190,7 @@ def _option(name: str, field: FieldInfo) -> tuple[Any, Any]:
     return Annotated[kind | None, option], field.default if kind is bool else None
 
 
-def _said(model: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
+def _said(model: type[BaseModel], given: JsonObject) -> JsonObject:
     """Return what was given of a model's fields, by their names in JSON."""
     said = {field.alias or name: given.get(name) for name, field in model.model_fields.items() if name not in _CURSORS}
     return {name: value for name, value in said.items() if value is not None}

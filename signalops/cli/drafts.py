@@ -1,7 +1,7 @@
 """Rules as they are named and written on the command line."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -13,7 +13,7 @@ from signalops.rules import manage, store
 from signalops.rules.manage import RuleRegistry
 from signalops.rules.shown import RuleShown
 from signalops.templates import SendTemplates
-from signalops.terms import RuleId, TenantId
+from signalops.terms import JsonObject, RuleId, TenantId
 
 RuleName = Annotated[str, typer.Argument(metavar="RULE", help="The rule's name or id.")]
 
@@ -44,7 +44,7 @@ async def shown(connection: db.Connection, tenant: TenantId, rule: RuleId) -> Ru
     return found.model_copy(update={"warnings": warnings})
 
 
-def read_object(text: str | Path) -> dict[str, Any]:
+def read_object(text: str | Path) -> JsonObject:
     """Read a JSON object from a file, from a text, or from the file that `@` names; Unusable."""
     try:
         file = text if isinstance(text, Path) else Path(text[1:]) if text.startswith("@") else None

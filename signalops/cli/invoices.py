@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import typer
@@ -15,7 +15,7 @@ from signalops.cli.common import AsJson, Result, TenantSlug, for_tenant, show_js
 from signalops.cli.derived import Commands
 from signalops.config import settings
 from signalops.http import validated
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 from signalops.usage.invoices import correct, export, http
 from signalops.usage.invoices.close import Closer
 from signalops.usage.invoices.model import DraftShown, InvoiceShown
@@ -143,5 +143,5 @@ def _show(document: InvoiceShown | DraftShown) -> None:
     typer.echo(f"Total: {plain['total']} {plain['currency']}")
 
 
-def _plain(shown: BaseModel) -> dict[str, Any]:
+def _plain(shown: BaseModel) -> JsonObject:
     return shown.model_dump(mode="json", by_alias=True)

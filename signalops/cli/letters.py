@@ -1,7 +1,7 @@
 """signalops dead-letter: what kept failing, to be retried or discarded."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import typer
@@ -19,7 +19,7 @@ from signalops.send.letters.model import (
     LettersDone,
     LettersRetried,
 )
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="List, retry and discard what kept failing.")
 commands = Commands(app, "dead-letter", resolve={"channel": channel_id})
@@ -90,7 +90,7 @@ def _do(tenant: str, asked: Asked, work: Work[Asked], verb: str, yes: bool) -> N
     typer.echo(f"{verb}: {done.letters} dead letters, {done.left} left.")
 
 
-def _choice(tenant: str, ids: list[UUID] | None, every: bool, narrowed: dict[str, Any]) -> dict[str, Any]:
+def _choice(tenant: str, ids: list[UUID] | None, every: bool, narrowed: JsonObject) -> JsonObject:
     """Return which letters are named. All of them have to be asked for: a forgotten option must not mean all."""
     named = _filter(tenant, narrowed)
     if bool(ids) + bool(named) + every != 1:
@@ -98,7 +98,7 @@ def _choice(tenant: str, ids: list[UUID] | None, every: bool, narrowed: dict[str
     return {"ids": ids} if ids else {"filter": named}
 
 
-def _filter(tenant: str, narrowed: dict[str, Any]) -> dict[str, Any]:
+def _filter(tenant: str, narrowed: JsonObject) -> JsonObject:
     """Return what was named, the channel by its id."""
     named = {name: value for name, value in narrowed.items() if value is not None}
     if channel := named.get("channel"):

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -16,7 +16,7 @@ from signalops.cli.common import AsJson, as_owner, console, show_json
 from signalops.cli.seed import KEY
 from signalops.config import settings
 from signalops.errors import Unusable
-from signalops.terms import EventId
+from signalops.terms import EventId, JsonObject
 from signalops.usage.model import UsageQuery
 from signalops.usage.read import usage as read_usage
 from signalops.watch import store as watch_store
@@ -42,7 +42,7 @@ def follow(
 ) -> None:
     """Show the whole path of one event: received, job, rules, deliveries with attempts, usage."""
 
-    async def path(connection: db.Connection) -> dict[str, Any] | None:
+    async def path(connection: db.Connection) -> JsonObject | None:
         tenant = await watch_store.tenant_of(connection, EventId(event))
         if tenant is None:
             return None
@@ -64,7 +64,7 @@ def follow(
         console().print(_tree(shown))
 
 
-def _tree(shown: dict[str, Any]) -> Tree:
+def _tree(shown: JsonObject) -> Tree:
     title = f" {shown['id']} of {shown['tenant']}: {shown['status']}"
     tree = Tree(Text.assemble((shown["type"], "bold"), title))
     tree.add(f"received {shown['receivedAt']:%F %T.%f} in batch {shown['batch']}")

@@ -1,7 +1,7 @@
 """signalops rule: add, change, list and roll back a tenant's rules."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,7 +18,7 @@ from signalops.rules.manage import RuleChange
 from signalops.rules.model import NewRule
 from signalops.rules.shown import Diff, RuleShown
 from signalops.templates import SendTemplates
-from signalops.terms import Severity, TenantId
+from signalops.terms import JsonObject, Severity, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Add, change and list rules, look at their versions, and try them.")
 commands = Commands(app, "rule", lambda: Rules(SendTemplates(), settings().max_rules), {"rule": rule_id})
@@ -141,7 +141,7 @@ def diff(
     show_rows(rows, ("path", "before", "after"), as_json=False)
 
 
-def _draft(whole: dict[str, Any], options: dict[str, Any], subject: str | None, body: str | None) -> dict[str, Any]:
+def _draft(whole: JsonObject, options: JsonObject, subject: str | None, body: str | None) -> JsonObject:
     """Put the options that were given in the place of what a draft says."""
     said = whole | {name: value for name, value in options.items() if value is not None}
     if options["pattern"] is not None:

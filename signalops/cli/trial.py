@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -19,7 +19,7 @@ from signalops.rules.check import faults_of, refuse
 from signalops.rules.manage import RuleChange
 from signalops.rules.preview import Prepared, Previewed, Trial, prepare, preview
 from signalops.templates import SendTemplates
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 
 
 def register(app: typer.Typer) -> None:
@@ -121,7 +121,7 @@ def _remedy(fault: dict[str, str]) -> str:
     return f"; {fault['remedy']}." if "remedy" in fault else "."
 
 
-def _cases(file: Path) -> list[dict[str, Any]]:
+def _cases(file: Path) -> list[JsonObject]:
     # As the reference reads patterns: the last of two equal keys counts, and numbers keep all their digits.
     cases = read_json(file.read_text(), unique_keys=False)
     if not isinstance(cases, list) or not all(isinstance(case, dict) for case in cases):
@@ -129,7 +129,7 @@ def _cases(file: Path) -> list[dict[str, Any]]:
     return cases
 
 
-def _event(text: str) -> dict[str, Any]:
+def _event(text: str) -> JsonObject:
     value = read_json(text)
     if not isinstance(value, dict):
         raise ValueError("The event must be a JSON object.")

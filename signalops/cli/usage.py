@@ -1,6 +1,6 @@
 """signalops usage and adjust: what was counted, and corrections of it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -9,7 +9,7 @@ from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show
 from signalops.cli.drafts import read_object
 from signalops.config import settings
 from signalops.http import validated
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 from signalops.usage.adjustments.adjust import Sent
 from signalops.usage.adjustments.adjust import adjust as correct
 from signalops.usage.adjustments.model import AdjustmentIn
@@ -74,11 +74,11 @@ def adjust(
     as_json: AsJson = False,
 ) -> None:
     """Correct the usage of an hour; the period that is open bills it when its own is closed."""
-    said: dict[str, Any] = {"quantity": quantity, "meter": meter, "at": at, "reason": reason, "author": author}
+    said: JsonObject = {"quantity": quantity, "meter": meter, "at": at, "reason": reason, "author": author}
     asked = validated(AdjustmentIn, said | ({"group": read_object(group)} if group else {}))
     sent = Sent(idempotency_key=idempotency_key)
 
-    async def correcting(connection: db.Connection, tenant_id: TenantId) -> dict[str, Any]:
+    async def correcting(connection: db.Connection, tenant_id: TenantId) -> JsonObject:
         adjustment, is_new = await correct(connection, tenant_id, asked, sent, settings().backfill_days)
         return {"isNew": is_new, **adjustment.model_dump(mode="json")}
 

@@ -3,6 +3,7 @@
 from signalops.db.errors import BUSY, KNOWN, OUTAGE, OUTDATED, REFUSAL, UNSTORABLE, reason, told
 from signalops.db.pools import SILENCE, Connection, Pool, alone, autocommit, hasten, listen, pool, repair
 from signalops.db.queries import (
+    Row,
     queries,
     record,
     records,
@@ -42,6 +43,7 @@ __all__ = [
     "Connection",
     "Pool",
     "Role",
+    "Row",
     "Transaction",
     "act_as",
     "acting",

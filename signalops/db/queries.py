@@ -13,6 +13,8 @@ from signalops.errors import Unusable
 
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 Record = TypeVar("Record")
+Row = dict[str, Any]
+"""A row by the names of its columns."""
 
 
 def sql_folder() -> Path:
@@ -37,19 +39,19 @@ def named(text: str) -> dict[str, LiteralString]:
     return {name: cast("LiteralString", body.strip()) for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-async def rows(connection: Connection, query: LiteralString, parameters: Parameters = None) -> list[dict[str, Any]]:
+async def rows(connection: Connection, query: LiteralString, parameters: Parameters = None) -> list[Row]:
     """Return the rows of a query by the names of their columns."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         return await (await cursor.execute(query, parameters)).fetchall()
 
 
-async def row(connection: Connection, query: LiteralString, parameters: Parameters = None) -> dict[str, Any] | None:
+async def row(connection: Connection, query: LiteralString, parameters: Parameters = None) -> Row | None:
     """Return the first row of a query by the names of its columns; None: there is none."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         return await (await cursor.execute(query, parameters)).fetchone()
 
 
-async def the_row(connection: Connection, query: LiteralString, parameters: Parameters = None) -> dict[str, Any]:
+async def the_row(connection: Connection, query: LiteralString, parameters: Parameters = None) -> Row:
     """Return the first row of a query that always has one."""
     found = await row(connection, query, parameters)
     assert found is not None, "the query always returns a row"

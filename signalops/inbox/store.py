@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -21,7 +21,7 @@ class Part(NamedTuple):
 
     tenant: TenantId
     ruleset: int
-    events: list[dict[str, Any]]
+    events: list[db.Row]
     metering: int = 0
     time_zone: str = "UTC"
     closed_until: datetime | None = None

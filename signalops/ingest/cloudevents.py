@@ -5,7 +5,7 @@ Source: CloudEvents 1.0.2 specification and its HTTP protocol binding.
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +14,7 @@ from signalops import strict_json
 from signalops.clock import Moment
 from signalops.errors import Invalid, UnsupportedMedia
 from signalops.ingest.model import EVENT_TYPE, EventIn, Printable
+from signalops.terms import JsonObject
 from signalops.validation import shape
 
 PREFIX = "application/cloudevents"
@@ -44,11 +45,11 @@ class CloudEvent(BaseModel):
     subject: Printable | None = Field(None, max_length=1000)
     dataschema: Printable | None = Field(None, max_length=1000)
     datacontenttype: str | None = Field(None, pattern=_JSON_TYPE)
-    data: dict[str, Any] | None = Field(None, description="An object, or nothing.")
+    data: JsonObject | None = Field(None, description="An object, or nothing.")
     data_base64: None = Field(None, description="Binary data is not taken: send an object as data.")
 
 
-def from_structured(value: object) -> tuple[EventIn, dict[str, Any]]:
+def from_structured(value: object) -> tuple[EventIn, JsonObject]:
     """Translate a CloudEvent in JSON format into an event and its further attributes; raise Invalid."""
     try:
         event = CloudEvent.model_validate(value)
@@ -71,7 +72,7 @@ def is_binary(headers: Mapping[str, str]) -> bool:
     return "ce-specversion" in headers
 
 
-def from_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> tuple[EventIn, dict[str, Any]]:
+def from_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> tuple[EventIn, JsonObject]:
     """Translate headers `ce-*` and a JSON body, if any, into an event and its further attributes.
 
     Raise UnsupportedMedia, Malformed or Invalid.

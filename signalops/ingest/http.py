@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import orjson
 from pydantic import Field
@@ -38,7 +38,7 @@ from signalops.ingest.model import (
     incoming,
 )
 from signalops.ingest.types.schemas import Hold, SchemaBook
-from signalops.terms import Caller, EventStatus
+from signalops.terms import Caller, EventStatus, JsonObject
 
 MOST_IN_BATCH = 1000
 _LATER = (429, 503)
@@ -172,9 +172,7 @@ class Events:
         return response
 
 
-def _recent(
-    backfill_days: int, event: EventIn, attributes: dict[str, Any] | None
-) -> tuple[EventIn, dict[str, Any] | None]:
+def _recent(backfill_days: int, event: EventIn, attributes: JsonObject | None) -> tuple[EventIn, JsonObject | None]:
     """Return an event that happened lately enough to be counted when it happened; Invalid at the path of its time."""
     path = "occurredAt" if attributes is None else "time"
     if event.occurred_at and event.occurred_at < clock.now() - timedelta(days=backfill_days):
@@ -184,14 +182,14 @@ def _recent(
     return event, attributes
 
 
-async def _held(caller: Caller, hold: Hold, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
+async def _held(caller: Caller, hold: Hold, event: EventIn, attributes: JsonObject | None = None) -> Incoming:
     """Check an event against the schema of its type, and give it its id."""
     held = incoming(caller.tenant, event, attributes)
     warnings = await hold.faults(event.type, event.payload, held.row)
     return held._replace(warnings=warnings, buckets=caller.buckets) if warnings or caller.buckets else held
 
 
-def _one(headers: Headers, body: bytes) -> tuple[EventIn, dict[str, Any] | None]:
+def _one(headers: Headers, body: bytes) -> tuple[EventIn, JsonObject | None]:
     """Translate the body of one event, in any of its three forms."""
     media = media_type(headers)
     if media == cloudevents.STRUCTURED:
@@ -234,7 +232,7 @@ def _items(media: str, body: bytes) -> Sequence[object]:
     return items
 
 
-def _document(events: Sequence[Incoming | Problem], results: Sequence[Stored | Problem]) -> dict[str, Any]:
+def _document(events: Sequence[Incoming | Problem], results: Sequence[Stored | Problem]) -> JsonObject:
     """Return what became of a batch: counts, and a result per item."""
     counts = Counter(result.status if isinstance(result, Stored) else "rejected" for result in results)
     return {
@@ -245,7 +243,7 @@ def _document(events: Sequence[Incoming | Problem], results: Sequence[Stored | P
     }
 
 
-def _nothing_stored(problems: Sequence[Problem], document: dict[str, Any]) -> Problem:
+def _nothing_stored(problems: Sequence[Problem], document: JsonObject) -> Problem:
     """Return the problem of a batch of which nothing is stored: by its status alone it must not look like a success.
 
     Its status is one that has clients send again if all may be stored then.
@@ -258,11 +256,9 @@ def _nothing_stored(problems: Sequence[Problem], document: dict[str, Any]) -> Pr
     return NothingStored(detail, **document)
 
 
-def _result(event: Incoming | Problem, result: Stored | Problem) -> dict[str, Any]:
+def _result(event: Incoming | Problem, result: Stored | Problem) -> JsonObject:
     if isinstance(result, Problem):
         return {"status": "rejected", "problem": result.document()}
-    document: dict[str, Any] = {"id": result.id, "status": result.status} | (
-        {"overLimit": True} if result.is_over else {}
-    )
+    document: JsonObject = {"id": result.id, "status": result.status} | ({"overLimit": True} if result.is_over else {})
     warnings = event.warnings if isinstance(event, Incoming) else ()
     return document | ({"warnings": [warning.model_dump() for warning in warnings]} if warnings else {})

@@ -18,7 +18,7 @@ from signalops.contracts import EventRow
 from signalops.errors import Problem
 from signalops.ingest.types.schema import Fault
 from signalops.models import ApiModel, PageOf
-from signalops.terms import EventId, EventStatus, TenantId
+from signalops.terms import EventId, EventStatus, JsonObject, TenantId
 from signalops.validation import shape
 
 EVENT_TYPE = shape(
@@ -47,7 +47,7 @@ class EventIn(ApiModel):
     type: str = Field(
         min_length=1, max_length=200, pattern=EVENT_TYPE, description="Dot-separated words.", examples=["user.signup"]
     )
-    payload: dict[str, Any] = Field(
+    payload: JsonObject = Field(
         default_factory=dict, description="Any object.", examples=[{"email": "user@example.com"}]
     )
     source: Printable | None = Field(None, min_length=1, max_length=500, description="Where it comes from.")
@@ -72,7 +72,7 @@ class Rejected(ApiModel):
     """An item of a batch that was not stored, and why."""
 
     status: Literal["rejected"]
-    problem: dict[str, Any] = Field(description="A problem document (RFC 9457).")
+    problem: JsonObject = Field(description="A problem document (RFC 9457).")
 
 
 class BatchResult(ApiModel):
@@ -93,8 +93,8 @@ class EventShown(ApiModel):
     status: EventStatus = Field(description="pending: not yet processed; processed; dead: could not be processed.")
     occurred_at: datetime
     received_at: datetime
-    payload: dict[str, Any]
-    attributes: dict[str, Any] | None = Field(None, description="CloudEvents attributes beyond type, source and time.")
+    payload: JsonObject
+    attributes: JsonObject | None = Field(None, description="CloudEvents attributes beyond type, source and time.")
     over_limit: bool | None = Field(None, description="true: accepted beyond a hard limit.")
     request_id: str | None = Field(
         None, description="The X-Request-Id, or the trace-id of the traceparent, that its request came with."
@@ -146,7 +146,7 @@ class Request(NamedTuple):
     answer: asyncio.Future[Outcomes]
 
 
-def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None = None) -> Incoming:
+def incoming(tenant: TenantId, event: EventIn, attributes: JsonObject | None = None) -> Incoming:
     """Give a validated event its id and write its row."""
     event_id, key = clock.new_id_in_order(), event.idempotency_key
     row: EventRow = {
@@ -167,7 +167,7 @@ def incoming(tenant: TenantId, event: EventIn, attributes: dict[str, Any] | None
     return Incoming(tenant, EventId(event_id), orjson.dumps(row), correlation=asked.id)
 
 
-def _body_hash(event: EventIn, attributes: dict[str, Any] | None) -> str:
+def _body_hash(event: EventIn, attributes: JsonObject | None) -> str:
     """SHA-256 of what was sent, blind to white space, the order of keys and the way that numbers and a time are written.
 
     A CloudEvent's is of type and data alone: source and id are its key, and what brings it again (a broker, a retry, another

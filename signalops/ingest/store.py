@@ -43,13 +43,13 @@ async def await_changed_limits(connection: db.Connection) -> None:
     await connection.execute(SQL["await-changed-limits"])
 
 
-async def list_events(connection: db.Connection, upwards: bool, **parameters: Any) -> list[dict[str, Any]]:
+async def list_events(connection: db.Connection, upwards: bool, **parameters: Any) -> list[db.Row]:
     """Return the events between two ids: the newest of them, newest first, or upwards the oldest of them, oldest first."""
     query = SQL["list-events-upwards" if upwards else "list-events"]
     return await db.rows(connection, query, parameters)
 
 
-def shown(row: dict[str, Any]) -> dict[str, Any]:
+def shown(row: db.Row) -> db.Row:
     """Write a row in the words of the API."""
     shown = {"id": row["id"], "type": row["type"], "source": row["source"], "status": row["status"]}
     shown |= {"occurredAt": row["occurred_at"], "receivedAt": row["received_at"], "payload": row["payload"]}

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from signalops.facts import Subscriber
+from signalops.terms import JsonObject
 
-Fields = dict[str, Any]
 _SLOW = 1000.0
 """Milliseconds from which on a piece of work is told of, whatever it is."""
 _STORING = {"storeEvent", "storeEvents"}
@@ -40,12 +40,12 @@ def lines_of(requests: Literal["notable", "all"]) -> Subscriber:
     requests: `notable` leaves those out that stored events, unless they were refused or slow: the line of their flush tells of
     them, with their ids.
     """
-    levels: dict[str, Callable[[Fields], int]] = {**VARYING}
+    levels: dict[str, Callable[[JsonObject], int]] = {**VARYING}
     levels |= dict.fromkeys(ALARMING, lambda _: logging.WARNING)
     if requests == "all":
         levels["request.answered"] = _level_of_any_request
 
-    def tell(name: str, fields: Fields) -> None:
+    def tell(name: str, fields: JsonObject) -> None:
         level = levels[name](fields) if name in levels else logging.INFO
         if _log.isEnabledFor(level):
             _log.log(level, name, extra={"fields": fields})
@@ -53,30 +53,30 @@ def lines_of(requests: Literal["notable", "all"]) -> Subscriber:
     return tell
 
 
-def _level_of_any_request(fact: Fields) -> int:
+def _level_of_any_request(fact: JsonObject) -> int:
     if fact["status"] >= 500:
         return logging.WARNING
     is_probe = fact["operation"] in _PROBES and fact["status"] < 400
     return logging.DEBUG if is_probe else logging.INFO
 
 
-def _level_of_request(fact: Fields) -> int:
+def _level_of_request(fact: JsonObject) -> int:
     if fact["status"] < 400 and fact["operation"] in _STORING and fact["milliseconds"] < _SLOW:
         return logging.DEBUG
     return _level_of_any_request(fact)
 
 
-def _level_of_work(fact: Fields) -> int:
+def _level_of_work(fact: JsonObject) -> int:
     return logging.INFO if fact["events"] else logging.DEBUG
 
 
-def _level_of_run(fact: Fields) -> int:
+def _level_of_run(fact: JsonObject) -> int:
     if fact["error"]:
         return logging.WARNING
     return logging.INFO if fact["milliseconds"] > _SLOW else logging.DEBUG
 
 
-VARYING: dict[str, Callable[[Fields], int]] = {
+VARYING: dict[str, Callable[[JsonObject], int]] = {
     "request.answered": _level_of_request,
     "events.flushed": _level_of_work,
     "batch.processed": _level_of_work,

@@ -18,6 +18,7 @@ from signalops.queue.jobs import MAINTENANCE, Job, Periodic
 from signalops.queue.policy import RetryAlways, RetryCutOff
 from signalops.queue.rescue import rescue_stalled
 from signalops.supervise import watched
+from signalops.terms import JsonObject
 
 HEARTBEAT = 1.0
 NoteRun = Callable[[str, str | None], Awaitable[None]]
@@ -45,13 +46,13 @@ class _App(App):
         if (queues is not None and MAINTENANCE not in queues) or not options.get("wait", True):
             await super().run_worker_async(**options)
             return
-        own: dict[str, Any] = {
+        own: JsonObject = {
             "queues": [MAINTENANCE],
             "concurrency": 2,
             "install_signal_handlers": False,
             "listen_notify": False,
         }
-        defaults: dict[str, Any] = {**self.worker_defaults}
+        defaults: JsonObject = {**self.worker_defaults}
         maintaining = _Maintaining(app=self, **defaults | own)
         self.connector.workers.append(maintaining)
         running = maintaining.run()  # type: ignore[no-untyped-call]

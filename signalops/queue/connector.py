@@ -18,6 +18,7 @@ from procrastinate.worker import Worker
 
 from signalops import db
 from signalops.queue.policy import AT_ONCE
+from signalops.terms import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +51,14 @@ class Connector(PsycopgConnector):
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
         await self._answered(super().execute_query_async, query, arguments)
 
-    async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> dict[str, Any]:
+    async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> JsonObject:
         return await self._answered(super().execute_query_one_async, query, arguments)
 
-    async def execute_query_all_async(self, query: LiteralString, **arguments: Any) -> list[dict[str, Any]]:
+    async def execute_query_all_async(self, query: LiteralString, **arguments: Any) -> list[JsonObject]:
         return await self._answered(super().execute_query_all_async, query, arguments)
 
     async def _answered(
-        self, ask: Callable[..., Awaitable[Answer]], query: LiteralString, arguments: dict[str, Any]
+        self, ask: Callable[..., Awaitable[Answer]], query: LiteralString, arguments: JsonObject
     ) -> Answer:
         """Ask until the database answers, or the worker is to end."""
         pause = 0.0

@@ -1,7 +1,7 @@
 """A rule chosen to be tried: a draft, or a stored rule in one of its versions."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from pydantic import Discriminator, Field, Tag
@@ -12,7 +12,7 @@ from signalops.rules import manage, store
 from signalops.rules.check import Templates
 from signalops.rules.manage import RuleChange
 from signalops.rules.shown import ChannelShown
-from signalops.terms import RuleId, TenantId
+from signalops.terms import JsonObject, RuleId, TenantId
 
 
 class StoredRule(RequestModel):
@@ -39,7 +39,7 @@ class Chosen(NamedTuple):
 
     draft: RuleChange
     channel: ChannelShown
-    rule: dict[str, Any]
+    rule: JsonObject
     enabled: bool
     time_zone: str
     """The tenant's."""
@@ -61,5 +61,5 @@ async def choose(
     return Chosen(draft, said.channel, _named(draft, said.version, stored.name, str(stored.id)), stored.enabled, zone)
 
 
-def _named(draft: RuleChange, version: int | None, name: str | None, rule: str | None = None) -> dict[str, Any]:
+def _named(draft: RuleChange, version: int | None, name: str | None, rule: str | None = None) -> JsonObject:
     return {"id": rule, "name": name or "draft", "version": version, "severity": draft.severity}

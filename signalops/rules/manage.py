@@ -5,7 +5,6 @@ Each function runs in a transaction of the tenant. A version never changes: ever
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
 
 import orjson
 from pydantic import Field
@@ -17,7 +16,7 @@ from signalops.rules.check import Fault, Templates, compiled, faults_of, never_s
 from signalops.rules.compiled import MOST_CONDITIONS
 from signalops.rules.model import NewRule, RuleDraft
 from signalops.rules.shown import Diff, RuleShown, VersionShown, Warned, compare
-from signalops.terms import RuleId, TenantId
+from signalops.terms import JsonObject, RuleId, TenantId
 
 Expected = frozenset[int] | None
 """The active versions that a change may be made of; None: any."""
@@ -91,7 +90,7 @@ class RuleRegistry:
                 "SIGNALOPS_MAX_RULES raised."
             )
 
-    async def _content(self, connection: db.Connection, tenant: TenantId, draft: RuleDraft) -> dict[str, Any]:
+    async def _content(self, connection: db.Connection, tenant: TenantId, draft: RuleDraft) -> JsonObject:
         """Return what a version says, as it is stored."""
         channel = await checked(connection, tenant, self._templates, draft)
         said = draft.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(RuleDraft.model_fields))
@@ -99,9 +98,7 @@ class RuleRegistry:
         return {name: said.get(name) for name in _SAID} | {"channel": str(channel["id"]), "conditions": conditions}
 
 
-async def checked(
-    connection: db.Connection, tenant: TenantId, templates: Templates, draft: RuleDraft
-) -> dict[str, Any]:
+async def checked(connection: db.Connection, tenant: TenantId, templates: Templates, draft: RuleDraft) -> JsonObject:
     """Return the channel of a draft {id, name, kind}; raise Invalid with all that is wrong."""
     channel = await store.find_channel(connection, tenant, draft.channel)
     # In a thread, here and below: a template of 96 KiB takes a tenth of a second to read, and others wait for the loop.
@@ -175,9 +172,7 @@ def as_change(version: VersionShown | RuleShown) -> RuleChange:
     return RuleChange.model_validate(said | {"channel": str(version.channel.id)})
 
 
-async def _switch(
-    connection: db.Connection, tenant: TenantId, rule: RuleId, held: dict[str, Any], enabled: bool
-) -> None:
+async def _switch(connection: db.Connection, tenant: TenantId, rule: RuleId, held: JsonObject, enabled: bool) -> None:
     if held["enabled"] != enabled:
         await store.change_rule(connection, tenant, rule, **held | {"enabled": enabled})
         await _check_room(connection, tenant)
@@ -199,14 +194,14 @@ async def _check_room(connection: db.Connection, tenant: TenantId, most: int | N
         )
 
 
-async def _version(connection: db.Connection, tenant: TenantId, rule: RuleId, version: int) -> dict[str, Any]:
+async def _version(connection: db.Connection, tenant: TenantId, rule: RuleId, version: int) -> JsonObject:
     rows = await store.list_versions(connection, tenant, rule, before=version + 1, limit=1)
     if not rows or rows[0]["version"] != version:
         raise NotFound(f"The rule has no version {version}: see its versions.") if rows else _unknown()
     return rows[0]
 
 
-async def _hold(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected) -> dict[str, Any]:
+async def _hold(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected) -> JsonObject:
     """Return name, enabled and active_version of a rule, whose changes from here on follow one another."""
     held = await store.lock_rule(connection, tenant, rule)
     if held is None:
@@ -219,7 +214,7 @@ async def _hold(connection: db.Connection, tenant: TenantId, rule: RuleId, expec
     return held
 
 
-def _same(before: dict[str, Any], after: dict[str, Any], names: Iterable[str]) -> bool:
+def _same(before: JsonObject, after: JsonObject, names: Iterable[str]) -> bool:
     """Compare as JSON, where true is not 1; the order of an object's members does not count."""
     return _text([before[name] for name in names]) == _text([after[name] for name in names])
 

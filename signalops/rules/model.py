@@ -4,14 +4,14 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_serializer, model_validator
 
 from signalops.models import RequestModel
 from signalops.patterns import CURRENT_GRAMMAR, FieldPath, GroupBy
-from signalops.terms import Severity
+from signalops.terms import JsonObject, Severity
 
 MOST_COUNTED = 10_000
 """The largest threshold of a count or of distinct values: what one evaluation of a window may have to read."""
@@ -164,7 +164,7 @@ class RuleDraft(Conditions):
     """What a rule says, in one version."""
 
     grammar: int = Field(CURRENT_GRAMMAR, description="1: field path to value; 2: event patterns.")
-    pattern: dict[str, Any] = Field(description="Which events.", examples=[{"type": ["user.signup"]}])
+    pattern: JsonObject = Field(description="Which events.", examples=[{"type": ["user.signup"]}])
     channel: str = Field(min_length=1, max_length=200, description="The channel to notify: its id or its name.")
     template: dict[str, str] = Field(default_factory=dict, description="{subject, body, html} in Liquid.")
     severity: Severity = "info"

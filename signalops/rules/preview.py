@@ -20,17 +20,17 @@ from signalops.rules.manage import warnings_of
 from signalops.rules.model import Window, duration
 from signalops.rules.notes import notes_of, silences_of, threshold
 from signalops.rules.shown import Warned
-from signalops.terms import EventId, TenantId
+from signalops.terms import EventId, JsonObject, TenantId
 
 
 class SampleEvent(RequestModel):
     """An event made up for the test."""
 
     type: str = Field(min_length=1, max_length=200, examples=["user.signup"])
-    payload: dict[str, Any] = {}
+    payload: JsonObject = {}
     source: str | None = Field(None, max_length=500)
     occurred_at: Moment | None = Field(None, description="Default: now.")
-    attributes: dict[str, Any] | None = Field(None, description="CloudEvents attributes beyond type, source and time.")
+    attributes: JsonObject | None = Field(None, description="CloudEvents attributes beyond type, source and time.")
 
 
 class StoredEvent(RequestModel):
@@ -79,9 +79,9 @@ class Prepared(NamedTuple):
     """What a trial needs of the database."""
 
     chosen: Chosen
-    event: dict[str, Any]
+    event: JsonObject
     seen: Mapping[str, Any]
-    silences: Sequence[store.Row]
+    silences: Sequence[db.Row]
     warnings: list[Warned]
 
 
@@ -119,13 +119,13 @@ async def preview(tenant: TenantId, templates: Templates, prepared: Prepared) ->
     return shown
 
 
-def _explained(grammar: int, pattern: dict[str, Any], seen: dict[str, Any]) -> Explanation:
+def _explained(grammar: int, pattern: JsonObject, seen: JsonObject) -> Explanation:
     return explain(compiled(grammar, pattern), seen)
 
 
 async def _event(
     connection: db.Connection, tenant: TenantId, event: StoredEvent | SampleEvent
-) -> tuple[dict[str, Any], Mapping[str, Any]]:
+) -> tuple[JsonObject, Mapping[str, Any]]:
     """Return an event as templates see it, and as patterns do: with the attributes of CloudEvents."""
     if isinstance(event, StoredEvent):
         row = await store.find_event(connection, tenant, EventId(event.id))
@@ -147,7 +147,7 @@ async def _rendered(
     return MessageShown(subject=message.subject, body=message.body, html=message.html), None
 
 
-def _told(chosen: Chosen, event: dict[str, Any], seen: Mapping[str, object]) -> Told:
+def _told(chosen: Chosen, event: JsonObject, seen: Mapping[str, object]) -> Told:
     """What would be told: the event, or the operational event that a digest or an absence brings about."""
     draft, rule = chosen.draft, {"id": chosen.rule["id"], "version": chosen.rule["version"]}
     notice = {"id": str(clock.new_id()), "source": "signalops", "occurredAt": event["occurredAt"]}
@@ -171,7 +171,7 @@ def _told(chosen: Chosen, event: dict[str, Any], seen: Mapping[str, object]) -> 
     return Told(event, chosen.rule, "event", window, [], chosen.time_zone)
 
 
-def _reached(window: Window, event: Mapping[str, Any], seen: Mapping[str, object]) -> dict[str, Any]:
+def _reached(window: Window, event: Mapping[str, Any], seen: Mapping[str, object]) -> JsonObject:
     """What a window would say that this event, as the last of several, has filled."""
     until = datetime.fromisoformat(event["occurredAt"])
     _, group = Grouping(window.group_by).of(seen)

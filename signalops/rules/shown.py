@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from signalops.models import ApiModel, PageOf
 from signalops.rules.model import Conditions
-from signalops.terms import ChannelKind, RuleId, Severity
+from signalops.terms import ChannelKind, JsonObject, RuleId, Severity
 
 
 class ChannelShown(ApiModel):
@@ -32,13 +32,13 @@ class _Content(Conditions):
 
     version: int
     grammar: int
-    pattern: dict[str, Any]
+    pattern: JsonObject
     channel: ChannelShown
     template: dict[str, str]
     severity: Severity
     created_at: datetime
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return it in the words of the API, without what is not set."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -85,7 +85,7 @@ class Diff(ApiModel):
     to: int
     changes: list[Change]
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return it in the words of the API; a change has only the sides that it has."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
@@ -96,7 +96,7 @@ def compare(before: VersionShown, after: VersionShown) -> Diff:
     return Diff(from_=before.version, to=after.version, changes=changes)
 
 
-def changes_between(before: object, after: object, path: str = "") -> Iterator[dict[str, Any]]:
+def changes_between(before: object, after: object, path: str = "") -> Iterator[JsonObject]:
     """Yield {path, before, after} for each value that differs between two JSON values.
 
     Objects are compared by member, lists of one length by element; a list that grew or shrank changes as a whole, since
@@ -112,7 +112,7 @@ def changes_between(before: object, after: object, path: str = "") -> Iterator[d
         yield {"path": path, "before": before, "after": after}
 
 
-def _member(before: Mapping[str, Any], after: Mapping[str, Any], name: str, path: str) -> Iterator[dict[str, Any]]:
+def _member(before: Mapping[str, Any], after: Mapping[str, Any], name: str, path: str) -> Iterator[JsonObject]:
     if name not in after:
         yield {"path": path, "before": before[name]}
     elif name not in before:
@@ -126,6 +126,6 @@ def _same(before: object, after: object) -> bool:
     return isinstance(before, bool) == isinstance(after, bool) and before == after
 
 
-def _said(version: VersionShown) -> dict[str, Any]:
+def _said(version: VersionShown) -> JsonObject:
     said = version.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"version", "since", "created_at"})
     return said | {"channel": version.channel.name}

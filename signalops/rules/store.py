@@ -9,18 +9,17 @@ from psycopg.types.json import Jsonb
 from signalops import db
 from signalops.terms import EventId, RuleId, TenantId
 
-Row = dict[str, Any]
 SQL = db.queries("rules/rules")
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
 _ANY = {"id": None, "lower": _FIRST, "upper": _LAST, "upwards": False, "limit": None}
 
 
-async def active_rules(connection: db.Connection, tenant: TenantId) -> list[Row]:
+async def active_rules(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     """Return ruleset, id and what its active version says of each rule that decides now."""
     return await db.rows(connection, SQL["active-rules"], {"tenant": tenant})
 
 
-async def active_silences(connection: db.Connection, tenant: TenantId) -> list[Row]:
+async def active_silences(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     """Return grammar, pattern, starts_at and ends_at of each silence that is not over."""
     return await db.rows(connection, SQL["active-silences"], {"tenant": tenant})
 
@@ -37,7 +36,7 @@ async def add_rule(connection: db.Connection, tenant: TenantId, rule: RuleId, na
 
 
 async def add_version(
-    connection: db.Connection, tenant: TenantId, rule: RuleId, numbers: Mapping[str, int], content: Row
+    connection: db.Connection, tenant: TenantId, rule: RuleId, numbers: Mapping[str, int], content: db.Row
 ) -> None:
     """Store a version {version, since} with its content, in the words of the API; the channel as its id."""
     written = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in content.items()}
@@ -55,7 +54,7 @@ async def count_rules(connection: db.Connection, tenant: TenantId) -> tuple[int,
     return row["rules"], row["conditions"]
 
 
-async def lock_rule(connection: db.Connection, tenant: TenantId, rule: RuleId) -> Row | None:
+async def lock_rule(connection: db.Connection, tenant: TenantId, rule: RuleId) -> db.Row | None:
     """Return name, enabled and active_version of a rule, and hold it; None if there is none."""
     return await db.row(connection, SQL["lock-rule"], {"tenant": tenant, "id": rule})
 
@@ -70,7 +69,7 @@ async def delete_rule(connection: db.Connection, tenant: TenantId, rule: RuleId)
     await connection.execute(SQL["delete-rule"], {"tenant": tenant, "id": rule})
 
 
-async def list_rules(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+async def list_rules(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
     """Return rules in their active versions, newest first; wanted: id, enabled, channel, severity, name; a page's bounds."""
     defaults = _ANY | {"enabled": None, "channel": None, "severity": None, "name": None}
     return await db.rows(connection, SQL["list-rules"], {**defaults, "tenant": tenant, **wanted})
@@ -78,13 +77,13 @@ async def list_rules(connection: db.Connection, tenant: TenantId, **wanted: Any)
 
 async def list_versions(
     connection: db.Connection, tenant: TenantId, rule: RuleId, before: int, limit: int
-) -> list[Row]:
+) -> list[db.Row]:
     """Return the versions of a rule with lower numbers, newest first."""
     fields = {"tenant": tenant, "id": rule, "before": before, "limit": limit}
     return await db.rows(connection, SQL["list-versions"], fields)
 
 
-async def find_channel(connection: db.Connection, tenant: TenantId, channel: str) -> Row | None:
+async def find_channel(connection: db.Connection, tenant: TenantId, channel: str) -> db.Row | None:
     """Return id, name and kind of the channel that has this id or name."""
     return await db.row(connection, SQL["find-channel"], {"tenant": tenant, "channel": channel})
 
@@ -97,12 +96,12 @@ async def known_fields(connection: db.Connection, tenant: TenantId, types: froze
     return frozenset(path for row in rows for path in row["paths"])
 
 
-async def find_event(connection: db.Connection, tenant: TenantId, event: EventId) -> Row | None:
+async def find_event(connection: db.Connection, tenant: TenantId, event: EventId) -> db.Row | None:
     """Return event {id, type, source, occurredAt, payload} and attributes; None if the tenant has no such event."""
     return await db.row(connection, SQL["find-event"], {"tenant": tenant, "id": event})
 
 
-async def list_silences(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+async def list_silences(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
     """Return silences, newest first; wanted: id, state; a page's bounds."""
     return await db.rows(connection, SQL["list-silences"], {**_ANY, "state": None, "tenant": tenant, **wanted})
 

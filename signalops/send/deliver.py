@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from random import Random, SystemRandom
-from typing import Any
 
 from signalops import clock, correlation
 from signalops.config import Settings
@@ -21,7 +20,7 @@ from signalops.send.model import Envelope, Notification, Outcome
 from signalops.send.record import Recorder
 from signalops.send.secrets import Keyring
 from signalops.send.transport import Transport
-from signalops.terms import ChannelId, DeliveryId, DeliveryStatus, TenantId
+from signalops.terms import ChannelId, DeliveryId, DeliveryStatus, JsonObject, TenantId
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +122,7 @@ class Sender:
         if died:  # without the error: it may quote the payload or the receiver, and is in the dead letter
             emit("delivery.died", **told, outcome=outcome.kind)
 
-    async def _send(self, claim: store.Claim, listed: list[dict[str, Any]]) -> Outcome:
+    async def _send(self, claim: store.Claim, listed: list[JsonObject]) -> Outcome:
         if claim.suppressed:
             return Outcome("suppressed", error=_SUPPRESSED)
         try:
@@ -150,7 +149,7 @@ class Sender:
         channel = configured(claim.kind, claim.config)
         return channel, self._keyring.open(claim.secret) if claim.secret is not None else None
 
-    async def _listed(self, claim: store.Claim) -> list[dict[str, Any]]:
+    async def _listed(self, claim: store.Claim) -> list[JsonObject]:
         if claim.about != "digest" or claim.event is None:
             return []
         async with as_tenant(self._pool, claim.tenant) as connection:
@@ -175,7 +174,7 @@ def _correlated(claim: store.Claim) -> Correlation:
     return Correlation(found, trace=event.get("trace"), span=correlation.span())
 
 
-def _told(claim: store.Claim, listed: list[dict[str, Any]]) -> tuple[Notification, dict[str, str]]:
+def _told(claim: store.Claim, listed: list[JsonObject]) -> tuple[Notification, dict[str, str]]:
     if claim.event is None or claim.rule is None or claim.template is None:
         raise Invalid(_GONE)
     if not claim.rule["enabled"]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -41,13 +40,13 @@ class Claim:
     attempt: int
     attempts_before: int
     about: NotificationKind
-    context: dict[str, Any] | None
+    context: db.Row | None
     replay: bool
-    event: dict[str, Any] | None
-    rule: dict[str, Any] | None
+    event: db.Row | None
+    rule: db.Row | None
     template: dict[str, str] | None
     kind: ChannelKind | None
-    config: dict[str, Any] | None
+    config: db.Row | None
     secret: bytes | None
     enabled: bool | None
     retry_schedule: list[int] | None
@@ -85,7 +84,7 @@ async def claim(connection: db.Connection, wanted: Iterable[Wanted], busy: list[
     )
 
 
-async def listed_events(connection: db.Connection, tenant: TenantId, ids: list[str]) -> list[dict[str, Any]]:
+async def listed_events(connection: db.Connection, tenant: TenantId, ids: list[str]) -> list[db.Row]:
     """Return the events that a digest lists, in its order, without those that were deleted, until they exceed 1 MiB."""
     return [*await db.values(connection, SQL["read-listed-events"], {"tenant": tenant, "ids": ids})]
 

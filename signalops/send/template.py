@@ -14,7 +14,7 @@ from signalops.send import engine
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.model import Message, Notification
 from signalops.send.output import TIME_LIMIT
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 
 PARTS: Mapping[str, int] = {"subject": 16 * 1024, "body": 16 * 1024, "html": 64 * 1024}
 """The parts of a template, and how many characters each may have."""
@@ -90,7 +90,7 @@ def _cut(subject: str) -> str:
     return subject if len(subject) <= LONGEST_SUBJECT else subject[: LONGEST_SUBJECT - 1] + "…"
 
 
-def _names(notification: Notification) -> dict[str, Any]:
+def _names(notification: Notification) -> JsonObject:
     """Return what a template may read, by name."""
     event = notification.event
     names = {name: event[name] for name in ("type", "source", "occurredAt", "payload")}

@@ -8,7 +8,6 @@ from signalops import db
 from signalops.tenants.model import id_in
 from signalops.terms import FoundTenant, TenantId, TenantStatus
 
-Row = dict[str, Any]
 SQL = db.queries("tenants")
 
 
@@ -29,7 +28,7 @@ async def hold_tenant(connection: db.Connection, tenant: TenantId) -> TenantStat
     return found
 
 
-async def read_tenant(connection: db.Connection, tenant: TenantId) -> Row:
+async def read_tenant(connection: db.Connection, tenant: TenantId) -> db.Row:
     """Return a tenant in the words of TenantSummary."""
     return await db.the_row(connection, SQL["read-tenant"], {"id": tenant})
 
@@ -39,12 +38,12 @@ async def every_tenant(connection: db.Connection) -> list[tuple[TenantId, str]]:
     return await db.tuples(connection, SQL["every-tenant"])
 
 
-async def list_tenants(connection: db.Connection, **wanted: Any) -> list[Row]:
+async def list_tenants(connection: db.Connection, **wanted: Any) -> list[db.Row]:
     """Return tenants in the words of TenantSummary: status (None: any), the window of a page and upwards."""
     return await db.rows(connection, SQL["list-tenants"], wanted)
 
 
-async def change_tenant(connection: db.Connection, tenant: TenantId, changes: dict[str, Any]) -> None:
+async def change_tenant(connection: db.Connection, tenant: TenantId, changes: db.Row) -> None:
     """Set columns of a tenant: name, time_zone, rate_per_second, rate_burst, retention_days. Conflict: its time zone is fixed."""
     await connection.execute(SQL["change-tenant"], {"id": tenant, "changes": Jsonb(changes)})
 
@@ -54,6 +53,6 @@ async def move_tenant(connection: db.Connection, tenant: TenantId, status: Tenan
     await connection.execute(SQL["move-tenant"], {"id": tenant, "status": status, "reason": reason})
 
 
-async def accepted_events(connection: db.Connection, tenant: TenantId) -> Row:
+async def accepted_events(connection: db.Connection, tenant: TenantId) -> db.Row:
     """Return the present period of a tenant, and how many events were accepted in it."""
     return await db.the_row(connection, SQL["accepted-events"], {"id": tenant})

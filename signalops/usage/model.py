@@ -2,7 +2,7 @@
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter
@@ -10,11 +10,12 @@ from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter
 from signalops.clock import Moment
 from signalops.http import Query
 from signalops.models import ApiModel
+from signalops.terms import JsonObject
 from signalops.usage.meters.model import DEFAULT, Aggregation
 from signalops.usage.plans.money import Exact
 
 Window = Literal["hour", "day", "month", "none"]
-Group = dict[str, Any]
+Group = JsonObject
 
 # Far from the ends of the calendar, where a month has no next one.
 _MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])", re.ASCII)

@@ -17,7 +17,6 @@ from signalops.usage.meters.model import DEFAULT, Aggregation
 from signalops.usage.model import Group, Usage, UsageQuery, UsageWindow
 from signalops.usage.plans.money import EXACT
 from signalops.usage.span import Span
-from signalops.usage.store import Row
 
 ADDITIVE = ("count", "sum", "unique_count")
 """Aggregations of which nothing is 0; they alone can be adjusted."""
@@ -66,7 +65,9 @@ def group_of(paths: Sequence[str], key: str) -> Group | str | None:
     return dict(zip(paths, orjson.loads(key), strict=True)) if key != "[]" else None
 
 
-async def _rows(connection: db.Connection, tenant: TenantId, query: UsageQuery, asked: Mapping[str, Any]) -> list[Row]:
+async def _rows(
+    connection: db.Connection, tenant: TenantId, query: UsageQuery, asked: Mapping[str, Any]
+) -> list[db.Row]:
     step = None if query.window == "none" else query.window
     by_group = query.group_by or query.group is not None
     rows = await store.usage_by(connection, tenant, **asked, step=step, by_group=by_group, limit=MOST_WINDOWS + 1)
@@ -76,8 +77,12 @@ async def _rows(connection: db.Connection, tenant: TenantId, query: UsageQuery, 
 
 
 async def _whole(
-    connection: db.Connection, tenant: TenantId, aggregation: Aggregation, asked: Mapping[str, Any], rows: Sequence[Row]
-) -> Row:
+    connection: db.Connection,
+    tenant: TenantId,
+    aggregation: Aggregation,
+    asked: Mapping[str, Any],
+    rows: Sequence[db.Row],
+) -> db.Row:
     """Return events and quantity of all the time that is asked for."""
     if aggregation in ("count", "sum"):
         # The windows are all of it, and reading a year twice would take twice as long.
@@ -87,7 +92,7 @@ async def _whole(
     return total[0] if total else {"events": 0, "quantity": Decimal(0) if aggregation in ADDITIVE else None}
 
 
-def _window(row: Row, bounds: tuple[datetime, datetime], group_by: Sequence[str]) -> UsageWindow:
+def _window(row: db.Row, bounds: tuple[datetime, datetime], group_by: Sequence[str]) -> UsageWindow:
     start, end = bounds
     group = group_of(group_by, row["grp"])
     return UsageWindow(start=start, end=end, quantity=row["quantity"], events=row["events"], group=group)

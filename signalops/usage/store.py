@@ -8,7 +8,6 @@ from signalops import db
 from signalops.terms import TenantId
 from signalops.usage.meters.model import Aggregation
 
-Row = dict[str, Any]
 SQL = db.queries("usage/usage")
 
 
@@ -38,7 +37,7 @@ async def is_limited(connection: db.Connection, tenant: TenantId, lower: datetim
     return bool(await db.value(connection, SQL["is-limited"], wanted))
 
 
-async def usage_by(connection: db.Connection, tenant: TenantId, **asked: Any) -> list[Row]:
+async def usage_by(connection: db.Connection, tenant: TenantId, **asked: Any) -> list[db.Row]:
     """Return bucket, grp, events and quantity, in order.
 
     asked: meter, lower, upper, step (hour, day, month, or None), by_group, grp (or None) and limit.
@@ -46,6 +45,6 @@ async def usage_by(connection: db.Connection, tenant: TenantId, **asked: Any) ->
     return await db.rows(connection, SQL["usage-by"], {"tenant": tenant, **asked})
 
 
-async def quota_of_month(connection: db.Connection, tenant: TenantId, period: date) -> Row:
+async def quota_of_month(connection: db.Connection, tenant: TenantId, period: date) -> db.Row:
     """Return accepted, soft_limit and hard_limit of the month that begins with `period`."""
     return await db.the_row(connection, SQL["quota-of-month"], {"tenant": tenant, "period": period})

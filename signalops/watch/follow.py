@@ -1,13 +1,11 @@
 """The whole path of one event: received, job, rules, deliveries with their attempts."""
 
-from typing import Any
-
 from signalops import db
-from signalops.terms import EventId, TenantId
+from signalops.terms import EventId, JsonObject, TenantId
 from signalops.watch import store
 
 
-async def follow(connection: db.Connection, tenant: TenantId, event: EventId) -> dict[str, Any] | None:
+async def follow(connection: db.Connection, tenant: TenantId, event: EventId) -> JsonObject | None:
     """Return what became of an event, in the words of the API; None when the tenant has no such event."""
     row = await store.event(connection, tenant, event)
     if row is None:
@@ -31,7 +29,7 @@ async def follow(connection: db.Connection, tenant: TenantId, event: EventId) ->
     return shown
 
 
-def _processing(row: dict[str, Any]) -> dict[str, Any] | None:
+def _processing(row: JsonObject) -> JsonObject | None:
     if row["processed_at"] is None:
         return None
     shown = {"processedAt": row["processed_at"], "job": row["job_id"], "worker": row["worker"]}
@@ -39,7 +37,7 @@ def _processing(row: dict[str, Any]) -> dict[str, Any] | None:
     return shown | ({"error": row["error"], "diedAt": row["died_at"]} if row["error"] else {})
 
 
-def _delivery(row: dict[str, Any]) -> dict[str, Any]:
+def _delivery(row: JsonObject) -> JsonObject:
     return {
         "id": row["id"],
         "rule": {"id": row["rule_id"], "version": row["rule_version"]},

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 from pydantic import Field
@@ -13,7 +13,7 @@ from signalops.errors import NotFound, Unavailable
 from signalops.http import Response
 from signalops.ingest.model import EventShown
 from signalops.models import ApiModel
-from signalops.terms import Caller, EventId
+from signalops.terms import Caller, EventId, JsonObject
 from signalops.watch import store
 from signalops.watch.follow import follow
 
@@ -29,11 +29,11 @@ class EventPath(EventShown):
 
     operational: bool = Field(False, description="SignalOps itself emitted it; it is not billed.")
     held: bool = Field(False, description="It waits for its tenant to be resumed.")
-    processing: dict[str, Any] | None = Field(
+    processing: JsonObject | None = Field(
         description="When, and against how many rules, in which version of the whole set."
     )
-    matches: list[dict[str, Any]] = Field(description="The rules that matched: id, name, version, outcome.")
-    deliveries: list[dict[str, Any]] = Field(description="The notifications, each with its attempts.")
+    matches: list[JsonObject] = Field(description="The rules that matched: id, name, version, outcome.")
+    deliveries: list[JsonObject] = Field(description="The notifications, each with its attempts.")
 
 
 @endpoint(

@@ -5,12 +5,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from signalops import clock
 from signalops.config import Settings
 from signalops.errors import Unusable
 from signalops.send.transport import Transport
+from signalops.terms import JsonObject
 
 EVENT = {"type": "user.signup", "source": "signalops smoke", "payload": {"email": "user@example.com"}}
 """The event of the documentation: the seeded rules match it."""
@@ -23,8 +24,6 @@ _ANYWHERE = {
     "send_ports": (),
     "send_plain_http": True,
 }
-
-Json = dict[str, Any]
 
 
 class Station(NamedTuple):
@@ -60,13 +59,15 @@ class _Api:
         self._base_url = base_url
         self._headers = {"x-api-key": key}
 
-    async def post(self, path: str, body: Json) -> Json:
+    async def post(self, path: str, body: JsonObject) -> JsonObject:
         return await self._answer("POST", path, body)
 
-    async def get(self, path: str) -> Json:
+    async def get(self, path: str) -> JsonObject:
         return await self._answer("GET", path, None)
 
-    async def get_until(self, path: str, is_there: Callable[[Json], bool], failure: Callable[[Json], str]) -> Json:
+    async def get_until(
+        self, path: str, is_there: Callable[[JsonObject], bool], failure: Callable[[JsonObject], str]
+    ) -> JsonObject:
         """Ask again and again until the answer is the one waited for."""
         deadline = time.perf_counter() + BOUND
         while not is_there(answer := await self.get(path)):
@@ -75,10 +76,10 @@ class _Api:
             await asyncio.sleep(_POLL)
         return answer
 
-    async def _answer(self, method: str, path: str, body: Json | None) -> Json:
+    async def _answer(self, method: str, path: str, body: JsonObject | None) -> JsonObject:
         try:
             async with self._http.request(method, self._base_url + path, json=body, headers=self._headers) as response:
-                answer: Json = await response.json(content_type=None)
+                answer: JsonObject = await response.json(content_type=None)
         except OSError as error:
             raise Unusable(
                 f"Nothing answers at {self._base_url} ({error}): start it with `signalops up`, or correct the URL."
@@ -109,7 +110,7 @@ async def _stations(api: _Api) -> AsyncIterator[Station]:
     yield Station("counted", _milliseconds(began), f"{counted['processed']} events processed in {counted['period']}")
 
 
-def _processed(posted_at: datetime, event: Json) -> Station:
+def _processed(posted_at: datetime, event: JsonObject) -> Station:
     done = event["processing"]
     if event["status"] == "dead":
         raise Unusable(f"The event could not be processed ({done['error']}): see the worker's log.")
@@ -117,7 +118,7 @@ def _processed(posted_at: datetime, event: Json) -> Station:
     return Station("processed", _since(posted_at, done["processedAt"]), detail)
 
 
-def _delivered(posted_at: datetime, delivery: Json) -> Station:
+def _delivered(posted_at: datetime, delivery: JsonObject) -> Station:
     channel = delivery["channel"]
     if delivery["status"] == "dead":
         raise Unusable(
@@ -128,15 +129,15 @@ def _delivered(posted_at: datetime, delivery: Json) -> Station:
     return Station("delivered", _since(posted_at, last["startedAt"]) + last["durationMs"], detail)
 
 
-def _is_settled(event: Json) -> bool:
+def _is_settled(event: JsonObject) -> bool:
     return all(delivery["status"] in ("sent", "dead") for delivery in event["deliveries"])
 
 
-def _not_processed(_: Json) -> str:
+def _not_processed(_: JsonObject) -> str:
     return "the event still waits to be processed: start a worker with `signalops work`, and see `signalops doctor`."
 
 
-def _not_delivered(event: Json) -> str:
+def _not_delivered(event: JsonObject) -> str:
     errors = {
         attempt["error"] for delivery in event["deliveries"] for attempt in delivery["attempts"] if attempt["error"]
     }
@@ -144,7 +145,7 @@ def _not_delivered(event: Json) -> str:
     return f"a delivery is not made{said}: check its channel, and that a worker takes the queue deliveries."
 
 
-def _not_counted(_: Json) -> str:
+def _not_counted(_: JsonObject) -> str:
     return "the usage has not risen: see `signalops doctor`."
 
 

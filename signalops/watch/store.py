@@ -13,17 +13,17 @@ from signalops.terms import EventId, TenantId
 SQL = db.queries("watch/watch")
 
 
-async def event(connection: db.Connection, tenant: TenantId, event: EventId) -> dict[str, Any] | None:
+async def event(connection: db.Connection, tenant: TenantId, event: EventId) -> db.Row | None:
     """Return one event with its status and its processing, or None."""
     return await db.row(connection, SQL["event"], {"tenant": tenant, "event": event})
 
 
-async def matches(connection: db.Connection, tenant: TenantId, event: EventId) -> list[dict[str, Any]]:
+async def matches(connection: db.Connection, tenant: TenantId, event: EventId) -> list[db.Row]:
     """Return id, name and version of the rules that matched an event."""
     return await db.rows(connection, SQL["matches-of-event"], {"tenant": tenant, "event": event})
 
 
-async def deliveries(connection: db.Connection, tenant: TenantId, event: EventId) -> list[dict[str, Any]]:
+async def deliveries(connection: db.Connection, tenant: TenantId, event: EventId) -> list[db.Row]:
     """Return an event's deliveries, each with its attempts."""
     return await db.rows(connection, SQL["deliveries-of-event"], {"tenant": tenant, "event": event})
 

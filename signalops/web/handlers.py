@@ -14,11 +14,11 @@ from signalops import db
 from signalops.endpoint import Endpoint
 from signalops.http import answer, id_of, idempotency_key, if_match, read_model
 from signalops.tenants.find import FIND
-from signalops.terms import Caller, FoundTenant, Operator, PlatformScope, Scope
+from signalops.terms import Caller, FoundTenant, JsonObject, Operator, PlatformScope, Scope
 
 Who = Caller | Operator | None
 Call = Callable[[Request, Who], Awaitable[Response]]
-Opens = Callable[[Request, Who], AbstractAsyncContextManager[dict[str, Any]]]
+Opens = Callable[[Request, Who], AbstractAsyncContextManager[JsonObject]]
 _ANYTHING = frozenset(get_args(Scope))
 _HEADERS: dict[str, Callable[[Request], object]] = {"if_match": if_match, "idempotency_key": idempotency_key}
 
@@ -84,12 +84,12 @@ def _tenants(endpoint: Endpoint, pool: db.Pool) -> Opens:
     wanted = endpoint.parameters
 
     @asynccontextmanager
-    async def opened(_: Request, who: Who) -> AsyncIterator[dict[str, Any]]:
+    async def opened(_: Request, who: Who) -> AsyncIterator[JsonObject]:
         if who is None:  # an endpoint that is open to everybody has no tenant
             yield {}
             return
         assert isinstance(who, Caller)
-        given: dict[str, Any] = {"caller": who, "transaction": partial(db.as_tenant, pool, who.tenant)}
+        given: JsonObject = {"caller": who, "transaction": partial(db.as_tenant, pool, who.tenant)}
         if "connection" not in wanted:
             yield _chosen(given, wanted)
             return
@@ -105,9 +105,9 @@ def _operators(endpoint: Endpoint, pool: db.Pool) -> Opens:
     find = FIND[endpoint.lock] if endpoint.is_lent or wanted.get("tenant") is FoundTenant else None
 
     @asynccontextmanager
-    async def opened(request: Request, who: Who) -> AsyncIterator[dict[str, Any]]:
+    async def opened(request: Request, who: Who) -> AsyncIterator[JsonObject]:
         assert isinstance(who, Operator)
-        given: dict[str, Any] = {"operator": who}
+        given: JsonObject = {"operator": who}
         async with db.as_platform(pool) as connection:
             if find:
                 found = await find(connection, request.path_params["tenant"])
@@ -121,5 +121,5 @@ def _operators(endpoint: Endpoint, pool: db.Pool) -> Opens:
     return opened
 
 
-def _chosen(given: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _chosen(given: JsonObject, wanted: Mapping[str, Any]) -> JsonObject:
     return {name: value for name, value in given.items() if name in wanted}

@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from signalops.endpoint import Endpoint, Text
 from signalops.errors import Problem
-from signalops.terms import PlatformScope
+from signalops.terms import JsonObject, PlatformScope
 
 SWAGGER_UI = Path(swagger_ui_bundle.swagger_ui_path)
 _IN_PATH = {
@@ -53,10 +53,10 @@ class Components:
     """The schemas that the document refers to, by the names of their models."""
 
     def __init__(self) -> None:
-        self.schemas: dict[str, Any] = {"Problem": _PROBLEM}
+        self.schemas: JsonObject = {"Problem": _PROBLEM}
         self._by_mode: dict[tuple[str, str], Any] = {}
 
-    def refer(self, shape: Any, mode: Literal["validation", "serialization"]) -> dict[str, Any]:
+    def refer(self, shape: Any, mode: Literal["validation", "serialization"]) -> JsonObject:
         """Return a reference to the schema of a shape, or the schema itself when it has no name."""
         schema = self.inline(shape, mode)
         if not (isinstance(shape, type) and issubclass(shape, BaseModel)):
@@ -64,7 +64,7 @@ class Components:
         self._add(shape.__name__, schema, mode)
         return {"$ref": f"#/components/schemas/{shape.__name__}"}
 
-    def inline(self, shape: Any, mode: Literal["validation", "serialization"]) -> dict[str, Any]:
+    def inline(self, shape: Any, mode: Literal["validation", "serialization"]) -> JsonObject:
         """Return the schema of a shape; those that it refers to are components."""
         schema = TypeAdapter(shape).json_schema(ref_template="#/components/schemas/{model}", mode=mode)
         for name, component in schema.pop("$defs", {}).items():
@@ -88,10 +88,10 @@ def rendered(endpoints: Sequence[Endpoint]) -> bytes:
     return _rendered[names]
 
 
-def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+def document(endpoints: Sequence[Endpoint]) -> JsonObject:
     """Return the OpenAPI 3.1 document of the API."""
     components = Components()
-    paths: dict[str, Any] = {}
+    paths: JsonObject = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _described(endpoint, components)
     return {
@@ -112,8 +112,8 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     }
 
 
-def _described(endpoint: Endpoint, components: Components) -> dict[str, Any]:
-    shown: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.summary}
+def _described(endpoint: Endpoint, components: Components) -> JsonObject:
+    shown: JsonObject = {"operationId": endpoint.name, "summary": endpoint.summary}
     shown["description"] = inspect.getdoc(endpoint.handler) or ""
     if endpoint.scope:
         for_operators = endpoint.scope in get_args(PlatformScope)
@@ -137,7 +137,7 @@ def _described(endpoint: Endpoint, components: Components) -> dict[str, Any]:
         }
         for status, model in endpoint.answers.items()
     }
-    refusals: dict[str, Any] = {}
+    refusals: JsonObject = {}
     shown["responses"] = answers | reduce(_with_problem, endpoint.refusals, refusals)
     return shown
 
@@ -146,7 +146,7 @@ def _first_line(model: type[BaseModel]) -> str:
     return (model.__doc__ or "").partition("\n")[0]
 
 
-def _with_problem(answers: dict[str, Any], problem: type[Problem]) -> dict[str, Any]:
+def _with_problem(answers: JsonObject, problem: type[Problem]) -> JsonObject:
     """Add a kind of problem to the answers; kinds with one status share an answer."""
     status = str(int(problem.status))
     before = answers.get(status, {}).get("description")
@@ -155,12 +155,12 @@ def _with_problem(answers: dict[str, Any], problem: type[Problem]) -> dict[str, 
     return answers | {status: {"description": described, "content": {"application/problem+json": {"schema": schema}}}}
 
 
-def _path_parameters(path: str) -> list[dict[str, Any]]:
+def _path_parameters(path: str) -> list[JsonObject]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     return [{"name": name, "in": "path", "required": True, "schema": _IN_PATH[name]} for name in names]
 
 
-def _query_parameters(query: type[BaseModel], components: Components) -> list[dict[str, Any]]:
+def _query_parameters(query: type[BaseModel], components: Components) -> list[JsonObject]:
     schema = components.inline(query, "validation")
     return [
         {"name": name, "in": "query", "description": member.pop("description", ""), "schema": member}
@@ -168,7 +168,7 @@ def _query_parameters(query: type[BaseModel], components: Components) -> list[di
     ]
 
 
-def _header_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+def _header_parameters(endpoint: Endpoint) -> list[JsonObject]:
     return [
         {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
         for name, about in endpoint.headers.items()

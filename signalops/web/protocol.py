@@ -8,7 +8,7 @@ import asyncio
 import math
 import re
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Literal
 
 import httptools
 import orjson
@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 from signalops import correlation
 from signalops.config import Settings
 from signalops.errors import HeadTooLarge, Malformed, Overloaded, Problem, TooSlow, UrlTooLong
+from signalops.terms import JsonObject
 from signalops.web.headers import SECURE
 
 MOST_URL_BYTES = 8 * 1024
@@ -36,7 +37,7 @@ _LONG_HEAD = f"The head of the request is larger than {MOST_HEAD_BYTES} bytes or
 _LONG_FRAMING = "The body comes in too much framing: send larger chunks, without extensions and trailers."
 
 
-def server_options(settings: Settings) -> dict[str, Any]:
+def server_options(settings: Settings) -> JsonObject:
     """Return uvicorn's options for this protocol."""
     return {
         "http": BoundedProtocol,
@@ -64,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self,
         config: Config,
         server_state: ServerState,
-        app_state: dict[str, Any],
+        app_state: JsonObject,
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)

@@ -90,6 +90,19 @@ async def test_what_a_patch_names_is_changed_and_nothing_else(operator: Operator
     assert_problem(await operator.send("PATCH", "/api/tenants/acme", {"timeZone": "UTC"}), 409, "conflict")
 
 
+async def test_what_may_be_empty_is_cleared_and_what_may_not_is_refused(operator: Operator, acme: Tenant) -> None:
+    given = {"rateLimit": {"eventsPerSecond": 1, "burst": 1}, "retentionDays": 30}
+    changed = (await operator.send("PATCH", "/api/tenants/acme", given)).json
+    assert (changed["rateLimit"], changed["retentionDays"]) == (given["rateLimit"], 30)
+    cleared = (await operator.send("PATCH", "/api/tenants/acme", dict.fromkeys(given))).json
+    assert (cleared["rateLimit"], cleared["retentionDays"]) == (None, None)
+    for field in ("name", "timeZone"):
+        problem = assert_problem(await operator.send("PATCH", "/api/tenants/acme", {field: None}), 422, "invalid")
+        assert problem["errors"][0]["path"] == field
+    unchanged = (await operator.send("PATCH", "/api/tenants/acme", {})).json
+    assert (unchanged["name"], unchanged["timeZone"]) == (cleared["name"], "UTC")
+
+
 async def test_tenants_are_listed_by_page_and_status(operator: Operator, acme: Tenant) -> None:
     await operator.make("initech")
     await operator.make("umbrella")

@@ -1,7 +1,5 @@
 """What the deletion of tenants asks of the database: one named query each."""
 
-from typing import Any
-
 from signalops import db
 from signalops.terms import TenantId
 
@@ -14,7 +12,7 @@ async def begin(connection: db.Connection, wanted: str, confirmed: str) -> str |
     return found["verdict"] if found else None
 
 
-async def find(connection: db.Connection, wanted: str) -> dict[str, Any] | None:
+async def find(connection: db.Connection, wanted: str) -> db.Row | None:
     """Return the newest deletion of what has or had an id or a slug."""
     return await db.row(connection, SQL["find-deletion"], _texts(wanted=wanted))
 

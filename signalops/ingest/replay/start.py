@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from signalops import clock, db
@@ -10,7 +9,7 @@ from signalops.constants import BULK_BATCH_EVENTS, PRIORITY_BULK
 from signalops.errors import Invalid
 from signalops.ingest.replay import store
 from signalops.ingest.replay.model import ReplayCounted, ReplayRequest, ReplayStarted, Skipped
-from signalops.terms import BatchId, TenantId
+from signalops.terms import BatchId, JsonObject, TenantId
 
 
 async def start(
@@ -46,7 +45,7 @@ async def _choose(
     return [event for event, verdict in verdicts if verdict == "chosen"], skipped
 
 
-def _choice(asked: ReplayRequest) -> dict[str, Any]:
+def _choice(asked: ReplayRequest) -> JsonObject:
     """Translate what is asked for into bounds of the id, by which the partitions are found."""
     if asked.events:
         ids = {"lower": min(asked.events), "upper": UUID(int=min(max(asked.events).int + 1, 2**128 - 1))}

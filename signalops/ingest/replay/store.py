@@ -7,7 +7,6 @@ from uuid import UUID
 from signalops import db
 from signalops.terms import BatchId, TenantId
 
-Row = dict[str, Any]
 SQL = db.queries("ingest/replay")
 
 
@@ -34,6 +33,6 @@ async def add_replay(connection: db.Connection, tenant: TenantId, **fields: Any)
     await connection.execute(SQL["add-replay"], {"tenant": tenant, **fields})
 
 
-async def list_replays(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+async def list_replays(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
     """Return replays between two ids, or one of them: id, lower, upper, upwards and limit."""
     return await db.rows(connection, SQL["list-replays"], {"tenant": tenant, **wanted})

@@ -1,7 +1,6 @@
 """The endpoints of the catalogue of event types, and for their schemas."""
 
 import re
-from typing import Any
 
 from signalops import db
 from signalops.endpoint import endpoint
@@ -13,7 +12,7 @@ from signalops.ingest.types.model import EventTypeList, EventTypeShown, SchemaIn
 from signalops.ingest.types.schema import MOST_BYTES, Schema
 from signalops.ingest.types.schemas import SchemaBook
 from signalops.ingest.types.structure import MOST_FIELDS
-from signalops.terms import Caller
+from signalops.terms import Caller, JsonObject
 
 _MOST_SCHEMAS = 200
 _MOST_SCHEMA_BYTES = 1024 * 1024
@@ -97,13 +96,13 @@ def _known(event_type: str) -> str:
     return event_type
 
 
-def _schema(event_type: str, row: dict[str, Any] | None) -> SchemaShown:
+def _schema(event_type: str, row: JsonObject | None) -> SchemaShown:
     if row is None:
         raise NotFound(f"The event type {event_type} has no schema: PUT one.")
     return SchemaShown.model_validate(row)
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _shown(row: JsonObject) -> JsonObject:
     """Write a row in the words of the API."""
     fields = [{"path": path, **field, "types": sorted(field["types"])} for path, field in sorted(row["fields"].items())]
     cut = row["fieldsCut"] or len(fields) > MOST_FIELDS

@@ -1,12 +1,13 @@
 """Event types and their schemas as requests give them, and as they are shown."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from signalops.http import Query
 from signalops.models import ApiModel, PageOf
+from signalops.terms import JsonObject
 
 Mode = Literal["warn", "reject"]
 
@@ -33,7 +34,7 @@ class EventTypeShown(ApiModel):
     )
     fields: list[FieldShown] = Field(description="Fields seen in samples, by path; at most 200.")
     fields_cut: bool = Field(description="There are further fields.")
-    example: dict[str, Any] | None = Field(None, description="A recent event of at most 16 KiB.")
+    example: JsonObject | None = Field(None, description="A recent event of at most 16 KiB.")
     schema_mode: Mode | None = Field(None, description="What its schema does; absent: it has none.")
 
 
@@ -53,7 +54,7 @@ class SchemaIn(ApiModel):
 
     model_config = ConfigDict(extra="forbid", title="Schema of an event type")
 
-    json_schema: dict[str, Any] = Field(
+    json_schema: JsonObject = Field(
         alias="schema",
         description="Draft 2020-12, or 7 if $schema says so; at most 64 KiB; references only within it.",
         examples=[{"type": "object", "required": ["email"]}],

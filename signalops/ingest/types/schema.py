@@ -11,7 +11,6 @@ less than 0.1 ms). So the bare verdict comes first, and the faults are named onl
 import re
 from functools import cached_property, lru_cache
 from itertools import islice
-from typing import Any
 
 import jsonschema_rs
 import orjson
@@ -20,6 +19,7 @@ from pydantic import Field
 from signalops.errors import Invalid
 from signalops.ingest.types.weight import weight_of
 from signalops.models import ApiModel
+from signalops.terms import JsonObject
 
 MOST_BYTES = 64 * 1024
 MOST_FAULTS = 10
@@ -51,7 +51,7 @@ class Fault(ApiModel):
 class Schema:
     """A schema that was stored; it is compiled when it is first used."""
 
-    def __init__(self, schema: dict[str, Any], rejects: bool) -> None:
+    def __init__(self, schema: JsonObject, rejects: bool) -> None:
         self._schema = schema
         self.rejects = rejects
 
@@ -95,7 +95,7 @@ class Schema:
         assert self.weight, "weighed before it is compiled: an endless reference must not reach the library"
         assert self._validator
 
-    def faults(self, payload: dict[str, Any], size: int) -> list[Fault]:
+    def faults(self, payload: JsonObject, size: int) -> list[Fault]:
         """Return the first faults of a payload, whose JSON has about so many bytes; none when it is valid."""
         work = size * self.weight
         if work > _MOST_WORK:

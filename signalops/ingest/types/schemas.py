@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import orjson
 
@@ -13,7 +12,7 @@ from signalops.cache import Cache
 from signalops.errors import Invalid, SchemaViolation
 from signalops.ingest.types import store
 from signalops.ingest.types.schema import Fault, Schema, faults_apart, whole
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 
 _TOO_LONG = "took too long to be held against its schema, with the events before it: send smaller batches"
 _MOST_BYTES = 32 * 1024 * 1024
@@ -25,7 +24,7 @@ _MOST_AGE = 300.0
 class StoredSchema(Schema):
     """A schema of a tenant for a type. It was checked; but one of another release, or written by hand, must stop no event."""
 
-    def __init__(self, tenant: TenantId, row: dict[str, Any]) -> None:
+    def __init__(self, tenant: TenantId, row: JsonObject) -> None:
         super().__init__(row["schema"], row["mode"] == "reject")
         self.tenant = tenant
         self._about = {"tenant": tenant, "type": row["type"]}
@@ -74,7 +73,7 @@ class Hold:
     seconds: float = 1.0
     light: float = 0.01
 
-    async def faults(self, event_type: str, payload: dict[str, Any], row: bytes) -> Sequence[Fault]:
+    async def faults(self, event_type: str, payload: JsonObject, row: bytes) -> Sequence[Fault]:
         """Return what a payload in a row of JSON is warned of; raise SchemaViolation when it is rejected."""
         schema = self.schemas.get(event_type)
         if schema is None or not schema.is_usable:
@@ -87,7 +86,7 @@ class Hold:
             )
         return faults
 
-    async def _found(self, schema: StoredSchema, payload: dict[str, Any], row: bytes) -> Sequence[Fault]:
+    async def _found(self, schema: StoredSchema, payload: JsonObject, row: bytes) -> Sequence[Fault]:
         if self.seconds <= 0:
             return [whole(_TOO_LONG)]
         began, is_light = time.perf_counter(), self.light > 0 and schema.is_light(row)

@@ -1,7 +1,5 @@
 """What event types ask of the database: one named query each."""
 
-from typing import Any
-
 import orjson
 from psycopg.types.json import Json
 
@@ -17,22 +15,22 @@ async def note_types(connection: db.Connection, seen: list[SeenType]) -> None:
     await connection.execute(SQL["note-types"], {"seen": orjson.dumps(seen).decode()})
 
 
-async def list_types(connection: db.Connection, tenant: TenantId, after: str, limit: int) -> list[dict[str, Any]]:
+async def list_types(connection: db.Connection, tenant: TenantId, after: str, limit: int) -> list[db.Row]:
     """Return a page of a tenant's catalogue, by type."""
     return await db.rows(connection, SQL["list-types"], {"tenant": tenant, "after": after, "limit": limit})
 
 
-async def find_type(connection: db.Connection, tenant: TenantId, event_type: str) -> dict[str, Any] | None:
+async def find_type(connection: db.Connection, tenant: TenantId, event_type: str) -> db.Row | None:
     """Return one type of a tenant's catalogue, or None."""
     return await db.row(connection, SQL["find-type"], {"tenant": tenant, "type": event_type})
 
 
-async def list_schemas(connection: db.Connection, tenant: TenantId) -> list[dict[str, Any]]:
+async def list_schemas(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     """Return type, mode and schema of each schema of a tenant."""
     return await db.rows(connection, SQL["list-schemas"], {"tenant": tenant})
 
 
-async def find_schema(connection: db.Connection, tenant: TenantId, event_type: str) -> dict[str, Any] | None:
+async def find_schema(connection: db.Connection, tenant: TenantId, event_type: str) -> db.Row | None:
     """Return the schema of a type, or None."""
     return await db.row(connection, SQL["find-schema"], {"tenant": tenant, "type": event_type})
 
@@ -45,8 +43,8 @@ async def other_schemas(connection: db.Connection, tenant: TenantId, event_type:
 
 
 async def put_schema(
-    connection: db.Connection, tenant: TenantId, event_type: str, mode: str, schema: dict[str, Any]
-) -> dict[str, Any] | None:
+    connection: db.Connection, tenant: TenantId, event_type: str, mode: str, schema: db.Row
+) -> db.Row | None:
     """Write the schema of a type; return it."""
     return await db.row(
         connection,
@@ -55,6 +53,6 @@ async def put_schema(
     )
 
 
-async def delete_schema(connection: db.Connection, tenant: TenantId, event_type: str) -> dict[str, Any] | None:
+async def delete_schema(connection: db.Connection, tenant: TenantId, event_type: str) -> db.Row | None:
     """Remove the schema of a type; return what it was, or None."""
     return await db.row(connection, SQL["delete-schema"], {"tenant": tenant, "type": event_type})

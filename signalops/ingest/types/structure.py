@@ -6,6 +6,8 @@ from itertools import islice
 from types import NoneType
 from typing import Any
 
+from signalops.terms import JsonObject
+
 MOST_FIELDS = 200
 DEPTH = 8
 _MOST_PATH = 200
@@ -15,8 +17,8 @@ _MOST_VALUES = 2000
 """What is looked at of one event: it takes about a millisecond."""
 _TYPES = {str: "string", bool: "boolean", int: "number", float: "number", NoneType: "null"}
 
-Event = dict[str, Any]
-Field = dict[str, Any]
+Event = JsonObject
+Field = JsonObject
 """{types: [JSON types], example: a scalar, if there was one}."""
 
 

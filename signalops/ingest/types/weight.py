@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import orjson
 
 from signalops.errors import Invalid
+from signalops.terms import JsonObject
 
 MOST_WEIGHT = 2000
 _DEPTH = 64
@@ -28,7 +29,7 @@ _MOVING = {"$dynamicRef", "$recursiveRef"}
 class _Scale:
     """Weighs the parts of one schema; each part once, since references can reach it exponentially often."""
 
-    def __init__(self, schema: dict[str, Any]) -> None:
+    def __init__(self, schema: JsonObject) -> None:
         self._schema = schema
         self._weights: dict[int, int] = {}
 
@@ -59,7 +60,7 @@ class _Scale:
             return self._map(name, value, path, depth)
         return self.weigh(value, path, depth)
 
-    def _map(self, name: str, parts: dict[str, Any], path: str, depth: int) -> int:
+    def _map(self, name: str, parts: JsonObject, path: str, depth: int) -> int:
         weights = [self.weigh(part, f"{path}.{key}", depth) for key, part in parts.items()]
         if name == "properties":  # each is looked up, and a value is only one of them
             return max(weights, default=0) + len(weights) // 2
@@ -81,7 +82,7 @@ class _Scale:
         return found
 
 
-def weight_of(schema: dict[str, Any]) -> int:
+def weight_of(schema: JsonObject) -> int:
     """Return the weight of a schema; raise Invalid when it is too heavy, or can't be weighed."""
     _refuse_identities(schema, "schema")
     weight = _Scale(schema).weigh(schema, "schema")

@@ -11,7 +11,7 @@ from signalops.rules.backtest import store
 from signalops.rules.backtest.model import BacktestRequest
 from signalops.rules.check import Templates
 from signalops.rules.chosen import Chosen, StoredRule, choose
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 
 OVER = ("done", "failed", "cancelled")
 
@@ -47,7 +47,7 @@ class Desk:
         await store.add(connection, tenant, backtest, pinned | about, span)
         return backtest
 
-    async def _pinned(self, connection: db.Connection, tenant: TenantId, asked: BacktestRequest) -> dict[str, Any]:
+    async def _pinned(self, connection: db.Connection, tenant: TenantId, asked: BacktestRequest) -> JsonObject:
         """Return what is held against the past, and the active version of the same rule, whatever becomes of them."""
         candidate = await choose(connection, tenant, self._templates, asked.rule)
         baseline = None
@@ -67,7 +67,7 @@ async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> M
     return row
 
 
-def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def shown(row: Mapping[str, Any]) -> JsonObject:
     """Write a backtest in the words of the API."""
     rule = {name: row["asked"]["candidate"]["rule"][name] for name in ("id", "name", "version")}
     span = {"from": row["starts_at"], "to": row["ends_at"], "types": row["asked"]["types"]}
@@ -94,6 +94,6 @@ def _span(asked: BacktestRequest) -> dict[str, datetime]:
     return {"starts_at": asked.from_, "ends_at": min(asked.to or now, now)}
 
 
-def _said(chosen: Chosen) -> dict[str, Any]:
+def _said(chosen: Chosen) -> JsonObject:
     draft = chosen.draft.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {"draft": draft, "rule": chosen.rule, "channel": chosen.channel.kind, "timeZone": chosen.time_zone}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -12,6 +12,7 @@ from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.rules.backtest.simulate import Outcome
 from signalops.rules.chosen import StoredRule
 from signalops.rules.manage import RuleChange
+from signalops.terms import JsonObject
 
 BacktestStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 MOST_BUCKETS = 100
@@ -134,7 +135,7 @@ class Backtest(ApiModel):
 
     id: UUID
     status: BacktestStatus
-    rule: dict[str, Any] = Field(description="id, name and version; a draft has no version.")
+    rule: JsonObject = Field(description="id, name and version; a draft has no version.")
     from_: Annotated[datetime, Field(alias="from")]
     to: datetime
     types: list[str] | None

@@ -7,6 +7,7 @@ from typing import Any
 
 from signalops.rules.backtest.model import MOST_BUCKETS
 from signalops.rules.backtest.simulate import Notification, Outcome, moment_of, since_epoch
+from signalops.terms import JsonObject
 
 _MICROSECOND, _HOUR, _DAY = timedelta(microseconds=1), timedelta(hours=1), timedelta(days=1)
 
@@ -91,7 +92,7 @@ class Report:
             counts.no_longer_count += 1
             counts.no_longer += [event] * (len(counts.no_longer) < self._most)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> JsonObject:
         """Return all of it, as JSON takes it."""
         return asdict(self._counts)
 
@@ -103,7 +104,7 @@ class Report:
         """Return the first and the last notifications."""
         return [Notification(*item) for item in self._told.kept]
 
-    def result(self, baseline: int | None, truncated: Mapping[str, Any] | None) -> dict[str, Any]:
+    def result(self, baseline: int | None, truncated: Mapping[str, Any] | None) -> JsonObject:
         """Return what is found so far, in the words of the API, without examples and messages."""
         counts = self._counts
         compared = {

@@ -22,7 +22,7 @@ from signalops.rules.compiled import Silence
 from signalops.rules.decide import NOTICE
 from signalops.rules.model import Conditions
 from signalops.rules.plan import Plan
-from signalops.terms import ChannelKind, TenantId
+from signalops.terms import ChannelKind, JsonObject, TenantId
 
 Render = Callable[[TenantId, ChannelKind, Mapping[str, str], Told], Awaitable[Message]]
 SLICE = 1.0
@@ -75,7 +75,7 @@ class Backtester:
             is_over = work.is_done or time.perf_counter() - began >= SLICE
         work.rest(time.perf_counter() - began)
 
-    async def _told(self, tenant: TenantId, work: "_Work") -> dict[str, Any]:
+    async def _told(self, tenant: TenantId, work: "_Work") -> JsonObject:
         """Return the result with its examples and messages."""
         examples, told = work.report.examples(), work.report.told()
         async with db.as_tenant(self._connections, tenant) as connection:
@@ -94,9 +94,9 @@ class Backtester:
 
     async def _message(
         self, work: "_Work", told: Notification, events: Mapping[str, Event], listed: Sequence[Event]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Render a notification as it would have been sent."""
-        shown: dict[str, Any] = {"kind": told.kind, "at": moment_of(told.at), "events": told.events}
+        shown: JsonObject = {"kind": told.kind, "at": moment_of(told.at), "events": told.events}
         event = events.get(told.events[0]) if told.kind == "event" else _notice(told)
         if event is None:
             return shown | {"message": None, "fault": "The event is too large to be read here, or gone."}
@@ -110,7 +110,7 @@ class Backtester:
         parts = {"subject": message.subject, "body": message.body, "html": message.html}
         return shown | {"message": {name: text[:MOST_TEXT] for name, text in parts.items() if text}, "fault": None}
 
-    async def _save(self, tenant: TenantId, row: Mapping[str, Any], found: dict[str, Any]) -> None:
+    async def _save(self, tenant: TenantId, row: Mapping[str, Any], found: JsonObject) -> None:
         backtest, is_over = row["id"], found["status"] != "running"
         async with db.as_tenant(self._connections, tenant) as connection:
             if not await store.save(connection, tenant, backtest, row["slices"], found):
@@ -164,7 +164,7 @@ class _Work:
     def _until(self) -> datetime:
         return self._ends_at if self._is_through else clock.time_of(self._after)
 
-    def window(self) -> dict[str, Any]:
+    def window(self) -> JsonObject:
         """Return which events come next."""
         limit = min(PAGE, self._most_events - self.report.scanned)
         return {"after": self._after, "before": clock.least_id(self._ends_at), "limit": limit}
@@ -215,18 +215,18 @@ class _Work:
         if self._baseline:
             self.report.compare(event["id"], bool(outcomes.get("candidate")), bool(outcomes.get("baseline")))
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> JsonObject:
         """Return what was found so far."""
         truncated = {"reason": self._reason, "until": self._until} if self._reason else None
         version = self._baseline["rule"]["version"] if self._baseline else None
         return self.report.result(version, truncated)
 
-    def found(self) -> dict[str, Any]:
+    def found(self) -> JsonObject:
         """Return what is saved: the result, and, unless this was the end, from where to go on."""
         found = {"scanned": self.report.scanned, "looked_until": self._until, "result": self.result(), "error": None}
         if self.is_done:
             return found | {"status": "done", "state": None}
-        state: dict[str, Any] = {name: simulation.state() for name, simulation in self._simulations.items()}
+        state: JsonObject = {name: simulation.state() for name, simulation in self._simulations.items()}
         state |= {"after": self._after, "spent": self.spent, "report": self.report.state()}
         return found | {"status": "running", "state": state}
 
@@ -244,7 +244,7 @@ def _silence(row: Mapping[str, Any]) -> Silence:
     return Silence(compiled(row["grammar"], row["pattern"]), *times)
 
 
-def _example(event: Event, outcome: str) -> dict[str, Any]:
+def _example(event: Event, outcome: str) -> JsonObject:
     shown = {"event": event["id"], "type": event["type"], "occurredAt": event["occurredAt"], "outcome": outcome}
     return shown | {"receivedAt": clock.time_of(UUID(event["id"]))}
 

@@ -15,6 +15,7 @@ from signalops.constants import DIGEST_EVENTS
 from signalops.rules.backtest.stretches import Window, microseconds
 from signalops.rules.decide import DEEPEST, NOTICE
 from signalops.rules.plan import Plan
+from signalops.terms import JsonObject
 
 Event = Mapping[str, Any]
 Outcome = Literal["notified", "counted", "late", "ignored", "silenced", "quiet", "cooldown", "digested"]
@@ -31,7 +32,7 @@ class Notification(NamedTuple):
     kind: Literal["event", "digest", "absence"]
     at: int
     events: list[str]
-    told: dict[str, Any] | None = None
+    told: JsonObject | None = None
     """What a window saw; or the payload of the operational event that a digest or an absence brings about."""
 
 
@@ -133,7 +134,7 @@ class Simulation:
         """How much is held: groups, and events in their windows."""
         return sum(1 + len(group.window or ()) for group in self._groups.values())
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> JsonObject:
         """Return what is held, as JSON takes it."""
         digest = self._digest
         return {
@@ -165,7 +166,7 @@ class Simulation:
         assert group.window is not None
         if not group.window.add(at, measure):
             return "counted"
-        saw: dict[str, Any] = {"value": _number(group.window.value_at(at)), "group": dict(group.labels)}
+        saw: JsonObject = {"value": _number(group.window.value_at(at)), "group": dict(group.labels)}
         saw |= {"since": _iso(at - microseconds(plan)), "until": _iso(at)}
         return self._fire(event, notification._replace(told=saw), key)
 

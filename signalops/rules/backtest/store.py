@@ -1,7 +1,7 @@
 """What backtests ask of the database: one named query each, in a transaction of the tenant."""
 
 from collections.abc import Iterable
-from typing import Any, LiteralString
+from typing import LiteralString
 from uuid import UUID
 
 import orjson
@@ -10,7 +10,6 @@ from psycopg.types.json import Jsonb
 from signalops import db
 from signalops.terms import TenantId
 
-Row = dict[str, Any]
 SQL = db.queries("rules/backtest")
 MOST_BYTES = 1024 * 1024
 """Payload that is read at once, as it is stored: perhaps compressed."""
@@ -23,19 +22,19 @@ async def take_turn(connection: db.Connection, tenant: TenantId) -> int:
     return int(row["count"]) if row else 0
 
 
-async def add(connection: db.Connection, tenant: TenantId, backtest: UUID, asked: Row, span: Row) -> None:
+async def add(connection: db.Connection, tenant: TenantId, backtest: UUID, asked: db.Row, span: db.Row) -> None:
     """Store a backtest of a span {starts_at, ends_at}, and enqueue its first slice."""
     await connection.execute(
         SQL["add-backtest"], {"tenant": tenant, "id": backtest, "asked": Jsonb(asked, orjson.dumps), **span}
     )
 
 
-async def past_silences(connection: db.Connection, tenant: TenantId, span: Row) -> list[Row]:
+async def past_silences(connection: db.Connection, tenant: TenantId, span: db.Row) -> list[db.Row]:
     """Return grammar, pattern, starts_at and ends_at of the silences in a span {starts_at, ends_at}."""
     return await db.rows(connection, SQL["past-silences"], {"tenant": tenant, **span})
 
 
-async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> Row | None:
+async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> db.Row | None:
     """Return a backtest as it stands."""
     return await db.row(connection, SQL["find-backtest"], {"tenant": tenant, "id": backtest})
 
@@ -45,7 +44,7 @@ async def is_held(connection: db.Connection, tenant: TenantId) -> bool:
     return bool(await db.value(connection, SQL["is-held"], {"tenant": tenant}))
 
 
-async def list_(connection: db.Connection, tenant: TenantId, upwards: bool, window: Row) -> list[Row]:
+async def list_(connection: db.Connection, tenant: TenantId, upwards: bool, window: db.Row) -> list[db.Row]:
     """Return a page of backtests without state and result."""
     return await db.rows(connection, SQL["list-backtests"], {"tenant": tenant, "upwards": upwards, **window})
 
@@ -55,20 +54,22 @@ async def cancel(connection: db.Connection, tenant: TenantId, backtest: UUID) ->
     await connection.execute(SQL["cancel-backtest"], {"tenant": tenant, "id": backtest})
 
 
-async def read_past(connection: db.Connection, tenant: TenantId, types: list[str] | None, window: Row) -> list[Row]:
+async def read_past(
+    connection: db.Connection, tenant: TenantId, types: list[str] | None, window: db.Row
+) -> list[db.Row]:
     """Return the next events of a window {after, before, limit}, those of some types only or all."""
     await connection.execute(SQL["read-in-order"])
     query = SQL["read-past" if types is None else "read-past-of-types"]
     return await _json(connection, query, {"tenant": tenant, "types": types, **window})
 
 
-async def read_events(connection: db.Connection, tenant: TenantId, events: Iterable[str]) -> dict[str, Row]:
+async def read_events(connection: db.Connection, tenant: TenantId, events: Iterable[str]) -> dict[str, db.Row]:
     """Return events by their ids, as templates see them."""
     found = await _json(connection, SQL["read-events"], {"tenant": tenant, "ids": list(events)})
     return {event["id"]: event for event in found}
 
 
-async def save(connection: db.Connection, tenant: TenantId, backtest: UUID, slices: int, found: Row) -> bool:
+async def save(connection: db.Connection, tenant: TenantId, backtest: UUID, slices: int, found: db.Row) -> bool:
     """Save a slice, the one after so many: {status, looked_until, scanned, state, result, error}; False if it is too late."""
     documents = {
         name: None if found[name] is None else Jsonb(found[name], orjson.dumps) for name in ("state", "result")
@@ -82,6 +83,6 @@ async def enqueue(connection: db.Connection, tenant: TenantId, backtest: UUID) -
     await connection.execute(SQL["enqueue-slice"], {"tenant": tenant, "id": backtest})
 
 
-async def _json(connection: db.Connection, query: LiteralString, fields: Row) -> list[Row]:
-    found: list[Row] = orjson.loads(await db.value(connection, query, {**fields, "bytes": MOST_BYTES}) or "[]")
+async def _json(connection: db.Connection, query: LiteralString, fields: db.Row) -> list[db.Row]:
+    found: list[db.Row] = orjson.loads(await db.value(connection, query, {**fields, "bytes": MOST_BYTES}) or "[]")
     return found

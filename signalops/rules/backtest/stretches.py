@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from itertools import groupby
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from signalops.rules.plan import Measure, Plan
+from signalops.terms import JsonObject
 
 _SLACK = 256
 """Entries too old to matter that are kept, so that dropping them costs less than a step an event."""
@@ -83,12 +84,12 @@ class Window:
         if self._told:
             self._told = [stretch for stretch in self._told if stretch[1] >= before]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> JsonObject:
         """Return what it holds, as JSON takes it."""
         return {"entries": [[at, str(weight), item] for at, weight, item in self._entries], "told": self._told}
 
     @classmethod
-    def of(cls, plan: Plan, state: dict[str, Any]) -> Self:
+    def of(cls, plan: Plan, state: JsonObject) -> Self:
         """Return the window that held this."""
         entries = (Entry(at, Decimal(weight), item) for at, weight, item in state["entries"])
         told = state["told"]

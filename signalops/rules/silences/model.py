@@ -1,7 +1,7 @@
 """A silence as it is asked for and shown."""
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -11,6 +11,7 @@ from signalops.clock import Moment
 from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.patterns import CURRENT_GRAMMAR
 from signalops.rules.model import Duration, duration
+from signalops.terms import JsonObject
 
 State = Literal["scheduled", "active", "ended"]
 
@@ -19,7 +20,7 @@ class NewSilence(RequestModel):
     """A silence to be made: from startsAt until endsAt, or for a duration."""
 
     grammar: int = Field(CURRENT_GRAMMAR, description="1: field path to value; 2: event patterns.")
-    pattern: dict[str, Any] = Field(
+    pattern: JsonObject = Field(
         description='Which events; {"type": [{"exists": true}]}: all.', examples=[{"payload": {"host": ["db-3"]}}]
     )
     starts_at: Moment = Field(default_factory=clock.now, description="Default: now.")
@@ -52,7 +53,7 @@ class SilenceShown(ApiModel):
 
     id: UUID
     grammar: int
-    pattern: dict[str, Any]
+    pattern: JsonObject
     starts_at: datetime
     ends_at: datetime
     reason: str

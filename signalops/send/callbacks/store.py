@@ -42,12 +42,12 @@ async def suppress(connection: db.Connection, tenant: TenantId, delivery: UUID, 
     return (await connection.execute(SQL["suppress-address"], arguments)).rowcount == 1
 
 
-async def list_suppressions(connection: db.Connection, tenant: TenantId, **page: Any) -> list[dict[str, Any]]:
+async def list_suppressions(connection: db.Connection, tenant: TenantId, **page: Any) -> list[db.Row]:
     """Return suppressions between two ids, of one address or all; the fields are address, lower, upper, upwards and limit."""
     return await db.rows(connection, SQL["list-suppressions"], {"tenant": tenant, **page})
 
 
-async def remove_suppression(connection: db.Connection, tenant: TenantId, suppression: UUID) -> dict[str, Any] | None:
+async def remove_suppression(connection: db.Connection, tenant: TenantId, suppression: UUID) -> db.Row | None:
     """Remove a suppression and return it; None if there is none."""
     arguments = {"tenant": tenant, "id": suppression}
     return await db.row(connection, SQL["remove-suppression"], arguments)

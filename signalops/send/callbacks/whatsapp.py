@@ -7,7 +7,6 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
@@ -16,6 +15,7 @@ from signalops import strict_json
 from signalops.errors import Malformed
 from signalops.send.callbacks.model import Heard
 from signalops.send.channels.whatsapp import error_text
+from signalops.terms import JsonObject
 
 MOST_BYTES = 3 * 1024 * 1024
 """The largest callback that Meta sends."""
@@ -27,7 +27,7 @@ class Status(BaseModel):
     id: str = Field(max_length=500)
     status: str
     biz_opaque_callback_data: str | None = None
-    errors: list[dict[str, Any]] = []
+    errors: list[JsonObject] = []
 
 
 class Value(BaseModel):

@@ -16,6 +16,7 @@ from signalops.send.channels.base import Channel, read_object
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.model import Envelope, Outcome, OutcomeKind
 from signalops.send.transport import Request, Transport
+from signalops.terms import JsonObject
 from signalops.validation import shape
 
 LONGEST = 4096
@@ -63,10 +64,10 @@ class Telegram(Channel):
         request = Request(url, orjson.dumps(await asyncio.to_thread(self.body, envelope)), headers, secret=token)
         return await transport.call(request, judged)
 
-    def body(self, envelope: Envelope) -> dict[str, Any]:
+    def body(self, envelope: Envelope) -> JsonObject:
         """Return the parameters of sendMessage: the subject in bold, the message below."""
         subject = NEUTRALISERS["telegram"](envelope.message.subject)
-        body: dict[str, Any] = {
+        body: JsonObject = {
             "chat_id": self.chat_id,
             "text": cut(f"<b>{subject}</b>\n\n{envelope.message.body}"),
             "parse_mode": "HTML",

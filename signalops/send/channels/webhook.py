@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from signalops import clock
 from signalops.errors import Invalid
@@ -14,6 +14,7 @@ from signalops.send.channels.endpoint import Endpoint
 from signalops.send.markup import Markup
 from signalops.send.model import Envelope, Outcome
 from signalops.send.transport import Request, Transport
+from signalops.terms import JsonObject
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  the public prefix of every secret
 
@@ -72,7 +73,7 @@ def _keys(secret: str) -> list[bytes]:
 def _body(envelope: Envelope) -> bytes:
     notification, message = envelope.notification, envelope.message
     event = notification.event
-    data: dict[str, Any] = {"event": event, "rule": notification.rule, "subject": message.subject, "body": message.body}
+    data: JsonObject = {"event": event, "rule": notification.rule, "subject": message.subject, "body": message.body}
     if notification.window is not None:
         data["window"] = notification.window
     if notification.kind == "digest":

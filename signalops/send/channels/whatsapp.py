@@ -17,6 +17,7 @@ from signalops.send.channels.base import Channel, read_object
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.model import Envelope, Outcome, OutcomeKind
 from signalops.send.transport import Request, Transport
+from signalops.terms import JsonObject
 from signalops.validation import shape
 
 LONGEST = 4096
@@ -120,7 +121,7 @@ class WhatsApp(Channel):
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         return await transport.call(Request(url, body, headers), judged)
 
-    async def body(self, envelope: Envelope) -> dict[str, Any]:
+    async def body(self, envelope: Envelope) -> JsonObject:
         """Return the message; Invalid if a parameter of the template can't be rendered.
 
         Its callbacks carry the delivery's id: one that comes before we have recorded the answer finds it, too.
@@ -138,17 +139,17 @@ class WhatsApp(Channel):
         }
 
 
-def _text(envelope: Envelope) -> dict[str, Any]:
+def _text(envelope: Envelope) -> JsonObject:
     subject = NEUTRALISERS["whatsapp"](envelope.message.subject)
     text = f"*{subject}*\n\n{envelope.message.body}"
     return {"body": text if len(text) <= LONGEST else text[: LONGEST - 1] + "…", "preview_url": False}
 
 
-async def _filled(template: Template, envelope: Envelope) -> dict[str, Any]:
+async def _filled(template: Template, envelope: Envelope) -> JsonObject:
     lines = await liquid.lines(envelope.tenant, template.parameters, envelope.notification)
     # Meta refuses an empty parameter, and one with more than four blanks in a row.
     parameters = [{"type": "text", "text": " ".join(line.split()) or "-"} for line in lines]
-    filled: dict[str, Any] = {"name": template.name, "language": {"code": template.language}}
+    filled: JsonObject = {"name": template.name, "language": {"code": template.language}}
     if parameters:
         filled["components"] = [{"type": "body", "parameters": parameters}]
     return {"type": "template", "template": filled}

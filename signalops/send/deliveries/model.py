@@ -1,14 +1,14 @@
 """A delivery as it is shown."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from signalops.models import ApiModel, PageOf
 from signalops.send.model import OutcomeKind
-from signalops.terms import ChannelKind, DeliveryStatus
+from signalops.terms import ChannelKind, DeliveryStatus, JsonObject
 
 
 class EventTold(ApiModel):
@@ -77,7 +77,7 @@ class DeliveryShown(ApiModel):
 class DeliveryDetail(DeliveryShown):
     """A delivery with its attempts."""
 
-    window: dict[str, Any] | None = Field(description="What a condition over time saw: value, group, since, until.")
+    window: JsonObject | None = Field(description="What a condition over time saw: value, group, since, until.")
     provider_id: str | None = Field(description="The provider's own id of the message.")
     attempt_log: list[AttemptShown]
 

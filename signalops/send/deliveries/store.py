@@ -22,12 +22,12 @@ async def pick_deliveries(connection: db.Connection, tenant: TenantId, **wanted:
     return await db.values(connection, SQL[query], {**fields, "tenant": tenant, "statuses": statuses})
 
 
-async def read_deliveries(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[dict[str, Any]]:
+async def read_deliveries(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[db.Row]:
     """Return deliveries with the names of what they belong to, newest first."""
     return await db.rows(connection, SQL["read-deliveries"], {"tenant": tenant, "ids": ids})
 
 
-async def read_attempts(connection: db.Connection, tenant: TenantId, delivery: DeliveryId) -> list[dict[str, Any]]:
+async def read_attempts(connection: db.Connection, tenant: TenantId, delivery: DeliveryId) -> list[db.Row]:
     """Return the attempts at a delivery, in order."""
     return await db.rows(connection, SQL["read-attempts"], {"tenant": tenant, "delivery": delivery})
 

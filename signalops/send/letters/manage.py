@@ -1,13 +1,12 @@
 """Dead letters are counted, retried and discarded here, in a transaction of the tenant."""
 
-from typing import Any
 from uuid import UUID
 
 from signalops import db
 from signalops.errors import Conflict, NotFound
 from signalops.send.letters import store
 from signalops.send.letters.model import MOST, LettersDiscarded, LettersDone, LetterShown, LettersRetried
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 
 
 async def show(connection: db.Connection, tenant: TenantId, letter: UUID) -> LetterShown:
@@ -54,5 +53,5 @@ async def _ended(connection: db.Connection, tenant: TenantId, letter: UUID, done
     return shown
 
 
-def _chosen(asked: LettersRetried | LettersDiscarded) -> dict[str, Any]:
+def _chosen(asked: LettersRetried | LettersDiscarded) -> JsonObject:
     return {"ids": asked.ids} if asked.filter is None else asked.filter.model_dump(by_alias=False)

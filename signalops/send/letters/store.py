@@ -15,7 +15,7 @@ async def pick_letters(connection: db.Connection, tenant: TenantId, **wanted: An
     return await db.values(connection, SQL["pick-dead-letters"], {**_ALL, "tenant": tenant, **wanted})
 
 
-async def read_letters(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[dict[str, Any]]:
+async def read_letters(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[db.Row]:
     """Return letters, also those that have ended, with the names of what they belong to, in the order of their ids as given."""
     return await db.rows(connection, SQL["read-dead-letters"], {"tenant": tenant, "ids": ids})
 
@@ -36,5 +36,5 @@ async def discard_letters(connection: db.Connection, tenant: TenantId, limit: in
     return await _number(connection, "discard-dead-letters", fields)
 
 
-async def _number(connection: db.Connection, query: str, fields: dict[str, Any]) -> int:
+async def _number(connection: db.Connection, query: str, fields: db.Row) -> int:
     return int(await db.value(connection, SQL[query], fields) or 0)

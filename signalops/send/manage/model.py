@@ -1,7 +1,7 @@
 """A channel as it is written, shown and tried out."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field, SecretStr
@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 from signalops.http import Page
 from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.send.model import OutcomeKind
-from signalops.terms import ChannelKind
+from signalops.terms import ChannelKind, JsonObject
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=8192)]
@@ -19,9 +19,7 @@ DAY = 86400
 
 
 class _Content(RequestModel):
-    config: dict[str, Any] = Field(
-        description="What the kind needs and may be read.", examples=[{"to": "ops@example.com"}]
-    )
+    config: JsonObject = Field(description="What the kind needs and may be read.", examples=[{"to": "ops@example.com"}])
     secret: Secret | None = Field(
         None, description="What may not be read again: a token, a password, a signing secret."
     )
@@ -68,7 +66,7 @@ class StoredChannel(ApiModel):
     id: UUID
     name: str
     kind: ChannelKind
-    config: dict[str, Any]
+    config: JsonObject
     has_secret: bool
     enabled: bool
     disabled_because: str | None = Field(description="Why SignalOps itself disabled it.")

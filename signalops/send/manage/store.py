@@ -9,7 +9,6 @@ from psycopg.types.json import Jsonb
 from signalops import db
 from signalops.terms import ChannelId, ChannelKind, TenantId
 
-Row = dict[str, Any]
 SQL = db.queries("send/channels")
 _ANY = {"id": None, "kind": None, "enabled": None, "name": None}
 _ALL = {"lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "upwards": False, "limit": None}
@@ -20,7 +19,7 @@ class Held(TypedDict):
 
     kind: ChannelKind
     name: str
-    config: dict[str, Any]
+    config: db.Row
     secret: bytes | None
     enabled: bool
     disabled_because: str | None
@@ -36,7 +35,7 @@ async def add_channel(connection: db.Connection, tenant: TenantId, channel: Chan
     await connection.execute(SQL["add-channel"], written)
 
 
-async def list_channels(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+async def list_channels(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
     """Return channels, newest first; wanted: id, kind, enabled, name; a page's bounds."""
     fields = {**_ANY, **_ALL, "tenant": tenant, **wanted}
     return await db.rows(connection, SQL["list-channels"], fields)

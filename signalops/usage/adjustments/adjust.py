@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from signalops import clock, db, facts
 from signalops.errors import IdempotencyConflict, Invalid
 from signalops.http import body_hash
-from signalops.terms import KeyId, TenantId
+from signalops.terms import JsonObject, KeyId, TenantId
 from signalops.usage.adjustments import store
 from signalops.usage.adjustments.model import AdjustmentIn, AdjustmentShown
 from signalops.usage.read import ADDITIVE, group_key, group_of
@@ -50,7 +50,7 @@ async def adjust(
     return shown(row, meter.group_by), is_new
 
 
-def shown(row: dict[str, Any], group_by: Sequence[str]) -> AdjustmentShown:
+def shown(row: JsonObject, group_by: Sequence[str]) -> AdjustmentShown:
     """Write a row in the words of the API."""
     own = {name: row[name] for name in ("id", "meter", "quantity", "hour", "period", "reason", "author")}
     group = group_of(group_by, row["grp"])

@@ -1,13 +1,13 @@
 """What an audit finds, and the events behind a figure."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from pydantic import Field
 
 from signalops.http import Query
 from signalops.models import ApiModel, PageOf
+from signalops.terms import JsonObject
 from signalops.usage.plans.money import Exact
 from signalops.validation import shape
 
@@ -27,7 +27,7 @@ class Difference(ApiModel):
     found: str = Field(description="What it is.")
 
     @classmethod
-    def of(cls, tenant: str | None, row: dict[str, Any]) -> "Difference":
+    def of(cls, tenant: str | None, row: JsonObject) -> "Difference":
         """Return a difference that SQL found."""
         period = row["period"] and f"{row['period']:%Y-%m}"
         return cls(tenant=tenant, **{**row, "period": period})

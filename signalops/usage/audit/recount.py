@@ -12,7 +12,7 @@ from signalops import db, facts
 from signalops.inbox.store import Part, Results
 from signalops.usage.audit import store
 from signalops.usage.audit.model import Difference
-from signalops.usage.audit.store import Audited, Row
+from signalops.usage.audit.store import Audited
 from signalops.usage.meters.compiled import CompiledMeters, compile_meters
 from signalops.usage.meters.count import count
 from signalops.usage.meters.model import DEFAULT
@@ -21,7 +21,7 @@ Counter = tuple[str, str, date]
 """A counter of an hour: meter, group, period."""
 Key = tuple[str, datetime, str]
 """What a batch counts by: meter, hour, group."""
-Events = Mapping[UUID, Row]
+Events = Mapping[UUID, db.Row]
 _AT_ONCE = 2000
 """Events that are read and recounted at once."""
 
@@ -32,7 +32,7 @@ class Slip(NamedTuple):
     hour: datetime
     batch: UUID
     metering: int
-    entries: list[Row]
+    entries: list[db.Row]
 
     @property
     def events(self) -> set[UUID]:
@@ -52,7 +52,9 @@ class Figure(NamedTuple):
 class Recount:
     """Recounts what is audited; `recounted` is how many events it has been through."""
 
-    def __init__(self, connection: db.Connection, what: Audited, meters: Iterable[Row], limited: Sequence[Row]) -> None:
+    def __init__(
+        self, connection: db.Connection, what: Audited, meters: Iterable[db.Row], limited: Sequence[db.Row]
+    ) -> None:
         self._connection = connection
         self._what = what
         self._meters = list(meters)
@@ -138,7 +140,7 @@ class Recount:
         return compile_meters(version, rows, report, limited)
 
 
-async def _chunks(entries: AsyncIterator[Row]) -> AsyncIterator[list[Slip]]:
+async def _chunks(entries: AsyncIterator[db.Row]) -> AsyncIterator[list[Slip]]:
     """Gather entries, which come by hour and batch, into slips; and slips of one hour into chunks of some thousand events."""
     slips: list[Slip] = []
     events = 0
@@ -158,8 +160,8 @@ def _key(entry: Mapping[str, Any]) -> Key:
     return entry["meter"], entry["hour"], entry["grp"]
 
 
-def _by_key(entries: list[Row]) -> dict[Key, list[Row]]:
-    by_key = defaultdict[Key, list[Row]](list)
+def _by_key(entries: list[db.Row]) -> dict[Key, list[db.Row]]:
+    by_key = defaultdict[Key, list[db.Row]](list)
     for entry in entries:
         if entry["meter"] != DEFAULT:
             by_key[_key(entry)].append(entry)
@@ -173,7 +175,7 @@ def _expected(entry: Mapping[str, Any] | None) -> Figure | None:
     return Figure(frozenset(map(UUID, entry["event_ids"])), None if value is None else Decimal(value))
 
 
-def _stored(entries: list[Row], expected: Mapping[str, Any] | None) -> Figure | None:
+def _stored(entries: list[db.Row], expected: Mapping[str, Any] | None) -> Figure | None:
     """Put the entries of one batch, hour and group together: a batch that was bisected has several."""
     if not entries:
         return None

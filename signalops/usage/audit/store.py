@@ -12,7 +12,6 @@ from psycopg.rows import dict_row
 from signalops import db
 from signalops.terms import TenantId
 
-Row = dict[str, Any]
 SQL = db.queries("usage/audit")
 _AT_A_TIME = 200
 """Entries that are in memory at once; each names up to a flush of events."""
@@ -28,7 +27,7 @@ class Audited(NamedTuple):
     since: datetime | None
 
     @property
-    def named(self) -> Row:
+    def named(self) -> db.Row:
         """What the queries call it."""
         return {"tenant": self.tenant, "period": self.period, "since": self.since}
 
@@ -45,17 +44,17 @@ async def audited(connection: db.Connection, tenant: TenantId, slug: str, period
     return Audited(tenant, slug, period, row["time_zone"], row["since"])
 
 
-async def differences(connection: db.Connection, what: Audited) -> list[Row]:
+async def differences(connection: db.Connection, what: Audited) -> list[db.Row]:
     """Return what SQL finds: period, check, subject, expected and found."""
     return await db.rows(connection, SQL["audit-differences"], what.named)
 
 
-async def number_gaps(connection: db.Connection) -> list[Row]:
+async def number_gaps(connection: db.Connection) -> list[db.Row]:
     """Return the gaps in the numbers of all invoices, as differences."""
     return await db.rows(connection, SQL["audit-numbers"], {})
 
 
-async def amounts(connection: db.Connection, what: Audited) -> list[Row]:
+async def amounts(connection: db.Connection, what: Audited) -> list[db.Row]:
     """Return what the lines of the invoices of closed periods cost, by period and number; of a period without any one row."""
     return await db.rows(connection, SQL["audit-amounts"], what.named)
 
@@ -66,17 +65,17 @@ async def counts(connection: db.Connection, what: Audited) -> dict[str, int]:
     return row
 
 
-async def all_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:
+async def all_meters(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     """Return every meter that a tenant ever had, with since and until."""
     return await db.rows(connection, SQL["audit-meters"], {"tenant": tenant})
 
 
-async def limited_months(connection: db.Connection, tenant: TenantId) -> list[Row]:
+async def limited_months(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     """Return period and limited_since of months that keep no groups and distinct values from a version of the metering on."""
     return await db.rows(connection, SQL["audit-limited"], {"tenant": tenant})
 
 
-async def entries(connection: db.Connection, what: Audited) -> AsyncIterator[Row]:
+async def entries(connection: db.Connection, what: Audited) -> AsyncIterator[db.Row]:
     """Stream the entries of batches that own meters counted, by hour and batch."""
     async with connection.cursor(name="audit_entries", row_factory=dict_row) as cursor:
         cursor.itersize = _AT_A_TIME
@@ -85,7 +84,7 @@ async def entries(connection: db.Connection, what: Audited) -> AsyncIterator[Row
             yield row
 
 
-async def events(connection: db.Connection, tenant: TenantId, ids: Sequence[UUID]) -> dict[UUID, Row]:
+async def events(connection: db.Connection, tenant: TenantId, ids: Sequence[UUID]) -> dict[UUID, db.Row]:
     """Return those of some events that are stored, as signalops.read_batch gives them to a worker."""
     rows = await db.tuples(connection, SQL["audit-events"], {"tenant": tenant, "ids": list(ids)})
     return {event: orjson.loads(text) for event, text in rows}
@@ -99,13 +98,13 @@ async def items(
     return {(meter, grp, period): set(met) for meter, grp, period, met in rows}
 
 
-async def find_line(connection: db.Connection, tenant: TenantId, line: UUID) -> Row | None:
+async def find_line(connection: db.Connection, tenant: TenantId, line: UUID) -> db.Row | None:
     """Return kind, meter, starts_at, ends_at of a line, its invoice's period, and since when all events are stored."""
     rows = await db.rows(connection, SQL["find-line"], {"tenant": tenant, "line": line})
     return rows[0] if rows else None
 
 
-async def trace_line(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+async def trace_line(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
     """Return entry, position and event of events behind a figure, and whether its meter allowed negative values.
 
     wanted: meter, period, lower and upper (hours), limit; and entry and position, beyond which they are.

@@ -9,10 +9,9 @@ from uuid import UUID
 from signalops import db
 from signalops.errors import Gone, NotFound
 from signalops.patterns import Grouping, Measured, as_seen
-from signalops.terms import TenantId
+from signalops.terms import JsonObject, TenantId
 from signalops.usage.audit import store
 from signalops.usage.audit.model import TracedEvent, TracedEvents, TraceQuery
-from signalops.usage.audit.store import Row
 from signalops.usage.meters.model import DEFAULT
 from signalops.usage.meters.scales import ALL_EVENTS, Meter
 
@@ -40,7 +39,7 @@ async def events_of_line(connection: db.Connection, tenant: TenantId, line: UUID
     return TracedEvents(data=data, has_more=has_more, next=_written(page[-1]) if has_more else None)
 
 
-def _gone(line: Row) -> Gone:
+def _gone(line: db.Row) -> Gone:
     asked = {"meter": line["meter"], "from": line["starts_at"].isoformat(), "to": line["ends_at"].isoformat()}
     return Gone(
         "The events of then are no longer stored; their totals by day are, sealed when the period was closed: "
@@ -55,7 +54,7 @@ def _read(cursor: str | None) -> tuple[UUID, int]:
     return UUID(entry), int(position)
 
 
-def _written(row: Row) -> str:
+def _written(row: db.Row) -> str:
     return f"{row['entry'].hex}:{row['position']}"
 
 
@@ -70,5 +69,5 @@ async def _meter(connection: db.Connection, tenant: TenantId, key: str) -> Meter
 
 def _traced(meter: Meter, event: Mapping[str, Any]) -> TracedEvent:
     reading = meter.read(as_seen(event, event["attributes"]))
-    added: dict[str, Any] = {"value": reading and reading.value, "values": list(reading.items) if reading else []}
+    added: JsonObject = {"value": reading and reading.value, "values": list(reading.items) if reading else []}
     return TracedEvent.model_validate({name: event[name] for name in ("id", "type", "occurredAt")} | added)

@@ -7,7 +7,6 @@ from uuid import UUID
 from signalops import db
 from signalops.terms import TenantId
 
-Row = dict[str, Any]
 SQL = db.queries("usage/credits")
 
 
@@ -22,17 +21,17 @@ async def find_grant(connection: db.Connection, tenant: TenantId, key: str) -> t
     return found[0] if found else None
 
 
-async def read_grant(connection: db.Connection, tenant: TenantId, grant: UUID) -> Row:
+async def read_grant(connection: db.Connection, tenant: TenantId, grant: UUID) -> db.Row:
     """Return a grant in the words of CreditShown."""
     return await db.the_row(connection, SQL["read-grant"], {"tenant": tenant, "id": grant})
 
 
-async def list_credits(connection: db.Connection, tenant: TenantId) -> list[Row]:
+async def list_credits(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     """Return the grants that can be used, by currency, in the order in which they are burned."""
     return await db.rows(connection, SQL["list-credits"], {"tenant": tenant})
 
 
-async def list_credit_entries(connection: db.Connection, tenant: TenantId, **window: Any) -> list[Row]:
+async def list_credit_entries(connection: db.Connection, tenant: TenantId, **window: Any) -> list[db.Row]:
     """Return the movements between two ids: lower, upper, upwards and limit."""
     return await db.rows(connection, SQL["list-credit-entries"], {"tenant": tenant, **window})
 

@@ -15,7 +15,6 @@ from signalops.terms import TenantId
 from signalops.usage.invoices import store
 from signalops.usage.invoices.issue import Issued, issue
 from signalops.usage.invoices.model import By, Draft, Line
-from signalops.usage.invoices.store import Row
 from signalops.usage.plans.money import PositiveNumber, rounded
 
 
@@ -109,7 +108,7 @@ async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, sai
     return Issued(note, await store.issue_invoice(connection, tenant, issued, [line]), -amount)
 
 
-async def _held(connection: db.Connection, tenant: TenantId, invoice: UUID) -> Row:
+async def _held(connection: db.Connection, tenant: TenantId, invoice: UUID) -> db.Row:
     """Return an invoice that is not voided, locked."""
     locked = await _lock(connection, tenant, invoice)
     if locked["voided_at"] is not None:
@@ -117,7 +116,7 @@ async def _held(connection: db.Connection, tenant: TenantId, invoice: UUID) -> R
     return locked
 
 
-async def _lock(connection: db.Connection, tenant: TenantId, invoice: UUID) -> Row:
+async def _lock(connection: db.Connection, tenant: TenantId, invoice: UUID) -> db.Row:
     locked = await store.lock_invoice(connection, tenant, invoice)
     if locked is None:
         raise NotFound("There is no such invoice: check the id.")

@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from signalops.terms import JsonObject
 from signalops.usage.invoices.model import Draft, Late, Line, MeterTerms, Stretch, Used
 from signalops.usage.plans.model import FlatPrice, Price
 from signalops.usage.plans.money import EXACT, rounded
@@ -119,11 +120,9 @@ def _days(stretch: Stretch) -> str:
     return "" if _share(stretch) == WHOLE else f", {stretch.days} of {stretch.of_days} days"
 
 
-def _line(stretch: Stretch, meter: MeterTerms | None = None, *, details: dict[str, Any], **fields: Any) -> Line:
+def _line(stretch: Stretch, meter: MeterTerms | None = None, *, details: JsonObject, **fields: Any) -> Line:
     """Make a line of a stretch: by whose terms, of when, and of which meter."""
-    metered: dict[str, Any] = (
-        {"meter": meter.key, "aggregation": meter.aggregation, "unit": meter.unit} if meter else {}
-    )
+    metered: JsonObject = {"meter": meter.key, "aggregation": meter.aggregation, "unit": meter.unit} if meter else {}
     return Line(
         plan=stretch.plan,
         version=stretch.version,
@@ -141,6 +140,6 @@ def _legible(included: Decimal) -> Decimal:
     return included if included == short else short
 
 
-def _arithmetic(of: Price, priced: Priced) -> dict[str, Any]:
+def _arithmetic(of: Price, priced: Priced) -> JsonObject:
     steps = [step.model_dump(mode="json", exclude_none=True) for step in priced.steps]
     return {"price": of.model_dump(mode="json"), "charged": format(priced.quantity, "f"), "steps": steps}

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache, reduce
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import Field
 
 from signalops.models import ApiModel, PageOf
+from signalops.terms import JsonObject
 from signalops.usage.model import Month
 from signalops.usage.plans.model import Price
 from signalops.usage.plans.money import EXACT, Exact
@@ -102,7 +103,7 @@ class Line:
     quantity: Decimal | None = None
     included: Decimal | None = None
     unit: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    details: JsonObject = field(default_factory=dict)
 
 
 class By(NamedTuple):
@@ -162,7 +163,7 @@ class LineShown(_Shown):
     included: Exact | None = Field(description="How much of it the plan includes.")
     unit: str | None
     amount: Exact = Field(description="Rounded to the currency's minor unit.", examples=["49.00"])
-    details: dict[str, Any] = Field(description="The arithmetic: days, price, steps.")
+    details: JsonObject = Field(description="The arithmetic: days, price, steps.")
 
 
 class InvoiceSummary(_Shown):

@@ -13,7 +13,6 @@ from signalops.terms import TenantId
 from signalops.usage.invoices.model import Late, Line, Period, Stretch, Used, terms_of
 from signalops.usage.plans.money import EXACT
 
-Row = dict[str, Any]
 SQL = db.queries("usage/invoices")
 
 
@@ -71,12 +70,12 @@ async def issue_invoice(
     return int(row["issue_invoice"])
 
 
-async def list_invoices(connection: db.Connection, tenant: TenantId, **window: Any) -> list[Row]:
+async def list_invoices(connection: db.Connection, tenant: TenantId, **window: Any) -> list[db.Row]:
     """Return the invoices and credit notes between two ids: lower, upper, upwards and limit."""
     return await _all(connection, "list-invoices", tenant=tenant, **window)
 
 
-async def read_invoice(connection: db.Connection, tenant: TenantId, invoice: UUID) -> Row | None:
+async def read_invoice(connection: db.Connection, tenant: TenantId, invoice: UUID) -> db.Row | None:
     """Return an invoice or credit note with its lines; None when there is none."""
     row = await _one(connection, "read-invoice", tenant=tenant, id=invoice)
     return row and row | {"lines": await _all(connection, "read-lines", tenant=tenant, id=invoice)}
@@ -88,12 +87,12 @@ async def find_invoice(connection: db.Connection, tenant: TenantId, kind: str, n
     return None if row is None else UUID(str(row["id"]))
 
 
-async def find_credit_note(connection: db.Connection, tenant: TenantId, key: str) -> Row | None:
+async def find_credit_note(connection: db.Connection, tenant: TenantId, key: str) -> db.Row | None:
     """Return id and body_hash of the credit note that was sent with an idempotency key."""
     return await _one(connection, "find-credit-note", tenant=tenant, key=key)
 
 
-async def lock_invoice(connection: db.Connection, tenant: TenantId, invoice: UUID) -> Row | None:
+async def lock_invoice(connection: db.Connection, tenant: TenantId, invoice: UUID) -> db.Row | None:
     """Return an invoice with what credit notes leave of it (`left`), held until the end of the transaction."""
     locked = await _one(connection, "lock-invoice", tenant=tenant, id=invoice)
     # After the lock, and by itself: who waited for it must see the credit note of who had it.
@@ -113,16 +112,16 @@ async def void_invoice(connection: db.Connection, tenant: TenantId, invoice: UUI
     await connection.execute(SQL["void-invoice"], {"tenant": tenant, "id": invoice, **said})
 
 
-async def _all(connection: db.Connection, query: str, **parameters: object) -> list[Row]:
+async def _all(connection: db.Connection, query: str, **parameters: object) -> list[db.Row]:
     return await db.rows(connection, SQL[query], parameters)
 
 
-async def _one(connection: db.Connection, query: str, **parameters: object) -> Row | None:
+async def _one(connection: db.Connection, query: str, **parameters: object) -> db.Row | None:
     rows = await _all(connection, query, **parameters)
     return rows[0] if rows else None
 
 
-def _stretch(row: Row) -> Stretch:
+def _stretch(row: db.Row) -> Stretch:
     told = ("plan", "version", "days", "of_days", "starts_at", "ends_at")
     return Stretch(terms=terms_of(row["terms"]), **{name: row[name] for name in told})
 

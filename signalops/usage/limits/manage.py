@@ -28,7 +28,7 @@ async def list_limits(connection: db.Connection, tenant: TenantId) -> list[Limit
     return [_shown(row) for row in await store.list_limits(connection, tenant)]
 
 
-def _shown(row: store.Row) -> LimitShown:
+def _shown(row: db.Row) -> LimitShown:
     whole: Decimal = row["soft"] if row["hard"] is None else row["hard"]
     percent = round(float(row["accepted"] / whole * 100), 1) if whole else None
     return LimitShown(**row, percent=percent)

@@ -7,16 +7,15 @@ from psycopg.errors import CheckViolation
 from signalops import db
 from signalops.terms import TenantId
 
-Row = dict[str, Any]
 SQL = db.queries("usage/limits")
 
 
-async def limited_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:
+async def limited_meters(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     """Return scales, key and what it measures of each limited meter; one row with key None for none."""
     return await db.rows(connection, SQL["limited-meters"], {"tenant": tenant})
 
 
-async def list_limits(connection: db.Connection, tenant: TenantId) -> list[Row]:
+async def list_limits(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     """Return the limits that hold today, with period, accepted and told."""
     return await db.rows(connection, SQL["list-limits"], {"tenant": tenant})
 

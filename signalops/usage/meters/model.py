@@ -2,13 +2,14 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from signalops.models import ApiModel, RequestModel
 from signalops.patterns import FieldPath, GroupBy, PatternError, compile_pattern
+from signalops.terms import JsonObject
 
 DEFAULT = "events"
 """The meter that every tenant has: it counts every event that is billed."""
@@ -33,7 +34,7 @@ def _key(text: str) -> str:
     return text
 
 
-def _pattern(pattern: dict[str, Any]) -> dict[str, Any]:
+def _pattern(pattern: JsonObject) -> JsonObject:
     try:
         conditions = compile_pattern(pattern).conditions
     except PatternError as error:
@@ -67,7 +68,7 @@ class MeterIn(RequestModel):
     field: FieldPath | None = Field(
         None, description="The field that is measured: a number, or for unique_count any value. Leave it out for count."
     )
-    pattern: Annotated[dict[str, Any], AfterValidator(_pattern)] = Field(
+    pattern: Annotated[JsonObject, AfterValidator(_pattern)] = Field(
         description="Which events, as an event pattern.", examples=[{"type": ["api.call"]}]
     )
     group_by: GroupBy = []
@@ -93,7 +94,7 @@ class MeterShown(ApiModel):
     name: str
     aggregation: Aggregation
     field: FieldPath | None
-    pattern: dict[str, Any]
+    pattern: JsonObject
     group_by: GroupBy
     unit: str | None
     allow_negative: bool = Field(description="Whether values below 0 count.")

@@ -10,16 +10,15 @@ from signalops.patterns import CURRENT_GRAMMAR
 from signalops.terms import TenantId
 from signalops.usage.meters.model import MeterIn
 
-Row = dict[str, Any]
 SQL = db.queries("usage/meters")
 
 
-async def active_meters(connection: db.Connection, tenant: TenantId) -> list[Row]:
+async def active_meters(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     """Return metering, key and what it counts of each meter that counts now."""
     return await db.rows(connection, SQL["active-meters"], {"tenant": tenant})
 
 
-async def list_meters(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[Row]:
+async def list_meters(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
     """Return meters in the words of the API, by key; wanted: key, ended (those too), after (a key), limit."""
     every = {"key": None, "ended": True, "after": "", "limit": None}
     return await db.rows(connection, SQL["list-meters"], {**every, "tenant": tenant, **wanted})
@@ -51,7 +50,7 @@ async def end_meter(connection: db.Connection, tenant: TenantId, key: str) -> No
     await connection.execute(SQL["end-meter"], {"tenant": tenant, "key": key})
 
 
-def _fields(tenant: TenantId, meter: MeterIn) -> Row:
+def _fields(tenant: TenantId, meter: MeterIn) -> db.Row:
     written = meter.model_dump(exclude={"allow_negative"}, by_alias=False)
     written |= {"pattern": Jsonb(meter.pattern), "allows_negative": meter.allow_negative}
     return {"tenant": tenant, "grammar": CURRENT_GRAMMAR, **written}

@@ -53,7 +53,7 @@ async def plan_of(connection: db.Connection, tenant: TenantId) -> TenantPlan:
     )
 
 
-def _shown(row: store.Row) -> PlanShown:
+def _shown(row: db.Row) -> PlanShown:
     return PlanShown(
         plan=row["plan"],
         version=row["version"],

@@ -10,7 +10,6 @@ from signalops import db
 from signalops.errors import NotFound
 from signalops.terms import TenantId
 
-Row = dict[str, Any]
 SQL = db.queries("usage/plans")
 
 
@@ -35,7 +34,7 @@ class Stretch(NamedTuple):
 
     plan: str
     version: int
-    terms: Row
+    terms: db.Row
     starts_on: date
     ends_on: date
     days: int
@@ -48,18 +47,18 @@ def no_such_plan(plan: str, version: int | None) -> NotFound:
     return NotFound(f"There is no {what}: see `signalops plan list`.")
 
 
-async def find_plan(connection: db.Connection, plan: str, version: int | None = None) -> Row | None:
+async def find_plan(connection: db.Connection, plan: str, version: int | None = None) -> db.Row | None:
     """Return plan, version, document and created_at of a version, or of the newest."""
     name = "newest-plan" if version is None else "plan-version"
     return await db.row(connection, SQL[name], {"plan": plan, "version": version})
 
 
-async def list_plans(connection: db.Connection) -> list[Row]:
+async def list_plans(connection: db.Connection) -> list[db.Row]:
     """Return every plan in its newest version: plan, version, name, currency, base_fee, tenants and created_at."""
     return await db.rows(connection, SQL["list-plans"])
 
 
-async def add_plan(connection: db.Connection, document: Row, **fields: Any) -> None:
+async def add_plan(connection: db.Connection, document: db.Row, **fields: Any) -> None:
     """Store a version of a plan: plan, version, grammar; Conflict when another made it meanwhile."""
     await connection.execute(SQL["add-plan"], {"document": Jsonb(document), **fields})
 
@@ -74,7 +73,7 @@ async def subscribe(connection: db.Connection, tenant: TenantId, wanted: Wanted,
     return made
 
 
-async def plans_of(connection: db.Connection, tenant: TenantId) -> list[Row]:
+async def plans_of(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     """Return the tenant's plan (plan, version, terms, starts_on, period, retention_days, kept_since), then those to come."""
     return await db.rows(connection, SQL["plans-of-tenant"], {"tenant": tenant})
 

@@ -12,7 +12,7 @@ from signalops.clock import Moment
 from signalops.http import Page
 from signalops.models import ApiModel, PageOf
 from signalops.settled import Settled
-from signalops.terms import ActorKind
+from signalops.terms import ActorKind, JsonObject
 
 INSTALLATION = UUID(int=0)
 """The tenant_id of what belongs to no tenant, such as plans."""
@@ -37,8 +37,8 @@ class ActionTarget(ApiModel):
 class ActionChange(ApiModel):
     """What changed, by column: secrets are ***, of URLs only the origin is kept, and what is long is cut."""
 
-    before: dict[str, Any] | None = Field(description="null: it was not there.")
-    after: dict[str, Any] | None = Field(description="null: it is gone.")
+    before: JsonObject | None = Field(description="null: it was not there.")
+    after: JsonObject | None = Field(description="null: it is gone.")
 
 
 class ActionShown(ApiModel):
@@ -89,13 +89,13 @@ class ActionsPage(Page):
     since: Moment | None = Field(None, alias="from", description="Only from then on (RFC 3339).")
     until: Moment | None = Field(None, alias="to", description="Only before then (RFC 3339).")
 
-    def wanted(self, settled: Settled | None = None) -> dict[str, Any]:
+    def wanted(self, settled: Settled | None = None) -> JsonObject:
         """Return what the store is asked for."""
         narrowed = self.model_dump(include={"actor", "action", "target"})
         return {"upwards": self.upwards, **self.window(settled, self.since, self.until), **narrowed}
 
 
-def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+def _said(row: Mapping[str, Any]) -> JsonObject:
     named = {name: row[name] for name in ("id", "address", "operation", "action", "change")}
     target = None if row["target_id"] is None else {"id": row["target_id"], "name": row["target"]}
     actor = {"kind": row["actor_kind"], "name": row["actor"]}

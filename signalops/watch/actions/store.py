@@ -1,11 +1,10 @@
-"""What the audit log is asked: one named query each. Row-level security tells whose actions are seen."""
+"""What the audit log is asked: one named query each. db.Row-level security tells whose actions are seen."""
 
 from typing import Any
 from uuid import UUID
 
 from signalops import db
 
-Row = dict[str, Any]
 SQL = db.queries("watch/actions")
 _ANY = {
     "tenant": None,
@@ -19,6 +18,6 @@ _ANY = {
 }
 
 
-async def list_actions(connection: db.Connection, limit: int, **wanted: Any) -> list[Row]:
+async def list_actions(connection: db.Connection, limit: int, **wanted: Any) -> list[db.Row]:
     """Return the newest actions; wanted: tenant, id, actor, action (how it begins), target (its id); a page's bounds."""
     return await db.rows(connection, SQL["list-actions"], {**_ANY, "limit": limit, **wanted})

@@ -1,7 +1,5 @@
 """What alerts ask of the database: one named query each."""
 
-from typing import Any
-
 from signalops import db
 
 SQL = db.queries("watch/alerts")
@@ -17,6 +15,6 @@ async def note_run(connection: db.Connection, job: str, error: str | None) -> No
     await connection.execute(SQL["note-run"], {"job": job, "error": error})
 
 
-async def open_alerts(connection: db.Connection) -> list[dict[str, Any]]:
+async def open_alerts(connection: db.Connection) -> list[db.Row]:
     """Return what was raised and is not over, the oldest first."""
     return await db.rows(connection, SQL["open-alerts"])

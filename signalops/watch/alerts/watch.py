@@ -1,8 +1,7 @@
 """A look at the bounds, by whichever worker has the job."""
 
-from typing import Any
-
 from signalops import db, facts
+from signalops.terms import JsonObject
 from signalops.watch.alerts import store
 
 
@@ -23,6 +22,6 @@ async def note_run(connections: db.Pool, job: str, error: str | None) -> None:
         await store.note_run(connection, job, error)
 
 
-async def open_alerts(connection: db.Connection) -> list[dict[str, Any]]:
+async def open_alerts(connection: db.Connection) -> list[JsonObject]:
     """Return the alerts that were raised and are not over, as {alert, subject, value, since, raisedAt}."""
     return await store.open_alerts(connection)

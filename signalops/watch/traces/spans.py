@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from signalops.correlation import Correlation, current
+from signalops.terms import JsonObject
 
 Fields = Mapping[str, Any]
 _TOLD_OTHERWISE = {"milliseconds", "correlation", "operation"}
@@ -84,7 +85,7 @@ def _parent(of: Correlation | None) -> Context:
     )
 
 
-def _attributes(fields: Fields) -> dict[str, Any]:
+def _attributes(fields: Fields) -> JsonObject:
     told = {name: value for name, value in fields.items() if value is not None and name not in _TOLD_OTHERWISE}
     status = {"http.response.status_code": int(told.pop("status"))} if "status" in told else {}
     return status | {f"signalops.{name}": _plain(value) for name, value in told.items()}
