@@ -11,7 +11,7 @@ from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.tenants.store import find_tenant
 from signalops.terms import JsonObject
-from signalops.watch.actions import store
+from signalops.watch.actions.http import read_actions
 from signalops.watch.actions.model import ActionsPage, PlatformAction
 
 
@@ -41,7 +41,7 @@ def show(
         found = await find_tenant(connection, tenant) if tenant else None
         if tenant and found is None:
             raise Unusable(f"There is no tenant {tenant!r}: see `signalops tenant list`.")
-        return await store.list_actions(connection, tenant=found and found.id, **wanted)
+        return await read_actions(connection, tenant=found and found.id, **wanted)
 
     actions = [PlatformAction.of(row) for row in as_owner(reading)]
     if as_json:

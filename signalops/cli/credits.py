@@ -9,7 +9,7 @@ from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show
 from signalops.cli.derived import Commands
 from signalops.http import validated
 from signalops.terms import JsonObject, TenantId
-from signalops.usage.credits import http, manage, store
+from signalops.usage.credits import grants, http
 from signalops.usage.credits.model import CreditIn
 
 app = typer.Typer(no_args_is_help=True, help="Grant credit, and see what became of it.")
@@ -37,7 +37,7 @@ def grant(
     asked = validated(CreditIn, {**terms, "reason": reason, "author": author})
 
     async def granting(connection: db.Connection, tenant_id: TenantId) -> str:
-        return str((await manage.grant(connection, tenant_id, asked))[0])
+        return str((await grants.grant(connection, tenant_id, asked))[0])
 
     granted = for_tenant(tenant, granting)
     if as_json:
@@ -50,7 +50,7 @@ def grant(
 def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
     """List what a tenant has left, in the order in which invoices burn it."""
     columns = ("currency", "remaining", "amount", "priority", "expiresAt", "reason", "author", "id")
-    show_rows([_plain(row) for row in for_tenant(tenant, store.list_credits)], columns, as_json)
+    show_rows([_plain(row) for row in for_tenant(tenant, grants.list_credits)], columns, as_json)
 
 
 def _plain(row: JsonObject) -> JsonObject:

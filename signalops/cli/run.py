@@ -39,7 +39,7 @@ def serve(
     """Start the API."""
     import uvicorn  # noqa: PLC0415  a tenth of a second that the other commands need not wait
 
-    from signalops.watch.metrics.shared import shared  # noqa: PLC0415  likewise
+    from signalops.watch.metrics.serve import shared  # noqa: PLC0415  likewise
     from signalops.web.protocol import server_options  # noqa: PLC0415  likewise
 
     # An option is a setting, for the processes that uvicorn starts too.

@@ -9,11 +9,10 @@ from signalops.patterns.budget import MOST_STEPS, MOST_VALUES, Budget, TooCostly
 from signalops.patterns.cases import run_cases
 from signalops.patterns.explain import Explanation, LeafShown, explain
 from signalops.patterns.faults import PatternError
+from signalops.patterns.fields import FieldPath, GroupBy, as_seen
 from signalops.patterns.groups import Fields, Group, Grouping, Measured, canonical
-from signalops.patterns.paths import FieldPath, GroupBy
 from signalops.patterns.pattern import LeafExplanation, Pattern, compile_pattern
 from signalops.patterns.ruleset import RuleSet
-from signalops.patterns.seen import as_seen
 from signalops.patterns.shelf import cache_of_compiled
 from signalops.patterns.text import read_json
 from signalops.patterns.upgrade import CURRENT_GRAMMAR, UPGRADERS, upgrade

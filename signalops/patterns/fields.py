@@ -7,9 +7,34 @@ never the number of patterns. `{"a.b": 1}` and `{"a": {"b": 1}}` are the same fi
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, Field
 
 from signalops.patterns.budget import MOST_VALUES, Budget
+
+
+def _path(text: str) -> str:
+    if not all(text.split(".")) or len(text.split(".")) > 64 or not text.isprintable():
+        raise ValueError("must be the path of a field, such as payload.userId")
+    return text
+
+
+FieldPath = Annotated[
+    str, Field(min_length=1, max_length=500), AfterValidator(_path), Field(examples=["payload.userId"])
+]
+GroupBy = Annotated[list[FieldPath], Field(max_length=5, description="Counted apart for each value of these fields.")]
+
+_OWN = ("type", "source", "occurredAt", "payload")
+
+
+def as_seen(event: Mapping[str, Any], attributes: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return an event with the attributes of a CloudEvent, such as its own id.
+
+    An attribute can't take the place of what every event has.
+    """
+    return event if attributes is None else {**attributes, **{name: event[name] for name in _OWN}}
+
 
 _SCANNED = 8
 """Elements of a plain array that are passed in the time of a step."""

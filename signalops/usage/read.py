@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 
 from signalops import clock, db
+from signalops.endpoint import endpoint
 from signalops.errors import Invalid, NotFound
 from signalops.patterns import Grouping
-from signalops.terms import TenantId
+from signalops.terms import Caller, TenantId
 from signalops.usage import store
 from signalops.usage.meters.model import DEFAULT, Aggregation
 from signalops.usage.model import Group, Usage, UsageQuery, UsageWindow
@@ -112,3 +113,15 @@ async def _limits(
     quota = await store.quota_of_month(connection, tenant, span.period)
     limits = {"softLimit": quota["soft_limit"], "hardLimit": quota["hard_limit"]}
     return {"accepted": quota["accepted"], "processed": processed, **limits}
+
+
+@endpoint(
+    "GET /api/usage",
+    "getUsage",
+    "Show what a meter counted, by hour, day or month",
+    "usage:read",
+    problems=(NotFound,),
+)
+async def get_usage(connection: db.Connection, caller: Caller, query: UsageQuery) -> Usage:
+    """Show what a meter counted, by the time at which events happened; of a month's events also what was accepted."""
+    return await usage(connection, caller.tenant, query)

@@ -44,9 +44,9 @@ from signalops.send.manage.http import Channels
 from signalops.supervise import exit_if_failed, supervised
 from signalops.templates import SendTemplates
 from signalops.tenants import http as tenants
-from signalops.usage import http as usage
-from signalops.usage.adjustments.http import Adjustments
-from signalops.usage.audit import http as lines
+from signalops.usage import read as usage
+from signalops.usage.adjustments.adjust import Adjustments
+from signalops.usage.audit import trace as lines
 from signalops.usage.credits import http as credits
 from signalops.usage.invoices import http as invoices
 from signalops.usage.limits import LimitScales

@@ -1,17 +1,20 @@
-"""Usage is corrected here, for the API and the command line alike, in a transaction of the tenant."""
+"""Usage is corrected and corrections are listed, for the API and the command line alike, in a transaction of the tenant."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from signalops import clock, db, facts
-from signalops.errors import IdempotencyConflict, Invalid
-from signalops.http import body_hash
-from signalops.terms import JsonObject, KeyId, TenantId
-from signalops.usage.adjustments import store
-from signalops.usage.adjustments.model import AdjustmentIn, AdjustmentShown
+from signalops.endpoint import endpoint, for_operators
+from signalops.errors import Forbidden, IdempotencyConflict, Invalid
+from signalops.http import Response, answer, body_hash
+from signalops.terms import Caller, JsonObject, KeyId, TenantId
+from signalops.usage.adjustments.model import AdjustmentIn, AdjustmentList, AdjustmentShown, AdjustmentsPage
 from signalops.usage.read import ADDITIVE, group_key, group_of
 from signalops.usage.store import Metered, find_meter
+
+SQL = db.queries("usage/usage")
+_TENANTS = "/api/tenants/{tenant}/adjustments"
 
 
 class Sent(NamedTuple):
@@ -41,7 +44,7 @@ async def adjust(
     }
     _refuse_others(asked, meter)
     said = asked.model_dump(include={"meter", "quantity", "reason", "author"})
-    row = await store.add_adjustment(connection, tenant, **fields, **said)
+    row = await db.the_row(connection, SQL["add-adjustment"], {"tenant": tenant, **fields, **said})
     if row["body_hash"] != fields["body_hash"]:
         raise IdempotencyConflict("The idempotency key came with another adjustment before: choose another key.")
     is_new = row["id"] == fields["id"]
@@ -76,3 +79,48 @@ def _refuse_others(asked: AdjustmentIn, meter: Metered) -> None:
         )
     if meter.aggregation != "sum" and asked.quantity % 1:
         raise Invalid.at("quantity", f"must be a whole number; {asked.meter} counts")
+
+
+class Adjustments:
+    """The endpoints; `backfill_days` is how far back usage can be corrected."""
+
+    def __init__(self, backfill_days: int) -> None:
+        self._backfill_days = backfill_days
+
+    @for_operators(_TENANTS, "adjustTenantUsage", "Correct the usage of an hour, also downwards", "open tenant")
+    @endpoint(
+        "POST /api/usage/adjustments",
+        "adjustUsage",
+        "Correct the usage of an hour",
+        "usage:adjust",
+        answers={201: AdjustmentShown, 200: AdjustmentShown},
+        headers={"Idempotency-Key": "A second request with this key and body corrects nothing more."},
+    )
+    async def adjust_usage(
+        self, connection: db.Connection, caller: Caller, body: AdjustmentIn, idempotency_key: str | None
+    ) -> Response:
+        """Correct the usage of an hour. A period that is closed stays as it is: the open one bills the correction, late.
+
+        To take usage off is the operator's: it lowers what is billed.
+        """
+        if caller.actor.kind == "operator":
+            body = body.model_copy(update={"author": caller.actor.name[:200]})
+        elif body.quantity < 0:
+            raise Forbidden("Usage is taken off by the operator of this installation alone: ask for it.")
+        sent = Sent(caller.key, idempotency_key)
+        adjustment, is_new = await adjust(connection, caller.tenant, body, sent, self._backfill_days)
+        return answer(adjustment, 201 if is_new else 200)
+
+    @for_operators(_TENANTS, "listTenantAdjustments", "List corrections of a tenant's usage, newest first")
+    @endpoint(
+        "GET /api/usage/adjustments",
+        "listAdjustments",
+        "List corrections of usage, newest first",
+        "usage:read",
+        answers={200: AdjustmentList},
+    )
+    async def list_adjustments(self, connection: db.Connection, caller: Caller, query: AdjustmentsPage) -> Response:
+        """List the corrections of usage, newest first."""
+        wanted = {"meter": query.meter, "upwards": query.upwards, **query.window(await db.settled(connection))}
+        rows = await db.rows(connection, SQL["list-adjustments"], {"tenant": caller.tenant, **wanted})
+        return query.listed(rows, lambda row: shown(row, row["group_by"]))

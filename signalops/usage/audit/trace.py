@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from signalops import db
+from signalops.endpoint import endpoint
 from signalops.errors import Gone, NotFound
 from signalops.patterns import Grouping, Measured, as_seen
-from signalops.terms import JsonObject, TenantId
+from signalops.terms import Caller, JsonObject, TenantId
 from signalops.usage.audit import store
 from signalops.usage.audit.model import TracedEvent, TracedEvents, TraceQuery
 from signalops.usage.meters.model import DEFAULT
@@ -71,3 +72,15 @@ def _traced(meter: Meter, event: Mapping[str, Any]) -> TracedEvent:
     reading = meter.read(as_seen(event, event["attributes"]))
     added: JsonObject = {"value": reading and reading.value, "values": list(reading.items) if reading else []}
     return TracedEvent.model_validate({name: event[name] for name in ("id", "type", "occurredAt")} | added)
+
+
+@endpoint(
+    "GET /api/usage/lines/{id}/events",
+    "listLineEvents",
+    "List the events behind a line of an invoice",
+    "usage:read",
+    problems=(Gone,),
+)
+async def list_line_events(connection: db.Connection, caller: Caller, line: UUID, query: TraceQuery) -> TracedEvents:
+    """List the events behind a line of usage, in the order in which they were counted, with what each added."""
+    return await events_of_line(connection, caller.tenant, line, query)

@@ -4,8 +4,8 @@ from signalops import db
 from signalops.endpoint import endpoint, for_operators
 from signalops.http import Page, Response, answer, validated
 from signalops.terms import Caller, FoundTenant, Operator
-from signalops.usage.credits import store
-from signalops.usage.credits.manage import grant
+from signalops.usage.credits import grants
+from signalops.usage.credits.grants import grant
 from signalops.usage.credits.model import CreditEntry, CreditHistory, CreditIn, Credits, CreditShown, CreditTerms
 
 _TENANTS = "/api/tenants/{tenant}/credits"
@@ -15,7 +15,7 @@ _TENANTS = "/api/tenants/{tenant}/credits"
 @endpoint("GET /api/credits", "getCredits", "Show the credit that is left", "usage:read")
 async def get_credits(connection: db.Connection, caller: Caller) -> Credits:
     """Show the credit that can be used now: the balance by currency, and the grants in the order of burning."""
-    rows = await store.list_credits(connection, caller.tenant)
+    rows = await grants.list_credits(connection, caller.tenant)
     return Credits.of(CreditShown.model_validate(row) for row in rows)
 
 
@@ -32,7 +32,7 @@ async def get_credits(connection: db.Connection, caller: Caller) -> Credits:
 async def list_entries(connection: db.Connection, caller: Caller, query: Page) -> Response:
     """List what was granted, burned, returned and expired, newest first."""
     window = query.window(await db.settled(connection))
-    rows = await store.list_credit_entries(connection, caller.tenant, upwards=query.upwards, **window)
+    rows = await grants.list_credit_entries(connection, caller.tenant, upwards=query.upwards, **window)
     return query.listed(rows, CreditEntry.model_validate)
 
 
@@ -51,5 +51,5 @@ async def grant_credit(
     """Grant a tenant credit, which its next invoices in that currency use up."""
     asked = validated(CreditIn, body.model_dump() | {"author": operator.author})
     granted, is_new = await grant(connection, tenant.id, asked, idempotency_key)
-    shown = CreditShown.model_validate(await store.read_grant(connection, tenant.id, granted))
+    shown = CreditShown.model_validate(await grants.read_grant(connection, tenant.id, granted))
     return answer(shown, 201 if is_new else 200)

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 from signalops import db, facts
 from signalops.terms import TenantId
-from signalops.usage.credits import store as credits
+from signalops.usage.credits import grants as credits
 from signalops.usage.invoices import store
 from signalops.usage.invoices.issue import Issued, drafts_of, issue
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from signalops import db
 from signalops.terms import TenantId
-from signalops.usage.credits import store as credits
+from signalops.usage.credits import grants as credits
 from signalops.usage.invoices import store
 from signalops.usage.invoices.lines import drafts
 from signalops.usage.invoices.model import CLOSING, By, Draft, Line

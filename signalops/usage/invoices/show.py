@@ -11,7 +11,7 @@ from uuid import UUID
 from signalops import db
 from signalops.errors import NotFound
 from signalops.terms import TenantId
-from signalops.usage.credits import store as credits
+from signalops.usage.credits import grants as credits
 from signalops.usage.invoices import store
 from signalops.usage.invoices.issue import drafts_of, with_credit
 from signalops.usage.invoices.model import Draft, DraftShown, InvoiceShown, Line, LineShown, Period, Preview

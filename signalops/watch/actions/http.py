@@ -1,5 +1,6 @@
 """The endpoints of the audit log: a tenant reads its own, an operator that of the whole installation."""
 
+from typing import Any
 from uuid import UUID
 
 from signalops import db
@@ -7,8 +8,24 @@ from signalops.endpoint import endpoint, for_operators
 from signalops.errors import NotFound
 from signalops.http import Response
 from signalops.terms import Caller, Operator
-from signalops.watch.actions import store
 from signalops.watch.actions.model import ActionList, ActionShown, ActionsPage, PlatformAction, PlatformActionList
+
+SQL = db.queries("watch/actions")
+_ANY = {
+    "tenant": None,
+    "id": None,
+    "actor": None,
+    "action": None,
+    "target": None,
+    "lower": UUID(int=0),
+    "upper": UUID(int=2**128 - 1),
+    "upwards": False,
+}
+
+
+async def read_actions(connection: db.Connection, limit: int, **wanted: Any) -> list[db.Row]:
+    """Return the newest actions; wanted: tenant, id, actor, action (how it begins), target (its id); a page's bounds."""
+    return await db.rows(connection, SQL["list-actions"], {**_ANY, "limit": limit, **wanted})
 
 
 @for_operators(
@@ -24,13 +41,13 @@ from signalops.watch.actions.model import ActionList, ActionShown, ActionsPage, 
 async def list_actions(connection: db.Connection, caller: Caller, query: ActionsPage) -> Response:
     """List what was done to what a tenant manages, newest first, by whomever."""
     wanted = query.wanted(await db.settled(connection))
-    return query.listed(await store.list_actions(connection, tenant=caller.tenant, **wanted), ActionShown.of)
+    return query.listed(await read_actions(connection, tenant=caller.tenant, **wanted), ActionShown.of)
 
 
 @endpoint("GET /api/audit-log/{id}", "getAction", "Show what was done, and what it changed", "audit:read")
 async def get_action(connection: db.Connection, caller: Caller, action: UUID) -> ActionShown:
     """Show one action."""
-    rows = await store.list_actions(connection, 1, tenant=caller.tenant, id=action)
+    rows = await read_actions(connection, 1, tenant=caller.tenant, id=action)
     if not rows:
         raise NotFound("There is no such action: check the id.")
     return ActionShown.of(rows[0])
@@ -45,6 +62,4 @@ async def get_action(connection: db.Connection, caller: Caller, action: UUID) ->
 )
 async def list_all_actions(connection: db.Connection, operator: Operator, query: ActionsPage) -> Response:
     """List what was done in the whole installation, newest first; on connections of operators."""
-    return query.listed(
-        await store.list_actions(connection, **query.wanted(await db.settled(connection))), PlatformAction.of
-    )
+    return query.listed(await read_actions(connection, **query.wanted(await db.settled(connection))), PlatformAction.of)

@@ -5,9 +5,9 @@ import time
 from collections.abc import Mapping
 
 from signalops import clock, db
-from signalops.watch.metrics import store
 from signalops.watch.metrics.registry import Measurement, gauge
 
+SQL = db.queries("watch/watch")
 AT_MOST = 2.0
 """Seconds that the database gets: a scrape must not wait for what it is to tell of."""
 _FRESH = 1.0
@@ -34,11 +34,17 @@ class Measurements:
         began = time.monotonic()
         try:
             async with asyncio.timeout(AT_MOST), self._connections.connection() as connection:
-                measured = await store.measurements(connection)
+                measured = await measurements(connection)
         except (db.REFUSAL, *db.OUTAGE, TimeoutError):
             return [("signalops_database_up", {}, 0.0)]
         spent = time.monotonic() - began
         return [*measured, ("signalops_database_up", {}, 1.0), ("signalops_measure_seconds", {}, spent)]
+
+
+async def measurements(connection: db.Connection) -> list[Measurement]:
+    """Return each series that the database measures: name, labels, value."""
+    rows = await db.tuples(connection, SQL["measurements"])
+    return [(name, labels, value) for name, labels, value in rows]
 
 
 async def watch_pools(pools: Mapping[str, db.Pool]) -> None:

@@ -1,7 +1,9 @@
-"""Where Prometheus asks a worker: a small server in a thread of its own, which serves no tenant's request."""
+"""Where Prometheus asks: a worker has a small server in a thread of its own, several API processes share what they count."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 from prometheus_client import start_http_server
 
@@ -28,3 +30,17 @@ def served(host: str, port: int | None) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def shared(processes: int) -> Iterator[None]:
+    """Let the processes that are started meanwhile, if several, share one folder: whichever is asked tells of all.
+
+    What an installation counted before its start is gone, as with one process.
+    """
+    if processes == 1:
+        yield
+        return
+    with TemporaryDirectory(prefix="signalops-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # the name is prometheus_client's
+        yield

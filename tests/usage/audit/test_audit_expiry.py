@@ -9,7 +9,7 @@ import psycopg
 from signalops import clock, db
 from signalops.config import Settings
 from signalops.usage.audit.run import audit
-from signalops.watch.retention import store
+from signalops.watch import retention
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
 from tests.usage.audit.conftest import UsageHistory
@@ -32,7 +32,7 @@ async def expire(settings: Settings, retention_days: int = 400, at_most: int = 7
     """Let a worker remove all that has expired, a few rows a transaction; return how many of which tables."""
     removed: Counter[str] = Counter()
     async with db.pool(settings, "worker", 1) as pool, pool.connection() as connection:
-        while slices := await store.expire(connection, retention_days, at_most):
+        while slices := await retention.expire(connection, retention_days, at_most):
             for relation, rows in slices:
                 assert rows <= at_most or relation in SWEPT, relation
                 removed[relation] += rows

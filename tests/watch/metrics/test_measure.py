@@ -8,7 +8,7 @@ from psycopg import sql
 
 from signalops import db
 from signalops.config import Settings
-from signalops.watch.metrics import store
+from signalops.watch.metrics import measure
 from signalops.watch.metrics.names import MEASURED, METRICS
 from signalops.watch.store import session
 from tests.sql.ops.conftest import Ops, id_of, ops
@@ -104,7 +104,7 @@ async def test_what_the_database_measures_is_what_the_table_of_names_has(
     readers: tuple[db.Role, ...] = ("platform", "operator")
     for role in readers:
         async with session(db.dsn(settings, role)) as connection:
-            measured = await store.measurements(connection)
+            measured = await measure.measurements(connection)
         assert {(name, tuple(sorted(labels))) for name, labels, _ in measured} == {
             (metric.name, tuple(sorted(metric.labels)))
             for metric in MEASURED
@@ -116,7 +116,7 @@ async def test_what_the_database_measures_is_what_the_table_of_names_has(
     for role in others:
         async with session(db.dsn(settings, role)) as connection:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                await store.measurements(connection)
+                await measure.measurements(connection)
 
 
 async def test_without_the_database_the_processes_still_tell(

@@ -1,11 +1,14 @@
-"""What credits ask of the database: one named query each, in a transaction of the tenant."""
+"""Credit is granted, burned and listed: one named query each, in a transaction of the tenant."""
 
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from signalops import db
+from signalops.errors import IdempotencyConflict
+from signalops.http import body_hash
 from signalops.terms import TenantId
+from signalops.usage.credits.model import CreditIn
 
 SQL = db.queries("usage/credits")
 
@@ -44,3 +47,21 @@ async def burn_credits(connection: db.Connection, tenant: TenantId, **wanted: An
 async def expire_credits(connection: db.Connection, at_most: int) -> int:
     """Write off what is left of expired grants of all tenants; return of how many."""
     return int(await db.value(connection, SQL["expire-credits"], {"at_most": at_most}) or 0)
+
+
+async def grant(
+    connection: db.Connection, tenant: TenantId, asked: CreditIn, key: str | None = None
+) -> tuple[UUID, bool]:
+    """Grant credit; return the grant, and whether it is new. IdempotencyConflict when the key came with something else.
+
+    Who sends keys holds the tenant meanwhile: of two at once the second finds the grant of the first.
+    """
+    hashed = key and body_hash(asked)
+    if key and (before := await find_grant(connection, tenant, key)):
+        found, said = before
+        if said != hashed:
+            raise IdempotencyConflict("The idempotency key came with another grant before: choose another key.")
+        return found, False
+    fields = asked.model_dump(by_alias=False)
+    made = await grant_credit(connection, tenant, **fields, idempotency_key=key, body_hash=hashed)
+    return made, True

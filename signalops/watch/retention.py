@@ -1,14 +1,20 @@
-"""A run of the retention: short transactions, one after the other, until nothing is left or its time is up."""
+"""What nobody needs any more goes: partitions as a whole, rows of tenants that keep less, jobs that ended long ago.
+
+Comes in: the settings of the installation, plans and tenants. Goes out: what was removed.
+Invariant: nothing goes that waits, is still to be sent, or belongs to a billing period that is not closed; and nobody who writes
+waits for a removal.
+"""
 
 import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 
 from signalops import db, facts
 from signalops.config import Settings
-from signalops.watch.retention import store
 
+SQL = db.queries("watch/retention")
 SLICE = 5000
 """Rows of one transaction, about."""
 _PATIENCE = 10.0
@@ -43,7 +49,7 @@ class Retainer:
         async with self._connections.connection() as connection:
             dropped = await self._drop(connection)
             removed = await self._expire(connection, until)
-            while gone := await store.prune_jobs(connection, self._kept.jobs, SLICE):
+            while gone := await prune_jobs(connection, self._kept.jobs, SLICE):
                 removed["jobs"] += gone
         if dropped:
             facts.emit("partitions.dropped", partitions=", ".join(dropped))
@@ -54,7 +60,7 @@ class Retainer:
     async def due(self) -> list[str]:
         """Return the partitions that a run would drop."""
         async with self._connections.connection() as connection:
-            expired = await store.expired_partitions(connection, self._kept.events, self._kept.audit_log)
+            expired = await expired_partitions(connection, self._kept.events, self._kept.audit_log)
         return [part for part, _ in expired]
 
     async def _drop(self, connection: db.Connection) -> list[str]:
@@ -63,7 +69,7 @@ class Retainer:
         until = time.monotonic() + _PATIENCE
         while True:
             try:
-                part = await store.drop_partition(connection, self._kept.events, self._kept.audit_log)
+                part = await drop_partition(connection, self._kept.events, self._kept.audit_log)
             except db.BUSY:
                 if time.monotonic() > until:
                     raise
@@ -75,7 +81,34 @@ class Retainer:
 
     async def _expire(self, connection: db.Connection, until: float) -> Counter[str]:
         removed: Counter[str] = Counter()
-        while time.monotonic() < until and (slices := await store.expire(connection, self._kept.events, SLICE)):
+        while time.monotonic() < until and (slices := await expire(connection, self._kept.events, SLICE)):
             for relation, rows in slices:
                 removed[relation] += rows
         return +removed
+
+
+async def expired_partitions(
+    connection: db.Connection, retention_days: int, audit_log_days: int
+) -> list[tuple[str, datetime]]:
+    """Return the partitions that can be dropped, in that order, and when the last of what they hold came in."""
+    days = {"retention_days": retention_days, "audit_log_days": audit_log_days}
+    return await db.tuples(connection, SQL["expired-partitions"], days)
+
+
+async def drop_partition(connection: db.Connection, retention_days: int, audit_log_days: int) -> str | None:
+    """Drop the first partition that can be; return its name, None if there is none. Raises db.BUSY while its table is in use."""
+    days = {"retention_days": retention_days, "audit_log_days": audit_log_days}
+    found: str | None = await db.value(connection, SQL["drop-partition"], days)
+    return found
+
+
+async def expire(connection: db.Connection, retention_days: int, at_most: int) -> list[tuple[str, int]]:
+    """Remove a slice of what expires before its partition; return how many rows of which tables, nothing when all is done."""
+    wanted = {"retention_days": retention_days, "at_most": at_most}
+    return await db.tuples(connection, SQL["expire"], wanted)
+
+
+async def prune_jobs(connection: db.Connection, history_days: int, at_most: int) -> int:
+    """Remove jobs that ended so many days ago; return how many."""
+    wanted = {"history_days": history_days, "at_most": at_most}
+    return int(await db.value(connection, SQL["prune-jobs"], wanted) or 0)

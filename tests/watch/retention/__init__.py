@@ -1,1 +1,0 @@
-"""What expires goes, and nothing else."""
