@@ -1,7 +1,11 @@
 """The database: connection strings, pools, transactions of one tenant, and the named queries of `sql/`."""
 
+from psycopg import IsolationLevel
+from psycopg.errors import CheckViolation, NoDataFound, UniqueViolation
+from psycopg.types.json import Json, Jsonb
+
 from signalops.db.errors import BUSY, KNOWN, OUTAGE, OUTDATED, REFUSAL, UNSTORABLE, reason, told
-from signalops.db.pools import SILENCE, Connection, Pool, alone, autocommit, hasten, listen, pool, repair
+from signalops.db.pools import SILENCE, Connection, Pool, alone, autocommit, hasten, listen, pool, repair, session
 from signalops.db.queries import (
     Row,
     queries,
@@ -10,6 +14,7 @@ from signalops.db.queries import (
     row,
     rows,
     sql_folder,
+    stream,
     the_row,
     the_tuple,
     tuples,
@@ -40,11 +45,17 @@ __all__ = [
     "SILENCE",
     "UNSTORABLE",
     "Action",
+    "CheckViolation",
     "Connection",
+    "IsolationLevel",
+    "Json",
+    "Jsonb",
+    "NoDataFound",
     "Pool",
     "Role",
     "Row",
     "Transaction",
+    "UniqueViolation",
     "act_as",
     "acting",
     "admin_url",
@@ -68,8 +79,10 @@ __all__ = [
     "repair",
     "row",
     "rows",
+    "session",
     "settled",
     "sql_folder",
+    "stream",
     "the_row",
     "the_tuple",
     "told",

@@ -92,6 +92,13 @@ async def alone(conninfo: str) -> AsyncIterator[Connection]:
         yield connection
 
 
+@asynccontextmanager
+async def session(conninfo: str) -> AsyncIterator[Connection]:
+    """Open one connection in autocommit: a check that fails leaves those after it unharmed."""
+    async with await AsyncConnection.connect(conninfo, autocommit=True, connect_timeout=5) as connection:
+        yield connection
+
+
 async def listen(conninfo: str, channels: Iterable[str]) -> AsyncIterator[tuple[str, str] | None]:
     """Yield None when listening begins, and channel and payload of each notification; an OUTAGE when the connection is lost."""
     async with alone(conninfo) as connection:

@@ -1,7 +1,7 @@
 """The named queries of `sql/queries/`, and how their rows are read."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, LiteralString, TypeVar, cast
@@ -76,6 +76,17 @@ async def record(
     """Return the first row of a query as an object, whose fields are its columns; None: there is none."""
     async with connection.cursor(row_factory=class_row(kind)) as cursor:
         return await (await cursor.execute(query, parameters)).fetchone()
+
+
+async def stream(
+    connection: Connection, at_a_time: int, query: LiteralString, parameters: Parameters = None
+) -> AsyncIterator[Row]:
+    """Yield the rows of a query, so many of them in memory at a time."""
+    async with connection.cursor(name="stream", row_factory=dict_row) as cursor:
+        cursor.itersize = at_a_time
+        await cursor.execute(query, parameters)
+        async for row in cursor:
+            yield row
 
 
 async def tuples(

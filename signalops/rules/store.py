@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
 from signalops import db
 from signalops.terms import EventId, RuleId, TenantId
 
@@ -39,7 +37,7 @@ async def add_version(
     connection: db.Connection, tenant: TenantId, rule: RuleId, numbers: Mapping[str, int], content: db.Row
 ) -> None:
     """Store a version {version, since} with its content, in the words of the API; the channel as its id."""
-    written = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in content.items()}
+    written = {name: db.Jsonb(value) if isinstance(value, dict) else value for name, value in content.items()}
     await connection.execute(SQL["add-version"], {"tenant": tenant, "rule": rule, **numbers, **written})
 
 
@@ -108,7 +106,7 @@ async def list_silences(connection: db.Connection, tenant: TenantId, **wanted: A
 
 async def add_silence(connection: db.Connection, **fields: Any) -> None:
     """Store a silence: tenant, id, grammar, pattern, starts_at, ends_at and reason."""
-    await connection.execute(SQL["add-silence"], fields | {"pattern": Jsonb(fields["pattern"])})
+    await connection.execute(SQL["add-silence"], fields | {"pattern": db.Jsonb(fields["pattern"])})
 
 
 async def end_silence(connection: db.Connection, tenant: TenantId, silence: UUID) -> None:

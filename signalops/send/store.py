@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
 from signalops import db
 from signalops.contracts import SettledAttempt, WantedDelivery
 from signalops.send.model import (
@@ -80,7 +78,7 @@ async def claim(connection: db.Connection, wanted: Iterable[Wanted], busy: list[
     """
     told: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
     return await db.records(
-        connection, Claim, SQL["claim-deliveries"], {"wanted": Jsonb(told), "busy": busy}, prepare=True
+        connection, Claim, SQL["claim-deliveries"], {"wanted": db.Jsonb(told), "busy": busy}, prepare=True
     )
 
 
@@ -94,7 +92,7 @@ async def settle(connection: db.Connection, attempts: Iterable[Attempt]) -> list
 
     Returns the deliveries that died.
     """
-    said = {"said": Jsonb([_told(attempt) for attempt in attempts])}
+    said = {"said": db.Jsonb([_told(attempt) for attempt in attempts])}
     return [died for (died,) in await db.tuples(connection, SQL["settle-deliveries"], said, prepare=True)]
 
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from signalops import db
 from signalops.tenants.model import id_in
 from signalops.terms import FoundTenant, TenantId, TenantStatus
@@ -45,7 +43,7 @@ async def list_tenants(connection: db.Connection, **wanted: Any) -> list[db.Row]
 
 async def change_tenant(connection: db.Connection, tenant: TenantId, changes: db.Row) -> None:
     """Set columns of a tenant: name, time_zone, rate_per_second, rate_burst, retention_days. Conflict: its time zone is fixed."""
-    await connection.execute(SQL["change-tenant"], {"id": tenant, "changes": Jsonb(changes)})
+    await connection.execute(SQL["change-tenant"], {"id": tenant, "changes": db.Jsonb(changes)})
 
 
 async def move_tenant(connection: db.Connection, tenant: TenantId, status: TenantStatus, reason: str | None) -> None:

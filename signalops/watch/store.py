@@ -1,11 +1,7 @@
 """What watch asks of the database: one named query each."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
-
-from psycopg import AsyncConnection
 
 from signalops import db
 from signalops.terms import EventId, TenantId
@@ -43,13 +39,6 @@ class Owned(NamedTuple):
 async def tenant_of(connection: db.Connection, event: EventId) -> Owned | None:
     """Return whose event an id is, or None; as the owner."""
     return await db.record(connection, Owned, SQL["tenant-of-event"], {"event": event})
-
-
-@asynccontextmanager
-async def session(conninfo: str) -> AsyncIterator[db.Connection]:
-    """Open one connection in autocommit: a check that fails leaves those after it unharmed."""
-    async with await AsyncConnection.connect(conninfo, autocommit=True, connect_timeout=5) as connection:
-        yield connection
 
 
 async def examine(connection: db.Connection, query: str) -> tuple[bool, str]:

@@ -1,7 +1,6 @@
 """What event types ask of the database: one named query each."""
 
 import orjson
-from psycopg.types.json import Json
 
 from signalops import db
 from signalops.contracts import SeenType
@@ -49,7 +48,7 @@ async def put_schema(
     return await db.row(
         connection,
         SQL["put-schema"],
-        {"tenant": tenant, "type": event_type, "mode": mode, "schema": Json(schema, orjson.dumps)},
+        {"tenant": tenant, "type": event_type, "mode": mode, "schema": db.Json(schema, orjson.dumps)},
     )
 
 

@@ -5,7 +5,6 @@ from typing import LiteralString
 from uuid import UUID
 
 import orjson
-from psycopg.types.json import Jsonb
 
 from signalops import db
 from signalops.terms import TenantId
@@ -25,7 +24,7 @@ async def take_turn(connection: db.Connection, tenant: TenantId) -> int:
 async def add(connection: db.Connection, tenant: TenantId, backtest: UUID, asked: db.Row, span: db.Row) -> None:
     """Store a backtest of a span {starts_at, ends_at}, and enqueue its first slice."""
     await connection.execute(
-        SQL["add-backtest"], {"tenant": tenant, "id": backtest, "asked": Jsonb(asked, orjson.dumps), **span}
+        SQL["add-backtest"], {"tenant": tenant, "id": backtest, "asked": db.Jsonb(asked, orjson.dumps), **span}
     )
 
 
@@ -72,7 +71,7 @@ async def read_events(connection: db.Connection, tenant: TenantId, events: Itera
 async def save(connection: db.Connection, tenant: TenantId, backtest: UUID, slices: int, found: db.Row) -> bool:
     """Save a slice, the one after so many: {status, looked_until, scanned, state, result, error}; False if it is too late."""
     documents = {
-        name: None if found[name] is None else Jsonb(found[name], orjson.dumps) for name in ("state", "result")
+        name: None if found[name] is None else db.Jsonb(found[name], orjson.dumps) for name in ("state", "result")
     }
     place = {"tenant": tenant, "id": backtest, "slices": slices}
     return await db.row(connection, SQL["save-slice"], found | documents | place) is not None

@@ -4,8 +4,6 @@ from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
 from signalops import db
 from signalops.terms import ChannelId, ChannelKind, TenantId
 
@@ -31,7 +29,7 @@ class Held(TypedDict):
 
 async def add_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, **fields: Any) -> None:
     """Store a channel, its fields as those of Held; Conflict if the name is taken."""
-    written = fields | {"tenant": tenant, "id": channel, "config": Jsonb(fields["config"])}
+    written = fields | {"tenant": tenant, "id": channel, "config": db.Jsonb(fields["config"])}
     await connection.execute(SQL["add-channel"], written)
 
 
@@ -50,7 +48,7 @@ async def hold_channel(connection: db.Connection, tenant: TenantId, channel: Cha
 
 async def change_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, held: Held) -> None:
     """Write a channel that is held; Conflict if another has its name. Invalid: its secret would be sent elsewhere."""
-    fields = {**held, "tenant": tenant, "id": channel, "config": Jsonb(held["config"])}
+    fields = {**held, "tenant": tenant, "id": channel, "config": db.Jsonb(held["config"])}
     await connection.execute(SQL["change-channel"], fields)
 
 

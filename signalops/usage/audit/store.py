@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from psycopg import IsolationLevel
-from psycopg.rows import dict_row
 
 from signalops import db
 from signalops.terms import TenantId
@@ -35,7 +33,7 @@ class Audited(NamedTuple):
 async def begin(connection: db.Connection) -> None:
     """Begin a transaction that sees one state of the database, while events come in and are counted."""
     await connection.commit()
-    await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+    await connection.set_isolation_level(db.IsolationLevel.REPEATABLE_READ)
 
 
 async def audited(connection: db.Connection, tenant: TenantId, slug: str, period: date | None) -> Audited:
@@ -77,11 +75,8 @@ async def limited_months(connection: db.Connection, tenant: TenantId) -> list[db
 
 async def entries(connection: db.Connection, what: Audited) -> AsyncIterator[db.Row]:
     """Stream the entries of batches that own meters counted, by hour and batch."""
-    async with connection.cursor(name="audit_entries", row_factory=dict_row) as cursor:
-        cursor.itersize = _AT_A_TIME
-        await cursor.execute(SQL["audit-entries"], what.named)
-        async for row in cursor:
-            yield row
+    async for row in db.stream(connection, _AT_A_TIME, SQL["audit-entries"], what.named):
+        yield row
 
 
 async def events(connection: db.Connection, tenant: TenantId, ids: Sequence[UUID]) -> dict[UUID, db.Row]:

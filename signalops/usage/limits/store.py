@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from psycopg.errors import CheckViolation
-
 from signalops import db
 from signalops.terms import TenantId
 
@@ -24,7 +22,7 @@ async def set_limit(connection: db.Connection, **fields: Any) -> bool:
     """Make a limit hold from today on: tenant, meter, soft, hard, thresholds and overage. False: it can't be limited."""
     try:
         await connection.execute(SQL["set-limit"], fields)
-    except CheckViolation:
+    except db.CheckViolation:
         return False
     return True
 

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from psycopg.errors import UniqueViolation
-from psycopg.types.json import Jsonb
-
 from signalops import db
 from signalops.patterns import CURRENT_GRAMMAR
 from signalops.terms import TenantId
@@ -34,7 +31,7 @@ async def add_meter(connection: db.Connection, tenant: TenantId, meter: MeterIn)
     try:
         async with connection.transaction():
             await connection.execute(SQL["add-meter"], _fields(tenant, meter))
-    except UniqueViolation:
+    except db.UniqueViolation:
         return False
     return True
 
@@ -52,5 +49,5 @@ async def end_meter(connection: db.Connection, tenant: TenantId, key: str) -> No
 
 def _fields(tenant: TenantId, meter: MeterIn) -> db.Row:
     written = meter.model_dump(exclude={"allow_negative"}, by_alias=False)
-    written |= {"pattern": Jsonb(meter.pattern), "allows_negative": meter.allow_negative}
+    written |= {"pattern": db.Jsonb(meter.pattern), "allows_negative": meter.allow_negative}
     return {"tenant": tenant, "grammar": CURRENT_GRAMMAR, **written}

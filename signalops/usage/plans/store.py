@@ -3,9 +3,6 @@
 from datetime import date
 from typing import Any, NamedTuple
 
-from psycopg.errors import NoDataFound
-from psycopg.types.json import Jsonb
-
 from signalops import db
 from signalops.errors import NotFound
 from signalops.terms import TenantId
@@ -60,7 +57,7 @@ async def list_plans(connection: db.Connection) -> list[db.Row]:
 
 async def add_plan(connection: db.Connection, document: db.Row, **fields: Any) -> None:
     """Store a version of a plan: plan, version, grammar; Conflict when another made it meanwhile."""
-    await connection.execute(SQL["add-plan"], {"document": Jsonb(document), **fields})
+    await connection.execute(SQL["add-plan"], {"document": db.Jsonb(document), **fields})
 
 
 async def subscribe(connection: db.Connection, tenant: TenantId, wanted: Wanted, author: str) -> Subscribed:
@@ -68,7 +65,7 @@ async def subscribe(connection: db.Connection, tenant: TenantId, wanted: Wanted,
     asked = {"tenant": tenant, "author": author, **wanted._asdict()}
     try:
         (made,) = await db.records(connection, Subscribed, SQL["subscribe"], asked)
-    except NoDataFound as error:
+    except db.NoDataFound as error:
         raise no_such_plan(wanted.plan, wanted.version) from error
     return made
 

@@ -121,7 +121,7 @@ _ZONES = Check(
 async def server(settings: Settings) -> list[Finding]:
     """Look whether PostgreSQL is there and has our roles."""
     try:
-        async with store.session(db.admin_url(settings)) as login:
+        async with db.session(db.admin_url(settings)) as login:
             return [await examine(login, check) for check in SERVER]
     except (*db.OUTAGE, Unusable) as error:
         detail = f"PostgreSQL can't be reached ({line(error)})"
@@ -133,7 +133,7 @@ async def logins(settings: Settings) -> list[Finding]:
     faults, free, compiling = [], [], []
     for role in get_args(db.Role):
         try:
-            async with store.session(db.dsn(settings, role)) as session:
+            async with db.session(db.dsn(settings, role)) as session:
                 is_bounded, name, login, compiles = await store.login(session)
         except db.OUTAGE as error:
             faults.append(f"can't act as signalops_{role} ({line(error)})")
@@ -160,7 +160,7 @@ async def schema(settings: Settings) -> list[Finding]:
 
 async def inside(settings: Settings) -> list[Finding]:
     """Look at the schema's parts, at the work that waits, and at what the server grants us."""
-    async with store.session(db.dsn(settings, "owner")) as owner:
+    async with db.session(db.dsn(settings, "owner")) as owner:
         checks = (*INSIDE, DOCUMENTED_KEY) if settings.database_url else INSIDE
         return [
             *(await _held(owner, settings)),
@@ -207,7 +207,7 @@ async def _durability(settings: Settings) -> Finding:
     """Look as the processes see it: a setting may be a role's or a login's own."""
     faults: set[str] = set()
     for role in ("api", "worker"):
-        async with store.session(db.dsn(settings, role)) as session:
+        async with db.session(db.dsn(settings, role)) as session:
             faults |= set(await store.held(session, "durability"))
     return _DURABILITY.finding(sorted(faults), "fsync, synchronous_commit and full_page_writes are on")
 

@@ -31,7 +31,7 @@ async def listening(settings: Settings) -> list[Finding]:
             async for heard in db.listen(conninfo, [channel]):
                 if heard:
                     return [Finding("notifications", True, "arrive")]
-                async with store.session(db.dsn(settings, "api")) as other:
+                async with db.session(db.dsn(settings, "api")) as other:
                     await store.notify(other, channel)
     except (TimeoutError, *db.OUTAGE):
         pass
@@ -42,7 +42,7 @@ async def listening(settings: Settings) -> list[Finding]:
 
 async def database_certificate(settings: Settings) -> list[Finding]:
     """Look how long the certificate of the connection to PostgreSQL lasts; nothing where there is no TLS."""
-    async with store.session(db.dsn(settings, "api")) as session:
+    async with db.session(db.dsn(settings, "api")) as session:
         address = store.tls_address(session)
     return [await _certificate("database certificate", *address, "postgres")] if address else []
 
