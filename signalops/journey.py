@@ -16,12 +16,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from signalops import db, facts
-from signalops.access.deletion.run import Deleter
-from signalops.inbox import store
-from signalops.inbox.store import Part, Results
+from signalops.access.deletion.deleter import Deleter
+from signalops.inbox import inbox_queries
+from signalops.inbox.inbox_queries import Part, Results
 from signalops.ingest.types import Catalogue
 from signalops.processor import Processor
-from signalops.rules.backtest.run import Backtester
+from signalops.rules.backtest.backtester import Backtester
 from signalops.send import Sender
 from signalops.templates import SendTemplates
 from signalops.terms import BatchId, DeliveryId, TenantId
@@ -86,17 +86,17 @@ class Journey:
     async def enqueue_due(self) -> None:
         """Give a job to what is held of resumed tenants, and to the deliveries whose time has come; they wait without one."""
         async with self._connections.connection() as connection:
-            while await store.resume(connection, AT_MOST):
+            while await inbox_queries.resume(connection, AT_MOST):
                 pass
-            while await store.enqueue_due(connection, AT_MOST):
+            while await inbox_queries.enqueue_due(connection, AT_MOST):
                 pass
 
     async def tell_due(self) -> None:
         """Close the digests whose time has come, and tell of what has not come in time."""
         async with self._connections.connection() as connection:
-            while await store.set_aside(connection, AT_MOST) == AT_MOST:
+            while await inbox_queries.set_aside(connection, AT_MOST) == AT_MOST:
                 pass
-            digests, absences = await store.tell_due(connection, AT_MOST)
+            digests, absences = await inbox_queries.tell_due(connection, AT_MOST)
         if digests or absences:
             facts.emit("rules.told", digests=digests, absences=absences)
 
@@ -104,15 +104,15 @@ class Journey:
         """Remove what rules remember of groups that can't matter any more; have every channel that waits get its turn; and
         have no tenant's groups and distinct values fill the disk."""
         async with self._connections.connection() as connection:
-            while (await store.tidy(connection, AT_MOST))[0] == AT_MOST:
+            while (await inbox_queries.tidy(connection, AT_MOST))[0] == AT_MOST:
                 pass
-            for tenant, period in await store.limit_cardinality(connection):
+            for tenant, period in await inbox_queries.limit_cardinality(connection):
                 facts.emit("usage.cardinality_limit_reached", tenant=tenant, period=f"{period:%Y-%m}")
 
     async def enqueue_lost(self) -> None:
         """Give a new job to what lost it: accepted means processed, whatever becomes of a job."""
         async with self._connections.connection() as connection:
-            batches, deliveries = await store.enqueue_lost(connection, AT_MOST)
+            batches, deliveries = await inbox_queries.enqueue_lost(connection, AT_MOST)
         await self._deleter.sweep()
         if batches or deliveries:
             facts.emit("jobs.replaced", batches=batches, deliveries=deliveries)
@@ -120,7 +120,7 @@ class Journey:
     async def make_partitions(self) -> None:
         """Make partitions ahead of time."""
         async with self._connections.connection() as connection:
-            if made := await store.make_partitions(connection):
+            if made := await inbox_queries.make_partitions(connection):
                 facts.emit("partitions.made", partitions=", ".join(made))
 
     async def close_periods(self) -> None:

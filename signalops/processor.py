@@ -15,8 +15,8 @@ from typing import Any
 from signalops import clock, db, facts
 from signalops.contracts import DeadEvent, PartRow
 from signalops.errors import Unusable
-from signalops.inbox import store
-from signalops.inbox.store import Part, Results
+from signalops.inbox import inbox_queries
+from signalops.inbox.inbox_queries import Part, Results
 from signalops.inbox.turns import Turns
 from signalops.patterns import TooCostly
 from signalops.rules.book import RuleBook
@@ -59,19 +59,19 @@ class Processor:
 
     async def _process(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:
         async with self._work(batch, job) as work:
-            for part in await store.read_batch(work.connection, batch):
+            for part in await inbox_queries.read_batch(work.connection, batch):
                 meters = await self._meters.meters_of(work.connection, part.tenant, part.metering)
                 if fitting := await self._decide_fitting(work, part, meters, work.results):
                     work.done.append(fitting)
             if work.results.parts:
-                await store.record_batch(work.connection, batch, job, _WORKER, work.results)
+                await inbox_queries.record_batch(work.connection, batch, job, _WORKER, work.results)
         return work.results, work.done
 
     async def _process_apart(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:
         """Process part by part: an event that fails alone becomes a dead letter, a tenant that is locked waits, nobody else."""
         async with self._work(batch, job) as work:
-            waiting = await store.read_batch(work.connection, batch)
-            await store.wait_briefly(work.connection)
+            waiting = await inbox_queries.read_batch(work.connection, batch)
+            await inbox_queries.wait_briefly(work.connection)
             # Once for each tenant: the record of a batch names one version, by which its usage can be counted again.
             meters = {p.tenant: await self._meters.meters_of(work.connection, p.tenant, p.metering) for p in waiting}
             while waiting:
@@ -85,15 +85,15 @@ class Processor:
         try:
             async with work.connection.transaction():
                 if fitting := await self._decide_fitting(work, part, meters, own):
-                    await store.record_batch(work.connection, work.batch, work.job, _WORKER, own)
+                    await inbox_queries.record_batch(work.connection, work.batch, work.job, _WORKER, own)
                     work.done.append(fitting)
         except db.BUSY:
             self._turns.lock(part.tenant)
-            await store.put_back(work.connection, work.batch, part, self._turns.wait(part.tenant))
+            await inbox_queries.put_back(work.connection, work.batch, part, self._turns.wait(part.tenant))
             return ()
         except db.OUTDATED:
             # A part of this batch was counted by earlier meters: its record names one version, so the rest is another batch.
-            await store.put_back(work.connection, BatchId(clock.new_id()), part, 0.0)
+            await inbox_queries.put_back(work.connection, BatchId(clock.new_id()), part, 0.0)
             return ()
         except Exception as error:
             if _is_ours(error):
@@ -101,7 +101,7 @@ class Processor:
             if len(part.events) > 1:
                 return _halves(part)
             own = _buried(part, meters.version, error)
-            await store.record_batch(work.connection, work.batch, work.job, _WORKER, own)
+            await inbox_queries.record_batch(work.connection, work.batch, work.job, _WORKER, own)
         work.results.add(own)
         return ()
 
@@ -120,7 +120,7 @@ class Processor:
         None: it is not its tenant's turn, and all of it waits.
         """
         if wait := self._turns.wait(part.tenant):
-            await store.put_back(work.connection, work.batch, part, wait)
+            await inbox_queries.put_back(work.connection, work.batch, part, wait)
             return None
         compiled = await self._rules.rules_of(work.connection, part.tenant, part.ruleset)
         pairs = len(part.events) * len(compiled.by_id)
@@ -156,7 +156,7 @@ class Processor:
         """Take one of the turns for heavy parts, until the transaction ends; if there is none, all of its tenant waits."""
         if not self._turns.has_room(part.tenant):
             self._turns.postpone(part.tenant)
-            await store.put_back(work.connection, work.batch, part, self._turns.wait(part.tenant), _BULK)
+            await inbox_queries.put_back(work.connection, work.batch, part, self._turns.wait(part.tenant), _BULK)
             return False
         work.turns.enter_context(self._turns.heavy(part.tenant))
         return True
@@ -179,7 +179,7 @@ async def _put_back_rest(work: _Work, part: Part, fitting: int) -> Part | None:
     if fitting == len(part.events):
         return part
     rest = part._replace(events=part.events[fitting:])
-    await store.put_back(work.connection, work.batch, rest, 0.0, _BULK)
+    await inbox_queries.put_back(work.connection, work.batch, rest, 0.0, _BULK)
     return part._replace(events=part.events[:fitting]) if fitting else None
 
 

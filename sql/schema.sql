@@ -6902,7 +6902,7 @@ COMMENT ON TABLE signalops.plans IS 'What the operator offers: fees, prices, met
 COMMENT ON COLUMN signalops.plans.plan IS 'The name for command lines, such as pro.';
 COMMENT ON COLUMN signalops.plans.version IS 'From 1; whoever has an older one keeps it until subscribed anew.';
 COMMENT ON COLUMN signalops.plans.grammar IS 'Version of the pattern language of its meters.';
-COMMENT ON COLUMN signalops.plans.document IS 'name, currency, baseFee, meters, prices and limits, as PlanDocument (signalops/usage/plans/model.py) checks and writes them.';
+COMMENT ON COLUMN signalops.plans.document IS 'name, currency, baseFee, meters, prices and limits, as PlanDocument (signalops/usage/plans/plan_models.py) checks and writes them.';
 COMMENT ON COLUMN signalops.plans.created_at IS 'When it was made.';
 
 CREATE TABLE signalops.rate_buckets (

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from signalops.errors import Invalid
 from signalops.http import validated
 from signalops.ingest.cloudevents import from_structured
-from signalops.ingest.model import Printable
+from signalops.ingest.event_models import Printable
 from signalops.send.channels import configured
 from signalops.validation import has_sentence
 from tests.support.api import Client, assert_problem

@@ -5,7 +5,7 @@ from functools import partial
 from uuid import UUID
 
 from signalops import db
-from signalops.access import store
+from signalops.access import access_queries
 from signalops.access.tokens import refusal
 from signalops.cache import Cache
 from signalops.errors import Forbidden
@@ -22,11 +22,11 @@ class Directory:
 
     def __init__(self, connections: db.Pool) -> None:
         self._connections = connections
-        self.cache = Cache[str, store.FoundTenant](
+        self.cache = Cache[str, access_queries.FoundTenant](
             _MOST_REMEMBERED, max_age=_REMEMBER, tags_of=lambda _, found: (found.id,)
         )
 
-    async def admit(self, name: str) -> store.FoundTenant:
+    async def admit(self, name: str) -> access_queries.FoundTenant:
         """Return the tenant that a token names. Raises Unauthenticated when there is none, Forbidden unless it is active."""
         found = await self.cache.load(name, partial(self._look_up, name))
         if found.status != "active":
@@ -34,16 +34,16 @@ class Directory:
             raise Forbidden(f"The tenant is {found.status}: {reason.removesuffix('.')}.")
         return found
 
-    async def _look_up(self, name: str, _: store.FoundTenant | None) -> store.FoundTenant:
+    async def _look_up(self, name: str, _: access_queries.FoundTenant | None) -> access_queries.FoundTenant:
         found = await self._found(name)
         if found is None:
             self.cache.drop(name)
             raise refusal("The token names a tenant that this installation does not have.")
         return found
 
-    async def _found(self, name: str) -> store.FoundTenant | None:
+    async def _found(self, name: str) -> access_queries.FoundTenant | None:
         is_id = _ID.fullmatch(name)
         if not is_id and not _SLUG.fullmatch(name):
             return None
         async with self._connections.connection() as connection:
-            return await store.find_tenant(connection, **({"id": UUID(name)} if is_id else {"slug": name}))
+            return await access_queries.find_tenant(connection, **({"id": UUID(name)} if is_id else {"slug": name}))

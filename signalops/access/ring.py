@@ -13,7 +13,7 @@ from functools import partial
 import bcrypt
 
 from signalops import clock, db
-from signalops.access import store
+from signalops.access import access_queries
 from signalops.access.addresses import is_within
 from signalops.access.digests import Digests
 from signalops.access.failures import Failures
@@ -36,7 +36,7 @@ class KeyRing:
     def __init__(self, connections: db.Pool, failures: Failures, digests: Digests) -> None:
         self.uses = Uses(connections)
         self._connections = connections
-        self.cache = Cache[bytes, store.FoundKey](
+        self.cache = Cache[bytes, access_queries.FoundKey](
             _MOST_REMEMBERED, max_age=_REMEMBER, tags_of=lambda _, found: (found.caller.key, found.caller.tenant)
         )
         self._failures = failures
@@ -68,7 +68,9 @@ class KeyRing:
         self.uses.note(caller.tenant, caller.key)
         return caller
 
-    async def _look_up(self, key: str, digest: bytes, before: store.FoundKey | None) -> store.FoundKey:
+    async def _look_up(
+        self, key: str, digest: bytes, before: access_queries.FoundKey | None
+    ) -> access_queries.FoundKey:
         if not is_plausible(key):
             raise _refusal("This is no API key: check that it was copied whole.")
         for row in await self._stored(key[:PREFIX]):
@@ -77,7 +79,7 @@ class KeyRing:
         self.cache.drop(digest)
         raise _refusal("The API key is unknown or revoked.")
 
-    async def _stored(self, prefix: str) -> list[store.FoundKey]:
+    async def _stored(self, prefix: str) -> list[access_queries.FoundKey]:
         """Find keys; once more after an outage, which may have been over for long before it is noticed here."""
         try:
             try:
@@ -90,11 +92,11 @@ class KeyRing:
                 "The key can't be looked up just now: try again.", headers={"Retry-After": "1"}
             ) from error
 
-    async def _found(self, prefix: str) -> list[store.FoundKey]:
+    async def _found(self, prefix: str) -> list[access_queries.FoundKey]:
         async with self._connections.connection() as connection:
-            return await store.find_keys(connection, prefix)
+            return await access_queries.find_keys(connection, prefix)
 
-    async def _is_right(self, key: str, row: store.FoundKey) -> bool:
+    async def _is_right(self, key: str, row: access_queries.FoundKey) -> bool:
         """Check a key by its digest, in microseconds, or else by bcrypt, a quarter of a second of work.
 
         Keys without a digest, and the guesses at them, which can't be told from them, wait in short queues: those of our format,
@@ -118,7 +120,7 @@ class KeyRing:
         assert caller.key, "callers that this ring knows have a key"
         with suppress(db.REFUSAL):
             async with db.as_tenant(self._connections, caller.tenant) as connection:
-                await store.note_digest(connection, caller.tenant, caller.key, digest)
+                await access_queries.note_digest(connection, caller.tenant, caller.key, digest)
 
 
 class _Queue:

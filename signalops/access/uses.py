@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 
 from signalops import clock, db, facts
-from signalops.access import store
+from signalops.access import access_queries
 from signalops.terms import KeyId, TenantId
 
 _PAUSE = 10.0
@@ -31,7 +31,7 @@ class Uses:
             return
         try:
             async with self._connections.connection() as connection:
-                await store.note_uses(connection, noted)
+                await access_queries.note_uses(connection, noted)
         except db.REFUSAL as error:
             facts.emit("keys.uses_unwritten", keys=len(noted), error=db.told(error))
             return

@@ -9,10 +9,10 @@ from signalops import db
 from signalops.cli.common import AsJson, as_owner, show_json, show_rows
 from signalops.errors import Unusable
 from signalops.http import validated
-from signalops.tenants.store import find_tenant
+from signalops.tenants.tenant_queries import find_tenant
 from signalops.terms import JsonObject
-from signalops.watch.actions.http import read_actions
-from signalops.watch.actions.model import ActionsPage, PlatformAction
+from signalops.watch.actions.audit_log_endpoints import read_actions
+from signalops.watch.actions.audit_log_models import ActionsPage, PlatformAction
 
 
 def register(app: typer.Typer) -> None:

@@ -15,10 +15,10 @@ from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.ingest.replay import start
-from signalops.ingest.replay.model import ReplayCounted, ReplayRequest, ReplayStarted
+from signalops.ingest.replay.replay_models import ReplayCounted, ReplayRequest, ReplayStarted
 from signalops.rules.backtest.ask import OVER, Desk, Limits, shown
 from signalops.rules.backtest.ask import find as find_backtest
-from signalops.rules.backtest.model import BacktestRequest
+from signalops.rules.backtest.backtest_models import BacktestRequest
 from signalops.templates import SendTemplates
 from signalops.terms import JsonObject, TenantId
 

@@ -15,11 +15,11 @@ from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.send import ChannelRegistry, NewChannel
-from signalops.send.manage import registry
-from signalops.send.manage.http import Channels
-from signalops.send.manage.model import SecretRotation, TrialResult
-from signalops.send.manage.registry import Added, Opened
-from signalops.send.manage.trial import try_out
+from signalops.send.manage import channel_service
+from signalops.send.manage.channel_endpoints import Channels
+from signalops.send.manage.channel_models import SecretRotation, TrialResult
+from signalops.send.manage.channel_service import Added, Opened
+from signalops.send.manage.channel_test import try_out
 from signalops.send.transport import Transport
 from signalops.terms import ChannelId, ChannelKind, JsonObject, TenantId
 
@@ -28,7 +28,7 @@ app = typer.Typer(no_args_is_help=True, help="Add, try and list where notificati
 
 async def channel_id(connection: db.Connection, tenant: TenantId, named: str) -> UUID:
     """Return the id of a channel by its name or id; Unusable."""
-    return (await registry.find(connection, tenant, named)).id
+    return (await channel_service.find(connection, tenant, named)).id
 
 
 commands = Commands(app, "channel", lambda: Channels(settings()), {"channel": channel_id})
@@ -87,7 +87,7 @@ def try_now(tenant: TenantSlug, channel: ChannelName, as_json: AsJson = False) -
     """Send a test notification now, from this machine; exit code 1 when it fails."""
 
     async def opening(connection: db.Connection, tenant_id: TenantId) -> tuple[TenantId, Opened]:
-        found = await registry.find(connection, tenant_id, channel)
+        found = await channel_service.find(connection, tenant_id, channel)
         return tenant_id, await ChannelRegistry(settings()).open(connection, tenant_id, ChannelId(found.id))
 
     result = asyncio.run(_tried(*for_tenant(tenant, opening)))
@@ -114,7 +114,7 @@ def rotate(
     rotation = validated(SecretRotation, {"secret": _secret(secret), **given})
 
     async def rotating(connection: db.Connection, tenant_id: TenantId) -> tuple[str | None, Any]:
-        found = await registry.find(connection, tenant_id, channel)
+        found = await channel_service.find(connection, tenant_id, channel)
         return await ChannelRegistry(settings()).rotate(connection, tenant_id, ChannelId(found.id), rotation)
 
     made, until = for_tenant(tenant, rotating)

@@ -16,7 +16,7 @@ from rich.table import Table
 from signalops import db, migrate
 from signalops.config import settings
 from signalops.errors import Unusable
-from signalops.tenants.store import find_tenant
+from signalops.tenants.tenant_queries import find_tenant
 from signalops.terms import Actor, JsonObject, TenantId
 
 Result = TypeVar("Result")

@@ -9,12 +9,12 @@ from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show
 from signalops.cli.derived import Commands
 from signalops.http import validated
 from signalops.terms import JsonObject, TenantId
-from signalops.usage.credits import grants, http
-from signalops.usage.credits.model import CreditIn
+from signalops.usage.credits import credit_endpoints, credit_grants
+from signalops.usage.credits.credit_models import CreditIn
 
 app = typer.Typer(no_args_is_help=True, help="Grant credit, and see what became of it.")
 commands = Commands(app, "credit")
-commands.add(http.list_entries, "history", columns="createdAt kind amount currency reason invoice id")
+commands.add(credit_endpoints.list_entries, "history", columns="createdAt kind amount currency reason invoice id")
 
 
 @app.command(
@@ -37,7 +37,7 @@ def grant(
     asked = validated(CreditIn, {**terms, "reason": reason, "author": author})
 
     async def granting(connection: db.Connection, tenant_id: TenantId) -> str:
-        return str((await grants.grant(connection, tenant_id, asked))[0])
+        return str((await credit_grants.grant(connection, tenant_id, asked))[0])
 
     granted = for_tenant(tenant, granting)
     if as_json:
@@ -50,7 +50,7 @@ def grant(
 def list_(tenant: TenantSlug, as_json: AsJson = False) -> None:
     """List what a tenant has left, in the order in which invoices burn it."""
     columns = ("currency", "remaining", "amount", "priority", "expiresAt", "reason", "author", "id")
-    show_rows([_plain(row) for row in for_tenant(tenant, grants.list_credits)], columns, as_json)
+    show_rows([_plain(row) for row in for_tenant(tenant, credit_grants.list_credits)], columns, as_json)
 
 
 def _plain(row: JsonObject) -> JsonObject:

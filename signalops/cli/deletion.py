@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.access.deletion.begin import begin, show
-from signalops.access.deletion.model import DeletionShown
+from signalops.access.deletion.deletion_models import DeletionShown
+from signalops.access.deletion.deletion_service import begin, show
 from signalops.cli.common import AsJson, as_owner, show_json, show_rows
 from signalops.errors import NotFound, Problem, Unusable
 

@@ -17,7 +17,7 @@ from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, actor, as_owner, for_tenant, show_json, show_rows
 from signalops.endpoint import Handler, declared
 from signalops.http import Response, validated
-from signalops.tenants.find import FIND
+from signalops.tenants.find_tenant import FIND
 from signalops.terms import Caller, FoundTenant, JsonObject, Operator, PlatformScope, Scope, TenantId
 
 Resolve = Callable[[db.Connection, TenantId, str], Awaitable[UUID]]

@@ -9,8 +9,8 @@ import typer
 from signalops import db, strict_json
 from signalops.config import settings
 from signalops.errors import Malformed, Unusable
-from signalops.rules import manage, store
-from signalops.rules.manage import RuleRegistry
+from signalops.rules import rule_queries, rule_service
+from signalops.rules.rule_service import RuleRegistry
 from signalops.rules.shown import RuleShown
 from signalops.templates import SendTemplates
 from signalops.terms import JsonObject, RuleId, TenantId
@@ -25,7 +25,7 @@ def registry() -> RuleRegistry:
 
 async def find(connection: db.Connection, tenant: TenantId, rule: str) -> RuleShown:
     """Return the rule of this id or name; Unusable."""
-    rows = await store.list_rules(connection, tenant)
+    rows = await rule_queries.list_rules(connection, tenant)
     found = [row for row in rows if rule in (str(row["id"]), row["name"])]
     if not found:
         raise Unusable(f"There is no rule {rule!r}: see `signalops rule list`.")
@@ -39,8 +39,8 @@ async def rule_id(connection: db.Connection, tenant: TenantId, rule: str) -> UUI
 
 async def shown(connection: db.Connection, tenant: TenantId, rule: RuleId) -> RuleShown:
     """Return a rule with its warnings, as it is after a change."""
-    found = await manage.show(connection, tenant, rule)
-    warnings = await manage.warnings_of(connection, tenant, SendTemplates(), manage.as_change(found))
+    found = await rule_service.show(connection, tenant, rule)
+    warnings = await rule_service.warnings_of(connection, tenant, SendTemplates(), rule_service.as_change(found))
     return found.model_copy(update={"warnings": warnings})
 
 

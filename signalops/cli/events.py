@@ -12,13 +12,13 @@ from signalops.cli.drafts import read_object
 from signalops.config import settings
 from signalops.errors import Problem, Unusable
 from signalops.http import validated
+from signalops.ingest.event_endpoints import Events
+from signalops.ingest.event_models import EventIn, Stored, incoming
 from signalops.ingest.flush import Flusher, Limits
-from signalops.ingest.http import Events
-from signalops.ingest.model import EventIn, Stored, incoming
 from signalops.ingest.rates import Rates
 from signalops.ingest.types import SchemaBook
 from signalops.ingest.types.schemas import Hold
-from signalops.tenants.store import find_tenant
+from signalops.tenants.tenant_queries import find_tenant
 from signalops.terms import TenantId
 from signalops.usage.limits import LimitScales
 

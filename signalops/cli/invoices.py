@@ -16,16 +16,16 @@ from signalops.cli.derived import Commands
 from signalops.config import settings
 from signalops.http import validated
 from signalops.terms import JsonObject, TenantId
-from signalops.usage.invoices import correct, export, http
+from signalops.usage.invoices import correct, export, invoice_endpoints
 from signalops.usage.invoices.close import Closer
-from signalops.usage.invoices.model import DraftShown, InvoiceShown
+from signalops.usage.invoices.invoice_models import DraftShown, InvoiceShown
 from signalops.usage.invoices.show import find, read
 from signalops.usage.invoices.show import preview as preview_of
 
 app = typer.Typer(no_args_is_help=True, help="Look at invoices, close periods, void and correct.")
 commands = Commands(app, "invoice")
 commands.add(
-    http.list_invoices,
+    invoice_endpoints.list_invoices,
     "list",
     columns="kind number period currency subtotal credited total issuedAt voidedAt id",
 )
@@ -69,7 +69,7 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Show what the open period would be invoiced with as it stands."""
-    month = validated(http.PreviewQuery, {"period": period} if period else {}).period
+    month = validated(invoice_endpoints.PreviewQuery, {"period": period} if period else {}).period
     shown = for_tenant(tenant, lambda connection, tenant_id: preview_of(connection, tenant_id, month))
     if as_json:
         show_json(_plain(shown))

@@ -6,11 +6,11 @@ from uuid import UUID
 import typer
 
 from signalops import db
-from signalops.access import manage
+from signalops.access import key_service
 from signalops.access.digests import Digests
-from signalops.access.http import Keys
-from signalops.access.manage import make_secret
-from signalops.access.model import DAY, KeyMade, KeyRotation, NewKey
+from signalops.access.key_endpoints import Keys
+from signalops.access.key_models import DAY, KeyMade, KeyRotation, NewKey
+from signalops.access.key_service import make_secret
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
 from signalops.cli.derived import Commands
 from signalops.config import settings
@@ -70,7 +70,7 @@ def create(
     secret = make_secret(new.kind, Digests.of(settings()))
 
     async def add(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
-        return await manage.add(connection, tenant_id, new, secret)
+        return await key_service.add(connection, tenant_id, new, secret)
 
     _show(for_tenant(tenant, add), as_json)
 
@@ -87,9 +87,9 @@ def rotate(
     rotation = validated(KeyRotation, {"overlapSeconds": overlap_seconds, "expiresAt": expires})
 
     async def replace(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
-        old = await manage.show(connection, tenant_id, key)
-        secret = make_secret(manage.kind_of_successor(old), Digests.of(settings()))
-        return await manage.rotate(connection, tenant_id, old, rotation, secret)
+        old = await key_service.show(connection, tenant_id, key)
+        secret = make_secret(key_service.kind_of_successor(old), Digests.of(settings()))
+        return await key_service.rotate(connection, tenant_id, old, rotation, secret)
 
     _show(for_tenant(tenant, replace), as_json)
 

@@ -12,8 +12,8 @@ from signalops.cli.common import TenantSlug, for_tenant
 from signalops.cli.derived import Commands
 from signalops.errors import Unusable
 from signalops.http import validated
-from signalops.send.letters import http, manage
-from signalops.send.letters.model import (
+from signalops.send.letters import dead_letter_endpoints, dead_letter_service
+from signalops.send.letters.dead_letter_models import (
     LetterKind,
     LettersDiscarded,
     LettersDone,
@@ -23,8 +23,13 @@ from signalops.terms import JsonObject, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="List, retry and discard what kept failing.")
 commands = Commands(app, "dead-letter", resolve={"channel": channel_id})
-commands.add(http.list_letters, "list", columns="kind diedAt error rule channel id", example="--error 'answered 500'")
-commands.add(http.get_letter, "show")
+commands.add(
+    dead_letter_endpoints.list_letters,
+    "list",
+    columns="kind diedAt error rule channel id",
+    example="--error 'answered 500'",
+)
+commands.add(dead_letter_endpoints.get_letter, "show")
 
 ChannelOption = Annotated[str | None, typer.Option("--channel", help="Only through this channel (name or id).")]
 RuleOption = Annotated[UUID | None, typer.Option("--rule", help="Only those that this rule asked for (id).")]
@@ -55,7 +60,7 @@ def retry(
     """Give dead letters another chance; says how many first. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
     asked = validated(LettersRetried, _choice(tenant, ids, every, narrowed))
-    _do(tenant, asked, manage.retry_many, "Retry", yes)
+    _do(tenant, asked, dead_letter_service.retry_many, "Retry", yes)
 
 
 @app.command(
@@ -77,12 +82,12 @@ def discard(
     """Give dead letters up for good; says how many first. They stay on record. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
     asked = validated(LettersDiscarded, {**_choice(tenant, ids, every, narrowed), "reason": reason})
-    _do(tenant, asked, manage.discard_many, "Discard", yes)
+    _do(tenant, asked, dead_letter_service.discard_many, "Discard", yes)
 
 
 def _do(tenant: str, asked: Asked, work: Work[Asked], verb: str, yes: bool) -> None:
     """Say how many it would be, ask, and do it."""
-    counted = for_tenant(tenant, lambda connection, tenant_id: manage.count(connection, tenant_id, asked))
+    counted = for_tenant(tenant, lambda connection, tenant_id: dead_letter_service.count(connection, tenant_id, asked))
     beyond = f" (and {counted.left} are left for next time)" if counted.left else ""
     if not yes:
         typer.confirm(f"{verb} {counted.letters} dead letters{beyond}?", abort=True)

@@ -8,13 +8,17 @@ from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
 from signalops.cli.derived import Commands
 from signalops.errors import Invalid
 from signalops.http import validated
-from signalops.usage.limits import http, manage
-from signalops.usage.meters.model import DEFAULT
-from signalops.usage.plans.model import LimitTerms
+from signalops.usage.limits import limit_endpoints, limit_service
+from signalops.usage.meters.meter_models import DEFAULT
+from signalops.usage.plans.plan_models import LimitTerms
 
 app = typer.Typer(no_args_is_help=True, help="Limit what a tenant may have accepted in a month.")
 commands = Commands(app, "limit")
-commands.add(http.list_limits, "list", columns="meter origin soft hard thresholds overage period accepted percent told")
+commands.add(
+    limit_endpoints.list_limits,
+    "list",
+    columns="meter origin soft hard thresholds overage period accepted percent told",
+)
 Meter = Annotated[str, typer.Option(help="The key of a meter that counts or sums; events: all events.")]
 
 
@@ -37,7 +41,7 @@ def set_(
     """Set a limit of the tenant's own, which goes before its plan's; it holds at once."""
     said = {"meter": meter, "soft": soft, "hard": hard, "thresholds": _percentages(thresholds), "overage": overage}
     terms = validated(LimitTerms, said)
-    for_tenant(tenant, lambda connection, tenant_id: manage.set_limit(connection, tenant_id, terms))
+    for_tenant(tenant, lambda connection, tenant_id: limit_service.set_limit(connection, tenant_id, terms))
     if as_json:
         show_json(terms.model_dump(mode="json"))
     else:
@@ -47,7 +51,7 @@ def set_(
 @app.command(epilog="Example: signalops limit remove --tenant acme --meter events")
 def remove(tenant: TenantSlug, meter: Meter = DEFAULT) -> None:
     """Take a limit of the tenant's own away: its plan's holds at once, if it has one."""
-    for_tenant(tenant, lambda connection, tenant_id: manage.remove_limit(connection, tenant_id, meter))
+    for_tenant(tenant, lambda connection, tenant_id: limit_service.remove_limit(connection, tenant_id, meter))
     typer.echo(f"The tenant's own limit on {meter} is removed.")
 
 

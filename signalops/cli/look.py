@@ -17,9 +17,9 @@ from signalops.cli.seed import KEY
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.terms import EventId, JsonObject
-from signalops.usage.model import UsageQuery
-from signalops.usage.read import usage as read_usage
-from signalops.watch import store as watch_store
+from signalops.usage.usage_models import UsageQuery
+from signalops.usage.usage_report import usage as read_usage
+from signalops.watch import watch_queries as watch_store
 from signalops.watch.doctor import diagnose
 from signalops.watch.follow import follow as read_path
 from signalops.watch.smoke import walk

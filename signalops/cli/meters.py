@@ -9,9 +9,9 @@ from signalops.cli.derived import Commands
 from signalops.cli.drafts import read_object
 from signalops.config import settings
 from signalops.http import validated
-from signalops.usage.meters import manage
-from signalops.usage.meters.http import Meters
-from signalops.usage.meters.model import MeterIn
+from signalops.usage.meters import meter_service
+from signalops.usage.meters.meter_endpoints import Meters
+from signalops.usage.meters.meter_models import MeterIn
 
 app = typer.Typer(no_args_is_help=True, help="Count something of events, besides their number.")
 commands = Commands(app, "meter", lambda: Meters(settings().max_meters))
@@ -45,7 +45,9 @@ def add(
     said = {"key": key, "name": name or key, "aggregation": aggregation, "field": field, "unit": unit}
     new = validated(MeterIn, said | {"pattern": read_object(pattern), "groupBy": group_by or []})
     most = settings().max_meters
-    meter, is_new = for_tenant(tenant, lambda connection, tenant_id: manage.add(connection, tenant_id, new, most))
+    meter, is_new = for_tenant(
+        tenant, lambda connection, tenant_id: meter_service.add(connection, tenant_id, new, most)
+    )
     if as_json:
         show_json(meter.model_dump(mode="json"))
     else:

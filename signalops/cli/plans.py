@@ -12,14 +12,14 @@ from signalops.cli.derived import Commands
 from signalops.cli.drafts import read_object
 from signalops.errors import NotFound, Unusable
 from signalops.http import validated
-from signalops.usage.plans import http, manage
-from signalops.usage.plans.model import PlanDocument, Price
+from signalops.usage.plans import plan_endpoints, plan_service
 from signalops.usage.plans.money import rounded
+from signalops.usage.plans.plan_models import PlanDocument, Price
 from signalops.usage.plans.pricing import Step, price
 
 app = typer.Typer(no_args_is_help=True, help="Make plans, and see what usage costs by them.")
 commands = Commands(app, "plan")
-commands.add(http.list_plans, "list", columns="plan version name currency baseFee tenants createdAt")
+commands.add(plan_endpoints.list_plans, "list", columns="plan version name currency baseFee tenants createdAt")
 
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's name, such as pro.")]
 Version = Annotated[int | None, typer.Option(help="One of its versions; default: the newest.")]
@@ -35,7 +35,7 @@ def create(
     document = validated(PlanDocument, read_object(file))
 
     async def defining(connection: db.Connection) -> tuple[int, bool]:
-        return await manage.define(connection, plan, document)
+        return await plan_service.define(connection, plan, document)
 
     version, is_new = as_owner(defining)
     if as_json:
@@ -77,7 +77,7 @@ def price_(
 
 def _document(plan: str, version: int | None) -> tuple[int, PlanDocument]:
     async def finding(connection: db.Connection) -> tuple[int, PlanDocument]:
-        return await manage.document_of(connection, plan, version)
+        return await plan_service.document_of(connection, plan, version)
 
     return as_owner(finding)
 

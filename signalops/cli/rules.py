@@ -12,10 +12,10 @@ from signalops.cli.derived import Commands
 from signalops.cli.drafts import RuleName, find, read_object, registry, rule_id, shown
 from signalops.config import settings
 from signalops.http import validated
-from signalops.rules import manage
-from signalops.rules.http import Rules
-from signalops.rules.manage import RuleChange
-from signalops.rules.model import NewRule
+from signalops.rules import rule_service
+from signalops.rules.rule_endpoints import Rules
+from signalops.rules.rule_models import NewRule
+from signalops.rules.rule_service import RuleChange
 from signalops.rules.shown import Diff, RuleShown
 from signalops.templates import SendTemplates
 from signalops.terms import JsonObject, Severity, TenantId
@@ -92,7 +92,7 @@ def update(
 
     async def updating(connection: db.Connection, tenant_id: TenantId) -> RuleShown:
         before = await find(connection, tenant_id, rule)
-        said = manage.as_change(before).model_dump(mode="json", by_alias=True, exclude_none=True)
+        said = rule_service.as_change(before).model_dump(mode="json", by_alias=True, exclude_none=True)
         change = validated(RuleChange, _draft(said if whole is None else whole, options, subject, body))
         await registry().change(connection, tenant_id, before.id, change)
         return await shown(connection, tenant_id, before.id)
@@ -131,7 +131,7 @@ def diff(
 
     async def comparing(connection: db.Connection, tenant_id: TenantId) -> Diff:
         found = await find(connection, tenant_id, rule)
-        return await manage.diff(connection, tenant_id, found.id, before, after)
+        return await rule_service.diff(connection, tenant_id, found.id, before, after)
 
     compared = for_tenant(tenant, comparing).document()
     if as_json:

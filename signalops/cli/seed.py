@@ -3,16 +3,16 @@
 import asyncio
 
 from signalops import clock, db
-from signalops.access import store as access
+from signalops.access import access_queries as access
 from signalops.config import Settings
-from signalops.rules.manage import RuleRegistry
-from signalops.rules.model import NewRule
+from signalops.rules.rule_models import NewRule
+from signalops.rules.rule_service import RuleRegistry
 from signalops.send import ChannelRegistry, NewChannel
 from signalops.templates import SendTemplates
-from signalops.tenants.store import add_tenant, find_tenant
+from signalops.tenants.tenant_queries import add_tenant, find_tenant
 from signalops.terms import TenantId
 from signalops.usage.limits import set_limit
-from signalops.usage.plans.model import LimitTerms
+from signalops.usage.plans.plan_models import LimitTerms
 
 KEY = "test_api_key_8077c438f557"
 _PREFIX = "test_api_key_807"

@@ -10,15 +10,15 @@ from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
 from signalops.cli.derived import Commands
 from signalops.cli.drafts import read_object
 from signalops.http import validated
-from signalops.rules.silences import http, manage
-from signalops.rules.silences.model import NewSilence, SilenceShown
+from signalops.rules.silences import silence_endpoints, silence_service
+from signalops.rules.silences.silence_models import NewSilence, SilenceShown
 from signalops.terms import TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Notify nobody of some events for a time; they are counted all the same.")
 commands = Commands(app, "silence")
-commands.add(http.list_silences, "list", columns="state startsAt endsAt pattern reason id")
-commands.add(http.get_silence, "show")
-commands.add(http.end_silence, "end", done="Silence {id} is over since {endsAt}.")
+commands.add(silence_endpoints.list_silences, "list", columns="state startsAt endsAt pattern reason id")
+commands.add(silence_endpoints.get_silence, "show")
+commands.add(silence_endpoints.end_silence, "end", done="Silence {id} is over since {endsAt}.")
 
 
 @app.command(
@@ -39,7 +39,7 @@ def add(
     new = validated(NewSilence, {"pattern": read_object(pattern)} | wanted)
 
     async def adding(connection: db.Connection, tenant_id: TenantId) -> SilenceShown:
-        return await manage.show(connection, tenant_id, await manage.add(connection, tenant_id, new))
+        return await silence_service.show(connection, tenant_id, await silence_service.add(connection, tenant_id, new))
 
     silence = for_tenant(tenant, adding)
     if as_json:

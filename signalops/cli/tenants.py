@@ -10,24 +10,24 @@ from signalops.cli.deletion import delete
 from signalops.cli.derived import Commands
 from signalops.errors import Unusable
 from signalops.http import validated
-from signalops.tenants import find, http, service
-from signalops.tenants.model import PlanWanted, TenantIn, TenantPatch, TenantShown
-from signalops.usage.meters.model import DEFAULT
-from signalops.usage.plans.store import Subscribed
+from signalops.tenants import find_tenant, tenant_endpoints, tenant_service
+from signalops.tenants.tenant_models import PlanWanted, TenantIn, TenantPatch, TenantShown
+from signalops.usage.meters.meter_models import DEFAULT
+from signalops.usage.plans.plan_queries import Subscribed
 
 app = typer.Typer(no_args_is_help=True, help="Make and list tenants, suspend and close them, give them plans.")
 commands = Commands(app, "tenant")
-commands.add(http.list_tenants, "list", columns="slug name plan status timeZone id")
-commands.add(http.get_tenant, "show", example="acme")
+commands.add(tenant_endpoints.list_tenants, "list", columns="slug name plan status timeZone id")
+commands.add(tenant_endpoints.get_tenant, "show", example="acme")
 commands.add(
-    http.suspend_tenant,
+    tenant_endpoints.suspend_tenant,
     "suspend",
     done="{slug} is suspended. To let it in again: signalops tenant resume {slug}",
     example="acme --reason 'The invoice of October is not paid.'",
 )
-commands.add(http.resume_tenant, "resume", done="{slug} is active.", example="acme")
+commands.add(tenant_endpoints.resume_tenant, "resume", done="{slug} is active.", example="acme")
 commands.add(
-    http.close_tenant,
+    tenant_endpoints.close_tenant,
     "close",
     done="{slug} is closed. To remove all that it has: signalops tenant delete {slug} --confirm {slug}",
     example="acme --reason 'The contract has ended.'",
@@ -53,7 +53,7 @@ def create(
     limits = [{"meter": DEFAULT, "soft": soft, "hard": hard}] if (soft, hard) != (None, None) else []
     said = {"slug": slug, "name": name or slug, "plan": plan, "timeZone": time_zone, "limits": limits}
     new = validated(TenantIn, said)
-    tenant = as_owner(lambda connection: service.create(connection, new, _NOBODY))
+    tenant = as_owner(lambda connection: tenant_service.create(connection, new, _NOBODY))
     if as_json:
         named = {"id": tenant, "slug": slug, "name": new.name, "time_zone": new.time_zone}
         show_json(named | {"plan": plan, "soft_limit": soft, "hard_limit": hard})
@@ -87,9 +87,9 @@ def update(
     patch = validated(TenantPatch, said | ({"retentionDays": None} if no_retention else {}))
 
     async def changing(connection: db.Connection) -> TenantShown:
-        locked = await find.hold(connection, slug)
-        await service.change(connection, locked.id, patch)
-        return await service.show(connection, locked.id)
+        locked = await find_tenant.hold(connection, slug)
+        await tenant_service.change(connection, locked.id, patch)
+        return await tenant_service.show(connection, locked.id)
 
     shown = as_owner(changing).model_dump(mode="json")
     if as_json:
@@ -113,8 +113,8 @@ def plan_(
     wanted = PlanWanted(plan=plan, version=version, at_once=at_once)
 
     async def subscribing(connection: db.Connection) -> Subscribed:
-        held = await find.hold_open(connection, slug)
-        return await service.subscribe(connection, held.id, wanted, author)
+        held = await find_tenant.hold_open(connection, slug)
+        return await tenant_service.subscribe(connection, held.id, wanted, author)
 
     done = as_owner(subscribing)
     if as_json:

@@ -16,8 +16,8 @@ from signalops.errors import Invalid, Unusable
 from signalops.http import validated
 from signalops.patterns import compile_pattern, read_json, run_cases
 from signalops.rules.check import faults_of, refuse
-from signalops.rules.manage import RuleChange
 from signalops.rules.preview import Prepared, Previewed, Trial, prepare, preview
+from signalops.rules.rule_service import RuleChange
 from signalops.templates import SendTemplates
 from signalops.terms import JsonObject, TenantId
 

@@ -12,9 +12,9 @@ from signalops.http import validated
 from signalops.terms import JsonObject, TenantId
 from signalops.usage.adjustments.adjust import Sent
 from signalops.usage.adjustments.adjust import adjust as correct
-from signalops.usage.adjustments.model import AdjustmentIn
-from signalops.usage.model import Usage, UsageQuery
-from signalops.usage.read import usage as read_usage
+from signalops.usage.adjustments.adjustment_models import AdjustmentIn
+from signalops.usage.usage_models import Usage, UsageQuery
+from signalops.usage.usage_report import usage as read_usage
 
 
 def register(app: typer.Typer) -> None:

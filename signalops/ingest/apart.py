@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from signalops.ingest.model import Request
+from signalops.ingest.event_models import Request
 from signalops.supervise import watched
 from signalops.terms import TenantId
 

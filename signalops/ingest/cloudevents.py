@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from signalops import strict_json
 from signalops.clock import Moment
 from signalops.errors import Invalid, UnsupportedMedia
-from signalops.ingest.model import EVENT_TYPE, EventIn, Printable
+from signalops.ingest.event_models import EVENT_TYPE, EventIn, Printable
 from signalops.terms import JsonObject
 from signalops.validation import shape
 

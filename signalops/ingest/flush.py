@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from signalops import clock, db, facts
 from signalops.errors import Invalid, Overloaded, Problem, Unavailable
-from signalops.ingest import store
+from signalops.ingest import event_queries
 from signalops.ingest.apart import Apart
-from signalops.ingest.model import Incoming, Outcomes, Request, Stored
+from signalops.ingest.event_models import Incoming, Outcomes, Request, Stored
 from signalops.ingest.rates import Rates
 from signalops.ingest.scales import Scales, weighed
 from signalops.ingest.verdicts import Flushed, translated
@@ -198,7 +198,7 @@ class Flusher:
         try:
             if connections is not self._connections:
                 async with connections.connection() as connection:
-                    await store.await_changed_limits(connection)
+                    await event_queries.await_changed_limits(connection)
             outcomes: Outcomes | Problem = await self._flush(events, connections)
         except db.BUSY:
             is_free = False
@@ -261,7 +261,7 @@ class Flusher:
         began, batch = time.perf_counter(), BatchId(clock.new_id())
         try:
             async with connections.connection() as connection:
-                rows = await store.accept(connection, weighed(self._scales, events), batch, self._priority)
+                rows = await event_queries.accept(connection, weighed(self._scales, events), batch, self._priority)
         except db.BUSY:
             raise
         except db.UNSTORABLE as error:

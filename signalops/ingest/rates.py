@@ -13,7 +13,7 @@ from uuid import UUID
 from signalops import rates
 from signalops.cache import Cache
 from signalops.errors import RateLimited
-from signalops.ingest.model import Incoming
+from signalops.ingest.event_models import Incoming
 from signalops.rates import Level
 from signalops.terms import EventId, TenantId
 

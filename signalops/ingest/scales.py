@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import orjson
 
 from signalops import clock
-from signalops.ingest.model import Incoming
+from signalops.ingest.event_models import Incoming
 from signalops.terms import TenantId
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from signalops import clock, facts
 from signalops.errors import IdempotencyConflict, Problem, QuotaExceeded
-from signalops.ingest.model import Incoming, Stored
+from signalops.ingest.event_models import Incoming, Stored
 from signalops.ingest.rates import Rates
 from signalops.terms import EventId, TenantId
 

@@ -6,7 +6,7 @@ from functools import partial
 from signalops import db, facts
 from signalops.cache import Cache
 from signalops.patterns import cache_of_compiled
-from signalops.rules import store
+from signalops.rules import rule_queries
 from signalops.rules.compiled import NO_RULES, CompiledRules, compile_rules
 from signalops.terms import RuleId, TenantId
 
@@ -35,8 +35,8 @@ class RuleBook:
 
     async def _load(self, connection: db.Connection, tenant: TenantId, version: int) -> CompiledRules:
         await db.act_as(connection, tenant)
-        rows = await store.active_rules(connection, tenant)
-        silences = await store.active_silences(connection, tenant)
+        rows = await rule_queries.active_rules(connection, tenant)
+        silences = await rule_queries.active_silences(connection, tenant)
         rules = [row for row in rows if row["id"] is not None]
         compiling = partial(compile_rules, rows[0]["ruleset"], rules, silences, partial(_report, tenant))
         if len(rules) < _LARGE:

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, NotRequired, Protocol, TypedDict
 
 from signalops.errors import Invalid
 from signalops.patterns import Pattern, PatternError, compile_pattern, upgrade
-from signalops.rules.model import RuleDraft
+from signalops.rules.rule_models import RuleDraft
 from signalops.terms import ChannelKind, TenantId
 
 

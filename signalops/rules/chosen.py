@@ -8,9 +8,9 @@ from pydantic import Discriminator, Field, Tag
 
 from signalops import db
 from signalops.models import RequestModel
-from signalops.rules import manage, store
+from signalops.rules import rule_queries, rule_service
 from signalops.rules.check import Templates
-from signalops.rules.manage import RuleChange
+from signalops.rules.rule_service import RuleChange
 from signalops.rules.shown import ChannelShown
 from signalops.terms import JsonObject, RuleId, TenantId
 
@@ -49,15 +49,15 @@ async def choose(
     connection: db.Connection, tenant: TenantId, templates: Templates, rule: StoredRule | RuleChange
 ) -> Chosen:
     """Look a rule up, or check a draft; NotFound or Invalid."""
-    zone = await store.time_zone(connection, tenant)
+    zone = await rule_queries.time_zone(connection, tenant)
     if isinstance(rule, RuleChange):
-        channel = await manage.checked(connection, tenant, templates, rule)
+        channel = await rule_service.checked(connection, tenant, templates, rule)
         return Chosen(
             rule, ChannelShown.model_validate(channel), _named(rule, None, rule.name), rule.enabled is not False, zone
         )
-    stored = await manage.show(connection, tenant, RuleId(rule.id))
-    said = await manage.show_version(connection, tenant, stored.id, rule.version) if rule.version else stored
-    draft = manage.as_change(said)
+    stored = await rule_service.show(connection, tenant, RuleId(rule.id))
+    said = await rule_service.show_version(connection, tenant, stored.id, rule.version) if rule.version else stored
+    draft = rule_service.as_change(said)
     return Chosen(draft, said.channel, _named(draft, said.version, stored.name, str(stored.id)), stored.enabled, zone)
 
 

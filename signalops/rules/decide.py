@@ -13,7 +13,7 @@ from uuid import UUID
 
 from signalops import clock
 from signalops.contracts import GroupEvent, GroupRow, MatchRow
-from signalops.inbox.store import Part, Results
+from signalops.inbox.inbox_queries import Part, Results
 from signalops.patterns import MOST_STEPS as PATTERN_STEPS
 from signalops.patterns import Budget, Group, TooCostly, as_seen
 from signalops.rules.compiled import ActiveRule, CompiledRules

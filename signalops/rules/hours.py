@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from signalops.rules.model import DAYS, ActiveHours, Digest, duration
+from signalops.rules.rule_models import DAYS, ActiveHours, Digest, duration
 
 _DAY = timedelta(days=1)
 

@@ -8,7 +8,7 @@ from signalops.patterns import Grouping
 from signalops.rules.check import compiled
 from signalops.rules.chosen import Chosen
 from signalops.rules.hours import Hours
-from signalops.rules.model import Conditions, Window
+from signalops.rules.rule_models import Conditions, Window
 
 
 def notes_of(chosen: Chosen, seen: Mapping[str, object], now: datetime) -> Iterator[str]:

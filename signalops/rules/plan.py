@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from signalops.patterns import Grouping, Measured
 from signalops.rules.hours import Hours, digest_due
-from signalops.rules.model import Absence, Conditions, Digest, Window, duration
+from signalops.rules.rule_models import Absence, Conditions, Digest, Window, duration
 
 Kind = Literal["each", "count", "sum", "distinct", "absent"]
 COLUMNS = {

@@ -13,12 +13,12 @@ from signalops.clock import Moment
 from signalops.errors import Invalid, NotFound
 from signalops.models import ApiModel, RequestModel
 from signalops.patterns import Explanation, Grouping, LeafShown, TooCostly, as_seen, explain
-from signalops.rules import store
+from signalops.rules import rule_queries
 from signalops.rules.check import Templates, Told, compiled
 from signalops.rules.chosen import Chosen, ChosenRule, choose
-from signalops.rules.manage import warnings_of
-from signalops.rules.model import Window, duration
 from signalops.rules.notes import notes_of, silences_of, threshold
+from signalops.rules.rule_models import Window, duration
+from signalops.rules.rule_service import warnings_of
 from signalops.rules.shown import Warned
 from signalops.terms import EventId, JsonObject, TenantId
 
@@ -89,7 +89,7 @@ async def prepare(connection: db.Connection, tenant: TenantId, templates: Templa
     """Look up what a trial names, in a transaction of the tenant; NotFound or Invalid when it can't be had."""
     chosen = await choose(connection, tenant, templates, trial.rule)
     event, seen = await _event(connection, tenant, trial.event)
-    silences = await store.active_silences(connection, tenant)
+    silences = await rule_queries.active_silences(connection, tenant)
     return Prepared(chosen, event, seen, silences, await warnings_of(connection, tenant, templates, chosen.draft))
 
 
@@ -128,7 +128,7 @@ async def _event(
 ) -> tuple[JsonObject, Mapping[str, Any]]:
     """Return an event as templates see it, and as patterns do: with the attributes of CloudEvents."""
     if isinstance(event, StoredEvent):
-        row = await store.find_event(connection, tenant, EventId(event.id))
+        row = await rule_queries.find_event(connection, tenant, EventId(event.id))
         if row is None:
             raise NotFound("There is no such event: check the id.")
         return row["event"], as_seen(row["event"], row["attributes"])

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from signalops.models import ApiModel, PageOf
-from signalops.rules.model import Conditions
+from signalops.rules.rule_models import Conditions
 from signalops.terms import ChannelKind, JsonObject, RuleId, Severity
 
 

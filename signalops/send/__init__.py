@@ -27,9 +27,9 @@ Message-ID). The receiver is told at least once; twice only after a crash betwee
 
 from signalops.send.deliver import Sender
 from signalops.send.fields import fields_of
-from signalops.send.manage.model import NewChannel
-from signalops.send.manage.registry import ChannelRegistry
-from signalops.send.model import Message, Notification
+from signalops.send.manage.channel_models import NewChannel
+from signalops.send.manage.channel_service import ChannelRegistry
+from signalops.send.message_models import Message, Notification
 from signalops.send.secrets import Keyring
 from signalops.send.template import check as check_template
 from signalops.send.template import rendered

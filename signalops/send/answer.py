@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 from signalops import clock
 from signalops.send.backoff import LONGEST_WAIT
-from signalops.send.model import ANSWER_LIMIT, Outcome, OutcomeKind
+from signalops.send.message_models import ANSWER_LIMIT, Outcome, OutcomeKind
 
 _TWO_DIGITS = re.compile(r"[A-Za-z]+, *\d\d-[A-Za-z]{3}-\d\d ")
 _MOST_DIGITS = 12

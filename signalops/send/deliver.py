@@ -13,10 +13,10 @@ from signalops.correlation import Correlation
 from signalops.db import Pool, as_tenant
 from signalops.errors import Invalid, Unusable
 from signalops.facts import emit
-from signalops.send import backoff, store, template
+from signalops.send import attempt_queries, backoff, template
 from signalops.send.channels import configured
 from signalops.send.channels.base import Channel
-from signalops.send.model import Envelope, Notification, Outcome
+from signalops.send.message_models import Envelope, Notification, Outcome
 from signalops.send.record import Recorder
 from signalops.send.secrets import Keyring
 from signalops.send.transport import Transport
@@ -57,7 +57,7 @@ class Sender:
         """Make one attempt at a delivery, as deliver_all does."""
         await self.deliver_all([(tenant, delivery)])
 
-    async def deliver_all(self, wanted: Sequence[store.Wanted]) -> None:
+    async def deliver_all(self, wanted: Sequence[attempt_queries.Wanted]) -> None:
         """Make one attempt at each of some deliveries and record it; nothing where one has ended or waits for its time.
 
         No transaction is open while a provider answers. If the record fails, the error is raised and the delivery
@@ -68,7 +68,7 @@ class Sender:
         """
         busy = [channel for channel, count in self._in_hand.items() if count >= MOST_OF_A_CHANNEL]
         async with self._pool.connection() as connection:
-            claims = await store.claim(connection, wanted, busy)
+            claims = await attempt_queries.claim(connection, wanted, busy)
         attempts = [self._begin(claim) for claim in claims]
         if not attempts:
             return
@@ -82,7 +82,7 @@ class Sender:
         for attempt in done:
             attempt.result()
 
-    def _begin(self, claim: store.Claim) -> asyncio.Task[None]:
+    def _begin(self, claim: attempt_queries.Claim) -> asyncio.Task[None]:
         attempt = asyncio.create_task(self._attempt(claim), name=f"send {claim.delivery}")
         self._on_their_way.add(attempt)
         self._in_hand[claim.channel] += 1
@@ -98,7 +98,7 @@ class Sender:
         attempt.add_done_callback(end)
         return attempt
 
-    async def _attempt(self, claim: store.Claim) -> None:
+    async def _attempt(self, claim: attempt_queries.Claim) -> None:
         correlation.current.set(correlated := _correlated(claim))  # in this attempt's own task
         listed = await self._listed(claim)
         started_at, began = clock.now(), time.perf_counter()
@@ -107,7 +107,7 @@ class Sender:
         status, delay = self._next(outcome, claim)
         of_whom = (claim.tenant, claim.delivery, claim.outlet, claim.channel, claim.attempt)
         died = await self._recorder.record(
-            store.Attempt(*of_whom, started_at, round(milliseconds), outcome, status, delay, self._patience)
+            attempt_queries.Attempt(*of_whom, started_at, round(milliseconds), outcome, status, delay, self._patience)
         )
         event = claim.event and claim.event["id"]
         told = {"tenant": claim.tenant, "event": event, "delivery": claim.delivery, "correlation": correlated.id}
@@ -122,7 +122,7 @@ class Sender:
         if died:  # without the error: it may quote the payload or the receiver, and is in the dead letter
             emit("delivery.died", **told, outcome=outcome.kind)
 
-    async def _send(self, claim: store.Claim, listed: list[JsonObject]) -> Outcome:
+    async def _send(self, claim: attempt_queries.Claim, listed: list[JsonObject]) -> Outcome:
         if claim.suppressed:
             return Outcome("suppressed", error=_SUPPRESSED)
         try:
@@ -141,7 +141,7 @@ class Sender:
             log.exception("Delivery %s failed unexpectedly.", claim.delivery)
             return Outcome("temporary", error=f"Unexpected {type(error).__name__}: {error}")
 
-    def _opened(self, claim: store.Claim) -> tuple[Channel, str | None]:
+    def _opened(self, claim: attempt_queries.Claim) -> tuple[Channel, str | None]:
         if claim.kind is None or claim.config is None:
             raise Invalid(_GONE)
         if not claim.enabled:
@@ -149,13 +149,13 @@ class Sender:
         channel = configured(claim.kind, claim.config)
         return channel, self._keyring.open(claim.secret) if claim.secret is not None else None
 
-    async def _listed(self, claim: store.Claim) -> list[JsonObject]:
+    async def _listed(self, claim: attempt_queries.Claim) -> list[JsonObject]:
         if claim.about != "digest" or claim.event is None:
             return []
         async with as_tenant(self._pool, claim.tenant) as connection:
-            return await store.listed_events(connection, claim.tenant, claim.event["payload"]["events"])
+            return await attempt_queries.listed_events(connection, claim.tenant, claim.event["payload"]["events"])
 
-    def _next(self, outcome: Outcome, claim: store.Claim) -> tuple[DeliveryStatus, float | None]:
+    def _next(self, outcome: Outcome, claim: attempt_queries.Claim) -> tuple[DeliveryStatus, float | None]:
         if outcome.verdict == "done":
             return "sent", None
         if outcome.verdict == "suppress":
@@ -167,14 +167,14 @@ class Sender:
         return "dead", None
 
 
-def _correlated(claim: store.Claim) -> Correlation:
+def _correlated(claim: attempt_queries.Claim) -> Correlation:
     """Return what an attempt is found again by: what its event came with, or else the event's id."""
     event = claim.event or {}
     found = event.get("correlation") or event.get("id") or str(claim.delivery)
     return Correlation(found, trace=event.get("trace"), span=correlation.span())
 
 
-def _told(claim: store.Claim, listed: list[JsonObject]) -> tuple[Notification, dict[str, str]]:
+def _told(claim: attempt_queries.Claim, listed: list[JsonObject]) -> tuple[Notification, dict[str, str]]:
     if claim.event is None or claim.rule is None or claim.template is None:
         raise Invalid(_GONE)
     if not claim.rule["enabled"]:

@@ -7,8 +7,8 @@ from itertools import groupby
 from uuid import UUID
 
 from signalops.db import KNOWN, OUTAGE, UNSTORABLE, Pool, repair
-from signalops.send import store
-from signalops.send.store import Attempt
+from signalops.send import attempt_queries
+from signalops.send.attempt_queries import Attempt
 from signalops.supervise import watched
 
 AT_MOST = 100
@@ -78,7 +78,7 @@ class Recorder:
 
     async def _settle_once(self, attempts: list[Attempt]) -> set[object]:
         async with self._pool.connection() as connection:
-            return set(await store.settle(connection, attempts))
+            return set(await attempt_queries.settle(connection, attempts))
 
 
 def _without_crossing(flush: list[Waiting]) -> Iterable[list[Waiting]]:

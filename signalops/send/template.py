@@ -12,7 +12,7 @@ from signalops import sandbox
 from signalops.errors import Invalid
 from signalops.send import engine
 from signalops.send.markup import NEUTRALISERS, Markup
-from signalops.send.model import Message, Notification
+from signalops.send.message_models import Message, Notification
 from signalops.send.output import TIME_LIMIT
 from signalops.terms import JsonObject, TenantId
 

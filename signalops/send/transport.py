@@ -13,7 +13,7 @@ from signalops.config import Settings
 from signalops.correlation import outbound
 from signalops.send.answer import Answer, judged, retry_after
 from signalops.send.guard import Blocked, Guard
-from signalops.send.model import Outcome
+from signalops.send.message_models import Outcome
 from signalops.send.received import BoundedConnector
 from signalops.send.smtp import Mailer
 from signalops.send.tls import verifying_context

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from signalops.clock import hour_of
 from signalops.errors import Invalid
-from signalops.usage.model import UsageQuery, Window
+from signalops.usage.usage_models import UsageQuery, Window
 
 MOST_DAYS = 366
 MOST_DAYS_BY_HOUR = 31

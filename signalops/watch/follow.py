@@ -2,12 +2,12 @@
 
 from signalops import db
 from signalops.terms import EventId, JsonObject, TenantId
-from signalops.watch import store
+from signalops.watch import watch_queries
 
 
 async def follow(connection: db.Connection, tenant: TenantId, event: EventId) -> JsonObject | None:
     """Return what became of an event, in the words of the API; None when the tenant has no such event."""
-    row = await store.event(connection, tenant, event)
+    row = await watch_queries.event(connection, tenant, event)
     if row is None:
         return None
     shown = {"id": row["id"], "type": row["type"], "source": row["source"], "status": row["status"]}
@@ -24,8 +24,8 @@ async def follow(connection: db.Connection, tenant: TenantId, event: EventId) ->
         shown["held"] = True
     shown["batch"] = row["batch"]
     shown["processing"] = _processing(row)
-    shown["matches"] = await store.matches(connection, tenant, event)
-    shown["deliveries"] = [_delivery(d) for d in await store.deliveries(connection, tenant, event)]
+    shown["matches"] = await watch_queries.matches(connection, tenant, event)
+    shown["deliveries"] = [_delivery(d) for d in await watch_queries.deliveries(connection, tenant, event)]
     return shown
 
 

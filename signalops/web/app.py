@@ -13,13 +13,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from signalops import db, facts, logs, migrate, timekeeping
-from signalops.access.deletion import http as deletion
+from signalops.access.deletion import deletion_endpoints as deletion
 from signalops.access.digests import Digests
 from signalops.access.directory import Directory
 from signalops.access.failures import Failures
 from signalops.access.gate import Gate
-from signalops.access.http import Keys
 from signalops.access.jwks import keys_of
+from signalops.access.key_endpoints import Keys
 from signalops.access.listen import listen
 from signalops.access.ring import KeyRing
 from signalops.access.tokens import Tokens
@@ -27,36 +27,36 @@ from signalops.access.trust import trust_of
 from signalops.config import Settings, settings
 from signalops.constants import PRIORITY_BULK, PRIORITY_EVENT
 from signalops.endpoint import Endpoint, endpoints_of
+from signalops.ingest.event_endpoints import Bounds, Events
 from signalops.ingest.flush import Flusher, Limits
-from signalops.ingest.http import Bounds, Events
 from signalops.ingest.rates import Rates
-from signalops.ingest.replay.http import Replays
+from signalops.ingest.replay.replay_endpoints import Replays
 from signalops.ingest.types import SchemaBook
-from signalops.ingest.types.http import EventTypes
+from signalops.ingest.types.event_type_endpoints import EventTypes
 from signalops.rules.backtest.ask import Limits as BacktestLimits
-from signalops.rules.backtest.http import Backtests
-from signalops.rules.http import Rules
-from signalops.rules.silences import http as silences
-from signalops.send.callbacks import http as callbacks
-from signalops.send.deliveries import http as deliveries
-from signalops.send.letters import http as letters
-from signalops.send.manage.http import Channels
+from signalops.rules.backtest.backtest_endpoints import Backtests
+from signalops.rules.rule_endpoints import Rules
+from signalops.rules.silences import silence_endpoints as silences
+from signalops.send.callbacks import callback_endpoints as callbacks
+from signalops.send.deliveries import delivery_endpoints as deliveries
+from signalops.send.letters import dead_letter_endpoints as letters
+from signalops.send.manage.channel_endpoints import Channels
 from signalops.supervise import exit_if_failed, supervised
 from signalops.templates import SendTemplates
-from signalops.tenants import http as tenants
-from signalops.usage import read as usage
+from signalops.tenants import tenant_endpoints as tenants
+from signalops.usage import usage_report as usage
 from signalops.usage.adjustments.adjust import Adjustments
 from signalops.usage.audit import trace as lines
-from signalops.usage.credits import http as credits
-from signalops.usage.invoices import http as invoices
+from signalops.usage.credits import credit_endpoints as credits
+from signalops.usage.invoices import invoice_endpoints as invoices
 from signalops.usage.limits import LimitScales
-from signalops.usage.limits import http as usage_limits
-from signalops.usage.meters.http import Meters
-from signalops.usage.plans import http as plans
-from signalops.watch import http as watch
-from signalops.watch.actions import http as actions
-from signalops.watch.metrics.http import MetricsHttp
+from signalops.usage.limits import limit_endpoints as usage_limits
+from signalops.usage.meters.meter_endpoints import Meters
+from signalops.usage.plans import plan_endpoints as plans
+from signalops.watch import health_endpoints as watch
+from signalops.watch.actions import audit_log_endpoints as actions
 from signalops.watch.metrics.measure import Measurements, watch_pools
+from signalops.watch.metrics.metrics_endpoint import MetricsHttp
 from signalops.watch.metrics.record import record
 from signalops.watch.metrics.registry import begin
 from signalops.watch.traces import spans_of

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from signalops import db
 from signalops.endpoint import Endpoint
 from signalops.http import answer, id_of, idempotency_key, if_match, read_model
-from signalops.tenants.find import FIND
+from signalops.tenants.find_tenant import FIND
 from signalops.terms import Caller, FoundTenant, JsonObject, Operator, PlatformScope, Scope
 
 Who = Caller | Operator | None

@@ -15,7 +15,7 @@ comment on column signalops.plans.plan is 'The name for command lines, such as p
 comment on column signalops.plans.version is 'From 1; whoever has an older one keeps it until subscribed anew.';
 comment on column signalops.plans.grammar is 'Version of the pattern language of its meters.';
 comment on column signalops.plans.document is
-  'name, currency, baseFee, meters, prices and limits, as PlanDocument (signalops/usage/plans/model.py) checks and writes them.';
+  'name, currency, baseFee, meters, prices and limits, as PlanDocument (signalops/usage/plans/plan_models.py) checks and writes them.';
 comment on column signalops.plans.created_at is 'When it was made.';
 
 insert into signalops.plans (plan, version, grammar, document) values

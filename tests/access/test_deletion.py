@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from signalops import clock, db
-from signalops.access.deletion import begin, run, store
+from signalops.access.deletion import deleter, deletion_queries, deletion_service
 from signalops.config import Settings
 from signalops.errors import Conflict, Invalid, NotFound
 from signalops.terms import Actor, DeliveryId
@@ -45,7 +45,7 @@ async def ask(platform: db.Pool, wanted: str, confirmed: str) -> Any:
     db.acting.set(db.Action(Actor("operator", "olga"), "192.0.2.1", "deleteTenant"))
     try:
         async with db.as_platform(platform) as connection:
-            return await begin.begin(connection, wanted, confirmed)
+            return await deletion_service.begin(connection, wanted, confirmed)
     finally:
         db.acting.set(None)
 
@@ -132,7 +132,7 @@ async def test_nothing_is_left_but_the_proof_and_nobody_else_is_touched(
         ), table
 
     async with db.as_platform(platform) as connection:
-        proof = await begin.show(connection, acme.slug)
+        proof = await deletion_service.show(connection, acme.slug)
     assert (proof.status, {table.left for table in proof.tables}) == ("deleted", {0})
     removed = {table.table: table.removed for table in proof.tables}
     assert removed["events"] >= 22
@@ -168,13 +168,13 @@ WORKER = textwrap.dedent("""
     from uuid import UUID
     from psycopg_pool import AsyncConnectionPool
     from signalops import db
-    from signalops.access.deletion import run
+    from signalops.access.deletion import deleter
 
-    run.SLICE = 3
+    deleter.SLICE = 3
 
     async def main():
         async with AsyncConnectionPool(sys.argv[1], min_size=1, configure=db.autocommit, open=False) as pool:
-            await run.Deleter(pool).run(UUID(sys.argv[2]))
+            await deleter.Deleter(pool).run(UUID(sys.argv[2]))
 
     asyncio.run(main())
 """)
@@ -237,7 +237,7 @@ async def test_a_worker_killed_in_the_last_transaction_loses_nothing(
     pipeline: Pipeline, doomed: Tenant, settings: Settings, worker_pool: db.Pool
 ) -> None:
     async with worker_pool.connection() as connection:
-        while await store.delete_slice(connection, doomed.id, run.SLICE):
+        while await deletion_queries.delete_slice(connection, doomed.id, deleter.SLICE):
             pass
     worker = psycopg.connect(db.dsn(settings, "worker"))
     assert worker.execute("select signalops.finish_deletion(%s) > 0", [doomed.id]).fetchone() == (True,)
@@ -282,7 +282,7 @@ async def test_events_that_are_posted_meanwhile_leave_nothing(
 async def test_a_transaction_that_wrote_before_is_waited_for(
     pipeline: Pipeline, doomed: Tenant, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "_PATIENCE", 0.2)
+    monkeypatch.setattr(deleter, "_PATIENCE", 0.2)
     with psycopg.connect(db.admin_url(settings)) as late:
         late.execute("insert into signalops.inbox values (%s, %s, %s)", [doomed.id, clock.new_id(), clock.new_id()])
         await pipeline.journey.delete_tenant(doomed.id)

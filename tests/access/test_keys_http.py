@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from signalops import clock
-from signalops.access import manage
+from signalops.access import key_service
 from signalops.access.keys import is_plausible, new_key
 from signalops.config import Settings
 from tests.support.api import SIGNUP, Client, assert_problem, hearing, running
@@ -274,7 +274,7 @@ async def test_the_documented_key_is_rotated_to_one_of_our_format(
 async def test_there_is_a_most_of_usable_keys(
     monkeypatch: pytest.MonkeyPatch, api: Client, owner: psycopg.Connection, acme: Tenant
 ) -> None:
-    monkeypatch.setattr(manage, "MOST", 2)
+    monkeypatch.setattr(key_service, "MOST", 2)
     _, key = await made(api, acme)
     assert_problem(await api.post(PRODUCER, acme, "/api/keys"), 409, "conflict")
     assert owner.execute("select from signalops.api_keys").rowcount == 2

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from signalops import db
-from signalops.access import store
+from signalops.access import access_queries
 from signalops.access.digests import Digests
 from signalops.access.failures import Failures
 from signalops.access.keys import new_key
@@ -97,7 +97,7 @@ async def test_a_revoked_key_is_refused_within_a_second_by_every_process(
         for process in (api, other):
             assert (await process.get("/api/events", second)).status == 200
         async with db.as_owner(settings) as connection:
-            assert await store.revoke_key(connection, acme.id, key_id)
+            assert await access_queries.revoke_key(connection, acme.id, key_id)
         for process in (api, other):
             await _becomes(401, process, second)
             assert (await process.get("/api/events", acme)).status == 200

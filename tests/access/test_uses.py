@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from signalops import clock, db
-from signalops.access import store
+from signalops.access import access_queries
 from signalops.access.digests import Digests
 from signalops.access.failures import Failures
 from signalops.access.keys import new_key
@@ -80,7 +80,7 @@ async def test_a_use_is_written_at_most_once_a_minute(
     later = first + timedelta(seconds=seconds)
     async with api_pool.connection() as connection:
         for moment in (first, later):
-            await store.note_uses(connection, {(acme.id, KeyId(key)): moment})
+            await access_queries.note_uses(connection, {(acme.id, KeyId(key)): moment})
     assert used(owner, key) == (later if is_written else first)
 
 
@@ -124,7 +124,7 @@ async def test_a_key_that_another_process_writes_or_ends_is_not_waited_for(
         await connection.execute("set lock_timeout = '5s'")
         with psycopg.connect(db.admin_url(settings)) as other:
             other.execute("update signalops.api_keys set revoked_at = now() where id = %s", [held])
-            await store.note_uses(connection, noted)
+            await access_queries.note_uses(connection, noted)
             other.rollback()
         await connection.execute("reset lock_timeout")
     assert (used(owner, held), used(owner, free) is None) == (None, False)
@@ -138,7 +138,7 @@ async def test_a_use_is_announced_to_nobody(
     with psycopg.connect(db.admin_url(settings), autocommit=True) as listening:
         listening.execute("listen signalops_access")
         async with api_pool.connection() as connection:
-            await store.note_uses(connection, {(acme.id, KeyId(key)): clock.now()})
+            await access_queries.note_uses(connection, {(acme.id, KeyId(key)): clock.now()})
         for column in ("revoked_at", "expires_at"):
             owner.execute("select pg_notify('signalops_access', %s)", [f"before {column}"])
             owner.execute(
@@ -146,7 +146,7 @@ async def test_a_use_is_announced_to_nobody(
             )
         # To revoke what is revoked changes nothing, and may be asked for a hundred times a second.
         async with db.as_tenant(api_pool, acme.id) as connection:
-            await store.revoke_key(connection, acme.id, key)
+            await access_queries.revoke_key(connection, acme.id, key)
         owner.execute("select pg_notify('signalops_access', 'end')")
         heard = [n.payload for n in listening.notifies(timeout=5, stop_after=5)]
     assert heard == ["before revoked_at", str(key), "before expires_at", str(key), "end"]

@@ -24,8 +24,8 @@ import psycopg
 from signalops import clock, db
 from signalops.access.keys import PREFIX, new_key
 from signalops.errors import Unusable
-from signalops.ingest import store
-from signalops.ingest.model import EventIn, Incoming, incoming
+from signalops.ingest import event_queries
+from signalops.ingest.event_models import EventIn, Incoming, incoming
 from signalops.terms import BatchId
 from tests.bench import events, report, wrk
 from tests.bench.__main__ import settings as bench_settings
@@ -108,7 +108,7 @@ async def _flushes(home: Installation, buckets: tuple[str, ...]) -> list[float]:
         for _ in range(FLUSHES):
             flush = [_event(home, number, buckets) for number in range(FLUSH)]
             began = time.perf_counter()
-            await store.accept(connection, flush, BatchId(clock.new_id()), 0)
+            await event_queries.accept(connection, flush, BatchId(clock.new_id()), 0)
             took.append((time.perf_counter() - began) * 1000)
     return took
 

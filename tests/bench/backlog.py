@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 
 from signalops import clock, db
-from signalops.ingest import store
-from signalops.ingest.model import EventIn, Incoming, incoming
+from signalops.ingest import event_queries
+from signalops.ingest.event_models import EventIn, Incoming, incoming
 from signalops.terms import BatchId
 from tests.bench import events
 from tests.bench.installation import Installation, Server
@@ -37,7 +37,7 @@ async def _lane(connections: db.Pool, home: Installation, starts: range) -> None
     async with connections.connection() as connection:
         for start in starts:
             flush = [_made(home, posted, number) for number in range(start, start + FLUSH)]
-            await store.accept(connection, flush, BatchId(clock.new_id()), 0)
+            await event_queries.accept(connection, flush, BatchId(clock.new_id()), 0)
 
 
 def _made(home: Installation, posted: list[EventIn], number: int) -> Incoming:

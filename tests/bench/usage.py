@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from signalops import db
 from signalops.errors import Unusable
-from signalops.usage.plans.model import PlanDocument
+from signalops.usage.plans.plan_models import PlanDocument
 from tests.bench import backlog, report
 from tests.bench.__main__ import settings as bench_settings
 from tests.bench.installation import KEYS, Installation, Server, Wrong

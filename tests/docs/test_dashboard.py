@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from signalops.cli import app
 from signalops.config import Settings
-from signalops.send.model import OutcomeKind
+from signalops.send.message_models import OutcomeKind
 from signalops.watch.metrics.names import METRICS
 from tests.docs.promql import labels_of, selectors_of
 from tests.support.paths import ROOT

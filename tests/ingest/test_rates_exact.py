@@ -17,9 +17,9 @@ from psycopg.types.json import Jsonb
 from signalops import clock, db
 from signalops.config import Settings
 from signalops.errors import RateLimited
-from signalops.ingest import store
+from signalops.ingest import event_queries
+from signalops.ingest.event_models import EventIn, Incoming, Stored, incoming
 from signalops.ingest.flush import Flusher, Limits
-from signalops.ingest.model import EventIn, Incoming, Stored, incoming
 from signalops.ingest.rates import Rates
 from signalops.terms import BatchId
 from signalops.usage.limits import LimitScales
@@ -120,7 +120,9 @@ async def test_flushes_that_share_tenants_in_any_order_never_lock_each_other_out
     async def flush(*tenants: Tenant) -> None:
         async with api_pool.connection() as connection:
             batch = BatchId(clock.new_id())
-            rows = await store.accept(connection, [paying(tenant) for tenant in tenants for _ in range(5)], batch, 0)
+            rows = await event_queries.accept(
+                connection, [paying(tenant) for tenant in tenants for _ in range(5)], batch, 0
+            )
             assert {verdict for _, verdict, *_ in rows} == {"bucket", "placed"}
 
     orders = ((acme, globex), (globex, acme))

@@ -21,15 +21,15 @@ from psycopg import sql
 from signalops import clock, db
 from signalops.config import Settings
 from signalops.errors import Problem
-from signalops.ingest import store
-from signalops.ingest.model import Incoming
+from signalops.ingest import event_queries
+from signalops.ingest.event_models import Incoming
 from signalops.ingest.scales import weighed
 from signalops.journey import Journey
 from signalops.send import Sender
-from signalops.send.letters import store as letters
+from signalops.send.letters import dead_letter_queries as letters
 from signalops.terms import BatchId, DeliveryId, TenantId
 from signalops.usage.invoices.close import Closer
-from signalops.usage.limits import store as limits
+from signalops.usage.limits import limit_queries as limits
 from signalops.usage.limits.scales import LimitScales
 from tests.support.databases import Databases
 from tests.support.rates import set_rate
@@ -70,7 +70,7 @@ class Operations:
         flush = [self._event(tenant) for tenant in chosen]
         batch = BatchId(clock.new_id())
         async with self.api.connection() as connection:
-            rows = await store.accept(connection, weighed(self.scales, flush), batch, 0)
+            rows = await event_queries.accept(connection, weighed(self.scales, flush), batch, 0)
         if stale := {tenant for _, verdict, tenant, *_ in rows if verdict == "stale"}:
             await self.scales.refresh(stale)
 

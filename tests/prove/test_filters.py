@@ -8,7 +8,7 @@ import pytest
 from signalops import sandbox
 from signalops.errors import Invalid
 from signalops.send import engine
-from signalops.send.model import Notification
+from signalops.send.message_models import Notification
 from signalops.send.template import render
 from signalops.terms import TenantId
 

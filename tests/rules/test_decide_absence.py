@@ -7,8 +7,8 @@ import pytest
 
 from signalops import clock, db
 from signalops.config import Settings
-from signalops.inbox.store import Part, Results
-from signalops.rules import manage
+from signalops.inbox.inbox_queries import Part, Results
+from signalops.rules import rule_service
 from signalops.rules.compiled import compile_rules
 from signalops.rules.decide import decide
 from signalops.terms import RuleId
@@ -91,9 +91,9 @@ async def test_groups_that_were_not_seen_since_it_was_enabled_again_are_not_miss
     rule = RuleId(orders.rule(absent={"after": "15m", "groupBy": ["payload.host"]}))
     await orders.see((6 * 60 - 5, {"host": "a"}), (6 * 60 - 5, {"host": "b"}))
     async with db.as_tenant(api_pool, orders.tenant.id) as connection:
-        await manage.disable(connection, orders.tenant.id, rule)
+        await rule_service.disable(connection, orders.tenant.id, rule)
     async with db.as_tenant(api_pool, orders.tenant.id) as connection:
-        await manage.enable(connection, orders.tenant.id, rule)
+        await rule_service.enable(connection, orders.tenant.id, rule)
     await orders.see((7 * 60, {"host": "b"}))
     expire(orders)
     assert await look(orders) == 1

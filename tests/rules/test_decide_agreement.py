@@ -15,8 +15,8 @@ from signalops import clock
 from signalops.config import Settings
 from signalops.db import admin_url
 from signalops.rules.backtest.stretches import Window
-from signalops.rules.model import Conditions
 from signalops.rules.plan import Measure, Plan
+from signalops.rules.rule_models import Conditions
 
 SPAN = 10
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from signalops.rules.hours import Hours, digest_due
-from signalops.rules.model import ActiveHours, Digest
+from signalops.rules.rule_models import ActiveHours, Digest
 
 
 def hours(zone: str = "Europe/Berlin", **said: Any) -> Hours:

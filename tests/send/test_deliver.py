@@ -13,9 +13,9 @@ from pydantic import SecretStr, ValidationError
 from signalops import clock, db
 from signalops.errors import Conflict
 from signalops.facts import subscribe
-from signalops.send import check_template, store
-from signalops.send.deliveries.store import cancel_delivery
-from signalops.send.model import Outcome, OutcomeKind
+from signalops.send import attempt_queries, check_template
+from signalops.send.deliveries.delivery_queries import cancel_delivery
+from signalops.send.message_models import Outcome, OutcomeKind
 from signalops.send.record import Recorder
 from signalops.terms import DeliveryId, DeliveryStatus, TenantId
 from tests.support.providers import base
@@ -173,10 +173,10 @@ async def test_an_attempt_that_is_on_record_already_is_not_sent_again(outbox: Ou
     channel, _ = await outbox.channel("webhook", url="http://127.0.0.1:9/")
     delivery = outbox.delivery(channel)
     async with outbox.worker.connection() as connection:
-        [claim] = await store.claim(connection, [(outbox.tenant, delivery)], [])
+        [claim] = await attempt_queries.claim(connection, [(outbox.tenant, delivery)], [])
     outcome = Outcome("sent", 200)
     whose = (claim.tenant, claim.delivery, claim.outlet, claim.channel, claim.attempt)
-    attempt = store.Attempt(*whose, clock.now(), 1, outcome, "sent", None, 60.0)
+    attempt = attempt_queries.Attempt(*whose, clock.now(), 1, outcome, "sent", None, 60.0)
     recorder = Recorder(outbox.worker)
     assert [await recorder.record(attempt) for _ in range(2)] == [False, False]
     assert outbox.row(delivery)["status"] == "sent"
@@ -354,14 +354,14 @@ async def test_an_outcome_that_can_t_be_stored_is_stored_without_what_the_receiv
     sent, failed = outbox.delivery(channel), outbox.delivery(channel)
     recorder = Recorder(outbox.worker)
     async with outbox.worker.connection() as connection:
-        claims = await store.claim(connection, [(outbox.tenant, one) for one in (sent, failed)], [])
+        claims = await attempt_queries.claim(connection, [(outbox.tenant, one) for one in (sent, failed)], [])
     assert len(claims) == 2
     cases: list[tuple[OutcomeKind, DeliveryStatus]] = [("sent", "sent"), ("temporary", "retrying")]
     for claim, (kind, status) in zip(claims, cases, strict=True):
         outcome = Outcome(kind, 10**12, "thanks", "It failed.")  # no integer of PostgreSQL's
         of_whom = (claim.tenant, claim.delivery, claim.outlet, claim.channel, claim.attempt)
         delay = 5.0 if status == "retrying" else None
-        await recorder.record(store.Attempt(*of_whom, clock.now(), 1, outcome, status, delay, 1e6))
+        await recorder.record(attempt_queries.Attempt(*of_whom, clock.now(), 1, outcome, status, delay, 1e6))
         (attempt,) = outbox.attempts(claim.delivery)
         assert (attempt["outcome"], attempt["status_code"], attempt["answer"]) == (kind, None, None)
         assert outbox.row(claim.delivery)["status"] == status

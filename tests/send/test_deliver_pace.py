@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from signalops import clock, db
-from signalops.inbox import store as inbox
+from signalops.inbox import inbox_queries as inbox
 from signalops.journey import Journey
 from signalops.send import Sender
 from signalops.send import deliver as deliver_module

@@ -16,7 +16,7 @@ from yarl import URL
 
 from signalops.config import ON_ONE_MACHINE, Settings
 from signalops.send.guard import Blocked, Guard
-from signalops.send.model import Outcome
+from signalops.send.message_models import Outcome
 from signalops.send.transport import Request, Transport
 from tests.support.receivers import Receiver
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from signalops.errors import Invalid
-from signalops.send.model import Message, Notification
+from signalops.send.message_models import Message, Notification
 from signalops.send.output import TEXT_LIMIT
 from signalops.send.template import PARTS, check, render
 

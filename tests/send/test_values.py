@@ -8,7 +8,7 @@ import pytest
 from signalops.errors import Invalid
 from signalops.send import engine
 from signalops.send.markup import Markup
-from signalops.send.model import Notification
+from signalops.send.message_models import Notification
 from signalops.send.template import check, render
 
 RULE = {"id": "r1", "name": "Welcome", "version": 3, "severity": "warning"}

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from signalops import contracts
-from signalops.usage.invoices.model import Line
+from signalops.usage.invoices.invoice_models import Line
 from tests.support.paths import ROOT
 
 SCHEMA = (ROOT / "sql" / "schema.sql").read_text(encoding="utf-8")

@@ -12,9 +12,9 @@ from psycopg.types.json import Jsonb
 
 from signalops import clock, db
 from signalops.contracts import MatchRow, MeteredRow, PartRow
-from signalops.inbox import store as inbox
-from signalops.ingest import store
-from signalops.ingest.model import EventIn, incoming
+from signalops.inbox import inbox_queries as inbox
+from signalops.ingest import event_queries
+from signalops.ingest.event_models import EventIn, incoming
 from signalops.terms import BatchId, TenantId
 from tests.sql.catalogue import TABLES
 from tests.support.rows import fill
@@ -65,14 +65,14 @@ async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(
     async with api_pool.connection() as connection:
         nothing = dict.fromkeys(TAKEN_IN, 0)
         async with connection.transaction():
-            await store.accept(connection, events, batch, 0)
+            await event_queries.accept(connection, events, batch, 0)
             assert await seen(connection) == nothing, "in the same transaction"
             await db.act_as(connection, acme.id)
             assert await seen(connection) == dict.fromkeys(nothing, 1), "the positive control: one's own"
         assert await seen(connection) == nothing, "in the same session"
         twin = incoming(acme.id, EventIn(type="a.b"))
         with pytest.raises(psycopg.errors.UniqueViolation):
-            await store.accept(connection, [twin, twin], BatchId(clock.new_id()), 0)
+            await event_queries.accept(connection, [twin, twin], BatchId(clock.new_id()), 0)
         assert await seen(connection) == nothing, "after a flush that failed"
 
 
@@ -104,7 +104,7 @@ async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
     events = [incoming(t.id, EventIn(type="a.b")) for t in (acme, globex)]
     batch, nothing = BatchId(clock.new_id()), dict.fromkeys(PROCESSED, 0)
     async with api_pool.connection() as connection:
-        await store.accept(connection, events, batch, 0)
+        await event_queries.accept(connection, events, batch, 0)
     match: MatchRow = {
         "tenant": acme.id,
         "event": str(events[0].id),

@@ -10,9 +10,9 @@ import pytest
 
 from signalops import clock, db
 from signalops.config import Settings
-from signalops.ingest import store
+from signalops.ingest import event_queries
+from signalops.ingest.event_models import EventIn, Stored, incoming
 from signalops.ingest.flush import Flusher, Limits
-from signalops.ingest.model import EventIn, Stored, incoming
 from signalops.ingest.rates import Rates
 from signalops.journey import Journey
 from signalops.send import Sender
@@ -44,7 +44,7 @@ async def lone(settings: Settings, tmp_path: Path) -> AsyncIterator[Lone]:
 async def accept(api: db.Pool, *tenants: Tenant) -> BatchId:
     batch = BatchId(clock.new_id())
     async with api.connection() as connection:
-        await store.accept(connection, [incoming(t.id, EventIn(type="user.signup")) for t in tenants], batch, 0)
+        await event_queries.accept(connection, [incoming(t.id, EventIn(type="user.signup")) for t in tenants], batch, 0)
     return batch
 
 

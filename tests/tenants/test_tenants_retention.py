@@ -5,7 +5,7 @@ import psycopg
 from tests.support.api import assert_problem
 from tests.support.operators import Operator
 from tests.support.tenants import Tenant
-from tests.tenants.test_http_plans import GOLD
+from tests.tenants.test_tenant_endpoints_plans import GOLD
 
 
 def kept(owner: psycopg.Connection, tenant: Tenant) -> tuple[int]:

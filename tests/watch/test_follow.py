@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from signalops import clock, db
-from signalops.ingest.model import EventIn, incoming
+from signalops.ingest.event_models import EventIn, incoming
 from signalops.terms import EventId
 from signalops.watch.follow import follow
 from tests.support.rules import make_rule

@@ -6,8 +6,8 @@ import pytest
 from signalops import db
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.rules.manage import RuleRegistry
-from signalops.rules.model import NewRule
+from signalops.rules.rule_models import NewRule
+from signalops.rules.rule_service import RuleRegistry
 from signalops.send import ChannelRegistry, NewChannel
 from signalops.templates import SendTemplates
 from signalops.watch import smoke

@@ -7,8 +7,8 @@ from uuid import UUID
 from signalops import clock, db
 from signalops.constants import BULK_BATCH_EVENTS, PRIORITY_BULK
 from signalops.errors import Invalid
-from signalops.ingest.replay import store
-from signalops.ingest.replay.model import ReplayCounted, ReplayRequest, ReplayStarted, Skipped
+from signalops.ingest.replay import replay_queries
+from signalops.ingest.replay.replay_models import ReplayCounted, ReplayRequest, ReplayStarted, Skipped
 from signalops.terms import BatchId, JsonObject, TenantId
 
 
@@ -17,15 +17,15 @@ async def start(
 ) -> ReplayStarted | ReplayCounted:
     """Replay up to so many events, or count them; Invalid when there are more, or a rule is unknown."""
     events, skipped = await _choose(connection, tenant, asked, most)
-    if asked.rules and (unknown := await store.unknown_rules(connection, tenant, asked.rules)):
+    if asked.rules and (unknown := await replay_queries.unknown_rules(connection, tenant, asked.rules)):
         raise Invalid(f"rules: there is no rule {unknown[0]}; name rules by their ids, see GET /api/rules.")
     if asked.dry_run:
         return ReplayCounted(events=len(events), skipped=skipped)
     replay = await db.new_id(connection)
-    filled = await store.refill_inbox(connection, tenant, replay, _batches(events))
+    filled = await replay_queries.refill_inbox(connection, tenant, replay, _batches(events))
     about = {"id": replay, "reason": asked.reason, "rules": asked.rules}
     batches = {"events": len(filled), "batches": sorted(set(filled)), "priority": PRIORITY_BULK}
-    await store.add_replay(connection, tenant, **about, **batches)
+    await replay_queries.add_replay(connection, tenant, **about, **batches)
     # Another replay may have put some of them into the inbox since they were chosen.
     skipped.waiting += len(events) - len(filled)
     return ReplayStarted(id=replay, events=len(filled), skipped=skipped)
@@ -36,7 +36,7 @@ async def _choose(
 ) -> tuple[list[UUID], Skipped]:
     if asked.to:
         (await db.settled(connection)).before(asked.to)
-    verdicts = await store.choose_events(connection, tenant, **_choice(asked), limit=most + 1)
+    verdicts = await replay_queries.choose_events(connection, tenant, **_choice(asked), limit=most + 1)
     if len(verdicts) > most:
         raise Invalid(f"More than {most} events are chosen: choose a shorter time or a type, and replay them in parts.")
     counts = Counter(verdict for _, verdict in verdicts)

@@ -10,7 +10,7 @@ import orjson
 
 from signalops import db, facts
 from signalops.contracts import SeenType
-from signalops.ingest.types import store
+from signalops.ingest.types import event_type_queries
 from signalops.ingest.types.structure import Event, Structure
 from signalops.terms import TenantId
 
@@ -131,7 +131,7 @@ class Catalogue:
             return
         async with self._connections.connection() as connection:
             while self._rows:
-                await store.note_types(connection, self._rows[:_MOST_AT_ONCE])
+                await event_type_queries.note_types(connection, self._rows[:_MOST_AT_ONCE])
                 del self._rows[:_MOST_AT_ONCE]
 
     def _forget(self) -> None:

@@ -10,7 +10,7 @@ import orjson
 from signalops import db, facts, sandbox
 from signalops.cache import Cache
 from signalops.errors import Invalid, SchemaViolation
-from signalops.ingest.types import store
+from signalops.ingest.types import event_type_queries
 from signalops.ingest.types.schema import Fault, Schema, faults_apart, whole
 from signalops.terms import JsonObject, TenantId
 
@@ -58,7 +58,7 @@ class SchemaBook:
 
     async def _read(self, tenant: TenantId, _: object) -> Schemas:
         async with db.as_tenant(self._connections, tenant) as connection:
-            rows = await store.list_schemas(connection, tenant)
+            rows = await event_type_queries.list_schemas(connection, tenant)
         return {row["type"]: StoredSchema(tenant, row) for row in rows}
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from signalops import clock, db
 from signalops.errors import Conflict, Invalid, NotFound
-from signalops.rules.backtest import store
-from signalops.rules.backtest.model import BacktestRequest
+from signalops.rules.backtest import backtest_queries
+from signalops.rules.backtest.backtest_models import BacktestRequest
 from signalops.rules.check import Templates
 from signalops.rules.chosen import Chosen, StoredRule, choose
 from signalops.terms import JsonObject, TenantId
@@ -35,16 +35,16 @@ class Desk:
         """Store a backtest, enqueue it, and return its id; Invalid, NotFound, or Conflict when there are too many."""
         span = _span(asked)
         pinned = await self._pinned(connection, tenant, asked)
-        silences = await store.past_silences(connection, tenant, span)
+        silences = await backtest_queries.past_silences(connection, tenant, span)
         limits = {"events": self._limits.events, "seconds": self._limits.seconds}
         about = {"types": asked.types, "examples": asked.examples, "silences": silences, "limits": limits}
-        if await store.take_turn(connection, tenant) >= self._limits.unfinished:
+        if await backtest_queries.take_turn(connection, tenant) >= self._limits.unfinished:
             raise Conflict(
                 f"{self._limits.unfinished} backtests are unfinished: wait for one, or cancel one (see GET "
                 "/api/rules/backtests)."
             )
         backtest = await db.new_id(connection)
-        await store.add(connection, tenant, backtest, pinned | about, span)
+        await backtest_queries.add(connection, tenant, backtest, pinned | about, span)
         return backtest
 
     async def _pinned(self, connection: db.Connection, tenant: TenantId, asked: BacktestRequest) -> JsonObject:
@@ -61,7 +61,7 @@ class Desk:
 
 async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> Mapping[str, Any]:
     """Return a backtest as it stands; NotFound."""
-    row = await store.find(connection, tenant, backtest)
+    row = await backtest_queries.find(connection, tenant, backtest)
     if row is None:
         raise NotFound("There is no such backtest: check the id; the newest 50 are kept.")
     return row

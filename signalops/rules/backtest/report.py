@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from signalops.rules.backtest.model import MOST_BUCKETS
+from signalops.rules.backtest.backtest_models import MOST_BUCKETS
 from signalops.rules.backtest.simulate import Notification, Outcome, moment_of, since_epoch
 from signalops.terms import JsonObject
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from signalops.send.callbacks.model import Heard, Unwanted
+from signalops.send.callbacks.callback_models import Heard, Unwanted
 
 
 class _Part(BaseModel):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from signalops import strict_json
 from signalops.errors import Malformed
-from signalops.send.callbacks.model import Heard
+from signalops.send.callbacks.callback_models import Heard
 from signalops.send.channels.whatsapp import error_text
 from signalops.terms import JsonObject
 

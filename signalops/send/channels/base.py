@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from signalops.config import Settings
 from signalops.errors import Invalid
 from signalops.send.markup import Markup
-from signalops.send.model import Envelope, Outcome
+from signalops.send.message_models import Envelope, Outcome
 from signalops.send.transport import Transport
 
 

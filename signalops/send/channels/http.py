@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from signalops.errors import Invalid
 from signalops.send.channels.endpoint import Endpoint, header_name, header_value
 from signalops.send.markup import Markup
-from signalops.send.model import Envelope, Outcome
+from signalops.send.message_models import Envelope, Outcome
 from signalops.send.transport import Request, Transport
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]+/[a-z0-9.+-]+(; ?charset=utf-8)?", re.IGNORECASE)

@@ -10,7 +10,7 @@ from signalops.errors import Invalid
 from signalops.send.answer import Answer, judged
 from signalops.send.channels.base import Channel
 from signalops.send.markup import NEUTRALISERS, Markup
-from signalops.send.model import Envelope, Outcome
+from signalops.send.message_models import Envelope, Outcome
 from signalops.send.transport import Request, Transport
 
 TEXT_LIMIT = 40_000

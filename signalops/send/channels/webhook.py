@@ -12,7 +12,7 @@ from signalops import clock
 from signalops.errors import Invalid
 from signalops.send.channels.endpoint import Endpoint
 from signalops.send.markup import Markup
-from signalops.send.model import Envelope, Outcome
+from signalops.send.message_models import Envelope, Outcome
 from signalops.send.transport import Request, Transport
 from signalops.terms import JsonObject
 

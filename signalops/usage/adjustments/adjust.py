@@ -9,9 +9,9 @@ from signalops.endpoint import endpoint, for_operators
 from signalops.errors import Forbidden, IdempotencyConflict, Invalid
 from signalops.http import Response, answer, body_hash
 from signalops.terms import Caller, JsonObject, KeyId, TenantId
-from signalops.usage.adjustments.model import AdjustmentIn, AdjustmentList, AdjustmentShown, AdjustmentsPage
-from signalops.usage.read import ADDITIVE, group_key, group_of
-from signalops.usage.store import Metered, find_meter
+from signalops.usage.adjustments.adjustment_models import AdjustmentIn, AdjustmentList, AdjustmentShown, AdjustmentsPage
+from signalops.usage.usage_queries import Metered, find_meter
+from signalops.usage.usage_report import ADDITIVE, group_key, group_of
 
 SQL = db.queries("usage/usage")
 _TENANTS = "/api/tenants/{tenant}/adjustments"

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from signalops import db, facts
-from signalops.inbox.store import Part, Results
-from signalops.usage.audit import store
-from signalops.usage.audit.model import Difference
-from signalops.usage.audit.store import Audited
+from signalops.inbox.inbox_queries import Part, Results
+from signalops.usage.audit import reconciliation_queries
+from signalops.usage.audit.reconciliation_models import Difference
+from signalops.usage.audit.reconciliation_queries import Audited
 from signalops.usage.meters.compiled import CompiledMeters, compile_meters
 from signalops.usage.meters.count import count
-from signalops.usage.meters.model import DEFAULT
+from signalops.usage.meters.meter_models import DEFAULT
 
 Counter = tuple[str, str, date]
 """A counter of an hour: meter, group, period."""
@@ -66,14 +66,14 @@ class Recount:
         """Find entries (recount) and different values (items) that the events don't bear out, hour by hour."""
         hour: datetime | None = None
         met, unsure = defaultdict[Counter, set[str]](set), False
-        async for slips in _chunks(store.entries(self._connection, self._what)):
+        async for slips in _chunks(reconciliation_queries.entries(self._connection, self._what)):
             if hour is not None and slips[0].hour != hour:
                 for difference in await self._items(hour, met, unsure):
                     yield difference
                 met, unsure = defaultdict(set), False
             hour = slips[0].hour
             wanted = {event for slip in slips for event in slip.events}
-            events = await store.events(self._connection, self._what.tenant, sorted(wanted))
+            events = await reconciliation_queries.events(self._connection, self._what.tenant, sorted(wanted))
             for slip in slips:
                 # Of events that are missing SQL tells (entry); without them nothing can be said here.
                 if slip.events <= events.keys():
@@ -116,7 +116,7 @@ class Recount:
         unique = [row["key"] for row in self._meters if row["aggregation"] == "unique_count"]
         if unsure or not unique:
             return []
-        stored = await store.items(self._connection, self._what, hour, unique)
+        stored = await reconciliation_queries.items(self._connection, self._what, hour, unique)
         expected = {counter: items for counter, items in met.items() if items}
         return [
             self._difference("items", period, f"{meter} {hour.isoformat()} {grp}", _many(should), _many(does, should))

@@ -8,9 +8,9 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from signalops import db
-from signalops.usage.audit import store
-from signalops.usage.audit.model import Difference
-from signalops.usage.audit.store import Audited
+from signalops.usage.audit import reconciliation_queries
+from signalops.usage.audit.reconciliation_models import Difference
+from signalops.usage.audit.reconciliation_queries import Audited
 from signalops.usage.invoices.issue import drafts_of
 
 Amounts = Mapping[tuple[Any, ...], Decimal]
@@ -24,7 +24,7 @@ async def mispriced(connection: db.Connection, what: Audited) -> AsyncIterator[D
 
     A voided invoice said what another would say: it is held against the same figures, and need not be issued anew.
     """
-    for period, rows in groupby(await store.amounts(connection, what), itemgetter("period")):
+    for period, rows in groupby(await reconciliation_queries.amounts(connection, what), itemgetter("period")):
         invoices = defaultdict[tuple[int, str], dict[tuple[Any, ...], Decimal]](dict)
         for row in rows:
             if row["kind"] is not None:

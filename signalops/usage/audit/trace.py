@@ -11,9 +11,9 @@ from signalops.endpoint import endpoint
 from signalops.errors import Gone, NotFound
 from signalops.patterns import Grouping, Measured, as_seen
 from signalops.terms import Caller, JsonObject, TenantId
-from signalops.usage.audit import store
-from signalops.usage.audit.model import TracedEvent, TracedEvents, TraceQuery
-from signalops.usage.meters.model import DEFAULT
+from signalops.usage.audit import reconciliation_queries
+from signalops.usage.audit.reconciliation_models import TracedEvent, TracedEvents, TraceQuery
+from signalops.usage.meters.meter_models import DEFAULT
 from signalops.usage.meters.scales import ALL_EVENTS, Meter
 
 _BEGINNING = (UUID(int=0), 0)
@@ -21,7 +21,7 @@ _BEGINNING = (UUID(int=0), 0)
 
 async def events_of_line(connection: db.Connection, tenant: TenantId, line: UUID, query: TraceQuery) -> TracedEvents:
     """Return a page of the events behind a line, with what each added; NotFound, or Gone with where the figure stands by day."""
-    of = await store.find_line(connection, tenant, line)
+    of = await reconciliation_queries.find_line(connection, tenant, line)
     if of is None or of["meter"] is None:
         raise NotFound("There is no such line of usage: take the id of one of kind usage or late from an invoice.")
     # What is billed late came in in the period that bills it, whenever it happened.
@@ -30,9 +30,11 @@ async def events_of_line(connection: db.Connection, tenant: TenantId, line: UUID
         raise _gone(of)
     wanted = {"meter": of["meter"], "period": of["period"], "lower": of["starts_at"], "upper": of["ends_at"]}
     entry, position = _read(query.after)
-    rows = await store.trace_line(connection, tenant, **wanted, entry=entry, position=position, limit=query.limit + 1)
+    rows = await reconciliation_queries.trace_line(
+        connection, tenant, **wanted, entry=entry, position=position, limit=query.limit + 1
+    )
     page, has_more = rows[: query.limit], len(rows) > query.limit
-    events = await store.events(connection, tenant, [row["event"] for row in page])
+    events = await reconciliation_queries.events(connection, tenant, [row["event"] for row in page])
     if len(events) < len(page):
         raise _gone(of)
     meter = await _meter(connection, tenant, of["meter"])
@@ -63,7 +65,7 @@ async def _meter(connection: db.Connection, tenant: TenantId, key: str) -> Meter
     if key == DEFAULT:
         return ALL_EVENTS
     # A key means the same for ever, in whatever version of the metering; but for negative values.
-    row = next(row for row in await store.all_meters(connection, tenant) if row["key"] == key)
+    row = next(row for row in await reconciliation_queries.all_meters(connection, tenant) if row["key"] == key)
     measured = Measured(row["field"]) if row["field"] else None
     return Meter(key, row["aggregation"], measured, Grouping(row["group_by"]))
 

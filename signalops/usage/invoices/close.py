@@ -11,8 +11,8 @@ from datetime import date, timedelta
 
 from signalops import db, facts
 from signalops.terms import TenantId
-from signalops.usage.credits import grants as credits
-from signalops.usage.invoices import store
+from signalops.usage.credits import credit_grants as credits
+from signalops.usage.invoices import invoice_queries
 from signalops.usage.invoices.issue import Issued, drafts_of, issue
 
 AT_MOST = 200
@@ -41,21 +41,21 @@ class Closer:
     async def close(self, tenant: TenantId, period: date) -> list[Issued] | None:
         """Seal a frozen period and issue what is to be billed of it; None: another worker does, or did."""
         async with db.as_tenant(self._connections, tenant) as connection:
-            if not await store.seal_period(connection, tenant, period):
+            if not await invoice_queries.seal_period(connection, tenant, period):
                 return None
             return [await issue(connection, tenant, draft) for draft in await drafts_of(connection, tenant, period)]
 
     async def _freeze(self) -> int:
         async with self._connections.connection() as connection:
-            frozen = await store.freeze_periods(connection, self._closing_after, AT_MOST)
-            await store.note_barriers(connection)
+            frozen = await invoice_queries.freeze_periods(connection, self._closing_after, AT_MOST)
+            await invoice_queries.note_barriers(connection)
         if frozen:
             facts.emit("periods.frozen", periods=frozen)
         return frozen
 
     async def _ready(self) -> list[tuple[TenantId, date]]:
         async with self._connections.connection() as connection:
-            return await store.periods_ready(connection, AT_MOST)
+            return await invoice_queries.periods_ready(connection, AT_MOST)
 
     async def _attempt(self, tenant: TenantId, period: date) -> bool:
         """Close a period, and tell of it; False if that was another's or failed: no tenant keeps others from their invoices."""

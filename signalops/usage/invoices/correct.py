@@ -12,9 +12,9 @@ from signalops.errors import Conflict, IdempotencyConflict, Invalid, NotFound
 from signalops.http import body_hash
 from signalops.models import RequestModel
 from signalops.terms import TenantId
-from signalops.usage.invoices import store
+from signalops.usage.invoices import invoice_queries
+from signalops.usage.invoices.invoice_models import By, Draft, Line
 from signalops.usage.invoices.issue import Issued, issue
-from signalops.usage.invoices.model import By, Draft, Line
 from signalops.usage.plans.money import PositiveNumber, rounded
 
 
@@ -45,7 +45,7 @@ async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, said:
     held = await _held(connection, tenant, invoice)
     if held["left"] != held["total"]:
         raise Conflict("Credit notes hold against the invoice: void these first.")
-    await store.void_invoice(connection, tenant, invoice, **said.model_dump())
+    await invoice_queries.void_invoice(connection, tenant, invoice, **said.model_dump())
 
 
 async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Said) -> Issued:
@@ -53,9 +53,9 @@ async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, sa
     voided = await _lock(connection, tenant, invoice)
     if voided["kind"] != "invoice" or voided["voided_at"] is None:
         raise Conflict("Only a voided invoice is issued anew: void it first.")
-    if await store.is_invoiced(connection, tenant, voided["period"], voided["currency"]):
+    if await invoice_queries.is_invoiced(connection, tenant, voided["period"], voided["currency"]):
         raise Conflict(f"Another invoice of {voided['period']:%Y-%m} holds: void it first.")
-    read = await store.read_invoice(connection, tenant, invoice)
+    read = await invoice_queries.read_invoice(connection, tenant, invoice)
     assert read is not None, "it is locked"
     names = Line.__dataclass_fields__
     lines = [Line(**{name: row[name] for name in names}) for row in read["lines"] if row["kind"] != "credit"]
@@ -73,7 +73,7 @@ async def credit_once(
     if key is None:
         return (await credit(connection, tenant, invoice, said)).id, True
     hashed = sha256(invoice.bytes + body_hash(said)).digest()
-    if before := await store.find_credit_note(connection, tenant, key):
+    if before := await invoice_queries.find_credit_note(connection, tenant, key):
         if before["body_hash"] != hashed:
             raise IdempotencyConflict("The idempotency key came with another credit note before: choose another key.")
         return before["id"], False
@@ -105,7 +105,7 @@ async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, sai
         **sent,
     }
     line = Line("correction", f"Correction of invoice {held['number']}", -amount)
-    return Issued(note, await store.issue_invoice(connection, tenant, issued, [line]), -amount)
+    return Issued(note, await invoice_queries.issue_invoice(connection, tenant, issued, [line]), -amount)
 
 
 async def _held(connection: db.Connection, tenant: TenantId, invoice: UUID) -> db.Row:
@@ -117,7 +117,7 @@ async def _held(connection: db.Connection, tenant: TenantId, invoice: UUID) -> d
 
 
 async def _lock(connection: db.Connection, tenant: TenantId, invoice: UUID) -> db.Row:
-    locked = await store.lock_invoice(connection, tenant, invoice)
+    locked = await invoice_queries.lock_invoice(connection, tenant, invoice)
     if locked is None:
         raise NotFound("There is no such invoice: check the id.")
     return locked

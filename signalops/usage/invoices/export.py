@@ -15,7 +15,7 @@ from babel.dates import format_date, format_datetime, format_interval
 from babel.numbers import format_currency, format_decimal
 from liquid import Environment
 
-from signalops.usage.invoices.model import InvoiceShown, LineShown
+from signalops.usage.invoices.invoice_models import InvoiceShown, LineShown
 from signalops.usage.plans.money import EXACT
 
 _SOURCE = (resources.files(__package__) / "invoice.html.liquid").read_text(encoding="utf-8")

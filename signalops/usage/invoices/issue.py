@@ -8,10 +8,10 @@ from uuid import UUID
 
 from signalops import db
 from signalops.terms import TenantId
-from signalops.usage.credits import grants as credits
-from signalops.usage.invoices import store
+from signalops.usage.credits import credit_grants as credits
+from signalops.usage.invoices import invoice_queries
+from signalops.usage.invoices.invoice_models import CLOSING, By, Draft, Line
 from signalops.usage.invoices.lines import drafts
-from signalops.usage.invoices.model import CLOSING, By, Draft, Line
 from signalops.usage.plans.money import EXACT, rounded
 
 
@@ -25,8 +25,8 @@ class Issued(NamedTuple):
 
 async def drafts_of(connection: db.Connection, tenant: TenantId, month: date) -> list[Draft]:
     """Return what a period of a tenant is invoiced with; one that is open, as it stands."""
-    stretches = await store.stretches_used(connection, tenant, month)
-    return drafts(month, stretches, await store.late_used(connection, tenant, month))
+    stretches = await invoice_queries.stretches_used(connection, tenant, month)
+    return drafts(month, stretches, await invoice_queries.late_used(connection, tenant, month))
 
 
 async def issue(connection: db.Connection, tenant: TenantId, draft: Draft, by: By = CLOSING) -> Issued:
@@ -40,7 +40,7 @@ async def issue(connection: db.Connection, tenant: TenantId, draft: Draft, by: B
         **{"id": invoice, "kind": "invoice", "period": draft.month, "currency": draft.currency},
         **{"subtotal": draft.subtotal, "credited": credited, "total": total, **by._asdict()},
     }
-    number = await store.issue_invoice(connection, tenant, issued, with_credit(draft.lines, credited))
+    number = await invoice_queries.issue_invoice(connection, tenant, issued, with_credit(draft.lines, credited))
     return Issued(invoice, number, total)
 
 

@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from signalops.terms import JsonObject
-from signalops.usage.invoices.model import Draft, Late, Line, MeterTerms, Stretch, Used
-from signalops.usage.plans.model import FlatPrice, Price
+from signalops.usage.invoices.invoice_models import Draft, Late, Line, MeterTerms, Stretch, Used
 from signalops.usage.plans.money import EXACT, rounded
+from signalops.usage.plans.plan_models import FlatPrice, Price
 from signalops.usage.plans.pricing import WHOLE, Priced, exact, price
 
 _NOTHING = Used(0, Decimal(0))

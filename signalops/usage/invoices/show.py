@@ -11,10 +11,10 @@ from uuid import UUID
 from signalops import db
 from signalops.errors import NotFound
 from signalops.terms import TenantId
-from signalops.usage.credits import grants as credits
-from signalops.usage.invoices import store
+from signalops.usage.credits import credit_grants as credits
+from signalops.usage.invoices import invoice_queries
+from signalops.usage.invoices.invoice_models import Draft, DraftShown, InvoiceShown, Line, LineShown, Period, Preview
 from signalops.usage.invoices.issue import drafts_of, with_credit
-from signalops.usage.invoices.model import Draft, DraftShown, InvoiceShown, Line, LineShown, Period, Preview
 from signalops.usage.plans.money import EXACT, rounded
 
 Kind = Literal["invoice", "credit_note"]
@@ -22,7 +22,7 @@ Kind = Literal["invoice", "credit_note"]
 
 async def read(connection: db.Connection, tenant: TenantId, invoice: UUID) -> InvoiceShown:
     """Return an invoice or a credit note; NotFound when the tenant has none of that id."""
-    row = await store.read_invoice(connection, tenant, invoice)
+    row = await invoice_queries.read_invoice(connection, tenant, invoice)
     if row is None:
         raise NotFound("There is no such invoice: check the id.")
     return InvoiceShown.model_validate(row)
@@ -31,7 +31,7 @@ async def read(connection: db.Connection, tenant: TenantId, invoice: UUID) -> In
 async def find(connection: db.Connection, tenant: TenantId, wanted: str, kind: Kind = "invoice") -> UUID:
     """Return the id of a document that is named by number or id; NotFound when the tenant has no such number."""
     if re.fullmatch(r"[0-9]{1,18}", wanted):
-        found = await store.find_invoice(connection, tenant, kind, int(wanted))
+        found = await invoice_queries.find_invoice(connection, tenant, kind, int(wanted))
         if found is None:
             raise NotFound(f"The tenant has no number {wanted}: see `signalops invoice list`.")
         return found
@@ -43,7 +43,7 @@ async def find(connection: db.Connection, tenant: TenantId, wanted: str, kind: K
 
 async def preview(connection: db.Connection, tenant: TenantId, month: date | None = None) -> Preview:
     """Return what closing would invoice of a period as it stands, the present one by default; NotFound if it is not open."""
-    period = await store.open_period(connection, tenant, month)
+    period = await invoice_queries.open_period(connection, tenant, month)
     if period is None:
         raise NotFound(f"The period {month:%Y-%m} is not open: it is closed, and was invoiced then, or has not begun.")
     left = Counter[str]()

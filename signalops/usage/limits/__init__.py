@@ -5,7 +5,7 @@ of its events (LimitScales). Writes: limits; quotas are counted by ingest.
 Invariant: a limit that is set, changed or removed holds in every process from its commit on.
 """
 
-from signalops.usage.limits.manage import set_limit
+from signalops.usage.limits.limit_service import set_limit
 from signalops.usage.limits.scales import LimitScales
 
 __all__ = ["LimitScales", "set_limit"]

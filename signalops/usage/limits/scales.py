@@ -9,7 +9,7 @@ from signalops import db, facts
 from signalops.cache import Cache
 from signalops.patterns import as_seen, cache_of_compiled
 from signalops.terms import TenantId
-from signalops.usage.limits import store
+from signalops.usage.limits import limit_queries
 from signalops.usage.meters.compiled import CompiledMeters, compile_meters
 
 
@@ -42,7 +42,7 @@ class LimitScales:
         """Read the present limited meters of tenants."""
         for tenant in tenants:
             async with db.as_tenant(self._connections, tenant) as connection:
-                rows = await store.limited_meters(connection, tenant)
+                rows = await limit_queries.limited_meters(connection, tenant)
             meters = [row for row in rows if row["key"] is not None]
             self._cache.put(tenant.int, compile_meters(rows[0]["scales"], meters, partial(_report, tenant)))
 

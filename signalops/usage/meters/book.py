@@ -6,7 +6,7 @@ from signalops import db, facts
 from signalops.cache import Cache
 from signalops.patterns import cache_of_compiled
 from signalops.terms import TenantId
-from signalops.usage.meters import store
+from signalops.usage.meters import meter_queries
 from signalops.usage.meters.compiled import NO_METERS, CompiledMeters, compile_meters
 
 
@@ -28,7 +28,7 @@ class MeterBook:
 
     async def _load(self, connection: db.Connection, tenant: TenantId) -> CompiledMeters:
         await db.act_as(connection, tenant)
-        rows = await store.active_meters(connection, tenant)
+        rows = await meter_queries.active_meters(connection, tenant)
         meters = [row for row in rows if row["key"] is not None]
         return compile_meters(rows[0]["metering"], meters, partial(_report, tenant), rows[0]["limited"])
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from signalops import clock
 from signalops.contracts import MeteredRow
-from signalops.inbox.store import Part, Results
+from signalops.inbox.inbox_queries import Part, Results
 from signalops.patterns import as_seen
 from signalops.terms import TenantId
 from signalops.usage.meters.compiled import CompiledMeters

@@ -8,7 +8,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from signalops.patterns import MOST_VALUES, Grouping, Measured, canonical
-from signalops.usage.meters.model import DEFAULT, Aggregation
+from signalops.usage.meters.meter_models import DEFAULT, Aggregation
 
 _EXACT = Context(prec=100)
 """Readings have at most 20 digits before the point and 18 after it: their sums are exact."""

@@ -15,8 +15,8 @@ from math import ceil
 from pydantic import ConfigDict
 
 from signalops.models import ApiModel
-from signalops.usage.plans.model import FlatPrice, GraduatedPrice, PackagePrice, PerUnitPrice, Price, Tier
 from signalops.usage.plans.money import EXACT, Exact
+from signalops.usage.plans.plan_models import FlatPrice, GraduatedPrice, PackagePrice, PerUnitPrice, Price, Tier
 
 WHOLE = Fraction(1)
 """The share of a stretch that is its whole period."""

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from signalops import clock, db, migrate
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.watch import store
+from signalops.watch import watch_queries
 from signalops.watch.doctor.finding import Check, Finding, examine, line, refused
 
 MOST_SKEW = 1.0
@@ -134,7 +134,7 @@ async def logins(settings: Settings) -> list[Finding]:
     for role in get_args(db.Role):
         try:
             async with db.session(db.dsn(settings, role)) as session:
-                is_bounded, name, login, compiles = await store.login(session)
+                is_bounded, name, login, compiles = await watch_queries.login(session)
         except db.OUTAGE as error:
             faults.append(f"can't act as signalops_{role} ({line(error)})")
             continue
@@ -175,7 +175,7 @@ async def inside(settings: Settings) -> list[Finding]:
 
 async def _held(owner: db.Connection, settings: Settings) -> list[Finding]:
     """Compare what there is with the dump of the schema, and each definition and grant with what was applied."""
-    missing = sorted(_expected() - set(await store.held(owner, "objects")))
+    missing = sorted(_expected() - set(await watch_queries.held(owner, "objects")))
     differing = [
         line
         for line in await asyncio.to_thread(migrate.differences, settings)
@@ -194,7 +194,7 @@ def _few(faults: list[str]) -> list[str]:
 
 async def _connections(connection: db.Connection, settings: Settings) -> Finding:
     """Hold what an API process (two flushers, one to listen) and the workers (one to record, worker.py) take against the room."""
-    room, alive = await store.room(connection)
+    room, alive = await watch_queries.room(connection)
     workers = max(alive, 1)
     wanted = (settings.api_connections + 3) + workers * (settings.worker_concurrency + 1 + 4)
     those = "a worker process" if workers == 1 else f"{workers} worker processes"
@@ -208,13 +208,13 @@ async def _durability(settings: Settings) -> Finding:
     faults: set[str] = set()
     for role in ("api", "worker"):
         async with db.session(db.dsn(settings, role)) as session:
-            faults |= set(await store.held(session, "durability"))
+            faults |= set(await watch_queries.held(session, "durability"))
     return _DURABILITY.finding(sorted(faults), "fsync, synchronous_commit and full_page_writes are on")
 
 
 async def _clock_skew(connection: db.Connection) -> Finding:
     before = clock.now()
-    _, text = await store.examine(connection, "clock")
+    _, text = await watch_queries.examine(connection, "clock")
     there, after = datetime.fromisoformat(text), clock.now()
     seconds = max((before - there).total_seconds(), (there - after).total_seconds(), 0.0)
     ok = seconds <= MOST_SKEW
@@ -228,14 +228,14 @@ async def _platform(connection: db.Connection, settings: Settings) -> Finding:
     if slug is None:
         return Finding("alerts", True, "stand in ops.alerts alone: SIGNALOPS_PLATFORM_TENANT is not set")
     remedy = f"Run `signalops tenant create {slug}`, or correct SIGNALOPS_PLATFORM_TENANT: nobody is told of anything."
-    is_there = await store.has_tenant(connection, slug)
+    is_there = await watch_queries.has_tenant(connection, slug)
     detail = f"come to the tenant {slug}" if is_there else f"can't come: there is no active tenant {slug}"
     return Finding("alerts", is_there, detail, "" if is_there else remedy)
 
 
 async def _zones(connection: db.Connection) -> Finding:
     """Hold Python's time zones, by which rules decide, against PostgreSQL's, by which usage is billed."""
-    zones = await store.zones(connection)
+    zones = await watch_queries.zones(connection)
     faults = [
         fault for zone, moments, local in zones if (fault := _fault_of_zone(zone, zip(moments, local, strict=True)))
     ]

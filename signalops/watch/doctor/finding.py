@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from signalops import db
 from signalops.errors import Unusable
-from signalops.watch import store
+from signalops.watch import watch_queries
 
 
 class Finding(NamedTuple):
@@ -33,7 +33,7 @@ class Check(NamedTuple):
 async def examine(connection: db.Connection, check: Check) -> Finding:
     """Ask the database a check's query."""
     try:
-        ok, detail = await store.examine(connection, check.query)
+        ok, detail = await watch_queries.examine(connection, check.query)
     except db.REFUSAL as error:
         ok, detail = False, f"can't be checked ({db.reason(error)})"
     return Finding(check.name, ok, detail, "" if ok else check.remedy, check.is_warning)

@@ -9,7 +9,7 @@ from signalops import clock, db
 from signalops.config import Settings
 from signalops.errors import Unusable
 from signalops.send import Keyring
-from signalops.watch import store
+from signalops.watch import watch_queries
 from signalops.watch.doctor.certificate import certificate_of
 from signalops.watch.doctor.finding import Finding, line, refused
 
@@ -32,7 +32,7 @@ async def listening(settings: Settings) -> list[Finding]:
                 if heard:
                     return [Finding("notifications", True, "arrive")]
                 async with db.session(db.dsn(settings, "api")) as other:
-                    await store.notify(other, channel)
+                    await watch_queries.notify(other, channel)
     except (TimeoutError, *db.OUTAGE):
         pass
     detail = f"what one connection tells another did not hear within {_TIMEOUT:.0f} s"
@@ -43,7 +43,7 @@ async def listening(settings: Settings) -> list[Finding]:
 async def database_certificate(settings: Settings) -> list[Finding]:
     """Look how long the certificate of the connection to PostgreSQL lasts; nothing where there is no TLS."""
     async with db.session(db.dsn(settings, "api")) as session:
-        address = store.tls_address(session)
+        address = watch_queries.tls_address(session)
     return [await _certificate("database certificate", *address, "postgres")] if address else []
 
 

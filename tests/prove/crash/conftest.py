@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from signalops import db
-from signalops.ingest.replay.model import ReplayRequest
+from signalops.ingest.replay.replay_models import ReplayRequest
 from signalops.ingest.replay.start import start
 from tests.prove.crash.expected_counters import faults, make_meters
 from tests.support.rules import make_rule

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from signalops.rules.backtest import run
+from signalops.rules.backtest import backtester
 from tests.support.api import assert_problem
 from tests.support.processes import eventually
 from tests.support.rows import add
@@ -130,9 +130,9 @@ async def test_slices_go_on_where_the_last_one_ended(backtesting: Backtesting, m
     backtesting.store({"user": n % 3} for n in range(50))
     draft = backtesting.draft(window={"within": "1s", "count": 7, "groupBy": ["payload.user"]}, cooldown="1s")
     whole = await backtesting.result(draft)
-    monkeypatch.setattr(run, "PAGE", 4)
+    monkeypatch.setattr(backtester, "PAGE", 4)
     answer = await backtesting.ask(draft)
-    monkeypatch.setattr(run, "SLICE", 0)
+    monkeypatch.setattr(backtester, "SLICE", 0)
 
     assert await backtesting.run(slices=5) == 5
     partial = await backtesting.shown(answer)
@@ -157,8 +157,8 @@ async def test_a_slice_that_is_run_twice_is_saved_once(
     backtesting: Backtesting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backtesting.store(plans(*["pro"] * 12))
-    monkeypatch.setattr(run, "PAGE", 4)
-    monkeypatch.setattr(run, "SLICE", 0)
+    monkeypatch.setattr(backtester, "PAGE", 4)
+    monkeypatch.setattr(backtester, "SLICE", 0)
     answer = await backtesting.ask(backtesting.draft())
     args = backtesting.take_job()
     assert args is not None
@@ -179,8 +179,8 @@ async def test_a_cancelled_backtest_does_no_further_slice(
     backtesting: Backtesting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backtesting.store(plans(*["pro"] * 12))
-    monkeypatch.setattr(run, "PAGE", 4)
-    monkeypatch.setattr(run, "SLICE", 0)
+    monkeypatch.setattr(backtester, "PAGE", 4)
+    monkeypatch.setattr(backtester, "SLICE", 0)
     answer = await backtesting.ask(backtesting.draft())
     await backtesting.run(slices=1)
     cancelled = await backtesting.api.request("DELETE", answer.headers["location"], backtesting.tenant)
@@ -204,11 +204,11 @@ async def test_the_limit_of_events_ends_it_and_is_told(backtesting: Backtesting)
 
 
 async def test_the_limits_of_time_and_memory(backtesting: Backtesting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "PAGE", 4)
-    monkeypatch.setattr(run, "SLICE", 0)
+    monkeypatch.setattr(backtester, "PAGE", 4)
+    monkeypatch.setattr(backtester, "SLICE", 0)
     backtesting.store({"user": n} for n in range(30))
     answer = await backtesting.ask(backtesting.draft(window={"within": "1m", "count": 2, "groupBy": ["payload.user"]}))
-    monkeypatch.setattr(run, "MOST_HELD", 10)
+    monkeypatch.setattr(backtester, "MOST_HELD", 10)
     await backtesting.run()
     assert (await backtesting.shown(answer))["result"]["truncated"]["reason"] == "memory"
     answer = await backtesting.ask(backtesting.draft())

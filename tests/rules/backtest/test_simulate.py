@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from signalops import clock
 from signalops.rules.backtest.simulate import Notification, Outcome, Simulation, since_epoch
-from signalops.rules.model import Conditions
 from signalops.rules.plan import Plan
+from signalops.rules.rule_models import Conditions
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
 RULE = {"id": "01a20862-10b6-70f7-a960-f844b7ad550a", "version": 3}

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from signalops.rules.backtest.stretches import Window
-from signalops.rules.model import Conditions
 from signalops.rules.plan import Measure, Plan
+from signalops.rules.rule_models import Conditions
 from tests.rules.backtest import naive
 
 SECOND = 1_000_000

@@ -9,7 +9,7 @@ from aiohttp import web
 from signalops import clock
 from signalops.config import Settings
 from signalops.send.channels import configured
-from signalops.send.model import Envelope, Message, Notification, Outcome
+from signalops.send.message_models import Envelope, Message, Notification, Outcome
 from signalops.send.transport import Transport
 from signalops.terms import DeliveryId
 from tests.support.receivers import Receiver

@@ -14,7 +14,7 @@ from svix.webhooks import Webhook as Svix
 
 from signalops import clock
 from signalops.send.channels import configured
-from signalops.send.model import ANSWER_LIMIT
+from signalops.send.message_models import ANSWER_LIMIT
 from tests.support.receivers import Receiver, free_port
 from tests.support.worlds.outbox import Outbox
 

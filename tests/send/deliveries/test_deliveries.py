@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from signalops import clock, db
-from signalops.inbox import store as inbox
+from signalops.inbox import inbox_queries as inbox
 from signalops.terms import DeliveryId, DeliveryStatus
 from tests.sql.scans import scanned
 from tests.support.api import Blocked, Client, assert_problem

@@ -15,7 +15,7 @@ from signalops import clock
 from signalops.config import Settings
 from signalops.send import Keyring
 from signalops.send.channels.webhook import signed
-from signalops.send.manage import http as manage_http
+from signalops.send.manage import channel_endpoints as manage_http
 from tests.support.api import Answer, Client, assert_problem, running
 from tests.support.deliveries import CHANNELS, do, ids, put
 from tests.support.receivers import Mailbox, Receiver, free_port

@@ -8,8 +8,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from signalops import clock, db
-from signalops.ingest import store
-from signalops.ingest.model import EventIn, Incoming, incoming
+from signalops.ingest import event_queries
+from signalops.ingest.event_models import EventIn, Incoming, incoming
 from signalops.terms import BatchId
 from tests.support.tenants import Tenant
 
@@ -45,7 +45,7 @@ async def accept_placed(api: db.Pool, events: Iterable[Incoming]) -> tuple[Batch
     """Store events in one flush, as an API process does; return the flush's batch, and the ids that were given."""
     batch, flush = BatchId(clock.new_id()), list(events)
     async with api.connection() as connection:
-        rows = await store.accept(connection, flush, batch, 0)
+        rows = await event_queries.accept(connection, flush, batch, 0)
     (place,) = (meter for _, verdict, _, meter, _, _ in rows if verdict == "placed")
     return batch, [clock.placed(event.id, place) for event in flush]
 

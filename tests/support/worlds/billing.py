@@ -8,7 +8,7 @@ import pytest
 
 from signalops import clock, db
 from signalops.usage.invoices.close import Closer
-from signalops.usage.plans.model import PlanDocument
+from signalops.usage.plans.plan_models import PlanDocument
 from tests.support.rows import add_subscription
 from tests.support.tenants import Tenant, make_tenant
 from tests.support.worlds.base import Row, World

@@ -9,8 +9,8 @@ import pytest
 from signalops import clock, db
 from signalops.journey import Journey
 from signalops.terms import BatchId
-from signalops.usage.meters import manage
-from signalops.usage.meters.model import MeterIn, MeterShown
+from signalops.usage.meters import meter_service
+from signalops.usage.meters.meter_models import MeterIn, MeterShown
 from tests.support.rows import add_event
 from tests.support.tenants import Tenant
 from tests.support.worlds.base import Row, World
@@ -30,7 +30,7 @@ class Metering(World):
         defaults = {"key": f"m_{aggregation}", "name": "M", "aggregation": aggregation, "field": field}
         new = MeterIn.model_validate(defaults | {"pattern": {"type": [{"prefix": ""}]}} | said)
         async with db.as_tenant(self.api, tenant.id) as connection:
-            return (await manage.add(connection, tenant.id, new, 50))[0]
+            return (await meter_service.add(connection, tenant.id, new, 50))[0]
 
     def store(self, *events: tuple[Tenant, Row], at: datetime | None = None, depth: int = 0) -> BatchId:
         """Store events with these payloads as one batch, which occurred at a moment (or now)."""

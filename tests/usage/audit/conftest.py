@@ -15,9 +15,9 @@ from signalops.send import Keyring, Sender
 from signalops.usage.invoices import correct
 from signalops.usage.invoices.close import Closer
 from signalops.usage.invoices.correct import Said
-from signalops.usage.plans import manage
-from signalops.usage.plans import store as plans
-from signalops.usage.plans.model import PlanDocument
+from signalops.usage.plans import plan_queries as plans
+from signalops.usage.plans import plan_service
+from signalops.usage.plans.plan_models import PlanDocument
 from tests.support.api import Client, running
 from tests.support.databases import Databases
 from tests.support.tenants import EVERYTHING, Tenant, make_tenant, set_limit
@@ -92,7 +92,7 @@ class UsageHistory:
             meter |= {"pattern": {"payload": {"v": [{"exists": True}]}}, "groupBy": ["payload.k"]}
             assert (await self.api.post(meter, self.acme, "/api/meters")).status == 201
         async with db.as_owner(self.settings) as connection:
-            await manage.define(connection, "pro", PlanDocument.model_validate(PRICED))
+            await plan_service.define(connection, "pro", PlanDocument.model_validate(PRICED))
             await db.act_as(connection, self.acme.id)
             await plans.subscribe(connection, self.acme.id, plans.Wanted("pro", at_once=True), "ann")
         grant = (

@@ -8,7 +8,7 @@ import psycopg
 
 from signalops import clock, db
 from signalops.config import Settings
-from signalops.usage.audit.run import audit
+from signalops.usage.audit.reconcile import audit
 from signalops.watch import retention
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant

@@ -15,7 +15,7 @@ from signalops import clock, db
 from signalops.config import Settings
 from signalops.journey import Journey
 from signalops.send import Sender
-from signalops.usage.invoices import store
+from signalops.usage.invoices import invoice_queries
 from tests.support.api import Blocked, hearing
 from tests.support.rows import add_meter
 from tests.support.tenants import Tenant
@@ -160,9 +160,9 @@ async def test_usage_from_before_the_tenant_was_made_is_closed_first(billing: Bi
 async def freeze(billing: Billing, with_barrier: bool = True) -> None:
     """Do the first half of closing, as a worker that dies then."""
     async with billing.workers.connection() as connection:
-        await store.freeze_periods(connection, billing.closing_after(APRIL), 10)
+        await invoice_queries.freeze_periods(connection, billing.closing_after(APRIL), 10)
         if with_barrier:
-            await store.note_barriers(connection)
+            await invoice_queries.note_barriers(connection)
 
 
 @contextmanager

@@ -7,10 +7,10 @@ from decimal import Decimal
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from signalops.usage.invoices.invoice_models import Late, Stretch, Terms, Used, terms_of
 from signalops.usage.invoices.lines import drafts, late_lines, stretch_lines
-from signalops.usage.invoices.model import Late, Stretch, Terms, Used, terms_of
-from signalops.usage.plans.model import PlanDocument
 from signalops.usage.plans.money import rounded
+from signalops.usage.plans.plan_models import PlanDocument
 
 MARCH = date(2025, 3, 1)
 GRADUATED = {

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from signalops import clock, db
-from signalops.ingest import store
-from signalops.ingest.model import EventIn, incoming
+from signalops.ingest import event_queries
+from signalops.ingest.event_models import EventIn, incoming
 from signalops.ingest.scales import weighed
 from signalops.terms import BatchId
 from signalops.usage.limits import LimitScales
@@ -77,7 +77,7 @@ class Ingest:
         events = [incoming(tenant.id, EventIn.model_validate(body)) for tenant in tenants for body in bodies]
         batch = BatchId(UUID(int=clock.least_id(moment).int + next(_batches)))
         async with self.pool.connection() as connection:
-            rows = await store.accept(connection, weighed(self.scales, events), batch, 0)
+            rows = await event_queries.accept(connection, weighed(self.scales, events), batch, 0)
         return [row for row in rows if row[1] != "placed"]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from signalops import clock
 from signalops.config import Settings
 from signalops.db import admin_url
-from signalops.inbox.store import Part, Results
+from signalops.inbox.inbox_queries import Part, Results
 from signalops.terms import TenantId
 from signalops.usage.meters.compiled import CompiledMeters, compile_meters
 from signalops.usage.meters.count import count

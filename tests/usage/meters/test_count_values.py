@@ -8,7 +8,7 @@ import pytest
 
 from signalops.patterns import MOST_VALUES, Grouping, Measured
 from signalops.usage.meters.compiled import compile_meters
-from signalops.usage.meters.model import Aggregation
+from signalops.usage.meters.meter_models import Aggregation
 from signalops.usage.meters.scales import Meter, number_of
 
 ANY = {"type": [{"prefix": ""}]}

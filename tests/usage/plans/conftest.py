@@ -8,9 +8,9 @@ import pytest
 
 from signalops import db
 from signalops.config import Settings
-from signalops.usage.plans import manage, store
-from signalops.usage.plans.model import PlanDocument
-from signalops.usage.plans.store import Subscribed
+from signalops.usage.plans import plan_queries, plan_service
+from signalops.usage.plans.plan_models import PlanDocument
+from signalops.usage.plans.plan_queries import Subscribed
 from tests.support.rows import add_subscription
 from tests.support.tenants import Tenant
 
@@ -37,13 +37,13 @@ class Office:
         """Make a version of a plan in EUR; return its number."""
         document = PlanDocument.model_validate({"name": plan, "currency": "EUR", "baseFee": "10"} | terms)
         async with db.as_owner(self._settings) as connection:
-            return (await manage.define(connection, plan, document))[0]
+            return (await plan_service.define(connection, plan, document))[0]
 
     async def subscribe(self, tenant: Tenant, plan: str, at_once: bool = True) -> Subscribed:
         """Give a tenant a plan, acting for it."""
         async with db.as_owner(self._settings) as connection:
             await db.act_as(connection, tenant.id)
-            return await store.subscribe(connection, tenant.id, store.Wanted(plan, at_once), "ann")
+            return await plan_queries.subscribe(connection, tenant.id, plan_queries.Wanted(plan, at_once), "ann")
 
     def held(self, tenant: Tenant) -> list[Held]:
         """The tenant's plans after its first, by their first days."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from signalops import db
-from signalops.usage.plans import store
+from signalops.usage.plans import plan_queries
 from tests.support.rows import add_meter
 from tests.support.tenants import Tenant
 from tests.usage.plans.conftest import CALLS, Office
@@ -15,7 +15,7 @@ from tests.usage.plans.conftest import CALLS, Office
 async def stretches(pool: db.Pool, tenant: Tenant, month: date) -> list[tuple[str, int, int, int]]:
     """The plans of a month, each with its first day, how many days, and of how many; they must meet without a gap."""
     async with db.as_tenant(pool, tenant.id) as connection:
-        found = await store.stretches(connection, tenant.id, month)
+        found = await plan_queries.stretches(connection, tenant.id, month)
     for before, after in pairwise(found):
         assert before.ends_on == after.starts_on
     for one in found:
@@ -60,7 +60,7 @@ async def test_days_before_the_first_plan_belong_to_none(api_pool: db.Pool, old:
 
 async def test_stretches_of_another_tenant_are_not_seen(api_pool: db.Pool, old: Tenant, globex: Tenant) -> None:
     async with db.as_tenant(api_pool, globex.id) as connection:
-        assert await store.stretches(connection, old.id, date(2024, 2, 1)) == []
+        assert await plan_queries.stretches(connection, old.id, date(2024, 2, 1)) == []
 
 
 async def _end(pool: db.Pool, tenant: Tenant) -> int:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from signalops.usage.plans.model import Price
 from signalops.usage.plans.money import rounded
+from signalops.usage.plans.plan_models import Price
 from signalops.usage.plans.pricing import WHOLE, price
 
 PRICE: TypeAdapter[Price] = TypeAdapter(Price)

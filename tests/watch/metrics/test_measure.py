@@ -8,9 +8,9 @@ from psycopg import sql
 
 from signalops import db
 from signalops.config import Settings
+from signalops.db import session
 from signalops.watch.metrics import measure
 from signalops.watch.metrics.names import MEASURED, METRICS
-from signalops.db import session
 from tests.sql.ops.conftest import Ops, id_of, ops
 from tests.support.api import Client, assert_problem, running
 from tests.support.rules import make_rule

@@ -1,0 +1,52 @@
+"""The work of a deletion: slices, each a transaction, until nothing is left; then the tenant itself, with the proof.
+
+Whoever began to write for the tenant before it was being deleted, or found a row of it that was not removed yet, may commit after
+the last slice. So the tenant is removed once every transaction has ended that was running when the slices found nothing more, and
+only if there is still nothing then. What begins later finds neither the tenant nor a row of it, and writes nothing.
+"""
+
+import asyncio
+import time
+
+from signalops import db, facts
+from signalops.access.deletion import deletion_queries
+from signalops.terms import TenantId
+
+SLICE = 5000
+"""Rows of one transaction, about."""
+_PATIENCE = 5.0
+"""Seconds for which other transactions are waited for; the next job, which the sweep enqueues, waits anew."""
+_LOOK = 0.05
+
+
+class Deleter:
+    """Deletes tenants, one for each job."""
+
+    def __init__(self, connections: db.Pool) -> None:
+        self._connections = connections
+
+    async def run(self, tenant: TenantId) -> None:
+        """Delete a tenant that is being deleted, or as much of it as is possible now."""
+        began = time.perf_counter()
+        async with self._connections.connection() as connection:
+            while await deletion_queries.delete_slice(connection, tenant, SLICE):
+                pass
+            if not await self._others_have_ended(connection):
+                return
+            removed = await deletion_queries.finish(connection, tenant)
+        if removed is not None:
+            milliseconds = (time.perf_counter() - began) * 1000
+            facts.emit("tenant.deleted", tenant=tenant, rows=removed, milliseconds=milliseconds)
+
+    async def sweep(self) -> None:
+        """Give a job to the deletions that have none."""
+        async with self._connections.connection() as connection:
+            await deletion_queries.enqueue_unfinished(connection)
+
+    async def _others_have_ended(self, connection: db.Connection) -> bool:
+        """Wait for the transactions that run now; False when one goes on for long, a dump for instance."""
+        running, until = await deletion_queries.running_transactions(connection), time.monotonic() + _PATIENCE
+        while running and time.monotonic() < until:
+            await asyncio.sleep(_LOOK)
+            running &= await deletion_queries.running_transactions(connection)
+        return not running

@@ -1,0 +1,83 @@
+"""What ingest asks of the database: one named query each."""
+
+from collections import Counter
+from collections.abc import Iterable
+from decimal import Context, Decimal
+from typing import Any
+
+import orjson
+
+from signalops import db
+from signalops.contracts import BucketAmount, MeterAmount
+from signalops.ingest.event_models import Incoming
+from signalops.terms import BatchId, TenantId
+
+SQL = db.queries("ingest/ingest")
+_EXACT = Context(prec=100)
+"""Weights have at most 38 digits, 18 of them after the point: their sums are exact."""
+
+
+async def accept(
+    connection: db.Connection, events: list[Incoming], batch: BatchId, priority: int
+) -> list[tuple[Any, ...]]:
+    """Store a flush in one transaction; return what was not plainly accepted.
+
+    That is (event, verdict, first event or tenant, meter or bucket, end of its period, pace), as signalops.accept says.
+    """
+    paid = Counter((event.tenant, bucket) for event in events for bucket in event.buckets)
+    rows = _paying(events, paid) if paid else [event.row for event in events]
+    taken: list[BucketAmount] = [{"tenant": t, "bucket": b, "amount": paid[t, b]} for t, b in paid]
+    buckets = orjson.dumps(taken) if taken else None
+    parameters = {
+        "flush": b"[%s]" % b",".join(rows),
+        "buckets": buckets,
+        "asked": orjson.dumps(_asked(events), default=str),
+        "batch": batch,
+        "priority": priority,
+    }
+    return await db.tuples(connection, SQL["accept"], parameters, prepare=True)
+
+
+async def await_changed_limits(connection: db.Connection) -> None:
+    """Wait, for a moment, until no limit is being changed: meanwhile no flush can make a month's first counters."""
+    await connection.execute(SQL["await-changed-limits"])
+
+
+async def list_events(connection: db.Connection, upwards: bool, **parameters: Any) -> list[db.Row]:
+    """Return the events between two ids: the newest of them, newest first, or upwards the oldest of them, oldest first."""
+    query = SQL["list-events-upwards" if upwards else "list-events"]
+    return await db.rows(connection, query, parameters)
+
+
+def shown(row: db.Row) -> db.Row:
+    """Write a row in the words of the API."""
+    shown = {"id": row["id"], "type": row["type"], "source": row["source"], "status": row["status"]}
+    shown |= {"occurredAt": row["occurred_at"], "receivedAt": row["received_at"], "payload": row["payload"]}
+    shown |= {"overLimit": True} if row["over_limit"] else {}
+    shown |= {"requestId": row["correlation"]} if row["correlation"] else {}
+    return shown | ({"attributes": row["attributes"]} if row["attributes"] else {})
+
+
+def _paying(events: list[Incoming], paid: Iterable[tuple[TenantId, str]]) -> list[bytes]:
+    """Write the rows; those of events with a rate limit name the buckets that they pay by their places, from 1."""
+    places = {bucket: place for place, bucket in enumerate(paid, 1)}
+    return [
+        b'%s,"buckets":%s}' % (event.row[:-1], orjson.dumps([places[event.tenant, b] for b in event.buckets]))
+        if event.buckets
+        else event.row
+        for event in events
+    ]
+
+
+def _asked(events: list[Incoming]) -> list[MeterAmount]:
+    """Sum up what the events of each tenant add to each of its limited meters."""
+    counts = Counter(event.tenant for event in events)
+    weights: dict[TenantId, dict[str, Decimal]] = {}
+    scales = {event.tenant: event.scales for event in events if event.scales}
+    for event in events if scales else ():
+        sums = weights.setdefault(event.tenant, {})
+        for meter, amount in event.weights.items():
+            sums[meter] = _EXACT.add(sums.get(meter, Decimal(0)), amount)
+    amounts = [(tenant, "events", Decimal(count)) for tenant, count in counts.items()]
+    amounts += [(tenant, meter, amount) for tenant, sums in weights.items() for meter, amount in sums.items()]
+    return [{"tenant": t, "meter": m, "amount": a, "scales": scales.get(t, 0)} for t, m, a in amounts]

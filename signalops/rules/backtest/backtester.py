@@ -1,0 +1,256 @@
+"""The work of a backtest, a slice at a time: reads, holds events against the rule, saves, and enqueues the next slice.
+
+What a slice did counts when it is saved, in the transaction that enqueues the next: a worker that dies before has done
+nothing, and its slice is run again from the same place with the same result.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from signalops import clock, db, facts
+from signalops.errors import Invalid
+from signalops.patterns import Budget, RuleSet, TooCostly, as_seen
+from signalops.rules.backtest import backtest_queries
+from signalops.rules.backtest.report import Report
+from signalops.rules.backtest.simulate import Event, Notification, Simulation, moment_of, since_epoch
+from signalops.rules.check import Message, Told, compiled
+from signalops.rules.compiled import Silence
+from signalops.rules.decide import NOTICE
+from signalops.rules.plan import Plan
+from signalops.rules.rule_models import Conditions
+from signalops.terms import ChannelKind, JsonObject, TenantId
+
+Render = Callable[[TenantId, ChannelKind, Mapping[str, str], Told], Awaitable[Message]]
+SLICE = 1.0
+"""Seconds of work between two saves."""
+BREATH = 0.02
+"""Seconds after which a slice lets the worker's other jobs have their turn."""
+PAGE = 2000
+MOST_HELD = 50_000
+"""Groups and window events that a backtest holds at once: its state is saved whole after each slice."""
+MOST_TEXT = 10_000
+"""Characters of a message's part that are kept."""
+
+
+class Backtester:
+    """Does the slices, one for each job."""
+
+    def __init__(self, connections: db.Pool, render: Render) -> None:
+        self._connections = connections
+        self._render = render
+
+    async def run(self, tenant: TenantId, backtest: UUID) -> None:
+        """Do the next slice of a backtest; nothing if it is over, or its tenant is held: then resuming enqueues it anew."""
+        async with db.as_tenant(self._connections, tenant) as connection:
+            if await backtest_queries.is_held(connection, tenant):
+                return
+            row = await backtest_queries.find(connection, tenant, backtest)
+        if row is None or row["status"] not in ("queued", "running"):
+            return
+        try:
+            # In threads, beside which others go on: a large state takes a while to read and to write.
+            work = await asyncio.to_thread(_Work, tenant, row)
+            await self._slice(tenant, work)
+            found = await asyncio.to_thread(work.found) | (
+                {"result": await self._told(tenant, work)} if work.is_done else {}
+            )
+        except db.REFUSAL:
+            raise  # an outage, or the operator's to mend: the job is run again
+        except Exception as error:
+            found = {name: row[name] for name in ("scanned", "looked_until", "result")}
+            found |= {"status": "failed", "state": None, "error": repr(error)[:500]}
+        await self._save(tenant, row, found)
+
+    async def _slice(self, tenant: TenantId, work: "_Work") -> None:
+        began = time.perf_counter()
+        is_over = False
+        while not is_over:  # a page at least: each slice gets on
+            async with db.as_tenant(self._connections, tenant) as connection:
+                page = await backtest_queries.read_past(connection, tenant, work.types, work.window())
+            await work.take(page)
+            is_over = work.is_done or time.perf_counter() - began >= SLICE
+        work.rest(time.perf_counter() - began)
+
+    async def _told(self, tenant: TenantId, work: "_Work") -> JsonObject:
+        """Return the result with its examples and messages."""
+        examples, told = work.report.examples(), work.report.told()
+        async with db.as_tenant(self._connections, tenant) as connection:
+            wanted = [event for event, _ in examples] + [n.events[0] for n in told if n.kind == "event"]
+            events = await backtest_queries.read_events(connection, tenant, wanted)
+            listed = [await self._listed(connection, tenant, notification) for notification in told]
+        messages = [await self._message(work, n, events, of) for n, of in zip(told, listed, strict=True)]
+        shown = [_example(events[event], outcome) for event, outcome in examples if event in events]
+        return work.result() | {"examples": shown, "messages": messages}
+
+    async def _listed(self, connection: db.Connection, tenant: TenantId, told: Notification) -> list[Event]:
+        if told.kind != "digest":
+            return []
+        events = await backtest_queries.read_events(connection, tenant, told.events)
+        return [events[event] for event in told.events if event in events]
+
+    async def _message(
+        self, work: "_Work", told: Notification, events: Mapping[str, Event], listed: Sequence[Event]
+    ) -> JsonObject:
+        """Render a notification as it would have been sent."""
+        shown: JsonObject = {"kind": told.kind, "at": moment_of(told.at), "events": told.events}
+        event = events.get(told.events[0]) if told.kind == "event" else _notice(told)
+        if event is None:
+            return shown | {"message": None, "fault": "The event is too large to be read here, or gone."}
+        window = told.told if told.kind == "event" else None
+        asked = work.candidate
+        what = Told(event, asked["rule"], told.kind, window, listed, asked.get("timeZone", "UTC"))
+        try:
+            message = await self._render(work.tenant, asked["channel"], asked["draft"]["template"], what)
+        except Invalid as error:
+            return shown | {"message": None, "fault": error.detail}
+        parts = {"subject": message.subject, "body": message.body, "html": message.html}
+        return shown | {"message": {name: text[:MOST_TEXT] for name, text in parts.items() if text}, "fault": None}
+
+    async def _save(self, tenant: TenantId, row: Mapping[str, Any], found: JsonObject) -> None:
+        backtest, is_over = row["id"], found["status"] != "running"
+        async with db.as_tenant(self._connections, tenant) as connection:
+            if not await backtest_queries.save(connection, tenant, backtest, row["slices"], found):
+                return  # cancelled, or another worker was first
+            if not is_over:
+                await backtest_queries.enqueue(connection, tenant, backtest)
+        if is_over:
+            told = {name: found[name] for name in ("status", "scanned", "error")}
+            facts.emit("backtest.ended", tenant=tenant, backtest=backtest, **told)
+
+
+class _Work:
+    """A backtest between two saves: the rule and the version that it is compared with, both at work."""
+
+    def __init__(self, tenant: TenantId, row: Mapping[str, Any]) -> None:
+        self.tenant = tenant
+        asked, state = row["asked"], row["state"] or {}
+        self.candidate, self._baseline = asked["candidate"], asked["baseline"]
+        self.types: list[str] | None = asked["types"]
+        self._ends_at: datetime = row["ends_at"]
+        self._most_events: int = asked["limits"]["events"]
+        self._most_seconds: float = asked["limits"]["seconds"]
+        self.spent: float = state.get("spent", 0.0)
+        self._after = UUID(state["after"]) if state else UUID(int=clock.least_id(row["starts_at"]).int - 1)
+        self._reason: str | None = None
+        self._is_through = False
+        self.report = Report(row["starts_at"], self._ends_at, asked["examples"], state.get("report"))
+        silences = [_silence(silence) for silence in asked["silences"]]
+
+        def is_silenced(event: Event, now: datetime) -> bool:
+            return any(s.starts_at <= now < s.ends_at and s.pattern.matches(event) for s in silences)
+
+        tells = {"candidate": self.report.tell, "baseline": self.report.tell_baseline}
+        chosen = {name: asked[name] for name in tells if asked[name]}
+        self._rules = RuleSet(
+            {name: compiled(c["draft"]["grammar"], c["draft"]["pattern"]) for name, c in chosen.items()}
+        )
+        self._simulations = {name: _simulation(c, is_silenced, tells[name]) for name, c in chosen.items()}
+        for name, simulation in self._simulations.items():
+            if state:
+                simulation.restore(state[name])
+            else:
+                simulation.begin(since_epoch(row["starts_at"]))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the end is reached, or a limit."""
+        return self._is_through or self._reason is not None
+
+    @property
+    def _until(self) -> datetime:
+        return self._ends_at if self._is_through else clock.time_of(self._after)
+
+    def window(self) -> JsonObject:
+        """Return which events come next."""
+        limit = min(PAGE, self._most_events - self.report.scanned)
+        return {"after": self._after, "before": clock.least_id(self._ends_at), "limit": limit}
+
+    async def take(self, page: Sequence[Event]) -> None:
+        """Hold a page of events against the rule, with breath for others in between."""
+        breath = time.perf_counter()
+        for event in page:
+            self._take(event)
+            if time.perf_counter() - breath > BREATH:
+                await asyncio.sleep(0)
+                breath = time.perf_counter()
+        self._turn(page)
+
+    def _turn(self, page: Sequence[Event]) -> None:
+        """Note how far it is after a page; none is left when it is empty."""
+        if page:
+            self._after = UUID(page[-1]["id"])
+            self._reason = "events" if self.report.scanned >= self._most_events else None
+            return
+        self._is_through = True
+        for simulation in self._simulations.values():
+            simulation.finish(since_epoch(self._ends_at))
+
+    def rest(self, seconds: float) -> None:
+        """End a slice that took some seconds: drop what is over, and see whether there is still time and room."""
+        self.spent += seconds
+        for simulation in self._simulations.values():
+            simulation.forget(since_epoch(self._until))
+        if not self.is_done and sum(map(len, self._simulations.values())) > MOST_HELD:
+            self._reason = "memory"
+        elif not self.is_done and self.spent >= self._most_seconds:
+            self._reason = "time"
+
+    def _take(self, event: Event) -> None:
+        self.report.scan()
+        seen = as_seen(event, event["attributes"])
+        try:
+            names = self._rules.match(seen, Budget())
+        except TooCostly:  # it became a dead letter, or would
+            return
+        if not names:
+            return
+        now = since_epoch(clock.time_of(UUID(event["id"])))
+        outcomes = {name: self._simulations[name].take(event, seen, now) for name in names}
+        if outcome := outcomes.get("candidate"):
+            self.report.match(event["id"], outcome, now)
+        if self._baseline:
+            self.report.compare(event["id"], bool(outcomes.get("candidate")), bool(outcomes.get("baseline")))
+
+    def result(self) -> JsonObject:
+        """Return what was found so far."""
+        truncated = {"reason": self._reason, "until": self._until} if self._reason else None
+        version = self._baseline["rule"]["version"] if self._baseline else None
+        return self.report.result(version, truncated)
+
+    def found(self) -> JsonObject:
+        """Return what is saved: the result, and, unless this was the end, from where to go on."""
+        found = {"scanned": self.report.scanned, "looked_until": self._until, "result": self.result(), "error": None}
+        if self.is_done:
+            return found | {"status": "done", "state": None}
+        state: JsonObject = {name: simulation.state() for name, simulation in self._simulations.items()}
+        state |= {"after": self._after, "spent": self.spent, "report": self.report.state()}
+        return found | {"status": "running", "state": state}
+
+
+def _simulation(
+    chosen: Mapping[str, Any], is_silenced: Callable[[Event, datetime], bool], tell: Callable[[Notification], None]
+) -> Simulation:
+    conditions = Conditions.model_validate({name: chosen["draft"].get(name) for name in Conditions.json_names()})
+    after = conditions.absent.after if conditions.absent else None
+    return Simulation(chosen["rule"], Plan.of(conditions, 0), is_silenced, tell, after)
+
+
+def _silence(row: Mapping[str, Any]) -> Silence:
+    times = (datetime.fromisoformat(row[name]) for name in ("starts_at", "ends_at"))
+    return Silence(compiled(row["grammar"], row["pattern"]), *times)
+
+
+def _example(event: Event, outcome: str) -> JsonObject:
+    shown = {"event": event["id"], "type": event["type"], "occurredAt": event["occurredAt"], "outcome": outcome}
+    return shown | {"receivedAt": clock.time_of(UUID(event["id"]))}
+
+
+def _notice(told: Notification) -> Event:
+    """Return the operational event that a digest or an absence would have brought about."""
+    kind = NOTICE if told.kind == "absence" else "signalops.rule.digest"
+    source = {"id": None, "source": "signalops", "occurredAt": moment_of(told.at).isoformat()}
+    return source | {"type": kind, "payload": told.told}

@@ -1,0 +1,47 @@
+"""Silences are made, ended and listed here, in a transaction of the tenant. They stay on record when they are over."""
+
+from uuid import UUID
+
+from signalops import db
+from signalops.errors import Conflict, NotFound
+from signalops.rules import rule_queries
+from signalops.rules.check import pattern_faults, refuse
+from signalops.rules.silences.silence_models import NewSilence, SilenceShown
+from signalops.terms import TenantId
+
+MOST = 100
+"""How many silences of a tenant may be not over: each is held against every match."""
+
+
+async def add(connection: db.Connection, tenant: TenantId, new: NewSilence) -> UUID:
+    """Make a silence; Invalid, or Conflict when there are too many."""
+    refuse(pattern_faults(new.grammar, new.pattern))
+    silence = await db.new_id(connection)
+    await rule_queries.add_silence(
+        connection,
+        tenant=tenant,
+        id=silence,
+        grammar=new.grammar,
+        pattern=new.pattern,
+        starts_at=new.starts_at,
+        ends_at=new.until,
+        reason=new.reason,
+    )
+    # Counted after the insert, whose trigger holds the tenant's row of rulesets: two at once can't both be the last.
+    if len(await rule_queries.active_silences(connection, tenant)) > MOST:
+        raise Conflict(f"There are {MOST} silences already: end one, or make one of several.")
+    return silence
+
+
+async def show(connection: db.Connection, tenant: TenantId, silence: UUID) -> SilenceShown:
+    """Return a silence; NotFound."""
+    rows = await rule_queries.list_silences(connection, tenant, id=silence)
+    if not rows:
+        raise NotFound("There is no such silence: check the id.")
+    return SilenceShown.model_validate(rows[0])
+
+
+async def end(connection: db.Connection, tenant: TenantId, silence: UUID) -> SilenceShown:
+    """End a silence now, or leave it as it is when it is over; NotFound."""
+    await rule_queries.end_silence(connection, tenant, silence)
+    return await show(connection, tenant, silence)

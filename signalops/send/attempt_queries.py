@@ -1,0 +1,117 @@
+"""The station's statements, one function each. All but claim and settle run in a transaction of the tenant (`db.as_tenant`)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from signalops import db
+from signalops.contracts import SettledAttempt, WantedDelivery
+from signalops.send.message_models import (
+    ANSWER_LIMIT,
+    ERROR_LIMIT,
+    PROVIDER_ID_LIMIT,
+    REQUEST_ID_LIMIT,
+    NotificationKind,
+    Outcome,
+    storable,
+)
+from signalops.terms import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
+
+SQL = db.queries("send/send")
+Wanted = tuple[TenantId, DeliveryId]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery in hand: its channel and the outlet of that, its attempt (1, 2, ...), and what it needs.
+
+    None is what was deleted meanwhile. `attempts_before` were made before a person had it retried. `about` says whether
+    the event is one of the tenant's, or tells of a digest or an absence of the rule itself. `suppressed`: the address bounced or
+    complained before.
+    """
+
+    tenant: TenantId
+    delivery: DeliveryId
+    outlet: UUID
+    channel: ChannelId
+    attempt: int
+    attempts_before: int
+    about: NotificationKind
+    context: db.Row | None
+    replay: bool
+    event: db.Row | None
+    rule: db.Row | None
+    template: dict[str, str] | None
+    kind: ChannelKind | None
+    config: db.Row | None
+    secret: bytes | None
+    enabled: bool | None
+    retry_schedule: list[int] | None
+    suppressed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that was made and what follows from it; `delay` in seconds, only for retrying.
+
+    A channel that has only failed for as long as `patience` (seconds) is disabled.
+    """
+
+    tenant: TenantId
+    delivery: DeliveryId
+    outlet: UUID
+    channel: ChannelId
+    number: int
+    started_at: datetime
+    duration_ms: int
+    outcome: Outcome
+    status: DeliveryStatus
+    delay: float | None
+    patience: float
+
+
+async def claim(connection: db.Connection, wanted: Iterable[Wanted], busy: list[ChannelId]) -> list[Claim]:
+    """Begin an attempt at each of some deliveries, whatever their tenants. One round trip.
+
+    What has ended, waits for its time or does not exist is left out; so is what belongs to a busy channel: it waits a second.
+    """
+    told: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
+    return await db.records(
+        connection, Claim, SQL["claim-deliveries"], {"wanted": db.Jsonb(told), "busy": busy}, prepare=True
+    )
+
+
+async def listed_events(connection: db.Connection, tenant: TenantId, ids: list[str]) -> list[db.Row]:
+    """Return the events that a digest lists, in its order, without those that were deleted, until they exceed 1 MiB."""
+    return [*await db.values(connection, SQL["read-listed-events"], {"tenant": tenant, "ids": ids})]
+
+
+async def settle(connection: db.Connection, attempts: Iterable[Attempt]) -> list[DeliveryId]:
+    """Record attempts and move their deliveries on, unless newer attempts or successes have done so. One round trip.
+
+    Returns the deliveries that died.
+    """
+    said = {"said": db.Jsonb([_told(attempt) for attempt in attempts])}
+    return [died for (died,) in await db.tuples(connection, SQL["settle-deliveries"], said, prepare=True)]
+
+
+def _told(attempt: Attempt) -> SettledAttempt:
+    outcome = attempt.outcome
+    return {
+        "tenant": str(attempt.tenant),
+        "delivery": str(attempt.delivery),
+        "attempt": attempt.number,
+        "started_at": attempt.started_at.isoformat(),
+        "duration_ms": attempt.duration_ms,
+        "outcome": outcome.kind,
+        "status_code": outcome.status_code,
+        "answer": storable(outcome.answer, ANSWER_LIMIT),
+        "error": storable(outcome.error, ERROR_LIMIT),
+        "request_id": storable(outcome.request_id, REQUEST_ID_LIMIT),
+        "provider_id": storable(outcome.provider_id, PROVIDER_ID_LIMIT),
+        "status": attempt.status,
+        "delay": attempt.delay,
+        "pause": outcome.retry_after if outcome.kind == "throttled" else None,
+        "patience": attempt.patience,
+    }

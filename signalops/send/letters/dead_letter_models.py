@@ -1,0 +1,84 @@
+"""A dead letter as it is shown, and which of them are chosen."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from signalops.clock import Moment
+from signalops.models import ApiModel, PageOf, RequestModel
+from signalops.send.deliveries.delivery_models import ChannelTold, EventTold, RuleTold
+
+LetterKind = Literal["event", "delivery"]
+
+MOST = 10_000
+"""Letters that one request retries or discards."""
+
+Reason = Annotated[str, Field(min_length=1, max_length=500, description="For those who look for it later.")]
+Part = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class LetterShown(ApiModel):
+    """What kept failing: an event that could not be processed, or a delivery after its last attempt."""
+
+    id: UUID = Field(description="The id of what died: the event's or the delivery's.")
+    kind: LetterKind
+    event: EventTold
+    rule: RuleTold | None = Field(description="Of a delivery.")
+    channel: ChannelTold | None = Field(description="Of a delivery.")
+    error: str
+    died_at: datetime
+    ended_at: datetime | None = Field(description="When it was retried or discarded; null: it waits.")
+    ending: Literal["retried", "discarded"] | None
+    reason: str | None = Field(description="Why it was discarded.")
+
+
+class LetterList(PageOf[LetterShown]):
+    """A page of the dead letters that wait for somebody to look, newest first."""
+
+
+class LetterFilter(RequestModel):
+    """Which dead letters; without any of these all that wait."""
+
+    kind: LetterKind | None = None
+    channel: UUID | None = None
+    rule: UUID | None = None
+    error: Part | None = Field(None, description="With this in their error, in any case.")
+    since: Annotated[Moment | None, Field(alias="from", description="Died at or after this time.")] = None
+    until: Annotated[Moment | None, Field(alias="to", description="Died before this time.")] = None
+
+
+class _Choice(RequestModel):
+    ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST)] | None = Field(None, description="These letters.")
+    filter: LetterFilter | None = Field(None, description="Or: those that it lets through, the newest first; {}: all.")
+    dry_run: bool = Field(False, description="Only count.")
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Self:
+        if (self.ids is None) == (self.filter is None):
+            raise ValueError("name either ids or a filter; {} lets all through")
+        return self
+
+
+class LettersRetried(_Choice):
+    """Which dead letters are given another chance; at most 10,000 at once."""
+
+
+class LettersDiscarded(_Choice):
+    """Which dead letters are given up, and why; at most 10,000 at once."""
+
+    reason: Reason
+
+
+class LetterDiscarded(RequestModel):
+    """Why a dead letter is given up."""
+
+    reason: Reason
+
+
+class LettersDone(ApiModel):
+    """How many dead letters it was, or would be."""
+
+    letters: int = Field(description="Retried or discarded; in a dry run, that would be.")
+    left: int = Field(description="Chosen as well, and left for further requests.")

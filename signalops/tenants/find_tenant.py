@@ -1,0 +1,66 @@
+"""Finds the tenant that a path or a command names, locks it, and changes its status."""
+
+from collections.abc import Awaitable, Callable
+
+from signalops import db, facts
+from signalops.endpoint import Lock
+from signalops.errors import Conflict, NotFound
+from signalops.tenants import tenant_queries
+from signalops.terms import FoundTenant, TenantStatus
+
+_FROM: dict[TenantStatus, set[TenantStatus]] = {
+    "suspended": {"active"},
+    "active": {"suspended"},
+    "closed": {"active", "suspended"},
+}
+
+
+async def find(connection: db.Connection, wanted: str) -> FoundTenant:
+    """Return the tenant of an id or a slug, with the transaction acting for it; NotFound."""
+    found = await tenant_queries.find_tenant(connection, wanted)
+    if found is None:
+        raise _unknown()
+    await db.act_as(connection, found.id)
+    return found
+
+
+async def hold(connection: db.Connection, wanted: str) -> FoundTenant:
+    """Find a tenant to change something of it: of two who do, the second waits. Conflict while it is deleted."""
+    found = await find(connection, wanted)
+    # By itself, after the look-up: who has waited must see what the other has made of it.
+    status = await tenant_queries.hold_tenant(connection, found.id)
+    if status is None:
+        raise _unknown()
+    if status == "deleting":
+        raise Conflict("The tenant is being deleted: nothing of it can be changed.")
+    return found._replace(status=status)
+
+
+async def hold_open(connection: db.Connection, wanted: str) -> FoundTenant:
+    """Find a tenant to give it something new; Conflict also when it is closed."""
+    held = await hold(connection, wanted)
+    if held.status == "closed":
+        raise Conflict("The tenant is closed for ever: make another tenant.")
+    return held
+
+
+FIND: dict[Lock, Callable[[db.Connection, str], Awaitable[FoundTenant]]] = {
+    "none": find,
+    "tenant": hold,
+    "open tenant": hold_open,
+}
+"""By what is locked of the tenant that an operator's request or command names."""
+
+
+async def move(connection: db.Connection, held: FoundTenant, status: TenantStatus, reason: str | None = None) -> None:
+    """Suspend, resume or close a tenant that is held; Conflict when it can't be moved so."""
+    if held.status not in _FROM[status]:
+        raise Conflict(
+            f"The tenant is {held.status}: only one that is {' or '.join(sorted(_FROM[status]))} can be that."
+        )
+    await tenant_queries.move_tenant(connection, held.id, status, reason)
+    facts.emit("tenant.moved", tenant=held.id, status=status, reason=reason)
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such tenant: check its id or slug.")

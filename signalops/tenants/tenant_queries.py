@@ -1,0 +1,56 @@
+"""What is asked of the database about tenants: one named query each, as the owner or for an operator."""
+
+from typing import Any
+
+from signalops import db
+from signalops.tenants.tenant_models import id_in
+from signalops.terms import FoundTenant, TenantId, TenantStatus
+
+SQL = db.queries("tenants")
+
+
+async def add_tenant(connection: db.Connection, **fields: Any) -> None:
+    """Make a tenant; the fields are id, slug and name, and time_zone when it is not UTC. Conflict: the slug is taken."""
+    await connection.execute(SQL["add-tenant"], {"time_zone": "UTC", **fields})
+
+
+async def find_tenant(connection: db.Connection, wanted: str) -> FoundTenant | None:
+    """Return the tenant of an id or a slug."""
+    fields = {"id": id_in(wanted), "slug": wanted.replace("\0", "")}
+    return await db.record(connection, FoundTenant, SQL["find-tenant"], fields)
+
+
+async def hold_tenant(connection: db.Connection, tenant: TenantId) -> TenantStatus | None:
+    """Return a tenant's status, which stays as it is until the end of the transaction; None when it is gone."""
+    found: TenantStatus | None = await db.value(connection, SQL["hold-tenant"], {"id": tenant})
+    return found
+
+
+async def read_tenant(connection: db.Connection, tenant: TenantId) -> db.Row:
+    """Return a tenant in the words of TenantSummary."""
+    return await db.the_row(connection, SQL["read-tenant"], {"id": tenant})
+
+
+async def every_tenant(connection: db.Connection) -> list[tuple[TenantId, str]]:
+    """Return id and slug of every tenant, by slug; as the owner."""
+    return await db.tuples(connection, SQL["every-tenant"])
+
+
+async def list_tenants(connection: db.Connection, **wanted: Any) -> list[db.Row]:
+    """Return tenants in the words of TenantSummary: status (None: any), the window of a page and upwards."""
+    return await db.rows(connection, SQL["list-tenants"], wanted)
+
+
+async def change_tenant(connection: db.Connection, tenant: TenantId, changes: db.Row) -> None:
+    """Set columns of a tenant: name, time_zone, rate_per_second, rate_burst, retention_days. Conflict: its time zone is fixed."""
+    await connection.execute(SQL["change-tenant"], {"id": tenant, "changes": db.Jsonb(changes)})
+
+
+async def move_tenant(connection: db.Connection, tenant: TenantId, status: TenantStatus, reason: str | None) -> None:
+    """Give a tenant another status, and say why."""
+    await connection.execute(SQL["move-tenant"], {"id": tenant, "status": status, "reason": reason})
+
+
+async def accepted_events(connection: db.Connection, tenant: TenantId) -> db.Row:
+    """Return the present period of a tenant, and how many events were accepted in it."""
+    return await db.the_row(connection, SQL["accepted-events"], {"id": tenant})

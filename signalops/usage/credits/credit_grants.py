@@ -1,0 +1,67 @@
+"""Credit is granted, burned and listed: one named query each, in a transaction of the tenant."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from signalops import db
+from signalops.errors import IdempotencyConflict
+from signalops.http import body_hash
+from signalops.terms import TenantId
+from signalops.usage.credits.credit_models import CreditIn
+
+SQL = db.queries("usage/credits")
+
+
+async def grant_credit(connection: db.Connection, tenant: TenantId, **fields: Any) -> UUID:
+    """Grant credit: amount, currency, priority, expires_at, reason, author, idempotency_key and body_hash; return the grant."""
+    return UUID(str(await db.value(connection, SQL["grant-credit"], {"tenant": tenant, **fields})))
+
+
+async def find_grant(connection: db.Connection, tenant: TenantId, key: str) -> tuple[UUID, bytes] | None:
+    """Return the grant that was sent with an idempotency key, and the hash of what it said."""
+    found = await db.tuples(connection, SQL["find-grant"], {"tenant": tenant, "key": key})
+    return found[0] if found else None
+
+
+async def read_grant(connection: db.Connection, tenant: TenantId, grant: UUID) -> db.Row:
+    """Return a grant in the words of CreditShown."""
+    return await db.the_row(connection, SQL["read-grant"], {"tenant": tenant, "id": grant})
+
+
+async def list_credits(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
+    """Return the grants that can be used, by currency, in the order in which they are burned."""
+    return await db.rows(connection, SQL["list-credits"], {"tenant": tenant})
+
+
+async def list_credit_entries(connection: db.Connection, tenant: TenantId, **window: Any) -> list[db.Row]:
+    """Return the movements between two ids: lower, upper, upwards and limit."""
+    return await db.rows(connection, SQL["list-credit-entries"], {"tenant": tenant, **window})
+
+
+async def burn_credits(connection: db.Connection, tenant: TenantId, **wanted: Any) -> Decimal:
+    """Have an invoice use credit: invoice, currency and at_most; return how much it was."""
+    return Decimal(await db.value(connection, SQL["burn-credits"], {"tenant": tenant, **wanted}))
+
+
+async def expire_credits(connection: db.Connection, at_most: int) -> int:
+    """Write off what is left of expired grants of all tenants; return of how many."""
+    return int(await db.value(connection, SQL["expire-credits"], {"at_most": at_most}) or 0)
+
+
+async def grant(
+    connection: db.Connection, tenant: TenantId, asked: CreditIn, key: str | None = None
+) -> tuple[UUID, bool]:
+    """Grant credit; return the grant, and whether it is new. IdempotencyConflict when the key came with something else.
+
+    Who sends keys holds the tenant meanwhile: of two at once the second finds the grant of the first.
+    """
+    hashed = key and body_hash(asked)
+    if key and (before := await find_grant(connection, tenant, key)):
+        found, said = before
+        if said != hashed:
+            raise IdempotencyConflict("The idempotency key came with another grant before: choose another key.")
+        return found, False
+    fields = asked.model_dump(by_alias=False)
+    made = await grant_credit(connection, tenant, **fields, idempotency_key=key, body_hash=hashed)
+    return made, True

@@ -1,0 +1,46 @@
+"""The endpoints of limits: a tenant sees them, an operator sets them."""
+
+from signalops import db, errors
+from signalops.endpoint import endpoint, for_operators
+from signalops.terms import Caller, FoundTenant, Operator
+from signalops.usage.limits import limit_service
+from signalops.usage.limits.limit_models import LimitList
+from signalops.usage.plans.plan_models import LimitAmounts, LimitTerms
+
+_TENANTS = "/api/tenants/{tenant}/limits"
+
+
+@for_operators(_TENANTS, "listTenantLimits", "Show a tenant's limits, and how much of them is used")
+@endpoint("GET /api/limits", "listLimits", "Show the limits that hold, and how much of them is used", "usage:read")
+async def list_limits(connection: db.Connection, caller: Caller) -> LimitList:
+    """Show the limits that hold, and how much of them is used."""
+    return LimitList(data=await limit_service.list_limits(connection, caller.tenant))
+
+
+@endpoint(
+    f"PUT {_TENANTS}/{{meter}}",
+    "setTenantLimit",
+    "Set a limit of the tenant's own; it holds at once",
+    "tenants:*",
+    lock="open tenant",
+)
+async def set_limit(
+    connection: db.Connection, operator: Operator, tenant: FoundTenant, meter: str, body: LimitAmounts
+) -> LimitList:
+    """Set a limit of the tenant's own, which goes before its plan's; it holds at once."""
+    await limit_service.set_limit(connection, tenant.id, LimitTerms(meter=meter, **body.model_dump()))
+    return LimitList(data=await limit_service.list_limits(connection, tenant.id))
+
+
+@endpoint(
+    f"DELETE {_TENANTS}/{{meter}}",
+    "removeTenantLimit",
+    "Take a limit of the tenant's own away",
+    "tenants:*",
+    lock="tenant",
+    problems=(errors.Conflict,),
+)
+async def remove_limit(connection: db.Connection, operator: Operator, tenant: FoundTenant, meter: str) -> LimitList:
+    """Take a limit of the tenant's own away: its plan's holds at once, if it has one."""
+    await limit_service.remove_limit(connection, tenant.id, meter)
+    return LimitList(data=await limit_service.list_limits(connection, tenant.id))

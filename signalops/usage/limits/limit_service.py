@@ -1,0 +1,34 @@
+"""Sets, removes and lists limits, for the API and the command line alike; each in a transaction of the tenant."""
+
+from decimal import Decimal
+
+from signalops import db
+from signalops.errors import Invalid, NotFound
+from signalops.terms import TenantId
+from signalops.usage.limits import limit_queries
+from signalops.usage.limits.limit_models import LimitShown
+from signalops.usage.plans.plan_models import LimitTerms
+
+
+async def set_limit(connection: db.Connection, tenant: TenantId, terms: LimitTerms, at: str = "meter") -> None:
+    """Make a limit of the tenant's own hold from now on, before its plan's; Invalid at a path if no such meter adds up."""
+    fields = terms.model_dump() | {"thresholds": sorted(set(terms.thresholds))}
+    if not await limit_queries.set_limit(connection, tenant=tenant, **fields):
+        raise Invalid.at(at, f"there is no meter {terms.meter!r} that counts or sums: limits are for these")
+
+
+async def remove_limit(connection: db.Connection, tenant: TenantId, meter: str) -> None:
+    """Take the tenant's own limit of a meter away: its plan's holds, if it has one; NotFound if there is none to remove."""
+    if not await limit_queries.remove_limit(connection, tenant, meter):
+        raise NotFound(f"The tenant has no limit of its own on {meter}: see `signalops limit list`.")
+
+
+async def list_limits(connection: db.Connection, tenant: TenantId) -> list[LimitShown]:
+    """Return the limits that hold today, with how much of them is used."""
+    return [_shown(row) for row in await limit_queries.list_limits(connection, tenant)]
+
+
+def _shown(row: db.Row) -> LimitShown:
+    whole: Decimal = row["soft"] if row["hard"] is None else row["hard"]
+    percent = round(float(row["accepted"] / whole * 100), 1) if whole else None
+    return LimitShown(**row, percent=percent)

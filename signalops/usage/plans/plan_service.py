@@ -1,0 +1,62 @@
+"""What is done with plans: the operator makes versions of them, and tenants have one."""
+
+import re
+
+from signalops import db
+from signalops.errors import Invalid
+from signalops.patterns import CURRENT_GRAMMAR
+from signalops.terms import TenantId
+from signalops.usage.plans import plan_queries
+from signalops.usage.plans.plan_models import PeriodShown, PlanDocument, PlanShown, StretchShown, TenantPlan
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+
+
+async def define(connection: db.Connection, plan: str, document: PlanDocument) -> tuple[int, bool]:
+    """Make a version of a plan; return its number, and False when the newest says the same already."""
+    if not _NAME.fullmatch(plan):
+        raise Invalid(f"{plan!r} can't be a plan's name: use lower-case letters, digits, - and _, a letter first.")
+    newest = await plan_queries.find_plan(connection, plan)
+    if newest and PlanDocument.model_validate(newest["document"]) == document:
+        return newest["version"], False
+    version = newest["version"] + 1 if newest else 1
+    # What is not said is left out: the release before knows no such field, and reads plans that are made while it still runs.
+    said = document.model_dump(mode="json", exclude={"retention_days"} if document.retention_days is None else None)
+    await plan_queries.add_plan(connection, said, plan=plan, version=version, grammar=CURRENT_GRAMMAR)
+    return version, True
+
+
+async def document_of(connection: db.Connection, plan: str, version: int | None = None) -> tuple[int, PlanDocument]:
+    """Return a version of a plan (by default the newest) and its number; NotFound."""
+    found = await plan_queries.find_plan(connection, plan, version)
+    if found is None:
+        raise plan_queries.no_such_plan(plan, version)
+    return found["version"], PlanDocument.model_validate(found["document"])
+
+
+async def plan_of(connection: db.Connection, tenant: TenantId) -> TenantPlan:
+    """Return the plan that a tenant has, the one that is scheduled, and the days of the present period."""
+    current, *scheduled = await plan_queries.plans_of(connection, tenant)
+    stretches = await plan_queries.stretches(connection, tenant, current["period"])
+    return TenantPlan(
+        current=_shown(current),
+        next=_shown(scheduled[0]) if scheduled else None,
+        period=PeriodShown(
+            period=f"{current['period']:%Y-%m}",
+            days=stretches[0].of_days,
+            stretches=[
+                StretchShown(plan=s.plan, version=s.version, starts_on=s.starts_on, days=s.days) for s in stretches
+            ],
+        ),
+        retention_days=current["retention_days"],
+        kept_since=current["kept_since"],
+    )
+
+
+def _shown(row: db.Row) -> PlanShown:
+    return PlanShown(
+        plan=row["plan"],
+        version=row["version"],
+        starts_on=row["starts_on"],
+        terms=PlanDocument.model_validate(row["terms"]),
+    )
