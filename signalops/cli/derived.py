@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, actor, as_owner, for_tenant, show_json, show_rows
+from signalops.cli.drafts import read_object
 from signalops.endpoint import Handler, declared
 from signalops.http import Response, validated
 from signalops.tenants.find_tenant import FIND
@@ -178,10 +179,9 @@ def _options(model: type[BaseModel]) -> dict[str, tuple[Any, Any]]:
 
 def _option(name: str, field: FieldInfo) -> tuple[Any, Any]:
     """Return the annotation and the default of an option; the model reads what is more than a choice or a number from text."""
-    kind: Any = field.annotation
-    if NoneType in get_args(kind):
-        kind = next(one for one in get_args(kind) if one is not NoneType)
-    kind = kind if kind in (bool, int) or get_origin(kind) is Literal else str
+    kind = _kind(field)
+    is_clearable = not field.is_required() and NoneType in get_args(field.annotation)
+    kind = kind if kind is bool or get_origin(kind) is Literal or (kind is int and not is_clearable) else str
     flag = "--" + re.sub(r"([A-Z])", lambda capital: f"-{capital[0].lower()}", field.alias or name)
     flags = (flag, f"--no-{flag[2:]}") if kind is bool and field.default is None else (flag,)
     option = typer.Option("/".join(flags), help=field.description)
@@ -190,7 +190,20 @@ def _option(name: str, field: FieldInfo) -> tuple[Any, Any]:
     return Annotated[kind | None, option], field.default if kind is bool else None
 
 
+def _kind(field: FieldInfo) -> Any:
+    """Return the type of a field, without None."""
+    kinds = get_args(field.annotation)
+    return next(one for one in kinds if one is not NoneType) if NoneType in kinds else field.annotation
+
+
 def _said(model: type[BaseModel], given: JsonObject) -> JsonObject:
-    """Return what was given of a model's fields, by their names in JSON."""
-    said = {field.alias or name: given.get(name) for name, field in model.model_fields.items() if name not in _CURSORS}
-    return {name: value for name, value in said.items() if value is not None}
+    """Return what was given of a model's fields, by their names in JSON; `null` clears what can be empty."""
+    said = {name: given[name] for name in model.model_fields if given.get(name) is not None and name not in _CURSORS}
+    return {model.model_fields[name].alias or name: _value(model.model_fields[name], said[name]) for name in said}
+
+
+def _value(field: FieldInfo, text: Any) -> Any:
+    if text == "null" and NoneType in get_args(field.annotation):
+        return None
+    kind = _kind(field)
+    return read_object(text) if isinstance(kind, type) and issubclass(kind, BaseModel) else text

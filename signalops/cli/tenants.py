@@ -8,10 +8,9 @@ from signalops import db
 from signalops.cli.common import AsJson, as_owner, show_json
 from signalops.cli.deletion import delete
 from signalops.cli.derived import Commands
-from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.tenants import find_tenant, tenant_endpoints, tenant_service
-from signalops.tenants.tenant_models import PlanWanted, TenantIn, TenantPatch, TenantShown
+from signalops.tenants.tenant_models import PlanWanted, TenantIn
 from signalops.usage.meters.meter_models import DEFAULT
 from signalops.usage.plans.plan_queries import Subscribed
 
@@ -19,6 +18,12 @@ app = typer.Typer(no_args_is_help=True, help="Make and list tenants, suspend and
 commands = Commands(app, "tenant")
 commands.add(tenant_endpoints.list_tenants, "list", columns="slug name plan status timeZone id")
 commands.add(tenant_endpoints.get_tenant, "show", example="acme")
+commands.add(
+    tenant_endpoints.change_tenant,
+    "update",
+    done="Tenant {slug} is changed.",
+    example="acme --time-zone Europe/Berlin --retention-days null",
+)
 commands.add(
     tenant_endpoints.suspend_tenant,
     "suspend",
@@ -59,43 +64,6 @@ def create(
         show_json(named | {"plan": plan, "soft_limit": soft, "hard_limit": hard})
     else:
         typer.echo(f"Tenant {slug} is made. Next: signalops key create --tenant {slug} --label 'first key'")
-
-
-@app.command(epilog="Example: signalops tenant update acme --rate 100 --burst 1000 --retention-days 90")
-def update(
-    slug: Slug,
-    name: Annotated[str | None, typer.Option(help="The name for people, and on invoices.")] = None,
-    time_zone: Annotated[
-        str | None, typer.Option(help="Such as Europe/Berlin; fixed once something was counted.")
-    ] = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Events a second that may come in with all its keys; with --burst.")
-    ] = None,
-    burst: Annotated[int | None, typer.Option(help="Events at once after a pause; with --rate.")] = None,
-    no_rate: Annotated[bool, typer.Option("--no-rate", help="As many events as come.")] = False,
-    retention_days: Annotated[int | None, typer.Option(help="For how many days its events are kept.")] = None,
-    no_retention: Annotated[bool, typer.Option("--no-retention", help="As long as its plan says.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Change a tenant; what is not named stays."""
-    if (rate is None) != (burst is None):
-        raise Unusable("A rate limit has two sides: name --rate and --burst.")
-    limit = None if rate is None else {"eventsPerSecond": rate, "burst": burst}
-    said = {"name": name, "timeZone": time_zone, "rateLimit": limit, "retentionDays": retention_days}
-    said = {field: value for field, value in said.items() if value is not None}
-    said |= {"rateLimit": None} if no_rate else {}
-    patch = validated(TenantPatch, said | ({"retentionDays": None} if no_retention else {}))
-
-    async def changing(connection: db.Connection) -> TenantShown:
-        locked = await find_tenant.hold(connection, slug)
-        await tenant_service.change(connection, locked.id, patch)
-        return await tenant_service.show(connection, locked.id)
-
-    shown = as_owner(changing).model_dump(mode="json")
-    if as_json:
-        show_json(shown)
-    else:
-        typer.echo(f"Tenant {slug} is changed.")
 
 
 @app.command("plan", epilog="Example: signalops tenant plan acme pro --at-once --author ann")

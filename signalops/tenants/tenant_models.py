@@ -87,12 +87,18 @@ class TenantsPage(Page):
     status: TenantStatus | None = Field(None, description="Only those of this status.")
 
 
-_RATE = Field(None, description="How many events may come in with all its keys; null: as many as come.")
+class Settings(RequestModel):
+    """What may be said of a tenant or left out, when it is made and later; null: as if it had never been said."""
 
-_RETENTION = Field(None, description="For how many days its events are kept; null: as its plan says.")
+    rate_limit: RateLimit | None = Field(
+        None, description="How many events may come in with all its keys; null: as many as come."
+    )
+    retention_days: RetentionDays | None = Field(
+        None, description="For how many days its events are kept; null: as its plan says."
+    )
 
 
-class TenantIn(RequestModel):
+class TenantIn(Settings):
     """A tenant to be made."""
 
     slug: Slug
@@ -102,17 +108,13 @@ class TenantIn(RequestModel):
         "free", max_length=63, description="The plan it is billed by from today on, in its newest version."
     )
     limits: list[LimitTerms] = Field([], max_length=100, description="Its own, which go before its plan's.")
-    rate_limit: RateLimit | None = _RATE
-    retention_days: RetentionDays | None = _RETENTION
 
 
-class TenantPatch(RequestModel):
+class TenantPatch(Settings):
     """What is changed of a tenant; what is left out stays."""
 
     name: Name = Field(default_factory=str)
     time_zone: TimeZone = Field(default_factory=str)
-    rate_limit: RateLimit | None = _RATE
-    retention_days: RetentionDays | None = _RETENTION
 
 
 class NextPlan(ApiModel):

@@ -5,7 +5,15 @@ from signalops.access.rates import RateLimit
 from signalops.errors import Invalid, NotFound
 from signalops.tenants import tenant_queries
 from signalops.tenants.find_tenant import move
-from signalops.tenants.tenant_models import AcceptedEvents, NextPlan, PlanWanted, TenantIn, TenantPatch, TenantShown
+from signalops.tenants.tenant_models import (
+    AcceptedEvents,
+    NextPlan,
+    PlanWanted,
+    Settings,
+    TenantIn,
+    TenantPatch,
+    TenantShown,
+)
 from signalops.terms import FoundTenant, TenantId
 from signalops.usage.limits.limit_service import list_limits, set_limit
 from signalops.usage.plans import plan_queries as plans
@@ -23,7 +31,8 @@ async def create(connection: db.Connection, new: TenantIn, author: str) -> Tenan
     await subscribe(connection, tenant, PlanWanted(plan=new.plan, at_once=True), author)
     for index, terms in enumerate(new.limits):
         await set_limit(connection, tenant, terms, f"limits.{index}.meter")
-    await change(connection, tenant, TenantPatch(rate_limit=new.rate_limit, retention_days=new.retention_days))
+    settings = new.model_dump(include=set(Settings.model_fields))
+    await change(connection, tenant, TenantPatch.model_validate(settings))
     facts.emit("tenant.made", tenant=tenant, slug=new.slug, author=author)
     return tenant
 

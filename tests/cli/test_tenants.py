@@ -50,17 +50,20 @@ def test_what_is_closed_stays_closed(signalops: Run, acme: Tenant, arguments: tu
 
 
 def test_each_field_is_set_and_what_may_be_empty_cleared(signalops: Run, acme: Tenant) -> None:
-    rate = ("--rate", "2.5", "--burst", "10")
+    rate = ("--rate-limit", '{"eventsPerSecond": 2.5, "burst": 10}')
     done = signalops("tenant", "update", "acme", "--name", "Acme Inc.", *rate, "--retention-days", "90")
     assert (done.code, done.out, done.err) == (0, "Tenant acme is changed.\n", "")
     assert shown(signalops)["rateLimit"] == {"eventsPerSecond": 2.5, "burst": 10}
     assert (shown(signalops)["name"], shown(signalops)["retentionDays"]) == ("Acme Inc.", 90)
-    for wrong in (("--burst", "10"), ("--rate", "0", "--burst", "10"), ("--name", ""), ("--retention-days", "0")):
+    for wrong in (
+        *(("--rate-limit", "10"), ("--rate-limit", '{"burst": 10}')),
+        *(("--name", ""), ("--retention-days", "0"), ("--retention-days", "x")),
+    ):
         assert signalops("tenant", "update", "acme", *wrong).code == 1
     assert shown(signalops)["rateLimit"] == {"eventsPerSecond": 2.5, "burst": 10}
-    changed = json.loads(signalops("tenant", "update", "acme", "--no-rate", "--json").out)
+    changed = json.loads(signalops("tenant", "update", "acme", "--rate-limit", "null", "--json").out)
     assert (changed["rateLimit"], changed["retentionDays"], changed["name"]) == (None, 90, "Acme Inc.")
-    assert signalops("tenant", "update", str(acme.id), "--no-retention").code == 0
+    assert signalops("tenant", "update", str(acme.id), "--retention-days", "null").code == 0
     assert shown(signalops)["retentionDays"] is None
 
 
