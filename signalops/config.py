@@ -29,10 +29,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="SIGNALOPS_",
-        extra="ignore",
-        populate_by_name=True,
-        secrets_dir=_SECRETS if _SECRETS.is_dir() else None,
+        env_prefix="SIGNALOPS_", extra="ignore", populate_by_name=True, secrets_dir=_SECRETS if _SECRETS.is_dir() else None
     )
 
     database_url: SecretStr | None = Field(
@@ -46,8 +43,7 @@ class Settings(BaseSettings):
     )
     platform_database_url: SecretStr | None = Field(
         None,
-        description="Login of the API process for operators' requests; without it DATABASE_URL in the role "
-        "signalops_platform.",
+        description="Login of the API process for operators' requests; without it DATABASE_URL in the role signalops_platform.",
     )
     pooler: bool = Field(
         False,
@@ -70,14 +66,11 @@ class Settings(BaseSettings):
     )
 
     host: str = Field(
-        "localhost",
-        description="Address that the API listens on; `localhost` is both 127.0.0.1 and ::1, where there is one.",
+        "localhost", description="Address that the API listens on; `localhost` is both 127.0.0.1 and ::1, where there is one."
     )
     port: int = Field(3000, ge=0, le=65535, description="Port that the API listens on.")
     max_connections: int = Field(
-        900,
-        ge=1,
-        description="Connections of one API process beyond which 503 is answered; its open files must allow 120 more.",
+        900, ge=1, description="Connections of one API process beyond which 503 is answered; its open files must allow 120 more."
     )
     drain_seconds: float = Field(
         3,
@@ -90,20 +83,15 @@ class Settings(BaseSettings):
         '`["https://app.example.com"]`; with an empty list none.',
     )
     api_connections: int = Field(
-        6,
-        ge=3,
-        description="Most database connections of one API process for look-ups; three more store events and listen.",
+        6, ge=3, description="Most database connections of one API process for look-ups; three more store events and listen."
     )
 
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="How logs are written: json, text, or auto: text on a terminal and json elsewhere."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least grave lines of the logs."
-    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least grave lines of the logs.")
     log_requests: Literal["notable", "all"] = Field(
-        "notable",
-        description="Which requests have a line of their own: all, or those that are refused, slow or store no events.",
+        "notable", description="Which requests have a line of their own: all, or those that are refused, slow or store no events."
     )
     traces: bool = Field(
         False,
@@ -134,13 +122,9 @@ class Settings(BaseSettings):
     )
     jwt_issuer: str | None = Field(None, description="Issuer that tokens must name (`iss`).")
     jwt_audience: str | None = Field(None, description="Audience that tokens must name (`aud`): this installation.")
-    jwt_leeway_seconds: float = Field(
-        30, ge=0, le=300, description="Seconds by which the issuer's clock may differ from ours."
-    )
+    jwt_leeway_seconds: float = Field(30, ge=0, le=300, description="Seconds by which the issuer's clock may differ from ours.")
     jwt_tenant_claim: str = Field(
-        "tenant",
-        min_length=1,
-        description="Claim that holds a user's tenant, as id or slug; operators' tokens lack it.",
+        "tenant", min_length=1, description="Claim that holds a user's tenant, as id or slug; operators' tokens lack it."
     )
     jwt_scope_claim: str = Field(
         "scope", min_length=1, description="Claim that holds the scopes: text with blanks between them, or a list."
@@ -152,9 +136,7 @@ class Settings(BaseSettings):
     request_burst: int = Field(1000, ge=1, description="Requests at once, other than events, after a pause.")
     max_event_bytes: int = Field(256 * 1024, ge=1024, description="Largest body of one event.")
     max_batch_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest body of a batch of events.")
-    max_waiting_events: int = Field(
-        10_000, ge=1, description="Events waiting for their flush beyond which 503 is answered."
-    )
+    max_waiting_events: int = Field(10_000, ge=1, description="Events waiting for their flush beyond which 503 is answered.")
     max_flush_events: int = Field(500, ge=1, description="Most events of one flush.")
     flush_linger_ms: float = Field(
         1.5, ge=0, description="Under load, the shortest time from one flush to the next: bounds NOTIFYing commits."
@@ -188,17 +170,13 @@ class Settings(BaseSettings):
         description="Slug of the operators' own tenant, to which alerts come as events; without it they are in ops.alerts alone.",
     )
     worker_concurrency: int = Field(8, ge=1, description="Jobs that one worker process runs at once.")
-    worker_metrics_host: str = Field(
-        "127.0.0.1", description="Address at which a worker serves /metrics, to everybody."
-    )
+    worker_metrics_host: str = Field("127.0.0.1", description="Address at which a worker serves /metrics, to everybody.")
     worker_metrics_port: int | None = Field(
         None, ge=0, le=65535, description="Port at which a worker serves /metrics, 0 for any; without it none."
     )
     smtp_host: str = Field("127.0.0.1", description="Mail server.")
     smtp_port: int = Field(1025, ge=1, le=65535, description="Port of the mail server.")
-    smtp_username: str | None = Field(
-        None, description="Login at the mail server; without it mail is sent without one."
-    )
+    smtp_username: str | None = Field(None, description="Login at the mail server; without it mail is sent without one.")
     smtp_password: SecretStr | None = Field(None, description="Password of that login.")
     smtp_security: Literal["starttls", "tls", "none"] | None = Field(
         None,

@@ -99,9 +99,7 @@ class Endpoint:
             (errors.IdempotencyConflict,): "idempotency_key" in self.parameters,
             (errors.Conflict,): self.lock == "open tenant",
         }
-        return tuple(
-            dict.fromkeys([*(one for some, holds in implied.items() if holds for one in some), *self.problems])
-        )
+        return tuple(dict.fromkeys([*(one for some, holds in implied.items() if holds for one in some), *self.problems]))
 
 
 class Details(TypedDict, total=False):

@@ -70,9 +70,7 @@ class Page(Query):
         """Whether the page is read from its older end."""
         return self.ending_before is not None
 
-    def window(
-        self, settled: Settled | None = None, since: datetime | None = None, until: datetime | None = None
-    ) -> JsonObject:
+    def window(self, settled: Settled | None = None, since: datetime | None = None, until: datetime | None = None) -> JsonObject:
         """Return the ids between which the page lies, exclusive, also by time; and a limit that shows whether there are more.
 
         settled: None: what is added at this moment may be missed. Unavailable: see `Settled.before`.
@@ -130,8 +128,7 @@ async def read_model(request: Request, model: type[Model], most: int) -> Model:
     if media_type(headers) != "application/json":
         given = media_type(headers)[:100] or "nothing"
         raise UnsupportedMedia(
-            f"The body must be JSON: send Content-Type: application/json, not {given}.",
-            headers={"Accept": "application/json"},
+            f"The body must be JSON: send Content-Type: application/json, not {given}.", headers={"Accept": "application/json"}
         )
     return validated(model, await parsed(await read_body(request, headers, most), strict_json.parse))
 

@@ -20,9 +20,7 @@ def jobs_of(journey: Journey) -> list[Job | Periodic]:
     async def send_delivery(_: int, tenant: str, delivery: str, more: Sequence[Mapping[str, str]] = ()) -> None:
         # The first has arguments of its own for the workers of a release before: they run a job that has no more.
         wanted = [{"tenant": tenant, "delivery": delivery}, *more]
-        await journey.send_deliveries(
-            [(TenantId(UUID(one["tenant"])), DeliveryId(UUID(one["delivery"]))) for one in wanted]
-        )
+        await journey.send_deliveries([(TenantId(UUID(one["tenant"])), DeliveryId(UUID(one["delivery"]))) for one in wanted])
 
     async def run_backtest(_: int, tenant: str, backtest: str) -> None:
         await journey.run_backtest(TenantId(UUID(tenant)), UUID(backtest))

@@ -14,9 +14,7 @@ class ApiModel(BaseModel):
     What a request says is validated by http.validated, which takes no other spelling than the API's.
     """
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     @classmethod
     def json_names(cls) -> tuple[str, ...]:

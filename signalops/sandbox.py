@@ -59,9 +59,7 @@ async def run(tenant: TenantId | None, function: Callable[[*Arguments], Result],
         for _ in range(_TRIES):
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    return await to_process.run_sync(
-                        _confined, function, arguments, cancellable=True, limiter=places.limiter
-                    )
+                    return await to_process.run_sync(_confined, function, arguments, cancellable=True, limiter=places.limiter)
             except (BrokenWorkerProcess, TimeoutError):
                 continue
     raise Stopped

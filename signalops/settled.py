@@ -15,7 +15,5 @@ class Settled(NamedTuple):
     def before(self, asked: datetime | None = None) -> datetime:
         """Return the end of what can be shown of all before a time; Unavailable if that would leave a gap."""
         if asked and self.until < asked <= self.now:
-            raise Unavailable(
-                "Rows of that time are being stored at this moment: ask again.", headers={"Retry-After": "1"}
-            )
+            raise Unavailable("Rows of that time are being stored at this moment: ask again.", headers={"Retry-After": "1"})
         return min(asked or self.until, self.until)

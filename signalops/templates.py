@@ -17,6 +17,4 @@ class SendTemplates:
     @staticmethod
     async def render(tenant: TenantId, channel: ChannelKind, template: Mapping[str, str], told: Told) -> Message:
         """Return the message as a kind of channel sends it; Invalid if that fails."""
-        return await rendered(
-            tenant, template, Notification(*told[:5], time_zone=told.time_zone), CHANNELS[channel].markup
-        )
+        return await rendered(tenant, template, Notification(*told[:5], time_zone=told.time_zone), CHANNELS[channel].markup)

@@ -37,9 +37,7 @@ TenantStatus = Literal["active", "suspended", "closed", "deleting"]
 EventStatus = Literal["pending", "processed", "dead"]
 ChannelKind = Literal["email", "telegram", "whatsapp", "webhook", "slack", "http"]
 Severity = Literal["info", "warning", "error", "critical"]
-DeliveryStatus = Literal[
-    "pending", "sending", "sent", "delivered", "read", "retrying", "dead", "cancelled", "suppressed"
-]
+DeliveryStatus = Literal["pending", "sending", "sent", "delivered", "read", "retrying", "dead", "cancelled", "suppressed"]
 
 
 ActorKind = Literal["key", "user", "operator", "command_line"]

@@ -32,10 +32,7 @@ NOT_WHAT_IT_SAYS = {
         ("gzip", gzip.compress(BODY, mtime=0)),
         ("GZip", gzip.compress(BODY, mtime=0)),
         ("x-gzip", gzip.compress(BODY, mtime=0)),  # RFC 9110, 8.4.1.3
-        (
-            "gzip",
-            gzip.compress(BODY[:10], mtime=0) + gzip.compress(BODY[10:], mtime=0),
-        ),  # RFC 1952, 2.2: members in a row
+        ("gzip", gzip.compress(BODY[:10], mtime=0) + gzip.compress(BODY[10:], mtime=0)),  # RFC 1952, 2.2: members in a row
         ("deflate", zlib.compress(BODY)),
         ("identity", BODY),
         ("", BODY),

@@ -9,21 +9,13 @@ import pytest
 
 COMMANDS = [
     *(["tenant", "list"], ["rule", "list", "--tenant", "acme"], ["usage", "--tenant", "acme"], ["doctor"], ["seed"]),
-    *(
-        ["psql", "-c", "select 1"],
-        ["serve"],
-        ["work"],
-        ["migrate", "--down", "--yes"],
-        ["key", "list", "--tenant", "acme"],
-    ),
+    *(["psql", "-c", "select 1"], ["serve"], ["work"], ["migrate", "--down", "--yes"], ["key", "list", "--tenant", "acme"]),
 ]
 
 
 async def run(folder: Path, *arguments: str) -> tuple[int | None, str]:
     """Run the command line in a folder, with no setting but where that is; return its exit code and what it said."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("SIGNALOPS_", "DATABASE_URL"))
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SIGNALOPS_", "DATABASE_URL"))}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "signalops", *arguments),
         cwd=folder,

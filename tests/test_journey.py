@@ -51,9 +51,7 @@ async def test_batches_of_the_same_tenants_at_once_do_not_lock_each_other_out(
     pipeline: Pipeline, acme: Tenant, globex: Tenant
 ) -> None:
     acmes, globexes = [(acme, {"n": n}) for n in range(20)], [(globex, {"n": n}) for n in range(20)]
-    batches = await asyncio.gather(
-        *(pipeline.accept(*(acmes + globexes if n % 2 else globexes + acmes)) for n in range(24))
-    )
+    batches = await asyncio.gather(*(pipeline.accept(*(acmes + globexes if n % 2 else globexes + acmes)) for n in range(24)))
     await asyncio.gather(*(pipeline.journey.process_batch(batch, 1) for batch in batches))
     assert (pipeline.used(acme), pipeline.used(globex)) == (480, 480)
 
@@ -70,15 +68,11 @@ async def test_each_match_has_one_delivery_with_one_job(pipeline: Pipeline, acme
     assert sorted((job["delivery"], job["tenant"]) for job in pipeline.jobs("send_delivery")) == sorted(wanted)
 
 
-async def test_a_batch_is_held_against_its_own_tenants_rules_alone(
-    pipeline: Pipeline, acme: Tenant, globex: Tenant
-) -> None:
+async def test_a_batch_is_held_against_its_own_tenants_rules_alone(pipeline: Pipeline, acme: Tenant, globex: Tenant) -> None:
     make_rule(pipeline.owner, acme, {"type": ["user.signup"]})
     await pipeline.journey.process_batch(await pipeline.accept((acme, {}), (globex, {})), 1)
     assert pipeline.rows("select tenant_id from signalops.matches") == [(acme.id,)]
-    assert sorted(pipeline.rows("select tenant_id, rules from signalops.batches")) == sorted(
-        [(acme.id, 1), (globex.id, 0)]
-    )
+    assert sorted(pipeline.rows("select tenant_id, rules from signalops.batches")) == sorted([(acme.id, 1), (globex.id, 0)])
 
 
 async def test_a_change_of_rules_holds_from_the_next_batch_and_is_on_record(pipeline: Pipeline, acme: Tenant) -> None:
@@ -97,9 +91,7 @@ async def test_a_change_of_rules_holds_from_the_next_batch_and_is_on_record(pipe
     second = await pipeline.accept((acme, {"plan": "pro"}), (acme, {"plan": "free"}))
     await pipeline.journey.process_batch(second, 2)
 
-    matched = (
-        "select payload ->> 'plan', rule_version from signalops.matches m join signalops.events e on e.id = m.event_id"
-    )
+    matched = "select payload ->> 'plan', rule_version from signalops.matches m join signalops.events e on e.id = m.event_id"
     assert sorted(pipeline.rows(matched)) == [("free", 2), ("pro", 1)]
     assert pipeline.rows("select ruleset from signalops.batches order by batch") == [(1,), (2,)]
 
@@ -143,9 +135,7 @@ async def test_a_poisonous_event_dies_alone(pipeline: Pipeline, acme: Tenant, gl
     for tenant in (acme, globex):
         make_rule(pipeline.owner, tenant, {"type": ["user.signup"]})
     pipeline.owner.execute(POISON)
-    batch = await pipeline.accept(
-        *[(t, {"poison": 1} if n in (3, 4) else {"n": n}) for t in (acme, globex) for n in range(9)]
-    )
+    batch = await pipeline.accept(*[(t, {"poison": 1} if n in (3, 4) else {"n": n}) for t in (acme, globex) for n in range(9)])
     await pipeline.journey.process_batch(batch, 1)
 
     dead = "select tenant_id, kind, error from signalops.dead_letters"

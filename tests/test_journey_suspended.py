@@ -61,9 +61,7 @@ async def tick(pipeline: Pipeline) -> None:
     await pipeline.journey.tidy()
 
 
-async def test_its_events_wait_and_those_of_others_in_the_batch_do_not(
-    pipeline: Pipeline, acme: Tenant, globex: Tenant
-) -> None:
+async def test_its_events_wait_and_those_of_others_in_the_batch_do_not(pipeline: Pipeline, acme: Tenant, globex: Tenant) -> None:
     await suspended_with_a_backlog(pipeline, acme, globex)
     assert (pipeline.used(acme), pipeline.used(globex)) == (0, 1)
     assert held(pipeline) == [(acme.id,), (acme.id,)]
@@ -105,9 +103,7 @@ async def test_a_large_backlog_is_resumed_in_slices_that_leave_the_queue_to_othe
     assert (done, held(pipeline)) == (5001, [])
 
 
-async def test_a_resumption_that_is_taken_back_leaves_the_rest_held(
-    pipeline: Pipeline, acme: Tenant, globex: Tenant
-) -> None:
+async def test_a_resumption_that_is_taken_back_leaves_the_rest_held(pipeline: Pipeline, acme: Tenant, globex: Tenant) -> None:
     await suspended_with_a_backlog(pipeline, acme, globex)
     for status in ("active", "suspended"):
         become(pipeline, acme, status)
@@ -136,9 +132,7 @@ async def test_closing_a_tenant_that_is_just_resumed_has_what_was_accepted_proce
     assert queued(pipeline) == made, "the workers had not released it yet"
 
 
-async def test_a_large_backlog_of_one_does_not_keep_the_next_waiting(
-    pipeline: Pipeline, acme: Tenant, globex: Tenant
-) -> None:
+async def test_a_large_backlog_of_one_does_not_keep_the_next_waiting(pipeline: Pipeline, acme: Tenant, globex: Tenant) -> None:
     await suspended_with_a_backlog(pipeline, acme, globex)
     rule = make_rule(pipeline.owner, globex, {}, digest={"every": "1h"})
     pipeline.owner.execute(
@@ -244,9 +238,7 @@ async def test_an_absence_gets_its_whole_time_again(pipeline: Pipeline, acme: Te
     make_rule(pipeline.owner, acme, {"type": ["user.gone"]}, absent={"after": "15m"})
     pipeline.owner.execute("update signalops.tenants set created_at = now() - interval '1 day'")
     one = "(select min(rule_id::text)::uuid from signalops.rule_groups)"
-    pipeline.owner.execute(
-        f"update signalops.rule_groups set due_at = now() - interval '2 s' where rule_id = {one}".encode()
-    )
+    pipeline.owner.execute(f"update signalops.rule_groups set due_at = now() - interval '2 s' where rule_id = {one}".encode())
     become(pipeline, acme, "suspended")
     for _ in range(2):
         await tick(pipeline)
@@ -254,9 +246,7 @@ async def test_an_absence_gets_its_whole_time_again(pipeline: Pipeline, acme: Te
 
     become(pipeline, acme, "active")
     # The other's time is up right after the resumption.
-    pipeline.owner.execute(
-        f"update signalops.rule_groups set due_at = now() - interval '2 s' where rule_id <> {one}".encode()
-    )
+    pipeline.owner.execute(f"update signalops.rule_groups set due_at = now() - interval '2 s' where rule_id <> {one}".encode())
     await pipeline.journey.enqueue_due()
     pipeline.owner.execute("update signalops.rule_groups set due_at = due_at - interval '2 s'")
     await pipeline.journey.tell_due()
@@ -276,9 +266,7 @@ async def test_what_was_seen_after_the_resumption_is_not_told_as_absent(pipeline
     pipeline.owner.execute("alter table signalops.tenants disable trigger user")
     pipeline.owner.execute("update signalops.tenants set status_since = now() - interval '1 hour'")
     pipeline.owner.execute("alter table signalops.tenants enable trigger user")
-    pipeline.owner.execute(
-        "update signalops.rule_groups set due_at = 'infinity', seen_at = now() - interval '1 minute'"
-    )
+    pipeline.owner.execute("update signalops.rule_groups set due_at = 'infinity', seen_at = now() - interval '1 minute'")
     await pipeline.journey.enqueue_due()
     pipeline.owner.execute("update signalops.rule_groups set due_at = due_at - interval '2 s'")
     await pipeline.journey.tell_due()
@@ -298,9 +286,7 @@ async def test_backtests_wait_and_go_on(pipeline: Pipeline, acme: Tenant) -> Non
 async def test_a_period_is_closed_without_what_is_held_which_is_late_then(
     pipeline: Pipeline, acme: Tenant, worker_pool: db.Pool
 ) -> None:
-    pipeline.owner.execute(
-        "update signalops.tenants set created_at = now() - interval '40 days' where id = %s", [acme.id]
-    )
+    pipeline.owner.execute("update signalops.tenants set created_at = now() - interval '40 days' where id = %s", [acme.id])
     pipeline.owner.execute(
         "insert into signalops.inbox (tenant_id, event_id, batch) values (%s, signalops.id_at(now() - interval '35 days'), %s)",
         [acme.id, clock.new_id()],
@@ -315,9 +301,7 @@ async def test_a_period_is_closed_without_what_is_held_which_is_late_then(
     assert await frozen() == 1
 
 
-async def test_it_is_shown_as_held_and_not_as_lag(
-    pipeline: Pipeline, acme: Tenant, globex: Tenant, settings: Settings
-) -> None:
+async def test_it_is_shown_as_held_and_not_as_lag(pipeline: Pipeline, acme: Tenant, globex: Tenant, settings: Settings) -> None:
     await suspended_with_a_backlog(pipeline, acme, globex)
     pipeline.owner.execute("update signalops.inbox set batch = signalops.id_at(now() - interval '1 hour')")
     findings = {finding.check: finding for finding in await diagnose(settings)}

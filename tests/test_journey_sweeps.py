@@ -75,9 +75,7 @@ async def test_a_delivery_whose_job_runs_or_will_be_rescued_gets_no_other(
 ) -> None:
     # After all workers were down for minutes, the first one finds the jobs of the dead at once in two ways: rescued and replaced,
     # a delivery would be sent twice.
-    waiting.owner.execute(
-        "delete from signalops.deliveries where id <> (select min(id::text)::uuid from signalops.deliveries)"
-    )
+    waiting.owner.execute("delete from signalops.deliveries where id <> (select min(id::text)::uuid from signalops.deliveries)")
     waiting.owner.execute("update signalops.deliveries set updated_at = now() - interval '6 minutes'")
     waiting.owner.execute(
         "with w as (insert into procrastinate.procrastinate_workers (last_heartbeat) "

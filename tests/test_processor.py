@@ -52,9 +52,7 @@ async def test_a_locked_tenant_waits_in_the_inbox_and_the_others_are_processed(
     assert time.monotonic() - began < 2.0
     assert (pipeline.used(globex), waiting(pipeline, globex)) == (3, 0)
     assert (pipeline.used(acme), waiting(pipeline, acme)) == (1, 3)
-    later = pipeline.rows(
-        "select scheduled_at > now() from procrastinate.procrastinate_jobs where task_name = 'process_batch'"
-    )
+    later = pipeline.rows("select scheduled_at > now() from procrastinate.procrastinate_jobs where task_name = 'process_batch'")
     assert later == [(True,), (True,)]
     locker.rollback()
     for _ in range(20):

@@ -159,8 +159,7 @@ def test_an_item_that_is_refused_leaves_its_neighbours() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [b"", b"[", b"[1", b"[1,", b"[1,]", b"[NaN,]", b"[1 2]", b"[NaN 2]", b"[NaN]]", b"[NaN]x", b"x[NaN]", b"[\xff]"],
+    "body", [b"", b"[", b"[1", b"[1,", b"[1,]", b"[NaN,]", b"[1 2]", b"[NaN 2]", b"[NaN]]", b"[NaN]x", b"x[NaN]", b"[\xff]"]
 )
 def test_what_is_no_array_at_all_is_refused_as_a_whole(body: bytes) -> None:
     with pytest.raises(Malformed):

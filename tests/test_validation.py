@@ -53,12 +53,7 @@ def test_paths_are_those_of_what_was_sent() -> None:
         ("whatsapp", {"template": {"name": "A B", "language": "en"}}, "config.template.name", "lower-case"),
         ("whatsapp", {"template": {"name": "a", "language": "English"}}, "config.template.language", "en_US"),
         ("telegram", {"chatId": "acme"}, "config.chatId", "@"),
-        (
-            "email",
-            {"to": "a@example.com", "server": {"host": "a b", "sender": "a@example.com"}},
-            "config.server.host",
-            "host",
-        ),
+        ("email", {"to": "a@example.com", "server": {"host": "a b", "sender": "a@example.com"}}, "config.server.host", "host"),
         ("email", {"to": "ops@b\u00fccher.example"}, "config.to", "ops@xn--bcher-kva.example"),
         ("email", {"to": "j\u00f6rg@example.com"}, "config.to", "SMTPUTF8"),
     ],

@@ -61,8 +61,7 @@ class JwkSet:
             found = self._known(kid, algorithm)
         if self._said is None:
             raise Unavailable(
-                "The keys of the issuer of tokens can't be read just now: try again.",
-                headers={"Retry-After": str(int(PAUSE))},
+                "The keys of the issuer of tokens can't be read just now: try again.", headers={"Retry-After": str(int(PAUSE))}
             )
         return found
 

@@ -55,16 +55,13 @@ async def refuse_escalation(connection: db.Connection, caller: Caller, given: Ne
     """
     if lacking := set(given.scopes) - caller.scopes:
         raise Forbidden(
-            f"The API key lacks the scope {min(lacking)}, so it can't give it: use a key that has it.",
-            requiredScope=min(lacking),
+            f"The API key lacks the scope {min(lacking)}, so it can't give it: use a key that has it.", requiredScope=min(lacking)
         )
     if caller.key is None:
         return
     for own in await access_queries.list_keys(connection, caller.tenant, id=caller.key):
         if own["allowedCidrs"] and not are_within(given.allowed_cidrs, own["allowedCidrs"]):
-            raise Forbidden(
-                "The API key is itself held to networks: name allowedCidrs that lie within them, or use another key."
-            )
+            raise Forbidden("The API key is itself held to networks: name allowedCidrs that lie within them, or use another key.")
 
 
 async def add(connection: db.Connection, tenant: TenantId, new: NewKey, secret: Secret) -> KeyMade:
@@ -90,9 +87,7 @@ def kind_of_successor(old: KeyShown) -> KeyKind:
     return "test" if old.kind == "test" else "live"
 
 
-async def rotate(
-    connection: db.Connection, tenant: TenantId, old: KeyShown, rotation: KeyRotation, secret: Secret
-) -> KeyMade:
+async def rotate(connection: db.Connection, tenant: TenantId, old: KeyShown, rotation: KeyRotation, secret: Secret) -> KeyMade:
     """Have a key end after the overlap, and return one that takes its place; Conflict when it is over or was rotated.
 
     That ends no later than the key that makes it, which may be the old one; Forbidden when it is asked to.
@@ -113,11 +108,7 @@ async def revoke(connection: db.Connection, tenant: TenantId, key: UUID, with_ch
 
 
 async def _end(
-    connection: db.Connection,
-    tenant: TenantId,
-    maker: KeyId | None,
-    asked: datetime | None,
-    otherwise: datetime | None,
+    connection: db.Connection, tenant: TenantId, maker: KeyId | None, asked: datetime | None, otherwise: datetime | None
 ) -> datetime | None:
     """Return when a key ends that another one makes: as asked for or otherwise, but no later than its maker; None: never."""
     rows = await access_queries.list_keys(connection, tenant, id=maker) if maker else []

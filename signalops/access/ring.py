@@ -68,9 +68,7 @@ class KeyRing:
         self.uses.note(caller.tenant, caller.key)
         return caller
 
-    async def _look_up(
-        self, key: str, digest: bytes, before: access_queries.FoundKey | None
-    ) -> access_queries.FoundKey:
+    async def _look_up(self, key: str, digest: bytes, before: access_queries.FoundKey | None) -> access_queries.FoundKey:
         if not is_plausible(key):
             raise _refusal("This is no API key: check that it was copied whole.")
         for row in await self._stored(key[:PREFIX]):
@@ -88,9 +86,7 @@ class KeyRing:
                 await db.repair(self._connections)
                 return await self._found(prefix)
         except db.OUTAGE as error:
-            raise Unavailable(
-                "The key can't be looked up just now: try again.", headers={"Retry-After": "1"}
-            ) from error
+            raise Unavailable("The key can't be looked up just now: try again.", headers={"Retry-After": "1"}) from error
 
     async def _found(self, prefix: str) -> list[access_queries.FoundKey]:
         async with self._connections.connection() as connection:

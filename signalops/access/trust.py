@@ -40,9 +40,7 @@ def trust_of(settings: Settings) -> Trust | None:
     if given and settings.jwt_jwks:
         raise Unusable("SIGNALOPS_JWT_SECRET and SIGNALOPS_JWT_JWKS are both set: tokens have one issuer; unset one.")
     if given and len(given.encode()) < _LEAST_BYTES:
-        raise Unusable(
-            "SIGNALOPS_JWT_SECRET is too short: take 32 random bytes, such as `openssl rand -hex 32` prints."
-        )
+        raise Unusable("SIGNALOPS_JWT_SECRET is too short: take 32 random bytes, such as `openssl rand -hex 32` prints.")
     if given or settings.jwt_jwks:
         return _trust(settings, given, settings.jwt_issuer, settings.jwt_audience)
     kept = _kept_secret(settings)

@@ -17,9 +17,7 @@ from signalops.watch.actions.audit_log_models import ActionsPage, PlatformAction
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
-    app.command("audit-log", epilog="Example: signalops audit-log --tenant acme --action rule. --since 2026-11-01")(
-        show
-    )
+    app.command("audit-log", epilog="Example: signalops audit-log --tenant acme --action rule. --since 2026-11-01")(show)
 
 
 def show(
@@ -54,9 +52,4 @@ def show(
 def _line(one: PlatformAction) -> JsonObject:
     named = one.model_dump(include={"address", "operation", "action", "id"})
     target = one.target and (one.target.name or one.target.id)
-    return {
-        **named,
-        "at": f"{one.at:%Y-%m-%d %H:%M:%S}Z",
-        "actor": f"{one.actor.kind} {one.actor.name}",
-        "target": target,
-    }
+    return {**named, "at": f"{one.at:%Y-%m-%d %H:%M:%S}Z", "actor": f"{one.actor.kind} {one.actor.name}", "target": target}

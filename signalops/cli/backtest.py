@@ -41,8 +41,7 @@ def backtest(
     rule: Annotated[str | None, typer.Option(help="A stored rule, by name or id.")] = None,
     version: Annotated[int | None, typer.Option(help="Which version of it; default: the active one.")] = None,
     file: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="File of a draft; with --rule: what shall replace it."),
+        Path | None, typer.Option(exists=True, dir_okay=False, help="File of a draft; with --rule: what shall replace it.")
     ] = None,
     types: Annotated[list[str] | None, typer.Option("--type", help="Only events of this type; repeatable.")] = None,
     examples: Annotated[int, typer.Option(help="How many of the first and of the last are shown.")] = 5,
@@ -116,9 +115,7 @@ def _print(result: JsonObject) -> None:
         typer.echo(f"  {outcome}: {count}")
     if compared := result["comparison"]:
         newly, no_longer = compared["newlyMatched"]["count"], compared["noLongerMatched"]["count"]
-        typer.echo(
-            f"Version {compared['version']} has {compared['matched']} matches: {newly} are new, {no_longer} are gone."
-        )
+        typer.echo(f"Version {compared['version']} has {compared['matched']} matches: {newly} are new, {no_longer} are gone.")
     if cut := result["truncated"]:
         typer.echo(f"It ended at {cut['until']}, at the limit of {cut['reason']}: choose a shorter time, or types.")
     for told in result["messages"]:

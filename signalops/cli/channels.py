@@ -105,9 +105,7 @@ def rotate(
     tenant: TenantSlug,
     channel: ChannelName,
     secret: Annotated[str | None, typer.Option(help="The new secret; - asks for it; default: one is made.")] = None,
-    overlap: Annotated[
-        int | None, typer.Option(help="Seconds for which the old one signs as well; default: a day.")
-    ] = None,
+    overlap: Annotated[int | None, typer.Option(help="Seconds for which the old one signs as well; default: a day.")] = None,
 ) -> None:
     """Replace a webhook's signing secret; the new one is shown this once."""
     given = {} if overlap is None else {"overlapSeconds": overlap}

@@ -34,8 +34,6 @@ def delete(
     if deletion.tables:
         show_rows([table.model_dump() for table in deletion.tables], ("table", "removed", "left"), as_json=False)
     if deletion.finished_at:
-        typer.echo(
-            f"Tenant {deletion.slug} ({deletion.tenant}) was deleted at {deletion.finished_at:%F %T}: nothing is left."
-        )
+        typer.echo(f"Tenant {deletion.slug} ({deletion.tenant}) was deleted at {deletion.finished_at:%F %T}: nothing is left.")
     else:
         typer.echo(f"Tenant {deletion.slug} is being deleted by the workers: give the command again to see how far.")

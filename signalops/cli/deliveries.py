@@ -10,7 +10,5 @@ app = typer.Typer(no_args_is_help=True, help="List notifications, look at their 
 commands = Commands(app, "delivery", resolve={"channel": channel_id})
 commands.add(delivery_endpoints.list_deliveries, "list", columns="status attempts nextAttemptAt rule channel error id")
 commands.add(delivery_endpoints.get_delivery, "show")
-commands.add(
-    delivery_endpoints.retry_delivery, "retry", done="Delivery {id} is tried again now, through {channel[name]}."
-)
+commands.add(delivery_endpoints.retry_delivery, "retry", done="Delivery {id} is tried again now, through {channel[name]}.")
 commands.add(delivery_endpoints.cancel_delivery, "cancel", done="Delivery {id} is cancelled.")

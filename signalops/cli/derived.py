@@ -39,11 +39,7 @@ class Commands:
     """
 
     def __init__(
-        self,
-        app: typer.Typer,
-        noun: str,
-        make: Callable[[], object] | None = None,
-        resolve: Mapping[str, Resolve] | None = None,
+        self, app: typer.Typer, noun: str, make: Callable[[], object] | None = None, resolve: Mapping[str, Resolve] | None = None
     ) -> None:
         self._app = app
         self._noun = noun
@@ -143,9 +139,7 @@ class _Command(NamedTuple):
             offered["tenant"] = await FIND[endpoint.lock](connection, given["tenant"])
         return {name: value for name, value in offered.items() if name in endpoint.parameters}
 
-    async def _pages(
-        self, arguments: JsonObject, query: type[BaseModel], asked: JsonObject, limit: int
-    ) -> list[JsonObject]:
+    async def _pages(self, arguments: JsonObject, query: type[BaseModel], asked: JsonObject, limit: int) -> list[JsonObject]:
         """Return so many items of a list, page after page."""
         items: list[JsonObject] = []
         while len(items) < limit:
@@ -160,9 +154,7 @@ class _Command(NamedTuple):
     async def _call(self, arguments: JsonObject) -> JsonObject:
         handler = self.handler.__get__(self.make()) if self.make else self.handler
         result = await handler(**arguments)
-        answer: JsonObject = (
-            orjson.loads(result.body) if isinstance(result, Response) else result.model_dump(mode="json")
-        )
+        answer: JsonObject = orjson.loads(result.body) if isinstance(result, Response) else result.model_dump(mode="json")
         return answer
 
 

@@ -28,18 +28,14 @@ commands = Commands(app, "event", lambda: object.__new__(Events))
 commands.add(Events.list_events, "list", columns="receivedAt type status source id", example="--type user.signup")
 
 
-@app.command(
-    epilog="""Example: signalops event send --tenant acme user.signup --payload '{"email":"user@example.com"}'"""
-)
+@app.command(epilog="""Example: signalops event send --tenant acme user.signup --payload '{"email":"user@example.com"}'""")
 def send(
     tenant: TenantSlug,
     type_: Annotated[str, typer.Argument(metavar="TYPE", help="The event's type.")],
     payload: Annotated[str, typer.Option(help="An object (JSON), or @FILE.")] = "{}",
     source: Annotated[str | None, typer.Option(help="Where it comes from.")] = None,
     occurred_at: Annotated[str | None, typer.Option(help="When it happened (RFC 3339); default: now.")] = None,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="A second event with this key stores nothing new.")
-    ] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="A second event with this key stores nothing new.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Store an event as the API does: once, counted, and processed by the next worker."""

@@ -25,9 +25,7 @@ from signalops.usage.invoices.show import preview as preview_of
 app = typer.Typer(no_args_is_help=True, help="Look at invoices, close periods, void and correct.")
 commands = Commands(app, "invoice")
 commands.add(
-    invoice_endpoints.list_invoices,
-    "list",
-    columns="kind number period currency subtotal credited total issuedAt voidedAt id",
+    invoice_endpoints.list_invoices, "list", columns="kind number period currency subtotal credited total issuedAt voidedAt id"
 )
 
 Wanted = Annotated[str, typer.Argument(help="Its number, or its id.")]
@@ -88,9 +86,7 @@ def void(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author, is
     typer.echo("It is void. To bill the period all the same: signalops invoice reissue")
 
 
-@app.command(
-    epilog="Example: signalops invoice credit 17 --tenant acme --amount 12.50 --reason 'an outage' --author ann"
-)
+@app.command(epilog="Example: signalops invoice credit 17 --tenant acme --amount 12.50 --reason 'an outage' --author ann")
 def credit(
     invoice: Wanted,
     tenant: TenantSlug,

@@ -20,11 +20,7 @@ from signalops.terms import Scope, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
 commands = Commands(app, "key", lambda: Keys(Digests.of(settings())))
-commands.add(
-    Keys.list_keys,
-    "list",
-    columns="id prefix label scopes allowedCidrs createdAt expiresAt revokedAt lastUsedAt",
-)
+commands.add(Keys.list_keys, "list", columns="id prefix label scopes allowedCidrs createdAt expiresAt revokedAt lastUsedAt")
 commands.add(Keys.get_key, "show")
 commands.add(Keys.revoke_key, "revoke", done="The key {id} is revoked.")
 SCOPES: tuple[str, ...] = get_args(Scope)
@@ -35,24 +31,19 @@ KeyArgument = Annotated[UUID, typer.Argument(help="The key's id, from `signalops
 Expires = Annotated[str | None, typer.Option(help="From when it is refused (RFC 3339).")]
 
 
-@app.command(
-    epilog="Example: signalops key create --tenant acme --label producer --scope events:write --cidr 203.0.113.0/24"
-)
+@app.command(epilog="Example: signalops key create --tenant acme --label producer --scope events:write --cidr 203.0.113.0/24")
 def create(
     tenant: TenantSlug,
     label: Annotated[str, typer.Option(help="What it is for.")] = "key",
     scope: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Repeat for several: {', '.join(SCOPES)}. Default: all but {', '.join(ON_REQUEST)}."),
+        list[str] | None, typer.Option(help=f"Repeat for several: {', '.join(SCOPES)}. Default: all but {', '.join(ON_REQUEST)}.")
     ] = None,
     expires: Expires = None,
     cidr: Annotated[
-        list[str] | None,
-        typer.Option(help="A network from which it is accepted; repeat for several. Default: from everywhere."),
+        list[str] | None, typer.Option(help="A network from which it is accepted; repeat for several. Default: from everywhere.")
     ] = None,
     rate: Annotated[
-        float | None,
-        typer.Option(help="Events a second that may come in with it; with --burst. Default: as many as come."),
+        float | None, typer.Option(help="Events a second that may come in with it; with --burst. Default: as many as come.")
     ] = None,
     burst: Annotated[int | None, typer.Option(help="Events at once after a pause; with --rate.")] = None,
     test: Annotated[bool, typer.Option("--test", help="Make a so_test_ key instead of a so_live_ one.")] = False,

@@ -13,21 +13,13 @@ from signalops.cli.derived import Commands
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.send.letters import dead_letter_endpoints, dead_letter_service
-from signalops.send.letters.dead_letter_models import (
-    LetterKind,
-    LettersDiscarded,
-    LettersDone,
-    LettersRetried,
-)
+from signalops.send.letters.dead_letter_models import LetterKind, LettersDiscarded, LettersDone, LettersRetried
 from signalops.terms import JsonObject, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="List, retry and discard what kept failing.")
 commands = Commands(app, "dead-letter", resolve={"channel": channel_id})
 commands.add(
-    dead_letter_endpoints.list_letters,
-    "list",
-    columns="kind diedAt error rule channel id",
-    example="--error 'answered 500'",
+    dead_letter_endpoints.list_letters, "list", columns="kind diedAt error rule channel id", example="--error 'answered 500'"
 )
 commands.add(dead_letter_endpoints.get_letter, "show")
 
@@ -63,9 +55,7 @@ def retry(
     _do(tenant, asked, dead_letter_service.retry_many, "Retry", yes)
 
 
-@app.command(
-    epilog="Example: signalops dead-letter discard --tenant acme --error 'no such user' --reason 'left the company'"
-)
+@app.command(epilog="Example: signalops dead-letter discard --tenant acme --error 'no such user' --reason 'left the company'")
 def discard(
     tenant: TenantSlug,
     reason: Annotated[str, typer.Option(help="For those who look for it later.")],

@@ -37,9 +37,7 @@ def register(app: typer.Typer) -> None:
         app.command(epilog=f"Example: {example}", context_settings=context)(command)
 
 
-def follow(
-    event: Annotated[UUID, typer.Argument(help="The event's id, from the answer.")], as_json: AsJson = False
-) -> None:
+def follow(event: Annotated[UUID, typer.Argument(help="The event's id, from the answer.")], as_json: AsJson = False) -> None:
     """Show the whole path of one event: received, job, rules, deliveries with attempts, usage."""
 
     async def path(connection: db.Connection) -> JsonObject | None:
@@ -83,9 +81,7 @@ def _tree(shown: JsonObject) -> Tree:
             why = f" {attempt['error']}" if attempt["error"] else ""
             said = f" {attempt['statusCode']}" if attempt["statusCode"] else ""
             took = f"{attempt['durationMs']} ms"
-            branch.add(
-                f"attempt {attempt['attempt']} at {attempt['startedAt']}, {took}: {attempt['outcome']}{said}{why}"
-            )
+            branch.add(f"attempt {attempt['attempt']} at {attempt['startedAt']}, {took}: {attempt['outcome']}{said}{why}")
     counted = shown["usage"]
     tree.add(f"usage of {counted['period']}: {counted['accepted']} accepted, {counted['processed']} processed")
     return tree
@@ -99,9 +95,7 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         for finding in findings:
             mark = "ok     " if finding.ok else "warning" if finding.is_warning else "WRONG  "
-            typer.echo(
-                f"{mark} {finding.check}: {finding.detail}" + (f"\n        {finding.remedy}" if finding.remedy else "")
-            )
+            typer.echo(f"{mark} {finding.check}: {finding.detail}" + (f"\n        {finding.remedy}" if finding.remedy else ""))
     if not all(finding.ok or finding.is_warning for finding in findings):
         sys.exit(1)
 

@@ -45,9 +45,7 @@ def add(
     said = {"key": key, "name": name or key, "aggregation": aggregation, "field": field, "unit": unit}
     new = validated(MeterIn, said | {"pattern": read_object(pattern), "groupBy": group_by or []})
     most = settings().max_meters
-    meter, is_new = for_tenant(
-        tenant, lambda connection, tenant_id: meter_service.add(connection, tenant_id, new, most)
-    )
+    meter, is_new = for_tenant(tenant, lambda connection, tenant_id: meter_service.add(connection, tenant_id, new, most))
     if as_json:
         show_json(meter.model_dump(mode="json"))
     else:

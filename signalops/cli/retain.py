@@ -18,9 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def retain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which partitions would go.")] = False,
-    seconds: Annotated[
-        float, typer.Option(min=1, help="For how long rows are removed; the rest is the worker's.")
-    ] = 60,
+    seconds: Annotated[float, typer.Option(min=1, help="For how long rows are removed; the rest is the worker's.")] = 60,
     as_json: AsJson = False,
 ) -> None:
     """Remove what has expired: partitions, rows of tenants that keep less, jobs that ended long ago."""

@@ -24,19 +24,14 @@ app = typer.Typer(no_args_is_help=True, help="Add, change and list rules, look a
 commands = Commands(app, "rule", lambda: Rules(SendTemplates(), settings().max_rules), {"rule": rule_id})
 commands.add(Rules.list_rules, "list", columns="name enabled version severity pattern channel id")
 commands.add(Rules.get_rule, "show", example="'new signups' > rule.json")
-commands.add(
-    Rules.list_versions, "versions", columns="version createdAt grammar severity pattern", example="'new signups'"
-)
+commands.add(Rules.list_versions, "versions", columns="version createdAt grammar severity pattern", example="'new signups'")
 commands.add(Rules.enable_rule, "enable", done="Rule {name} is enabled.", example="'new signups'")
 commands.add(Rules.disable_rule, "disable", done="Rule {name} is disabled.", example="'new signups'")
-commands.add(
-    Rules.delete_rule, "delete", done="Rule {name} is deleted; its name is free again.", example="'new signups'"
-)
+commands.add(Rules.delete_rule, "delete", done="Rule {name} is deleted; its name is free again.", example="'new signups'")
 trial.register(app)
 
 DraftFile = Annotated[
-    Path | None,
-    typer.Option("--file", exists=True, dir_okay=False, help="The whole rule as JSON; options go before it."),
+    Path | None, typer.Option("--file", exists=True, dir_okay=False, help="The whole rule as JSON; options go before it.")
 ]
 Channel = Annotated[str | None, typer.Option(help="The channel to notify, by name or id.")]
 PatternText = Annotated[str | None, typer.Option(help="Which events: an event pattern (JSON), or @FILE.")]

@@ -89,9 +89,7 @@ def migrate_(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     stage: Annotated[
         Literal["pre", "post"] | None,
-        typer.Option(
-            help="pre: only what the release before runs on, too; post: the rest, when none of its processes is left."
-        ),
+        typer.Option(help="pre: only what the release before runs on, too; post: the rest, when none of its processes is left."),
     ] = None,
 ) -> None:
     """Bring the database to the schema that this code knows; safe to run again, and by several at once."""

@@ -23,17 +23,11 @@ _WELCOME = NewRule(
     name="greet new users",
     pattern={"type": ["user.signup"]},
     channel="mail to the team",
-    template={
-        "subject": "A new user: {{ payload.email }}",
-        "body": "{{ payload.email }} signed up at {{ occurredAt }}.\n",
-    },
+    template={"subject": "A new user: {{ payload.email }}", "body": "{{ payload.email }} signed up at {{ occurredAt }}.\n"},
 )
 # Written in the first grammar, which is accepted for ever.
 _BIG_ORDERS = NewRule(
-    name="tell the shop of paid orders",
-    grammar=1,
-    pattern={"type": "order.paid", "payload.currency": "EUR"},
-    channel="the shop",
+    name="tell the shop of paid orders", grammar=1, pattern={"type": "order.paid", "payload.currency": "EUR"}, channel="the shop"
 )
 
 

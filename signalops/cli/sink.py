@@ -54,9 +54,7 @@ class Sink:
         """Receive until `stop`; an OSError when a port is taken."""
         loop = asyncio.get_running_loop()
         mail = await loop.create_server(
-            lambda: SMTP(self._mailbox, enable_SMTPUTF8=True, hostname="localhost", loop=loop),
-            "127.0.0.1",
-            self._smtp_port,
+            lambda: SMTP(self._mailbox, enable_SMTPUTF8=True, hostname="localhost", loop=loop), "127.0.0.1", self._smtp_port
         )
         try:
             # A socket of ours: uvicorn would answer a taken port by ending the process.

@@ -71,9 +71,7 @@ def plan_(
     slug: Slug,
     plan: Annotated[str, typer.Argument(help="The plan: see `signalops plan list`.")],
     version: Annotated[int | None, typer.Option(help="One of its versions; default: the newest.")] = None,
-    at_once: Annotated[
-        bool, typer.Option("--at-once", help="From today, by the day, instead of from the next month.")
-    ] = False,
+    at_once: Annotated[bool, typer.Option("--at-once", help="From today, by the day, instead of from the next month.")] = False,
     author: Author = _NOBODY,
     as_json: AsJson = False,
 ) -> None:

@@ -27,9 +27,7 @@ def token(
     ] = None,
     operator: Annotated[bool, typer.Option("--operator", help="It is for an operator of the installation.")] = False,
     scope: Annotated[list[str] | None, typer.Option(help="What it may do; repeat for several.")] = None,
-    subject: Annotated[
-        str | None, typer.Option(help="Who it is for, as the audit log names them. Default: you.")
-    ] = None,
+    subject: Annotated[str | None, typer.Option(help="Who it is for, as the audit log names them. Default: you.")] = None,
     expires: Annotated[str, typer.Option(help="How long it is valid, such as 90s, 15m, 1h or 7d.")] = "1h",
 ) -> None:
     """Print a token for the header `Authorization: Bearer`. It can't be taken back: let it end soon."""

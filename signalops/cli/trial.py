@@ -30,9 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def match(
-    pattern: Annotated[
-        Path | None, typer.Argument(exists=True, dir_okay=False, help="File of an event pattern.")
-    ] = None,
+    pattern: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="File of an event pattern.")] = None,
     event: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="File of an event.")] = None,
     cases: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="File of a JSON list of {name, pattern, event}.")
@@ -53,9 +51,7 @@ def match(
     sys.exit(0 if matches else 1)
 
 
-def validate(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File of a rule as JSON.")],
-) -> None:
+def validate(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File of a rule as JSON.")]) -> None:
     """Check a rule without a database; print "valid", or each fault with its path and remedy. Exit code 2: invalid."""
     try:
         draft = validated(RuleChange, read_object(file))
@@ -71,13 +67,9 @@ def try_out(
     tenant: TenantSlug,
     rule: Annotated[str | None, typer.Option(help="A stored rule, by name or id.")] = None,
     version: Annotated[int | None, typer.Option(help="Which version of it; default: the active one.")] = None,
-    file: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Instead: file of a rule as JSON.")
-    ] = None,
+    file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Instead: file of a rule as JSON.")] = None,
     event: Annotated[UUID | None, typer.Option(help="A stored event, by its id.")] = None,
-    sample: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Instead: file of an event as JSON.")
-    ] = None,
+    sample: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Instead: file of an event as JSON.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold one event against one rule, and show why it matches or not, and the message. Sends nothing."""

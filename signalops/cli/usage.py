@@ -20,9 +20,9 @@ from signalops.usage.usage_report import usage as read_usage
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command(epilog="Example: signalops usage --tenant acme --period 2026-11")(usage)
-    app.command(
-        epilog="Example: signalops adjust --tenant acme --quantity -3 --reason 'sent twice' --author ann@example.com"
-    )(adjust)
+    app.command(epilog="Example: signalops adjust --tenant acme --quantity -3 --reason 'sent twice' --author ann@example.com")(
+        adjust
+    )
 
 
 def usage(
@@ -31,9 +31,7 @@ def usage(
         str | None, typer.Option(help="Calendar month in the tenant's time zone, such as 2026-11; default: this one.")
     ] = None,
     meter: Annotated[str, typer.Option(help="The meter's key; events: the number of events.")] = "events",
-    since: Annotated[
-        str | None, typer.Option("--from", help="Instead of a month: from this day or hour (RFC 3339) on.")
-    ] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Instead of a month: from this day or hour (RFC 3339) on.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Before this day or hour.")] = None,
     window: Annotated[str, typer.Option(help="Split by hour, day or month; or none.")] = "day",
     by_group: Annotated[bool, typer.Option("--by-group", help="Split by the meter's groups as well.")] = False,
@@ -68,9 +66,7 @@ def adjust(
     group: Annotated[
         str | None, typer.Option(help="The group that is corrected (JSON), or @FILE; default: none in particular.")
     ] = None,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="A second adjustment with this key corrects nothing more.")
-    ] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="A second adjustment with this key corrects nothing more.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Correct the usage of an hour; the period that is open bills it when its own is closed."""

@@ -13,13 +13,9 @@ _PROBLEMS: Mapping[str, Callable[[str], Problem]] = {
         "The key was rotated already: rotate the key that replaces it, or create a new one."
     ),
     "channels_by_name": lambda _: Conflict("There is a channel of this name already: choose another name."),
-    "channels_secret_destination": lambda _: Invalid.at(
-        "secret", "would be sent elsewhere than it was given for; give it again"
-    ),
+    "channels_secret_destination": lambda _: Invalid.at("secret", "would be sent elsewhere than it was given for; give it again"),
     "meters_one_meaning": lambda why: Conflict(f"The plan can't be given ({why})."),
-    "plans_pkey": lambda _: Conflict(
-        "Somebody else made that version of the plan meanwhile: look at it and try again."
-    ),
+    "plans_pkey": lambda _: Conflict("Somebody else made that version of the plan meanwhile: look at it and try again."),
     "rules_by_name": lambda _: Conflict("There is a rule of this name already: choose another name."),
     "subscriptions_currency": lambda why: Conflict(f"The plan can't be given ({why})."),
     "subscriptions_tenant_id_starts_on_key": lambda _: Conflict(

@@ -1,13 +1,7 @@
 """What errors of the database mean, and what may be said of them in logs."""
 
 import psycopg
-from psycopg.errors import (
-    DeadlockDetected,
-    LockNotAvailable,
-    ProgramLimitExceeded,
-    SerializationFailure,
-    UniqueViolation,
-)
+from psycopg.errors import DeadlockDetected, LockNotAvailable, ProgramLimitExceeded, SerializationFailure, UniqueViolation
 from psycopg_pool import PoolTimeout
 
 from signalops.errors import Unusable

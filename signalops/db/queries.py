@@ -59,11 +59,7 @@ async def the_row(connection: Connection, query: LiteralString, parameters: Para
 
 
 async def records(
-    connection: Connection,
-    kind: type[Record],
-    query: LiteralString,
-    parameters: Parameters = None,
-    prepare: bool | None = None,
+    connection: Connection, kind: type[Record], query: LiteralString, parameters: Parameters = None, prepare: bool | None = None
 ) -> list[Record]:
     """Return the rows of a query as objects, whose fields are its columns; prepare: see psycopg."""
     async with connection.cursor(row_factory=class_row(kind)) as cursor:

@@ -13,29 +13,9 @@ from signalops import clock, db, errors, facts, rates, strict_json
 from signalops.clock import Moment
 from signalops.endpoint import endpoint
 from signalops.errors import Invalid, Malformed, NothingStored, Problem, TooLarge, UnsupportedMedia
-from signalops.http import (
-    Headers,
-    Page,
-    Request,
-    Response,
-    answer,
-    headers_of,
-    media_type,
-    parsed,
-    read_body,
-    validated,
-)
+from signalops.http import Headers, Page, Request, Response, answer, headers_of, media_type, parsed, read_body, validated
 from signalops.ingest import cloudevents, event_queries
-from signalops.ingest.event_models import (
-    EVENT_TYPE,
-    Accepted,
-    BatchResult,
-    EventIn,
-    EventList,
-    Incoming,
-    Stored,
-    incoming,
-)
+from signalops.ingest.event_models import EVENT_TYPE, Accepted, BatchResult, EventIn, EventList, Incoming, Stored, incoming
 from signalops.ingest.flush import Flusher
 from signalops.ingest.types.schemas import Hold, SchemaBook
 from signalops.terms import Caller, EventStatus, JsonObject
@@ -51,9 +31,7 @@ class EventsPage(Page):
 
     type: str | None = Field(None, max_length=200, pattern=EVENT_TYPE, description="Only events of this type.")
     status: EventStatus | None = Field(None, description="Only events in this state.")
-    since: Annotated[Moment | None, Field(alias="from", description="Received at or after this time (RFC 3339).")] = (
-        None
-    )
+    since: Annotated[Moment | None, Field(alias="from", description="Received at or after this time (RFC 3339).")] = None
     until: Annotated[Moment | None, Field(alias="to", description="Received before this time (RFC 3339).")] = None
 
 
@@ -126,9 +104,7 @@ class Events:
         """Store up to 1,000 events; each item has a result of its own."""
         headers = headers_of(request)
         if "idempotency-key" in headers:
-            raise Invalid(
-                "Idempotency-Key: the items of a batch have keys of their own, idempotencyKey; leave the header out."
-            )
+            raise Invalid("Idempotency-Key: the items of a batch have keys of their own, idempotencyKey; leave the header out.")
         media = media_type(headers)
         body = await read_body(request, headers, self._bounds.batch)
         items = await parsed(body, partial(_items, media))

@@ -47,9 +47,7 @@ class EventIn(ApiModel):
     type: str = Field(
         min_length=1, max_length=200, pattern=EVENT_TYPE, description="Dot-separated words.", examples=["user.signup"]
     )
-    payload: JsonObject = Field(
-        default_factory=dict, description="Any object.", examples=[{"email": "user@example.com"}]
-    )
+    payload: JsonObject = Field(default_factory=dict, description="Any object.", examples=[{"email": "user@example.com"}])
     source: Printable | None = Field(None, min_length=1, max_length=500, description="Where it comes from.")
     occurred_at: Moment | None = Field(None, description="When it happened (RFC 3339); default: now.")
     idempotency_key: Printable | None = Field(
@@ -62,9 +60,7 @@ class Accepted(ApiModel):
 
     id: UUID = Field(description="The event's id, a UUIDv7.")
     status: Literal["accepted", "duplicate"]
-    warnings: list[Fault] | None = Field(
-        None, description="Where the payload breaks the schema of its type, which only warns."
-    )
+    warnings: list[Fault] | None = Field(None, description="Where the payload breaks the schema of its type, which only warns.")
     over_limit: bool | None = Field(None, description="true: beyond a hard limit whose overage is accept.")
 
 

@@ -17,9 +17,7 @@ _EXACT = Context(prec=100)
 """Weights have at most 38 digits, 18 of them after the point: their sums are exact."""
 
 
-async def accept(
-    connection: db.Connection, events: list[Incoming], batch: BatchId, priority: int
-) -> list[tuple[Any, ...]]:
+async def accept(connection: db.Connection, events: list[Incoming], batch: BatchId, priority: int) -> list[tuple[Any, ...]]:
     """Store a flush in one transaction; return what was not plainly accepted.
 
     That is (event, verdict, first event or tenant, meter or bucket, end of its period, pace), as signalops.accept says.

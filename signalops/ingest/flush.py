@@ -68,9 +68,7 @@ def _parts(events: list[Incoming], most: int) -> Iterator[list[Incoming]]:
 class Flusher:
     """One lane into the database: a bounded queue of requests, and the task that empties it."""
 
-    def __init__(
-        self, connections: tuple[db.Pool, db.Pool], scales: Scales, rates: Rates, priority: int, limits: Limits
-    ) -> None:
+    def __init__(self, connections: tuple[db.Pool, db.Pool], scales: Scales, rates: Rates, priority: int, limits: Limits) -> None:
         """Flush over the first pool; the second is for tenants whose counters somebody else has locked."""
         self._connections, reserve = connections
         self._apart = Apart(lambda requests: self._answer(requests, reserve), self._taken)
@@ -206,8 +204,7 @@ class Flusher:
                 self._apart.take(requests)
                 return False
             outcomes = Unavailable(
-                "The tenant's counters are locked by another transaction, and nothing is stored: send again.",
-                headers=_SLOW,
+                "The tenant's counters are locked by another transaction, and nothing is stored: send again.", headers=_SLOW
             )
         except Problem as problem:
             outcomes = problem
@@ -245,9 +242,7 @@ class Flusher:
         except db.BUSY:
             return Flushed({}, events)
         except db.OUTAGE:
-            problem = Unavailable(
-                "The database did not answer, and the event is not stored: send it again.", headers=_SLOW
-            )
+            problem = Unavailable("The database did not answer, and the event is not stored: send it again.", headers=_SLOW)
         except Unavailable as unavailable:
             problem = unavailable
         # Others of the flush are stored already.
@@ -290,7 +285,5 @@ class Flusher:
         }
         settled = len(flushed.outcomes)
         sent = list({event.correlation: None for event in events if event.correlation})[:_MOST_TOLD]
-        facts.emit(
-            "events.flushed", batch=batch, events=settled, **counts, milliseconds=milliseconds, correlations=sent
-        )
+        facts.emit("events.flushed", batch=batch, events=settled, **counts, milliseconds=milliseconds, correlations=sent)
         return flushed

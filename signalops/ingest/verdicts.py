@@ -52,9 +52,7 @@ def translated(events: Sequence[Incoming], rows: Iterable[Row], rates: Rates) ->
     return Flushed(outcomes, [event._replace(buckets=()) for event in left if event.tenant in stale_tenants])
 
 
-def _refused(
-    events: Sequence[Incoming], rows: Iterable[Row], rates: Rates
-) -> tuple[dict[EventId, Stored | Problem], list[Row]]:
+def _refused(events: Sequence[Incoming], rows: Iterable[Row], rates: Rates) -> tuple[dict[EventId, Stored | Problem], list[Row]]:
     """Return the outcomes of duplicates and of what was refused, and the other rows; note what rate limits leave."""
     outcomes: dict[EventId, Stored | Problem] = {}
     limited, others = [], []

@@ -9,18 +9,7 @@ from signalops.migrate.apply import Applied
 from signalops.migrate.connections import LOCK, alone, backend, connect, let_in
 from signalops.migrate.releases import NOTE_STAGES, Stage, known, of_stage, require_current, require_forerunner, stages
 
-__all__ = [
-    "LOCK",
-    "Stage",
-    "Upgrade",
-    "backend",
-    "connect",
-    "differences",
-    "downgrade",
-    "known",
-    "require_current",
-    "upgrade",
-]
+__all__ = ["LOCK", "Stage", "Upgrade", "backend", "connect", "differences", "downgrade", "known", "require_current", "upgrade"]
 
 
 @dataclass(frozen=True)

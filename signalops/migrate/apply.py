@@ -62,9 +62,7 @@ def apply(connection: psycopg.Connection, *, older_processes: bool) -> Applied:
             _record(connection, [_as_noted(statement, older_processes) for statement in statements()])
         if dropped:
             connection.execute("truncate yoyo.definition_sets")
-        connection.execute(
-            "insert into yoyo.definition_sets (checksum) values (%s) on conflict do nothing", [checksum()]
-        )
+        connection.execute("insert into yoyo.definition_sets (checksum) values (%s) on conflict do nothing", [checksum()])
     return Applied(len(pending), dropped)
 
 
@@ -86,9 +84,7 @@ def differences(connection: psycopg.Connection) -> list[str]:
     applied, found = _recorded(connection), _found(connection)
     named = {f"{name} is missing" for name in applied.keys() - found.keys()}
     named |= {f"{name} is not ours" for name in found.keys() - applied.keys()}
-    return sorted(
-        named | {f"{name} was changed" for name in applied.keys() & found.keys() if applied[name] != found[name]}
-    )
+    return sorted(named | {f"{name} was changed" for name in applied.keys() & found.keys() if applied[name] != found[name]})
 
 
 def _grant(connection: psycopg.Connection, older_processes: bool) -> None:
@@ -107,9 +103,7 @@ def _pending(connection: psycopg.Connection, older_processes: bool) -> list[Stat
     """Return the statements that are not on record; all of them, where what the files define is not as it was left."""
     on_record = {name for (name,) in connection.execute("select checksum from yoyo.definition_statements")}
     found, removed = _found(connection), _undefined(connection)
-    if any(
-        found.get(name) != checksum and _base(name) not in removed for name, checksum in _recorded(connection).items()
-    ):
+    if any(found.get(name) != checksum and _base(name) not in removed for name, checksum in _recorded(connection).items()):
         on_record.clear()
     return [s for s in statements() if not on_record & {s.checksum, _as_noted(s, older_processes)}]
 
@@ -121,9 +115,7 @@ def _run(connection: psycopg.Connection, statement: Statement) -> None:
     try:
         connection.execute(statement.text.encode())
     except _RENAME as error:
-        raise Unusable(
-            f"sql/functions/{statement.file} can't replace what is there ({db.reason(error)}): {_REMEDY}"
-        ) from error
+        raise Unusable(f"sql/functions/{statement.file} can't replace what is there ({db.reason(error)}): {_REMEDY}") from error
 
 
 def _drop_undefined(connection: psycopg.Connection) -> list[str]:

@@ -68,9 +68,7 @@ def connect(conninfo: str) -> Iterator[psycopg.Connection]:
 @contextmanager
 def backend(settings: Settings) -> Iterator[DatabaseBackend]:
     logging.getLogger("yoyo").setLevel(logging.WARNING)
-    parameters = conninfo_to_dict(
-        db.admin_url(settings), options=f"-c role=signalops_owner -c search_path=yoyo {TIMEOUTS}"
-    )
+    parameters = conninfo_to_dict(db.admin_url(settings), options=f"-c role=signalops_owner -c search_path=yoyo {TIMEOUTS}")
     query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in parameters.items() if name != "dbname")
     backend = get_backend(f"postgresql+psycopg:///{quote(str(parameters['dbname']))}?{query}")
     try:

@@ -46,9 +46,7 @@ def require_current(settings: Settings, role: db.Role) -> None:
         harmless = {name for (name,) in connection.execute("select migration_id from yoyo.stages where stage = 'pre'")}
         served = {name for (name,) in connection.execute("select checksum from yoyo.definition_sets")}
     if unknown := sorted(applied - known_stages.keys() - harmless):
-        raise Unusable(
-            f"The database is newer than this code (it has {unknown[-1]}): start the newer release of SignalOps."
-        )
+        raise Unusable(f"The database is newer than this code (it has {unknown[-1]}): start the newer release of SignalOps.")
     if definitions.checksum() not in served:
         raise Unusable(
             "The database has functions of another release than this code: run `signalops migrate`, or start the newer release."

@@ -73,13 +73,7 @@ def _key(path: str, written: Sequence[object]) -> _Key:
 
 
 def _shown(leaf: LeafExplanation, alternatives: list[int] | None) -> LeafShown:
-    return LeafShown(
-        path=leaf.path,
-        condition=leaf.condition,
-        seen=leaf.seen,
-        matched=leaf.matched,
-        alternatives=alternatives,
-    )
+    return LeafShown(path=leaf.path, condition=leaf.condition, seen=leaf.seen, matched=leaf.matched, alternatives=alternatives)
 
 
 def _reason(alternatives: Sequence[_Alternative]) -> str:

@@ -20,9 +20,7 @@ def _path(text: str) -> str:
     return text
 
 
-FieldPath = Annotated[
-    str, Field(min_length=1, max_length=500), AfterValidator(_path), Field(examples=["payload.userId"])
-]
+FieldPath = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_path), Field(examples=["payload.userId"])]
 GroupBy = Annotated[list[FieldPath], Field(max_length=5, description="Counted apart for each value of these fields.")]
 
 _OWN = ("type", "source", "occurredAt", "payload")

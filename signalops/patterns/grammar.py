@@ -125,9 +125,7 @@ def _tried_one_by_one(conditions: Sequence[Condition]) -> int:
     """How many of the conditions no look-up decides: each adds to the cost of every value of the field."""
     negations = [condition for condition in conditions if isinstance(condition, AnythingBut)]
     plain = [*conditions, *(inner for negation in negations for inner in negation.excluded)]
-    tried = sum(
-        isinstance(one, Wildcard) or (isinstance(one, IgnoringCase) and not is_foldable(one.text)) for one in plain
-    )
+    tried = sum(isinstance(one, Wildcard) or (isinstance(one, IgnoringCase) and not is_foldable(one.text)) for one in plain)
     return tried + max(0, len(negations) - 1)
 
 

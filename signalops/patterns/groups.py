@@ -53,9 +53,7 @@ class Measured:
 
     def number(self, event: Mapping[str, object]) -> Decimal | None:
         """Return the sum of the field's numbers; None if it has none."""
-        numbers = [
-            Decimal(str(v)) for v in self.values(event) if isinstance(v, int | float) and not isinstance(v, bool)
-        ]
+        numbers = [Decimal(str(v)) for v in self.values(event) if isinstance(v, int | float) and not isinstance(v, bool)]
         return sum(numbers, Decimal(0)) if numbers else None
 
     def item(self, event: Mapping[str, object]) -> str | None:

@@ -144,9 +144,7 @@ def _numeric(operand: object, path: str) -> Condition:
 
 def _between(below: object, low: float, above: object, high: float, path: str) -> Condition:
     if below not in (">", ">=") or above not in ("<", "<="):
-        raise PatternError(
-            path, "not a range", "write the lower bound first, with > or >=, then the upper, with < or <="
-        )
+        raise PatternError(path, "not a range", "write the lower bound first, with > or >=, then the upper, with < or <=")
     if low >= high:
         raise PatternError(path, "the lower bound is not below the upper", 'swap them, or write ["=", number]')
     return Range(low, high, below == ">", above == "<")

@@ -46,12 +46,7 @@ class _App(App):
         if (queues is not None and MAINTENANCE not in queues) or not options.get("wait", True):
             await super().run_worker_async(**options)
             return
-        own: JsonObject = {
-            "queues": [MAINTENANCE],
-            "concurrency": 2,
-            "install_signal_handlers": False,
-            "listen_notify": False,
-        }
+        own: JsonObject = {"queues": [MAINTENANCE], "concurrency": 2, "install_signal_handlers": False, "listen_notify": False}
         defaults: JsonObject = {**self.worker_defaults}
         maintaining = _Maintaining(app=self, **defaults | own)
         self.connector.workers.append(maintaining)

@@ -57,9 +57,7 @@ class Connector(PsycopgConnector):
     async def execute_query_all_async(self, query: LiteralString, **arguments: Any) -> list[JsonObject]:
         return await self._answered(super().execute_query_all_async, query, arguments)
 
-    async def _answered(
-        self, ask: Callable[..., Awaitable[Answer]], query: LiteralString, arguments: JsonObject
-    ) -> Answer:
+    async def _answered(self, ask: Callable[..., Awaitable[Answer]], query: LiteralString, arguments: JsonObject) -> Answer:
         """Ask until the database answers, or the worker is to end."""
         pause = 0.0
         while True:

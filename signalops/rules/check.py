@@ -89,9 +89,7 @@ def pinned_types(pattern: Pattern) -> frozenset[str] | None:
     return frozenset(name for name in names if name) if all(names) else None
 
 
-def never_seen(
-    draft: RuleDraft, pattern: Pattern, fields: frozenset[str], templates: Templates
-) -> list[tuple[str, str]]:
+def never_seen(draft: RuleDraft, pattern: Pattern, fields: frozenset[str], templates: Templates) -> list[tuple[str, str]]:
     """Return (path in the rule, field of the payload) for what a rule reads and no event of its types ever had.
 
     fields: the paths that they had, their steps joined by dots.

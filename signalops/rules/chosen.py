@@ -45,16 +45,12 @@ class Chosen(NamedTuple):
     """The tenant's."""
 
 
-async def choose(
-    connection: db.Connection, tenant: TenantId, templates: Templates, rule: StoredRule | RuleChange
-) -> Chosen:
+async def choose(connection: db.Connection, tenant: TenantId, templates: Templates, rule: StoredRule | RuleChange) -> Chosen:
     """Look a rule up, or check a draft; NotFound or Invalid."""
     zone = await rule_queries.time_zone(connection, tenant)
     if isinstance(rule, RuleChange):
         channel = await rule_service.checked(connection, tenant, templates, rule)
-        return Chosen(
-            rule, ChannelShown.model_validate(channel), _named(rule, None, rule.name), rule.enabled is not False, zone
-        )
+        return Chosen(rule, ChannelShown.model_validate(channel), _named(rule, None, rule.name), rule.enabled is not False, zone)
     stored = await rule_service.show(connection, tenant, RuleId(rule.id))
     said = await rule_service.show_version(connection, tenant, stored.id, rule.version) if rule.version else stored
     draft = rule_service.as_change(said)

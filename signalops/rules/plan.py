@@ -11,13 +11,7 @@ from signalops.rules.hours import Hours, digest_due
 from signalops.rules.rule_models import Absence, Conditions, Digest, Window, duration
 
 Kind = Literal["each", "count", "sum", "distinct", "absent"]
-COLUMNS = {
-    "window": "time_window",
-    "absent": "absent",
-    "cooldown": "cooldown",
-    "digest": "digest",
-    "activeHours": "active_hours",
-}
+COLUMNS = {"window": "time_window", "absent": "absent", "cooldown": "cooldown", "digest": "digest", "activeHours": "active_hours"}
 """Where the table rule_versions keeps the members of Conditions."""
 _ZERO = timedelta(0)
 
@@ -54,13 +48,7 @@ class Plan:
     @classmethod
     def of(cls, conditions: Conditions, since: int) -> Self | None:
         """Return the plan of a rule's conditions; None when each match is simply told at once."""
-        if not (
-            conditions.window
-            or conditions.absent
-            or conditions.cooldown
-            or conditions.digest
-            or conditions.active_hours
-        ):
+        if not (conditions.window or conditions.absent or conditions.cooldown or conditions.digest or conditions.active_hours):
             return None
         condition = _Condition.of(conditions.window, conditions.absent)
         grouped = conditions.window or conditions.absent or conditions.cooldown

@@ -97,9 +97,7 @@ async def preview(tenant: TenantId, templates: Templates, prepared: Prepared) ->
     """Hold the event against the rule; outside of a transaction, since a template may take its time. Invalid."""
     chosen, event, seen, silences, warnings = prepared
     try:
-        explanation = await sandbox.run(
-            tenant, _explained, chosen.draft.grammar, dict(chosen.draft.pattern), dict(seen)
-        )
+        explanation = await sandbox.run(tenant, _explained, chosen.draft.grammar, dict(chosen.draft.pattern), dict(seen))
         noted = await asyncio.to_thread(silences_of, silences, seen, clock.now())
     except TooCostly as error:
         raise Invalid(str(error)) from error
@@ -137,9 +135,7 @@ async def _event(
     return sample, as_seen(sample, event.attributes)
 
 
-async def _rendered(
-    tenant: TenantId, templates: Templates, chosen: Chosen, told: Told
-) -> tuple[MessageShown | None, str | None]:
+async def _rendered(tenant: TenantId, templates: Templates, chosen: Chosen, told: Told) -> tuple[MessageShown | None, str | None]:
     try:
         message = await templates.render(tenant, chosen.channel.kind, chosen.draft.template, told)
     except Invalid as error:
@@ -155,12 +151,7 @@ def _told(chosen: Chosen, event: JsonObject, seen: Mapping[str, object]) -> Told
         _, group = Grouping(draft.absent.group_by).of(seen)
         payload = {"rule": rule, "group": group, "lastSeenAt": event["occurredAt"], "after": draft.absent.after}
         return Told(
-            notice | {"type": "signalops.rule.absent", "payload": payload},
-            chosen.rule,
-            "absence",
-            None,
-            [],
-            chosen.time_zone,
+            notice | {"type": "signalops.rule.absent", "payload": payload}, chosen.rule, "absence", None, [], chosen.time_zone
         )
     if draft.digest:
         payload = {"rule": rule, "since": event["occurredAt"], "until": event["occurredAt"], "count": 1}

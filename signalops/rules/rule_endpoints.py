@@ -70,9 +70,7 @@ class Rules:
         rows = await rule_queries.list_rules(connection, caller.tenant, **wanted)
         return query.listed(rows, lambda row: RuleShown.model_validate(row).document())
 
-    @endpoint(
-        "POST /api/rules", "addRule", "Add a rule", "rules:*", answers={201: RuleShown}, problems=(errors.Conflict,)
-    )
+    @endpoint("POST /api/rules", "addRule", "Add a rule", "rules:*", answers={201: RuleShown}, problems=(errors.Conflict,))
     async def add_rule(self, connection: db.Connection, caller: Caller, body: NewRule) -> Response:
         """Add a rule; it decides from the next batch of events on."""
         rule = await self._registry.add(connection, caller.tenant, body)
@@ -107,25 +105,13 @@ class Rules:
         headers=_IF_MATCH,
     )
     async def change_rule(
-        self,
-        connection: db.Connection,
-        caller: Caller,
-        rule: RuleId,
-        body: RuleChange,
-        if_match: frozenset[str] | None,
+        self, connection: db.Connection, caller: Caller, rule: RuleId, body: RuleChange, if_match: frozenset[str] | None
     ) -> Response:
         """Change what a rule says: a new version becomes active, unless it says the same."""
         await self._registry.change(connection, caller.tenant, rule, body, _expected(if_match))
         return await self._written(connection, caller.tenant, rule)
 
-    @endpoint(
-        "DELETE /api/rules/{id}",
-        "deleteRule",
-        "Delete a rule",
-        "rules:*",
-        answers={200: RuleShown},
-        headers=_IF_MATCH,
-    )
+    @endpoint("DELETE /api/rules/{id}", "deleteRule", "Delete a rule", "rules:*", answers={200: RuleShown}, headers=_IF_MATCH)
     async def delete_rule(
         self, connection: db.Connection, caller: Caller, rule: RuleId, if_match: frozenset[str] | None
     ) -> Response:
@@ -133,12 +119,7 @@ class Rules:
         return _answer(await rule_service.delete(connection, caller.tenant, rule, _expected(if_match)))
 
     @endpoint(
-        "POST /api/rules/{id}/enable",
-        "enableRule",
-        "Enable a rule",
-        "rules:*",
-        answers={200: RuleShown},
-        headers=_IF_MATCH,
+        "POST /api/rules/{id}/enable", "enableRule", "Enable a rule", "rules:*", answers={200: RuleShown}, headers=_IF_MATCH
     )
     async def enable_rule(
         self, connection: db.Connection, caller: Caller, rule: RuleId, if_match: frozenset[str] | None
@@ -148,12 +129,7 @@ class Rules:
         return await self._written(connection, caller.tenant, rule)
 
     @endpoint(
-        "POST /api/rules/{id}/disable",
-        "disableRule",
-        "Disable a rule",
-        "rules:*",
-        answers={200: RuleShown},
-        headers=_IF_MATCH,
+        "POST /api/rules/{id}/disable", "disableRule", "Disable a rule", "rules:*", answers={200: RuleShown}, headers=_IF_MATCH
     )
     async def disable_rule(
         self, connection: db.Connection, caller: Caller, rule: RuleId, if_match: frozenset[str] | None
@@ -169,20 +145,14 @@ class Rules:
         "rules:*",
         answers={200: VersionList},
     )
-    async def list_versions(
-        self, connection: db.Connection, caller: Caller, rule: RuleId, query: VersionsPage
-    ) -> Response:
+    async def list_versions(self, connection: db.Connection, caller: Caller, rule: RuleId, query: VersionsPage) -> Response:
         """List the versions of a rule, newest first."""
         await rule_service.show(connection, caller.tenant, rule)
         rows = await rule_queries.list_versions(connection, caller.tenant, rule, query.before, query.limit + 1)
         return listed(rows, query.limit, lambda row: VersionShown.model_validate(row).document())
 
     @endpoint(
-        "GET /api/rules/{id}/versions/{version}",
-        "getVersion",
-        "Show a version of a rule",
-        "rules:*",
-        answers={200: VersionShown},
+        "GET /api/rules/{id}/versions/{version}", "getVersion", "Show a version of a rule", "rules:*", answers={200: VersionShown}
     )
     async def get_version(self, connection: db.Connection, caller: Caller, rule: RuleId, version: str) -> Response:
         """Show what a rule said in one version."""
@@ -190,16 +160,8 @@ class Rules:
             raise NotFound("The versions of a rule are numbers from 1 on: see its versions.")
         return answer((await rule_service.show_version(connection, caller.tenant, rule, int(version[:10]))).document())
 
-    @endpoint(
-        "GET /api/rules/{id}/diff",
-        "compareVersions",
-        "Compare two versions of a rule",
-        "rules:*",
-        answers={200: Diff},
-    )
-    async def compare_versions(
-        self, connection: db.Connection, caller: Caller, rule: RuleId, query: DiffQuery
-    ) -> Response:
+    @endpoint("GET /api/rules/{id}/diff", "compareVersions", "Compare two versions of a rule", "rules:*", answers={200: Diff})
+    async def compare_versions(self, connection: db.Connection, caller: Caller, rule: RuleId, query: DiffQuery) -> Response:
         """Show what changed between two versions of a rule."""
         return answer((await rule_service.diff(connection, caller.tenant, rule, query.from_, query.to)).document())
 

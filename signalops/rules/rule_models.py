@@ -86,9 +86,7 @@ class Window(_Part):
     sum: Threshold | None = Field(None, description="At least so much, all values of a field together.")
     distinct: Threshold | None = Field(None, description="At least so many different values of a field.")
     group_by: GroupBy = []
-    lateness: Lateness = Field(
-        "10m", description="An event that comes in later than this after it occurred is left out."
-    )
+    lateness: Lateness = Field("10m", description="An event that comes in later than this after it occurred is left out.")
 
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
@@ -135,9 +133,7 @@ class ActiveHours(_Part):
     days: Annotated[list[Day], Field(min_length=1, max_length=7)] = list(DAYS)
     from_: ClockTime = Field("00:00", alias="from")
     to: ClockTime = Field("00:00", description="Equal to from: all day.")
-    otherwise: Literal["wait", "drop"] = Field(
-        "wait", description="Outside of them: send when they begin, or not at all."
-    )
+    otherwise: Literal["wait", "drop"] = Field("wait", description="Outside of them: send when they begin, or not at all.")
 
 
 class Conditions(_Part):
@@ -154,9 +150,7 @@ class Conditions(_Part):
         if self.window and self.absent:
             raise ValueError("a rule has a window or an absence, not both: make two rules")
         if self.cooldown and self.cooldown.group_by and (self.window or self.absent):
-            raise ValueError(
-                "the groups of the cooldown are those of the window or absence: leave cooldown.groupBy out"
-            )
+            raise ValueError("the groups of the cooldown are those of the window or absence: leave cooldown.groupBy out")
         return self
 
 

@@ -73,9 +73,7 @@ async def list_rules(connection: db.Connection, tenant: TenantId, **wanted: Any)
     return await db.rows(connection, SQL["list-rules"], {**defaults, "tenant": tenant, **wanted})
 
 
-async def list_versions(
-    connection: db.Connection, tenant: TenantId, rule: RuleId, before: int, limit: int
-) -> list[db.Row]:
+async def list_versions(connection: db.Connection, tenant: TenantId, rule: RuleId, before: int, limit: int) -> list[db.Row]:
     """Return the versions of a rule with lower numbers, newest first."""
     fields = {"tenant": tenant, "id": rule, "before": before, "limit": limit}
     return await db.rows(connection, SQL["list-versions"], fields)

@@ -111,9 +111,7 @@ async def checked(connection: db.Connection, tenant: TenantId, templates: Templa
     return channel
 
 
-async def warnings_of(
-    connection: db.Connection, tenant: TenantId, templates: Templates, draft: RuleDraft
-) -> list[Warned]:
+async def warnings_of(connection: db.Connection, tenant: TenantId, templates: Templates, draft: RuleDraft) -> list[Warned]:
     """Return which fields a draft reads that no event of its types ever had; nothing if a type is not known."""
     pattern = compiled(draft.grammar, draft.pattern)
     types = pinned_types(pattern)
@@ -121,9 +119,7 @@ async def warnings_of(
     if fields is None:
         return []
     unseen = await asyncio.to_thread(never_seen, draft, pattern, fields, templates)
-    return [
-        Warned(path=path, message=f"no event of this type ever had {field}: check its name") for path, field in unseen
-    ]
+    return [Warned(path=path, message=f"no event of this type ever had {field}: check its name") for path, field in unseen]
 
 
 async def enable(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected = None) -> None:

@@ -39,9 +39,7 @@ def judged(answer: Answer) -> Outcome:
     if 200 <= status < 300:
         return answer.outcome("sent")
     if 300 <= status < 400:
-        return answer.outcome(
-            "permanent", f"The receiver answered {status}; redirects are not followed: correct the url."
-        )
+        return answer.outcome("permanent", f"The receiver answered {status}; redirects are not followed: correct the url.")
     if status == 410:
         return answer.outcome("gone", "The receiver answered 410: it wants no more messages.")
     return answer.outcome(_failure(answer), f"The receiver answered {status}.")

@@ -77,9 +77,7 @@ async def claim(connection: db.Connection, wanted: Iterable[Wanted], busy: list[
     What has ended, waits for its time or does not exist is left out; so is what belongs to a busy channel: it waits a second.
     """
     told: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
-    return await db.records(
-        connection, Claim, SQL["claim-deliveries"], {"wanted": db.Jsonb(told), "busy": busy}, prepare=True
-    )
+    return await db.records(connection, Claim, SQL["claim-deliveries"], {"wanted": db.Jsonb(told), "busy": busy}, prepare=True)
 
 
 async def listed_events(connection: db.Connection, tenant: TenantId, ids: list[str]) -> list[db.Row]:

@@ -112,12 +112,7 @@ class Sender:
         event = claim.event and claim.event["id"]
         told = {"tenant": claim.tenant, "event": event, "delivery": claim.delivery, "correlation": correlated.id}
         emit(
-            "delivery.attempted",
-            **told,
-            kind=claim.kind,
-            attempt=claim.attempt,
-            outcome=outcome.kind,
-            milliseconds=milliseconds,
+            "delivery.attempted", **told, kind=claim.kind, attempt=claim.attempt, outcome=outcome.kind, milliseconds=milliseconds
         )
         if died:  # without the error: it may quote the payload or the receiver, and is in the dead letter
             emit("delivery.died", **told, outcome=outcome.kind)
@@ -129,9 +124,7 @@ class Sender:
             channel, secret = self._opened(claim)
             notification, source = _told(claim, listed)
             message = await template.rendered(claim.tenant, source, notification, channel.body_markup)
-            return await channel.send(
-                Envelope(claim.delivery, notification, message, secret, claim.tenant), self._transport
-            )
+            return await channel.send(Envelope(claim.delivery, notification, message, secret, claim.tenant), self._transport)
         except Invalid as refusal:
             return Outcome("broken", error=refusal.detail)
         except Unusable as error:  # the operator's to mend, so the tenant's notification waits for it

@@ -69,13 +69,9 @@ def unknown_names(source: str, known: Iterable[str]) -> list[str]:
     strange = _analysis(source).globals.keys() - set(known)
     put_out = (part.expression for part in parts_of(template) if isinstance(part, OutputNode | EchoNode))
     without_default = (
-        one
-        for one in put_out
-        if isinstance(one, FilteredExpression) and "default" not in (f.name for f in one.filters or ())
+        one for one in put_out if isinstance(one, FilteredExpression) and "default" not in (f.name for f in one.filters or ())
     )
-    return sorted(
-        str(one.left.head()) for one in without_default if isinstance(one.left, Path) and one.left.head() in strange
-    )
+    return sorted(str(one.left.head()) for one in without_default if isinstance(one.left, Path) and one.left.head() in strange)
 
 
 def write(source: str, names: Mapping[str, Any], markup: Markup, deadline: float = math.inf) -> str:

@@ -183,9 +183,7 @@ def _in_zone(moment: datetime, zone: object, context: Context) -> datetime:
     try:
         where = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise FilterArgumentError(
-            f"there is no time zone {name[:60]!r}: write one such as Europe/Berlin", token=None
-        ) from None
+        raise FilterArgumentError(f"there is no time zone {name[:60]!r}: write one such as Europe/Berlin", token=None) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(where)
 
 
@@ -211,11 +209,7 @@ def _sum(items: list[object], key: object = None) -> float:
     """Add up what is a number among the items, or under a key of them."""
     found = [item.get(str(key)) if isinstance(item, dict) else None for item in items] if key is not None else items
     total = sum((_number(item) for item in found), Decimal(0))
-    return (
-        int(total)
-        if total == total.to_integral_value() and not any(isinstance(i, float) for i in found)
-        else float(total)
-    )
+    return int(total) if total == total.to_integral_value() and not any(isinstance(i, float) for i in found) else float(total)
 
 
 def _number(value: object) -> Decimal:

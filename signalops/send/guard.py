@@ -90,9 +90,7 @@ class Guard(AbstractResolver):
         if not all(map(self._may_be_reached, _faces(ip_address(address)))):
             raise Blocked("The receiver is not on the public internet: choose one that is.")
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         """Return the addresses of a name; Blocked if a single one of them may not be reached."""
         if self._resolver is None:
             self._resolver = AsyncResolver()

@@ -44,7 +44,5 @@ class Keyring:
         try:
             secrets, _, until = self._fernet.decrypt(sealed).decode().partition(_UNTIL)
         except InvalidToken as error:
-            raise Unusable(
-                "A channel's secret was sealed with another key: add that key to SIGNALOPS_SECRET_KEY."
-            ) from error
+            raise Unusable("A channel's secret was sealed with another key: add that key to SIGNALOPS_SECRET_KEY.") from error
         return secrets.split()[0] if until and int(until) <= clock.unix() else secrets

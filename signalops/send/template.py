@@ -18,9 +18,7 @@ from signalops.terms import JsonObject, TenantId
 
 PARTS: Mapping[str, int] = {"subject": 16 * 1024, "body": 16 * 1024, "html": 64 * 1024}
 """The parts of a template, and how many characters each may have."""
-_STOPPED = (
-    f"The template takes more than {TIME_LIMIT} s of processor time, or too much memory: correct the rule's template."
-)
+_STOPPED = f"The template takes more than {TIME_LIMIT} s of processor time, or too much memory: correct the rule's template."
 NAMES = ("type", "source", "occurredAt", "payload", "event_id", "rule", "window", "events", "count", "timeZone")
 """What a template may read."""
 LONGEST_SUBJECT = 1000
@@ -58,9 +56,7 @@ def render(template: Mapping[str, str], notification: Notification, markup: Mark
     """
     part = partial(_part, template, notification, time.thread_time() + TIME_LIMIT)
     return Message(
-        _cut(part("subject", "line").strip()),
-        part("body", markup),
-        part("html", "html") if "html" in template else None,
+        _cut(part("subject", "line").strip()), part("body", markup), part("html", "html") if "html" in template else None
     )
 
 
@@ -106,9 +102,7 @@ def _part(template: Mapping[str, str], notification: Notification, deadline: flo
             return _default_document(notification)
         return NEUTRALISERS[markup]((_default_subject if part == "subject" else _default_body)(notification))
     except UndefinedError as error:
-        raise Invalid(
-            f"The template's {part} failed: {error.message}; for what may be missing write `| default: ''`."
-        ) from error
+        raise Invalid(f"The template's {part} failed: {error.message}; for what may be missing write `| default: ''`.") from error
     except LiquidError as error:
         raise Invalid(f"The template's {part} failed: {error.message}; correct the rule's template.") from error
     except Exception as error:  # filters let ValueError, OverflowError, RecursionError ... of their arguments through
@@ -169,6 +163,5 @@ def _absence(alarm: Notification) -> list[str]:
 
 def _fields(values: Mapping[str, Any]) -> list[str]:
     return [
-        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in values.items()
+        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}" for name, value in values.items()
     ]

@@ -111,9 +111,7 @@ class Transport:
             keepalive_timeout=4,  # many servers hang up after 5 s: a POST on a connection about to close is lost
         )
 
-    async def _checked(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
+    async def _checked(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         self.guard.check_url(request.url)
         return await handler(request)
 

@@ -55,9 +55,7 @@ FIND: dict[Lock, Callable[[db.Connection, str], Awaitable[FoundTenant]]] = {
 async def move(connection: db.Connection, held: FoundTenant, status: TenantStatus, reason: str | None = None) -> None:
     """Suspend, resume or close a tenant that is held; Conflict when it can't be moved so."""
     if held.status not in _FROM[status]:
-        raise Conflict(
-            f"The tenant is {held.status}: only one that is {' or '.join(sorted(_FROM[status]))} can be that."
-        )
+        raise Conflict(f"The tenant is {held.status}: only one that is {' or '.join(sorted(_FROM[status]))} can be that.")
     await tenant_queries.move_tenant(connection, held.id, status, reason)
     facts.emit("tenant.moved", tenant=held.id, status=status, reason=reason)
 

@@ -58,9 +58,7 @@ async def get_tenant(connection: db.Connection, operator: Operator, tenant: Foun
     lock="tenant",
     problems=(errors.Conflict,),
 )
-async def change_tenant(
-    connection: db.Connection, operator: Operator, tenant: FoundTenant, body: TenantPatch
-) -> TenantShown:
+async def change_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: TenantPatch) -> TenantShown:
     """Change a tenant's name, rate limit, or time zone, which is fixed once something was counted."""
     await tenant_service.change(connection, tenant.id, body)
     return await tenant_service.show(connection, tenant.id)
@@ -74,9 +72,7 @@ async def change_tenant(
     lock="tenant",
     problems=(errors.Conflict,),
 )
-async def suspend_tenant(
-    connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because
-) -> TenantShown:
+async def suspend_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because) -> TenantShown:
     """Refuse a tenant's requests from now on, everywhere within a second; what was accepted waits until it is resumed."""
     await find_tenant.move(connection, tenant, "suspended", body.reason)
     return await tenant_service.show(connection, tenant.id)
@@ -96,17 +92,8 @@ async def resume_tenant(connection: db.Connection, operator: Operator, tenant: F
     return await tenant_service.show(connection, tenant.id)
 
 
-@endpoint(
-    f"POST {_ONE}/close",
-    "closeTenant",
-    "Close a tenant for ever",
-    "tenants:*",
-    lock="tenant",
-    problems=(errors.Conflict,),
-)
-async def close_tenant(
-    connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because
-) -> TenantShown:
+@endpoint(f"POST {_ONE}/close", "closeTenant", "Close a tenant for ever", "tenants:*", lock="tenant", problems=(errors.Conflict,))
+async def close_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because) -> TenantShown:
     """Close a tenant for ever: its requests are refused, and from today on it costs nothing."""
     await tenant_service.close(connection, tenant, body.reason, operator.author)
     return await tenant_service.show(connection, tenant.id)

@@ -42,16 +42,12 @@ def _known(time_zone: str) -> str:
     return time_zone
 
 
-Slug = Annotated[
-    str, AfterValidator(_slug), Field(description="Its name in commands and addresses.", examples=["acme"])
-]
+Slug = Annotated[str, AfterValidator(_slug), Field(description="Its name in commands and addresses.", examples=["acme"])]
 Name = Annotated[str, Field(min_length=1, max_length=200, description="The name for people, and on invoices.")]
 TimeZone = Annotated[
     str,
     AfterValidator(_known),
-    Field(
-        description="In which its days and months begin; fixed once something was counted.", examples=["Europe/Berlin"]
-    ),
+    Field(description="In which its days and months begin; fixed once something was counted.", examples=["Europe/Berlin"]),
 ]
 
 
@@ -104,9 +100,7 @@ class TenantIn(Settings):
     slug: Slug
     name: Name
     time_zone: TimeZone = "UTC"
-    plan: str = Field(
-        "free", max_length=63, description="The plan it is billed by from today on, in its newest version."
-    )
+    plan: str = Field("free", max_length=63, description="The plan it is billed by from today on, in its newest version.")
     limits: list[LimitTerms] = Field([], max_length=100, description="Its own, which go before its plan's.")
 
 
@@ -138,9 +132,7 @@ class TenantShown(TenantSummary):
     next_plan: NextPlan | None = Field(description="null: no change is scheduled.")
     limits: list[LimitShown]
     usage: AcceptedEvents
-    rate_limit: RateLimit | None = Field(
-        description="How many events may come in with all its keys; null: as many as come."
-    )
+    rate_limit: RateLimit | None = Field(description="How many events may come in with all its keys; null: as many as come.")
     retention_days: int | None = Field(description="For how many days its events are kept; null: as its plan says.")
 
 

@@ -5,15 +5,7 @@ from signalops.access.rates import RateLimit
 from signalops.errors import Invalid, NotFound
 from signalops.tenants import tenant_queries
 from signalops.tenants.find_tenant import move
-from signalops.tenants.tenant_models import (
-    AcceptedEvents,
-    NextPlan,
-    PlanWanted,
-    Settings,
-    TenantIn,
-    TenantPatch,
-    TenantShown,
-)
+from signalops.tenants.tenant_models import AcceptedEvents, NextPlan, PlanWanted, Settings, TenantIn, TenantPatch, TenantShown
 from signalops.terms import FoundTenant, TenantId
 from signalops.usage.limits.limit_service import list_limits, set_limit
 from signalops.usage.plans import plan_queries as plans
@@ -46,8 +38,7 @@ async def show(connection: db.Connection, tenant: TenantId) -> TenantShown:
     return TenantShown(
         **row,
         rate_limit=None if rate is None else RateLimit(events_per_second=rate, burst=burst),
-        next_plan=following
-        and NextPlan(plan=following["plan"], version=following["version"], starts_on=following["starts_on"]),
+        next_plan=following and NextPlan(plan=following["plan"], version=following["version"], starts_on=following["starts_on"]),
         limits=await list_limits(connection, tenant),
         usage=AcceptedEvents.model_validate(await tenant_queries.accepted_events(connection, tenant)),
     )

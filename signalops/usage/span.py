@@ -38,15 +38,11 @@ class Span:
     def _check(self, window: Window) -> None:
         most = MOST_DAYS_BY_HOUR if window == "hour" else MOST_DAYS
         # By the clock on the wall: a month in which it is set back is 31 days, though an hour longer.
-        length = self.upper.astimezone(self.zone).replace(tzinfo=None) - self.lower.astimezone(self.zone).replace(
-            tzinfo=None
-        )
+        length = self.upper.astimezone(self.zone).replace(tzinfo=None) - self.lower.astimezone(self.zone).replace(tzinfo=None)
         if self.upper <= self.lower:
             raise Invalid.at("to", "must be later than from")
         if length > timedelta(days=most):
-            raise Invalid.at(
-                "to", f"must be within {most} days after from; ask for less at once, or for longer windows"
-            )
+            raise Invalid.at("to", f"must be within {most} days after from; ask for less at once, or for longer windows")
 
     def bounds(self, start: datetime, window: Window) -> tuple[datetime, datetime]:
         """Return start and end of the window that begins at a moment, as far as it lies in the span, by local time."""

@@ -71,8 +71,7 @@ class UsageQuery(Query):
         None, description="Calendar month in the tenant's time zone, such as 2026-11; default: this one."
     )
     since: Annotated[
-        Start | None,
-        Field(alias="from", description="Instead: from this day (2026-11-01) or full hour (RFC 3339) on."),
+        Start | None, Field(alias="from", description="Instead: from this day (2026-11-01) or full hour (RFC 3339) on.")
     ] = None
     until: Annotated[
         Start | None, Field(alias="to", description="Before this day or full hour: at most 366 days, by hour 31.")

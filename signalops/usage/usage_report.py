@@ -66,25 +66,17 @@ def group_of(paths: Sequence[str], key: str) -> Group | str | None:
     return dict(zip(paths, orjson.loads(key), strict=True)) if key != "[]" else None
 
 
-async def _rows(
-    connection: db.Connection, tenant: TenantId, query: UsageQuery, asked: Mapping[str, Any]
-) -> list[db.Row]:
+async def _rows(connection: db.Connection, tenant: TenantId, query: UsageQuery, asked: Mapping[str, Any]) -> list[db.Row]:
     step = None if query.window == "none" else query.window
     by_group = query.group_by or query.group is not None
-    rows = await usage_queries.usage_by(
-        connection, tenant, **asked, step=step, by_group=by_group, limit=MOST_WINDOWS + 1
-    )
+    rows = await usage_queries.usage_by(connection, tenant, **asked, step=step, by_group=by_group, limit=MOST_WINDOWS + 1)
     if len(rows) > MOST_WINDOWS:
         raise Invalid.at("window", f"there are more than {MOST_WINDOWS}; ask for a shorter time, or for one group")
     return rows
 
 
 async def _whole(
-    connection: db.Connection,
-    tenant: TenantId,
-    aggregation: Aggregation,
-    asked: Mapping[str, Any],
-    rows: Sequence[db.Row],
+    connection: db.Connection, tenant: TenantId, aggregation: Aggregation, asked: Mapping[str, Any], rows: Sequence[db.Row]
 ) -> db.Row:
     """Return events and quantity of all the time that is asked for."""
     if aggregation in ("count", "sum"):
@@ -107,9 +99,7 @@ async def _is_limited(connection: db.Connection, tenant: TenantId, meter: usage_
     return await usage_queries.is_limited(connection, tenant, span.lower, span.upper)
 
 
-async def _limits(
-    connection: db.Connection, tenant: TenantId, meter: str, span: Span, processed: int
-) -> dict[str, int | None]:
+async def _limits(connection: db.Connection, tenant: TenantId, meter: str, span: Span, processed: int) -> dict[str, int | None]:
     if meter != DEFAULT or span.period is None:
         return dict.fromkeys(("accepted", "processed", "softLimit", "hardLimit"))
     quota = await usage_queries.quota_of_month(connection, tenant, span.period)
@@ -117,13 +107,7 @@ async def _limits(
     return {"accepted": quota["accepted"], "processed": processed, **limits}
 
 
-@endpoint(
-    "GET /api/usage",
-    "getUsage",
-    "Show what a meter counted, by hour, day or month",
-    "usage:read",
-    problems=(NotFound,),
-)
+@endpoint("GET /api/usage", "getUsage", "Show what a meter counted, by hour, day or month", "usage:read", problems=(NotFound,))
 async def get_usage(connection: db.Connection, caller: Caller, query: UsageQuery) -> Usage:
     """Show what a meter counted, by the time at which events happened; of a month's events also what was accepted."""
     return await usage(connection, caller.tenant, query)

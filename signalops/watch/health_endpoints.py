@@ -29,16 +29,12 @@ class EventPath(EventShown):
 
     operational: bool = Field(False, description="SignalOps itself emitted it; it is not billed.")
     held: bool = Field(False, description="It waits for its tenant to be resumed.")
-    processing: JsonObject | None = Field(
-        description="When, and against how many rules, in which version of the whole set."
-    )
+    processing: JsonObject | None = Field(description="When, and against how many rules, in which version of the whole set.")
     matches: list[JsonObject] = Field(description="The rules that matched: id, name, version, outcome.")
     deliveries: list[JsonObject] = Field(description="The notifications, each with its attempts.")
 
 
-@endpoint(
-    "GET /api/events/{id}", "getEvent", "Show an event and what became of it", "events:read", answers={200: EventPath}
-)
+@endpoint("GET /api/events/{id}", "getEvent", "Show an event and what became of it", "events:read", answers={200: EventPath})
 async def get_event(connection: db.Connection, caller: Caller, event: EventId) -> Response:
     """Show one event: its status, the rules that matched, and its deliveries."""
     shown = await follow(connection, caller.tenant, event)

@@ -66,9 +66,7 @@ OPERATORS = {
     "tenant_deletions": ({"select"}, "operators read how far deletions are, and the proof of a tenant that is gone"),
 }
 """Table to what the role of operators may do in it across tenants; elsewhere it acts for one as the others do."""
-INDEXES = {
-    "tenants_slug_key": "the command line's name of a tenant; no process's role may write the table, so none can probe it",
-}
+INDEXES = {"tenants_slug_key": "the command line's name of a tenant; no process's role may write the table, so none can probe it"}
 
 
 class Fault(NamedTuple):

@@ -87,9 +87,7 @@ class Retainer:
         return +removed
 
 
-async def expired_partitions(
-    connection: db.Connection, retention_days: int, audit_log_days: int
-) -> list[tuple[str, datetime]]:
+async def expired_partitions(connection: db.Connection, retention_days: int, audit_log_days: int) -> list[tuple[str, datetime]]:
     """Return the partitions that can be dropped, in that order, and when the last of what they hold came in."""
     days = {"retention_days": retention_days, "audit_log_days": audit_log_days}
     return await db.tuples(connection, SQL["expired-partitions"], days)

@@ -19,11 +19,7 @@ BOUND = 15.0
 """Seconds that each station gets."""
 _POLL = 0.02
 # It calls the operator's own installation, not what a tenant names.
-_ANYWHERE = {
-    "send_networks": (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")),
-    "send_ports": (),
-    "send_plain_http": True,
-}
+_ANYWHERE = {"send_networks": (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")), "send_ports": (), "send_plain_http": True}
 
 
 class Station(NamedTuple):
@@ -121,9 +117,7 @@ def _processed(posted_at: datetime, event: JsonObject) -> Station:
 def _delivered(posted_at: datetime, delivery: JsonObject) -> Station:
     channel = delivery["channel"]
     if delivery["status"] == "dead":
-        raise Unusable(
-            f"The delivery through {channel['name']} was given up ({delivery['error']}): correct the channel."
-        )
+        raise Unusable(f"The delivery through {channel['name']} was given up ({delivery['error']}): correct the channel.")
     last = delivery["attempts"][-1]
     detail = f"by {channel['kind']} through {channel['name']}, attempt {last['attempt']} took {last['durationMs']} ms"
     return Station("delivered", _since(posted_at, last["startedAt"]) + last["durationMs"], detail)
@@ -138,9 +132,7 @@ def _not_processed(_: JsonObject) -> str:
 
 
 def _not_delivered(event: JsonObject) -> str:
-    errors = {
-        attempt["error"] for delivery in event["deliveries"] for attempt in delivery["attempts"] if attempt["error"]
-    }
+    errors = {attempt["error"] for delivery in event["deliveries"] for attempt in delivery["attempts"] if attempt["error"]}
     said = f" ({' '.join(sorted(errors))})" if errors else ""
     return f"a delivery is not made{said}: check its channel, and that a worker takes the queue deliveries."
 

@@ -135,13 +135,7 @@ class Api:
 
     def _pools(self) -> dict[str, db.Pool]:
         single, bulk = self._flushing
-        return {
-            "single": single,
-            "bulk": bulk,
-            "access": self._access,
-            "api": self._connections,
-            "platform": self._platform,
-        }
+        return {"single": single, "bulk": bulk, "access": self._access, "api": self._connections, "platform": self._platform}
 
     def _begin_draining(self) -> None:
         self._draining = True
@@ -189,9 +183,7 @@ class Api:
         tasks = [
             supervised("flush single events", self._single.run),
             supervised("flush batches", self._bulk.run),
-            supervised(
-                "hear of changes", lambda: listen(caches, self._schemas.cache, db.listening(self._config, "api"), pools)
-            ),
+            supervised("hear of changes", lambda: listen(caches, self._schemas.cache, db.listening(self._config, "api"), pools)),
             supervised("note when keys were used", self._ring.uses.run),
             supervised("watch the pools", lambda: watch_pools(self._pools())),
             supervised("keep the time", lambda: timekeeping.keep(self._connections)),

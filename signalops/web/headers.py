@@ -60,9 +60,7 @@ def common(scope: Scope, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[b
     return [*headers, named, *(header for header in more if header[0] not in given)]
 
 
-def middleware(
-    endpoints: Iterable[Endpoint], origins: Sequence[str], is_draining: Callable[[], bool]
-) -> list[Middleware]:
+def middleware(endpoints: Iterable[Endpoint], origins: Sequence[str], is_draining: Callable[[], bool]) -> list[Middleware]:
     """Return the middleware of an application; browsers may call it from these origins alone, and never with cookies."""
     all_have = Middleware(CommonHeaders, is_draining)
     if not origins:

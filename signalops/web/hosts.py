@@ -34,9 +34,7 @@ class HostCheck:
         if not self._is_for_trying_out or request.client is None or not _FORWARDED.isdisjoint(said):
             return
         if is_this_machine(request.client.host) and not is_own_host(said.get(b"host", b"").decode("latin-1")):
-            raise Misdirected(
-                "This installation for trying out answers to localhost: ask http://localhost and its port."
-            )
+            raise Misdirected("This installation for trying out answers to localhost: ask http://localhost and its port.")
 
     def _watch(self, request: Request, forwarded: str) -> None:
         """Warn, once for each address, of a proxy that is not believed: its clients share one address, and one limit."""

@@ -39,11 +39,7 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What is wrong, and how to mend it."},
         "instance": {"type": "string", "description": "The path that was asked for."},
-        "errors": {
-            "type": "array",
-            "items": {"type": "object"},
-            "description": "Each fault: path, message and often remedy.",
-        },
+        "errors": {"type": "array", "items": {"type": "object"}, "description": "Each fault: path, message and often remedy."},
         "periodEnd": {"type": "string", "format": "date-time", "description": "When a spent limit starts anew."},
     },
 }

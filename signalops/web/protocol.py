@@ -62,11 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """For all of an answer to be read: a page has 4 MiB at most."""
 
     def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: JsonObject,
-        _loop: asyncio.AbstractEventLoop | None = None,
+        self, config: Config, server_state: ServerState, app_state: JsonObject, _loop: asyncio.AbstractEventLoop | None = None
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         # uvicorn would answer in plain text.

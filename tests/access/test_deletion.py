@@ -69,9 +69,7 @@ async def live(pipeline: Pipeline, tenant: Tenant) -> None:
     overs: list[dict[str, Any]] = [{}, {"digest": {"every": "1h"}}, {"absent": {"after": "15m"}}]
     for conditions in overs:
         make_rule(pipeline.owner, tenant, {"type": ["user.signup"]}, **conditions)
-    await pipeline.journey.process_batch(
-        await pipeline.accept(*[(tenant, {"word": PLANTED, "n": n}) for n in range(20)]), 1
-    )
+    await pipeline.journey.process_batch(await pipeline.accept(*[(tenant, {"word": PLANTED, "n": n}) for n in range(20)]), 1)
     await pipeline.accept((tenant, {"word": PLANTED}))
     pipeline.owner.execute(
         "insert into signalops.backtests (tenant_id, id, asked, starts_at, ends_at) "
@@ -113,10 +111,7 @@ async def test_nothing_is_left_but_the_proof_and_nobody_else_is_touched(
     after = dump(pipeline.owner)
     assert names(after, acme) <= {"tenant_deletions", "audit_log"} | names(before, globex)
     words = (str(acme.id), acme.key[:16])
-    assert {t for t, rows in after.items() for row in rows if any(w in row for w in words)} == {
-        "tenant_deletions",
-        "audit_log",
-    }
+    assert {t for t, rows in after.items() for row in rows if any(w in row for w in words)} == {"tenant_deletions", "audit_log"}
     ((actor, action, target),) = pipeline.rows(
         "select actor, action, target from signalops.audit_log where target_id = %s", str(acme.id)
     )
@@ -126,9 +121,7 @@ async def test_nothing_is_left_but_the_proof_and_nobody_else_is_touched(
         kept = {row for row in rows if mine in row}
         assert kept - {row for row in after[table] if mine in row} <= (
             # what the shared batch changed
-            kept
-            if table in ("quotas", "usage_counters", "rule_groups", "digests", "channel_queues", "outlets")
-            else set()
+            kept if table in ("quotas", "usage_counters", "rule_groups", "digests", "channel_queues", "outlets") else set()
         ), table
 
     async with db.as_platform(platform) as connection:
@@ -141,9 +134,7 @@ async def test_nothing_is_left_but_the_proof_and_nobody_else_is_touched(
         await ask(platform, str(acme.id), acme.slug)
 
 
-async def test_only_what_is_closed_and_confirmed_is_deleted(
-    acme: Tenant, platform: db.Pool, owner: psycopg.Connection
-) -> None:
+async def test_only_what_is_closed_and_confirmed_is_deleted(acme: Tenant, platform: db.Pool, owner: psycopg.Connection) -> None:
     for statuses, confirmed, refusal in (
         ((), "acme", Conflict),
         (("suspended",), "acme", Conflict),
@@ -157,9 +148,7 @@ async def test_only_what_is_closed_and_confirmed_is_deleted(
         await ask(platform, "no-such", "no-such")
     assert (await ask(platform, str(acme.id), "acme")).status == "deleting"
     assert (await ask(platform, "acme", "acme")).status == "deleting"
-    jobs = owner.execute(
-        "select args from procrastinate.procrastinate_jobs where task_name = 'delete_tenant'"
-    ).fetchall()
+    jobs = owner.execute("select args from procrastinate.procrastinate_jobs where task_name = 'delete_tenant'").fetchall()
     assert jobs == [({"tenant": str(acme.id)},)]
 
 
@@ -203,13 +192,9 @@ async def doomed(pipeline: Pipeline, acme: Tenant, platform: db.Pool) -> Tenant:
     return acme
 
 
-async def test_a_worker_killed_between_slices_loses_nothing(
-    pipeline: Pipeline, doomed: Tenant, settings: Settings
-) -> None:
+async def test_a_worker_killed_between_slices_loses_nothing(pipeline: Pipeline, doomed: Tenant, settings: Settings) -> None:
     stored = len(pipeline.rows("select from signalops.events where tenant_id = %s", doomed.id))
-    await killed(
-        settings, doomed, lambda: pipeline.rows("select from signalops.tenant_deletions where removed <> '{}'") != []
-    )
+    await killed(settings, doomed, lambda: pipeline.rows("select from signalops.tenant_deletions where removed <> '{}'") != [])
     assert pipeline.rows("select from signalops.tenants where id = %s", doomed.id) != []
     pipeline.owner.execute("truncate procrastinate.procrastinate_jobs cascade")
     await pipeline.journey.enqueue_lost()
@@ -255,9 +240,7 @@ async def finished(pipeline: Pipeline, doomed: Tenant) -> None:
     assert len(pipeline.rows("select from signalops.tenant_deletions where finished_at is not null")) == 1
 
 
-async def test_events_that_are_posted_meanwhile_leave_nothing(
-    pipeline: Pipeline, doomed: Tenant, globex: Tenant
-) -> None:
+async def test_events_that_are_posted_meanwhile_leave_nothing(pipeline: Pipeline, doomed: Tenant, globex: Tenant) -> None:
     over = asyncio.Event()
 
     async def post() -> int:
@@ -293,22 +276,12 @@ async def test_a_transaction_that_wrote_before_is_waited_for(
     assert pipeline.rows("select from signalops.tenants where id = %s", doomed.id) == []
 
 
-async def test_what_was_on_its_way_is_not_written_afterwards(
-    pipeline: Pipeline, doomed: Tenant, worker_pool: db.Pool
-) -> None:
+async def test_what_was_on_its_way_is_not_written_afterwards(pipeline: Pipeline, doomed: Tenant, worker_pool: db.Pool) -> None:
     ((delivery,),) = pipeline.rows("select id from signalops.deliveries where tenant_id = %s limit 1", doomed.id)
     await pipeline.journey.delete_tenant(doomed.id)
     said = {"tenant": doomed.id, "delivery": delivery, "attempt": 1, "started_at": clock.now(), "duration_ms": 1}
     said |= {"outcome": "sent", "status": "sent"}
-    seen = {
-        "tenant": doomed.id,
-        "type": PLANTED,
-        "first": delivery,
-        "last": delivery,
-        "count": 1,
-        "fields": {},
-        "cut": False,
-    }
+    seen = {"tenant": doomed.id, "type": PLANTED, "first": delivery, "last": delivery, "count": 1, "fields": {}, "cut": False}
     async with worker_pool.connection() as connection:
         await connection.execute("select signalops.settle_deliveries(%s)", [orjson.dumps([said]).decode()])
         await connection.execute("select signalops.note_types(%s)", [orjson.dumps([seen]).decode()])
@@ -350,9 +323,7 @@ async def test_a_job_that_it_shares_with_others_stays_for_them(
     assert [job["tenant"] for job in pipeline.jobs("send_delivery")] == [str(globex.id)] * 2
 
 
-async def test_ledgers_are_deleted_with_their_tenant_alone(
-    pipeline: Pipeline, acme: Tenant, settings: Settings
-) -> None:
+async def test_ledgers_are_deleted_with_their_tenant_alone(pipeline: Pipeline, acme: Tenant, settings: Settings) -> None:
     fill(pipeline.owner, acme)
     ledgers = ("usage_days", "usage_seals", "credit_entries", "credit_grants", "invoice_lines", "invoices", "audit_log")
     for statuses in ((), ("suspended", "active"), ("closed",), ("deleting",)):

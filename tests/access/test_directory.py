@@ -20,8 +20,6 @@ async def test_a_full_cache_evicts_the_least_recently_used(
     for slug in ("one", "two", "one", "three"):
         await tenants.admit(slug)
     owner.execute("update signalops.tenants set status = 'suspended', status_reason = 'a test'")
-    assert (await tenants.admit("one")).status == (await tenants.admit("three")).status == "active", (
-        "no notice was heard of"
-    )
+    assert (await tenants.admit("one")).status == (await tenants.admit("three")).status == "active", "no notice was heard of"
     with pytest.raises(Forbidden, match="suspended"):
         await tenants.admit("two")

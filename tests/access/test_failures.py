@@ -57,9 +57,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return checked
 
 
-async def test_an_address_has_so_many_failures_and_nobody_else_notices(
-    api: Client, acme: Tenant, globex: Tenant
-) -> None:
+async def test_an_address_has_so_many_failures_and_nobody_else_notices(api: Client, acme: Tenant, globex: Tenant) -> None:
     async def ask(key: str, address: str) -> int:
         headers = {"x-api-key": key, "x-forwarded-for": address}
         return (await api.request("GET", "/api/events", headers=headers)).status

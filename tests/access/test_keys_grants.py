@@ -36,9 +36,7 @@ def end(owner: psycopg.Connection, key: UUID) -> int:
     return owner.execute(statement, [key]).rowcount
 
 
-def test_the_api_makes_and_ends_keys_of_its_tenant_alone(
-    owner: psycopg.Connection, acme: Tenant, globex: Tenant
-) -> None:
+def test_the_api_makes_and_ends_keys_of_its_tenant_alone(owner: psycopg.Connection, acme: Tenant, globex: Tenant) -> None:
     (_, ours), (_, theirs) = add_key(owner, acme, new_key()), add_key(owner, globex, new_key())
     with acting(owner, "api", acme):
         assert (end(owner, ours), end(owner, theirs)) == (1, 0)
@@ -52,8 +50,7 @@ def test_the_api_makes_and_ends_keys_of_its_tenant_alone(
 
 
 @pytest.mark.parametrize(
-    "column",
-    ["tenant_id", "id", "prefix", "hash", "label", "scopes", "allowed_cidrs", "replaces", "created_at", "last_used_at"],
+    "column", ["tenant_id", "id", "prefix", "hash", "label", "scopes", "allowed_cidrs", "replaces", "created_at", "last_used_at"]
 )
 def test_the_api_changes_nothing_else_of_a_key(owner: psycopg.Connection, acme: Tenant, column: str) -> None:
     with acting(owner, "api", acme), pytest.raises(REFUSED, match="permission denied"):

@@ -92,9 +92,7 @@ async def test_a_key_can_not_give_scopes_that_it_lacks(api: Client, owner: psyco
     assert (await api.post({}, weak, f"/api/keys/{weak_id}/rotate")).status == 201
 
 
-async def test_a_key_that_is_held_to_networks_can_not_give_others(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_a_key_that_is_held_to_networks_can_not_give_others(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     held, _ = add_key(owner, acme, new_key(), cidrs=["127.0.0.0/8"])
     for cidrs, expected in (([], 403), (["0.0.0.0/0"], 403), (["127.0.0.1/32"], 201)):
         assert (await api.post(PRODUCER | {"allowedCidrs": cidrs}, held, "/api/keys")).status == expected
@@ -198,9 +196,7 @@ async def test_without_an_overlap_the_old_key_ends_at_once(api: Client, acme: Te
     assert [await status(api, Tenant(acme.id, "", key)) for key in (old.key, new["key"])] == [401, 200]
 
 
-async def test_a_rotation_keeps_the_time_that_keys_live_and_never_lengthens_the_old_one_s(
-    api: Client, acme: Tenant
-) -> None:
+async def test_a_rotation_keeps_the_time_that_keys_live_and_never_lengthens_the_old_one_s(api: Client, acme: Tenant) -> None:
     soon = clock.now() + timedelta(hours=1)
     _, old_id = await made(api, acme, expiresAt=soon.isoformat())
     new = (await api.post({}, acme, f"/api/keys/{old_id}/rotate")).json
@@ -261,9 +257,7 @@ async def test_keys_are_listed_newest_first_by_page(api: Client, acme: Tenant) -
     assert [key["id"] for key in back["data"]] == ids[:1]
 
 
-async def test_the_documented_key_is_rotated_to_one_of_our_format(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_the_documented_key_is_rotated_to_one_of_our_format(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     documented, key = add_key(owner, acme, DOCUMENTED)
     assert (await api.get(f"/api/keys/{key}", acme)).json["kind"] == "legacy"
     new = (await api.post({}, acme, f"/api/keys/{key}/rotate")).json
@@ -329,7 +323,5 @@ async def test_a_tenant_that_makes_many_keys_lets_others_make_theirs(api: Client
     making = [asyncio.create_task(api.post(PRODUCER, acme, "/api/keys")) for _ in range(10)]
     await asyncio.wait(making, return_when=asyncio.FIRST_COMPLETED)
     assert (await api.post(PRODUCER, globex, "/api/keys")).status == 201
-    assert sum(task.done() for task in making) <= 3, (
-        "it waited for one that was being made, and one that came before it"
-    )
+    assert sum(task.done() for task in making) <= 3, "it waited for one that was being made, and one that came before it"
     assert {(await task).status for task in making} == {201}

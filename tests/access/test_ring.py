@@ -46,9 +46,7 @@ async def _becomes(status: int, api: Client, tenant: Tenant, seconds: float = 1.
             pass
 
 
-async def test_the_documented_key_sends_the_documented_request(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_the_documented_key_sends_the_documented_request(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     documented, _ = add_key(owner, acme, DOCUMENTED, DOCUMENTED_HASH)
     body = b'{"type":"user.signup","payload":{"email":"user@example.com"}}'
     assert (await api.post(body, documented)).status == 202

@@ -122,9 +122,7 @@ async def test_without_the_claim_there_are_no_scopes() -> None:
         (b'{"alg":"HS256","alg":"none"}', "not signed by HS256"),
     ],
 )
-async def test_a_header_that_asks_for_anything_else_is_refused_though_its_signature_is_right(
-    header: object, detail: str
-) -> None:
+async def test_a_header_that_asks_for_anything_else_is_refused_though_its_signature_is_right(header: object, detail: str) -> None:
     assert detail in await refused(_hmac(header, SECRET.encode()))
 
 

@@ -69,9 +69,7 @@ async def test_a_key_that_was_refused_was_not_used(api_pool: db.Pool, owner: psy
     assert used(owner, key) is not None
 
 
-@pytest.mark.parametrize(
-    ("seconds", "is_written"), [(-3600, False), (0, False), (59.9, False), (60, True), (3600, True)]
-)
+@pytest.mark.parametrize(("seconds", "is_written"), [(-3600, False), (0, False), (59.9, False), (60, True), (3600, True)])
 async def test_a_use_is_written_at_most_once_a_minute(
     api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant, seconds: float, is_written: bool
 ) -> None:
@@ -99,9 +97,7 @@ async def test_the_uses_of_all_keys_are_one_statement(
     assert all(used(owner, key) for _, key in keys)
 
 
-async def test_what_could_not_be_written_is_written_later(
-    api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_what_could_not_be_written_is_written_later(api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant) -> None:
     _, key = add_key(owner, acme, new_key())
     uses = Uses(api_pool)
     uses.note(acme.id, KeyId(key))
@@ -141,9 +137,7 @@ async def test_a_use_is_announced_to_nobody(
             await access_queries.note_uses(connection, {(acme.id, KeyId(key)): clock.now()})
         for column in ("revoked_at", "expires_at"):
             owner.execute("select pg_notify('signalops_access', %s)", [f"before {column}"])
-            owner.execute(
-                sql.SQL("update signalops.api_keys set {} = now() where id = %s").format(sql.Identifier(column)), [key]
-            )
+            owner.execute(sql.SQL("update signalops.api_keys set {} = now() where id = %s").format(sql.Identifier(column)), [key])
         # To revoke what is revoked changes nothing, and may be asked for a hundred times a second.
         async with db.as_tenant(api_pool, acme.id) as connection:
             await access_queries.revoke_key(connection, acme.id, key)

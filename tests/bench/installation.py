@@ -92,9 +92,7 @@ class Server:
             except BaseException:
                 self._drop(draft)
                 raise
-            self._admin.execute(
-                sql.SQL("alter database {} rename to {}").format(sql.Identifier(draft), sql.Identifier(database))
-            )
+            self._admin.execute(sql.SQL("alter database {} rename to {}").format(sql.Identifier(draft), sql.Identifier(database)))
             how = f"made in {time.monotonic() - began:.0f} s"
         (size,) = self._admin.execute("select pg_size_pretty(pg_database_size(%s))", [database]).fetchone() or (None,)
         print(f"database    {name}: {size}, {how}", flush=True)

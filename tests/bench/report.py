@@ -11,14 +11,7 @@ from tests.bench.installation import Server
 from tests.bench.processes import ELSE, IDLE
 from tests.bench.scenarios import Round
 
-_SETTINGS = (
-    "fsync",
-    "synchronous_commit",
-    "full_page_writes",
-    "shared_buffers",
-    "max_wal_size",
-    "track_commit_timestamp",
-)
+_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size", "track_commit_timestamp")
 
 
 def machine(server: Server) -> Iterator[str]:

@@ -121,18 +121,12 @@ def _steady(home: Installation, to: Sink, seconds: int) -> Round:
             asked = paced.load(url, home, RATE, seconds, "wanted")
         _await(home, f"select ({_SENT}) = {RATE * (WARM_UP + seconds)}")
     came = to.seen()
-    rows = home.connection.execute(
-        "select id::text, extract(epoch from received_at)::float from signalops.events"
-    ).fetchall()
+    rows = home.connection.execute("select id::text, extract(epoch from received_at)::float from signalops.events").fetchall()
     took = [(came[event] - received) * 1000 for event, received in rows if event in came]
     if len(took) != RATE * seconds:
         raise Wrong(f"{RATE * seconds} events were sent, and {len(took)} webhooks came in")
     cuts = statistics.quantiles(took, n=100, method="inclusive")
-    figures = {
-        "event received to webhook received p50, ms": cuts[49],
-        "... p99, ms": cuts[98],
-        "... longest, ms": max(took),
-    }
+    figures = {"event received to webhook received p50, ms": cuts[49], "... p99, ms": cuts[98], "... longest, ms": max(took)}
     return Round({**figures, "generator late p99, ms": asked["late99"]}, RATE * seconds, seconds, cpu)
 
 
@@ -156,10 +150,7 @@ def _both(home: Installation, seconds: int) -> Round:
         with metered({"API": api_pid, "worker": pid, "PostgreSQL": home.postmaster()}) as cpu:
             load = wrk.load(url, home, seconds)
         after, span = home.value(processed), time.monotonic() - began
-    figures = {
-        "accepted, events/s": load.events / load.seconds,
-        "processed meanwhile, events/s": (after - before) / span,
-    }
+    figures = {"accepted, events/s": load.events / load.seconds, "processed meanwhile, events/s": (after - before) / span}
     return Round(figures, load.events, load.seconds, cpu)
 
 

@@ -200,15 +200,8 @@ def _meters(server: Server, seeded: str, count: int) -> None:
     _compare(
         server,
         count,
-        _Run(
-            "one meter",
-            "drain as in tests.bench; each flush of 40 is of 40 tenants",
-            waiting,
-            partial(_drained, meters=0),
-        ),
-        _Run(
-            "ten meters", "nine more, for nine types of events, one the backlog's", apart, partial(_drained, meters=1)
-        ),
+        _Run("one meter", "drain as in tests.bench; each flush of 40 is of 40 tenants", waiting, partial(_drained, meters=0)),
+        _Run("ten meters", "nine more, for nine types of events, one the backlog's", apart, partial(_drained, meters=1)),
         _Run("ten on each event", "nine more, which all count it", together, partial(_drained, meters=METERS)),
     )
 

@@ -49,10 +49,7 @@ _FILL: dict[str, tuple[int, str]] = {
         800,
         f"{_OF}, {_RULE}, 1, 2, '{{}}', {_CHANNEL}, '{{}}'",
     ),
-    "outlets (tenant_id, id, opened_until)": (
-        800,
-        f"{_OF}, {_CHANNEL}, case when n % 20 = 0 then now() + interval '1 h' end",
-    ),
+    "outlets (tenant_id, id, opened_until)": (800, f"{_OF}, {_CHANNEL}, case when n % 20 = 0 then now() + interval '1 h' end"),
     "quotas (tenant_id, period, accepted)": (200, f"{_OF}, date_trunc('month', now(), 'UTC')::date, 50000"),
     "limits (tenant_id, meter, origin, starts_on, hard)": (200, f"{_OF}, 'events', 'plan', '2000-01-01', 100000"),
     "usage_counters (tenant_id, meter, hour, grp, period, aggregation, is_late, events)": (
@@ -73,10 +70,7 @@ _FILL: dict[str, tuple[int, str]] = {
         f"{_OF}, {_id('audit', 100_000)}, 'key', 'key', 'rule.changed', '{{}}'",
     ),
     "inbox (tenant_id, event_id, batch)": (100_000, f"{_OF}, {_id('event', EVENTS)}, {_OF}"),
-    "matches (tenant_id, event_id, rule_id, rule_version)": (
-        DELIVERIES,
-        f"{_OF}, {_id('event', DELIVERIES)}, {_RULE}, 1",
-    ),
+    "matches (tenant_id, event_id, rule_id, rule_version)": (DELIVERIES, f"{_OF}, {_id('event', DELIVERIES)}, {_RULE}, 1"),
     "deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id, status, attempts, next_attempt_at)": (
         DELIVERIES,
         f"{_OF}, {_id('delivery', DELIVERIES)}, {_OF}, {_RULE}, 1, {_CHANNEL},"

@@ -129,9 +129,7 @@ def test_deliveries_are_listed_shown_retried_and_cancelled(so: Run, dead: list[U
     listed = rows(so, "delivery", "list", "--status", "dead")
     assert [row["id"] for row in listed] == [third, second, first]
     assert [row["id"] for row in rows(so, "delivery", "list", "--channel", listed[0]["channel"]["name"])] == [third]
-    assert [row["id"] for row in rows(so, "delivery", "list", "--rule", listed[2]["rule"]["id"], "--limit", "1")] == [
-        second
-    ]
+    assert [row["id"] for row in rows(so, "delivery", "list", "--rule", listed[2]["rule"]["id"], "--limit", "1")] == [second]
     assert first in so("delivery", "list").out
     assert json.loads(so("delivery", "show", first).out)["error"] == "The receiver answered 500."
     assert "is tried again now" in so("delivery", "retry", first).out
@@ -141,9 +139,7 @@ def test_deliveries_are_listed_shown_retried_and_cancelled(so: Run, dead: list[U
     assert "There is no such delivery" in so("delivery", "show", str(clock.new_id())).err
 
 
-def test_dead_letters_are_counted_before_they_are_retried(
-    so: Run, dead: list[UUID], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dead_letters_are_counted_before_they_are_retried(so: Run, dead: list[UUID], monkeypatch: pytest.MonkeyPatch) -> None:
     listed = rows(so, "dead-letter", "list", "--error", "ANSWERED")
     assert [row["id"] for row in listed] == [str(one) for one in reversed(dead)]
     channel = listed[2]["channel"]["name"]

@@ -29,11 +29,7 @@ def test_a_url_that_is_none_is_not_quoted(command: Run, monkeypatch: pytest.Monk
     [
         ("SIGNALOPS_WORKER_CONCURRENCY", "0", "SIGNALOPS_WORKER_CONCURRENCY can't be used: must be at least 1"),
         ("SIGNALOPS_RETRY_SCHEDULE", "[5, -]", "write a list as JSON"),
-        (
-            "SIGNALOPS_RETRY_SCHEDULE",
-            '["soon"]',
-            "SIGNALOPS_RETRY_SCHEDULE can't be used: must be a number",
-        ),
+        ("SIGNALOPS_RETRY_SCHEDULE", '["soon"]', "SIGNALOPS_RETRY_SCHEDULE can't be used: must be a number"),
     ],
 )
 def test_a_setting_that_cant_be_used_is_named(

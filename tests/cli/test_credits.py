@@ -16,10 +16,7 @@ def test_credit_is_granted_listed_and_on_record(signalops: Run, acme: Tenant) ->
     assert "Credit of 100.00 USD is granted to acme" in done.out
     made = json.loads(signalops(*GRANT, "--amount", "5", "--currency", "JPY", "--priority", "3", "--json").out)
     listed = json.loads(signalops("credit", "list", "--tenant", "acme", "--json").out)
-    assert [(c["currency"], c["remaining"], c["author"]) for c in listed] == [
-        ("JPY", "5", "ann"),
-        ("USD", "100.00", "ann"),
-    ]
+    assert [(c["currency"], c["remaining"], c["author"]) for c in listed] == [("JPY", "5", "ann"), ("USD", "100.00", "ann")]
     assert listed[0]["id"] == made["id"]
     assert "100.00" in signalops("credit", "list", "--tenant", "acme").out
     history = json.loads(signalops("credit", "history", "--tenant", "acme", "--limit", "1", "--json").out)

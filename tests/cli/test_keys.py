@@ -68,9 +68,7 @@ def test_a_key_is_shown_to_people_once(so: Run) -> None:
         (["--scope", "all"], "There is no scope 'all'"),
     ],
 )
-def test_what_can_not_be_made_is_said_with_the_remedy(
-    so: Run, owner: psycopg.Connection, options: list[str], words: str
-) -> None:
+def test_what_can_not_be_made_is_said_with_the_remedy(so: Run, owner: psycopg.Connection, options: list[str], words: str) -> None:
     done = so("key", "create", *options)
     assert (done.code, words in done.err) == (1, True), done
     assert owner.execute("select from signalops.api_keys").rowcount == 1

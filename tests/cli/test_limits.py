@@ -50,6 +50,4 @@ def test_a_tenant_is_made_with_limits(signalops: Run, owner: psycopg.Connection)
     assert signalops("tenant", "create", "small", "--soft", "3", "--hard", "4").code == 0
     (limit,) = json.loads(signalops("tenant", "show", "small").out)["limits"]
     assert (limit["soft"], limit["hard"]) == ("3", "4")
-    assert owner.execute("select meter, origin, soft, hard from signalops.limits").fetchall() == [
-        ("events", "tenant", 3, 4)
-    ]
+    assert owner.execute("select meter, origin, soft, hard from signalops.limits").fetchall() == [("events", "tenant", 3, 4)]

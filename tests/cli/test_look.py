@@ -23,9 +23,7 @@ from tests.support.tenants import Tenant
 MARKUP = "x [/y] [bold]z :smile:"
 
 
-def test_a_name_that_looks_like_markup_is_shown_as_it_is(
-    signalops: Run, acme: Tenant, owner: psycopg.Connection
-) -> None:
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(signalops: Run, acme: Tenant, owner: psycopg.Connection) -> None:
     rule = make_rule(owner, acme, {"type": ["a"]})
     owner.execute("update signalops.rules set name = %s", [MARKUP])
     done = signalops("rule", "list", "--tenant", acme.slug)
@@ -36,21 +34,10 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(
 
 def test_a_path_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     done = {"processedAt": clock.now(), "job": 1, "worker": "w[/]", "error": "[/e]", "rulesEvaluated": 1, "ruleset": 1}
-    attempt = {
-        "attempt": 1,
-        "startedAt": "now",
-        "durationMs": 1,
-        "outcome": "broken",
-        "statusCode": 500,
-        "error": MARKUP,
-    }
+    attempt = {"attempt": 1, "startedAt": "now", "durationMs": 1, "outcome": "broken", "statusCode": 500, "error": MARKUP}
     delivery = {"id": "d", "channel": {"kind": "email"}, "status": "dead", "attempts": [attempt]}
     shown = {"type": "[/t]", "id": "i", "tenant": "acme", "status": "dead", "receivedAt": clock.now(), "batch": 1}
-    shown |= {
-        "processing": done,
-        "matches": [{"name": MARKUP, "version": 1, "outcome": "notified"}],
-        "deliveries": [delivery],
-    }
+    shown |= {"processing": done, "matches": [{"name": MARKUP, "version": 1, "outcome": "notified"}], "deliveries": [delivery]}
     console().print(_tree(shown | {"usage": {"period": "2026-11", "accepted": 1, "processed": 1}}))
     out = capsys.readouterr().out
     assert out.count(MARKUP) == 2

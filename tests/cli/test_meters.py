@@ -23,13 +23,7 @@ def test_a_meter_is_added_listed_and_ended(so: Run) -> None:
     assert so("meter", "add", *TRAFFIC, *grouped).out == "Meter traffic counts from now on.\n"
     assert so("meter", "add", *TRAFFIC, *grouped).out == "Meter traffic counts already.\n"
     (meter,) = json.loads(so("meter", "list", "--json").out)
-    said: dict[str, Any] = {
-        "key": "traffic",
-        "name": "traffic",
-        "aggregation": "sum",
-        "field": "payload.gigabytes",
-        "unit": "GB",
-    }
+    said: dict[str, Any] = {"key": "traffic", "name": "traffic", "aggregation": "sum", "field": "payload.gigabytes", "unit": "GB"}
     said |= {"groupBy": ["source", "payload.region"], "pattern": {"type": ["file.sent"]}, "origin": "tenant"}
     assert {name: meter[name] for name in said} == said
     assert meter["endedAt"] is None

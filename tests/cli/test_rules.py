@@ -64,9 +64,7 @@ def test_a_whole_rule_comes_from_a_file_and_options_go_before_it(rule: Run, tmp_
 
 def test_what_an_update_does_not_name_stays(rule: Run, tmp_path: Path) -> None:
     rule("add", "--file", file(tmp_path / "rule.json", draft(window={"count": 3, "within": "1m"})))
-    assert rule("update", "signups", "--severity", "error", "--subject", "s").out == (
-        "Version 2 of rule signups decides.\n"
-    )
+    assert rule("update", "signups", "--severity", "error", "--subject", "s").out == ("Version 2 of rule signups decides.\n")
     now = shown(rule, "signups")
     assert (now["severity"], now["window"]["count"], now["template"]) == ("error", 3, {"subject": "s"})
     rule("update", "signups", "--file", file(tmp_path / "whole.json", draft(name="renamed")))

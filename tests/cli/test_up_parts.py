@@ -33,18 +33,14 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", PORTS)
-def test_a_taken_port_is_said_before_anything_starts(
-    command: Run, ports: dict[str, int], name: str, tmp_path: Path
-) -> None:
+def test_a_taken_port_is_said_before_anything_starts(command: Run, ports: dict[str, int], name: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", ports[name])):
         done = command("up")
     assert done == (1, "", f"signalops: Port {ports[name]} is taken: stop what uses it, or set {name}.")
     assert not list(tmp_path.iterdir())  # no server was started
 
 
-def test_two_parts_on_one_port_are_refused(
-    command: Run, ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_parts_on_one_port_are_refused(command: Run, ports: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGNALOPS_SINK_PORT", str(ports["SIGNALOPS_PORT"]))
     assert "set SIGNALOPS_SINK_PORT." in command("up").err
 

@@ -14,9 +14,7 @@ from tests.support.paths import ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-VARIABLES = {
-    str(field.validation_alias or f"SIGNALOPS_{name.upper()}") for name, field in Settings.model_fields.items()
-}
+VARIABLES = {str(field.validation_alias or f"SIGNALOPS_{name.upper()}") for name, field in Settings.model_fields.items()}
 
 
 def test_what_processes_are_told_are_settings() -> None:
@@ -37,9 +35,7 @@ def test_every_secret_is_declared_and_made(tmp_path: Path) -> None:
     make = ["make", "--silent", "-C", str(tmp_path), "-f", str(ROOT / "Makefile"), "secrets"]
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL, timeout=20)
     made = {path.name: path.read_text() for path in (tmp_path / ".secrets").iterdir()}
-    assert {name: secret["file"] for name, secret in COMPOSE["secrets"].items()} == {
-        name: f"./.secrets/{name}" for name in made
-    }
+    assert {name: secret["file"] for name, secret in COMPOSE["secrets"].items()} == {name: f"./.secrets/{name}" for name in made}
     assert {name for service in SERVICES.values() for name in service.get("secrets", ())} == made.keys()
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL, timeout=20)
     assert made == {path.name: path.read_text() for path in (tmp_path / ".secrets").iterdir()}, "what is there is kept"

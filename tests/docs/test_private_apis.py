@@ -60,9 +60,7 @@ def test_what_we_rely_on_is_there(path: str) -> None:
 @pytest.mark.parametrize("library", RELIED_ON)
 def test_its_library_is_capped_and_the_installed_version_was_tried(library: str) -> None:
     specifier = REQUIRED[library].specifier
-    assert any(part.operator in ("<", "<=", "==", "~=") for part in specifier), (
-        f"{library} has no cap in pyproject.toml"
-    )
+    assert any(part.operator in ("<", "<=", "==", "~=") for part in specifier), f"{library} has no cap in pyproject.toml"
     assert specifier.contains(version(library))
 
 

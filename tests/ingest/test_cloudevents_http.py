@@ -52,9 +52,7 @@ async def test_each_mode_stores_the_same_event(api: Client, owner: psycopg.Conne
         )
 
 
-async def test_source_and_id_are_the_idempotency_key_in_every_mode(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_source_and_id_are_the_idempotency_key_in_every_mode(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     first = await _send(api, acme, to_structured_event(_event()))
     batch = b"[%s]" % to_structured_event(_event()).body
     again = await _send(api, acme, to_binary_event(_event()))
@@ -69,9 +67,7 @@ async def test_source_and_id_are_the_idempotency_key_in_every_mode(
     assert rows(owner)["events"] == rows(owner)["keys"] == 2
 
 
-async def test_a_batch_may_come_to_either_address_and_may_be_empty(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_a_batch_may_come_to_either_address_and_may_be_empty(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     for number, path in enumerate(("/api/events", "/api/events/batch")):
         events = [to_structured_event(_event(number * 10 + place)).body for place in range(3)]
         bad = b'{"specversion":"1.0","id":"1","source":"s"}'
@@ -153,9 +149,7 @@ async def test_the_media_type_says_which_mode_it_is(api: Client, acme: Tenant) -
 
 async def test_a_type_with_a_slash_has_an_address(api: Client, acme: Tenant) -> None:
     path = "/api/event-types/com.example%2Forders%3APut/schema"
-    sent = await api.request(
-        "PUT", path, acme, json={"schema": {"type": "object", "required": ["n"]}, "mode": "reject"}
-    )
+    sent = await api.request("PUT", path, acme, json={"schema": {"type": "object", "required": ["n"]}, "mode": "reject"})
     assert sent.status in (200, 201), sent.body
     assert (await api.get(path, acme)).status == 200
     event = {"type": "com.example/orders:Put", "payload": {}}

@@ -124,9 +124,7 @@ def test_a_header_that_is_no_utf_8_is_refused_by_name() -> None:
         from_binary({**HEADERS, "ce-subject": "%FF"}, "", b"")
 
 
-@pytest.mark.parametrize(
-    "media", ["application/json", "text/json", "application/vnd.acme+json", "image/json", "TEXT/JSON"]
-)
+@pytest.mark.parametrize("media", ["application/json", "text/json", "application/vnd.acme+json", "image/json", "TEXT/JSON"])
 def test_json_is_what_has_such_a_subtype(media: str) -> None:
     """JSON format, section 3.1."""
     assert from_binary(HEADERS, media.lower(), b'{"a":1}')[0].payload == {"a": 1}

@@ -22,9 +22,7 @@ TOO_OLD = {"days": 35, "minutes": 1}
 OLD = {"days": 34, "hours": 23}
 
 
-async def test_an_event_of_long_ago_is_refused_with_the_remedy(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_an_event_of_long_ago_is_refused_with_the_remedy(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     problem = assert_problem(await api.post({"type": "a", "occurredAt": ago(**TOO_OLD)}, acme), 422, "invalid")
     assert problem["errors"][0]["path"] == "occurredAt"
     assert problem["detail"] == (

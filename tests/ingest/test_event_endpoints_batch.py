@@ -28,9 +28,7 @@ def _statuses(answer: Answer) -> list[str]:
 
 
 def _kinds(answer: Answer) -> list[str]:
-    return [
-        r["problem"]["type"].removeprefix("urn:signalops:problem:") for r in answer.json["results"] if "problem" in r
-    ]
+    return [r["problem"]["type"].removeprefix("urn:signalops:problem:") for r in answer.json["results"] if "problem" in r]
 
 
 @pytest.mark.parametrize("media", [JSON, NDJSON], ids=["array", "NDJSON"])
@@ -61,9 +59,7 @@ async def test_good_bad_and_repeated_items_have_their_own_results_in_order(
     assert rows(owner) == {"events": 3, "keys": 2, "inbox": 3, "accepted": 3, "jobs": 2}
 
 
-async def test_a_batch_is_one_job_that_lets_single_events_go_first(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_a_batch_is_one_job_that_lets_single_events_go_first(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     assert _statuses(await _send(api, acme, [SIGNUP] * 500)) == ["accepted"] * 500
     assert rows(owner) == {"events": 500, "keys": 0, "inbox": 500, "accepted": 500, "jobs": 1}
     await api.post(SIGNUP, acme)
@@ -97,9 +93,7 @@ async def test_a_batch_without_items_is_no_error(api: Client, owner: psycopg.Con
     assert rows(owner) == NOTHING
 
 
-async def test_a_batch_of_bad_items_only_opens_no_transaction(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_a_batch_of_bad_items_only_opens_no_transaction(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     answer = await _send(api, acme, [{}, TWICE, "x"])
     assert_problem(answer, 422, "nothing-stored")
     assert (answer.json["accepted"], answer.json["rejected"], _statuses(answer)) == (0, 3, ["rejected"] * 3)

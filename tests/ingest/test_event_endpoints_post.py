@@ -44,15 +44,11 @@ async def test_the_least_event_has_a_type_only_and_happened_when_it_came_in(
     assert row["occurred_at"] == row["received_at"]
 
 
-async def test_the_same_key_and_body_is_the_first_event_again(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_the_same_key_and_body_is_the_first_event_again(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     body = {**SIGNUP, "idempotencyKey": "order-1"}
     first = await api.post(body, acme)
     # Other white space and another order of keys are the same body.
-    again = await api.post(
-        b'{ "idempotencyKey":"order-1","payload":{"email":"user@example.com"}, "type":"user.signup"}', acme
-    )
+    again = await api.post(b'{ "idempotencyKey":"order-1","payload":{"email":"user@example.com"}, "type":"user.signup"}', acme)
     assert (first.status, again.status) == (202, 200)
     assert again.json == {"id": first.json["id"], "status": "duplicate"}
     assert again.headers["location"] == first.headers["location"]
@@ -69,9 +65,7 @@ async def test_the_same_key_with_another_body_is_refused_and_names_the_first(
     assert rows(owner) == ONE | {"keys": 1}
 
 
-async def test_two_tenants_may_use_the_same_key(
-    api: Client, owner: psycopg.Connection, acme: Tenant, globex: Tenant
-) -> None:
+async def test_two_tenants_may_use_the_same_key(api: Client, owner: psycopg.Connection, acme: Tenant, globex: Tenant) -> None:
     answers = [await api.post({**SIGNUP, "idempotencyKey": "k"}, tenant) for tenant in (acme, globex)]
     assert [answer.status for answer in answers] == [202, 202]
     assert rows(owner)["keys"] == 2
@@ -86,9 +80,7 @@ async def test_the_header_idempotency_key_bare_or_quoted_is_the_key_of_the_body(
             assert (again.status, again.json["id"]) == (200, first.json["id"])
 
 
-async def test_a_header_that_differs_or_is_no_key_is_refused(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_a_header_that_differs_or_is_no_key_is_refused(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     differing = await api.post({**SIGNUP, "idempotencyKey": "k"}, acme, idempotency_key="other")
     assert "differ" in assert_problem(differing, 422, "invalid")["detail"]
     for header in ("", '""', "k" * 256, "a\tb"):
@@ -204,9 +196,7 @@ async def test_a_body_beyond_the_limit_is_refused_with_and_without_its_length(
             yield large[start : start + 32_768]
 
     told = await api.post(large, acme)
-    untold = await api.request(
-        "POST", "/api/events", acme, data=chunked(), headers={"content-type": "application/json"}
-    )
+    untold = await api.request("POST", "/api/events", acme, data=chunked(), headers={"content-type": "application/json"})
     for answer in (told, untold):
         assert_problem(answer, 413, "too-large")
     assert rows(owner) == NOTHING

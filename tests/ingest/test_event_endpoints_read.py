@@ -159,9 +159,7 @@ async def test_a_page_ends_at_four_mebibytes_and_no_event_is_left_out(
     assert upwards.json["hasMore"]
 
 
-async def test_a_tenant_that_does_not_read_is_given_no_more_than_it_may_have(
-    api: Client, acme: Tenant, globex: Tenant
-) -> None:
+async def test_a_tenant_that_does_not_read_is_given_no_more_than_it_may_have(api: Client, acme: Tenant, globex: Tenant) -> None:
     large = {"type": "large", "payload": {"text": "x" * 240_000}}
     for tenant in (acme, globex):
         for _ in range(17):

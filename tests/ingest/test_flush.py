@@ -83,8 +83,7 @@ async def test_after_every_connection_was_lost_events_are_stored_again(
 ) -> None:
     await api.post(SIGNUP, acme)
     owner.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity "
-        "where datname = current_database() and pid <> pg_backend_pid()"
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
     )
     accepted = 0
     async with asyncio.timeout(10):
@@ -133,9 +132,7 @@ async def test_an_item_of_a_batch_that_the_database_refuses_fails_alone(
     assert rows(owner) | {"jobs": 0} == {"events": 8, "keys": 0, "inbox": 8, "accepted": 8, "jobs": 0}
 
 
-async def test_what_only_the_operator_can_mend_is_no_events_fault(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_what_only_the_operator_can_mend_is_no_events_fault(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     part = owner.execute("select to_char(now() at time zone 'UTC', '\"events_\"YYYY_MM')").fetchone()
     assert part
     owner.execute(f"alter table signalops.events detach partition signalops.{part[0]}".encode())

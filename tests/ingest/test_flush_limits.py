@@ -27,9 +27,7 @@ async def apis(api: Client, settings: Settings) -> AsyncIterator[list[Client]]:
 
 async def _post_at_once(apis: list[Client], tenant: Tenant, keys: list[str]) -> list[Answer]:
     """Post an event for each key, to the APIs in turn, all at the same time."""
-    posts = (
-        apis[number % len(apis)].post({**SIGNUP, "idempotencyKey": key}, tenant) for number, key in enumerate(keys)
-    )
+    posts = (apis[number % len(apis)].post({**SIGNUP, "idempotencyKey": key}, tenant) for number, key in enumerate(keys))
     return list(await asyncio.gather(*posts))
 
 
@@ -47,9 +45,7 @@ async def _check_limit_of_50(apis: list[Client], owner: psycopg.Connection, acme
     assert (rows(owner)["accepted"], rows(owner)["events"]) == (50, 51)
 
 
-async def test_the_hard_limit_is_exact_to_the_event(
-    apis: list[Client], owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_the_hard_limit_is_exact_to_the_event(apis: list[Client], owner: psycopg.Connection, acme: Tenant) -> None:
     set_limit(owner, acme.id, hard=50)
     await _check_limit_of_50(apis, owner, acme)
 
@@ -136,9 +132,7 @@ async def test_the_soft_limit_is_reached_by_its_last_event_and_not_by_repeats(
     assert rows(owner) == {"events": 4, "keys": 2, "inbox": 4, "accepted": 3, "jobs": 3}
 
 
-async def test_the_notices_take_no_place_within_the_hard_limit(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_the_notices_take_no_place_within_the_hard_limit(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     set_limit(owner, acme.id, soft=1, hard=2)
     assert [(await api.post(SIGNUP, acme)).status for _ in range(3)] == [202, 202, 429]
     assert rows(owner) == {"events": 4, "keys": 0, "inbox": 4, "accepted": 2, "jobs": 2}
@@ -156,9 +150,7 @@ async def test_one_key_posted_everywhere_at_once_is_one_event(
     assert rows(owner) == {"events": 1 + told, "keys": 1, "inbox": 1 + told, "accepted": 1, "jobs": 1}
 
 
-async def test_flushes_that_share_tenants_do_not_lock_one_another_out(
-    apis: list[Client], owner: psycopg.Connection
-) -> None:
+async def test_flushes_that_share_tenants_do_not_lock_one_another_out(apis: list[Client], owner: psycopg.Connection) -> None:
     tenants = [make_tenant(owner, f"t{number}", soft=5, hard=30) for number in range(12)]
     posts = (apis[n % 3].post(SIGNUP, tenants[n * 5 % 12]) for n in range(480))
     assert Counter(answer.status for answer in await asyncio.gather(*posts)) == {202: 360, 429: 120}

@@ -76,9 +76,7 @@ async def test_what_is_refused_can_be_sent_again_and_a_duplicate_pays(
     assert rows(owner)["events"] == rows(owner)["accepted"] == 3
 
 
-async def test_a_key_has_a_bucket_of_its_own_besides_its_tenant_s(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_a_key_has_a_bucket_of_its_own_besides_its_tenant_s(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     limit = {"eventsPerSecond": SLOW, "burst": 1}
     limited, key = await made(api, acme, scopes=["events:write"], rateLimit=limit)
     shown = await api.get(f"/api/keys/{key}", acme)
@@ -139,9 +137,7 @@ async def test_what_was_told_of_a_rate_is_not_believed_for_long(
     assert (await api.post(SIGNUP, acme)).status == 202
 
 
-async def test_a_rate_is_no_smaller_than_its_waits_can_be_told(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_a_rate_is_no_smaller_than_its_waits_can_be_told(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     least: dict[str, object] = {"label": "slow", "scopes": ["events:write"]}
     refused = await api.post({**least, "rateLimit": {"eventsPerSecond": 1e-300, "burst": 1}}, acme, "/api/keys")
     assert_problem(refused, 422, "invalid")

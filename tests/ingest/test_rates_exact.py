@@ -96,9 +96,7 @@ async def test_what_was_told_to_be_empty_refuses_without_a_statement(
         assert sent == ["accept"]
 
 
-async def test_events_that_are_weighed_anew_pay_once(
-    api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_events_that_are_weighed_anew_pay_once(api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant) -> None:
     set_rate(owner, acme, 0.01, 5)
     add_meter(owner, acme.id, "m", since=0, pattern={"type": ["a.b"]})
     set_limit(owner, acme.id, "m", hard=100)
@@ -120,9 +118,7 @@ async def test_flushes_that_share_tenants_in_any_order_never_lock_each_other_out
     async def flush(*tenants: Tenant) -> None:
         async with api_pool.connection() as connection:
             batch = BatchId(clock.new_id())
-            rows = await event_queries.accept(
-                connection, [paying(tenant) for tenant in tenants for _ in range(5)], batch, 0
-            )
+            rows = await event_queries.accept(connection, [paying(tenant) for tenant in tenants for _ in range(5)], batch, 0)
             assert {verdict for _, verdict, *_ in rows} == {"bucket", "placed"}
 
     orders = ((acme, globex), (globex, acme))
@@ -156,9 +152,7 @@ def test_the_buckets_do_what_a_naive_model_does(owner: psycopg.Connection, acme:
         _one_step(owner, acme, {name: limits[name] for name in names}, seconds, count)
 
 
-def _one_step(
-    owner: psycopg.Connection, acme: Tenant, limits: dict[str, tuple[float, int]], seconds: float, count: int
-) -> None:
+def _one_step(owner: psycopg.Connection, acme: Tenant, limits: dict[str, tuple[float, int]], seconds: float, count: int) -> None:
     owner.execute("update signalops.rate_buckets set at = at - make_interval(secs => %s)", [seconds])
     query = "select bucket, level, at from signalops.rate_buckets where tenant_id = %s"
     before = {name: (level, at) for name, level, at in owner.execute(query, [acme.id])}

@@ -7,14 +7,7 @@ import pytest
 
 from signalops import logs
 
-ANSWER = {
-    "operation": "storeEvent",
-    "status": 202,
-    "reason": None,
-    "milliseconds": 3.0,
-    "tenant": "t",
-    "correlation": "c",
-}
+ANSWER = {"operation": "storeEvent", "status": 202, "reason": None, "milliseconds": 3.0, "tenant": "t", "correlation": "c"}
 RUN = {"job": "tidy", "milliseconds": 3.0, "error": None}
 LEVELS = [
     ("request.answered", ANSWER, "DEBUG"),

@@ -69,9 +69,7 @@ def test_each_object_is_defined_in_one_file(owner: psycopg.Connection) -> None:
     assert found == {name for name in defined if " procrastinate." not in name and not name.startswith("procedure")}
 
 
-def test_a_changed_function_reaches_a_running_installation(
-    settings: Settings, owner: psycopg.Connection, sql: Path
-) -> None:
+def test_a_changed_function_reaches_a_running_installation(settings: Settings, owner: psycopg.Connection, sql: Path) -> None:
     add(sql, FUNCTION)
     with pytest.raises(Unusable, match="functions of another release than this code: run `signalops migrate`"):
         migrate.require_current(settings, "api")
@@ -102,16 +100,12 @@ def test_what_no_file_defines_any_more_goes_when_no_older_process_is_left(
     assert value(owner, "select signalops.novelty() + signalops.novelty_v2()") == 2
     assert before != definitions.checksum()
     assert migrate.upgrade(settings, "post").definitions.dropped == ["function signalops.novelty", "view ops.novelties"]
-    assert (
-        value(owner, "select to_regproc('signalops.novelty') is null and to_regclass('ops.novelties') is null") is True
-    )
+    assert value(owner, "select to_regproc('signalops.novelty') is null and to_regclass('ops.novelties') is null") is True
     served = owner.execute("select checksum from yoyo.definition_sets").fetchall()
     assert served == [(definitions.checksum(),)], "the releases before are served no longer"
 
 
-def test_a_changed_signature_is_refused_and_changes_nothing(
-    settings: Settings, owner: psycopg.Connection, sql: Path
-) -> None:
+def test_a_changed_signature_is_refused_and_changes_nothing(settings: Settings, owner: psycopg.Connection, sql: Path) -> None:
     add(sql, FUNCTION)
     migrate.upgrade(settings)
     for changed in (
@@ -161,9 +155,7 @@ def test_what_a_dba_added_is_named_and_left_alone(settings: Settings, owner: psy
     assert value(owner, "select one from ops.mine") == 1
 
 
-def test_a_function_changes_while_its_tables_are_in_use(
-    settings: Settings, owner: psycopg.Connection, sql: Path
-) -> None:
+def test_a_function_changes_while_its_tables_are_in_use(settings: Settings, owner: psycopg.Connection, sql: Path) -> None:
     """No statement that locks a table runs again: what has a row locked, or a table, is not waited for."""
     add(sql, FUNCTION)
     with owner.transaction():

@@ -92,8 +92,7 @@ def _satisfies(value: Any, condition: Any) -> bool:  # noqa: PLR0911
             _is_number(value)
             and float(value) == value
             and all(
-                _compare(Fraction(value), sign, Fraction(bound))
-                for sign, bound in zip(operand[::2], operand[1::2], strict=True)
+                _compare(Fraction(value), sign, Fraction(bound)) for sign, bound in zip(operand[::2], operand[1::2], strict=True)
             )
         )
     if name == "cidr":
@@ -132,13 +131,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _compare(value: Fraction, sign: str, bound: Fraction) -> bool:
-    return {
-        "=": value == bound,
-        "<": value < bound,
-        "<=": value <= bound,
-        ">": value > bound,
-        ">=": value >= bound,
-    }[sign]
+    return {"=": value == bound, "<": value < bound, "<=": value <= bound, ">": value > bound, ">=": value >= bound}[sign]
 
 
 def _address(value: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

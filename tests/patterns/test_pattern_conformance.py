@@ -26,9 +26,7 @@ WORDS = {"match": "match", "no_match": "no match", "invalid": "invalid", "error"
 def _answers(file: str, part: str) -> list[Any]:
     path = FOLDER / file
     if not path.exists():
-        return [
-            pytest.param(None, marks=pytest.mark.skip(f"{file} is absent: set SIGNALOPS_CONFORMANCE to its folder"))
-        ]
+        return [pytest.param(None, marks=pytest.mark.skip(f"{file} is absent: set SIGNALOPS_CONFORMANCE to its folder"))]
     listed = json.loads(path.read_text())[part]
     return [pytest.param(one, id=one["name"] if isinstance(one, dict) else one) for one in listed]
 

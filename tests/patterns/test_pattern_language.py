@@ -22,9 +22,7 @@ def test_language(example: dict[str, Any]) -> None:
 
 
 def test_explanation_names_each_leaf_and_what_it_saw() -> None:
-    pattern = compile_pattern(
-        {"type": ["signup"], "payload": {"plan": [{"anything-but": "free"}], "ref": [{"exists": False}]}}
-    )
+    pattern = compile_pattern({"type": ["signup"], "payload": {"plan": [{"anything-but": "free"}], "ref": [{"exists": False}]}})
     explanation = pattern.explain({"type": "login", "payload": [{"plan": "free"}, {"plan": "pro"}]})
     assert [(leaf.path, leaf.condition, leaf.seen, leaf.matched) for leaf in explanation] == [
         ("type", ["signup"], ["login"], False),
@@ -36,8 +34,4 @@ def test_explanation_names_each_leaf_and_what_it_saw() -> None:
 def test_explanation_names_the_leaves_of_every_alternative_once() -> None:
     pattern = compile_pattern({"a": [1], "$or": [{"b": [2]}, {"c": [3]}]})
     assert pattern.leaves == 3
-    assert [(leaf.path, leaf.matched) for leaf in pattern.explain({"a": 1, "c": 3})] == [
-        ("a", True),
-        ("b", False),
-        ("c", True),
-    ]
+    assert [(leaf.path, leaf.matched) for leaf in pattern.explain({"a": 1, "c": 3})] == [("a", True), ("b", False), ("c", True)]

@@ -20,9 +20,7 @@ SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans(), st.none())
 EVENTS = st.dictionaries(
     NAMES,
     st.recursive(
-        SCALARS,
-        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
-        max_leaves=10,
+        SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)), max_leaves=10
     ),
     max_size=4,
 )
@@ -64,9 +62,7 @@ CONDITIONS = st.one_of(
     st.fixed_dictionaries({"suffix": st.one_of(TEXTS, IGNORING_CASE)}),
     st.fixed_dictionaries({"wildcard": WILDCARDS}),
     st.fixed_dictionaries({"numeric": RANGES.map(list)}),
-    st.fixed_dictionaries(
-        {"cidr": st.sampled_from(["10.0.0.0/24", "10.0.0.9/8", "2001:db8::/32", "::/0", "0.0.0.0/0"])}
-    ),
+    st.fixed_dictionaries({"cidr": st.sampled_from(["10.0.0.0/24", "10.0.0.9/8", "2001:db8::/32", "::/0", "0.0.0.0/0"])}),
     st.fixed_dictionaries({"exists": st.booleans()}),
     st.fixed_dictionaries({"anything-but": EXCLUDED}),
 )
@@ -120,9 +116,7 @@ ROWS = st.recursive(
     lambda inner: st.dictionaries(st.sampled_from("abcr"), st.one_of(DIGITS, st.lists(inner, max_size=3)), max_size=3),
     max_leaves=12,
 )
-ROW_LEAVES = st.lists(
-    st.one_of(DIGITS, st.just({"exists": False}), st.just({"anything-but": 1})), min_size=1, max_size=2
-)
+ROW_LEAVES = st.lists(st.one_of(DIGITS, st.just({"exists": False}), st.just({"anything-but": 1})), min_size=1, max_size=2)
 ROW_PATTERNS = st.recursive(
     st.dictionaries(st.sampled_from("abc"), ROW_LEAVES, min_size=1, max_size=3),
     lambda inner: st.dictionaries(st.sampled_from("abcr"), st.one_of(ROW_LEAVES, inner), min_size=1, max_size=3),

@@ -30,12 +30,7 @@ def test_the_current_grammar_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("body", "path"),
-    [
-        ({"a": 1, "a.b": 2}, "a.b"),
-        ({"a.b": 1, "a": 2}, "a"),
-        ({"a": [1]}, "a"),
-        ({"equals": {"a": {"b": 1}}}, "a"),
-    ],
+    [({"a": 1, "a.b": 2}, "a.b"), ({"a.b": 1, "a": 2}, "a"), ({"a": [1]}, "a"), ({"equals": {"a": {"b": 1}}}, "a")],
 )
 def test_what_no_equals_rule_could_mean_is_refused(body: dict[str, object], path: str) -> None:
     with pytest.raises(PatternError) as caught:

@@ -69,9 +69,7 @@ def after(folder: Path, without: str = "", **migrations: str) -> Release:
         grants = folder / "sql" / "grants.sql"
         grants.write_text(grants.read_text().replace(f"{without}, ", ""))
         for file in (folder / "sql" / "functions").rglob("*.sql"):
-            file.write_text(
-                "".join(part for part in re.split(r"(?m)^(?=create )", file.read_text()) if without not in part)
-            )
+            file.write_text("".join(part for part in re.split(r"(?m)^(?=create )", file.read_text()) if without not in part))
     return Release(folder)
 
 

@@ -34,11 +34,7 @@ async def post_until_sent_away(socket: Path, tenant: Tenant, stored: set[UUID]) 
 
 @pytest.mark.parametrize("processes", [1, 2])
 async def test_a_stopping_api_answers_all_that_it_is_asked(
-    settings: Settings,
-    owner: psycopg.Connection,
-    acme: Tenant,
-    monkeypatch: pytest.MonkeyPatch,
-    processes: int,
+    settings: Settings, owner: psycopg.Connection, acme: Tenant, monkeypatch: pytest.MonkeyPatch, processes: int
 ) -> None:
     monkeypatch.setenv("SIGNALOPS_DRAIN_SECONDS", "3")
     socket, stored = settings.data / "api", set[UUID]()

@@ -127,13 +127,7 @@ async def windows_by_group(stage: Stage) -> None:
 
 async def distinct_values(stage: Stage) -> None:
     for n in range(10):
-        meter = {
-            "key": f"m{n}",
-            "name": "M",
-            "aggregation": "unique_count",
-            "field": "payload.v",
-            "pattern": {"type": ["order"]},
-        }
+        meter = {"key": f"m{n}", "name": "M", "aggregation": "unique_count", "field": "payload.v", "pattern": {"type": ["order"]}}
         assert await stage.ask("POST", "/api/meters", meter) == 201
     for n in range(5):
         await stage.post(*({"v": list(range(1000 * (20 * n + m), 1000 * (20 * n + m + 1)))} for m in range(20)))

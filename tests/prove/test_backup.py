@@ -95,16 +95,12 @@ async def goes_on(restored: Settings, tenant: Tenant, before: dict[str, UUID], a
         assert [finding for finding in await check(connection) if not finding.ok] == []
 
 
-async def test_a_dump_under_load_is_restored_into_a_new_cluster(
-    settings: Settings, acme: Tenant, refusing: Receiver
-) -> None:
+async def test_a_dump_under_load_is_restored_into_a_new_cluster(settings: Settings, acme: Tenant, refusing: Receiver) -> None:
     with cluster(VERSION) as new, shared_folder() as folder:
         file = str(folder / "signalops.dump")
         async with under_load(settings, acme, refusing) as producers:
             before = dict(producers.acknowledged)
-            await asyncio.to_thread(
-                new.use, "pg_dump", "--format=custom", f"--file={file}", f"--dbname={db.admin_url(settings)}"
-            )
+            await asyncio.to_thread(new.use, "pg_dump", "--format=custom", f"--file={file}", f"--dbname={db.admin_url(settings)}")
         with psycopg.connect(new.url, autocommit=True) as admin:
             admin.execute("create database signalops")
         url = make_conninfo(new.url, dbname="signalops")

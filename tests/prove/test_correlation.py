@@ -18,11 +18,7 @@ EVENT = {"type": "order.paid", "payload": {"word": PLANTED}}
 
 
 async def test_one_id_leads_from_the_request_to_the_receiver(
-    settings: Settings,
-    acme: Tenant,
-    receiver: Receiver,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    settings: Settings, acme: Tenant, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SIGNALOPS_LOG_REQUESTS", "all")
     async with running_process(settings) as api, worker(settings, "--concurrency", "2"):

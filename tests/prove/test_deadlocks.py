@@ -98,11 +98,7 @@ class Operations:
 
     async def sweep(self) -> None:
         """What workers do from time to time."""
-        sweeps: list[Callable[[], Awaitable[object]]] = [
-            self.journey.tell_due,
-            self.journey.tidy,
-            self.journey.enqueue_lost,
-        ]
+        sweeps: list[Callable[[], Awaitable[object]]] = [self.journey.tell_due, self.journey.tidy, self.journey.enqueue_lost]
         sweeps += [self.journey.make_partitions, self.journey.retain, self.journey.watch]
         sweeps += [Closer(self.worker, timedelta(days=-40)).run]
         await self.random.choice(sweeps)()
@@ -169,15 +165,7 @@ class Operations:
         """Dead letters, retried and discarded."""
         tenant = self.anyone()
         async with db.as_tenant(self.api, tenant) as connection:
-            chosen = {
-                "ids": None,
-                "kind": None,
-                "channel": None,
-                "rule": None,
-                "error": None,
-                "since": None,
-                "until": None,
-            }
+            chosen = {"ids": None, "kind": None, "channel": None, "rule": None, "error": None, "since": None, "until": None}
             if self.random.random() < 0.7:
                 await letters.retry_letters(connection, tenant, 10, **chosen)
             else:
@@ -194,9 +182,7 @@ async def operations(
         set_rate(owner, tenant, 5000, 1_000_000)
         for key, aggregation in METERS.items():
             field = None if aggregation == "count" else "payload.v"
-            add_meter(
-                owner, tenant.id, key, aggregation, field=field, group_by=["payload.g"] if key == "m_group" else []
-            )
+            add_meter(owner, tenant.id, key, aggregation, field=field, group_by=["payload.g"] if key == "m_group" else [])
         for columns in (
             {},
             {"time_window": {"count": 3, "within": "1h", "groupBy": ["payload.g"]}},
@@ -215,11 +201,7 @@ async def operations(
 
 
 EVERYTHING = (
-    ["accept"] * 6
-    + ["process"] * 4
-    + ["send"] * 3
-    + ["manage"] * 3
-    + ["sweep", "retry_or_discard", "begin_month", "limit"]
+    ["accept"] * 6 + ["process"] * 4 + ["send"] * 3 + ["manage"] * 3 + ["sweep", "retry_or_discard", "begin_month", "limit"]
 )
 MONTH = ["accept"] * 8 + ["begin_month"] * 8 + ["limit"]
 

@@ -51,9 +51,7 @@ async def process_all(traffic: Traffic, worker_pool: db.Pool, settings: Settings
     await sender.close()
 
 
-async def test_every_way_to_break_an_invariant_is_named(
-    traffic: Traffic, worker_pool: db.Pool, settings: Settings
-) -> None:
+async def test_every_way_to_break_an_invariant_is_named(traffic: Traffic, worker_pool: db.Pool, settings: Settings) -> None:
     await traffic.accept(batches=2)
     assert [said.split(":")[0] for said in violations(traffic.owner, traffic.acknowledged)] == [
         "every event is processed",

@@ -30,9 +30,7 @@ async def apis(settings: Settings) -> AsyncIterator[list[Client]]:
         yield clients
 
 
-async def _post(
-    apis: list[Client], tenant: Tenant, bodies: Iterable[object], until: Callable[[], bool]
-) -> Counter[str]:
+async def _post(apis: list[Client], tenant: Tenant, bodies: Iterable[object], until: Callable[[], bool]) -> Counter[str]:
     """Post bodies, a list of them as a batch, by sixteen posters to the processes in turn; count what became of the events.
 
     Ends when there are no more bodies, or when it is time.

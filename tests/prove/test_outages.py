@@ -56,11 +56,7 @@ async def test_the_service_is_back_at_once_after_an_outage_of_any_length(
 ) -> None:
     settings, shop = away
     socket = tmp_path / "api"
-    async with (
-        api(settings, socket) as web,
-        worker(settings) as jobs,
-        producers(socket, shop.tenants) as load,
-    ):
+    async with api(settings, socket) as web, worker(settings) as jobs, producers(socket, shop.tenants) as load:
         await load.ready()
         running = asyncio.create_task(load.run())
         await eventually(load.has(100))
@@ -117,8 +113,6 @@ async def test_a_worker_outlives_the_loss_of_all_its_connections(traffic: Traffi
             await traffic.accept(3)
             traffic.owner.execute(HANG_UP)
             await eventually(traffic.is_done, seconds=SOON + 5)
-        await eventually(
-            lambda: not traffic.number_of("select from procrastinate.procrastinate_jobs where status = 'doing'")
-        )
+        await eventually(lambda: not traffic.number_of("select from procrastinate.procrastinate_jobs where status = 'doing'"))
         assert jobs.codes == []
     traffic.check()

@@ -89,9 +89,7 @@ async def test_events_of_two_tenants_through_one_connection(
             while (await api.get("/api/events", tenants[0])).status != 401:
                 pass
         assert (await api.get("/api/events", tenants[1])).status == 200
-    accepted = {
-        (tenant, event) for tenant, event in owner.execute("select tenant_id, id from signalops.events").fetchall()
-    }
+    accepted = {(tenant, event) for tenant, event in owner.execute("select tenant_id, id from signalops.events").fetchall()}
     assert {(tenant.id, event) for tenant, event in stored} <= {(tenant, str(event)) for tenant, event in accepted}
     assert [each for each in violations(owner, accepted) if "processed" not in each and "inbox" not in each] == []
 

@@ -39,9 +39,7 @@ async def _set_up(socket: Path, tenants: Sequence[Tenant], url: str) -> None:
                     assert answer.status == 201, await answer.text()
 
 
-async def test_the_release_before_and_this_one_share_the_work(
-    empty: Settings, receiver: Receiver, tmp_path: Path
-) -> None:
+async def test_the_release_before_and_this_one_share_the_work(empty: Settings, receiver: Receiver, tmp_path: Path) -> None:
     old = before(tmp_path / "before")
     assert old.run(empty, "migrate").returncode == 0
     settings = empty.model_copy(update={"data": tmp_path})
@@ -103,9 +101,7 @@ async def _drained(owner: psycopg.Connection) -> None:
         await eventually(partial(is_less, before))
 
 
-ADD = (
-    "-- Adds a table, which leaves this release running.\n-- Stage: pre\ncreate table signalops.novelties (id uuid);\n"
-)
+ADD = "-- Adds a table, which leaves this release running.\n-- Stage: pre\ncreate table signalops.novelties (id uuid);\n"
 TAKE = "-- Takes away what this release needs.\n-- Stage: post\ndrop table if exists signalops.past;\n"
 
 
@@ -118,18 +114,14 @@ def test_a_release_to_come_goes_in_two_stages(settings: Settings, tmp_path: Path
     assert "9002.take-locks takes away" in refused.stderr
     refused = both.run(settings, "migrate", "--stage", "post")
     assert "9001.add-novelties is missing" in refused.stderr
-    assert both.run(settings, "migrate", "--stage", "pre").stdout.startswith(
-        "applied 9001.add-novelties\n1 migrations, 1"
-    )
+    assert both.run(settings, "migrate", "--stage", "pre").stdout.startswith("applied 9001.add-novelties\n1 migrations, 1")
     migrate.require_current(settings, "api")
     with psycopg.connect(db.admin_url(settings)) as owner:
         kept = "select has_table_privilege('signalops_operator', 'ops.locks', 'select')"
         assert owner.execute(kept).fetchone() == (True,)
     assert both.run(settings, "migrate", "--stage", "pre").stdout.startswith("Nothing to do")
     done = both.run(settings, "migrate", "--stage", "post")
-    assert done.stdout.startswith("applied 9002.take-locks\ndropped view ops.locks\n1 migrations, 1 statements"), (
-        done.stderr
-    )
+    assert done.stdout.startswith("applied 9002.take-locks\ndropped view ops.locks\n1 migrations, 1 statements"), done.stderr
     with pytest.raises(Unusable, match="newer than this code"):
         migrate.require_current(settings, "api")
     assert (ROOT / "sql").is_dir()

@@ -62,9 +62,7 @@ async def mail_server() -> AsyncIterator[MailServer]:
 
 
 @pytest.fixture
-def planted(
-    settings: Settings, echoing: Receiver, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
-) -> Settings:
+def planted(settings: Settings, echoing: Receiver, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings whose passwords are planted; the server of the tests asks for none, or the right one stays."""
     environment = {
         "SIGNALOPS_SLACK_URL": f"{base(echoing)}/",
@@ -95,11 +93,7 @@ def channels(echoing: Receiver, mail_server: MailServer) -> Mapping[str, dict[st
         "slack": {"kind": "slack", "config": {}, "secret": f"{url}/services/T0/B0/{PLANTED}"},
         "telegram": {"kind": "telegram", "config": {"chatId": 1}, "secret": f"123456789:{PLANTED}-{PLANTED}"},
         "ours": {"kind": "email", "config": mail},
-        "theirs": {
-            "kind": "email",
-            "config": mail | {"server": mail_server.config | {"security": "none"}},
-            "secret": PLANTED,
-        },
+        "theirs": {"kind": "email", "config": mail | {"server": mail_server.config | {"security": "none"}}, "secret": PLANTED},
     }
 
 

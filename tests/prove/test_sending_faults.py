@@ -143,9 +143,7 @@ async def test_a_slow_provider_is_asked_once(site: Site, settings: Settings) -> 
     site.check(30)
 
 
-async def test_a_provider_that_hangs_delays_nobody_else(
-    site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_provider_that_hangs_delays_nobody_else(site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGNALOPS_SEND_TIMEOUT", "600")
     hanging = Receiver()
     await hanging.start()

@@ -41,9 +41,7 @@ class Installation:
 
     def signalops(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "signalops", *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -114,22 +112,14 @@ def test_a_strangers_first_minutes(installation: Installation) -> None:
         assert [d["channel"]["kind"] for d in path["deliveries"]] == ["email"]
 
         # A rule of the first grammar, and the signed webhook.
-        installation.sh(
-            CURL.replace('"user.signup"', '"order.paid"').replace('"email":"user@example.com"', '"currency":"EUR"')
-        )
+        installation.sh(CURL.replace('"user.signup"', '"order.paid"').replace('"email":"user@example.com"', '"currency":"EUR"'))
         assert "webhook-signature" in up.says("webhook to /hooks/shop")
         usage = json.loads(installation.signalops("usage", "--tenant", "acme", "--json"))
         assert (usage["accepted"], usage["processed"]) == (2, 2)
         rows = installation.signalops("psql", "-Atc", "select type, status from signalops.event_status order by id")
         assert rows.split() == ["user.signup|processed", "order.paid|processed"]
         walked = installation.signalops("smoke")
-        assert [line.split()[2] for line in walked.splitlines()] == [
-            "received",
-            "answered",
-            "processed",
-            "delivered",
-            "counted",
-        ]
+        assert [line.split()[2] for line in walked.splitlines()] == ["received", "answered", "processed", "delivered", "counted"]
         assert "WRONG" not in installation.signalops("doctor")
         up.interrupt()
 

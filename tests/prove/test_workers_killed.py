@@ -11,9 +11,7 @@ from tests.support.processes import eventually, worker
 from tests.support.worlds.traffic import Traffic
 
 
-async def test_a_killed_workers_batches_are_processed_by_another_within_15_seconds(
-    traffic: Traffic, settings: Settings
-) -> None:
+async def test_a_killed_workers_batches_are_processed_by_another_within_15_seconds(traffic: Traffic, settings: Settings) -> None:
     await traffic.accept(batches=3)
     traffic.close_gate()
     async with worker(settings) as victim:
@@ -61,9 +59,7 @@ async def test_a_stopped_worker_finishes_what_it_has_and_leaves_the_rest(traffic
 
 
 @pytest.mark.parametrize("seconds", [0, 1])
-async def test_a_stopped_worker_gives_back_what_it_cannot_finish(
-    traffic: Traffic, settings: Settings, seconds: int
-) -> None:
+async def test_a_stopped_worker_gives_back_what_it_cannot_finish(traffic: Traffic, settings: Settings, seconds: int) -> None:
     await traffic.accept(batches=6)
     traffic.close_gate()
     async with worker(settings, "--concurrency=4", f"--shutdown-graceful-timeout={seconds}") as first:

@@ -110,8 +110,7 @@ async def test_a_batch_whose_job_is_due_in_hours_has_none(
 ) -> None:
     batch = clock.least_id(clock.now() - timedelta(minutes=1))
     owner.execute(
-        "insert into signalops.inbox (tenant_id, event_id, batch) values (%s, %s, %s)",
-        [acme.id, clock.new_id(), batch],
+        "insert into signalops.inbox (tenant_id, event_id, batch) values (%s, %s, %s)", [acme.id, clock.new_id(), batch]
     )
     owner.execute(
         "insert into procrastinate.procrastinate_jobs (queue_name, task_name, args, scheduled_at) "

@@ -49,9 +49,7 @@ async def test_the_least_recently_used_make_room(worker_pool: db.Pool, tenants: 
     assert await rules_of(book, worker_pool, tenants[1], 1) is not second
 
 
-async def test_one_set_that_is_too_large_by_itself_is_used_all_the_same(
-    worker_pool: db.Pool, tenants: list[Tenant]
-) -> None:
+async def test_one_set_that_is_too_large_by_itself_is_used_all_the_same(worker_pool: db.Pool, tenants: list[Tenant]) -> None:
     cache: Cache[int, CompiledRules] = cache_of_compiled(1)
     book = RuleBook(cache)
     assert len((await rules_of(book, worker_pool, tenants[0], 1)).by_id) == 1
@@ -68,9 +66,7 @@ async def test_a_tenant_with_very_many_rules_has_them_compiled_beside_the_event_
     assert len(compiled.rules.match({"type": "t7"})) == 1
 
 
-async def test_a_rule_that_was_written_by_hand_and_is_broken_stops_no_other(
-    orders: Orders, worker_pool: db.Pool
-) -> None:
+async def test_a_rule_that_was_written_by_hand_and_is_broken_stops_no_other(orders: Orders, worker_pool: db.Pool) -> None:
     broken = [orders.rule({"type": []}), orders.rule(time_window={"count": 5}), orders.rule(grammar=9)]
     sound = orders.rule()
     compiled = await rules_of(RuleBook(), worker_pool, orders.tenant, 4)

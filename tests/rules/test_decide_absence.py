@@ -19,9 +19,7 @@ ABSENT = "signalops.rule.absent"
 
 def expire(orders: Orders) -> None:
     """Let the time of every absence be up."""
-    orders.owner.execute(
-        "update signalops.rule_groups set due_at = now() - interval '2 seconds' where due_at is not null"
-    )
+    orders.owner.execute("update signalops.rule_groups set due_at = now() - interval '2 seconds' where due_at is not null")
 
 
 async def look(orders: Orders) -> int:
@@ -85,9 +83,7 @@ async def test_a_disabled_rule_is_silent_and_starts_anew_when_enabled(orders: Or
     assert await look(orders) == 1
 
 
-async def test_groups_that_were_not_seen_since_it_was_enabled_again_are_not_missed(
-    orders: Orders, api_pool: db.Pool
-) -> None:
+async def test_groups_that_were_not_seen_since_it_was_enabled_again_are_not_missed(orders: Orders, api_pool: db.Pool) -> None:
     rule = RuleId(orders.rule(absent={"after": "15m", "groupBy": ["payload.host"]}))
     await orders.see((6 * 60 - 5, {"host": "a"}), (6 * 60 - 5, {"host": "b"}))
     async with db.as_tenant(api_pool, orders.tenant.id) as connection:
@@ -97,9 +93,7 @@ async def test_groups_that_were_not_seen_since_it_was_enabled_again_are_not_miss
     await orders.see((7 * 60, {"host": "b"}))
     expire(orders)
     assert await look(orders) == 1
-    assert orders.rows("select payload -> 'group' from signalops.events where type = %s", ABSENT) == [
-        ({"payload.host": "b"},)
-    ]
+    assert orders.rows("select payload -> 'group' from signalops.events where type = %s", ABSENT) == [({"payload.host": "b"},)]
     assert orders.rows("select due_at from signalops.rule_groups") == [(None,), (None,)]
 
 
@@ -140,9 +134,7 @@ def test_a_notice_is_the_absent_rules_alone(
     rule = RuleId(clock.new_id())
     row = dict.fromkeys(("time_window", "absent", "cooldown", "digest", "active_hours"))
     row |= {"id": rule, "version": 2, "since": 1, "channel_id": rule, "grammar": 2, "pattern": {"type": ["never"]}}
-    compiled = compile_rules(
-        1, [row | {"cooldown": {"for": "1h"}} | conditions], [], lambda rule, error: pytest.fail(error)
-    )
+    compiled = compile_rules(1, [row | {"cooldown": {"for": "1h"}} | conditions], [], lambda rule, error: pytest.fail(error))
     payload = {"rule": {"id": str(rule), "version": 1}, "group": {}}
     event = {"id": str(clock.new_id()), "depth": 1, "type": ABSENT, "source": "signalops", "payload": payload}
     event |= {"occurredAt": clock.now().isoformat(), "attributes": None}
@@ -175,9 +167,7 @@ async def test_a_cooldown_holds_for_absences_too(orders: Orders) -> None:
         await orders.see((minute, {}))
         expire(orders)
         assert await look(orders) == 1
-    assert orders.rows(
-        "select outcome, count(*) from signalops.matches where outcome <> 'counted' group by 1 order by 1"
-    ) == [
+    assert orders.rows("select outcome, count(*) from signalops.matches where outcome <> 'counted' group by 1 order by 1") == [
         ("cooldown", 1),
         ("notified", 1),
     ]

@@ -99,14 +99,7 @@ def _runs(minutes: set[int]) -> Iterator[set[int]]:
 def weighed(connection: psycopg.Connection, kind: Kind, batches: Sequence[Sequence[Seen]], threshold: int) -> list[int]:
     """Return how many notifications each batch brings about in the database."""
     tenant, rule, channel = (str(clock.new_id()) for _ in range(3))
-    group: dict[str, Any] = {
-        "tenant": tenant,
-        "rule": rule,
-        "version": 1,
-        "since": 1,
-        "channel": channel,
-        "group": "[]",
-    }
+    group: dict[str, Any] = {"tenant": tenant, "rule": rule, "version": 1, "since": 1, "channel": channel, "group": "[]"}
     group |= {"labels": {}, "kind": kind, "threshold": threshold, "span": f"{SPAN} minutes", "lateness": "1 day"}
     fired = []
     for batch in batches:

@@ -68,15 +68,7 @@ async def test_an_event_that_brings_two_stretches_about_tells_once(orders: Order
 
 async def test_groups_are_counted_apart_and_missing_values_are_a_group(orders: Orders) -> None:
     orders.rule(time_window={"count": 2, "within": "10m", "groupBy": ["payload.user", "type"], **DAY})
-    users: list[dict[str, Any]] = [
-        {"user": "a"},
-        {"user": 1},
-        {"user": 1.0},
-        {"user": "1"},
-        {},
-        {"user": None},
-        {"user": ["a"]},
-    ]
+    users: list[dict[str, Any]] = [{"user": "a"}, {"user": 1}, {"user": 1.0}, {"user": "1"}, {}, {"user": None}, {"user": ["a"]}]
     assert await orders.see(*[(n, user) for n, user in enumerate(users)]) == [
         *[COUNTED, COUNTED, NOTIFIED, COUNTED, COUNTED, NOTIFIED, NOTIFIED]
     ]
@@ -102,9 +94,7 @@ async def test_refunds_are_taken_off_a_sum(orders: Orders) -> None:
 
 
 @pytest.mark.parametrize("batches", [[(0,), (1,), (5,)], [(0,), (1, 5)], [(0, 1, 5)]])
-async def test_a_sum_that_a_refund_took_away_may_be_reached_again(
-    orders: Orders, batches: list[tuple[int, ...]]
-) -> None:
+async def test_a_sum_that_a_refund_took_away_may_be_reached_again(orders: Orders, batches: list[tuple[int, ...]]) -> None:
     orders.rule(time_window={"sum": {"field": "payload.amount", "atLeast": 100}, "within": "10m", **DAY})
     amounts = {0: 100, 1: -50, 5: 50}
     for minutes in batches:
@@ -153,9 +143,7 @@ async def test_many_workers_fire_once_per_group(orders: Orders) -> None:
         *(orders.store(*[(n / 10, {"user": n % 4}) for n in range(turn, 60, 6)]) for turn in range(6) for _ in range(2))
     )
     await asyncio.gather(*(orders.journey.process_batch(batch, 1) for batch in batches))
-    per_group = orders.rows(
-        "select context -> 'group' ->> 'payload.user', count(*) from signalops.deliveries group by 1"
-    )
+    per_group = orders.rows("select context -> 'group' ->> 'payload.user', count(*) from signalops.deliveries group by 1")
     assert sorted(per_group) == [("0", 1), ("1", 1), ("2", 1), ("3", 1)]
 
 

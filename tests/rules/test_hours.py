@@ -36,12 +36,8 @@ NIGHT = {"days": ["fri"], "from": "22:00", "to": "06:00"}
         pytest.param({"days": ["sun"]}, "2026-11-29T22:59", "2026-11-29T22:59", id="a whole day"),
         pytest.param({"days": ["sun"]}, "2026-11-29T23:00", "2026-12-05T23:00", id="until the next whole day"),
         pytest.param(WORK, "2026-03-29T12:00", "2026-03-30T06:00", id="the day the clocks go forward"),
-        pytest.param(
-            {"from": "02:30", "to": "04:00"}, "2026-03-29T00:00", "2026-03-29T01:30", id="begins in the skipped hour"
-        ),
-        pytest.param(
-            {"from": "02:30", "to": "04:00"}, "2026-10-25T00:00", "2026-10-25T00:30", id="begins in the repeated hour"
-        ),
+        pytest.param({"from": "02:30", "to": "04:00"}, "2026-03-29T00:00", "2026-03-29T01:30", id="begins in the skipped hour"),
+        pytest.param({"from": "02:30", "to": "04:00"}, "2026-10-25T00:00", "2026-10-25T00:30", id="begins in the repeated hour"),
     ],
 )
 def test_the_next_opening(said: dict[str, Any], moment: str, opening: str) -> None:

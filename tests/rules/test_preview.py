@@ -65,14 +65,7 @@ async def test_a_stored_rule_is_tried_in_any_version(api: Client, acme: Tenant) 
 async def test_a_stored_event_is_tried_and_nothing_is_sent_or_counted(
     api: Client, owner: psycopg.Connection, acme: Tenant
 ) -> None:
-    cloud = {
-        "specversion": "1.0",
-        "id": "abc",
-        "source": "/shop",
-        "type": "order.paid",
-        "tier": "gold",
-        "data": {"n": 1},
-    }
+    cloud = {"specversion": "1.0", "id": "abc", "source": "/shop", "type": "order.paid", "tier": "gold", "data": {"n": 1}}
     answer = await api.post(cloud, acme, content_type="application/cloudevents+json")
     pattern = {"tier": ["gold"], "id": ["abc"], "type": ["order.paid"], "payload": {"n": [1]}}
     template = {"subject": "{{ payload.n }} of {{ source }}"}

@@ -10,9 +10,7 @@ from signalops.rules.plan import Plan
 from signalops.rules.rule_models import Conditions, duration
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("7d", 604_800), ("1d2h3m4s", 93_784)]
-)
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("7d", 604_800), ("1d2h3m4s", 93_784)])
 def test_durations(text: str, seconds: int) -> None:
     assert duration(text) == timedelta(seconds=seconds)
 

@@ -132,13 +132,7 @@ async def test_a_deleted_rule_is_gone_and_its_name_free(api: Client, owner: psyc
     rule = await add(api, acme)
     deleted = await api.request("DELETE", f"{RULES}/{rule['id']}", acme)
     assert (deleted.status, deleted.json["id"], deleted.json["enabled"]) == (200, rule["id"], False)
-    for method, path in (
-        ("GET", ""),
-        ("DELETE", ""),
-        ("POST", "/enable"),
-        ("GET", "/versions"),
-        ("GET", "/versions/1"),
-    ):
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/enable"), ("GET", "/versions"), ("GET", "/versions/1")):
         assert_problem(await api.request(method, f"{RULES}/{rule['id']}{path}", acme), 404, "not-found")
     assert (await api.get(RULES, acme)).json == {"data": [], "hasMore": False}
     assert (await add(api, acme))["id"] != rule["id"]
@@ -233,9 +227,7 @@ async def test_another_tenant_s_rule_answers_like_an_unknown_one(
         ("POST", "/rollback", {"version": 1}),
     ]
     for method, path, body in requests:
-        theirs, nobodys = [
-            await api.request(method, f"{RULES}/{one}{path}", globex, json=body) for one in (rule, unknown)
-        ]
+        theirs, nobodys = [await api.request(method, f"{RULES}/{one}{path}", globex, json=body) for one in (rule, unknown)]
         assert_problem(theirs, 404, "not-found")
         assert theirs.body.replace(rule.encode(), b"") == nobodys.body.replace(unknown.encode(), b"")
         if method == "GET":

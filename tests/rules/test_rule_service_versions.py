@@ -101,9 +101,7 @@ async def test_to_roll_back_is_a_new_version(api: Client, acme: Tenant) -> None:
         assert_problem(await api.post(body, acme, f"{path}/rollback"), 422, "invalid")
 
 
-async def test_what_counts_is_kept_until_what_is_counted_changes(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_what_counts_is_kept_until_what_is_counted_changes(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     rule = (await add(api, acme, window=WINDOW))["id"]
     steps: list[tuple[dict[str, Any], int]] = [
         ({"window": WINDOW, "severity": "error"}, 1),

@@ -27,8 +27,7 @@ def test_a_date_of_any_form_is_read(form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "example",
-    ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"],
+    "example", ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
 )
 def test_the_examples_of_the_specification_are_over(example: str) -> None:
     assert retry_after(example) == 0

@@ -51,10 +51,7 @@ async def test_a_temporary_failure_waits_out_its_step_of_the_schedule(outbox: Ou
         assert (row["status"], row["attempts"]) == ("retrying", attempt)
         assert step * 0.8 <= row["wait"] <= step * 1.2
         outbox.wake(delivery)
-    assert [(a["outcome"], a["status_code"]) for a in outbox.attempts(delivery)] == [
-        ("temporary", 500),
-        ("temporary", 502),
-    ]
+    assert [(a["outcome"], a["status_code"]) for a in outbox.attempts(delivery)] == [("temporary", 500), ("temporary", 502)]
     assert outbox.attempts(delivery)[0]["answer"] == "oops\ufffd"
     assert outbox.attempts(delivery)[0]["error"] == "The receiver answered 500."
     assert outbox.letters(delivery) == []
@@ -92,9 +89,7 @@ async def test_after_the_last_attempt_there_is_a_dead_letter(outbox: Outbox, rec
     assert len(receiver.received) == 2
 
 
-async def test_an_attempt_that_was_cut_off_is_made_again_with_the_next_number(
-    outbox: Outbox, receiver: Receiver
-) -> None:
+async def test_an_attempt_that_was_cut_off_is_made_again_with_the_next_number(outbox: Outbox, receiver: Receiver) -> None:
     channel, _ = await outbox.channel("webhook", url=receiver.url)
     delivery = outbox.delivery(channel)
     arrived = asyncio.Event()
@@ -204,9 +199,7 @@ async def test_an_older_attempt_s_success_ends_the_wait_of_a_newer_one(outbox: O
     assert (row["status"], row["next_attempt_at"]) == ("sent", None)
 
 
-async def test_what_waits_for_its_hour_is_not_sent_before_the_sweep_wakes_it(
-    outbox: Outbox, receiver: Receiver
-) -> None:
+async def test_what_waits_for_its_hour_is_not_sent_before_the_sweep_wakes_it(outbox: Outbox, receiver: Receiver) -> None:
     channel, _ = await outbox.channel("webhook", url=receiver.url)
     soon = clock.now() + timedelta(hours=1)
     event, rule = outbox.event({}), outbox.rule(channel, {})
@@ -225,11 +218,7 @@ async def test_what_waits_for_its_hour_is_not_sent_before_the_sweep_wakes_it(
         ("subject", "{{ payload.nmae }}", "subject failed: payload.nmae is undefined"),
         ("body", "{{ payload.nmae }}", "body failed: payload.nmae is undefined"),
         ("body", "{{ payload.email | divided_by: 0 }}", "body failed: divided_by"),
-        (
-            "body",
-            "{% for i in (1..9999) %}{% for j in (1..9) %}{% endfor %}{% endfor %}",
-            "body failed: loop iteration limit",
-        ),
+        ("body", "{% for i in (1..9999) %}{% for j in (1..9) %}{% endfor %}{% endfor %}", "body failed: loop iteration limit"),
         ("html", "{{ window.value }}", "html failed: window.value is undefined"),
     ],
 )
@@ -257,9 +246,7 @@ async def test_a_template_that_fails_is_a_dead_letter_with_the_reason(
         ("delete from signalops.events where tenant_id = %s", "was deleted"),
     ],
 )
-async def test_what_can_t_be_sent_any_more_is_dead_at_once(
-    outbox: Outbox, receiver: Receiver, damage: str, reason: str
-) -> None:
+async def test_what_can_t_be_sent_any_more_is_dead_at_once(outbox: Outbox, receiver: Receiver, damage: str, reason: str) -> None:
     channel, _ = await outbox.channel("webhook", url=receiver.url)
     delivery = outbox.delivery(channel)
     outbox.owner.execute(damage.encode(), [outbox.tenant])
@@ -293,9 +280,7 @@ async def test_a_delivery_of_another_tenant_is_not_touched(outbox: Outbox, recei
 async def test_a_secret_is_sealed_in_the_table(outbox: Outbox, receiver: Receiver) -> None:
     channel, secret = await outbox.channel("webhook", url=receiver.url)
     assert secret is not None
-    stored = outbox.owner.execute(
-        "select secret, c::text from signalops.channels c where id = %s", [channel]
-    ).fetchone()
+    stored = outbox.owner.execute("select secret, c::text from signalops.channels c where id = %s", [channel]).fetchone()
     assert stored is not None
     assert stored[0] is not None
     assert secret.removeprefix("whsec_").encode() not in stored[0]
@@ -311,12 +296,7 @@ async def test_a_channel_s_name_is_taken_once_per_tenant(outbox: Outbox) -> None
 
 
 DIGITS = ["99999999999", "99999999999999", "1" + "0" * 30, "9" * 400, "9" * 5000, "-1", "1e400", "inf", "nan", "٣"]
-DATES = [
-    "Fri, 31 Dec 9999 23:59:59 GMT",
-    "Thu, 01 Jan 1970 00:00:00 GMT",
-    "Mon, 99 Foo",
-    "Fri, 31 Dec 99999 23:59:59 GMT",
-]
+DATES = ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 99 Foo", "Fri, 31 Dec 99999 23:59:59 GMT"]
 
 
 @pytest.mark.parametrize("asked", DIGITS + DATES)

@@ -115,12 +115,7 @@ async def test_another_tenant_s_event_is_not_listed(outbox: Outbox, receiver: Re
 async def test_an_absence_says_since_when(outbox: Outbox, receiver: Receiver) -> None:
     channel = await hook(outbox, receiver)
     rule = outbox.rule(channel, {})
-    payload = {
-        "rule": {"id": str(rule), "version": 1},
-        "group": {},
-        "lastSeenAt": "2026-11-01T11:45:00Z",
-        "after": "15m",
-    }
+    payload = {"rule": {"id": str(rule), "version": 1}, "group": {}, "lastSeenAt": "2026-11-01T11:45:00Z", "after": "15m"}
     data = await sent(outbox, receiver, outbox.told(channel, outbox.event(payload, "signalops.rule.absent", 1), rule))
     assert data["subject"] == f"rule {rule}: no event for 15m"
     assert "the last one was seen at 2026-11-01T11:45:00Z" in data["body"]

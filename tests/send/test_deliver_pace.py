@@ -123,9 +123,7 @@ async def test_what_an_open_circuit_puts_back_counts_no_attempt(pace: Pace, rece
     assert len(receiver.received) == 5
 
 
-async def test_of_many_workers_one_alone_probes_and_its_success_closes_the_circuit(
-    pace: Pace, receiver: Receiver
-) -> None:
+async def test_of_many_workers_one_alone_probes_and_its_success_closes_the_circuit(pace: Pace, receiver: Receiver) -> None:
     await open_circuit(pace, receiver)
     pace.let_time_pass()
     arrived, go = asyncio.Event(), asyncio.Event()
@@ -182,9 +180,7 @@ async def test_a_probe_that_says_nothing_of_the_outlet_leaves_it_to_the_next(pac
     assert pace.outlet()["opened_until"] is None
 
 
-async def test_a_probe_whose_worker_dies_is_followed_by_another_in_half_a_minute(
-    pace: Pace, receiver: Receiver
-) -> None:
+async def test_a_probe_whose_worker_dies_is_followed_by_another_in_half_a_minute(pace: Pace, receiver: Receiver) -> None:
     await open_circuit(pace, receiver)
     pace.let_time_pass()
     dead, next_one = pace.waiting(2)
@@ -259,9 +255,7 @@ async def test_the_sweep_wakes_no_more_than_a_rate_limit_admits(pace: Pace, rece
     pace.outbox.owner.execute(TURN)
     await limit(pace, 6)
     assert await pace.sweep() == 0
-    (turn,) = pace.rows(
-        "select extract(epoch from next_due_at - now())::float as seconds from signalops.channel_queues"
-    )
+    (turn,) = pace.rows("select extract(epoch from next_due_at - now())::float as seconds from signalops.channel_queues")
     assert 4 < turn["seconds"] <= 5, "half a message is left to wait for, at six a minute"
 
 
@@ -280,9 +274,7 @@ async def test_channels_of_one_account_share_its_limit_and_its_circuit(pace: Pac
     assert len(pace.rows("select from signalops.outlets")) == 1
 
 
-async def test_a_channel_that_fails_for_days_is_disabled_and_the_tenant_told_once(
-    pace: Pace, receiver: Receiver
-) -> None:
+async def test_a_channel_that_fails_for_days_is_disabled_and_the_tenant_told_once(pace: Pace, receiver: Receiver) -> None:
     down(receiver, 3)
     first, second, third = pace.waiting(3)
     await pace.deliver(first)
@@ -314,9 +306,7 @@ async def test_a_channel_that_is_enabled_again_begins_anew(pace: Pace, receiver:
     assert (pace.outlet()["failures"], pace.outlet()["opened_until"]) == (1, None)
 
 
-async def test_410_disables_at_once_and_the_backlog_becomes_letters_without_a_notice_each(
-    pace: Pace, receiver: Receiver
-) -> None:
+async def test_410_disables_at_once_and_the_backlog_becomes_letters_without_a_notice_each(pace: Pace, receiver: Receiver) -> None:
     down(receiver, 1, status=410)
     await pace.deliver(*pace.waiting(1))
     assert not pace.rows("select from signalops.channels where enabled")
@@ -359,9 +349,7 @@ async def test_a_death_is_an_event_for_rules_and_a_notice_that_dies_itself_ends(
     assert set(pace.statuses()) == {"dead"}
 
 
-async def test_an_attempt_of_a_delivery_retried_by_a_person_begins_the_schedule_anew(
-    pace: Pace, receiver: Receiver
-) -> None:
+async def test_an_attempt_of_a_delivery_retried_by_a_person_begins_the_schedule_anew(pace: Pace, receiver: Receiver) -> None:
     pace.outbox.owner.execute("update signalops.channels set retry_schedule = '{100, 200}'")
     down(receiver, 9)
     (delivery,) = pace.waiting(1)
@@ -464,9 +452,7 @@ async def test_the_sweep_stops_when_workers_have_enough_at_hand(pace: Pace) -> N
     assert len(pace.rows("select from procrastinate.procrastinate_jobs")) <= 1050
 
 
-async def test_an_open_circuit_costs_the_sweep_nothing_and_lets_one_go_when_it_is_over(
-    pace: Pace, receiver: Receiver
-) -> None:
+async def test_an_open_circuit_costs_the_sweep_nothing_and_lets_one_go_when_it_is_over(pace: Pace, receiver: Receiver) -> None:
     await open_circuit(pace, receiver)
     pace.outbox.owner.execute("delete from signalops.channel_queues")
     await many(pace, pace.channel, 500)
@@ -498,8 +484,7 @@ async def test_a_tenant_s_hundred_thousand_delay_no_other_s_first(pace: Pace) ->
 
 async def test_who_sends_more_than_workers_can_waits_for_a_turn(pace: Pace) -> None:
     wanted = [
-        {"tenant": str(pace.outbox.tenant), "channel": str(pace.channel), "delivery": str(clock.new_id())}
-        for _ in range(700)
+        {"tenant": str(pace.outbox.tenant), "channel": str(pace.channel), "delivery": str(clock.new_id())} for _ in range(700)
     ]
     granted = []
     for _ in range(3):

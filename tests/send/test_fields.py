@@ -14,10 +14,7 @@ from signalops.send import fields_of
         ("{{ 'a' | append: payload.b.c }}", {"payload.b.c"}),
         ("{% if payload.a == payload.b or payload['c d'] %}{% endif %}", {"payload.a", "payload.b", "payload.c d"}),
         ("{% unless payload.a contains source %}{% endunless %}", {"payload.a", "source"}),
-        (
-            "{% case payload.a %}{% when payload.b %}{{ payload.c }}{% endcase %}",
-            {"payload.a", "payload.b", "payload.c"},
-        ),
+        ("{% case payload.a %}{% when payload.b %}{{ payload.c }}{% endcase %}", {"payload.a", "payload.b", "payload.c"}),
         ("{% echo payload.a %}{% cycle payload.b, payload.c %}", {"payload.a", "payload.b", "payload.c"}),
         ("{% liquid assign x = payload.a\n echo payload.b %}", {"payload.a", "payload.b"}),
         ("{% capture x %}{{ payload.a }}{% endcapture %}", {"payload.a"}),

@@ -51,9 +51,7 @@ class Names(AbstractResolver):
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
         self.asked.append(host)
         addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return [
@@ -113,10 +111,7 @@ async def test_no_address_inside_is_connected_to(production: Settings, address: 
     async with transport(production, names) as ours:
         for url in (f"https://{literal}/", f"https://{NAME}/"):
             outcome = await post(ours, url)
-            assert (outcome.kind, outcome.error) == (
-                "broken",
-                "The receiver is not on the public internet: choose one that is.",
-            )
+            assert (outcome.kind, outcome.error) == ("broken", "The receiver is not on the public internet: choose one that is.")
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with pytest.raises(Blocked):
             ours.guard.new_socket((family, socket.SOCK_STREAM, 0, "", (address, 443)))

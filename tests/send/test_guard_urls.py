@@ -72,9 +72,7 @@ def test_nothing_else_may(production: Settings, url: str, why: str) -> None:
         *("[::127.0.0.1]", "[64:ff9b::7f00:1]", "LOCALHOST", "loc\u00adalhost", "ⓛocalhost", "169.254.169.254"),
     ],
 )
-def test_a_channel_that_leads_inside_is_refused_when_it_is_saved(
-    production: Settings, kind: ChannelKind, host: str
-) -> None:
+def test_a_channel_that_leads_inside_is_refused_when_it_is_saved(production: Settings, kind: ChannelKind, host: str) -> None:
     channel = configured(kind, {"url": f"https://{host}/"})
     with pytest.raises(Invalid, match="public internet"):
         channel.check(None, production)
@@ -123,9 +121,7 @@ def test_other_mail_servers_are_refused(production: Settings, host: str, port: i
 
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "SIGNALOPS_API_DATABASE_URL", "SIGNALOPS_WORKER_DATABASE_URL"])
 @pytest.mark.usefixtures("production")
-def test_this_machine_is_a_receiver_only_with_an_embedded_postgresql(
-    monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
+def test_this_machine_is_a_receiver_only_with_an_embedded_postgresql(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "postgresql://db.example/signalops")
     with pytest.raises(Blocked):
         Guard(settings.__wrapped__()).check_url(URL("http://127.0.0.1:8025/"))

@@ -15,20 +15,7 @@ from signalops.send.mail import named_address, prose, written
 WORD = re.compile(r"=\?utf-8\?([bq])\?([^? ]*)\?=", re.IGNORECASE)
 HEADERS = {"From": "a@b.example", "To": "c@d.example", "X-Own": "kept"}
 FORGED = base64.b64encode(b"Hi\r\nReply-To: x@evil.example\r\n\r\nThe attacker wrote this body.\r\n").decode()
-WORDS = [
-    "Grüße",
-    "Österreich",
-    "Überweisung",
-    "où",
-    "été",
-    "заказ",
-    "оплачен",
-    "결제",
-    "완료",
-    "ご注文",
-    "Hello",
-    "order",
-]
+WORDS = ["Grüße", "Österreich", "Überweisung", "où", "été", "заказ", "оплачен", "결제", "완료", "ご注文", "Hello", "order"]
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=300)
 
 

@@ -71,9 +71,7 @@ def test_in_html_any_value_is_text_and_reads_as_it_was(value: str) -> None:
 def test_for_slack_no_value_holds_a_mention_or_an_opening_mark(value: str) -> None:
     written = NEUTRALISERS["slack"](value)
     assert not set("<>") & set(written)
-    assert html.unescape(written.replace(Z, "")) == html.unescape(
-        html.escape(NEUTRALISERS["text"](value).replace(Z, ""))
-    )
+    assert html.unescape(written.replace(Z, "")) == html.unescape(html.escape(NEUTRALISERS["text"](value).replace(Z, "")))
     for mark in "*_~`":
         assert not any(f"{before}{mark}a" in f" {written}" for before in ' \n"(')
 
@@ -115,9 +113,7 @@ def test_every_way_out_neutralises_once(source: str, markup: Markup) -> None:
 
 
 def test_the_template_s_own_text_stays_as_written() -> None:
-    source = (
-        "<b>*{% capture y %}<i>{{ x }}</i>{% endcapture %}{{ y }}</b>{% raw %}<&>{{ x }}{% endraw %}{% increment n %}"
-    )
+    source = "<b>*{% capture y %}<i>{{ x }}</i>{% endcapture %}{{ y }}</b>{% raw %}<&>{{ x }}{% endraw %}{% increment n %}"
     assert write(source, {"x": "<"}, "html") == "<b>*<i>&lt;</i></b><&>{{ x }}0"
     assert write("{{ '<b>' }}", {}, "html") == "&lt;b&gt;"
 

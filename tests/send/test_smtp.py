@@ -119,9 +119,7 @@ async def test_each_attempt_has_the_same_message_id(outbox: Outbox, mailbox: Mai
     ],
 )
 @pytest.mark.parametrize("stage", ["recipient_replies", "replies"])
-async def test_the_server_s_code_decides(
-    outbox: Outbox, mailbox: Mailbox, stage: str, reply: str, outcome: str
-) -> None:
+async def test_the_server_s_code_decides(outbox: Outbox, mailbox: Mailbox, stage: str, reply: str, outcome: str) -> None:
     channel, _ = await outbox.channel("email", to=TO)
     delivery = outbox.delivery(channel)
     getattr(mailbox, stage).append(reply)

@@ -27,9 +27,7 @@ def test_a_template_reads_the_event_and_the_rule() -> None:
     subject = "{{ rule.name }} v{{ rule.version }} ({{ rule.severity }}): {{ payload.user.email }}\n"
     body = "{{ type }}|{{ source }}|{{ occurredAt }}|{{ event_id }}|{{ payload.tags | json }}"
     message = render({"subject": subject, "body": body}, told(user={"email": "a@example.com"}, tags=["x", "y"]))
-    assert message == Message(
-        "Welcome v3 (warning): a@example.com", 'user.signup||2026-11-23T12:00:00+00:00|e1|["x", "y"]'
-    )
+    assert message == Message("Welcome v3 (warning): a@example.com", 'user.signup||2026-11-23T12:00:00+00:00|e1|["x", "y"]')
 
 
 def test_what_a_template_lacks_gets_a_readable_default() -> None:
@@ -67,9 +65,7 @@ def test_a_valid_template_passes_the_check() -> None:
     check({"subject": "{{ type }}", "body": "{% for line in payload.lines %}{{ line.name | upcase }}\n{% endfor %}"})
 
 
-@pytest.mark.parametrize(
-    "source", ["{{ payload.__class__ }}", "{{ payload.user.__class__.__mro__ }}", "{{ rule.keys }}"]
-)
+@pytest.mark.parametrize("source", ["{{ payload.__class__ }}", "{{ payload.user.__class__.__mro__ }}", "{{ rule.keys }}"])
 def test_nothing_of_python_is_in_reach(source: str) -> None:
     with pytest.raises(Invalid, match="undefined"):
         render({"body": source}, told(user="x"))
@@ -91,10 +87,7 @@ def fill(unit: str, before: str = "", after: str = "", size: int = PARTS["html"]
         ("{% for a in (1..5000) %}{{ payload.text }}{% endfor %}", "output stream limit"),
         ("{% for a in (1..5000) %}{{ payload.unseen }}{% endfor %}", "output stream limit"),
         ("{% for a in (1..5000) %}{% cycle payload.text %}{% endfor %}", "output stream limit"),
-        (
-            "{% for a in (1..10000) %}{% capture b %}" + "{{ payload.text }}" * 20 + "{% endcapture %}{% endfor %}",
-            "time limit",
-        ),
+        ("{% for a in (1..10000) %}{% capture b %}" + "{{ payload.text }}" * 20 + "{% endcapture %}{% endfor %}", "time limit"),
         ("{{ (1..20000000) | reverse }}", "a range has more"),
         ("{{ (1..20000000) | join: '' }}", "a range has more"),
         ("{{ payload.text | replace: 'x', payload.text }}", "replace is given too much"),
@@ -107,10 +100,7 @@ def fill(unit: str, before: str = "", after: str = "", size: int = PARTS["html"]
         ("{% assign a = 'x' %}{% for i in (1..50) %}{% assign a = a | append: a %}{% endfor %}", "limit|too much"),
         ("{% assign a = 9 %}{% for i in (1..50) %}{% assign a = a | times: a %}{% endfor %}", "limit|too much"),
         (fill("{%for i in (1..10000)%}{%endfor%}", size=PARTS["body"]), "time limit reached"),
-        (
-            fill("{%if payload.text contains 'xy'%}{%endif%}", "{%for i in (1..10000)%}", "{%endfor%}", 16_384),
-            "time limit",
-        ),
+        (fill("{%if payload.text contains 'xy'%}{%endif%}", "{%for i in (1..10000)%}", "{%endfor%}", 16_384), "time limit"),
         (fill("{%assign a=1%}", "{%for i in (1..10000)%}", "{%endfor%}", 16_384), "time limit reached"),
         ("{{ payload.list" + " | reverse" * 400 + " | size }}", "time limit reached"),
         ("{{ 9 | divided_by: 0 }}", "divided_by"),
@@ -171,20 +161,13 @@ def test_the_longest_template_is_rendered() -> None:
 def test_each_part_has_its_markup() -> None:
     text = "{{ payload.name }}"
     notification = told(name="<b>\n*x*")
-    assert render({"subject": text, "body": text, "html": text}, notification) == Message(
-        "<b> *x*", "<b>\n*x*", "&lt;b&gt;\n*x*"
-    )
+    assert render({"subject": text, "body": text, "html": text}, notification) == Message("<b> *x*", "<b>\n*x*", "&lt;b&gt;\n*x*")
     assert render({"body": text}, notification, "telegram").body == "&lt;b&gt;\n*x*"
     assert render({}, notification, "telegram").body.endswith("name: &lt;b&gt;\n*x*\n")
     assert "*x*" not in render({}, notification, "slack").body
 
 
-WINDOW = {
-    "value": 5,
-    "group": {"payload.user": "u1"},
-    "since": "2026-11-23T11:50:00+00:00",
-    "until": "2026-11-23T12:00:00+00:00",
-}
+WINDOW = {"value": 5, "group": {"payload.user": "u1"}, "since": "2026-11-23T11:50:00+00:00", "until": "2026-11-23T12:00:00+00:00"}
 
 
 def test_a_template_reads_why_a_window_fired() -> None:

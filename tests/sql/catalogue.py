@@ -32,9 +32,7 @@ class Rule(NamedTuple):
 
 
 def _uncommented(what: str, catalogue: LiteralString, plant: LiteralString, planted: str) -> Rule:
-    return Rule(
-        f"every {what} has a comment", f"select name from ({catalogue}) as o where comment is null", plant, planted
-    )
+    return Rule(f"every {what} has a comment", f"select name from ({catalogue}) as o where comment is null", plant, planted)
 
 
 RULES = [

@@ -34,20 +34,15 @@ CONTRACTS = {
         added=frozenset({"over_limit", "received_at"}),
         unread=frozenset({"buckets"}),
     ),
-    "MeterAmount": Contract(
-        keys_of(contracts.MeterAmount), (("count_in", "asked"), ("accept", "asked"), ("admit", "asked"))
-    ),
+    "MeterAmount": Contract(keys_of(contracts.MeterAmount), (("count_in", "asked"), ("accept", "asked"), ("admit", "asked"))),
     "BucketAmount": Contract(keys_of(contracts.BucketAmount), (("take_tokens", "wanted"), ("lock_buckets", "wanted"))),
     "PartRow": Contract(keys_of(contracts.PartRow), (("record_batch", "results -> 'parts'"),)),
     "MatchRow": Contract(
-        keys_of(contracts.MatchRow),
-        (("record_batch", "decided"), ("start_deliveries", "decided")),
-        frozenset({"context"}),
+        keys_of(contracts.MatchRow), (("record_batch", "decided"), ("start_deliveries", "decided")), frozenset({"context"})
     ),
     "GroupRow": Contract(keys_of(contracts.GroupRow), (("weigh", "groups"),)),
     "GroupEvent": Contract(
-        keys_of(contracts.GroupEvent),
-        (("weigh", "one.events"), ("weigh", "g.events"), ("cross_window", "events")),
+        keys_of(contracts.GroupEvent), (("weigh", "one.events"), ("weigh", "g.events"), ("cross_window", "events"))
     ),
     "DeadEvent": Contract(keys_of(contracts.DeadEvent), (("record_batch", "results -> 'dead'"),)),
     "MeteredRow": Contract(keys_of(contracts.MeteredRow), (("count_usage", "metered"),)),
@@ -56,9 +51,7 @@ CONTRACTS = {
     "WantedDelivery": Contract(
         keys_of(contracts.WantedDelivery), (("claim_deliveries", "wanted"), ("lock_deliveries", "wanted"))
     ),
-    "SettledAttempt": Contract(
-        keys_of(contracts.SettledAttempt), (("settle_delivery", "said"), ("settle_deliveries", "one"))
-    ),
+    "SettledAttempt": Contract(keys_of(contracts.SettledAttempt), (("settle_delivery", "said"), ("settle_deliveries", "one"))),
     "Line": Contract(keys_of(Line), (("issue_invoice", "lines"),)),
 }
 
@@ -89,7 +82,5 @@ def test_sql_reads_the_keys_that_python_writes(name: str) -> None:
 
 
 def test_every_shape_is_compared() -> None:
-    shapes = {
-        name for name, value in vars(contracts).items() if isinstance(value, type) and hasattr(value, "__total__")
-    }
+    shapes = {name for name, value in vars(contracts).items() if isinstance(value, type) and hasattr(value, "__total__")}
     assert {name for name in shapes if name not in ("NotRequired", "TypedDict")} == CONTRACTS.keys() - {"Line"}

@@ -15,9 +15,7 @@ MIGRATIONS = sorted((FOLDER / "migrations").glob("*.sql"))
 QUERIES = sorted((FOLDER / "queries").rglob("*.sql"))
 INDEX = re.compile(r"^create (?:unique )?index (\w+)", re.MULTILINE)
 FUNCTIONS = sorted((FOLDER / "functions").rglob("*.sql"))
-DEFINES = re.compile(
-    r"^create (?:or replace )?(?:function|procedure|view|policy|trigger|constraint trigger)\b", re.MULTILINE
-)
+DEFINES = re.compile(r"^create (?:or replace )?(?:function|procedure|view|policy|trigger|constraint trigger)\b", re.MULTILINE)
 SERVED = re.compile(r"^-- Serves ([^.:]+)[.:].*\n(?:--.*\n)*create (?:unique )?index (\w+)", re.MULTILINE)
 
 
@@ -36,9 +34,7 @@ def test_a_migration_says_what_for_and_has_its_way_back(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in MIGRATIONS if "rollback" not in p.name], ids=lambda p: p.name)
 def test_a_migration_says_which_processes_it_leaves_running(path: Path) -> None:
-    assert re.search(
-        r"^-- Stage: (pre|post)$", "\n".join(path.read_text(encoding="utf-8").split("\n")[1:3]), re.MULTILINE
-    )
+    assert re.search(r"^-- Stage: (pre|post)$", "\n".join(path.read_text(encoding="utf-8").split("\n")[1:3]), re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", MIGRATIONS, ids=lambda path: path.name)
@@ -96,9 +92,7 @@ def test_every_index_of_ours_names_what_it_serves(owner: psycopg.Connection) -> 
     assert len(made) > 3
     assert [index for _, index in SERVED.findall(text)] == made
     functions = "select proname from pg_proc where pronamespace = 'signalops'::regnamespace"
-    known = {name for (name,) in owner.execute(functions)} | {
-        name for path in QUERIES for name in db.queries(in_folder(path))
-    }
+    known = {name for (name,) in owner.execute(functions)} | {name for path in QUERIES for name in db.queries(in_folder(path))}
     served = [name.split()[0] for names, _ in SERVED.findall(text) for name in re.split(", | and ", names)]
     assert [name for name in served if name not in known] == []
 
@@ -113,9 +107,7 @@ def test_the_schema_of_procrastinate_is_the_installed_one() -> None:
 def test_the_fetch_is_procrastinate_s_own_but_for_paused_queues() -> None:
     text = (FOLDER / "functions" / "queue" / "procrastinate.sql").read_text(encoding="utf-8")
     body = re.search(r"procrastinate_fetch_job_v2\(.*?\$\$(.*?)\$\$;", text, re.DOTALL)
-    shipped = re.search(
-        r"CREATE FUNCTION procrastinate_fetch_job_v2\(.*?\$\$(.*?)\$\$;", SchemaManager.get_schema(), re.DOTALL
-    )
+    shipped = re.search(r"CREATE FUNCTION procrastinate_fetch_job_v2\(.*?\$\$(.*?)\$\$;", SchemaManager.get_schema(), re.DOTALL)
     assert body
     assert shipped
     ours = " AND jobs.queue_name <> ALL (ARRAY(SELECT paused.queue FROM ops.paused_queues AS paused))"
@@ -123,9 +115,7 @@ def test_the_fetch_is_procrastinate_s_own_but_for_paused_queues() -> None:
     assert body[1].replace(ours, "") == shipped[1]
 
 
-LOCKS = re.compile(
-    r"for (?:no key )?update(?! of \w+ skip| skip)|for share|pg_advisory_xact_lock(?!_shared)", re.IGNORECASE
-)
+LOCKS = re.compile(r"for (?:no key )?update(?! of \w+ skip| skip)|for share|pg_advisory_xact_lock(?!_shared)", re.IGNORECASE)
 
 
 @pytest.mark.parametrize("path", FUNCTIONS, ids=lambda path: str(path.relative_to(FOLDER)))

@@ -57,9 +57,7 @@ async def seen(connection: db.Connection, tables: tuple[str, ...] = TAKEN_IN) ->
     return counts
 
 
-async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(
-    api_pool: db.Pool, acme: Tenant, globex: Tenant
-) -> None:
+async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(api_pool: db.Pool, acme: Tenant, globex: Tenant) -> None:
     events = [incoming(t.id, EventIn(type="a.b", idempotency_key="k")) for t in (acme, globex)]
     batch = BatchId(clock.new_id())
     async with api_pool.connection() as connection:
@@ -128,9 +126,7 @@ async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
         assert await seen(connection, PROCESSED) == nothing, "in the same session"
 
 
-async def test_a_flush_opens_exactly_its_own_tenants(
-    api_pool: db.Pool, owner: psycopg.Connection, sides: Sides
-) -> None:
+async def test_a_flush_opens_exactly_its_own_tenants(api_pool: db.Pool, owner: psycopg.Connection, sides: Sides) -> None:
     ours = sides[0]["tenants"]["id"]
     owner.execute("delete from signalops.events where tenant_id = %s", [ours])
     async with api_pool.connection() as connection, connection.transaction():
@@ -138,9 +134,7 @@ async def test_a_flush_opens_exactly_its_own_tenants(
         assert await seen(connection) == {"tenants": 1, "quotas": 1, "idempotency_keys": 1, "events": 0, "inbox": 1}
 
 
-def test_keys_of_a_prefix_are_found_before_a_tenant_is_known_and_nothing_else(
-    owner: psycopg.Connection, acme: Tenant
-) -> None:
+def test_keys_of_a_prefix_are_found_before_a_tenant_is_known_and_nothing_else(owner: psycopg.Connection, acme: Tenant) -> None:
     with acting(owner, "api", None):
         found = owner.execute("select tenant_id from signalops.find_keys(%s)", [acme.key[:16]]).fetchall()
         assert found == [(acme.id,)]

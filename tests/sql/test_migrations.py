@@ -36,9 +36,7 @@ def test_up_down_and_up_again_with_rows_in_every_table(empty: Settings) -> None:
         fill(owner, clock.new_id())
         for table in rows_of(clock.new_id(), clock.now()):
             assert owner.execute(f"select from signalops.{table}".encode()).rowcount == 1, table
-        owner.execute(
-            "select signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', signalops.new_id()))"
-        )
+        owner.execute("select signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', signalops.new_id()))")
 
     assert migrate.downgrade(empty) == applied[::-1]
     assert schema(empty) == before

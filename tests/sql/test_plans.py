@@ -53,9 +53,7 @@ def metered() -> str:
     return orjson.dumps({"parts": [part], "matches": [], "groups": [], "dead": [], "metered": [entry]}).decode()
 
 
-WEIGHED = {
-    **{"batches_pkey": 1, "matches_pkey": 1, "rule_groups_pkey": 1, "window_events_pkey": 1, "channel_queues_pkey": 1}
-}
+WEIGHED = {**{"batches_pkey": 1, "matches_pkey": 1, "rule_groups_pkey": 1, "window_events_pkey": 1, "channel_queues_pkey": 1}}
 METERED = {"batches_pkey": 1, "usage_counters_pkey": 1, "usage_items_pkey": 1}
 TOLD = {
     "tenants_held": 1,
@@ -87,12 +85,7 @@ SWEPT = {
 HOT = [
     Hot("api", "access/access", "find-keys", {"tenants_pkey": 1, "api_keys_by_prefix": 1}),
     Hot("api", "ingest/ingest", "accept", {"tenants_pkey": 1, "idempotency_keys_pkey": 1}),
-    Hot(
-        "worker",
-        "inbox/inbox",
-        "read-batch",
-        {"tenants_held": 1, "tenants_pkey": 1, "inbox_by_batch": 1, "events_pkey": 2},
-    ),
+    Hot("worker", "inbox/inbox", "read-batch", {"tenants_held": 1, "tenants_pkey": 1, "inbox_by_batch": 1, "events_pkey": 2}),
     Hot("worker", "inbox/inbox", "record-batch", {"batches_pkey": 1, "matches_pkey": 1, "channel_queues_pkey": 1}),
     Hot("worker", "inbox/inbox", "record-batch", WEIGHED, results=weighed(), about="weighed"),
     Hot("worker", "inbox/inbox", "record-batch", METERED, results=metered(), about="metered"),
@@ -122,13 +115,7 @@ HOT = [
         {"deliveries_by_event": 4, "delivery_attempts_pkey": 1, "dead_letters_pkey": 1},
     ),
     Hot("api", "ingest/ingest", "list-events", {"events_pkey": 4, "inbox_pkey": 1, "dead_letters_pkey": 1}, type=None),
-    Hot(
-        "api",
-        "ingest/ingest",
-        "list-events",
-        {"events_by_type": 4, "inbox_pkey": 1, "dead_letters_pkey": 1},
-        type="rare.type",
-    ),
+    Hot("api", "ingest/ingest", "list-events", {"events_by_type": 4, "inbox_pkey": 1, "dead_letters_pkey": 1}, type="rare.type"),
 ]
 each_hot_statement = pytest.mark.parametrize("hot", HOT, ids=repr)
 
@@ -158,9 +145,7 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
         "asked": orjson.dumps([{"tenant": tenant, "meter": "events", "amount": 1, "scales": 0}]),
         "results": orjson.dumps(decided).decode(),
         "batch": found("select batch from signalops.inbox where tenant_id = %(tenant)s order by batch limit 1"),
-        "event": found(
-            "select id from signalops.events where tenant_id = %(tenant)s and type = 'rare.type' order by id limit 1"
-        ),
+        "event": found("select id from signalops.events where tenant_id = %(tenant)s and type = 'rare.type' order by id limit 1"),
         "wanted": Jsonb([{"tenant": str(tenant), "delivery": str(delivery)}]),
         "busy": list[UUID](),
         "said": Jsonb([attempt]),

@@ -49,9 +49,7 @@ async def accept(api: db.Pool, *tenants: Tenant) -> BatchId:
 
 
 async def test_a_flush_is_one_statement(lone: Lone, acme: Tenant, globex: Tenant) -> None:
-    flusher = Flusher(
-        (lone.api, lone.api), LimitScales(lone.api), Rates(), 0, Limits(waiting=1000, flush=500, linger=0.004)
-    )
+    flusher = Flusher((lone.api, lone.api), LimitScales(lone.api), Rates(), 0, Limits(waiting=1000, flush=500, linger=0.004))
     running = asyncio.create_task(flusher.run())
     await flusher.submit([incoming(acme.id, EventIn(type="a.b"))])  # prepares the statement
     async with statements(lone.api, lone.trace) as sent:
@@ -82,9 +80,7 @@ async def test_a_batch_is_read_and_recorded_in_one_statement_each(
     async with statements(lone.worker, lone.trace) as sent:
         await lone.journey.process_batch(third, 3)
     changed = sorted([(acme.id, load), (globex.id, ["act_as", "tenants"])])
-    assert sent == ["BEGIN", "read_batch", *changed[0][1], *changed[1][1], "record_batch", "COMMIT"], (
-        "only what changed"
-    )
+    assert sent == ["BEGIN", "read_batch", *changed[0][1], *changed[1][1], "record_batch", "COMMIT"], "only what changed"
 
     async with statements(lone.worker, lone.trace) as sent:
         await lone.journey.process_batch(third, 3)

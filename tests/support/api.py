@@ -69,9 +69,7 @@ class Client:
     async def get(self, path: str, tenant: Tenant | None = None, **params: object) -> Answer:
         return await self.request("GET", path, tenant, params={name: str(value) for name, value in params.items()})
 
-    async def post(
-        self, body: object, tenant: Tenant | None = None, path: str = "/api/events", **headers: str
-    ) -> Answer:
+    async def post(self, body: object, tenant: Tenant | None = None, path: str = "/api/events", **headers: str) -> Answer:
         """Post a body: bytes as they are, all else as JSON. Header names have _ for -."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}

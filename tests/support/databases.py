@@ -127,9 +127,7 @@ class Databases:
         name = _new_name()
         try:
             _create(self.admin, name, self.template)
-        except (
-            psycopg.errors.InvalidCatalogName
-        ):  # another checkout on this server has replaced the template by its own
+        except psycopg.errors.InvalidCatalogName:  # another checkout on this server has replaced the template by its own
             del self.template
             _create(self.admin, name, self.template)
         return name
@@ -222,9 +220,7 @@ def _template(admin: psycopg.Connection, server: str) -> str:
 def drop_leftovers(server: str) -> None:
     """Drop the databases of failed tests of earlier runs, and of runs that were killed: of processes that are gone."""
     with psycopg.connect(server, autocommit=True) as admin:
-        databases = admin.execute(
-            "select datname, split_part(datname, '_', 2) from pg_database where datname like 'so\\_%'"
-        )
+        databases = admin.execute("select datname, split_part(datname, '_', 2) from pg_database where datname like 'so\\_%'")
         for name, process in databases.fetchall():
             if process.isdecimal() and not psutil.pid_exists(int(process)):
                 _drop(admin, name)

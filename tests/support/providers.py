@@ -29,9 +29,7 @@ LOGIN = ("acme", "right password")
 class MailServer(Mailbox):
     """A mailbox behind TLS and a login. It notes from which connection each mail came, and who says goodbye."""
 
-    def __init__(
-        self, tls: ssl.SSLContext | None = None, implicit: bool = False, login: bool = False, port: int = 0
-    ) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, implicit: bool = False, login: bool = False, port: int = 0) -> None:
         upgraded = tls is not None and not implicit
         options: dict[str, Any] = {"auth_require_tls": upgraded}
         if tls:
@@ -49,9 +47,7 @@ class MailServer(Mailbox):
         """The configuration of a channel that sends through it."""
         return {"host": "127.0.0.1", "port": self.port, "username": LOGIN[0], "sender": "ops@acme.example"}
 
-    def _authenticate(
-        self, server: Any, session: Any, envelope: Any, mechanism: str, data: LoginPassword
-    ) -> AuthResult:
+    def _authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: LoginPassword) -> AuthResult:
         self.passwords.append(data.password)
         return AuthResult(success=(data.login.decode(), data.password.decode()) == LOGIN, handled=False)
 
@@ -104,9 +100,7 @@ def whatsapp_status(status: str, message: str = "wamid.one", delivery: UUID | No
     if delivery:
         told["biz_opaque_callback_data"] = str(delivery)
     if status == "failed":
-        return told | {
-            "errors": [{"code": 131026, "title": "Message undeliverable", "error_data": {"details": "No WhatsApp"}}]
-        }
+        return told | {"errors": [{"code": 131026, "title": "Message undeliverable", "error_data": {"details": "No WhatsApp"}}]}
     return told | {"conversation": {"id": "c", "origin": {"type": "utility"}}, "pricing": {"billable": True}}
 
 

@@ -64,9 +64,7 @@ class Mailbox:
         self.replies: deque[str] = deque()
         self.recipient_replies: deque[str] = deque()
         self.held: asyncio.Event | None = None
-        self._controller = Controller(
-            self, hostname="127.0.0.1", port=port or free_port(), server_hostname="sink", **options
-        )
+        self._controller = Controller(self, hostname="127.0.0.1", port=port or free_port(), server_hostname="sink", **options)
 
     async def start(self) -> None:
         await asyncio.to_thread(self._controller.start)

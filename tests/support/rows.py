@@ -78,9 +78,7 @@ def add_rule(owner: psycopg.Connection, tenant: UUID, channel: UUID, **columns: 
     return rule
 
 
-def add_delivery(
-    owner: psycopg.Connection, tenant: UUID, channel: UUID, rule: UUID, event: UUID, **columns: Any
-) -> UUID:
+def add_delivery(owner: psycopg.Connection, tenant: UUID, channel: UUID, rule: UUID, event: UUID, **columns: Any) -> UUID:
     """Store a pending delivery of an event by a rule; return its id."""
     return add(owner, "deliveries", tenant, channel_id=channel, rule_id=rule, event_id=event, **columns)
 

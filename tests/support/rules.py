@@ -16,11 +16,7 @@ PATTERN: dict[str, Any] = {"type": ["user.signup"]}
 
 
 def make_rule(
-    owner: psycopg.Connection,
-    tenant: Tenant,
-    pattern: Mapping[str, object],
-    url: str = NOBODY_LISTENS,
-    **columns: Any,
+    owner: psycopg.Connection, tenant: Tenant, pattern: Mapping[str, object], url: str = NOBODY_LISTENS, **columns: Any
 ) -> UUID:
     """Store a webhook channel and a rule that notifies through it; return the rule's id.
 

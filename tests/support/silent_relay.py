@@ -31,9 +31,7 @@ class SilentRelay:
         self.settings = self._given.model_copy(update={"database_url": own})
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._server.close()
         for pump in self._pumps:
             pump.cancel()

@@ -34,17 +34,10 @@ def rows_of(tenant: UUID, now: datetime) -> dict[str, Row]:
     return {
         "tenants": {"id": tenant, "slug": f"t-{tenant}", "name": "Tenant"},
         "api_keys": own
-        | {
-            "id": tenant,
-            "prefix": "test_api_key_xyz",
-            "hash": "$2b$04$",
-            "label": "l",
-            "scopes": ["events:read"],
-        },
+        | {"id": tenant, "prefix": "test_api_key_xyz", "hash": "$2b$04$", "label": "l", "scopes": ["events:read"]},
         "events": own | {"id": tenant, "batch": tenant} | told,
         "idempotency_keys": own | {"key": "k", "event_id": tenant, "body_hash": "\\x68"},
-        "event_types": own
-        | {"type": "user.signup", "first_seen_at": now, "last_seen_at": now, "count": 1, "fields": {}},
+        "event_types": own | {"type": "user.signup", "first_seen_at": now, "last_seen_at": now, "count": 1, "fields": {}},
         "event_schemas": own | {"type": "user.signup", "mode": "warn", "schema": {}},
         "limits": own | {"meter": "m", "origin": "tenant", "starts_on": _MONTH, "hard": 1},
         "quotas": own | {"period": _MONTH, "accepted": 1},
@@ -54,28 +47,13 @@ def rows_of(tenant: UUID, now: datetime) -> dict[str, Row]:
         "rulesets": own | {"version": 1},
         "rules": own | {"id": tenant, "name": "r", "active_version": 1},
         "rule_versions": own
-        | {
-            "rule_id": tenant,
-            "version": 1,
-            "grammar": 2,
-            "pattern": {},
-            "channel_id": tenant,
-            "template": {},
-        },
+        | {"rule_id": tenant, "version": 1, "grammar": 2, "pattern": {}, "channel_id": tenant, "template": {}},
         "silences": own
-        | {
-            "id": tenant,
-            "grammar": 2,
-            "pattern": {},
-            "starts_at": now,
-            "ends_at": now + timedelta(hours=1),
-            "reason": "r",
-        },
+        | {"id": tenant, "grammar": 2, "pattern": {}, "starts_at": now, "ends_at": now + timedelta(hours=1), "reason": "r"},
         "backtests": own | {"id": tenant, "asked": {}, "starts_at": now, "ends_at": now + timedelta(hours=1)},
         "replays": own | {"id": tenant, "reason": "r", "events": 1, "batches": [tenant]},
         "rule_groups": own | {"rule_id": tenant, "since": 1, "group_key": "[]", "labels": {}, "forget_at": now},
-        "window_events": own
-        | {"rule_id": tenant, "since": 1, "group_key": "[]", "at": now, "event_id": tenant, "weight": 1},
+        "window_events": own | {"rule_id": tenant, "since": 1, "group_key": "[]", "at": now, "event_id": tenant, "weight": 1},
         "digests": own
         | {
             "rule_id": tenant,
@@ -90,34 +68,17 @@ def rows_of(tenant: UUID, now: datetime) -> dict[str, Row]:
         "channel_queues": own | {"channel_id": tenant, "tokens": 0, "refilled_at": now},
         "matches": own | decided,
         "deliveries": own | {"id": tenant, "channel_id": tenant} | decided,
-        "delivery_attempts": own
-        | {"delivery_id": tenant, "attempt": 1, "started_at": now, "duration_ms": 1, "outcome": "sent"},
+        "delivery_attempts": own | {"delivery_id": tenant, "attempt": 1, "started_at": now, "duration_ms": 1, "outcome": "sent"},
         "suppressions": own | {"id": tenant, "address": "a@example.com", "reason": "bounce", "delivery_id": tenant},
         "dead_letters": own | {"id": tenant, "kind": "event", "event_id": tenant, "error": "e"},
         "meters": own
-        | {
-            "key": "m",
-            "since": 1,
-            "name": "M",
-            "aggregation": "count",
-            "grammar": 2,
-            "pattern": {},
-            "origin": "tenant",
-        },
+        | {"key": "m", "since": 1, "name": "M", "aggregation": "count", "grammar": 2, "pattern": {}, "origin": "tenant"},
         "usage_entries": own | counted | {"id": tenant, "batch": tenant, "event_ids": [tenant]},
         "usage_counters": own | counted | {"aggregation": "count"},
         "usage_sizes": own | {"period": _MONTH, "rows": 1},
         "usage_items": own | slot | {"item": "1"},
         "usage_adjustments": own | slot | {"id": tenant, "is_late": False, "quantity": 1, "reason": "r", "author": "a"},
-        "subscriptions": own
-        | {
-            "id": tenant,
-            "plan": "free",
-            "version": 1,
-            "terms": {},
-            "starts_on": _MONTH,
-            "author": "a",
-        },
+        "subscriptions": own | {"id": tenant, "plan": "free", "version": 1, "terms": {}, "starts_on": _MONTH, "author": "a"},
         "billing_periods": own | billed,
         "usage_days": own
         | {"period": _MONTH, "day": _MONTH, "meter": "events", "grp": "[]", "is_late": False}
@@ -134,8 +95,7 @@ def rows_of(tenant: UUID, now: datetime) -> dict[str, Row]:
         "credit_entries": own | {"id": tenant, "grant_id": tenant, "kind": "granted", "amount": 1},
         "audit_log": own | {"id": tenant, "actor_kind": "sql", "actor": "a", "action": "rule.created", "change": {}},
         "expiries": own | {"kept_since": now},
-        "batches": own
-        | {"batch": tenant, "job_id": 1, "worker": "w", "ruleset": 1, "rules": 1, "events": 1, "billed": 1},
+        "batches": own | {"batch": tenant, "job_id": 1, "worker": "w", "ruleset": 1, "rules": 1, "events": 1, "billed": 1},
     }
 
 

@@ -14,16 +14,7 @@ from signalops.config import Settings
 from signalops.terms import TenantId
 from tests.support.rows import add
 
-EVERYTHING = [
-    "events:write",
-    "events:read",
-    "rules:*",
-    "channels:*",
-    "deliveries:*",
-    "meters:*",
-    "usage:read",
-    "keys:*",
-]
+EVERYTHING = ["events:write", "events:read", "rules:*", "channels:*", "deliveries:*", "meters:*", "usage:read", "keys:*"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +31,7 @@ class Tenant:
 
 
 def make_tenant(
-    owner: psycopg.Connection,
-    slug: str,
-    soft: int | None = None,
-    hard: int | None = None,
-    scopes: list[str] = EVERYTHING,
+    owner: psycopg.Connection, slug: str, soft: int | None = None, hard: int | None = None, scopes: list[str] = EVERYTHING
 ) -> Tenant:
     """Store a tenant with one key."""
     tenant, key = TenantId(clock.new_id()), new_key()

@@ -84,10 +84,7 @@ async def test_a_credit_note_with_an_idempotency_key_is_issued_once(operator: Op
     assert (await note("m", amount="75.00")).status == 201, "what was refused leaves its key free"
     notes = [("credit_note", n, total, False) for n, total in ((1, "-12.50"), (2, "-12.50"), (4, "-75.00"))]
     assert await invoices(operator) == [("invoice", 1, "100.00", False), *notes]
-    assert await invoices(operator, OF_GLOBEX) == [
-        ("invoice", 2, "100.00", False),
-        ("credit_note", 3, "-1.00", False),
-    ]
+    assert await invoices(operator, OF_GLOBEX) == [("invoice", 2, "100.00", False), ("credit_note", 3, "-1.00", False)]
 
 
 async def test_an_invoice_is_voided_and_issued_anew(operator: Operator, billing: Billing, billed: None) -> None:
@@ -103,10 +100,7 @@ async def test_an_invoice_is_voided_and_issued_anew(operator: Operator, billing:
     assert await invoices(operator, OF_GLOBEX) == [("invoice", 2, "100.00", False)]
     written = "select author, voided_by from signalops.invoices where tenant_id = %s order by id"
     acme = (await operator.get(OF_ACME)).json["id"]
-    assert billing.dicts(written, acme) == [
-        {"author": "signalops", "voided_by": "olga"},
-        {"author": "olga", "voided_by": None},
-    ]
+    assert billing.dicts(written, acme) == [{"author": "signalops", "voided_by": "olga"}, {"author": "olga", "voided_by": None}]
 
 
 async def test_voiding_gives_credit_back_and_takes_a_credit_note_back(operator: Operator, billing: Billing) -> None:
@@ -123,9 +117,7 @@ async def test_voiding_gives_credit_back_and_takes_a_credit_note_back(operator: 
 
 
 @pytest.mark.parametrize(("act", "body"), [("void", WHY), ("reissue", WHY), ("credit-notes", NOTE)])
-async def test_no_invoice_of_another_tenant_is_reached(
-    operator: Operator, billed: None, act: str, body: dict[str, str]
-) -> None:
+async def test_no_invoice_of_another_tenant_is_reached(operator: Operator, billed: None, act: str, body: dict[str, str]) -> None:
     (foreign,) = (await operator.get(f"{OF_GLOBEX}/invoices")).json["data"]
     for named in (foreign["id"], foreign["number"], uuid4(), "first"):
         path = f"{OF_ACME}/invoices/{named}/{act}"

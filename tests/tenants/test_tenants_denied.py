@@ -74,12 +74,7 @@ def test_the_role_reads_nothing_of_what_tenants_send_and_receive(owner: psycopg.
 
 def test_a_status_takes_the_ways_there_are_whoever_moves_it(owner: psycopg.Connection, acme: Tenant) -> None:
     move = "update signalops.tenants set status = %s, status_reason = 'r' where id = %s"
-    ways = {
-        "active": ("suspended", "closed"),
-        "suspended": ("active", "closed"),
-        "closed": ("deleting",),
-        "deleting": (),
-    }
+    ways = {"active": ("suspended", "closed"), "suspended": ("active", "closed"), "closed": ("deleting",), "deleting": ()}
     for status, onward in ways.items():
         for to in ways.keys() - {status}:
             with owner.transaction(force_rollback=True):

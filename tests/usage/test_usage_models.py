@@ -31,10 +31,7 @@ def span(zone: ZoneInfo = BERLIN, **asked: str) -> Span:
 
 def test_without_a_time_it_is_the_present_month() -> None:
     assert span() == span(period="2026-11")
-    assert (span().lower, span().upper) == (
-        datetime(2026, 10, 31, 23, tzinfo=UTC),
-        datetime(2026, 11, 30, 23, tzinfo=UTC),
-    )
+    assert (span().lower, span().upper) == (datetime(2026, 10, 31, 23, tzinfo=UTC), datetime(2026, 11, 30, 23, tzinfo=UTC))
     assert span().period == date(2026, 11, 1)
 
 
@@ -76,9 +73,7 @@ def test_more_than_a_year_or_than_a_month_by_hour_is_refused(window: str, until:
 
 
 def test_within_an_hour_the_full_hour_is_named() -> None:
-    with pytest.raises(
-        Invalid, match=r"from: must be a full hour in Asia/Kolkata, such as 2026-11-01T05:00:00\+05:30;"
-    ) as e:
+    with pytest.raises(Invalid, match=r"from: must be a full hour in Asia/Kolkata, such as 2026-11-01T05:00:00\+05:30;") as e:
         span(ZoneInfo("Asia/Kolkata"), since="2026-11-01T00:00:00Z", until="2026-11-02")
     assert e.value.members["errors"][0]["path"] == "from"
 

@@ -76,12 +76,7 @@ async def test_meters_are_shown_by_group_in_their_unit(api: Client, counters: Co
 
     async def used(**params: object) -> tuple[str, list[tuple[str, object]]]:
         shown = (await api.get("/api/usage", counters.tenant, meter=meter, period="2026-02", **params)).json
-        assert (shown["name"], shown["aggregation"], shown["unit"], shown["processed"]) == (
-            "Traffic",
-            "sum",
-            "GB",
-            None,
-        )
+        assert (shown["name"], shown["aggregation"], shown["unit"], shown["processed"]) == ("Traffic", "sum", "GB", None)
         return shown["quantity"], [(w["quantity"], w["group"]) for w in shown["windows"]]
 
     eu = {"payload.region": "eu", "payload.plan": 1}
@@ -93,9 +88,7 @@ async def test_meters_are_shown_by_group_in_their_unit(api: Client, counters: Co
     assert await used(group="{}") == ("0", [])
 
 
-async def test_a_meter_that_has_ended_is_still_shown_and_an_unknown_one_is_not_found(
-    api: Client, counters: Counters
-) -> None:
+async def test_a_meter_that_has_ended_is_still_shown_and_an_unknown_one_is_not_found(api: Client, counters: Counters) -> None:
     meter = counters.make_meter("peak", "max")
     shown = (await api.get("/api/usage", counters.tenant, meter=meter)).json
     assert (shown["quantity"], shown["events"]) == (None, 0)
@@ -159,10 +152,7 @@ async def test_reading_usage_needs_its_scope(api: Client, owner: psycopg.Connect
 async def test_a_total_has_every_digit_of_its_windows(api: Client, counters: Counters) -> None:
     """Python rounds sums to 28 digits unless it is told not to."""
     meter = counters.make_meter("traffic", "sum")
-    for day, value in (
-        ("2026-02-01", "99999999999999999999.999999999999999999"),
-        ("2026-02-02", "0.000000000000000002"),
-    ):
+    for day, value in (("2026-02-01", "99999999999999999999.999999999999999999"), ("2026-02-02", "0.000000000000000002")):
         counters.count(at(day), meter=meter, aggregation="sum", value=value)
     for window in ("day", "none"):
         used = (await api.get("/api/usage", counters.tenant, meter=meter, period="2026-02", window=window)).json

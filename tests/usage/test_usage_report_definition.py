@@ -173,9 +173,7 @@ def naive(
 def questions(zone: ZoneInfo) -> Iterator[Asked]:
     """All the ways to ask for two years and for a leap day."""
     december = date(2027, 12, 1)
-    starts = [
-        datetime(*day, tzinfo=zone).astimezone(UTC) for day in ((2027, 1, 1), (2029, 1, 1), (2028, 2, 29), (2028, 3, 1))
-    ]
+    starts = [datetime(*day, tzinfo=zone).astimezone(UTC) for day in ((2027, 1, 1), (2029, 1, 1), (2028, 2, 29), (2028, 3, 1))]
     for step, by_group, span in product((None, "hour", "day", "month"), (False, True), (starts[:2], starts[2:])):
         for in_period, until in ((None, None), (december, None), (None, december)):
             yield Asked(span[0], span[1], step, by_group, in_period, until)
@@ -189,9 +187,7 @@ def test_a_quantity_is_what_all_events_together_make(counters: Counters, zone: s
         store(counters, meter, aggregation, events)
         adjusted = adjust(counters, meter, events[:40]) if aggregation in ADDITIVE else []
         for asked in questions(counters.zone):
-            found = {
-                (row[0], row[1]): row[2:] for row in counters.owner.execute(BY, [counters.tenant.id, meter, *asked])
-            }
+            found = {(row[0], row[1]): row[2:] for row in counters.owner.execute(BY, [counters.tenant.id, meter, *asked])}
             assert found == naive(aggregation, events, adjusted, counters, asked), (aggregation, asked)
             compared += len(found)
     assert compared > 1000
@@ -224,9 +220,7 @@ def fill_2027(counters: Counters) -> None:
     counters.count(datetime(2027, 3, 5, tzinfo=UTC), late=date(2027, 4, 1))
 
 
-def test_a_year_by_day_and_what_is_late_are_read_by_their_indexes(
-    settings: Settings, counters: Counters, globex: Tenant
-) -> None:
+def test_a_year_by_day_and_what_is_late_are_read_by_their_indexes(settings: Settings, counters: Counters, globex: Tenant) -> None:
     fill_2027(counters)
     fill_2027(Counters(counters.owner, globex))
     counters.owner.execute("vacuum analyze signalops.usage_counters")
@@ -240,8 +234,6 @@ def test_a_year_by_day_and_what_is_late_are_read_by_their_indexes(
         assert "usage_counters_pkey" in seen
         assert "usage_counters" not in seen
         with scanned(connection) as seen:
-            assert connection.execute(BY, [counters.tenant.id, "events", *april]).fetchall() == [
-                (year.lower, "[]", 1, 1)
-            ]
+            assert connection.execute(BY, [counters.tenant.id, "events", *april]).fetchall() == [(year.lower, "[]", 1, 1)]
         assert "usage_counters_late" in seen
         assert "usage_counters" not in seen

@@ -76,9 +76,7 @@ async def test_a_day_is_as_long_as_it_is_by_the_clock(api_pool: db.Pool, counter
     hours = [(*utc(w), w.events) for w in (await read(api_pool, counters, window="hour", **asked)).windows]
     assert len(hours) == day.hours
     assert all(end - start == events * TEN_MINUTES for start, end, events in hours)
-    assert [start for start, _, _ in hours] == [first, *(end for _, end, _ in hours[:-1])], (
-        "each begins as another ends"
-    )
+    assert [start for start, _, _ in hours] == [first, *(end for _, end, _ in hours[:-1])], "each begins as another ends"
     assert hours[-1][1] == end
     assert {events for _, _, events in hours} == ({6, 3} if day.zone == "Australia/Lord_Howe" else {6})
 

@@ -53,9 +53,7 @@ def watcher(worker_pool: db.Pool, owner: psycopg.Connection, ours: Tenant) -> Wa
     return Watcher(worker_pool, owner, ours)
 
 
-async def test_each_crossing_is_told_once_and_its_end_once(
-    watcher: Watcher, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_each_crossing_is_told_once_and_its_end_once(watcher: Watcher, owner: psycopg.Connection, acme: Tenant) -> None:
     assert await watcher.look() == []
     owner.execute(DIE, [acme.id])
     with hearing("alert.raised") as raised, hearing("alert.resolved") as resolved:
@@ -84,8 +82,7 @@ async def test_what_lasts_for_a_moment_or_hovers_is_not_told_anew(
     assert await watcher.look(15) == [("raised", "events_wait", "")]
     for lag in (40, 80, 40, 80):
         owner.execute(
-            "update signalops.inbox set batch = signalops.id_at(now() - %s * interval '1 s') where tenant_id = %s",
-            [lag, acme.id],
+            "update signalops.inbox set batch = signalops.id_at(now() - %s * interval '1 s') where tenant_id = %s", [lag, acme.id]
         )
         assert len(await watcher.look(120)) == 1
     owner.execute("delete from signalops.inbox")
@@ -128,15 +125,11 @@ CONDITIONS = {
 
 @pytest.mark.usefixtures("acme")
 @pytest.mark.parametrize("alert", CONDITIONS, ids=lambda alert: alert[0])
-async def test_each_condition_is_found(
-    watcher: Watcher, owner: psycopg.Connection, ours: Tenant, alert: tuple[str, str]
-) -> None:
+async def test_each_condition_is_found(watcher: Watcher, owner: psycopg.Connection, ours: Tenant, alert: tuple[str, str]) -> None:
     assert await watcher.look() == []
     owner.execute(CONDITIONS[alert].encode())
     assert await watcher.look() == [("raised", *alert)]
-    (payload,) = owner.execute("select payload from signalops.events where tenant_id = %s", [ours.id]).fetchone() or (
-        {},
-    )
+    (payload,) = owner.execute("select payload from signalops.events where tenant_id = %s", [ours.id]).fetchone() or ({},)
     assert payload["severity"] in ("warning", "critical")
     assert payload["summary"]
     assert payload["remedy"].endswith(".")
@@ -148,9 +141,7 @@ async def test_what_it_could_not_commit_is_told_by_the_next(
     """The backend dies when all is written and nothing committed."""
     owner.execute(DIE, [acme.id])
     with closing(psycopg.connect(db.dsn(settings, "worker"))) as doomed:
-        assert doomed.execute("select alert, became from signalops.watch('operators')").fetchall() == [
-            ("dead_letters", "raised")
-        ]
+        assert doomed.execute("select alert, became from signalops.watch('operators')").fetchall() == [("dead_letters", "raised")]
         assert await watcher.look() == []  # one looks at a time
         owner.execute("select pg_terminate_backend(%s, 5000)", [doomed.info.backend_pid])
     assert await watcher.look() == [("raised", "dead_letters", "acme")]

@@ -78,9 +78,7 @@ async def test_a_rule_that_was_deleted_since_is_named_so(pipeline: Pipeline, acm
     rule = make_rule(pipeline.owner, acme, {"type": ["user.signup"]})
     await pipeline.journey.process_batch(await pipeline.accept((acme, {})), 1)
     pipeline.owner.execute("delete from signalops.rules")
-    assert (await path(pipeline, acme))["matches"] == [
-        {"id": rule, "name": "(deleted)", "version": 1, "outcome": "notified"}
-    ]
+    assert (await path(pipeline, acme))["matches"] == [{"id": rule, "name": "(deleted)", "version": 1, "outcome": "notified"}]
 
 
 async def test_an_operational_event_is_marked(pipeline: Pipeline, acme: Tenant) -> None:

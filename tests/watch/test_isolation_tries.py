@@ -49,9 +49,7 @@ def test_nothing_leaks_and_every_object_was_tried(owner: psycopg.Connection, fin
 
 @pytest.mark.prove
 def test_what_is_granted_works_on_the_own_rows(owner: psycopg.Connection, findings: list[Finding]) -> None:
-    readable = (
-        f"select relname from ({TABLES}) as t where key is not null and has_any_column_privilege(%s, oid, 'select')"
-    )
+    readable = f"select relname from ({TABLES}) as t where key is not null and has_any_column_privilege(%s, oid, 'select')"
     for role, across, least in (("api", set(), 20), ("worker", set(), 20), ("platform", OPERATORS.keys(), 8)):
         readers = owner.execute(f"{readable} and not relispartition", [f"signalops_{role}"])
         granted = {name for (name,) in readers} - across
@@ -61,9 +59,7 @@ def test_what_is_granted_works_on_the_own_rows(owner: psycopg.Connection, findin
 
 
 @pytest.mark.timeout(90)  # tries every table and function: 12 s on a quiet machine, 30 s on a slow one
-async def test_each_hole_is_found_by_name_and_nothing_else_is_blamed(
-    owner: psycopg.Connection, settings: Settings
-) -> None:
+async def test_each_hole_is_found_by_name_and_nothing_else_is_blamed(owner: psycopg.Connection, settings: Settings) -> None:
     owner.execute("set role signalops_owner")
     for hole in HOLES.values():
         owner.execute(hole.plant)
@@ -79,9 +75,7 @@ async def test_each_hole_is_found_by_name_and_nothing_else_is_blamed(
 
 
 @pytest.mark.prove
-async def test_it_leaves_nothing_behind(
-    owner: psycopg.Connection, settings: Settings, acme: Tenant, globex: Tenant
-) -> None:
+async def test_it_leaves_nothing_behind(owner: psycopg.Connection, settings: Settings, acme: Tenant, globex: Tenant) -> None:
     for tenant in (acme, globex):
         make_rule(owner, tenant, {"type": ["a.b"]})
     names = [name for (name,) in owner.execute(f"select relname from ({TABLES}) as t where not relispartition")]

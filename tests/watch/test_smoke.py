@@ -55,9 +55,7 @@ async def test_a_key_that_may_not_is_a_sentence(settings: Settings, owner: psyco
             await walk(api.url, "test_api_key_that_nobody_has", settings)
 
 
-async def test_a_missing_worker_is_a_sentence(
-    settings: Settings, acme: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_missing_worker_is_a_sentence(settings: Settings, acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "BOUND", 0.1)
     async with running(settings) as api:
         with pytest.raises(Unusable, match="signalops work"):

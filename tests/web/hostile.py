@@ -86,26 +86,14 @@ STRINGS: dict[str, str] = {
 }
 """Values for whatever holds a string."""
 
-_ENCODED = {
-    "gzip": gzip.compress(b'{"type":"a.b"}'),
-    "a gzip bomb": gzip.compress(b"[" * 10_000_000),
-}
+_ENCODED = {"gzip": gzip.compress(b'{"type":"a.b"}'), "a gzip bomb": gzip.compress(b"[" * 10_000_000)}
 
 HEADERS: dict[str, tuple[dict[str, str], bytes]] = {
-    **{
-        name: ({"content-type": "application/json", "content-encoding": "gzip"}, body)
-        for name, body in _ENCODED.items()
-    },
+    **{name: ({"content-type": "application/json", "content-encoding": "gzip"}, body) for name, body in _ENCODED.items()},
     **{
         f"the media type {media}": ({"content-type": media}, b'{"type":"a.b"}')
         for media in (
-            *(
-                "application/x-www-form-urlencoded",
-                "multipart/form-data; boundary=x",
-                "text/html",
-                "application/xml",
-                "",
-            ),
+            *("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/html", "application/xml", ""),
             *("application/json;charset=utf-16", 'application/json; charset="utf-7"', "application/json, text/html"),
             *("application/x-ndjson", "application/cloudevents+json", "application/cloudevents-batch+json", "x" * 2000),
         )

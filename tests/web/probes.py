@@ -48,10 +48,7 @@ PROBES: dict[str, tuple[Probe, ...] | Unnamed] = {
         Probe(body={"events": [ID], "reason": "r"}),
         Probe(body={"events": [ID], "reason": "r", "dryRun": True}),
         Probe(body={"events": [ID], "rules": [ID], "reason": "r"}),
-        Probe(
-            body=_SPAN | {"to": "2026-12-31T00:00:00Z", "type": f"of.{ID}", "reason": "r", "dryRun": True},
-            is_alike=True,
-        ),
+        Probe(body=_SPAN | {"to": "2026-12-31T00:00:00Z", "type": f"of.{ID}", "reason": "r", "dryRun": True}, is_alike=True),
     ),
     "listReplays": _LISTED,
     "getReplay": _BY_ID,
@@ -64,11 +61,7 @@ PROBES: dict[str, tuple[Probe, ...] | Unnamed] = {
     "listBacktests": _LISTED,
     "getBacktest": _BY_ID,
     "cancelBacktest": _BY_ID,
-    "listRules": (
-        Probe(query={"channel": ID}),
-        Probe(query={"channel": f"c-{ID}"}),
-        Probe(query={"name": f"r-{ID}"}),
-    ),
+    "listRules": (Probe(query={"channel": ID}), Probe(query={"channel": f"c-{ID}"}), Probe(query={"name": f"r-{ID}"})),
     "addRule": (
         Probe(body=_RULE | {"name": "new", "channel": ID}),
         Probe(body=_RULE | {"name": "new", "channel": f"c-{ID}"}),
@@ -108,10 +101,7 @@ PROBES: dict[str, tuple[Probe, ...] | Unnamed] = {
     "cancelDelivery": _BY_ID,
     "listDeadLetters": (Probe(query={"error": f"e-{ID}"}), Probe(query={"channel": ID}, is_alike=True)),
     "retryDeadLetters": (Probe(body={"ids": [ID]}), Probe(body={"filter": {"error": f"e-{ID}"}})),
-    "discardDeadLetters": (
-        Probe(body={"ids": [ID], "reason": "r"}),
-        Probe(body={"filter": {"error": f"e-{ID}"}, "reason": "r"}),
-    ),
+    "discardDeadLetters": (Probe(body={"ids": [ID], "reason": "r"}), Probe(body={"filter": {"error": f"e-{ID}"}, "reason": "r"})),
     "getDeadLetter": _BY_ID,
     "retryDeadLetter": _BY_ID,
     "discardDeadLetter": (Probe(body={"reason": "r"}),),

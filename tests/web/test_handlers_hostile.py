@@ -55,13 +55,7 @@ BODIES: dict[str, Any] = {
         "idempotencyKey": "k",
     },
     "storeEvents": [
-        {
-            "type": "a.b",
-            "source": "s",
-            "occurredAt": "2026-11-23T00:00:00Z",
-            "payload": {"k": "v"},
-            "idempotencyKey": "k",
-        }
+        {"type": "a.b", "source": "s", "occurredAt": "2026-11-23T00:00:00Z", "payload": {"k": "v"}, "idempotencyKey": "k"}
     ],
 }
 """Fuller bodies than the probes', and those of operations that name nothing."""

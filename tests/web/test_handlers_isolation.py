@@ -47,9 +47,7 @@ class Operation(NamedTuple):
     @property
     def names(self) -> bool:
         """Whether it can name anything: by a parameter of the path or the query, or a body."""
-        return bool(
-            {"path", "query"} & {p["in"] for p in self.shown.get("parameters", [])} or "requestBody" in self.shown
-        )
+        return bool({"path", "query"} & {p["in"] for p in self.shown.get("parameters", [])} or "requestBody" in self.shown)
 
     def queries(self, name: str) -> bool:
         """Whether it has a parameter of a query."""
@@ -170,20 +168,14 @@ async def test_lists_and_figures_are_the_tenants_own(api: Client, owner: psycopg
 
 
 @pytest.mark.parametrize("cursor", ["startingAfter", "endingBefore"])
-async def test_another_tenants_id_as_a_cursor_is_a_mere_bound(
-    api: Client, owner: psycopg.Connection, cursor: str
-) -> None:
+async def test_another_tenants_id_as_a_cursor_is_a_mere_bound(api: Client, owner: psycopg.Connection, cursor: str) -> None:
     first, ours, last = settle(owner), settle(owner), settle(owner)
     other = last if cursor == "startingAfter" else first
     nobody = UUID(int=other.id.int ^ 1)
     lists = [o for o in await operations(api) if o.method == "GET" and o.queries(cursor) and not o.is_for_operators]
     for operation in lists:
         if operation.name in ("listEventTypes", "listMeters"):
-            bounds = (
-                (f"of.{other.id}", f"of.{nobody}")
-                if "Types" in operation.name
-                else (meter_of(other.id), meter_of(nobody))
-            )
+            bounds = (f"of.{other.id}", f"of.{nobody}") if "Types" in operation.name else (meter_of(other.id), meter_of(nobody))
         else:
             bounds = (str(other.id), str(nobody))
         theirs, nobodys = [await api.get(operation.path, ours, **{cursor: bound}) for bound in bounds]

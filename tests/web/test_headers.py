@@ -23,9 +23,7 @@ SECURE = {
 ORIGIN = "https://app.example.com"
 
 
-async def test_every_answer_is_secure_and_says_no_more_than_it_must(
-    api: Client, acme: Tenant, owner: psycopg.Connection
-) -> None:
+async def test_every_answer_is_secure_and_says_no_more_than_it_must(api: Client, acme: Tenant, owner: psycopg.Connection) -> None:
     answers = [
         await api.get("/healthz"),
         await api.get("/nowhere"),
@@ -37,9 +35,7 @@ async def test_every_answer_is_secure_and_says_no_more_than_it_must(
         await api.get("/api/openapi.json"),
     ]
     owner.execute("alter table signalops.silences rename to silences_away")
-    async with aiohttp.request(
-        "GET", f"{api.url}/api/silences", headers=acme.headers
-    ) as bug:  # an answer of no document
+    async with aiohttp.request("GET", f"{api.url}/api/silences", headers=acme.headers) as bug:  # an answer of no document
         answers.append(Answer(bug.status, bug.headers, await bug.read()))
     assert [answer.status for answer in answers] == [200, 404, 405, 401, 202, 400, 200, 200, 500]
     for answer in answers:
@@ -70,11 +66,7 @@ def _shared(headers: object) -> list[str]:
 
 
 async def test_by_default_pages_of_other_origins_get_nothing(api: Client, acme: Tenant) -> None:
-    preflight = {
-        "origin": ORIGIN,
-        "access-control-request-method": "POST",
-        "access-control-request-headers": "x-api-key",
-    }
+    preflight = {"origin": ORIGIN, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
     asked = await api.request("OPTIONS", "/api/events", headers=preflight)
     assert (asked.status, _shared(asked.headers)) == (405, [])
     read = await api.request("GET", "/api/events", acme, headers={"origin": ORIGIN})
@@ -82,15 +74,9 @@ async def test_by_default_pages_of_other_origins_get_nothing(api: Client, acme: 
 
 
 @pytest.mark.parametrize(("origin", "is_allowed"), [(ORIGIN, True), (f"{ORIGIN}.evil.example", False), ("null", False)])
-async def test_listed_origins_may_call_without_cookies(
-    settings: Settings, acme: Tenant, origin: str, is_allowed: bool
-) -> None:
+async def test_listed_origins_may_call_without_cookies(settings: Settings, acme: Tenant, origin: str, is_allowed: bool) -> None:
     listed = settings.model_copy(update={"cors_origins": (ORIGIN,)})
-    preflight = {
-        "origin": origin,
-        "access-control-request-method": "POST",
-        "access-control-request-headers": "x-api-key",
-    }
+    preflight = {"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
     async with running(listed) as api:
         asked = await api.request("OPTIONS", "/api/events", headers=preflight)
         read = await api.request("GET", "/api/events", acme, headers={"origin": origin})
@@ -100,9 +86,7 @@ async def test_listed_origins_may_call_without_cookies(
         assert "access-control-allow-credentials" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    "origin", ["*", "https://*.example.com", "app.example.com", "https://app.example.com/", "null"]
-)
+@pytest.mark.parametrize("origin", ["*", "https://*.example.com", "app.example.com", "https://app.example.com/", "null"])
 def test_an_origin_is_exact(origin: str) -> None:
     with pytest.raises(ValueError, match="cors_origins"):
         Settings(cors_origins=(origin,))

@@ -27,9 +27,7 @@ def test_a_program_of_this_machine_asks_for_this_machine(host: str | None) -> No
     TRYING_OUT.check(request(host, x_forwarded_for="192.0.2.1"))  # by a proxy that asks for others
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost", "localhost:3100", "LOCALHOST", "127.0.0.1:3100", "127.1.2.3", "[::1]:3100"]
-)
+@pytest.mark.parametrize("host", ["localhost", "localhost:3100", "LOCALHOST", "127.0.0.1:3100", "127.1.2.3", "[::1]:3100"])
 def test_this_machine_has_several_names(host: str) -> None:
     TRYING_OUT.check(request(host))
 

@@ -118,9 +118,7 @@ def problem(answer: bytes, status: int, kind: str) -> None:
     head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.decode().lower().split("\r\n")
     assert first.startswith(f"http/1.1 {status} ")
-    assert {"content-type: application/problem+json", "connection: close", "x-content-type-options: nosniff"} <= set(
-        lines
-    )
+    assert {"content-type: application/problem+json", "connection: close", "x-content-type-options: nosniff"} <= set(lines)
     assert f"content-length: {len(body)}" in lines
     shown = json.loads(body)
     assert (shown["type"], shown["status"]) == (f"urn:signalops:problem:{kind}", status)
@@ -216,9 +214,7 @@ async def test_nothing_is_answered_in_the_place_of_a_request_that_is_under_way(a
     assert await told(api, POST + b"Content-Length: 2\r\n\r\n{}garbage\r\n\r\n") == b""
 
 
-@pytest.mark.parametrize(
-    "wish", [b"Connection: upgrade\r\nUpgrade: websocket\r\n", b"Connection: upgrade\r\nUpgrade: h2c\r\n"]
-)
+@pytest.mark.parametrize("wish", [b"Connection: upgrade\r\nUpgrade: websocket\r\n", b"Connection: upgrade\r\nUpgrade: h2c\r\n"])
 async def test_what_would_be_another_protocol_is_answered_in_this_one_and_ends(api: Client, wish: bytes) -> None:
     answer = await told(api, GET + wish + b"\r\n" + GET + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 200")
@@ -291,11 +287,7 @@ async def test_there_are_so_many_connections(settings: Settings) -> None:
 
 
 async def test_who_rests_on_connections_keeps_nobody_out(settings: Settings) -> None:
-    async with (
-        running(settings, limit_concurrency=2) as api,
-        connected(api) as (older, asking),
-        connected(api) as newer,
-    ):
+    async with running(settings, limit_concurrency=2) as api, connected(api) as (older, asking), connected(api) as newer:
         for reader, writer in (newer, (older, asking)):
             writer.write(GET + b"\r\n")
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")

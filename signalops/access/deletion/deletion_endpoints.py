@@ -22,12 +22,7 @@ async def delete_tenant(connection: db.Connection, operator: Operator, tenant: s
     return answer(begun, 202, {"Location": f"/api/tenants/{begun.tenant}/deletion"})
 
 
-@endpoint(
-    "GET /api/tenants/{tenant}/deletion",
-    "getTenantDeletion",
-    "Show how far a deletion is, or its proof",
-    "tenants:read",
-)
+@endpoint("GET /api/tenants/{tenant}/deletion", "getTenantDeletion", "Show how far a deletion is, or its proof", "tenants:read")
 async def get_deletion(connection: db.Connection, operator: Operator, tenant: str) -> DeletionShown:
     """Show how far a deletion is, or its proof; also when the tenant is long gone."""
     return await deletion.show(connection, tenant)

@@ -42,9 +42,7 @@ class DeletionShown(ApiModel):
         """Return the words of the API for a row of tenant_deletions."""
         removed, left = row["removed"], row["remaining"]
         tables = [
-            TableDeleted(
-                table=name.removeprefix("signalops."), removed=removed.get(name, 0), left=left[name] if left else None
-            )
+            TableDeleted(table=name.removeprefix("signalops."), removed=removed.get(name, 0), left=left[name] if left else None)
             for name in sorted(left or removed)
         ]
         return cls(

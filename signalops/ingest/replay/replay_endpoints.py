@@ -43,9 +43,7 @@ class Replays:
         wanted = {"id": None, "upwards": query.upwards, **query.window(await db.settled(connection))}
         return query.listed(await replay_queries.list_replays(connection, caller.tenant, **wanted), lambda row: row)
 
-    @endpoint(
-        "GET /api/replays/{id}", "getReplay", "Show a replay and how far it is", "rules:*", answers={200: ReplayShown}
-    )
+    @endpoint("GET /api/replays/{id}", "getReplay", "Show a replay and how far it is", "rules:*", answers={200: ReplayShown})
     async def get_replay(self, connection: db.Connection, caller: Caller, replay: UUID) -> Response:
         """Show a replay and how far it is."""
         one = {"id": replay, "lower": UUID(int=0), "upper": _LAST, "upwards": False, "limit": 1}

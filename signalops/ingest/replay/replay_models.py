@@ -14,9 +14,7 @@ from signalops.models import ApiModel, PageOf, RequestModel
 class ReplayRequest(RequestModel):
     """Which past events are run through the rules again, and why."""
 
-    events: Annotated[list[UUID], Field(min_length=1, max_length=1000)] | None = Field(
-        None, description="These events."
-    )
+    events: Annotated[list[UUID], Field(min_length=1, max_length=1000)] | None = Field(None, description="These events.")
     from_: Moment | None = Field(None, alias="from", description="Or: those that came in at or after this time.")
     to: Moment | None = Field(None, description="And before this time.")
     type: str | None = Field(None, max_length=200, pattern=EVENT_TYPE, description="Only of this type.")

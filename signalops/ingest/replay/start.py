@@ -12,9 +12,7 @@ from signalops.ingest.replay.replay_models import ReplayCounted, ReplayRequest, 
 from signalops.terms import BatchId, JsonObject, TenantId
 
 
-async def start(
-    connection: db.Connection, tenant: TenantId, asked: ReplayRequest, most: int
-) -> ReplayStarted | ReplayCounted:
+async def start(connection: db.Connection, tenant: TenantId, asked: ReplayRequest, most: int) -> ReplayStarted | ReplayCounted:
     """Replay up to so many events, or count them; Invalid when there are more, or a rule is unknown."""
     events, skipped = await _choose(connection, tenant, asked, most)
     if asked.rules and (unknown := await replay_queries.unknown_rules(connection, tenant, asked.rules)):
@@ -31,9 +29,7 @@ async def start(
     return ReplayStarted(id=replay, events=len(filled), skipped=skipped)
 
 
-async def _choose(
-    connection: db.Connection, tenant: TenantId, asked: ReplayRequest, most: int
-) -> tuple[list[UUID], Skipped]:
+async def _choose(connection: db.Connection, tenant: TenantId, asked: ReplayRequest, most: int) -> tuple[list[UUID], Skipped]:
     if asked.to:
         (await db.settled(connection)).before(asked.to)
     verdicts = await replay_queries.choose_events(connection, tenant, **_choice(asked), limit=most + 1)

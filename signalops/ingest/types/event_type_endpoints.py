@@ -72,9 +72,7 @@ class EventTypes:
         async with transaction() as connection:
             others, size = await event_type_queries.other_schemas(connection, caller.tenant, _known(type))
             if others >= _MOST_SCHEMAS or size + schema.size > _MOST_SCHEMA_BYTES:
-                raise Invalid(
-                    f"A tenant has at most {_MOST_SCHEMAS} schemas of together 1 MiB: delete some, or shorten them."
-                )
+                raise Invalid(f"A tenant has at most {_MOST_SCHEMAS} schemas of together 1 MiB: delete some, or shorten them.")
             row = await event_type_queries.put_schema(connection, caller.tenant, type, body.mode, body.json_schema)
         # The announcement may take a moment, and the next event comes after this answer.
         self._book.cache.invalidate(caller.tenant)

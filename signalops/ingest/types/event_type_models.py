@@ -59,9 +59,7 @@ class SchemaIn(ApiModel):
         description="Draft 2020-12, or 7 if $schema says so; at most 64 KiB; references only within it.",
         examples=[{"type": "object", "required": ["email"]}],
     )
-    mode: Mode = Field(
-        description="warn: the event is accepted, and the answer names the faults; reject: it is refused."
-    )
+    mode: Mode = Field(description="warn: the event is accepted, and the answer names the faults; reject: it is refused.")
 
 
 class SchemaShown(SchemaIn):

@@ -41,9 +41,7 @@ async def other_schemas(connection: db.Connection, tenant: TenantId, event_type:
     return first, second
 
 
-async def put_schema(
-    connection: db.Connection, tenant: TenantId, event_type: str, mode: str, schema: db.Row
-) -> db.Row | None:
+async def put_schema(connection: db.Connection, tenant: TenantId, event_type: str, mode: str, schema: db.Row) -> db.Row | None:
     """Write the schema of a type; return it."""
     return await db.row(
         connection,

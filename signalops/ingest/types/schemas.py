@@ -48,9 +48,7 @@ class SchemaBook:
 
     def __init__(self, connections: db.Pool, most_bytes: int = _MOST_BYTES) -> None:
         self._connections = connections
-        self.cache = Cache[TenantId, Schemas](
-            most_bytes, max_age=_MOST_AGE, size_of=_size, tags_of=lambda tenant, _: (tenant,)
-        )
+        self.cache = Cache[TenantId, Schemas](most_bytes, max_age=_MOST_AGE, size_of=_size, tags_of=lambda tenant, _: (tenant,))
 
     async def of(self, tenant: TenantId) -> Schemas:
         """Return a tenant's schemas by type."""

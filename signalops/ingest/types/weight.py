@@ -69,9 +69,7 @@ class _Scale:
     def _resolve(self, reference: Any, path: str) -> Any:
         """Follow a JSON Pointer (RFC 6901) as a fragment."""
         if not isinstance(reference, str) or not reference.startswith("#/"):
-            raise Invalid.at(
-                path, "refers to something outside of this schema or to itself; refer to #/$defs/... of this schema"
-            )
+            raise Invalid.at(path, "refers to something outside of this schema or to itself; refer to #/$defs/... of this schema")
         found: Any = self._schema
         try:
             for step in unquote(reference[2:]).split("/"):

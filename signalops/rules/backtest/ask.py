@@ -40,8 +40,7 @@ class Desk:
         about = {"types": asked.types, "examples": asked.examples, "silences": silences, "limits": limits}
         if await backtest_queries.take_turn(connection, tenant) >= self._limits.unfinished:
             raise Conflict(
-                f"{self._limits.unfinished} backtests are unfinished: wait for one, or cancel one (see GET "
-                "/api/rules/backtests)."
+                f"{self._limits.unfinished} backtests are unfinished: wait for one, or cancel one (see GET /api/rules/backtests)."
             )
         backtest = await db.new_id(connection)
         await backtest_queries.add(connection, tenant, backtest, pinned | about, span)

@@ -44,32 +44,20 @@ class Backtests:
         status = 200 if row["status"] in OVER else 202
         return answer(shown(row), status, {"location": f"/api/rules/backtests/{backtest}"})
 
-    @endpoint(
-        "GET /api/rules/backtests",
-        "listBacktests",
-        "List backtests, newest first",
-        "rules:*",
-        answers={200: BacktestList},
-    )
+    @endpoint("GET /api/rules/backtests", "listBacktests", "List backtests, newest first", "rules:*", answers={200: BacktestList})
     async def list_backtests(self, connection: db.Connection, caller: Caller, query: Page) -> Response:
         """List a tenant's backtests without their results, newest first; the newest 50 are kept."""
         window = query.window(await db.settled(connection))
         return query.listed(await backtest_queries.list_(connection, caller.tenant, query.upwards, window), shown)
 
     @endpoint(
-        "GET /api/rules/backtests/{id}",
-        "getBacktest",
-        "Show a backtest and its result",
-        "rules:*",
-        answers={200: Backtest},
+        "GET /api/rules/backtests/{id}", "getBacktest", "Show a backtest and its result", "rules:*", answers={200: Backtest}
     )
     async def get_backtest(self, connection: db.Connection, caller: Caller, backtest: UUID) -> Response:
         """Show a backtest: how far it is, and what it has found."""
         return answer(shown(await find(connection, caller.tenant, backtest)))
 
-    @endpoint(
-        "DELETE /api/rules/backtests/{id}", "cancelBacktest", "Cancel a backtest", "rules:*", answers={200: Backtest}
-    )
+    @endpoint("DELETE /api/rules/backtests/{id}", "cancelBacktest", "Cancel a backtest", "rules:*", answers={200: Backtest})
     async def cancel_backtest(self, connection: db.Connection, caller: Caller, backtest: UUID) -> Response:
         """Cancel a backtest and show it; one that is over stays as it is."""
         await backtest_queries.cancel(connection, caller.tenant, backtest)

@@ -113,9 +113,7 @@ class BacktestResult(ApiModel):
     outcomes: dict[Outcome, int] = Field(description="What would have become of the matches.")
     examples: list[Example] = Field(description="The first and the last matches.")
     messages: list[WouldTell] = Field(description="The first and the last notifications.")
-    histogram: list[Bucket] = Field(
-        description=f"At most {MOST_BUCKETS} parts of equal length, by the time of receipt."
-    )
+    histogram: list[Bucket] = Field(description=f"At most {MOST_BUCKETS} parts of equal length, by the time of receipt.")
     comparison: Comparison | None = Field(
         description="With the rule's active version; null when it is that one, or there is none."
     )

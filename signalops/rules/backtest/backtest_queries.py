@@ -53,9 +53,7 @@ async def cancel(connection: db.Connection, tenant: TenantId, backtest: UUID) ->
     await connection.execute(SQL["cancel-backtest"], {"tenant": tenant, "id": backtest})
 
 
-async def read_past(
-    connection: db.Connection, tenant: TenantId, types: list[str] | None, window: db.Row
-) -> list[db.Row]:
+async def read_past(connection: db.Connection, tenant: TenantId, types: list[str] | None, window: db.Row) -> list[db.Row]:
     """Return the next events of a window {after, before, limit}, those of some types only or all."""
     await connection.execute(SQL["read-in-order"])
     query = SQL["read-past" if types is None else "read-past-of-types"]
@@ -70,9 +68,7 @@ async def read_events(connection: db.Connection, tenant: TenantId, events: Itera
 
 async def save(connection: db.Connection, tenant: TenantId, backtest: UUID, slices: int, found: db.Row) -> bool:
     """Save a slice, the one after so many: {status, looked_until, scanned, state, result, error}; False if it is too late."""
-    documents = {
-        name: None if found[name] is None else db.Jsonb(found[name], orjson.dumps) for name in ("state", "result")
-    }
+    documents = {name: None if found[name] is None else db.Jsonb(found[name], orjson.dumps) for name in ("state", "result")}
     place = {"tenant": tenant, "id": backtest, "slices": slices}
     return await db.row(connection, SQL["save-slice"], found | documents | place) is not None
 

@@ -55,9 +55,7 @@ class Backtester:
             # In threads, beside which others go on: a large state takes a while to read and to write.
             work = await asyncio.to_thread(_Work, tenant, row)
             await self._slice(tenant, work)
-            found = await asyncio.to_thread(work.found) | (
-                {"result": await self._told(tenant, work)} if work.is_done else {}
-            )
+            found = await asyncio.to_thread(work.found) | ({"result": await self._told(tenant, work)} if work.is_done else {})
         except db.REFUSAL:
             raise  # an outage, or the operator's to mend: the job is run again
         except Exception as error:
@@ -145,9 +143,7 @@ class _Work:
 
         tells = {"candidate": self.report.tell, "baseline": self.report.tell_baseline}
         chosen = {name: asked[name] for name in tells if asked[name]}
-        self._rules = RuleSet(
-            {name: compiled(c["draft"]["grammar"], c["draft"]["pattern"]) for name, c in chosen.items()}
-        )
+        self._rules = RuleSet({name: compiled(c["draft"]["grammar"], c["draft"]["pattern"]) for name, c in chosen.items()})
         self._simulations = {name: _simulation(c, is_silenced, tells[name]) for name, c in chosen.items()}
         for name, simulation in self._simulations.items():
             if state:

@@ -18,9 +18,7 @@ from signalops.send.channels.whatsapp import Credentials
 from signalops.send.secrets import Keyring
 from signalops.terms import Caller, ChannelId, TenantId
 
-_UNVERIFIED = (
-    "The callback can't be verified: check the channel's id in the address, and its appSecret and verifyToken."
-)
+_UNVERIFIED = "The callback can't be verified: check the channel's id in the address, and its appSecret and verifyToken."
 _REFUSALS = (errors.Forbidden, errors.NotFound, errors.TooManyFailures, errors.Unavailable)
 _TAKING = (errors.Malformed, errors.TooLarge, errors.Overloaded)
 _TOO_SOON = "What it tells of is not recorded yet: send it again."
@@ -116,9 +114,7 @@ class Callbacks:
         tenant, delivery = TenantId(event.mail.tags.tenant[0]), event.mail.tags.delivery[0]
         heard = event.heard()
         async with db.as_tenant(self._connections, tenant) as connection:
-            suppressed = [
-                one for one in event.unwanted() if await callback_queries.suppress(connection, tenant, delivery, one)
-            ]
+            suppressed = [one for one in event.unwanted() if await callback_queries.suppress(connection, tenant, delivery, one)]
             moved = _told(await callback_queries.hear(connection, tenant, heard, None)) if heard else False
         for one in suppressed:
             facts.emit("address.suppressed", tenant=tenant, delivery=delivery, reason=one.reason)
@@ -149,9 +145,7 @@ async def list_suppressions(connection: db.Connection, caller: Caller, query: Su
     """List the addresses that mail is not sent to any more, newest first."""
     address = query.address and query.address.lower()
     wanted = {"address": address, "upwards": query.upwards, **query.window(await db.settled(connection))}
-    return query.listed(
-        await callback_queries.list_suppressions(connection, caller.tenant, **wanted), Suppression.model_validate
-    )
+    return query.listed(await callback_queries.list_suppressions(connection, caller.tenant, **wanted), Suppression.model_validate)
 
 
 @endpoint("DELETE /api/suppressions/{id}", "removeSuppression", "Let mail be sent to an address again", "deliveries:*")

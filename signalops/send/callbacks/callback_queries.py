@@ -19,12 +19,7 @@ async def find_called_channel(connection: db.Connection, channel: UUID) -> tuple
 
 async def hear(connection: db.Connection, tenant: TenantId, heard: Heard, channel: ChannelId | None) -> bool | None:
     """Move a delivery on; return whether it moved, and None if it must be told again. Without its id the channel's is found."""
-    fields: dict[str, object] = {
-        "tenant": tenant,
-        "channel": channel,
-        "delivery": heard.delivery,
-        "status": heard.status,
-    }
+    fields: dict[str, object] = {"tenant": tenant, "channel": channel, "delivery": heard.delivery, "status": heard.status}
     fields |= {"provider": storable(heard.provider_id, PROVIDER_ID_LIMIT), "error": storable(heard.error, ERROR_LIMIT)}
     moved: bool | None = await db.value(connection, SQL["hear-of-delivery"], fields)
     return moved

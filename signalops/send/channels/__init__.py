@@ -35,6 +35,4 @@ def configured(kind: ChannelKind, config: Mapping[str, Any]) -> Channel:
     except ValidationError as error:
         invalid = Invalid.of(error, config)
         faults = [fault | {"path": f"config.{fault['path']}".rstrip(".")} for fault in invalid.members["errors"]]
-        raise Invalid(
-            f"The configuration of the {kind} channel is not valid: {invalid.detail}", errors=faults
-        ) from error
+        raise Invalid(f"The configuration of the {kind} channel is not valid: {invalid.detail}", errors=faults) from error

@@ -30,15 +30,11 @@ class Slack(Channel):
         try:
             return str(TypeAdapter(HttpUrl).validate_python(given))
         except ValidationError as error:
-            raise Invalid(
-                "The secret must be the url of a Slack incoming webhook: copy it from the app's page."
-            ) from error
+            raise Invalid("The secret must be the url of a Slack incoming webhook: copy it from the app's page.") from error
 
     def check(self, secret: str | None, settings: Settings) -> None:
         if secret is None or not secret.startswith(settings.slack_url):
-            raise Invalid(
-                f"The secret must be the url of a Slack incoming webhook: it begins with {settings.slack_url}."
-            )
+            raise Invalid(f"The secret must be the url of a Slack incoming webhook: it begins with {settings.slack_url}.")
 
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         self.check(envelope.secret, transport.settings)
@@ -58,7 +54,5 @@ def _text(envelope: Envelope) -> str:
 def _judged(answer: Answer) -> Outcome:
     word = answer.text.strip()
     if answer.status >= 400 and word in _GONE:
-        return answer.outcome(
-            "gone", f"Slack answered {word}: make a new incoming webhook, and give its url as the secret."
-        )
+        return answer.outcome("gone", f"Slack answered {word}: make a new incoming webhook, and give its url as the secret.")
     return judged(answer)

@@ -37,9 +37,7 @@ class Telegram(Channel):
         | Annotated[
             str,
             Field(
-                pattern=shape(
-                    r"^@[A-Za-z0-9_]{4,32}$", "must be a channel's name such as @acme_alerts, or the number of a chat"
-                )
+                pattern=shape(r"^@[A-Za-z0-9_]{4,32}$", "must be a channel's name such as @acme_alerts, or the number of a chat")
             ),
         ]
     ) = Field(description="The chat's number, or a public channel's @name.")

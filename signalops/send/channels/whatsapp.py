@@ -35,9 +35,7 @@ class Credentials(BaseModel):
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, serialize_by_alias=True)
 
-    access_token: str = Field(
-        pattern=shape(r"^[!-~]{1,1000}$", "must be 1 to 1,000 printable ASCII characters without blanks")
-    )
+    access_token: str = Field(pattern=shape(r"^[!-~]{1,1000}$", "must be 1 to 1,000 printable ASCII characters without blanks"))
     app_secret: str | None = Field(None, pattern=_SECRET)
     verify_token: str | None = Field(None, pattern=_SECRET)
 
@@ -58,17 +56,13 @@ class Template(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(
-        pattern=shape(
-            r"^[a-z0-9_]{1,512}$", "must be a template's name of lower-case letters, digits and _, such as order_paid"
-        )
+        pattern=shape(r"^[a-z0-9_]{1,512}$", "must be a template's name of lower-case letters, digits and _, such as order_paid")
     )
     language: str = Field(
         pattern=shape(r"^[a-z]{2,3}(_[A-Z]{2})?$", "must be a language such as en or en_US"), examples=["en_US"]
     )
     parameters: tuple[str, ...] = Field(
-        (),
-        max_length=20,
-        description="The body's parameters in order, each a line of Liquid as a template's subject is.",
+        (), max_length=20, description="The body's parameters in order, each a line of Liquid as a template's subject is."
     )
 
     @field_validator("parameters")
@@ -131,11 +125,7 @@ class WhatsApp(Channel):
             "recipient_type": "individual",
             "to": self.to,
             "biz_opaque_callback_data": str(envelope.delivery),
-            **(
-                {"type": "text", "text": _text(envelope)}
-                if self.template is None
-                else await _filled(self.template, envelope)
-            ),
+            **({"type": "text", "text": _text(envelope)} if self.template is None else await _filled(self.template, envelope)),
         }
 
 

@@ -22,9 +22,7 @@ class DeliveriesPage(Page):
     event: UUID | None = Field(None, description="Only deliveries of this event.")
     rule: UUID | None = Field(None, description="Only deliveries that this rule asked for.")
     channel: UUID | None = Field(None, description="Only deliveries through this channel.")
-    since: Annotated[Moment | None, Field(alias="from", description="Asked for at or after this time (RFC 3339).")] = (
-        None
-    )
+    since: Annotated[Moment | None, Field(alias="from", description="Asked for at or after this time (RFC 3339).")] = None
     until: Annotated[Moment | None, Field(alias="to", description="Asked for before this time (RFC 3339).")] = None
 
 
@@ -33,9 +31,7 @@ async def list_deliveries(connection: db.Connection, caller: Caller, query: Deli
     """List a tenant's deliveries, newest first."""
     wanted = query.model_dump(include={"status", "event", "rule", "channel"})
     window = query.window(await db.settled(connection), query.since, query.until)
-    picked = await delivery_queries.pick_deliveries(
-        connection, caller.tenant, **wanted, upwards=query.upwards, **window
-    )
+    picked = await delivery_queries.pick_deliveries(connection, caller.tenant, **wanted, upwards=query.upwards, **window)
     page, has_more = query.cut(picked)
     rows = await delivery_queries.read_deliveries(connection, caller.tenant, page)
     return DeliveryList(data=[DeliveryShown.model_validate(row) for row in rows], has_more=has_more)
@@ -47,24 +43,14 @@ async def get_delivery(connection: db.Connection, caller: Caller, delivery: Deli
     return await delivery_service.show(connection, caller.tenant, delivery)
 
 
-@endpoint(
-    "POST /api/deliveries/{id}/retry",
-    "retryDelivery",
-    "Try a delivery again now",
-    "deliveries:*",
-    problems=(Conflict,),
-)
+@endpoint("POST /api/deliveries/{id}/retry", "retryDelivery", "Try a delivery again now", "deliveries:*", problems=(Conflict,))
 async def retry_delivery(connection: db.Connection, caller: Caller, delivery: DeliveryId) -> DeliveryDetail:
     """Have a delivery tried now: one that is dead, with a schedule of its own, or one that waits."""
     return await delivery_service.retry(connection, caller.tenant, delivery)
 
 
 @endpoint(
-    "POST /api/deliveries/{id}/cancel",
-    "cancelDelivery",
-    "Cancel a delivery that waits",
-    "deliveries:*",
-    problems=(Conflict,),
+    "POST /api/deliveries/{id}/cancel", "cancelDelivery", "Cancel a delivery that waits", "deliveries:*", problems=(Conflict,)
 )
 async def cancel_delivery(connection: db.Connection, caller: Caller, delivery: DeliveryId) -> DeliveryDetail:
     """Cancel a delivery that waits; it is not tried again."""

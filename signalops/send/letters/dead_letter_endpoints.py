@@ -42,11 +42,7 @@ class LettersPage(Page):
 async def list_letters(connection: db.Connection, caller: Caller, query: LettersPage) -> LetterList:
     """List the dead letters that wait for somebody to look, the last to die first."""
     wanted = query.model_dump(include={"kind", "channel", "rule", "error", "since"}, by_alias=False)
-    wanted |= {
-        "upwards": query.upwards,
-        "limit": query.limit + 1,
-        "beyond": query.ending_before or query.starting_after,
-    }
+    wanted |= {"upwards": query.upwards, "limit": query.limit + 1, "beyond": query.ending_before or query.starting_after}
     wanted["until"] = (await db.settled(connection)).before(query.until)
     ids, has_more = query.cut(await dead_letter_queries.pick_letters(connection, caller.tenant, **wanted))
     rows = await dead_letter_queries.read_letters(connection, caller.tenant, ids)
@@ -65,9 +61,7 @@ async def retry_letters(connection: db.Connection, caller: Caller, body: Letters
 
     Deliveries are tried again, with a schedule of their own; events are processed again, and counted then.
     """
-    return await (dead_letter_service.count if body.dry_run else dead_letter_service.retry_many)(
-        connection, caller.tenant, body
-    )
+    return await (dead_letter_service.count if body.dry_run else dead_letter_service.retry_many)(connection, caller.tenant, body)
 
 
 @endpoint(
@@ -90,23 +84,15 @@ async def get_letter(connection: db.Connection, caller: Caller, dead_letter: UUI
     return await dead_letter_service.show(connection, caller.tenant, dead_letter)
 
 
-@endpoint(
-    "POST /api/dead-letters/{id}/retry", "retryDeadLetter", "Retry a dead letter", "deliveries:*", problems=(Conflict,)
-)
+@endpoint("POST /api/dead-letters/{id}/retry", "retryDeadLetter", "Retry a dead letter", "deliveries:*", problems=(Conflict,))
 async def retry_letter(connection: db.Connection, caller: Caller, dead_letter: UUID) -> LetterShown:
     """Give one dead letter another chance."""
     return await dead_letter_service.retry(connection, caller.tenant, dead_letter)
 
 
 @endpoint(
-    "POST /api/dead-letters/{id}/discard",
-    "discardDeadLetter",
-    "Discard a dead letter",
-    "deliveries:*",
-    problems=(Conflict,),
+    "POST /api/dead-letters/{id}/discard", "discardDeadLetter", "Discard a dead letter", "deliveries:*", problems=(Conflict,)
 )
-async def discard_letter(
-    connection: db.Connection, caller: Caller, dead_letter: UUID, body: LetterDiscarded
-) -> LetterShown:
+async def discard_letter(connection: db.Connection, caller: Caller, dead_letter: UUID, body: LetterDiscarded) -> LetterShown:
     """Give one dead letter up for good; it stays on record with the reason."""
     return await dead_letter_service.discard(connection, caller.tenant, dead_letter, body.reason)

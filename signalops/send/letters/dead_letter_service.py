@@ -37,9 +37,7 @@ async def discard_many(connection: db.Connection, tenant: TenantId, asked: Lette
 
 async def retry(connection: db.Connection, tenant: TenantId, letter: UUID) -> LetterShown:
     """Give a letter another chance; NotFound, or Conflict if it has ended."""
-    return await _ended(
-        connection, tenant, letter, await dead_letter_queries.retry_letters(connection, tenant, 1, ids=[letter])
-    )
+    return await _ended(connection, tenant, letter, await dead_letter_queries.retry_letters(connection, tenant, 1, ids=[letter]))
 
 
 async def discard(connection: db.Connection, tenant: TenantId, letter: UUID, reason: str) -> LetterShown:

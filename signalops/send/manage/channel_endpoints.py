@@ -46,9 +46,7 @@ class Channels:
         """Close the outgoing connections."""
         await self._transport.close()
 
-    @endpoint(
-        "GET /api/channels", "listChannels", "List channels, newest first", "channels:*", answers={200: ChannelList}
-    )
+    @endpoint("GET /api/channels", "listChannels", "List channels, newest first", "channels:*", answers={200: ChannelList})
     async def list_channels(self, connection: db.Connection, caller: Caller, query: ChannelsPage) -> Response:
         """List a tenant's channels, newest first, without their secrets."""
         wanted = query.model_dump(include={"kind", "enabled", "name"})
@@ -102,23 +100,14 @@ class Channels:
         problems=(errors.Conflict,),
         headers=_IF_MATCH,
     )
-    async def delete_channel(
-        self, connection: db.Connection, caller: Caller, channel: ChannelId, if_match: Expected
-    ) -> Response:
+    async def delete_channel(self, connection: db.Connection, caller: Caller, channel: ChannelId, if_match: Expected) -> Response:
         """Delete a channel and its secret, and show it for the last time; its name is free again."""
         return _answer(await channel_service.delete(connection, caller.tenant, channel, if_match))
 
     @endpoint(
-        f"POST {_ONE}/enable",
-        "enableChannel",
-        "Enable a channel",
-        "channels:*",
-        answers={200: StoredChannel},
-        headers=_IF_MATCH,
+        f"POST {_ONE}/enable", "enableChannel", "Enable a channel", "channels:*", answers={200: StoredChannel}, headers=_IF_MATCH
     )
-    async def enable_channel(
-        self, connection: db.Connection, caller: Caller, channel: ChannelId, if_match: Expected
-    ) -> Response:
+    async def enable_channel(self, connection: db.Connection, caller: Caller, channel: ChannelId, if_match: Expected) -> Response:
         """Let a channel send, also one that SignalOps itself had disabled."""
         await channel_service.enable(connection, caller.tenant, channel, if_match)
         return _answer(await channel_service.show(connection, caller.tenant, channel))

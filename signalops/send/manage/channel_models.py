@@ -20,17 +20,12 @@ DAY = 86400
 
 class _Content(RequestModel):
     config: JsonObject = Field(description="What the kind needs and may be read.", examples=[{"to": "ops@example.com"}])
-    secret: Secret | None = Field(
-        None, description="What may not be read again: a token, a password, a signing secret."
-    )
+    secret: Secret | None = Field(None, description="What may not be read again: a token, a password, a signing secret.")
     retry_schedule: Annotated[list[Step], Field(min_length=1, max_length=20)] | None = Field(
         None, description="Seconds before each further attempt; default: the installation's."
     )
     most_per_minute: int | None = Field(
-        None,
-        ge=1,
-        le=1_000_000,
-        description="How many messages it may send in a minute; default: as many as there are.",
+        None, ge=1, le=1_000_000, description="How many messages it may send in a minute; default: as many as there are."
     )
 
 
@@ -110,9 +105,7 @@ class SecretRotation(RequestModel):
     """How a webhook's signing secret is replaced. Until the overlap ends both sign: the receiver may know either."""
 
     secret: Secret | None = Field(None, description="The new secret; default: one is made.")
-    overlap_seconds: int = Field(
-        DAY, ge=0, le=30 * DAY, description="How long the old secret signs as well; 0: it ends at once."
-    )
+    overlap_seconds: int = Field(DAY, ge=0, le=30 * DAY, description="How long the old secret signs as well; 0: it ends at once.")
 
 
 class RotatedSecret(ApiModel):

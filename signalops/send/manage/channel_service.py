@@ -66,12 +66,7 @@ class ChannelRegistry:
         return Added(added, channel.made_here(given, kept))
 
     async def change(
-        self,
-        connection: db.Connection,
-        tenant: TenantId,
-        channel: ChannelId,
-        change: ChannelChange,
-        expected: Expected = None,
+        self, connection: db.Connection, tenant: TenantId, channel: ChannelId, change: ChannelChange, expected: Expected = None
     ) -> str | None:
         """Change a channel; return what of a new secret was made here. Invalid, or Conflict when its name is taken."""
         held = await _hold(connection, tenant, channel, expected)
@@ -143,16 +138,12 @@ async def disable(connection: db.Connection, tenant: TenantId, channel: ChannelI
     await channel_queries.change_channel(connection, tenant, channel, _switched(held, False))
 
 
-async def delete(
-    connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None
-) -> StoredChannel:
+async def delete(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> StoredChannel:
     """Delete a channel with its secret, and return it as it was, disabled; Conflict while enabled rules notify through it."""
     await _hold(connection, tenant, channel, expected)
     if rules := await channel_queries.rules_of_channel(connection, tenant, channel):
         named = ", ".join(map(repr, rules[:10])) + (" and others" if len(rules) > 10 else "")
-        raise Conflict(
-            f"Enabled rules notify through it ({named}): disable them, or let them notify another.", rules=rules
-        )
+        raise Conflict(f"Enabled rules notify through it ({named}): disable them, or let them notify another.", rules=rules)
     shown = await show(connection, tenant, channel)
     await channel_queries.delete_channel(connection, tenant, channel)
     return shown.model_copy(update={"enabled": False, "has_secret": False})
@@ -177,9 +168,7 @@ def _switched(held: Held, enabled: bool | None) -> Held:
 def _made(kind: ChannelKind, config: Mapping[str, Any], given: str | None) -> str:
     """Return the secret that takes another's place. Only what signs can have two at once: a webhook."""
     if kind != "webhook":
-        raise Conflict(
-            f"The secret of a channel of kind {kind} is its provider's to change: then PUT the channel with it."
-        )
+        raise Conflict(f"The secret of a channel of kind {kind} is its provider's to change: then PUT the channel with it.")
     if given is not None and " " in given:
         raise Invalid("secret: give one; the old one signs as well until the overlap ends.")
     made = configured(kind, config).keep_secret(given)

@@ -66,17 +66,14 @@ def _recent(at: datetime, backfill_days: int) -> datetime:
         raise Invalid.at("at", "lies ahead; leave it out to correct the usage of this hour")
     if at < now - timedelta(days=backfill_days):
         raise Invalid.at(
-            "at",
-            f"is more than {backfill_days} days ago; leave it out to correct the usage of now, or ask for a credit note",
+            "at", f"is more than {backfill_days} days ago; leave it out to correct the usage of now, or ask for a credit note"
         )
     return at
 
 
 def _refuse_others(asked: AdjustmentIn, meter: Metered) -> None:
     if meter.aggregation not in ADDITIVE:
-        raise Invalid.at(
-            "meter", f"{asked.meter} can't be added to, it is {meter.aggregation}; correct one that counts or sums"
-        )
+        raise Invalid.at("meter", f"{asked.meter} can't be added to, it is {meter.aggregation}; correct one that counts or sums")
     if meter.aggregation != "sum" and asked.quantity % 1:
         raise Invalid.at("quantity", f"must be a whole number; {asked.meter} counts")
 

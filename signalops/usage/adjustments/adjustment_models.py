@@ -21,9 +21,7 @@ def _signed(value: object) -> object:
     """Read a decimal from a text or a whole number; a float of JSON is refused, since 0.1 is none of its values."""
     text = value if isinstance(value, str) else repr(value)
     if isinstance(value, float) or not _SIGNED.fullmatch(text) or not Decimal(text):
-        raise ValueError(
-            'must be a decimal other than 0 as a string, such as "-3": at most 15 digits, and 12 behind the point'
-        )
+        raise ValueError('must be a decimal other than 0 as a string, such as "-3": at most 15 digits, and 12 behind the point')
     return Decimal(text)
 
 

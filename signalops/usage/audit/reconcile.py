@@ -30,9 +30,7 @@ async def audit(
 
 async def _audit_one(connection: db.Connection, what: reconciliation_queries.Audited, report: Report) -> None:
     report.checked.add(await reconciliation_queries.counts(connection, what))
-    report.differences += [
-        Difference.of(what.slug, row) for row in await reconciliation_queries.differences(connection, what)
-    ]
+    report.differences += [Difference.of(what.slug, row) for row in await reconciliation_queries.differences(connection, what)]
     report.differences += [difference async for difference in mispriced(connection, what)]
     counted = (
         await reconciliation_queries.all_meters(connection, what.tenant),

@@ -52,9 +52,7 @@ class Figure(NamedTuple):
 class Recount:
     """Recounts what is audited; `recounted` is how many events it has been through."""
 
-    def __init__(
-        self, connection: db.Connection, what: Audited, meters: Iterable[db.Row], limited: Sequence[db.Row]
-    ) -> None:
+    def __init__(self, connection: db.Connection, what: Audited, meters: Iterable[db.Row], limited: Sequence[db.Row]) -> None:
         self._connection = connection
         self._what = what
         self._meters = list(meters)
@@ -99,9 +97,7 @@ class Recount:
             if should != does:
                 subject = f"{meter} {hour.isoformat()} {grp} of the batch {slip.batch}"
                 others = " (others)" if str(should) == str(does) else ""
-                yield self._difference(
-                    "recount", period, subject, str(should or "nothing"), f"{does or 'nothing'}{others}"
-                )
+                yield self._difference("recount", period, subject, str(should or "nothing"), f"{does or 'nothing'}{others}")
 
     def _recounted(self, slip: Slip, events: Events) -> dict[Key, Mapping[str, Any]]:
         """Return what a worker would count of the events of a slip today, by the meters of then."""
@@ -121,15 +117,12 @@ class Recount:
         return [
             self._difference("items", period, f"{meter} {hour.isoformat()} {grp}", _many(should), _many(does, should))
             for meter, grp, period in sorted(expected.keys() | stored.keys())
-            if (should := expected.get((meter, grp, period), set()))
-            != (does := stored.get((meter, grp, period), set()))
+            if (should := expected.get((meter, grp, period), set())) != (does := stored.get((meter, grp, period), set()))
         ]
 
     def _difference(self, check: str, period: date | None, subject: str, expected: str, found: str) -> Difference:
         month = None if period is None else f"{period:%Y-%m}"
-        return Difference(
-            tenant=self._what.slug, period=month, check=check, subject=subject, expected=expected, found=found
-        )
+        return Difference(tenant=self._what.slug, period=month, check=check, subject=subject, expected=expected, found=found)
 
     def _compile(self, version: int) -> CompiledMeters:
         def report(meter: str, error: str) -> None:

@@ -6,14 +6,7 @@ from signalops.http import Page, Response, answer, validated
 from signalops.terms import Caller, FoundTenant, Operator
 from signalops.usage.credits import credit_grants
 from signalops.usage.credits.credit_grants import grant
-from signalops.usage.credits.credit_models import (
-    CreditEntry,
-    CreditHistory,
-    CreditIn,
-    Credits,
-    CreditShown,
-    CreditTerms,
-)
+from signalops.usage.credits.credit_models import CreditEntry, CreditHistory, CreditIn, Credits, CreditShown, CreditTerms
 
 _TENANTS = "/api/tenants/{tenant}/credits"
 
@@ -26,9 +19,7 @@ async def get_credits(connection: db.Connection, caller: Caller) -> Credits:
     return Credits.of(CreditShown.model_validate(row) for row in rows)
 
 
-@for_operators(
-    f"{_TENANTS}/history", "listTenantCreditEntries", "List the movements of a tenant's credit, newest first"
-)
+@for_operators(f"{_TENANTS}/history", "listTenantCreditEntries", "List the movements of a tenant's credit, newest first")
 @endpoint(
     "GET /api/credits/history",
     "listCreditEntries",

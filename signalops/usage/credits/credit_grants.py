@@ -49,9 +49,7 @@ async def expire_credits(connection: db.Connection, at_most: int) -> int:
     return int(await db.value(connection, SQL["expire-credits"], {"at_most": at_most}) or 0)
 
 
-async def grant(
-    connection: db.Connection, tenant: TenantId, asked: CreditIn, key: str | None = None
-) -> tuple[UUID, bool]:
+async def grant(connection: db.Connection, tenant: TenantId, asked: CreditIn, key: str | None = None) -> tuple[UUID, bool]:
     """Grant credit; return the grant, and whether it is new. IdempotencyConflict when the key came with something else.
 
     Who sends keys holds the tenant meanwhile: of two at once the second finds the grant of the first.

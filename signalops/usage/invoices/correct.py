@@ -94,13 +94,7 @@ async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, sai
         raise Invalid.at("amount", f"is more than what is left of the invoice; write at most {most}")
     note = await db.new_id(connection)
     issued = {
-        **{
-            "id": note,
-            "kind": "credit_note",
-            "corrects": invoice,
-            "period": held["period"],
-            "currency": held["currency"],
-        },
+        **{"id": note, "kind": "credit_note", "corrects": invoice, "period": held["period"], "currency": held["currency"]},
         **{"subtotal": -amount, "credited": Decimal(0), "total": -amount, "author": said.author, "reason": said.reason},
         **sent,
     }

@@ -36,9 +36,7 @@ class InvoiceQuery(Query):
 
 
 @for_operators(_TENANTS, "listTenantInvoices", "List a tenant's invoices and credit notes")
-@endpoint(
-    "GET /api/invoices", "listInvoices", "List invoices and credit notes", "usage:read", answers={200: InvoiceList}
-)
+@endpoint("GET /api/invoices", "listInvoices", "List invoices and credit notes", "usage:read", answers={200: InvoiceList})
 async def list_invoices(connection: db.Connection, caller: Caller, query: Page) -> Response:
     """List invoices and credit notes, newest first."""
     window = query.window(await db.settled(connection))
@@ -91,9 +89,7 @@ async def get_invoice(
     lock="tenant",
     problems=(errors.Conflict,),
 )
-async def void(
-    connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Why
-) -> InvoiceShown:
+async def void(connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Why) -> InvoiceShown:
     """Void an invoice, or a credit note by its id; the credit that it used comes back."""
     found = await find(connection, tenant.id, invoice)
     await correct.void(connection, tenant.id, found, _said(body, operator))
@@ -109,9 +105,7 @@ async def void(
     lock="tenant",
     problems=(errors.Conflict,),
 )
-async def reissue(
-    connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Why
-) -> InvoiceShown:
+async def reissue(connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Why) -> InvoiceShown:
     """Issue a voided invoice anew, with the same figures and a number of its own."""
     found = await find(connection, tenant.id, invoice)
     issued = await correct.reissue(connection, tenant.id, found, _said(body, operator))

@@ -39,9 +39,7 @@ async def seal_period(connection: db.Connection, tenant: TenantId, period: date)
     return row is not None and bool(row["seal_period"])
 
 
-async def stretches_used(
-    connection: db.Connection, tenant: TenantId, period: date
-) -> list[tuple[Stretch, dict[str, Used]]]:
+async def stretches_used(connection: db.Connection, tenant: TenantId, period: date) -> list[tuple[Stretch, dict[str, Used]]]:
     """Return the stretches of a period, each with what the period bills of the meters that have a price."""
     rows = await _all(connection, "stretches-used", tenant=tenant, period=period)
     return [(_stretch(row), {m: _used(told) for m, told in row["used"].items()}) for row in rows]
@@ -60,9 +58,7 @@ async def open_period(connection: db.Connection, tenant: TenantId, month: date |
     return None if row is None else Period(row["period"], row["starts_at"], row["ends_at"])
 
 
-async def issue_invoice(
-    connection: db.Connection, tenant: TenantId, issued: Mapping[str, object], lines: Sequence[Line]
-) -> int:
+async def issue_invoice(connection: db.Connection, tenant: TenantId, issued: Mapping[str, object], lines: Sequence[Line]) -> int:
     """Issue an invoice or credit note: columns of `invoices`, and its lines; return its number."""
     texts = {"issued": _json(issued), "lines": _json(lines)}
     row = await _one(connection, "issue-invoice", tenant=tenant, **texts)

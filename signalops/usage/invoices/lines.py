@@ -57,9 +57,7 @@ def stretch_lines(stretch: Stretch, used: Mapping[str, Used], fees: Fees | None 
     terms, share, fees = stretch.terms, _share(stretch), fees or Fees()
     if fee := fees.part(terms.base_fee, share, terms.currency):
         said = f"{terms.name}{_days(stretch)}"
-        yield _line(
-            stretch, kind="base", description=said, amount=fee, details={"baseFee": format(terms.base_fee, "f")}
-        )
+        yield _line(stretch, kind="base", description=said, amount=fee, details={"baseFee": format(terms.base_fee, "f")})
     for of in terms.prices:
         events, quantity = used.get(of.meter, _NOTHING)
         priced = price(of, quantity, share)

@@ -18,9 +18,7 @@ class LimitShown(ApiModel):
     starts_on: date = Field(description="Since when it holds, in the tenant's time zone.")
     soft: Exact | None = Field(description="At which a notice is emitted.")
     hard: Exact | None = Field(description="Beyond which events are refused, or accepted and marked.")
-    thresholds: list[int] = Field(
-        description="Percentages of hard (of soft, without hard) at which notices are emitted."
-    )
+    thresholds: list[int] = Field(description="Percentages of hard (of soft, without hard) at which notices are emitted.")
     overage: Literal["refuse", "accept"]
     period: Month = Field(description="This calendar month in the tenant's time zone.")
     accepted: Exact = Field(description="What was accepted in the month.")

@@ -70,9 +70,7 @@ def compile_meters(
             report(row["key"], str(error))
             continue
         measured = measures.setdefault(row["field"], Measured(row["field"])) if row["field"] else None
-        patterns[Meter(row["key"], row["aggregation"], measured, Grouping(row["group_by"]), row["allows_negative"])] = (
-            pattern
-        )
+        patterns[Meter(row["key"], row["aggregation"], measured, Grouping(row["group_by"]), row["allows_negative"])] = pattern
     matching = RuleSet(patterns)
     fields = Fields([*measures, *(path for meter in patterns for path in meter.grouping.paths)], MOST_VALUES)
     counts_values = any(meter.aggregation == "unique_count" for meter in patterns)

@@ -49,9 +49,7 @@ class Meters:
         """Show a meter."""
         return await meter_service.show(connection, caller.tenant, key)
 
-    @endpoint(
-        "DELETE /api/meters/{key}", "endMeter", "Have a meter count no more", "meters:*", problems=(errors.Conflict,)
-    )
+    @endpoint("DELETE /api/meters/{key}", "endMeter", "Have a meter count no more", "meters:*", problems=(errors.Conflict,))
     async def end_meter(self, connection: db.Connection, caller: Caller, key: str) -> MeterShown:
         """Have a meter count no more; what it has counted stays."""
         return await meter_service.end(connection, caller.tenant, key)

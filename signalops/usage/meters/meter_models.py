@@ -50,9 +50,7 @@ def _fault(path: str, message: str) -> ValidationError:
     return ValidationError.from_exception_data("meter", [fault])
 
 
-MeterKey = Annotated[
-    str, AfterValidator(_key), Field(examples=["api_calls"], json_schema_extra={"pattern": f"^{_KEY}$"})
-]
+MeterKey = Annotated[str, AfterValidator(_key), Field(examples=["api_calls"], json_schema_extra={"pattern": f"^{_KEY}$"})]
 
 
 class MeterIn(RequestModel):

@@ -28,9 +28,7 @@ async def add(connection: db.Connection, tenant: TenantId, new: MeterIn, most: i
     if is_new and counting > most:
         raise Conflict(f"There are {most} meters already: end one, or have SIGNALOPS_MAX_METERS raised.")
     if is_new and recent > most * MOST_MADE:
-        raise Conflict(
-            f"{most * MOST_MADE} meters were made within 30 days, which are kept for ever: wait, or change fewer."
-        )
+        raise Conflict(f"{most * MOST_MADE} meters were made within 30 days, which are kept for ever: wait, or change fewer.")
     return known, is_new
 
 

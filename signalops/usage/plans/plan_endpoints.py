@@ -16,9 +16,7 @@ class VersionQuery(Query):
     version: int | None = Field(None, ge=1, le=2**31 - 1, description="Default: the newest.")
 
 
-@for_operators(
-    "/api/tenants/{tenant}/plan", "getTenantPlan", "Show a tenant's plan, the next one and the days of the period"
-)
+@for_operators("/api/tenants/{tenant}/plan", "getTenantPlan", "Show a tenant's plan, the next one and the days of the period")
 @endpoint("GET /api/plan", "getPlan", "Show the plan, the next one and the days of the period", "usage:read")
 async def get_plan(connection: db.Connection, caller: Caller) -> TenantPlan:
     """Show the tenant's plan, the one that comes next, and the days of the present period."""
@@ -32,12 +30,8 @@ async def list_plans(connection: db.Connection, operator: Operator) -> PlanList:
     return PlanList(data=[PlanSummary(**row) for row in rows])
 
 
-@endpoint(
-    "GET /api/plans/{plan}", "getPlanVersion", "Show a version of a plan", "tenants:read", problems=(errors.NotFound,)
-)
-async def get_plan_version(
-    connection: db.Connection, operator: Operator, plan: str, query: VersionQuery
-) -> PlanVersion:
+@endpoint("GET /api/plans/{plan}", "getPlanVersion", "Show a version of a plan", "tenants:read", problems=(errors.NotFound,))
+async def get_plan_version(connection: db.Connection, operator: Operator, plan: str, query: VersionQuery) -> PlanVersion:
     """Show a version of a plan."""
     version, terms = await plan_service.document_of(connection, plan, query.version)
     return PlanVersion(plan=plan, version=version, terms=terms)

@@ -6,15 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from signalops.models import ApiModel
@@ -143,9 +135,7 @@ class PlanDocument(_Terms):
     currency: Currency
     base_fee: Number = Field(Decimal(0), description="A period, in advance of any usage.")
     meters: tuple[MeterIn, ...] = Field((), max_length=100)
-    prices: tuple[Price, ...] = Field(
-        (), max_length=100, description="One a meter at most; without one it costs nothing."
-    )
+    prices: tuple[Price, ...] = Field((), max_length=100, description="One a meter at most; without one it costs nothing.")
     limits: tuple[LimitTerms, ...] = Field((), max_length=100, description="One a meter at most.")
     retention_days: RetentionDays | None = Field(
         None, description="For how many days events are kept; null: as long as the installation keeps them."
@@ -170,9 +160,7 @@ class PlanDocument(_Terms):
         for part, keys in self._used():
             for index, key in enumerate(keys):
                 if key not in known:
-                    yield _fault(
-                        (part, index, "meter"), f"{key} is no meter of the plan: add it to meters, or name events"
-                    )
+                    yield _fault((part, index, "meter"), f"{key} is no meter of the plan: add it to meters, or name events")
 
     def _unlimited(self) -> Iterator[InitErrorDetails]:
         additive = {DEFAULT, *(meter.key for meter in self.meters if meter.aggregation in ("count", "sum"))}

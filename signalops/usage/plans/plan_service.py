@@ -44,9 +44,7 @@ async def plan_of(connection: db.Connection, tenant: TenantId) -> TenantPlan:
         period=PeriodShown(
             period=f"{current['period']:%Y-%m}",
             days=stretches[0].of_days,
-            stretches=[
-                StretchShown(plan=s.plan, version=s.version, starts_on=s.starts_on, days=s.days) for s in stretches
-            ],
+            stretches=[StretchShown(plan=s.plan, version=s.version, starts_on=s.starts_on, days=s.days) for s in stretches],
         ),
         retention_days=current["retention_days"],
         kept_since=current["kept_since"],
@@ -55,8 +53,5 @@ async def plan_of(connection: db.Connection, tenant: TenantId) -> TenantPlan:
 
 def _shown(row: db.Row) -> PlanShown:
     return PlanShown(
-        plan=row["plan"],
-        version=row["version"],
-        starts_on=row["starts_on"],
-        terms=PlanDocument.model_validate(row["terms"]),
+        plan=row["plan"], version=row["version"], starts_on=row["starts_on"], terms=PlanDocument.model_validate(row["terms"])
     )

@@ -8,13 +8,7 @@ from signalops.endpoint import endpoint, for_operators
 from signalops.errors import NotFound
 from signalops.http import Response
 from signalops.terms import Caller, Operator
-from signalops.watch.actions.audit_log_models import (
-    ActionList,
-    ActionShown,
-    ActionsPage,
-    PlatformAction,
-    PlatformActionList,
-)
+from signalops.watch.actions.audit_log_models import ActionList, ActionShown, ActionsPage, PlatformAction, PlatformActionList
 
 SQL = db.queries("watch/actions")
 _ANY = {

@@ -81,9 +81,7 @@ class PlatformActionList(PageOf[PlatformAction]):
 class ActionsPage(Page):
     """Query of a list of actions."""
 
-    actor: str | None = Field(
-        None, max_length=500, description="Only of this actor, by name: a key's id, for instance."
-    )
+    actor: str | None = Field(None, max_length=500, description="Only of this actor, by name: a key's id, for instance.")
     action: str | None = Field(None, max_length=100, description="Only those that begin so.", examples=["rule."])
     target: str | None = Field(None, max_length=500, description="Only what was done to this, by its id.")
     since: Moment | None = Field(None, alias="from", description="Only from then on (RFC 3339).")

@@ -33,11 +33,7 @@ INSIDE = (
         "Run `alter table signalops.TABLE enable row level security, force row level security`.",
     ),
     Check("partitions", "partitions", "Run `signalops migrate`, which makes them, and keep a worker running."),
-    Check(
-        "queue grants",
-        "queue-grants",
-        "Grant what is missing, as sql/grants.sql does.",
-    ),
+    Check("queue grants", "queue-grants", "Grant what is missing, as sql/grants.sql does."),
     Check(
         "job trigger",
         "notify-trigger",
@@ -50,16 +46,9 @@ INSIDE = (
         "See why in the worker's log, then retry or delete them in procrastinate.procrastinate_jobs.",
         is_warning=True,
     ),
-    Check(
-        "waiting jobs", "oldest-job", "Start more workers, or see in their logs what holds them up.", is_warning=True
-    ),
+    Check("waiting jobs", "oldest-job", "Start more workers, or see in their logs what holds them up.", is_warning=True),
     Check("lost events", "lost-batches", "Start a worker: its sweep gives them a new job within a minute."),
-    Check(
-        "maintenance",
-        "maintenance",
-        "See the worker's log; a worker must serve the queue `maintenance`.",
-        is_warning=True,
-    ),
+    Check("maintenance", "maintenance", "See the worker's log; a worker must serve the queue `maintenance`.", is_warning=True),
     Check("held events", "held-tenants", "Resume the tenants whose events are to go on."),
     Check(
         "vacuum",
@@ -236,9 +225,7 @@ async def _platform(connection: db.Connection, settings: Settings) -> Finding:
 async def _zones(connection: db.Connection) -> Finding:
     """Hold Python's time zones, by which rules decide, against PostgreSQL's, by which usage is billed."""
     zones = await watch_queries.zones(connection)
-    faults = [
-        fault for zone, moments, local in zones if (fault := _fault_of_zone(zone, zip(moments, local, strict=True)))
-    ]
+    faults = [fault for zone, moments, local in zones if (fault := _fault_of_zone(zone, zip(moments, local, strict=True)))]
     return _ZONES.finding(_few(faults), f"{len(zones)} in use, the same here and in PostgreSQL")
 
 
@@ -248,8 +235,7 @@ def _fault_of_zone(zone: str, turns: Iterable[tuple[datetime, datetime]]) -> str
     except (ZoneInfoNotFoundError, ValueError):
         return f"{zone} is unknown here"
     return next(
-        (f"{zone} differs at {at:%Y-%m}" for at, there in turns if at.astimezone(here).replace(tzinfo=None) != there),
-        None,
+        (f"{zone} differs at {at:%Y-%m}" for at, there in turns if at.astimezone(here).replace(tzinfo=None) != there), None
     )
 
 

@@ -22,9 +22,7 @@ async def listening(settings: Settings) -> list[Finding]:
     channel = f"signalops_doctor_{secrets.token_hex(4)}"
     conninfo = db.listening(settings, "api")
     if conninfo is None:
-        remedy = (
-            "Set SIGNALOPS_LISTEN_DATABASE_URL: till then jobs are found half a second late, and revoked keys a second."
-        )
+        remedy = "Set SIGNALOPS_LISTEN_DATABASE_URL: till then jobs are found half a second late, and revoked keys a second."
         return [Finding("notifications", False, "nobody listens behind the pooler", remedy, is_warning=True)]
     try:
         async with asyncio.timeout(_TIMEOUT):

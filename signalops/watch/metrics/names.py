@@ -64,27 +64,13 @@ COUNTED = (
         SLOW,
         part="worker",
     ),
+    Metric("signalops_events_died_total", "counter", (), "Events that could not be processed: dead letters.", part="worker"),
     Metric(
-        "signalops_events_died_total", "counter", (), "Events that could not be processed: dead letters.", part="worker"
-    ),
-    Metric(
-        "signalops_attempts_total",
-        "counter",
-        ("kind", "outcome"),
-        "Attempts at deliveries, by kind of channel.",
-        part="worker",
+        "signalops_attempts_total", "counter", ("kind", "outcome"), "Attempts at deliveries, by kind of channel.", part="worker"
     ),
     Metric("signalops_attempt_seconds", "histogram", ("kind",), "How long attempts took.", SLOW, part="worker"),
-    Metric(
-        "signalops_deliveries_died_total", "counter", (), "Deliveries that were given up: dead letters.", part="worker"
-    ),
-    Metric(
-        "signalops_jobs_rescued_total",
-        "counter",
-        (),
-        "Jobs of silent workers that were given to others.",
-        part="worker",
-    ),
+    Metric("signalops_deliveries_died_total", "counter", (), "Deliveries that were given up: dead letters.", part="worker"),
+    Metric("signalops_jobs_rescued_total", "counter", (), "Jobs of silent workers that were given to others.", part="worker"),
     Metric("signalops_jobs_replaced_total", "counter", (), "Jobs that were missing and made anew.", part="worker"),
     Metric(
         "signalops_clock_correction_seconds",
@@ -92,9 +78,7 @@ COUNTED = (
         (),
         "By how much the process corrects its machine's clock, to go by PostgreSQL's; 0: they agree.",
     ),
-    Metric(
-        "signalops_pool_connections", "gauge", ("pool", "state"), "Database connections of the process: used or idle."
-    ),
+    Metric("signalops_pool_connections", "gauge", ("pool", "state"), "Database connections of the process: used or idle."),
     Metric("signalops_pool_waiting", "gauge", ("pool",), "Who waits in the process for a database connection."),
 )
 ASKED = (
@@ -103,9 +87,7 @@ ASKED = (
 )
 MEASURED = (
     Metric("signalops_jobs", "gauge", ("queue", "state"), "Jobs: ready, scheduled, doing or failed."),
-    Metric(
-        "signalops_oldest_job_seconds", "gauge", ("queue",), "How long the first ready job has waited; 0 without one."
-    ),
+    Metric("signalops_oldest_job_seconds", "gauge", ("queue",), "How long the first ready job has waited; 0 without one."),
     Metric("signalops_queue_paused", "gauge", ("queue",), "Whether the queue is paused: 1 or 0."),
     Metric("signalops_workers", "gauge", ("state",), "Workers that are alive, or silent for 5 seconds."),
     Metric("signalops_inbox_events", "gauge", (), "Events that are stored and not processed yet."),
@@ -117,12 +99,7 @@ MEASURED = (
         "How long the first has waited, replays and held ones apart; 0 without one.",
     ),
     Metric("signalops_deliveries", "gauge", ("kind", "state"), "Deliveries under way: pending, sending or retrying."),
-    Metric(
-        "signalops_breakers",
-        "gauge",
-        ("kind", "state"),
-        "Circuits of channels: closed, or open until an attempt succeeds.",
-    ),
+    Metric("signalops_breakers", "gauge", ("kind", "state"), "Circuits of channels: closed, or open until an attempt succeeds."),
     Metric("signalops_channels_disabled", "gauge", ("kind",), "Channels that are disabled."),
     Metric("signalops_dead_letters", "gauge", (), "Dead letters that nobody retried or discarded."),
     Metric(
@@ -133,16 +110,9 @@ MEASURED = (
     ),
     Metric("signalops_table_bytes", "gauge", ("table",), "Size with indexes, partitions summed."),
     Metric("signalops_table_live_rows", "gauge", ("table",), "Rows, as PostgreSQL estimates them."),
-    Metric(
-        "signalops_table_dead_rows", "gauge", ("table",), "Rows that wait for vacuum, as PostgreSQL estimates them."
-    ),
+    Metric("signalops_table_dead_rows", "gauge", ("table",), "Rows that wait for vacuum, as PostgreSQL estimates them."),
     Metric("signalops_oldest_transaction_seconds", "gauge", (), "Age of the oldest open transaction; 0 without one."),
-    Metric(
-        "signalops_partition_months_ahead",
-        "gauge",
-        ("table",),
-        "Months after this one that have their partition already.",
-    ),
+    Metric("signalops_partition_months_ahead", "gauge", ("table",), "Months after this one that have their partition already."),
     Metric("signalops_replication_lag_seconds", "gauge", ("replica",), "How far a replica is behind in replaying."),
     Metric("signalops_backends", "gauge", ("role",), "Connections of the database, by the role they work in."),
 )

@@ -68,9 +68,7 @@ async def test_it_is_the_rules_of_now_that_decide(replaying: Replaying) -> None:
     rule = make_rule(replaying.owner, replaying.tenant, PRO)
     await replaying.replay(events=[event])
     await replaying.process()
-    assert replaying.rows("select event_id::text, rule_id, outcome from signalops.matches") == [
-        (event, rule, "notified")
-    ]
+    assert replaying.rows("select event_id::text, rule_id, outcome from signalops.matches") == [(event, rule, "notified")]
     assert len(replaying.deliveries()) == 1
 
 
@@ -138,9 +136,7 @@ async def test_batches_have_at_most_five_hundred_and_jobs_of_their_own(replaying
     await replaying.replay(events=events)
     sizes = replaying.rows("select count(*) from signalops.inbox group by batch order by 1")
     assert sizes == [(1,), (500,)]
-    jobs = (
-        "select priority, args from procrastinate.procrastinate_jobs where task_name = 'process_batch' and priority < 0"
-    )
+    jobs = "select priority, args from procrastinate.procrastinate_jobs where task_name = 'process_batch' and priority < 0"
     wanted = replaying.rows("select distinct batch::text from signalops.inbox order by 1")
     assert [(args["batch"],) for _, args in sorted(replaying.rows(jobs), key=lambda job: job[1]["batch"])] == wanted
     await replaying.process()
@@ -186,9 +182,7 @@ async def test_no_tenant_replays_anothers_events(replaying: Replaying, globex: T
     assert (answer.json["events"], answer.json["skipped"]["unknown"]) == (1, 1)
     assert_problem(await replaying.api.get(answer.headers["location"], globex), 404, "not-found")
     assert (await replaying.api.get("/api/replays", globex)).json["data"] == []
-    assert [r["id"] for r in (await replaying.api.get("/api/replays", replaying.tenant)).json["data"]] == [
-        answer.json["id"]
-    ]
+    assert [r["id"] for r in (await replaying.api.get("/api/replays", replaying.tenant)).json["data"]] == [answer.json["id"]]
 
 
 async def test_the_scope_is_that_of_rules(replaying: Replaying) -> None:

@@ -66,9 +66,7 @@ async def test_what_dies_is_not_counted_and_its_neighbours_are(
     assert (await api.get("/api/event-types/user.signup", acme)).json["count"] == 8
 
 
-async def test_what_is_rolled_back_is_not_counted(
-    api: Client, owner: psycopg.Connection, acme: Tenant, process: Process
-) -> None:
+async def test_what_is_rolled_back_is_not_counted(api: Client, owner: psycopg.Connection, acme: Tenant, process: Process) -> None:
     await api.post(SIGNUP, acme)
     owner.execute("revoke insert on signalops.batches from signalops_worker")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -196,18 +194,14 @@ async def test_what_cannot_be_written_is_told_and_stops_nothing(
     assert owner.execute("select count from signalops.event_types").fetchall() == [(1,)]
 
 
-async def test_what_was_seen_is_written_within_a_second(
-    acme: Tenant, journey: Journey, owner: psycopg.Connection
-) -> None:
+async def test_what_was_seen_is_written_within_a_second(acme: Tenant, journey: Journey, owner: psycopg.Connection) -> None:
     journey.catalogue.note(acme.id, [noted()])
     running = asyncio.create_task(journey.catalogue.run())
     await eventually(lambda: owner.execute("select count from signalops.event_types").fetchall() == [(1,)])
     running.cancel()
 
 
-async def test_tenants_of_a_flush_are_visible_in_it_and_never_after(
-    acme: Tenant, globex: Tenant, worker_pool: db.Pool
-) -> None:
+async def test_tenants_of_a_flush_are_visible_in_it_and_never_after(acme: Tenant, globex: Tenant, worker_pool: db.Pool) -> None:
     catalogue = Catalogue(worker_pool)
     for tenant in (acme, globex):
         catalogue.note(tenant.id, [noted()])

@@ -19,10 +19,7 @@ FAR_ABOVE = 3.0
 ORDER = {
     "type": "object",
     "required": ["plan"],
-    "properties": {
-        "plan": {"enum": ["free", "pro"]},
-        "items": {"type": "array", "items": {"$ref": "#/$defs/item"}},
-    },
+    "properties": {"plan": {"enum": ["free", "pro"]}, "items": {"type": "array", "items": {"$ref": "#/$defs/item"}}},
     "$defs": {"item": {"type": "object", "required": ["sku"], "properties": {"sku": {"type": "string"}}}},
 }
 
@@ -111,10 +108,7 @@ def test_references_that_multiply_or_turn_in_circles_are_refused_at_once() -> No
 
 def test_a_chain_that_was_weighed_from_its_end_is_held_against_without_harm() -> None:
     chain = {f"c{n}": {"$ref": f"#/$defs/c{n - 1}"} for n in range(1, 1000)}
-    schema = {
-        "$defs": {"c0": {"required": ["a"]}, **chain},
-        "allOf": [{"$ref": f"#/$defs/c{n}"} for n in range(0, 60, 5)],
-    }
+    schema = {"$defs": {"c0": {"required": ["a"]}, **chain}, "allOf": [{"$ref": f"#/$defs/c{n}"} for n in range(0, 60, 5)]}
     assert [path for path, _ in faults(schema, {})] == ["payload"] * MOST_FAULTS
 
 
@@ -124,10 +118,7 @@ def test_a_chain_that_was_weighed_from_its_end_is_held_against_without_harm() ->
         ({"properties": {"a": {"pattern": "^(a+)+$"}}}, {"a": "a" * 250_000 + "!"}),
         ({"properties": {"a": {"pattern": "[ab]*a[ab]{60}c"}}}, {"a": "ab" * 125_000}),
         ({"properties": {"a": {"format": "regex"}}}, {"a": "(a{1000}){1000}" * 16_000}),
-        (
-            {"items": {}, "properties": {"a": {"items": {"anyOf": [{"const": -n} for n in range(1, 101)]}}}},
-            {"a": [1] * 120_000},
-        ),
+        ({"items": {}, "properties": {"a": {"items": {"anyOf": [{"const": -n} for n in range(1, 101)]}}}}, {"a": [1] * 120_000}),
         ({"anyOf": [{"properties": {"a": {"items": {"const": n}}}} for n in range(2, 102)]}, {"a": [1] * 120_000}),
         ({"properties": {"a": {"items": {"enum": [{"x": n} for n in range(300)]}}}}, {"a": [{"x": -1}] * 30_000}),
         ({"properties": {"a": {"items": {"required": [f"n{n}" for n in range(1900)]}}}}, {"a": [{}] * 3}),
@@ -135,10 +126,7 @@ def test_a_chain_that_was_weighed_from_its_end_is_held_against_without_harm() ->
         ({"properties": {"a": {"items": {"anyOf": [False] * 40}}}}, {"a": [1] * 200}),
         ({"properties": {"a": {"uniqueItems": True}}}, {"a": [{"x": n} for n in range(20_000)]}),
         ({"additionalProperties": {"type": "string"}}, {f"n{n}": n for n in range(20_000)}),
-        (
-            {"properties": {"a": {"items": {"dependentRequired": {f"n{n}": [] for n in range(300)}}}}},
-            {"a": [{}] * 80_000},
-        ),
+        ({"properties": {"a": {"items": {"dependentRequired": {f"n{n}": [] for n in range(300)}}}}}, {"a": [{}] * 80_000}),
     ],
 )
 def test_hostile_schemas_and_payloads_cost_little(schema: dict[str, Any], payload: dict[str, Any]) -> None:

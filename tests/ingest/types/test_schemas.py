@@ -32,9 +32,7 @@ async def test_a_schema_is_written_shown_and_deleted(api: Client, acme: Tenant, 
     assert_problem(await api.request("DELETE", PATH, acme), 404, "not-found")
 
 
-async def test_reject_refuses_and_leaves_nothing(
-    api: Client, owner: psycopg.Connection, acme: Tenant, globex: Tenant
-) -> None:
+async def test_reject_refuses_and_leaves_nothing(api: Client, owner: psycopg.Connection, acme: Tenant, globex: Tenant) -> None:
     await put(api, acme)
     for headers, body in (
         ({}, BAD),
@@ -100,9 +98,7 @@ async def becomes(api: Client, tenant: Tenant, status: int) -> None:
             pass
 
 
-async def test_a_change_while_nobody_listened_is_live_too(
-    settings: Settings, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_a_change_while_nobody_listened_is_live_too(settings: Settings, owner: psycopg.Connection, acme: Tenant) -> None:
     with hearing("keys.doubted") as doubts:
         async with running(settings) as api, asyncio.timeout(10):
             assert await doubts.get() == {"reason": "announced"}
@@ -146,9 +142,7 @@ async def test_a_tenant_has_so_many_schemas(api: Client, owner: psycopg.Connecti
     assert (await put(api, acme, path="/api/event-types/t1/schema")).status == 200
 
 
-async def test_a_stored_schema_that_cannot_be_used_stops_no_event(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_a_stored_schema_that_cannot_be_used_stops_no_event(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     add(owner, "event_schemas", acme.id, type="user.signup", mode="reject", schema={"type": "strng"})
     with hearing("schema.broken") as broken:
         assert (await api.post(BAD, acme)).status == 202

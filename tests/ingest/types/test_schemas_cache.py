@@ -14,9 +14,7 @@ def store(owner: psycopg.Connection, tenant: Tenant, event_type: str, size: int 
     add(owner, "event_schemas", tenant.id, type=event_type, schema={"title": "x" * size})
 
 
-async def test_what_is_being_read_when_it_changes_is_not_kept(
-    api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_what_is_being_read_when_it_changes_is_not_kept(api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant) -> None:
     book = SchemaBook(api_pool)
     reading = asyncio.create_task(book.of(acme.id))
     await asyncio.sleep(0)

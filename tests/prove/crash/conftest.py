@@ -29,9 +29,7 @@ class Shop(Traffic):
     def __init__(self, owner: psycopg.Connection, api: db.Pool, slugs: Sequence[str]) -> None:
         super().__init__(owner, api, [make_tenant(owner, slug) for slug in slugs])
         self.rules = [make_rule(owner, tenant, {"payload": {"rare": [True]}}) for tenant in self.tenants]
-        self.windows = [
-            make_rule(owner, tenant, {"type": ["order.paid"]}, time_window=WINDOW) for tenant in self.tenants
-        ]
+        self.windows = [make_rule(owner, tenant, {"type": ["order.paid"]}, time_window=WINDOW) for tenant in self.tenants]
         for tenant in self.tenants:
             make_meters(owner, tenant)
         owner.execute("update signalops.tenants set time_zone = 'Asia/Kolkata' where slug = 'acme'")

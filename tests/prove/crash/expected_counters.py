@@ -104,9 +104,7 @@ def faults(owner: psycopg.Connection) -> list[str]:
         if counted.get(slot) != wanted.get(slot)
     ]
     return wrong + [
-        f"{one} is on entry {billed[one]} times, and not {once[one]}"
-        for one in billed | once
-        if billed[one] != once[one]
+        f"{one} is on entry {billed[one]} times, and not {once[one]}" for one in billed | once if billed[one] != once[one]
     ]
 
 

@@ -71,9 +71,7 @@ class Relay:
         self._server = await asyncio.start_unix_server(self._serve, self._socket)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._server.close()
         await self.cut()
 

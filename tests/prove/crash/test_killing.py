@@ -40,11 +40,7 @@ async def test_what_is_posted_twice_at_once_counts_once_while_workers_are_killed
     shop: Shop, settings: Settings, tmp_path: Path
 ) -> None:
     socket = tmp_path / "api"
-    async with (
-        api(settings, socket),
-        producers(socket, shop.tenants) as load,
-        producers(socket, shop.tenants) as twin,
-    ):
+    async with api(settings, socket), producers(socket, shop.tenants) as load, producers(socket, shop.tenants) as twin:
         await load.ready()
         async with worker(settings, kept=True) as first, worker(settings, kept=True) as second:
             running = asyncio.gather(load.run(), twin.run())
@@ -66,10 +62,7 @@ async def test_what_is_posted_twice_at_once_counts_once_while_workers_are_killed
 async def live(settings: Settings, folder: Path, port: int, boundaries: int) -> None:
     """Be a worker that is killed when it has passed some boundaries."""
     passed = count(1)
-    async with (
-        Relay(settings, folder, lambda _: next(passed) == boundaries, port) as relay,
-        worker(relay.settings) as victim,
-    ):
+    async with Relay(settings, folder, lambda _: next(passed) == boundaries, port) as relay, worker(relay.settings) as victim:
         async with asyncio.timeout(20):
             await relay.stopped.wait()
         victim.send(signal.SIGKILL)

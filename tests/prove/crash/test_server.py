@@ -39,9 +39,7 @@ END_SESSIONS = """
 """
 
 
-async def test_the_gates_stand_at_every_table_that_a_batch_is_written_to(
-    shop: Shop, settings: Settings, tmp_path: Path
-) -> None:
+async def test_the_gates_stand_at_every_table_that_a_batch_is_written_to(shop: Shop, settings: Settings, tmp_path: Path) -> None:
     await shop.accept(batches=1)
     async with (
         Relay(settings, tmp_path, lambda boundary: boundary == "before COMMIT") as relay,

@@ -63,9 +63,7 @@ async def test_as_nobody(api: Client, owner: psycopg.Connection) -> None:
 
 async def test_as_a_user(api: Client, owner: psycopg.Connection, settings: Settings) -> None:
     tenant = settle(owner)
-    fuzz = Fuzz(
-        api.url, user_headers(settings, tenant, "events:read", "rules:*"), 1 + EXAMPLES // 5, SEED, str(tenant.id)
-    )
+    fuzz = Fuzz(api.url, user_headers(settings, tenant, "events:read", "rules:*"), 1 + EXAMPLES // 5, SEED, str(tenant.id))
     await asyncio.to_thread(fuzz.run, await api.described())
     assert {200, 403} <= fuzz.statuses.keys(), f"the positive control: {fuzz.statuses}"
 
@@ -74,10 +72,7 @@ async def test_as_an_operator(api: Client, owner: psycopg.Connection, settings: 
     tenant = settle(owner)
     described = await api.described()
     for_operators = {
-        o["operationId"]
-        for m in described["paths"].values()
-        for o in m.values()
-        if "scope `tenants:" in o["description"]
+        o["operationId"] for m in described["paths"].values() for o in m.values() if "scope `tenants:" in o["description"]
     }
     fuzz = Fuzz(api.url, operator_headers(settings, "tenants:*"), EXAMPLES, SEED, str(tenant.id))
     await asyncio.to_thread(fuzz.run, described, for_operators.__contains__)

@@ -8,9 +8,7 @@ Id = TypeVar("Id")
 Stretch = tuple[int, int]
 
 
-def fired(
-    events: Iterable[tuple[Id, int, int | str]], span: int, threshold: int, *, distinct: bool = False
-) -> list[Id]:
+def fired(events: Iterable[tuple[Id, int, int | str]], span: int, threshold: int, *, distinct: bool = False) -> list[Id]:
     """Return which events (id, time, value), in the order in which they are processed, bring a new stretch about.
 
     A count is the sum of ones; `distinct` counts different values instead. Of the stretches that an event changes, those in
@@ -26,9 +24,7 @@ def fired(
         known = [(begins, min(ends, newest)) for begins, ends in told if begins <= newest]
         taken.append((at, value))
         found = stretches(taken, span, threshold, distinct=distinct)
-        touched = [
-            (max(begins, at), min(ends, at + span)) for begins, ends in found if ends > at and begins < at + span
-        ]
+        touched = [(max(begins, at), min(ends, at + span)) for begins, ends in found if ends > at and begins < at + span]
         now = [(begins, ends) for begins, ends in touched if any(begins <= time < ends for time, _ in taken)]
         told = [piece for begins, ends in told for piece in ((begins, min(ends, at)), (max(begins, at + span), ends))]
         told = _union([(begins, ends) for begins, ends in told + now if begins < ends])
@@ -37,9 +33,7 @@ def fired(
     return firing
 
 
-def stretches(
-    events: Sequence[tuple[int, int | str]], span: int, threshold: int, *, distinct: bool = False
-) -> list[Stretch]:
+def stretches(events: Sequence[tuple[int, int | str]], span: int, threshold: int, *, distinct: bool = False) -> list[Stretch]:
     """Return the maximal intervals [a, b) in which the measure is the threshold or more."""
 
     def reached(moment: int) -> bool:

@@ -26,9 +26,7 @@ def plans(*names: str) -> list[dict[str, Any]]:
 async def test_what_a_draft_would_have_matched_and_told(backtesting: Backtesting) -> None:
     events = backtesting.store(plans("pro", "free", "pro"))
     backtesting.store(plans("pro"), kind="order.refunded")
-    told = await backtesting.result(
-        backtesting.draft(PRO, template={"subject": "{{ payload.plan }}", "body": "{{ payload.n }}"})
-    )
+    told = await backtesting.result(backtesting.draft(PRO, template={"subject": "{{ payload.plan }}", "body": "{{ payload.n }}"}))
 
     assert (told["scanned"], told["matched"], told["fired"], told["outcomes"]) == (4, 2, 2, {"notified": 2})
     assert [example["event"] for example in told["examples"]] == [events[0], events[2]]
@@ -42,9 +40,7 @@ async def test_what_a_draft_would_have_matched_and_told(backtesting: Backtesting
 
 async def test_the_message_is_the_one_that_would_have_been_sent(backtesting: Backtesting) -> None:
     backtesting.store(plans("pro"))
-    told = await backtesting.result(
-        backtesting.draft(template={"subject": "New {{ payload.plan }}", "body": "{{ rule.name }}"})
-    )
+    told = await backtesting.result(backtesting.draft(template={"subject": "New {{ payload.plan }}", "body": "{{ rule.name }}"}))
     assert told["messages"][0]["message"] == {"subject": "New pro", "body": "draft"}
     assert told["messages"][0]["fault"] is None
 
@@ -53,9 +49,7 @@ async def test_it_sends_nothing_counts_nothing_and_writes_its_own_row_alone(back
     backtesting.store(plans("pro") * 3)
     tables = ("deliveries", "matches", "usage_counters", "inbox", "batches", "rule_groups", "window_events", "digests")
     before = {table: backtesting.number_of(f"select from signalops.{table}") for table in tables}
-    await backtesting.result(
-        backtesting.draft(window={"within": "1m", "count": 2}, cooldown="1m", digest={"every": "1m"})
-    )
+    await backtesting.result(backtesting.draft(window={"within": "1m", "count": 2}, cooldown="1m", digest={"every": "1m"}))
     assert {table: backtesting.number_of(f"select from signalops.{table}") for table in tables} == before
     assert backtesting.owner.execute("select from procrastinate.procrastinate_jobs").rowcount == 0
 
@@ -102,9 +96,7 @@ async def test_the_first_and_the_last_examples(backtesting: Backtesting) -> None
 
 async def test_a_digest_is_rendered_with_its_events(backtesting: Backtesting) -> None:
     backtesting.store(plans("pro", "free"))
-    draft = backtesting.draft(
-        digest={"every": "1m"}, template={"body": "{% for e in events %}{{ e.payload.plan }} {% endfor %}"}
-    )
+    draft = backtesting.draft(digest={"every": "1m"}, template={"body": "{% for e in events %}{{ e.payload.plan }} {% endfor %}"})
     told = await backtesting.result(draft)
     assert (told["fired"], told["outcomes"]) == (1, {"digested": 2})
     assert told["messages"][0]["message"]["body"].split() == ["pro", "free"]
@@ -137,9 +129,7 @@ async def test_slices_go_on_where_the_last_one_ended(backtesting: Backtesting, m
     assert await backtesting.run(slices=5) == 5
     partial = await backtesting.shown(answer)
     assert (partial["status"], partial["progress"]["scanned"], partial["result"]["scanned"]) == ("running", 20, 20)
-    assert (
-        partial["progress"]["until"] == seconds_after(START, 0.020)[:23] + "000+00:00" or partial["progress"]["until"]
-    )
+    assert partial["progress"]["until"] == seconds_after(START, 0.020)[:23] + "000+00:00" or partial["progress"]["until"]
     await backtesting.run()
     assert (await backtesting.shown(answer))["result"] == whole
     assert (whole["fired"], whole["scanned"]) == (3, 50)
@@ -153,9 +143,7 @@ def _lock_waits(owner: psycopg.Connection) -> int:
     return int(row[0])
 
 
-async def test_a_slice_that_is_run_twice_is_saved_once(
-    backtesting: Backtesting, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slice_that_is_run_twice_is_saved_once(backtesting: Backtesting, monkeypatch: pytest.MonkeyPatch) -> None:
     backtesting.store(plans(*["pro"] * 12))
     monkeypatch.setattr(backtester, "PAGE", 4)
     monkeypatch.setattr(backtester, "SLICE", 0)
@@ -165,9 +153,7 @@ async def test_a_slice_that_is_run_twice_is_saved_once(
     with backtesting.owner.transaction():
         # Locked until all three have read the same state: one that began later would do the slice after.
         backtesting.owner.execute("select from signalops.backtests for update")
-        runs = [
-            asyncio.create_task(backtesting.journey.run_backtest(args["tenant"], args["backtest"])) for _ in range(3)
-        ]
+        runs = [asyncio.create_task(backtesting.journey.run_backtest(args["tenant"], args["backtest"])) for _ in range(3)]
         await eventually(lambda: _lock_waits(backtesting.owner) == 3)
     await asyncio.gather(*runs)
     assert (await backtesting.shown(answer))["progress"]["scanned"] == 4
@@ -175,9 +161,7 @@ async def test_a_slice_that_is_run_twice_is_saved_once(
     assert (await backtesting.shown(answer))["result"]["matched"] == 12
 
 
-async def test_a_cancelled_backtest_does_no_further_slice(
-    backtesting: Backtesting, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cancelled_backtest_does_no_further_slice(backtesting: Backtesting, monkeypatch: pytest.MonkeyPatch) -> None:
     backtesting.store(plans(*["pro"] * 12))
     monkeypatch.setattr(backtester, "PAGE", 4)
     monkeypatch.setattr(backtester, "SLICE", 0)
@@ -187,9 +171,7 @@ async def test_a_cancelled_backtest_does_no_further_slice(
     assert (cancelled.status, cancelled.json["status"]) == (200, "cancelled")
     assert await backtesting.run() == 1
     assert (await backtesting.shown(answer))["progress"]["scanned"] == 4
-    assert (await backtesting.api.request("DELETE", answer.headers["location"], backtesting.tenant)).json[
-        "status"
-    ] == "cancelled"
+    assert (await backtesting.api.request("DELETE", answer.headers["location"], backtesting.tenant)).json["status"] == "cancelled"
 
 
 async def test_the_limit_of_events_ends_it_and_is_told(backtesting: Backtesting) -> None:
@@ -217,9 +199,7 @@ async def test_the_limits_of_time_and_memory(backtesting: Backtesting, monkeypat
     assert (await backtesting.shown(answer))["result"]["truncated"]["reason"] == "time"
 
 
-async def test_a_tenant_has_three_unfinished_ones_and_others_have_theirs(
-    backtesting: Backtesting, globex: Tenant
-) -> None:
+async def test_a_tenant_has_three_unfinished_ones_and_others_have_theirs(backtesting: Backtesting, globex: Tenant) -> None:
     draft = backtesting.draft()
     answers = await asyncio.gather(*(backtesting.ask(draft) for _ in range(6)))
     assert sorted(answer.status for answer in answers) == [202] * 3 + [409] * 3

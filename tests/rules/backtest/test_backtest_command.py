@@ -18,19 +18,13 @@ async def test_a_draft_beside_the_stored_rule(
     backtesting.store([{"plan": "pro"}, {"plan": "free"}])
     rule = make_rule(backtesting.owner, backtesting.tenant, {"payload": {"plan": ["pro"]}})
     file = tmp_path / "rule.json"
-    file.write_text(
-        json.dumps(backtesting.draft({"payload": {"plan": ["free"]}}, template={"subject": "{{ payload.plan }}!"}))
-    )
+    file.write_text(json.dumps(backtesting.draft({"payload": {"plan": ["free"]}}, template={"subject": "{{ payload.plan }}!"})))
     async with worker(settings):
         arguments = ("rule", "backtest", "--tenant", "acme", "--rule", str(rule), "--from", FROM)
         code, out, _ = await beside(signalops, *arguments, "--file", str(file))
         assert (code, out.splitlines()[:3]) == (
             0,
-            [
-                "2 events, 1 matches, 1 notifications.",
-                "  notified: 1",
-                "Version 1 has 1 matches: 1 are new, 1 are gone.",
-            ],
+            ["2 events, 1 matches, 1 notifications.", "  notified: 1", "Version 1 has 1 matches: 1 are new, 1 are gone."],
         )
         assert out.rstrip().endswith("event free!")
         code, out, _ = await beside(signalops, *arguments, "--json")

@@ -26,9 +26,7 @@ CONDITIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("conditions", CONDITIONS, ids="-".join)
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_outcomes_agree(
-    backtesting: Backtesting, api_pool: db.Pool, conditions: dict[str, Any], seed: int
-) -> None:
+async def test_outcomes_agree(backtesting: Backtesting, api_pool: db.Pool, conditions: dict[str, Any], seed: int) -> None:
     rule = make_rule(backtesting.owner, backtesting.tenant, {"type": ["order.paid"]}, **conditions)
     random, occurred = Random(seed), clock.now() - timedelta(minutes=9)
     for _ in range(40):
@@ -42,8 +40,6 @@ async def test_outcomes_agree(
         await backtesting.journey.process_batch(batch, 1)
 
     told = await backtesting.result({"id": str(rule)}, **{"from": START.isoformat()}, examples=20)
-    lived = backtesting.owner.execute(
-        "select event_id::text, outcome from signalops.matches order by event_id"
-    ).fetchall()
+    lived = backtesting.owner.execute("select event_id::text, outcome from signalops.matches order by event_id").fetchall()
     assert [(example["event"], example["outcome"]) for example in told["examples"]] == lived
     assert len(lived) == 40

@@ -48,7 +48,5 @@ async def test_a_killed_worker_costs_nothing_but_time(backtesting: Backtesting, 
         await first.ended()
     backtesting.owner.execute("select pg_advisory_unlock(1)")
     async with worker(settings):
-        await eventually(
-            lambda: not backtesting.number_of("select from signalops.backtests where status <> 'done'"), seconds=40
-        )
+        await eventually(lambda: not backtesting.number_of("select from signalops.backtests where status <> 'done'"), seconds=40)
     assert (await backtesting.shown(answer))["result"] == whole

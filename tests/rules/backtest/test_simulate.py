@@ -106,12 +106,7 @@ def test_an_absence_is_told_once_and_armed_again_by_the_next_match() -> None:
     rule = Rule(absent={"after": "15m", "lateness": "1m"})
     assert rule.receive_all([10, 20, 50]) == ["counted"] * 3
     assert rule.end(200) == [("absence", 36), ("absence", 66)]
-    assert rule.told[0].told == {
-        "rule": RULE,
-        "group": {},
-        "lastSeenAt": minutes(20).isoformat(),
-        "after": "15m",
-    }
+    assert rule.told[0].told == {"rule": RULE, "group": {}, "lastSeenAt": minutes(20).isoformat(), "after": "15m"}
 
 
 def test_an_absence_without_any_event_is_told_and_one_of_groups_needs_their_first() -> None:
@@ -196,9 +191,7 @@ CONDITIONS = st.sampled_from(
         {"cooldown": {"for": "3m", "groupBy": ["payload.user"]}, "digest": {"every": "2m"}},
     ]
 )
-EVENTS = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(0, 4), st.sampled_from("ab"), st.integers(-1, 3)), max_size=40
-)
+EVENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.sampled_from("ab"), st.integers(-1, 3)), max_size=40)
 
 
 @given(CONDITIONS, EVENTS, st.integers(1, 6))

@@ -66,10 +66,7 @@ def test_distinct_values(pairs: list[tuple[int, int | str]], least: int, in_orde
     assert fired(rule, events) == naive.fired(events, SPAN, least, distinct=True)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 25), st.integers(-1, 3)), min_size=1, max_size=80),
-    st.integers(1, 4),
-)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 25), st.integers(-1, 3)), min_size=1, max_size=80), st.integers(1, 4))
 def test_what_is_forgotten_would_not_have_mattered(steps: list[tuple[int, int, int]], least: int) -> None:
     """Receipt goes on; each event occurred up to 25 seconds before it."""
     window, firing, events = Window(plan(sum={"field": "payload.n", "atLeast": least})), [], []

@@ -18,15 +18,7 @@ from signalops.access.failures import MOST_A_MINUTE
 from signalops.config import Settings
 from signalops.terms import ChannelId, DeliveryId
 from tests.support.api import JSON, Answer, Client, assert_problem, hearing, running
-from tests.support.providers import (
-    Sns,
-    base,
-    hub_signature,
-    ses_event,
-    whatsapp_post,
-    whatsapp_sent,
-    whatsapp_status,
-)
+from tests.support.providers import Sns, base, hub_signature, ses_event, whatsapp_post, whatsapp_sent, whatsapp_status
 from tests.support.receivers import Mailbox, Receiver
 from tests.support.tenants import Tenant, make_tenant
 from tests.support.worlds.outbox import Outbox
@@ -94,9 +86,7 @@ async def test_a_channel_without_an_app_secret_takes_nothing(line: Line) -> None
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["sent", "delivered", "read"])))
 @pytest.mark.parametrize("carried", [True, False])
-async def test_statuses_in_any_order_and_repeated_end_at_the_furthest(
-    line: Line, order: tuple[str, ...], carried: bool
-) -> None:
+async def test_statuses_in_any_order_and_repeated_end_at_the_furthest(line: Line, order: tuple[str, ...], carried: bool) -> None:
     delivery = await line.sent()
     furthest = "sent"
     for status in (*order, *order):
@@ -145,9 +135,7 @@ async def test_statuses_may_overtake_the_record_of_the_answer(line: Line) -> Non
         return whatsapp_sent()
 
     line.receiver.answers.append(answer)
-    sending = asyncio.create_task(
-        line.outbox.sender(whatsapp_url=base(line.receiver)).deliver(line.outbox.tenant, delivery)
-    )
+    sending = asyncio.create_task(line.outbox.sender(whatsapp_url=base(line.receiver)).deliver(line.outbox.tenant, delivery))
     await asked.wait()
     assert line.status(delivery) == "sending"
     early = await line.post(whatsapp_post(whatsapp_status("failed", "wamid.one", delivery)))
@@ -361,11 +349,7 @@ async def test_a_subscription_is_confirmed(mailing: Mailing) -> None:
 @pytest.mark.parametrize("field", ["Message", "MessageId", "Timestamp", "Subject", "Signature", "SignatureVersion"])
 async def test_a_post_that_was_changed_is_refused(mailing: Mailing, field: str) -> None:
     post = mailing.sns.post(mailing.event("Delivery"), Subject="Amazon SES")
-    changed = {
-        "Message": post["Message"].replace("Delivery", "Complaint"),
-        "SignatureVersion": "1",
-        "Signature": "AAAA",
-    }
+    changed = {"Message": post["Message"].replace("Delivery", "Complaint"), "SignatureVersion": "1", "Signature": "AAAA"}
     assert_problem(await mailing.post(post | {field: changed.get(field, "other")}), 403, "forbidden")
     assert mailing.status == "sent"
     assert (await mailing.post(post)).status == 200

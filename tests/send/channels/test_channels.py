@@ -37,10 +37,7 @@ def envelope(subject: str, body: str = "", html: str | None = None, severity: st
 
 def test_the_signature_is_that_of_the_standard_s_example() -> None:
     headers = signed(
-        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        "msg_p5jXN8AQM9LWM0D4loKWxJek",
-        b'{"test": 2432232314}',
-        timestamp=1614265330,
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}', timestamp=1614265330
     )
     assert headers == {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -144,9 +141,7 @@ def test_a_mail_server_of_the_tenant_s_own_is_checked_when_it_is_named() -> None
         ("webhook", {"url": "http://example.com\r\nX: y/"}, "url"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_refused_by_field(
-    kind: ChannelKind, config: dict[str, Any], field: str
-) -> None:
+def test_a_configuration_that_does_not_fit_is_refused_by_field(kind: ChannelKind, config: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid, match=rf"{kind} channel is not valid: {field}"):
         configured(kind, config)
 
@@ -205,11 +200,7 @@ def test_a_mail_carries_the_delivery_s_id_and_both_addresses() -> None:
     [
         (None, "<mailto:signalops@example.com?subject=unsubscribe>", None),
         ("mailto:leave@example.com", "<mailto:leave@example.com>", None),
-        (
-            "https://example.com/leave?d={delivery}",
-            f"<https://example.com/leave?d={DELIVERY}>",
-            "List-Unsubscribe=One-Click",
-        ),
+        ("https://example.com/leave?d={delivery}", f"<https://example.com/leave?d={DELIVERY}>", "List-Unsubscribe=One-Click"),
     ],
 )
 def test_a_mail_says_how_to_get_no_more(url: str | None, header: str, one_click: str | None) -> None:

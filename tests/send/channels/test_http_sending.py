@@ -56,9 +56,7 @@ async def test_each_attempt_carries_the_same_key(outbox: Outbox, receiver: Recei
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-async def test_method_media_type_and_secret_are_the_tenant_s(
-    settings: Settings, receiver: Receiver, method: str
-) -> None:
+async def test_method_media_type_and_secret_are_the_tenant_s(settings: Settings, receiver: Receiver, method: str) -> None:
     config = {"url": receiver.url, "method": method, "contentType": "text/plain", "secretHeader": "X-Api-Key"}
     assert (await sent(settings, config, "no JSON: ü", "s3cret")).kind == "sent"
     (request,) = receiver.received
@@ -87,9 +85,7 @@ async def test_what_is_no_json_is_not_sent_as_json(settings: Settings, receiver:
     ("code", "kind"),
     [(201, "sent"), (301, "permanent"), (401, "permanent"), (410, "gone"), (429, "throttled"), (500, "temporary")],
 )
-async def test_the_status_decides_as_with_webhooks(
-    settings: Settings, receiver: Receiver, code: int, kind: str
-) -> None:
+async def test_the_status_decides_as_with_webhooks(settings: Settings, receiver: Receiver, code: int, kind: str) -> None:
     receiver.answers.append(web.Response(status=code, text="said"))
     outcome = await sent(settings, {"url": receiver.url}, "{}")
     assert (outcome.kind, outcome.status_code, outcome.answer) == (kind, code, "said")
@@ -106,9 +102,7 @@ async def test_a_put_may_be_repeated_on_a_fresh_connection_as_it_was(settings: S
     receiver.answers += [web.Response(), hang_up, hang_up]
     notification = Notification({}, {"severity": "info"})
     kinds = [
-        (
-            await channel.send(Envelope(DeliveryId(clock.new_id()), notification, Message("", "{}"), None), transport)
-        ).kind
+        (await channel.send(Envelope(DeliveryId(clock.new_id()), notification, Message("", "{}"), None), transport)).kind
         for _ in range(2)
     ]
     await transport.close()

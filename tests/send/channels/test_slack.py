@@ -27,17 +27,11 @@ async def told(outbox: Outbox, receiver: Receiver, payload: dict[str, Any], temp
 
 async def test_a_message_arrives(outbox: Outbox, receiver: Receiver) -> None:
     receiver.answers.append(web.Response(text="ok"))
-    delivery = await told(
-        outbox, receiver, {"n": 3}, {"subject": "Orders", "body": "*{{ payload.n }}* <https://a.b|new>"}
-    )
+    delivery = await told(outbox, receiver, {"n": 3}, {"subject": "Orders", "body": "*{{ payload.n }}* <https://a.b|new>"})
     (request,) = receiver.received
     assert (request.method, request.path) == ("POST", "/hook/services/T000/B000/secret")
     assert request.headers["Content-Type"] == "application/json; charset=utf-8"
-    assert json.loads(request.body) == {
-        "text": "*Orders*\n*3* <https://a.b|new>",
-        "unfurl_links": False,
-        "unfurl_media": False,
-    }
+    assert json.loads(request.body) == {"text": "*Orders*\n*3* <https://a.b|new>", "unfurl_links": False, "unfurl_media": False}
     (attempt,) = outbox.attempts(delivery)
     assert (attempt["outcome"], attempt["answer"]) == ("sent", "ok")
 

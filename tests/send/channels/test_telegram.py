@@ -72,9 +72,7 @@ async def test_the_answer_decides(outbox: Outbox, receiver: Receiver, answer: An
 
 
 @pytest.mark.parametrize("up", [True, False])
-async def test_the_token_stays_secret(
-    outbox: Outbox, receiver: Receiver, caplog: pytest.LogCaptureFixture, up: bool
-) -> None:
+async def test_the_token_stays_secret(outbox: Outbox, receiver: Receiver, caplog: pytest.LogCaptureFixture, up: bool) -> None:
     delivery = outbox.delivery(await bot(outbox))
     caplog.set_level(logging.DEBUG)
     receiver.answers.append(web.Response(status=404, text=f"nothing at /bot{TOKEN}/sendMessage"))

@@ -32,11 +32,7 @@ def units(text: str) -> int:
         ("ab&#128512;cd", 4, "ab…"),
         ("ab😀cd", 5, "ab😀…"),
         ("ab😀cd", 4, "ab…"),
-        (
-            '<a href="https://example.com/?a=1&amp;b=2">abcdef</a>',
-            3,
-            '<a href="https://example.com/?a=1&amp;b=2">ab…</a>',
-        ),
+        ('<a href="https://example.com/?a=1&amp;b=2">abcdef</a>', 3, '<a href="https://example.com/?a=1&amp;b=2">ab…</a>'),
         ("a < b & c", 20, "a < b & c"),
         ("", 4, ""),
     ],
@@ -67,9 +63,7 @@ def test_a_cut_message_is_short_enough_and_begins_as_it_did(text: str, longest: 
         assert left.count("…") == 1
 
 
-@pytest.mark.parametrize(
-    "bad", [None, "", "token", "123:short", "123456:ABC-DEF1234ghIkl-zyx57/../../x", "1:" + "a" * 200]
-)
+@pytest.mark.parametrize("bad", [None, "", "token", "123:short", "123456:ABC-DEF1234ghIkl-zyx57/../../x", "1:" + "a" * 200])
 def test_what_is_no_token_is_refused(bad: str | None) -> None:
     channel = configured("telegram", {"chatId": 1})
     with pytest.raises(Invalid, match="bot's token"):

@@ -40,12 +40,7 @@ async def test_the_receiver_can_verify_and_read_it(outbox: Outbox, receiver: Rec
                 "occurredAt": "2026-11-01T12:00:00+00:00",
                 "payload": {"email": "user@example.com", "amount": 1e30},
             },
-            "rule": {
-                "id": str(row["rule_id"]),
-                "name": f"rule {row['rule_id']}",
-                "version": 1,
-                "severity": "info",
-            },
+            "rule": {"id": str(row["rule_id"]), "name": f"rule {row['rule_id']}", "version": 1, "severity": "info"},
             "subject": "Welcome user@example.com",
             "body": "user.signup",
         },
@@ -128,8 +123,7 @@ async def test_the_status_decides(outbox: Outbox, receiver: Receiver, code: int,
 
 
 @pytest.mark.parametrize(
-    ("header", "least", "most"),
-    [("900", 900, 1080), ("999999999", 86_400, 103_680), ("1", 4, 6), ("0", 4, 6)],
+    ("header", "least", "most"), [("900", 900, 1080), ("999999999", 86_400, 103_680), ("1", 4, 6), ("0", 4, 6)]
 )
 async def test_retry_after_is_honoured_within_bounds(
     outbox: Outbox, receiver: Receiver, header: str, least: float, most: float

@@ -75,9 +75,7 @@ async def test_deliveries_are_found_by_what_they_are(api: Client, acmes: Outbox,
         assert [fault["path"] for fault in problem["errors"]] == [name]
 
 
-async def test_a_delivery_is_shown_with_its_attempts(
-    api: Client, acmes: Outbox, acme: Tenant, receiver: Receiver
-) -> None:
+async def test_a_delivery_is_shown_with_its_attempts(api: Client, acmes: Outbox, acme: Tenant, receiver: Receiver) -> None:
     channel, _ = await acmes.channel("webhook", url=receiver.url)
     window = {"value": 3, "group": {}, "since": "2026-11-01T12:00:00Z", "until": "2026-11-01T12:01:00Z"}
     event, rule = acmes.event({"email": "user@example.com"}), acmes.rule(channel, {})
@@ -190,9 +188,7 @@ def ways_of_the_readme() -> set[tuple[str, str]]:
 
 
 async def test_the_table_of_the_readme_names_each_way_and_no_other(owner: psycopg.Connection) -> None:
-    query = (
-        "select b, a from unnest(%(states)s::text[]) b, unnest(%(states)s::text[]) a where signalops.may_become(b, a)"
-    )
+    query = "select b, a from unnest(%(states)s::text[]) b, unnest(%(states)s::text[]) a where signalops.may_become(b, a)"
     assert set(owner.execute(query, {"states": list(STATES)})) == ways_of_the_readme()
 
 
@@ -223,13 +219,7 @@ BY_RULE = {"deliveries_by_rule", "rule_versions_pkey"}
     ],
 )
 def test_a_page_is_read_along_an_index(bulk: BulkRows, query: str, may_scan: set[str]) -> None:
-    parameters = {
-        "tenant": bulk.tenant,
-        "lower": UUID(int=0),
-        "upper": UUID(int=2**128 - 1),
-        "limit": 21,
-        "upwards": False,
-    }
+    parameters = {"tenant": bulk.tenant, "lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "limit": 21, "upwards": False}
     parameters |= dict.fromkeys(("ids", "kind", "channel", "rule", "error", "since", "until", "beyond"))
     parameters |= {"event": clock.new_id(), "statuses": ["dead"]}
     with psycopg.connect(db.dsn(bulk.settings, "api"), autocommit=True) as connection:

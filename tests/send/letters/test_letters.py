@@ -56,9 +56,7 @@ def crowd(outbox: Outbox, channel: ChannelId, count: int) -> None:
     outbox.owner.execute("update signalops.dead_letters set rule_id = %s, channel_id = %s", [rule, channel])
 
 
-async def test_dead_letters_are_listed_and_found(
-    api: Client, acmes: Outbox, acme: Tenant, dead: list[DeliveryId]
-) -> None:
+async def test_dead_letters_are_listed_and_found(api: Client, acmes: Outbox, acme: Tenant, dead: list[DeliveryId]) -> None:
     newest = [str(one) for one in reversed(dead)]
     assert await ids(api, acme, LETTERS) == newest
     assert await ids(api, acme, LETTERS, limit=1, startingAfter=newest[0]) == newest[1:2]
@@ -89,9 +87,7 @@ async def test_pages_lose_no_letter_that_died_at_the_same_moment(api: Client, ac
     assert await ids(api, acme, LETTERS, limit=3, endingBefore=seen[-1]) == seen[3:6]
 
 
-async def test_a_letter_is_shown_retried_or_discarded(
-    api: Client, acmes: Outbox, acme: Tenant, dead: list[DeliveryId]
-) -> None:
+async def test_a_letter_is_shown_retried_or_discarded(api: Client, acmes: Outbox, acme: Tenant, dead: list[DeliveryId]) -> None:
     first, second, third = dead
     shown = (await api.get(f"{LETTERS}/{first}", acme)).json
     row = acmes.row(first)
@@ -171,9 +167,7 @@ async def test_a_delivery_that_dies_again_has_its_letter_again(
     assert (await ids(api, acme, LETTERS))[0] == str(dead[0])
 
 
-async def test_a_dead_event_that_is_retried_is_processed_and_billed_once(
-    api: Client, acmes: Outbox, acme: Tenant
-) -> None:
+async def test_a_dead_event_that_is_retried_is_processed_and_billed_once(api: Client, acmes: Outbox, acme: Tenant) -> None:
     channel, _ = await acmes.channel("email", to="ops@example.com")
     add_rule(acmes.owner, acme.id, channel, pattern={"type": ["user.signup"]})
     journey = Journey(acmes.worker, acmes.sender())
@@ -259,9 +253,7 @@ async def test_what_could_not_be_rendered_is_retried_by_the_mended_template(
     assert bodies == ["mended", "as it was"]
 
 
-async def test_the_retry_of_a_letter_closes_the_circuit(
-    api: Client, acmes: Outbox, acme: Tenant, receiver: Receiver
-) -> None:
+async def test_the_retry_of_a_letter_closes_the_circuit(api: Client, acmes: Outbox, acme: Tenant, receiver: Receiver) -> None:
     channel, _ = await acmes.channel("webhook", url=receiver.url)
     dead, throttled = acmes.delivery(channel), acmes.delivery(channel)
     receiver.answers += [web.Response(status=400), web.Response(status=429, headers={"Retry-After": "3600"})]

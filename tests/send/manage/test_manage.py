@@ -54,14 +54,7 @@ async def test_a_channel_is_added_and_shown(api: Client, acme: Tenant) -> None:
     answer = await do(api, acme, CHANNELS, {**MAIL, "retrySchedule": [5, 60], "mostPerMinute": 30})
     added = answer.json
     assert (answer.status, answer.headers["location"]) == (201, path(added))
-    said = {
-        **MAIL,
-        "enabled": True,
-        "hasSecret": False,
-        "retrySchedule": [5, 60],
-        "mostPerMinute": 30,
-        "disabledBecause": None,
-    }
+    said = {**MAIL, "enabled": True, "hasSecret": False, "retrySchedule": [5, 60], "mostPerMinute": 30, "disabledBecause": None}
     assert {name: added[name] for name in said} == said
     shown = await api.get(path(added), acme)
     assert shown.headers["etag"] == answer.headers["etag"]
@@ -145,17 +138,10 @@ async def test_what_can_t_be_is_refused_by_path(api: Client, owner: psycopg.Conn
     assert owner.execute("select count(*) from signalops.channels").fetchone() == (0,)
 
 
-async def test_where_nobody_may_send_is_refused_at_once(
-    settings: Settings, acme: Tenant, owner: psycopg.Connection
-) -> None:
+async def test_where_nobody_may_send_is_refused_at_once(settings: Settings, acme: Tenant, owner: psycopg.Connection) -> None:
     guarded = settings.model_copy(update={"send_networks": (), "send_ports": (80, 443), "send_plain_http": False})
     async with running(guarded) as api:
-        for url in (
-            "http://example.com/",
-            "https://127.0.0.1/",
-            "https://[::ffff:10.0.0.1]/",
-            "https://example.com:22/",
-        ):
+        for url in ("http://example.com/", "https://127.0.0.1/", "https://[::ffff:10.0.0.1]/", "https://example.com:22/"):
             body = {"name": "n", "kind": "webhook", "config": {"url": url}}
             assert_problem(await do(api, acme, CHANNELS, body), 422, "invalid")
     assert owner.execute("select count(*) from signalops.channels").fetchone() == (0,)
@@ -195,11 +181,7 @@ ELSEWHERE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("http", HTTP, {**HTTP, "url": "https://api.example.com.evil.example/"}),
     ("http", HTTP, {**HTTP, "secretHeader": "X-Other"}),
     ("http", HTTP, {"url": HTTP["url"]}),
-    (
-        "email",
-        {"to": "a@b.example", "server": SERVER},
-        {"to": "a@b.example", "server": {**SERVER, "host": "evil.example"}},
-    ),
+    ("email", {"to": "a@b.example", "server": SERVER}, {"to": "a@b.example", "server": {**SERVER, "host": "evil.example"}}),
     ("email", {"to": "a@b.example", "server": SERVER}, {"to": "a@b.example", "server": {**SERVER, "port": 465}}),
     ("email", {"to": "a@b.example", "server": SERVER}, {"to": "a@b.example", "server": {**SERVER, "security": "tls"}}),
     ("email", {"to": "a@b.example", "server": SERVER}, {"to": "a@b.example", "server": {**SERVER, "username": "b"}}),
@@ -207,11 +189,7 @@ ELSEWHERE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 STAYS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("http", HTTP, {**HTTP, "url": "https://API.example.com:443/v2?a=1", "method": "PUT"}),
     ("http", {"url": HTTP["url"]}, {"url": HTTP["url"], "secretHeader": "authorization"}),
-    (
-        "email",
-        {"to": "a@b.example", "server": SERVER},
-        {"to": "c@d.example", "server": {**SERVER, "sender": "e@f.example"}},
-    ),
+    ("email", {"to": "a@b.example", "server": SERVER}, {"to": "c@d.example", "server": {**SERVER, "sender": "e@f.example"}}),
 ]
 
 
@@ -260,9 +238,7 @@ async def test_only_the_state_that_was_read_is_changed(api: Client, acme: Tenant
     assert (await put(api, acme, one, body, "*")).status == 200
 
 
-async def test_to_enable_a_channel_takes_back_why_it_was_disabled(
-    api: Client, acme: Tenant, owner: psycopg.Connection
-) -> None:
+async def test_to_enable_a_channel_takes_back_why_it_was_disabled(api: Client, acme: Tenant, owner: psycopg.Connection) -> None:
     added = await add(api, acme)
     assert (await api.request("POST", path(added, "/disable"), acme)).json["enabled"] is False
     owner.execute("update signalops.channels set disabled_because = 'It answered 410.'")
@@ -473,9 +449,7 @@ async def test_another_tenant_s_channel_answers_like_an_unknown_one(
     assert (await api.get(path(ours), acme)).json["enabled"] is True
 
 
-async def test_a_schedule_of_the_channel_s_own_holds(
-    api: Client, acmes: Outbox, acme: Tenant, receiver: Receiver
-) -> None:
+async def test_a_schedule_of_the_channel_s_own_holds(api: Client, acmes: Outbox, acme: Tenant, receiver: Receiver) -> None:
     added = await add(api, acme, **hook(receiver, retrySchedule=[1000]))
     receiver.answers += [web.Response(status=500), web.Response(status=500)]
     delivery = acmes.delivery(added["id"])

@@ -45,8 +45,7 @@ class Ops:
         """Make a job with its events, each so long ago; return its number."""
         with self.owner.transaction():
             ((job,),) = self.owner.execute(
-                "insert into procrastinate_jobs (queue_name, task_name, status, worker_id)"
-                " values (%s, %s, %s, %s) returning id",
+                "insert into procrastinate_jobs (queue_name, task_name, status, worker_id) values (%s, %s, %s, %s) returning id",
                 [queue, task, status, worker],
             )
             self.owner.execute("delete from procrastinate_events where job_id = %s", [job])
@@ -59,8 +58,7 @@ class Ops:
     def worker(self, silent_for: float = 0) -> int:
         """Make a worker that was last heard of so many seconds ago; return its number."""
         ((worker,),) = self.owner.execute(
-            "insert into procrastinate_workers (last_heartbeat) values (now() - %s * interval '1 s') returning id",
-            [silent_for],
+            "insert into procrastinate_workers (last_heartbeat) values (now() - %s * interval '1 s') returning id", [silent_for]
         )
         return int(worker)
 

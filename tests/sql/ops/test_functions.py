@@ -81,9 +81,7 @@ def test_of_a_paused_queue_no_job_is_fetched_and_of_others_all(ops: Ops) -> None
 
 
 def test_the_fetch_keeps_the_settings_that_pin_its_plan(ops: Ops) -> None:
-    ((settings, body),) = ops.owner.execute(
-        "select proconfig, prosrc from pg_proc where proname = 'procrastinate_fetch_job_v2'"
-    )
+    ((settings, body),) = ops.owner.execute("select proconfig, prosrc from pg_proc where proname = 'procrastinate_fetch_job_v2'")
     assert {"plan_cache_mode=force_generic_plan", "enable_seqscan=off", "enable_sort=off"} <= set(settings)
     assert "ops.paused_queues" in body
 
@@ -134,10 +132,7 @@ def test_a_tenant_is_suspended_with_the_reason_and_resumed(ops: Ops, acme: Tenan
         ops.do("suspend_tenant('acme', 'it hammers')")
     ops.do("resume_tenant(%s)", str(acme.id))
     assert ops.owner.execute(status).fetchall() == [("active", None)]
-    assert ops.noted()[-2:] == [
-        ("acme", "tenant.suspended", str(acme.id)),
-        ("acme", "tenant.resumed", str(acme.id)),
-    ]
+    assert ops.noted()[-2:] == [("acme", "tenant.suspended", str(acme.id)), ("acme", "tenant.resumed", str(acme.id))]
 
 
 def test_a_closed_tenant_stays_closed(ops: Ops, acme: Tenant) -> None:
@@ -226,9 +221,7 @@ def test_who_did_it_is_the_login(ops: Ops) -> None:
 
 
 def test_draining_needs_to_see_jobs_end(ops: Ops) -> None:
-    with pytest.raises(
-        psycopg.Error, match=re.escape("repeatable read does not see jobs end: call it in one that is read")
-    ):
+    with pytest.raises(psycopg.Error, match=re.escape("repeatable read does not see jobs end: call it in one that is read")):
         ops.frozen("drain_queue('events')")
 
 
@@ -244,9 +237,7 @@ def test_draining_needs_to_see_jobs_end(ops: Ops) -> None:
         ("The receiver answered 500.", "The receiver answered 500."),
     ],
 )
-def test_an_operator_sees_errors_without_what_they_quote(
-    ops: Ops, acme: Tenant, rule: Rule, error: str, shown: str
-) -> None:
+def test_an_operator_sees_errors_without_what_they_quote(ops: Ops, acme: Tenant, rule: Rule, error: str, shown: str) -> None:
     dead(ops, acme, rule)
     ops.owner.execute("update signalops.dead_letters set error = %s", [error])
     assert [row["error"] for row in ops.see("dead_letters")] == [shown]

@@ -6,38 +6,11 @@ import pytest
 from tests.sql.ops.conftest import Ops
 
 VIEWS = {
-    *(
-        "actions",
-        "backtests",
-        "connections",
-        "dead_letters",
-        "delivery_health",
-        "inbox_by_tenant",
-        "job_history",
-        "locks",
-    ),
-    *(
-        "alerts",
-        "partitions",
-        "queue_health",
-        "running_jobs",
-        "sessions",
-        "slow_rules",
-        "tables",
-        "tenant_usage",
-        "workers",
-    ),
+    *("actions", "backtests", "connections", "dead_letters", "delivery_health", "inbox_by_tenant", "job_history", "locks"),
+    *("alerts", "partitions", "queue_health", "running_jobs", "sessions", "slow_rules", "tables", "tenant_usage", "workers"),
 }
 FUNCTIONS = {
-    *(
-        "pause_queue",
-        "resume_queue",
-        "drain_queue",
-        "suspend_tenant",
-        "resume_tenant",
-        "retry_letters",
-        "discard_letters",
-    ),
+    *("pause_queue", "resume_queue", "drain_queue", "suspend_tenant", "resume_tenant", "retry_letters", "discard_letters"),
     *("retry_deliveries", "cancel_deliveries", "retry_job", "cancel_job"),
 }
 MEASURING = {"measurements"}
@@ -69,9 +42,7 @@ def test_the_operator_s_privileges_are_exactly_these(owner: psycopg.Connection) 
 
 
 def test_what_everybody_has_opens_no_other_door(owner: psycopg.Connection) -> None:
-    schemas = (
-        f"select nspname from pg_namespace where {OURS} and has_schema_privilege('signalops_operator', oid, 'usage')"
-    )
+    schemas = f"select nspname from pg_namespace where {OURS} and has_schema_privilege('signalops_operator', oid, 'usage')"
     assert names(owner, schemas) == {"ops", "public"}
     readable = f"""select relname from pg_class c join pg_namespace n on n.oid = relnamespace where {OURS}
         and relkind in ('r', 'p', 'v', 'm', 'f', 'S') and case when relkind = 'S'

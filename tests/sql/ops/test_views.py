@@ -27,9 +27,7 @@ def test_queue_health_tells_what_waits_runs_and_was_given_up(ops: Ops) -> None:
     alive, silent = ops.worker(), ops.worker(silent_for=60)
     ops.job("events", "todo", deferred=90 * SECOND)
     later = ops.job("events", "todo", deferred=95 * SECOND)
-    ops.owner.execute(
-        "update procrastinate.procrastinate_jobs set scheduled_at = now() + interval '1 h' where id = %s", [later]
-    )
+    ops.owner.execute("update procrastinate.procrastinate_jobs set scheduled_at = now() + interval '1 h' where id = %s", [later])
     ops.job("events", "todo", deferred=10 * SECOND)
     ops.job("events", "doing", worker=alive, deferred=50 * SECOND, started=30 * SECOND)
     ops.job("events", "doing", worker=silent, deferred=50 * SECOND, started=40 * SECOND)
@@ -52,9 +50,7 @@ async def test_the_queues_are_those_of_the_jobs(ops: Ops, settings: Settings, wo
     journey = Journey(worker_pool, sender)
     register(app, jobs_of(journey), journey.note_run)
     await sender.close()
-    assert {row["queue"] for row in ops.see("queue_health")} == {task.queue for task in app.tasks.values()} - {
-        "builtin"
-    }
+    assert {row["queue"] for row in ops.see("queue_health")} == {task.queue for task in app.tasks.values()} - {"builtin"}
 
 
 def test_running_jobs_and_their_workers(ops: Ops) -> None:
@@ -76,14 +72,8 @@ def test_job_history_has_what_is_over_with_its_last_run(ops: Ops) -> None:
     ops.job("events", "doing")
     rows = {row["job_id"]: row for row in ops.see("job_history")}
     assert rows.keys() == {failed, cancelled}
-    assert (rows[failed]["task"], rows[failed]["status"], rows[failed]["duration"]) == (
-        *("process_batch", "failed"),
-        5 * SECOND,
-    )
-    assert (rows[cancelled]["status"], rows[cancelled]["started_at"], rows[cancelled]["duration"]) == (
-        *("cancelled", None),
-        None,
-    )
+    assert (rows[failed]["task"], rows[failed]["status"], rows[failed]["duration"]) == (*("process_batch", "failed"), 5 * SECOND)
+    assert (rows[cancelled]["status"], rows[cancelled]["started_at"], rows[cancelled]["duration"]) == (*("cancelled", None), None)
 
 
 def test_inbox_by_tenant_counts_each_tenants(ops: Ops, acme: Tenant, globex: Tenant) -> None:
@@ -136,10 +126,7 @@ def test_delivery_health_counts_along_each_channel(ops: Ops, acme: Tenant, globe
     assert (acmes["sent_in_an_hour"], acmes["tried_in_an_hour"], float(acmes["success_ratio"])) == (5, 10, 0.5)
     assert (acmes["breaker"], acmes["opened_until"], acmes["enabled"]) == ("open", until, True)
     assert is_about(acmes["oldest_age"], 2 * HOUR)
-    assert [other[c] for c in ("pending", "retrying", "success_ratio", "breaker", "oldest")] == [
-        *(0, 0, None, "closed"),
-        None,
-    ]
+    assert [other[c] for c in ("pending", "retrying", "success_ratio", "breaker", "oldest")] == [*(0, 0, None, "closed"), None]
     ops.owner.execute("update signalops.outlets set opened_until = now() - interval '1 s'")
     assert ops.one("delivery_health where tenant = 'acme'")["breaker"] == "half-open"
 
@@ -210,9 +197,7 @@ def test_tenant_usage_holds_the_month_against_its_limit(ops: Ops, acme: Tenant, 
 
 def test_partitions_tell_how_far_they_reach(ops: Ops, acme: Tenant) -> None:
     months = {row["parent"]: row["months_ahead"] for row in ops.see("partitions")}
-    parents = ops.owner.execute(
-        "select relname from pg_class where relkind = 'p' and relnamespace = 'signalops'::regnamespace"
-    )
+    parents = ops.owner.execute("select relname from pg_class where relkind = 'p' and relnamespace = 'signalops'::regnamespace")
     assert months == {name: 3 for (name,) in parents}
     last = ops.see("partitions where parent = 'matches' order by holds_from desc limit 1")[0]["partition"]
     ops.owner.execute(f"drop table signalops.{last}".encode())
@@ -240,9 +225,7 @@ def test_tables_tell_what_is_dead_and_when_autovacuum_comes(ops: Ops, acme: Tena
     assert (inbox["live_rows"], inbox["dead_rows"], float(inbox["dead_percent"])) == (6, 2, 25)
     assert inbox["dead_bytes_estimate"] == inbox["bytes"] // 4
     assert inbox["last_vacuum"] is not None
-    ops.owner.execute(
-        "alter table signalops.inbox set (autovacuum_vacuum_threshold = 3, autovacuum_vacuum_scale_factor = 0.5)"
-    )
+    ops.owner.execute("alter table signalops.inbox set (autovacuum_vacuum_threshold = 3, autovacuum_vacuum_scale_factor = 0.5)")
     assert ops.one("tables where \"table\" = 'inbox'")["vacuum_due_at"] == 3 + 4
 
 

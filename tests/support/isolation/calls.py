@@ -18,9 +18,7 @@ _BLIND = ("text", "text[]", "jsonb")
 class Calls:
     """Calls functions as a role, and holds what they do against what the other had before."""
 
-    def __init__(
-        self, connection: db.Connection, scratch: Scratch, eyes: statements.Eyes, before: dict[str, str]
-    ) -> None:
+    def __init__(self, connection: db.Connection, scratch: Scratch, eyes: statements.Eyes, before: dict[str, str]) -> None:
         self._connection = connection
         self._scratch = scratch
         self._eyes = eyes
@@ -59,9 +57,7 @@ class Calls:
             return _finding(function, role, tried, result, False)
         return _finding(function, role, tried, f"as about nobody: {_short(outcome)}", True)
 
-    async def _call(
-        self, function: Function, actor: Actor, about: UUID
-    ) -> tuple[Outcome, frozenset[str], dict[str, str]]:
+    async def _call(self, function: Function, actor: Actor, about: UUID) -> tuple[Outcome, frozenset[str], dict[str, str]]:
         arguments = [_argument(function.name, name, type_).format(id=about) for name, type_ in function.arguments]
         return await self._eyes.watch(self._connection, actor, *statements.call(function, arguments))
 
@@ -74,9 +70,7 @@ def _unknown(function: Function) -> str:
         return "sets for whom the transaction acts: declare it with the reason"
     given = declared.ARGUMENTS.get(function.name, {})
     blind = [
-        name
-        for name, type_ in function.arguments
-        if name not in given and (type_ in _BLIND or type_ not in declared.OF_TYPE)
+        name for name, type_ in function.arguments if name not in given and (type_ in _BLIND or type_ not in declared.OF_TYPE)
     ]
     if function.is_definer and not function.is_trigger and blind:
         return f"is SECURITY DEFINER and untried: say what to call it with for {', '.join(blind)}"

@@ -24,13 +24,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "issued": '{{"tenant_id": "{id}", "id": "{id}", "kind": "invoice", "period": "2026-01-01"}}',
         "lines": "[]",
     },
-    "add_adjustment": {
-        "of_meter": "events",
-        "of_grp": "[]",
-        "reason": "x",
-        "author": "x",
-        "idempotency_key": "x",
-    },
+    "add_adjustment": {"of_meter": "events", "of_grp": "[]", "reason": "x", "author": "x", "idempotency_key": "x"},
 }
 """Function to argument to text, where the type does not say what reaches a row; {id} is the tenant that is tried."""
 OF_TYPE = {

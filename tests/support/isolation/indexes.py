@@ -19,15 +19,11 @@ def of_index(index: Index, relations: dict[str, Relation], copies: Copies) -> Fi
     if relation.key == "id":
         # A tenant repeats nobody: every other column of the table would have to be unique.
         return _finding(
-            index,
-            "is the tenant itself" if index.name == "tenants_pkey" else "is across tenants",
-            index.name == "tenants_pkey",
+            index, "is the tenant itself" if index.name == "tenants_pkey" else "is across tenants", index.name == "tenants_pkey"
         )
     tried = copies.get(index.of_table, [])
     blamed = [
-        outcome
-        for outcome, expected in tried
-        if outcome.constraint == index.name and outcome.constraint != expected.constraint
+        outcome for outcome, expected in tried if outcome.constraint == index.name and outcome.constraint != expected.constraint
     ]
     if blamed:
         return _finding(index, str(blamed[0]), False)

@@ -16,11 +16,7 @@ _COMMANDS: dict[str, LiteralString] = {
     "delete": "delete from {table} where false",
 }
 """What a role without the privilege is refused, whatever the rows."""
-_NEVER = {
-    "truncate": "which no policy stops",
-    "references": "which tells what exists",
-    "trigger": "which sees every row",
-}
+_NEVER = {"truncate": "which no policy stops", "references": "which tells what exists", "trigger": "which sees every row"}
 
 
 class Tries:
@@ -37,25 +33,19 @@ class Tries:
         if self._relation.kind in ("table", "partition") and not self._relation.is_forced:
             yield self._finding("owner", "be forced", "row-level security is not enabled and forced", False)
         if not self._relation.is_owned:
-            yield self._finding(
-                "owner", "belong to the owner", "belongs to a role that row-level security may not bind", False
-            )
+            yield self._finding("owner", "belong to the owner", "belongs to a role that row-level security may not bind", False)
         for role in ROLES:
             granted = self._relation.granted[role]
             for privilege in _NEVER.keys() & set(granted):
                 yield self._finding(role, privilege, f"is granted {privilege}, {_NEVER[privilege]}", False)
-            across, reason = (
-                declared.OPERATORS.get(self._relation.name, (set(), "")) if role == "platform" else (set(), "")
-            )
+            across, reason = declared.OPERATORS.get(self._relation.name, (set(), "")) if role == "platform" else (set(), "")
             for command in _COMMANDS:
                 if command in across & set(granted):
                     yield self._finding(role, command, f"declared: {reason}", True)
                 elif command not in granted:
                     yield await self._refused(role, command)
                 elif self._relation.kind not in ("table", "view") or not self._relation.key:
-                    yield self._finding(
-                        role, command, f"is granted {command}, and nothing tells tenants apart in it", False
-                    )
+                    yield self._finding(role, command, f"is granted {command}, and nothing tells tenants apart in it", False)
                 else:
                     async for finding in getattr(self, f"_{command}")(role):
                         yield finding
@@ -70,30 +60,22 @@ class Tries:
 
     async def _select(self, role: Role) -> AsyncIterator[Finding]:
         ours, nobody = Actor(role, self._scratch.ours), Actor(role, None)
-        yield self._none(
-            role, "read the other's", await self._attempt(ours, "select 1 from {table} where {key} = %(other)s")
-        )
+        yield self._none(role, "read the other's", await self._attempt(ours, "select 1 from {table} where {key} = %(other)s"))
         anyones: LiteralString = "select 1 from {table} where {key} is distinct from %(ours)s limit 1"
         yield self._none(role, "count all", await self._attempt(ours, anyones))
         named: LiteralString = "select 1 from {table} t where strpos(t::text, %(other)s::text) > 0 limit 1"
         yield self._none(role, "find the other's id", await self._attempt(ours, named))
         yield self._none(role, "read without a tenant", await self._attempt(nobody, "select 1 from {table} limit 1"))
-        statistics: LiteralString = (
-            "select 1 from pg_stats where schemaname = 'signalops' and tablename = {name} limit 1"
-        )
+        statistics: LiteralString = "select 1 from pg_stats where schemaname = 'signalops' and tablename = {name} limit 1"
         yield self._none(role, "read statistics", await self._attempt(ours, statistics))
         if self._row or self._relation.kind == "view":
-            yield self._some(
-                role, "read the own", await self._attempt(ours, "select 1 from {table} where {key} = %(ours)s")
-            )
+            yield self._some(role, "read the own", await self._attempt(ours, "select 1 from {table} where {key} = %(ours)s"))
 
     async def _update(self, role: Role) -> AsyncIterator[Finding]:
         ours, column = Actor(role, self._scratch.ours), self._relation.updatable[role]
         update: LiteralString = "update {table} set {column} = {column} where {key} = "
         yield self._none(role, "change the other's", await self._attempt(ours, update + "%(other)s", column))
-        yield self._none(
-            role, "change without a tenant", await self._attempt(Actor(role, None), update + "%(other)s", column)
-        )
+        yield self._none(role, "change without a tenant", await self._attempt(Actor(role, None), update + "%(other)s", column))
         if self._row:
             # Without a condition no row is read, and policies for reading have no say.
             given = await self._attempt(ours, "update {table} set {key} = %(other)s")
@@ -106,9 +88,7 @@ class Tries:
         yield self._none(role, "delete without a tenant", await self._attempt(Actor(role, None), delete))
         own = await self._attempt(ours, "delete from {table} where {key} = %(ours)s")
         blind = await self._attempt(ours, "delete from {table}")
-        yield self._finding(
-            role, "delete blindly", str(blind), (own.affected, own.state) == (blind.affected, blind.state)
-        )
+        yield self._finding(role, "delete blindly", str(blind), (own.affected, own.state) == (blind.affected, blind.state))
         if self._row:
             yield self._some(role, "delete the own", own)
 

@@ -44,15 +44,11 @@ class Scene:
         for role in ROLES:
             if "insert" in relation.granted[role]:
                 actor = Actor(role, ours)
-                outcome = await statements.attempt(
-                    self._connection, actor, *statements.insertion(relation, rows[ours], role)
-                )
+                outcome = await statements.attempt(self._connection, actor, *statements.insertion(relation, rows[ours], role))
                 if outcome.state in _UNIQUE:
                     yield _collision(outcome, role)
                 else:
-                    yield Finding(
-                        relation.kind, relation.name, role, "write the own", str(outcome), outcome.affected == 1
-                    )
+                    yield Finding(relation.kind, relation.name, role, "write the own", str(outcome), outcome.affected == 1)
         for tenant in (self._scratch.other, ours):
             outcome = await self._insert(relation, tenant)
             if outcome.state in _UNIQUE and tenant == ours:
@@ -77,9 +73,7 @@ class Scene:
                 self.copies[relation.name].append((outcome, expected))
                 yield self._compared(relation, actor, outcome, expected, mark not in ({}, before))
 
-    def _compared(
-        self, relation: Relation, actor: Actor, outcome: Outcome, expected: Outcome, meddles: bool
-    ) -> Finding:
+    def _compared(self, relation: Relation, actor: Actor, outcome: Outcome, expected: Outcome, meddles: bool) -> Finding:
         ok = _anonymous(outcome, self._scratch) == _anonymous(expected, self._scratch) and expected.state in _REACHED
         result = f"as nobody's: {expected}" if ok else str(outcome)
         if meddles:

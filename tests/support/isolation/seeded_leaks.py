@@ -19,9 +19,7 @@ HOLES = {
         "count all: 1 rows",
     ),
     "a table without protection that nobody was granted": Hole(
-        "create table signalops.idle (tenant_id uuid primary key)",
-        "idle",
-        "be forced: row-level security is not enabled",
+        "create table signalops.idle (tenant_id uuid primary key)", "idle", "be forced: row-level security is not enabled"
     ),
     "a table whose owner passes row security": Hole(
         "alter table signalops.replays no force row level security", "replays", "not enabled and forced"

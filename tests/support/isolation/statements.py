@@ -46,9 +46,7 @@ def about(template: LiteralString, relation: Relation, column: str | None = None
 
 def insertion(relation: Relation, row: Row, role: str) -> tuple[Statement, dict[str, Any]]:
     """Return the statement that inserts what a role may insert of a row, and its parameters."""
-    columns = sql.SQL(", ").join(
-        sql.Identifier(column) for column in row if column in relation.insertable.get(role, row)
-    )
+    columns = sql.SQL(", ").join(sql.Identifier(column) for column in row if column in relation.insertable.get(role, row))
     statement = sql.SQL("insert into {0} ({1}) select {1} from jsonb_populate_record(null::{0}, %(row)s)").format(
         sql.Identifier("signalops", relation.name), columns
     )
@@ -156,6 +154,4 @@ class Eyes:
 
 def _any_of(owned: list[Relation], role: str) -> Statement:
     seen: LiteralString = "select {name} from {table} where {key} = %(other)s"
-    return sql.SQL(" union all ").join(
-        about(seen, relation) for relation in owned if "select" in relation.granted[role]
-    )
+    return sql.SQL(" union all ").join(about(seen, relation) for relation in owned if "select" in relation.granted[role])

@@ -67,7 +67,5 @@ async def _functions(connection: db.Connection, scratch: Scratch, eyes: statemen
 
 def _of_sequence(sequence: Sequence, role: str) -> Finding:
     ok = not sequence.shown[role]
-    result = (
-        "permission denied" if ok else f"is shown ({sequence.feeds or 'by itself'}): it counts the rows of all tenants"
-    )
+    result = "permission denied" if ok else f"is shown ({sequence.feeds or 'by itself'}): it counts the rows of all tenants"
     return Finding("sequence", sequence.name, role, "count by numbers", result, ok)

@@ -31,9 +31,7 @@ class Backtesting(World):
         self._stored = 0
         owner.execute("set search_path = signalops, procrastinate")  # for the triggers of the job table
 
-    def store(
-        self, payloads: Iterable[dict[str, Any]], kind: str = "order.paid", tenant: Tenant | None = None
-    ) -> list[str]:
+    def store(self, payloads: Iterable[dict[str, Any]], kind: str = "order.paid", tenant: Tenant | None = None) -> list[str]:
         """Store events, received a millisecond apart, as if they had been processed; return their ids."""
         batch, rows = clock.new_id(), []
         for payload in payloads:

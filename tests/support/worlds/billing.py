@@ -14,10 +14,7 @@ from tests.support.tenants import Tenant, make_tenant
 from tests.support.worlds.base import Row, World
 
 MARCH, APRIL = date(2025, 3, 1), date(2025, 4, 1)
-GRADUATED = {
-    "model": "graduated",
-    "tiers": [{"upTo": "100", "unitAmount": "0.10"}, {"upTo": None, "unitAmount": "0.05"}],
-}
+GRADUATED = {"model": "graduated", "tiers": [{"upTo": "100", "unitAmount": "0.10"}, {"upTo": None, "unitAmount": "0.05"}]}
 
 
 def plan(*prices: Mapping[str, object], fee: str = "0", currency: str = "USD", meters: Sequence[Row] = ()) -> Row:

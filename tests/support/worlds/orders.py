@@ -35,9 +35,7 @@ class Orders(World):
 
     async def store(self, *events: tuple[float, dict[str, Any]]) -> BatchId:
         """Store orders of (minutes after the start, payload) in one flush."""
-        return await accept(
-            self._api, [event_of(self.tenant, payload, occurred_at=self.at(m)) for m, payload in events]
-        )
+        return await accept(self._api, [event_of(self.tenant, payload, occurred_at=self.at(m)) for m, payload in events])
 
     async def see(self, *events: tuple[float, dict[str, Any]]) -> list[str]:
         """Store and process orders; return the outcomes of their matches in the order given."""

@@ -20,9 +20,7 @@ from tests.support.worlds.base import World
 class Outbox(World):
     """One tenant's channels, rules, events and deliveries, and workers' senders for them."""
 
-    def __init__(
-        self, settings: Settings, worker: db.Pool, api: db.Pool, owner: psycopg.Connection, tenant: TenantId
-    ) -> None:
+    def __init__(self, settings: Settings, worker: db.Pool, api: db.Pool, owner: psycopg.Connection, tenant: TenantId) -> None:
         super().__init__(owner)
         self.settings = settings
         self.worker = worker
@@ -64,8 +62,7 @@ class Outbox(World):
     def row(self, delivery: DeliveryId) -> dict[str, Any]:
         """Return the delivery with `wait`, the seconds from its last change to its next attempt."""
         return self.dicts(
-            "select *, extract(epoch from next_attempt_at - updated_at)::float as wait"
-            " from signalops.deliveries where id = %s",
+            "select *, extract(epoch from next_attempt_at - updated_at)::float as wait from signalops.deliveries where id = %s",
             delivery,
         )[0]
 
@@ -79,9 +76,7 @@ class Outbox(World):
 
     def wake(self, delivery: DeliveryId) -> None:
         """Make a delivery that waits pending, as the sweep does when its time has come."""
-        self.owner.execute(
-            "update signalops.deliveries set status = 'pending', next_attempt_at = null where id = %s", [delivery]
-        )
+        self.owner.execute("update signalops.deliveries set status = 'pending', next_attempt_at = null where id = %s", [delivery])
 
 
 @pytest.fixture
@@ -92,12 +87,7 @@ def patient_senders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def outbox(
-    settings: Settings,
-    worker_pool: db.Pool,
-    api_pool: db.Pool,
-    owner: psycopg.Connection,
-    *,
-    patient_senders: None,
+    settings: Settings, worker_pool: db.Pool, api_pool: db.Pool, owner: psycopg.Connection, *, patient_senders: None
 ) -> AsyncIterator[Outbox]:
     """The outbox of a tenant without a key."""
     tenant = TenantId(clock.new_id())
@@ -110,13 +100,7 @@ async def outbox(
 
 @pytest.fixture
 async def acmes(
-    settings: Settings,
-    worker_pool: db.Pool,
-    api_pool: db.Pool,
-    owner: psycopg.Connection,
-    *,
-    acme: Tenant,
-    patient_senders: None,
+    settings: Settings, worker_pool: db.Pool, api_pool: db.Pool, owner: psycopg.Connection, *, acme: Tenant, patient_senders: None
 ) -> AsyncIterator[Outbox]:
     """The outbox of acme, who has a key."""
     outbox = Outbox(settings, worker_pool, api_pool, owner, acme.id)

@@ -50,9 +50,7 @@ class Replaying(World):
 
     def used(self) -> int:
         """Return the usage of all hours and tenants."""
-        return int(
-            self.rows("select coalesce(sum(events), 0) from signalops.usage_counters where meter = 'events'")[0][0]
-        )
+        return int(self.rows("select coalesce(sum(events), 0) from signalops.usage_counters where meter = 'events'")[0][0])
 
 
 @pytest.fixture

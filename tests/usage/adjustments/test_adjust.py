@@ -104,9 +104,7 @@ async def test_a_closed_period_stays_and_the_open_one_bills_the_correction(api: 
     assert datetime.fromisoformat(late["hour"]) == this - timedelta(hours=1)
     assert (await adjust(api, counters.tenant)).json["late"] is False
     assert await used(api, counters, period=f"{before:%Y-%m}") == "3", "by the time that it corrects"
-    billed = counters.owner.execute(
-        "select period, count(*) from signalops.usage_adjustments group by period"
-    ).fetchall()
+    billed = counters.owner.execute("select period, count(*) from signalops.usage_adjustments group by period").fetchall()
     assert billed == [(this.date(), 2)]
 
 
@@ -117,8 +115,7 @@ async def test_closing_waits_for_an_adjustment_and_an_adjustment_for_closing(
     after = next_month(now.date().replace(day=1))
     with psycopg.connect(counters.owner.info.dsn, password=counters.owner.info.password) as closing:
         closing.execute(
-            "update signalops.tenants set closed_until = %s where id = %s",
-            [starts_at(after, counters.zone), counters.tenant.id],
+            "update signalops.tenants set closed_until = %s where id = %s", [starts_at(after, counters.zone), counters.tenant.id]
         )
         adjusting = asyncio.create_task(adjust(api, counters.tenant))
         await blocked_backend()

@@ -40,9 +40,7 @@ PRICED = {
     "name": "Pro",
     "currency": "EUR",
     "baseFee": "9.00",
-    "meters": [
-        {"key": "volume", "name": "Volume", "aggregation": "sum", "field": "payload.v", "pattern": {"type": ["order"]}}
-    ],
+    "meters": [{"key": "volume", "name": "Volume", "aggregation": "sum", "field": "payload.v", "pattern": {"type": ["order"]}}],
     "prices": [
         {"meter": "events", "model": "per_unit", "unitAmount": "0.50"},
         {"meter": "volume", "model": "per_unit", "unitAmount": "0.01"},
@@ -53,9 +51,7 @@ PRICED = {
 class UsageHistory:
     """An installation, and its two tenants."""
 
-    def __init__(
-        self, settings: Settings, api: Client, worker: db.Pool, journey: Journey, owner: psycopg.Connection
-    ) -> None:
+    def __init__(self, settings: Settings, api: Client, worker: db.Pool, journey: Journey, owner: psycopg.Connection) -> None:
         self.settings = settings
         self.api = api
         self.owner = owner

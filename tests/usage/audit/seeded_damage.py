@@ -69,12 +69,9 @@ DAMAGES: dict[str, Damage] = {
     "an operational event is billed": _damage(
         f"update signalops.events set depth = 1 where id = ({_EVENT})", "accepted", "entry", "recount", "items"
     ),
-    "a waiting event is forgotten": _damage(
-        "delete from signalops.inbox where tenant_id = %(tenant)s", "accepted", "event"
-    ),
+    "a waiting event is forgotten": _damage("delete from signalops.inbox where tenant_id = %(tenant)s", "accepted", "event"),
     "a counted event waits again": _damage(
-        f"insert into signalops.inbox (tenant_id, event_id, batch) select %(tenant)s, ({_EVENT}), signalops.new_id()",
-        "event",
+        f"insert into signalops.inbox (tenant_id, event_id, batch) select %(tenant)s, ({_EVENT}), signalops.new_id()", "event"
     ),
     "a dead letter is lost": _damage(
         "delete from signalops.dead_letters where tenant_id = %(tenant)s and ended_at is null", "accepted", "event"
@@ -88,11 +85,7 @@ DAMAGES: dict[str, Damage] = {
     ),
     # The ledger, and the counters that it adds up to
     "an entry of all events is lost": _damage(
-        f"delete from signalops.usage_entries where id = ({_ENTRIES}'events'{_NEWEST})",
-        "accepted",
-        "event",
-        "batch",
-        "counter",
+        f"delete from signalops.usage_entries where id = ({_ENTRIES}'events'{_NEWEST})", "accepted", "event", "batch", "counter"
     ),
     "an entry of a meter is lost": _damage(
         f"delete from signalops.usage_entries where id = ({_ENTRIES}'m_sum'{_NEWEST})", "counter", "recount"
@@ -106,9 +99,7 @@ DAMAGES: dict[str, Damage] = {
         *("event", "batch", "twice"),
     ),
     "an entry counts more than its events": _damage(
-        f"update signalops.usage_entries set events = events + 1 where id = ({_ENTRIES}'m_sum'{_NEWEST})",
-        "counter",
-        "entry",
+        f"update signalops.usage_entries set events = events + 1 where id = ({_ENTRIES}'m_sum'{_NEWEST})", "counter", "entry"
     ),
     "an entry lies in another hour": _damage(
         f"update signalops.usage_entries set hour = hour - interval '1 hour' where id = ({_ENTRIES}'m_max'{_NEWEST})",
@@ -126,25 +117,19 @@ DAMAGES: dict[str, Damage] = {
     ),
     **{
         f"a counter is raised: {meter}": _damage(
-            f"update signalops.usage_counters set value = value + 1 where ctid = ({_COUNTERS}'{meter}'{_OPEN})",
-            "counter",
+            f"update signalops.usage_counters set value = value + 1 where ctid = ({_COUNTERS}'{meter}'{_OPEN})", "counter"
         )
         for meter in ("events", "m_count", "m_sum", "m_max", "m_min", "m_avg", "m_latest")
     },
     "a counter has an event more": _damage(
-        f"update signalops.usage_counters set events = events + 1 where ctid = ({_COUNTERS}'m_unique_count'{_OPEN})",
-        "counter",
+        f"update signalops.usage_counters set events = events + 1 where ctid = ({_COUNTERS}'m_unique_count'{_OPEN})", "counter"
     ),
-    "a counter is lost": _damage(
-        f"delete from signalops.usage_counters where ctid = ({_COUNTERS}'m_avg'{_OPEN})", "counter"
-    ),
+    "a counter is lost": _damage(f"delete from signalops.usage_counters where ctid = ({_COUNTERS}'m_avg'{_OPEN})", "counter"),
     "a billed counter is raised": _damage(
         f"update signalops.usage_counters set value = value + 1, events = events + 1 where ctid = ({_COUNTERS}'events'{_CLOSED})",
         *("counter", "sealed", "line", "price"),
     ),
-    "a different value is forgotten": _damage(
-        f"delete from signalops.usage_items where ctid = (select ctid {_ITEM})", "items"
-    ),
+    "a different value is forgotten": _damage(f"delete from signalops.usage_items where ctid = (select ctid {_ITEM})", "items"),
     "a different value is made up": _damage(
         f"insert into signalops.usage_items select tenant_id, meter, hour, grp, period, '\"made up\"' {_ITEM}", "items"
     ),
@@ -160,9 +145,7 @@ DAMAGES: dict[str, Damage] = {
     ),
     "a sealed figure is forged": _damage(f"{_DAY} order by period desc, day limit 1)", "sealed", "chain"),
     "a sealed figure is forged, and its seal": _damage(f"{_DAY} order by period desc, day limit 1){_RESEAL}", "sealed"),
-    "an old sealed figure is forged, and its seal": _damage(
-        f"{_DAY} order by period, day limit 1){_RESEAL}", "sealed", "chain"
-    ),
+    "an old sealed figure is forged, and its seal": _damage(f"{_DAY} order by period, day limit 1){_RESEAL}", "sealed", "chain"),
     "a sealed figure is removed": _damage(
         "delete from signalops.usage_days where tenant_id = %(tenant)s and meter = 'm_max'", "sealed", "chain"
     ),
@@ -183,12 +166,8 @@ DAMAGES: dict[str, Damage] = {
     "a line bills more than was used": _damage(
         _LINE.replace("{}", "quantity = quantity + 1") + "l.kind = 'usage' and l.meter = 'events'", "line"
     ),
-    "a late line bills more than was late": _damage(
-        _LINE.replace("{}", "quantity = quantity + 1") + "l.kind = 'late'", "line"
-    ),
-    "a line costs more": _damage(
-        _LINE.replace("{}", "amount = amount + 0.01") + "l.kind = 'base'", *("invoice", "price")
-    ),
+    "a late line bills more than was late": _damage(_LINE.replace("{}", "quantity = quantity + 1") + "l.kind = 'late'", "line"),
+    "a line costs more": _damage(_LINE.replace("{}", "amount = amount + 0.01") + "l.kind = 'base'", *("invoice", "price")),
     "a line costs more, and the total with it": _damage(
         _LINE.replace("{}", "amount = amount + 1")
         + "l.kind = 'base'; update signalops.invoices set subtotal = subtotal + 1, total = total + 1"
@@ -209,8 +188,7 @@ DAMAGES: dict[str, Damage] = {
         "delete from signalops.invoice_lines where tenant_id = %(tenant)s and kind = 'base'", *("invoice", "price")
     ),
     "a total is higher": _damage(
-        "update signalops.invoices set subtotal = subtotal + 1, total = total + 1 where tenant_id = %(tenant)s",
-        "invoice",
+        "update signalops.invoices set subtotal = subtotal + 1, total = total + 1 where tenant_id = %(tenant)s", "invoice"
     ),
     "less credit was used than burned": _damage(
         "update signalops.invoices set credited = credited - 0.5, total = total + 0.5"

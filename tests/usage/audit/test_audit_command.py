@@ -40,9 +40,7 @@ async def test_it_says_what_was_checked_and_that_all_is_proven(proven: UsageHist
     ("arguments", "said"),
     [(("--tenant", "nobody"), "There is no tenant 'nobody'"), (("--period", "2026-13"), "is no billing period")],
 )
-async def test_what_there_is_not_is_refused(
-    proven: UsageHistory, audit: Audit, arguments: tuple[str, str], said: str
-) -> None:
+async def test_what_there_is_not_is_refused(proven: UsageHistory, audit: Audit, arguments: tuple[str, str], said: str) -> None:
     done = await audit(proven, *arguments)
     assert done.code == 1
     assert said in done.err
@@ -67,9 +65,7 @@ async def test_a_difference_is_told_in_its_period_and_exits_with_one(history: Us
 
 
 @pytest.mark.parametrize("tables", [("events",), ("events", "usage_entries", "batches")], ids=["events", "all"])
-async def test_seals_prove_what_has_outlived_its_events(
-    history: UsageHistory, audit: Audit, tables: tuple[str, ...]
-) -> None:
+async def test_seals_prove_what_has_outlived_its_events(history: UsageHistory, audit: Audit, tables: tuple[str, ...]) -> None:
     await history.live()
     history.outlive(*tables)
     assert history.owner.execute("select from signalops.events").fetchall() == []

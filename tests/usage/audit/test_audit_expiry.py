@@ -14,16 +14,7 @@ from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
 from tests.usage.audit.conftest import UsageHistory
 
-TABLES = (
-    "events",
-    "matches",
-    "deliveries",
-    "delivery_attempts",
-    "batches",
-    "dead_letters",
-    "idempotency_keys",
-    "backtests",
-)
+TABLES = ("events", "matches", "deliveries", "delivery_attempts", "batches", "dead_letters", "idempotency_keys", "backtests")
 SWEPT = ("backtests", "dead_letters", "idempotency_keys")
 AGE = "update signalops.tenants set created_at = now() - interval '900 days', closed_until = now() - interval '9 days'"
 
@@ -69,13 +60,7 @@ def send(history: UsageHistory) -> None:
 
 def older(owner: psycopg.Connection, tenant: Tenant, moment: datetime) -> list[tuple[str, UUID]]:
     """Return table and event or delivery of all that a tenant has from before a moment."""
-    keys = {
-        "events": "id",
-        "matches": "event_id",
-        "deliveries": "id",
-        "delivery_attempts": "delivery_id",
-        "batches": "batch",
-    }
+    keys = {"events": "id", "matches": "event_id", "deliveries": "id", "delivery_attempts": "delivery_id", "batches": "batch"}
     keys |= dict.fromkeys(("dead_letters", "idempotency_keys"), "event_id")
     parts = (
         f"select '{t}', {key} from signalops.{t} where tenant_id = %(tenant)s and {key} < signalops.id_at(%(moment)s)"
@@ -106,9 +91,7 @@ async def test_what_expires_goes_whole_and_the_audit_of_the_rest_is_clean(histor
     await history.process()
     ended = "update signalops.deliveries set status = 'cancelled' where status = 'pending' and event_id %s %%s"
     history.owner.execute((ended % "<>").encode(), [unsent])
-    assert (
-        await history.api.post({"events": [waiting], "reason": "again"}, history.acme, "/api/replays")
-    ).status == 202
+    assert (await history.api.post({"events": [waiting], "reason": "again"}, history.acme, "/api/replays")).status == 202
     await history.close()
     moment = clock.now()
     await history.trade()

@@ -36,10 +36,7 @@ HAPPENED = {
 async def found(connection: db.Connection, tenant: Tenant) -> list[Difference]:
     """Return what all checks find, within the transaction that the connection is in."""
     what = await reconciliation_queries.audited(connection, tenant.id, tenant.slug, None)
-    rows = [
-        *await reconciliation_queries.differences(connection, what),
-        *await reconciliation_queries.number_gaps(connection),
-    ]
+    rows = [*await reconciliation_queries.differences(connection, what), *await reconciliation_queries.number_gaps(connection)]
     counted = (
         await reconciliation_queries.all_meters(connection, tenant.id),
         await reconciliation_queries.limited_months(connection, tenant.id),
@@ -77,9 +74,7 @@ async def test_nothing_is_found_while_events_come_in_and_are_counted(history: Us
         trading = tasks.create_task(trade())
         for _ in range(3):
             async with db.as_owner(history.settings) as connection:
-                assert (
-                    await audit(connection, {history.acme.id: "acme", history.globex.id: "globex"})
-                ).differences == []
+                assert (await audit(connection, {history.acme.id: "acme", history.globex.id: "globex"})).differences == []
         assert not trading.done()
         audited.set()
 

@@ -26,9 +26,7 @@ async def usage(history: UsageHistory, meter: str) -> dict[str, Any]:
 
 
 def rows(history: UsageHistory) -> int:
-    counted = (
-        "select (select count(*) from signalops.usage_items) + count(*) from signalops.usage_counters where grp <> '[]'"
-    )
+    counted = "select (select count(*) from signalops.usage_items) + count(*) from signalops.usage_counters where grp <> '[]'"
     found = history.owner.execute(counted).fetchone()
     assert found is not None
     return int(found[0])

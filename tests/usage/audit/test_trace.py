@@ -44,9 +44,7 @@ async def test_the_events_behind_a_line_add_up_to_it(proven: UsageHistory, kind:
         # People corrected the number of events by 2, and named no event.
         corrected = 2 if meter == "events" else 0
         assert sum(Decimal(event["value"]) for event in traced) + corrected == quantity
-        stored = proven.owner.execute(
-            "select tenant_id from signalops.events where id = any (%s)", [[e["id"] for e in traced]]
-        )
+        stored = proven.owner.execute("select tenant_id from signalops.events where id = any (%s)", [[e["id"] for e in traced]])
         assert set(stored) == {(proven.acme.id,)}
 
 

@@ -48,8 +48,4 @@ class Purse:
         return len(over)
 
     def _usable(self, currency: str, now: datetime) -> list[NaiveGrant]:
-        return [
-            g
-            for g in self.grants
-            if g.currency == currency and g.coins and (g.expires_at is None or g.expires_at > now)
-        ]
+        return [g for g in self.grants if g.currency == currency and g.coins and (g.expires_at is None or g.expires_at > now)]

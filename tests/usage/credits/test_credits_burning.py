@@ -69,9 +69,7 @@ class Books:
         """Take a step in both; what it returns, and what remains, must be the same."""
         left, right = getattr(self, f"_{step.pop('do')}")(**step)
         assert left == right
-        remains: dict[UUID, Decimal] = dict(
-            self._owner.execute("select id, remaining from signalops.credit_grants").fetchall()
-        )
+        remains: dict[UUID, Decimal] = dict(self._owner.execute("select id, remaining from signalops.credit_grants").fetchall())
         assert remains == {self._ids[g.name]: g.coins for g in self._purse.grants}
         assert self._owner.execute(OVERDRAWN).fetchall() == []
 
@@ -99,9 +97,7 @@ class Books:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(grants | grants | burns | burns | others, max_size=15))
-def test_the_books_agree_with_a_naive_purse(
-    owner: psycopg.Connection, acme: Tenant, steps: list[dict[str, Any]]
-) -> None:
+def test_the_books_agree_with_a_naive_purse(owner: psycopg.Connection, acme: Tenant, steps: list[dict[str, Any]]) -> None:
     with owner.transaction(force_rollback=True):
         value(owner, "select signalops.act_as(%s)", acme.id)
         books = Books(owner, acme)
@@ -179,9 +175,7 @@ def test_expiry_stops_at_its_bound_and_goes_on(owner: psycopg.Connection, acme: 
         " select tenant_id, signalops.new_id(), id, 'expired', -11 from signalops.credit_grants",
     ],
 )
-def test_the_ledger_is_only_added_to_and_never_overdrawn(
-    owner: psycopg.Connection, acme: Tenant, statement: str
-) -> None:
+def test_the_ledger_is_only_added_to_and_never_overdrawn(owner: psycopg.Connection, acme: Tenant, statement: str) -> None:
     value(owner, GRANT, acme.id, 10, "USD", 0, clock.now())
     with pytest.raises(psycopg.errors.CheckViolation):
         owner.execute(statement.encode())
@@ -191,10 +185,7 @@ async def test_no_role_moves_credit_but_for_its_tenant(
     owner: psycopg.Connection, worker_pool: db.Pool, api_pool: db.Pool, acme: Tenant, globex: Tenant
 ) -> None:
     value(owner, GRANT, globex.id, 10, "USD", 0, None)
-    calls: list[tuple[str, list[Any]]] = [
-        (BURN, [globex.id, clock.new_id(), "USD", 1]),
-        (RETURN, [globex.id, clock.new_id()]),
-    ]
+    calls: list[tuple[str, list[Any]]] = [(BURN, [globex.id, clock.new_id(), "USD", 1]), (RETURN, [globex.id, clock.new_id()])]
     for tenant, (query, arguments), reason in (
         (acme, calls[0], "acts for another tenant"),
         (globex, calls[1], "permission denied"),  # an operator's, who voids the invoice

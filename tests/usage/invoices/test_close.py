@@ -46,12 +46,7 @@ async def test_a_period_is_sealed_and_invoiced_once(billing: Billing) -> None:
     assert await billing.close(MARCH) == 1
     assert await billing.close(MARCH) == 0
     (invoice,) = billing.invoices(acme)
-    assert (invoice["kind"], invoice["number"], invoice["customer"], invoice["author"]) == (
-        "invoice",
-        1,
-        "One",
-        "signalops",
-    )
+    assert (invoice["kind"], invoice["number"], invoice["customer"], invoice["author"]) == ("invoice", 1, "One", "signalops")
     assert [(line["kind"], line["quantity"], line["amount"]) for line in invoice["lines"]] == [
         ("base", None, Decimal("49.00")),
         ("usage", 25, Decimal("7.50")),
@@ -109,9 +104,7 @@ async def test_without_anything_to_bill_there_is_a_seal_and_no_invoice(billing: 
     billing.count(acme, "2025-03-05 07:30", 25)
     assert await billing.close(MARCH) == 1
     assert billing.invoices(acme) == []
-    assert [(row["days"], row["previous"]) for row in billing.dicts("select * from signalops.usage_seals")] == [
-        (1, None)
-    ]
+    assert [(row["days"], row["previous"]) for row in billing.dicts("select * from signalops.usage_seals")] == [(1, None)]
 
 
 async def test_periods_are_closed_in_order_and_chained(billing: Billing) -> None:
@@ -133,10 +126,7 @@ async def test_periods_are_closed_in_order_and_chained(billing: Billing) -> None
         assert (row["previous"] or b"") == before
         before = row["digest"]
     sealed = billing.dicts("select period, day, quantity from signalops.usage_days order by day")
-    assert [tuple(row.values()) for row in sealed] == [
-        (MARCH, MARCH.replace(day=31), 5),
-        (APRIL, APRIL, 5),
-    ]
+    assert [tuple(row.values()) for row in sealed] == [(MARCH, MARCH.replace(day=31), 5), (APRIL, APRIL, 5)]
     bounds = billing.dicts("select starts_at::text, ends_at::text from signalops.billing_periods order by period")
     assert [tuple(row.values()) for row in bounds] == [
         ("2025-03-01 05:00:00+00", "2025-04-01 04:00:00+00"),  # the clock is put forward on the 9th
@@ -181,16 +171,11 @@ def counting(worker: psycopg.Connection, tenant: Tenant) -> Iterator[None]:
     worker.commit()
 
 
-async def test_a_batch_in_flight_that_read_the_period_as_open_is_waited_for(
-    billing: Billing, worker: psycopg.Connection
-) -> None:
+async def test_a_batch_in_flight_that_read_the_period_as_open_is_waited_for(billing: Billing, worker: psycopg.Connection) -> None:
     acme = billing.tenant("one", plan({"model": "per_unit", "unitAmount": "1"}))
     with counting(worker, acme):
         assert await billing.close(MARCH) == 0
-        assert (
-            len(billing.dicts("select from signalops.billing_periods where barrier is not null and closed_at is null"))
-            == 1
-        )
+        assert len(billing.dicts("select from signalops.billing_periods where barrier is not null and closed_at is null")) == 1
         assert await billing.close(MARCH) == 0
     assert await billing.close(MARCH) == 1
     (invoice,) = billing.invoices(acme)
@@ -210,9 +195,7 @@ async def test_so_is_one_that_began_while_the_freezing_was_not_committed(
     assert billing.invoices(acme)[0]["total"] == 10
 
 
-async def test_a_barrier_is_noted_in_a_transaction_after_the_freezing_alone(
-    billing: Billing, worker: psycopg.Connection
-) -> None:
+async def test_a_barrier_is_noted_in_a_transaction_after_the_freezing_alone(billing: Billing, worker: psycopg.Connection) -> None:
     billing.tenant("one", PRO)
     worker.execute("select signalops.freeze_periods(interval '1 day', 10)")
     with pytest.raises(psycopg.errors.ActiveSqlTransaction, match="commit first"):
@@ -273,9 +256,7 @@ async def test_a_tenant_whose_terms_can_not_be_read_keeps_nobody_from_an_invoice
         assert await billing.close(MARCH) == 1
         assert stuck.get_nowait()["tenant"] == stuck_one.id
     assert len(billing.invoices(other)) == 1
-    assert billing.dicts(
-        "select from signalops.billing_periods where closed_at is null and tenant_id = %s", stuck_one.id
-    )
+    assert billing.dicts("select from signalops.billing_periods where closed_at is null and tenant_id = %s", stuck_one.id)
 
 
 async def test_meters_that_only_a_plan_of_the_past_has_end(billing: Billing) -> None:

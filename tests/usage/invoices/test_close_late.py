@@ -45,13 +45,8 @@ async def test_late_events_cost_what_they_make_their_own_month_cost_more(billing
     assert (line["late_period"], line["events"], line["description"]) == (MARCH, 20, "Events of 2025-03, counted late")
     assert line["details"]["before"] == {"quantity": "90", "amount": "9"}
     assert line["details"]["after"] == {"quantity": "110", "amount": "10.5"}
-    sealed = billing.dicts(
-        "select period, day, is_late, quantity from signalops.usage_days where is_late order by period"
-    )
-    assert [tuple(row.values()) for row in sealed] == [
-        (APRIL, date(2025, 3, 5), True, 20),
-        (MAY, date(2025, 3, 31), True, 100),
-    ]
+    sealed = billing.dicts("select period, day, is_late, quantity from signalops.usage_days where is_late order by period")
+    assert [tuple(row.values()) for row in sealed] == [(APRIL, date(2025, 3, 5), True, 20), (MAY, date(2025, 3, 31), True, 100)]
 
 
 async def test_what_is_billed_later_still_is_not_billed_twice(billing: Billing) -> None:

@@ -48,9 +48,7 @@ def note(amount: str) -> correct.Credited:
     return correct.Credited(amount=Decimal(amount), reason="an outage", author="ann")
 
 
-async def test_voiding_gives_the_credit_back_and_tells(
-    billing: Billing, operator: db.Connection, billed: Tenant
-) -> None:
+async def test_voiding_gives_the_credit_back_and_tells(billing: Billing, operator: db.Connection, billed: Tenant) -> None:
     invoice = invoice_of(billing, billed)
     async with operator.transaction():
         await db.act_as(operator, billed.id)
@@ -90,9 +88,7 @@ async def test_a_voided_invoice_is_issued_anew_from_the_same_figures(
     assert [[line[n] for n in own] for line in new["lines"]] == [[line[n] for n in own] for line in old["lines"]]
 
 
-async def test_credit_notes_take_at_most_what_is_left(
-    billing: Billing, operator: db.Connection, billed: Tenant
-) -> None:
+async def test_credit_notes_take_at_most_what_is_left(billing: Billing, operator: db.Connection, billed: Tenant) -> None:
     invoice = invoice_of(billing, billed)
     async with operator.transaction():
         await db.act_as(operator, billed.id)
@@ -192,9 +188,7 @@ def test_no_process_writes_them_but_by_the_functions(owner: psycopg.Connection, 
     assert row == (None,)
 
 
-async def test_lines_that_do_not_add_up_are_not_issued(
-    billing: Billing, operator: db.Connection, billed: Tenant
-) -> None:
+async def test_lines_that_do_not_add_up_are_not_issued(billing: Billing, operator: db.Connection, billed: Tenant) -> None:
     issued = '{"id": "%s", "kind": "invoice", "period": "2025-03-01", "currency": "EUR", "subtotal": 2, "credited": 0,'
     async with operator.transaction(force_rollback=True):
         await db.act_as(operator, billed.id)

@@ -23,9 +23,7 @@ from tests.usage.invoices.test_close_late import meter
         ("KWD", [Decimal("150.500"), Decimal("10.500")]),
     ],
 )
-async def test_lines_are_rounded_half_up_to_the_minor_unit(
-    billing: Billing, currency: str, amounts: list[Decimal]
-) -> None:
+async def test_lines_are_rounded_half_up_to_the_minor_unit(billing: Billing, currency: str, amounts: list[Decimal]) -> None:
     acme = billing.tenant("one", plan({"model": "per_unit", "unitAmount": "3.5"}, fee="150.5", currency=currency))
     billing.count(acme, "2025-03-05 07:00", 3)
     await billing.close(MARCH)
@@ -43,8 +41,7 @@ async def test_each_stretch_of_a_month_is_priced_by_itself(billing: Billing) -> 
     await billing.close(MARCH)
     (invoice,) = billing.invoices(acme)
     assert [
-        (line["plan"], line["description"], line["quantity"], line["included"], line["amount"])
-        for line in invoice["lines"]
+        (line["plan"], line["description"], line["quantity"], line["included"], line["amount"]) for line in invoice["lines"]
     ] == [
         ("pro", "Pro, 30 of 31 days", None, None, 30),
         ("pro", "Events, 30 of 31 days", 40, 30, 10),
@@ -59,16 +56,11 @@ async def test_a_month_under_two_currencies_has_an_invoice_in_each(billing: Bill
     billing.subscribe(acme, plan(fee="5.00", currency="EUR"), APRIL, "euro")
     billing.count(acme, "2025-03-05 07:00", 3, late=APRIL)
     await billing.close(APRIL)
-    assert sorted((invoice["currency"], invoice["total"]) for invoice in billing.invoices(acme)) == [
-        ("EUR", 5),
-        ("USD", 3),
-    ]
+    assert sorted((invoice["currency"], invoice["total"]) for invoice in billing.invoices(acme)) == [("EUR", 5), ("USD", 3)]
 
 
 def grant(owner: psycopg.Connection, tenant: Tenant, amount: str, currency: str = "USD") -> None:
-    granted = (
-        "select signalops.grant_credit(t, %s, %s, 'prepaid', 'ann') from (select %s::uuid as t) x, signalops.act_as(t)"
-    )
+    granted = "select signalops.grant_credit(t, %s, %s, 'prepaid', 'ann') from (select %s::uuid as t) x, signalops.act_as(t)"
     owner.execute(granted, [Decimal(amount), currency, tenant.id])
 
 

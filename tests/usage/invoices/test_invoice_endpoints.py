@@ -168,9 +168,7 @@ async def test_the_page_runs_and_loads_nothing(billing: Billing, api: Client) ->
         ("text/html;q=much, text/csv;q=0.1", "text/csv"),
     ],
 )
-async def test_the_format_is_the_one_that_is_liked_best(
-    billing: Billing, api: Client, accept: str, media_type: str
-) -> None:
+async def test_the_format_is_the_one_that_is_liked_best(billing: Billing, api: Client, accept: str, media_type: str) -> None:
     acme = billing.tenant("one", plan(fee="5.00"))
     await billing.close(MARCH)
     path = await invoice_path(api, acme)
@@ -179,9 +177,7 @@ async def test_the_format_is_the_one_that_is_liked_best(
     assert answer.headers["vary"] == "Accept"
 
 
-@pytest.mark.parametrize(
-    ("currency", "shown"), [("JPY", "JPY 1,235"), ("KWD", "KWD 1,234.500"), ("EUR", "EUR 1,234.50")]
-)
+@pytest.mark.parametrize(("currency", "shown"), [("JPY", "JPY 1,235"), ("KWD", "KWD 1,234.500"), ("EUR", "EUR 1,234.50")])
 async def test_money_is_written_as_its_currency_is(billing: Billing, api: Client, currency: str, shown: str) -> None:
     acme = billing.tenant("one", plan(fee="1234.5", currency=currency))
     await billing.close(MARCH)

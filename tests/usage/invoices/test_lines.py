@@ -47,9 +47,7 @@ def test_what_is_included_and_used_is_a_line_of_nothing() -> None:
 
 
 def test_a_share_of_what_is_included_stays_legible() -> None:
-    of = stretch(
-        terms({"meter": "events", "model": "per_unit", "unitAmount": "0.1", "included": "2"}), days=8, of_days=30
-    )
+    of = stretch(terms({"meter": "events", "model": "per_unit", "unitAmount": "0.1", "included": "2"}), days=8, of_days=30)
     (line,) = stretch_lines(of, used(4))
     assert (line.included, line.amount) == (Decimal("0.533333333333"), Decimal("0.35"))
 
@@ -88,9 +86,7 @@ FLAT = {"meter": "events", "model": "flat"}
 
 
 @given(
-    st.decimals(0, 10_000, places=2),
-    st.lists(st.integers(1, 10), min_size=1, max_size=6),
-    st.sampled_from(["USD", "JPY", "BHD"]),
+    st.decimals(0, 10_000, places=2), st.lists(st.integers(1, 10), min_size=1, max_size=6), st.sampled_from(["USD", "JPY", "BHD"])
 )
 @example(Decimal("10.00"), [10, 10, 10], "USD")
 @example(Decimal("10.00"), [10, 10, 11], "USD")

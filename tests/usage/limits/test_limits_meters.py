@@ -17,9 +17,7 @@ async def test_an_event_that_does_not_fit_is_refused_and_a_smaller_one_comes_in(
 ) -> None:
     make_meter(owner, acme)
     set_limit(owner, acme.id, "traffic", hard=10)
-    answer = await api.post_batch(
-        [sent(4), sent(4), sent(4), SIGNUP, sent("1.5"), sent(1), sent(-9), sent("much")], acme
-    )
+    answer = await api.post_batch([sent(4), sent(4), sent(4), SIGNUP, sent("1.5"), sent(1), sent(-9), sent("much")], acme)
     statuses = [result["status"] for result in answer.json["results"]]
     assert statuses == ["accepted"] * 2 + ["rejected"] + ["accepted"] * 2 + ["rejected"] + ["accepted"] * 2
     problem = answer.json["results"][2]["problem"]
@@ -85,13 +83,7 @@ async def test_a_meter_that_ends_limits_nothing_any_more(api: Client, owner: psy
     assert (await api.post(sent(2), acme)).status == 429
     assert (await api.request("DELETE", "/api/meters/traffic", acme)).status == 200
     assert (await api.post(sent(2), acme)).status == 202
-    made = {
-        "key": "traffic",
-        "name": "T",
-        "aggregation": "sum",
-        "field": "payload.gb",
-        "pattern": {"type": ["file.sent"]},
-    }
+    made = {"key": "traffic", "name": "T", "aggregation": "sum", "field": "payload.gb", "pattern": {"type": ["file.sent"]}}
     assert (await api.post(made, acme, "/api/meters")).status == 201
     assert (await api.post(sent(2), acme)).status == 429
 
@@ -132,9 +124,7 @@ async def test_a_process_that_knows_no_tenant_reads_its_meters_at_the_first_even
     assert [heard.get_nowait()["events"] for _ in range(4)] == [0, 1, 1, 1]
 
 
-async def test_to_a_limited_meter_what_names_no_time_happens_now(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_to_a_limited_meter_what_names_no_time_happens_now(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     add_meter(owner, acme.id, "timed", pattern={"type": ["user.signup"], "occurredAt": [{"prefix": "2"}]})
     set_limit(owner, acme.id, "timed", hard=1)
     assert [(await api.post(SIGNUP, acme)).status for _ in range(2)] == [202, 429]

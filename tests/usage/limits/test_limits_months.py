@@ -25,9 +25,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 @pytest.mark.parametrize("zone", TURNS)
-async def test_the_month_turns_where_the_tenant_is(
-    ingest: Ingest, owner: psycopg.Connection, acme: Tenant, zone: str
-) -> None:
+async def test_the_month_turns_where_the_tenant_is(ingest: Ingest, owner: psycopg.Connection, acme: Tenant, zone: str) -> None:
     owner.execute("update signalops.tenants set time_zone = %s where id = %s", [zone, acme.id])
     make_meter(owner, acme)
     set_limit(owner, acme.id, hard=1)
@@ -44,16 +42,12 @@ async def test_the_month_turns_where_the_tenant_is(
     }
 
 
-async def test_what_was_told_of_last_month_is_told_of_again(
-    ingest: Ingest, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_what_was_told_of_last_month_is_told_of_again(ingest: Ingest, owner: psycopg.Connection, acme: Tenant) -> None:
     set_limit(owner, acme.id, soft=2, thresholds=[100])
     for month in (5, 6):
         for _ in range(3):
             await ingest.accept([acme], [SIGNUP], datetime(2026, month, 2, tzinfo=UTC))
-    notices = owner.execute(
-        "select payload ->> 'period', count(*) from signalops.events where depth = 1 group by 1 order by 1"
-    )
+    notices = owner.execute("select payload ->> 'period', count(*) from signalops.events where depth = 1 group by 1 order by 1")
     assert notices.fetchall() == [("2026-05", 2), ("2026-06", 2)]
 
 

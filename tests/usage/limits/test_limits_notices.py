@@ -13,9 +13,7 @@ from tests.usage.limits.conftest import Ingest, accepted, make_meter, sent, told
 MONTH = f"{datetime.now(UTC):%Y-%m}"
 
 
-async def test_each_threshold_is_told_of_once_at_its_amount(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_each_threshold_is_told_of_once_at_its_amount(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     set_limit(owner, acme.id, soft=7, hard=10, thresholds=[50, 80, 100])
     for _ in range(12):
         await api.post(SIGNUP, acme)
@@ -29,9 +27,7 @@ async def test_each_threshold_is_told_of_once_at_its_amount(
     ]
 
 
-async def test_a_batch_that_crosses_all_of_them_tells_of_each(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_a_batch_that_crosses_all_of_them_tells_of_each(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     set_limit(owner, acme.id, soft=5, thresholds=[40, 200])
     with hearing("usage.threshold_reached") as heard:
         await api.post_batch([SIGNUP] * 7, acme)
@@ -51,11 +47,7 @@ async def test_beyond_a_limit_whose_overage_is_accepted_events_are_marked(
     first = await api.post({**SIGNUP, "idempotencyKey": "first"}, acme)
     answer = await api.post_batch([SIGNUP, {**SIGNUP, "idempotencyKey": "first"}, SIGNUP], acme)
     results = answer.json["results"]
-    assert [(r["status"], r.get("overLimit")) for r in results] == [
-        ("accepted", None),
-        ("duplicate", None),
-        ("accepted", True),
-    ]
+    assert [(r["status"], r.get("overLimit")) for r in results] == [("accepted", None), ("duplicate", None), ("accepted", True)]
     over = await api.post(SIGNUP, acme)
     assert (over.status, over.json["overLimit"]) == (202, True)
     again = await api.post({**SIGNUP, "idempotencyKey": "first"}, acme)
@@ -103,9 +95,7 @@ async def test_the_tenants_own_limit_goes_before_its_plans_from_its_day_on(
     assert filled == {1: 1, 9: 1, 10: 2, 19: 2, 20: 4, 29: 4, 30: 13}
 
 
-async def test_what_is_used_of_the_limits_is_shown(
-    api: Client, owner: psycopg.Connection, acme: Tenant, globex: Tenant
-) -> None:
+async def test_what_is_used_of_the_limits_is_shown(api: Client, owner: psycopg.Connection, acme: Tenant, globex: Tenant) -> None:
     make_meter(owner, acme)
     set_limit(owner, acme.id, soft=4, hard=6, thresholds=[50])
     set_limit(owner, acme.id, "traffic", hard=Decimal("12.5"), overage="accept")

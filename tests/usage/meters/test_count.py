@@ -48,9 +48,7 @@ async def test_every_event_is_counted_in_its_hour(metering: Metering, acme: Tena
     await metering.count(*[(acme, {})] * 3, (globex, {}), at=AUGUST)
     await metering.count(*[(acme, {})] * 2, at=AUGUST.replace(minute=59))
     await metering.count((acme, {}), at=AUGUST + timedelta(hours=1))
-    counted = [
-        (c["hour"], c["period"], c["events"], c["value"], c["is_late"]) for c in metering.counters(acme, "events")
-    ]
+    counted = [(c["hour"], c["period"], c["events"], c["value"], c["is_late"]) for c in metering.counters(acme, "events")]
     hour, august = datetime(2026, 8, 14, 10, tzinfo=UTC), date(2026, 8, 1)
     assert counted == [(hour, august, 5, 5, False), (hour + timedelta(hours=1), august, 1, 1, False)]
     assert metering.value(globex, "events") == 1
@@ -69,16 +67,12 @@ async def test_hours_and_periods_are_those_of_the_tenants_time_zone(metering: Me
     assert (counter["hour"], counter["period"]) == (datetime(2026, 8, 31, 18, 30, tzinfo=UTC), date(2026, 9, 1))
 
 
-async def test_what_comes_after_its_period_was_closed_is_billed_in_the_open_one(
-    metering: Metering, acme: Tenant
-) -> None:
+async def test_what_comes_after_its_period_was_closed_is_billed_in_the_open_one(metering: Metering, acme: Tenant) -> None:
     await metering.count((acme, {}), at=AUGUST)
     metering.owner.execute("update signalops.tenants set closed_until = '2026-09-01Z'")
     await metering.count((acme, {}), (acme, {}), at=AUGUST)
     await metering.count((acme, {}), at=AUGUST.replace(month=9))
-    counted = [
-        (c["hour"].month, c["period"].month, c["is_late"], c["events"]) for c in metering.counters(acme, "events")
-    ]
+    counted = [(c["hour"].month, c["period"].month, c["is_late"], c["events"]) for c in metering.counters(acme, "events")]
     assert counted == [(8, 8, False, 1), (8, 9, True, 2), (9, 9, False, 1)]
     prove(metering)
 
@@ -100,9 +94,7 @@ async def test_operational_events_and_replays_are_not_counted(metering: Metering
     prove(metering)
 
 
-async def test_a_dead_event_counts_nothing_and_its_neighbours_once(
-    metering: Metering, acme: Tenant, globex: Tenant
-) -> None:
+async def test_a_dead_event_counts_nothing_and_its_neighbours_once(metering: Metering, acme: Tenant, globex: Tenant) -> None:
     await metering.meter(acme, "sum")
     make_rule(metering.owner, acme, {"type": ["api.call"]})
     metering.owner.execute(POISON)
@@ -151,9 +143,7 @@ async def test_two_workers_on_one_tenant_count_all_and_lock_nobody_out(metering:
         payloads = [{"v": v, "g": (v + n) % 3} for v in range(6)]
         batches.append(metering.store(*[(acme, p) for p in payloads], at=hours[n // 8]))
     await asyncio.gather(*(metering.journey.process_batch(batch, 1) for batch in batches))
-    total = {
-        meter: sum(c["value"] or 0 for c in metering.counters(acme, meter)) for meter in ("events", "m_count", "m_sum")
-    }
+    total = {meter: sum(c["value"] or 0 for c in metering.counters(acme, meter)) for meter in ("events", "m_count", "m_sum")}
     assert total == {"events": 144, "m_count": 144, "m_sum": 24 * 15}
     assert len(metering.dicts("select from signalops.usage_items")) == 3 * 3 * 6
     prove(metering)

@@ -74,9 +74,7 @@ def counted(
             assert count(meters, Part(tenant, 0, events, 1, "UTC", until), results) == len(events)
             metered = orjson.dumps(results.metered).decode()
             connection.execute("select signalops.count_usage(%s, %s::text::jsonb)", [clock.new_id(), metered])
-        assert (
-            connection.execute(UNPROVEN.encode()).fetchall() == connection.execute(REPEATED.encode()).fetchall() == []
-        )
+        assert connection.execute(UNPROVEN.encode()).fetchall() == connection.execute(REPEATED.encode()).fetchall() == []
         rows = connection.execute(
             "select hour, grp, period, is_late, events, value, array(select item from signalops.usage_items i"
             " where (i.tenant_id, i.meter, i.hour, i.grp, i.period) = (c.tenant_id, c.meter, c.hour, c.grp, c.period))"
@@ -107,17 +105,13 @@ def _figure(aggregation: str, found: list[tuple[Seen, str]]) -> Any:
     numbers = [Decimal(str(event.value)) for event, _ in found]
     figures: dict[str, Callable[[list[Decimal]], Any]] = {"sum": sum, "avg": sum, "max": max, "min": min}
     if aggregation == "latest":
-        return max(
-            (event.half_hour, identity, number) for (event, identity), number in zip(found, numbers, strict=True)
-        )[2]
+        return max((event.half_hour, identity, number) for (event, identity), number in zip(found, numbers, strict=True))[2]
     return figures[aggregation](numbers)
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("is_grouped", [False, True])
-def test_counters_are_what_the_naive_model_says(
-    connection: psycopg.Connection, aggregation: str, is_grouped: bool
-) -> None:
+def test_counters_are_what_the_naive_model_says(connection: psycopg.Connection, aggregation: str, is_grouped: bool) -> None:
     meters, found = meters_of(aggregation, ["payload.g"] if is_grouped else []), set[bool]()
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -37,25 +37,7 @@ def test_numbers_and_decimal_texts_are_read_exactly_to_18_places(value: object, 
 
 @pytest.mark.parametrize(
     "value",
-    [
-        None,
-        True,
-        {},
-        "",
-        "x",
-        "NaN",
-        "Infinity",
-        "1e3",
-        "1e999999",
-        "1,5",
-        " 1",
-        "1.",
-        ".5",
-        "0x10",
-        "\u0661",
-        1e20,
-        "1" * 21,
-    ],
+    [None, True, {}, "", "x", "NaN", "Infinity", "1e3", "1e999999", "1,5", " 1", "1.", ".5", "0x10", "\u0661", 1e20, "1" * 21],
 )
 def test_what_is_no_number_or_too_large_is_not_read(value: object) -> None:
     assert number_of(value) is None
@@ -113,14 +95,7 @@ def test_what_meters_share_is_read_once_and_as_each_reads_it_alone() -> None:
         for sign in (True, False)
     ]
     rows = [
-        {
-            "key": f"m{n}",
-            "aggregation": aggregation,
-            "field": field,
-            "group_by": groups,
-            **READ,
-            "allows_negative": sign,
-        }
+        {"key": f"m{n}", "aggregation": aggregation, "field": field, "group_by": groups, **READ, "allows_negative": sign}
         for n, (aggregation, field, groups, sign) in enumerate(asked)
     ]
     compiled = compile_meters(1, rows, lambda key, error: pytest.fail(error))

@@ -13,13 +13,7 @@ from tests.support.api import Client, assert_problem, running
 from tests.support.tenants import Tenant, make_tenant
 
 CALLS: dict[str, Any] = {"key": "api_calls", "name": "API calls", "pattern": {"type": ["api.call"]}}
-TRAFFIC = CALLS | {
-    "key": "traffic",
-    "aggregation": "sum",
-    "field": "payload.bytes",
-    "groupBy": ["source"],
-    "unit": "GB",
-}
+TRAFFIC = CALLS | {"key": "traffic", "aggregation": "sum", "field": "payload.bytes", "groupBy": ["source"], "unit": "GB"}
 
 
 async def add(api: Client, tenant: Tenant, **said: Any) -> int:
@@ -35,9 +29,7 @@ async def test_a_meter_is_added_shown_and_ended(api: Client, acme: Tenant, globe
     assert (added.status, added.headers["location"]) == (201, "/api/meters/traffic")
     shown = (await api.get("/api/meters/traffic", acme)).json
     assert shown == added.json
-    assert (
-        TRAFFIC | {"origin": "tenant", "allowNegative": True, "endedAt": None, "createdAt": shown["createdAt"]} == shown
-    )
+    assert TRAFFIC | {"origin": "tenant", "allowNegative": True, "endedAt": None, "createdAt": shown["createdAt"]} == shown
     assert_problem(await api.get("/api/meters/traffic", globex), 404, "not-found")
     assert_problem(await api.request("DELETE", "/api/meters/traffic", globex), 404, "not-found")
 
@@ -49,9 +41,7 @@ async def test_a_meter_is_added_shown_and_ended(api: Client, acme: Tenant, globe
     assert (await api.get("/api/meters", acme, ended=True)).json["data"] == [ended.json]
 
 
-async def test_the_same_meter_once_more_is_the_one_there_is(
-    api: Client, owner: psycopg.Connection, acme: Tenant
-) -> None:
+async def test_the_same_meter_once_more_is_the_one_there_is(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     first = await api.post(TRAFFIC | {"pattern": {"payload": {"n": [100]}}}, acme, "/api/meters")
     again = await api.post(TRAFFIC | {"pattern": {"payload": {"n": [1e2]}}}, acme, "/api/meters")
     assert (first.status, again.status, again.json) == (201, 200, first.json)

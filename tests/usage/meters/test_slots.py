@@ -9,16 +9,7 @@ from signalops import clock
 from signalops.errors import Unusable
 from signalops.usage.meters.slots import Slot, minute_of, slot_of
 
-CHANGES = [
-    "2026-03-08",
-    "2026-03-29",
-    "2026-04-05",
-    "2026-10-04",
-    "2026-10-25",
-    "2026-11-01",
-    "2026-12-31",
-    "2024-02-29",
-]
+CHANGES = ["2026-03-08", "2026-03-29", "2026-04-05", "2026-10-04", "2026-10-25", "2026-11-01", "2026-12-31", "2024-02-29"]
 ZONES = [
     "UTC",
     "Europe/Berlin",

@@ -48,8 +48,7 @@ class Office:
     def held(self, tenant: Tenant) -> list[Held]:
         """The tenant's plans after its first, by their first days."""
         rows = self.owner.execute(
-            "select plan, starts_on from signalops.subscriptions where tenant_id = %s order by starts_on offset 1",
-            [tenant.id],
+            "select plan, starts_on from signalops.subscriptions where tenant_id = %s order by starts_on offset 1", [tenant.id]
         )
         return [Held(*row) for row in rows]
 

@@ -6,10 +6,7 @@ from tests.support.api import Client, assert_problem
 from tests.support.tenants import Tenant, make_tenant
 from tests.usage.plans.conftest import CALLS, LIMITED, Office
 
-TIERS = [
-    {"upTo": "1000", "unitAmount": "0.01", "flatAmount": "0"},
-    {"upTo": None, "unitAmount": "0.005", "flatAmount": "1"},
-]
+TIERS = [{"upTo": "1000", "unitAmount": "0.01", "flatAmount": "0"}, {"upTo": None, "unitAmount": "0.005", "flatAmount": "1"}]
 TIERED = {"meter": "api_calls", "included": "100", "model": "graduated", "tiers": TIERS}
 
 

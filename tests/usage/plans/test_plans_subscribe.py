@@ -22,8 +22,7 @@ async def test_a_tenant_has_the_free_plan_from_the_first_day_of_its_period_on(of
     """Even of the day before: its time zone may still change, and events may be older than their tenant."""
     today, _ = office.days(acme)
     row = office.owner.execute(
-        "select plan, version, starts_on, signalops.charges(terms) from signalops.subscriptions where tenant_id = %s",
-        [acme.id],
+        "select plan, version, starts_on, signalops.charges(terms) from signalops.subscriptions where tenant_id = %s", [acme.id]
     ).fetchone()
     assert row
     assert (*row[:2], row[3]) == ("free", 1, False)
@@ -32,9 +31,7 @@ async def test_a_tenant_has_the_free_plan_from_the_first_day_of_its_period_on(of
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
-async def test_a_plan_begins_today_or_with_the_next_month_where_the_tenant_is(
-    office: Office, acme: Tenant, zone: str
-) -> None:
+async def test_a_plan_begins_today_or_with_the_next_month_where_the_tenant_is(office: Office, acme: Tenant, zone: str) -> None:
     """The two islands never have the same date."""
     office.owner.execute("update signalops.tenants set time_zone = %s where id = %s", [zone, acme.id])
     await office.define("pro")
@@ -112,10 +109,7 @@ async def test_values_below_zero_count_in_a_plans_meter_only_if_the_plan_says_so
         await office.subscribe(acme, "pro")
         with office.owner.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(query + "where until is null").fetchall()
-        return [
-            reading.value
-            for _, reading, _ in compile_meters(1, rows, lambda key, error: pytest.fail(error)).read(event)
-        ]
+        return [reading.value for _, reading, _ in compile_meters(1, rows, lambda key, error: pytest.fail(error)).read(event)]
 
     assert await counted() == [5]
     assert await counted(allowNegative=True) == [-2]
@@ -129,9 +123,7 @@ async def test_a_meter_of_the_tenants_own_that_counts_the_same_becomes_the_plans
         await meters.add(connection, acme.id, MeterIn.model_validate(CALLS), 10)
     await office.define("pro", meters=[CALLS])
     await office.subscribe(acme, "pro")
-    assert office.meters(acme) == {"api_calls": "plan"}, (
-        "else the tenant could end it, and would not be billed any more"
-    )
+    assert office.meters(acme) == {"api_calls": "plan"}, "else the tenant could end it, and would not be billed any more"
 
 
 async def test_limits_come_and_go_with_the_plan_on_its_first_day(office: Office, acme: Tenant) -> None:
@@ -166,9 +158,7 @@ async def test_the_currency_changes_with_a_period_and_not_within(office: Office,
     assert await office.subscribe(old, "yen") == ("yen", 1, today), "free is in USD, and costs nothing"
     office.owner.execute("delete from signalops.subscriptions where plan = 'yen'")
     office.had(old, "pro", today.replace(day=1), baseFee="10", prices=[])
-    with pytest.raises(
-        Conflict, match=r"billed in another currency than JPY: change the plan at the end of the period"
-    ):
+    with pytest.raises(Conflict, match=r"billed in another currency than JPY: change the plan at the end of the period"):
         await office.subscribe(old, "yen")
     assert (await office.subscribe(old, "free")).starts_on == today
     assert (await office.subscribe(old, "yen", at_once=False)).starts_on == next_month

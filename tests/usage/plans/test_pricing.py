@@ -30,9 +30,7 @@ STRIPE = tiers((5, "7", "0"), (10, "6.5", "0"), (None, "6", "0"))
 # https://getlago.com/docs/guide/plans/charges/charge-models/graduated: its tiers, by its rule.
 LAGO_GRADUATED = tiers((100, "1", "0"), (200, "0.50", "0"), (None, "0.10", "0"))
 # https://getlago.com/docs/guide/plans/charges/charge-models/volume: 65,000 calls are its example.
-LAGO_VOLUME = tiers(
-    (10_000, "0.0010", "10"), (50_000, "0.0008", "10"), (100_000, "0.0006", "10"), (None, "0.0004", "10")
-)
+LAGO_VOLUME = tiers((10_000, "0.0010", "10"), (50_000, "0.0008", "10"), (100_000, "0.0006", "10"), (None, "0.0004", "10"))
 # https://getlago.com/docs/guide/plans/charges/charge-models/package: 201 units are its example.
 LAGO_PACKAGE = {"model": "package", "included": 100, "size": 100, "amount": "5"}
 # https://zuplo.com/docs/articles/monetization/pricing-models: 15,000 units are its example, both ways.

@@ -37,16 +37,7 @@ class Step:
 
 
 STEPS = [
-    Step(
-        "addChannel",
-        "POST",
-        "/api/channels",
-        "channel.created",
-        "channel",
-        HOOK,
-        after={"name": "hook"},
-        keeps="channel",
-    ),
+    Step("addChannel", "POST", "/api/channels", "channel.created", "channel", HOOK, after={"name": "hook"}, keeps="channel"),
     Step(
         *("changeChannel", "PUT", "/api/channels/{channel}", "channel.changed", "channel"),
         {"name": "hook", "config": {"url": "http://127.0.0.1:19/in"}},
@@ -111,10 +102,7 @@ STEPS = [
         {"schema": {"type": "object"}, "mode": "warn"},
         after={"schema": {"type": "object"}, "mode": "warn"},
     ),
-    Step(
-        *("deleteSchema", "DELETE", "/api/event-types/{type}/schema", "event-schema.deleted", "type"),
-        before={"mode": "warn"},
-    ),
+    Step(*("deleteSchema", "DELETE", "/api/event-types/{type}/schema", "event-schema.deleted", "type"), before={"mode": "warn"}),
     Step(
         *("startReplay", "POST", "/api/replays", "replay.created", "replay"),
         {"events": ["{event}"], "reason": "again"},
@@ -176,9 +164,7 @@ def make_traveller(owner: psycopg.Connection) -> Tenant:
 
 def prepare(owner: psycopg.Connection, tenant: UUID) -> dict[str, str]:
     """Store what only processes make: an event, deliveries, dead letters, a suppressed address; return their names and ids."""
-    ids = {
-        name: str(clock.new_id()) for name in ("event", "waiting", "suppression", *(f"dead{n}" for n in range(1, 7)))
-    }
+    ids = {name: str(clock.new_id()) for name in ("event", "waiting", "suppression", *(f"dead{n}" for n in range(1, 7)))}
     event = add_event(owner, tenant, id=ids["event"])
     of_event = {"channel": event, "rule": event, "event": event}
     due = clock.now() + timedelta(hours=1)

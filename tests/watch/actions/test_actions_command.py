@@ -10,10 +10,7 @@ from tests.support.tenants import Tenant
 from tests.watch.actions.test_actions_operations import actions_after
 
 
-def test_a_command_is_noted_with_the_login_and_its_words(
-    signalops: Run,
-    owner: psycopg.Connection,
-) -> None:
+def test_a_command_is_noted_with_the_login_and_its_words(signalops: Run, owner: psycopg.Connection) -> None:
     assert signalops("tenant", "create", "initech", "--soft", "10").code == 0
     assert signalops("key", "create", "--tenant", "initech", "--label", "one").code == 0
     assert signalops("key", "create", "--tenant", "nobody").code == 1
@@ -27,11 +24,7 @@ def test_a_command_is_noted_with_the_login_and_its_words(
     assert {(one["actor"], one["address"]) for one in done} == {(getpass.getuser(), None)}
 
 
-def test_what_was_done_is_shown_narrowed(
-    signalops: Run,
-    acme: Tenant,
-    globex: Tenant,
-) -> None:
+def test_what_was_done_is_shown_narrowed(signalops: Run, acme: Tenant, globex: Tenant) -> None:
     assert signalops("key", "create", "--tenant", "acme", "--label", "one").code == 0
     shown = json.loads(signalops("audit-log", "--tenant", "acme", "--action", "key.", "--json").out)
     assert [one["target"]["name"] for one in shown] == ["one", "test"]

@@ -53,9 +53,7 @@ def test_a_dba_is_noted_by_login_row_by_row(owner: psycopg.Connection, acme: Ten
     owner.execute("update signalops.silences set reason = reason, created_at = now()")
     owner.execute("delete from signalops.silences where reason = 'r1'")
     done = noted(owner, acme, "silence.")
-    assert sorted(one["action"] for one in done) == [
-        *(["silence.changed"] * 2 + ["silence.created"] * 3 + ["silence.deleted"])
-    ]
+    assert sorted(one["action"] for one in done) == [*(["silence.changed"] * 2 + ["silence.created"] * 3 + ["silence.deleted"])]
     login = owner.execute("select session_user").fetchone()
     assert {(one["actor_kind"], one["actor"], one["address"], one["operation"]) for one in done} == {
         ("sql", (login or [""])[0], None, None)
@@ -65,9 +63,7 @@ def test_a_dba_is_noted_by_login_row_by_row(owner: psycopg.Connection, acme: Ten
     assert [change["after"] for change in changed] == [{"reason": "new"}] * 2
 
 
-async def test_what_is_rolled_back_was_not_done(
-    api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant, acting: None
-) -> None:
+async def test_what_is_rolled_back_was_not_done(api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant, acting: None) -> None:
     async with db.as_tenant(api_pool, acme.id) as connection:
         await connection.execute(SILENCE, [acme.id, 1])
 
@@ -87,10 +83,7 @@ async def test_who_acts_at_once_is_told_apart(api_pool: db.Pool, owner: psycopg.
     async def act(number: int) -> None:
         db.acting.set(db.Action(Actor("user", f"user {number}"), None, f"operation {number}"))
         async with db.as_tenant(api_pool, acme.id) as connection:
-            await connection.execute(
-                SILENCE.replace("'r' || n", "%s").encode(),
-                [acme.id, f"by {number}", 1],
-            )
+            await connection.execute(SILENCE.replace("'r' || n", "%s").encode(), [acme.id, f"by {number}", 1])
 
     await asyncio.gather(*(asyncio.create_task(act(number)) for number in range(20)))
     told = {(one["actor"], one["operation"], one["target"]) for one in noted(owner, acme, "silence.")}
@@ -199,9 +192,7 @@ def test_nobody_changes_or_removes_what_is_noted(owner: psycopg.Connection, acme
                     touched = owner.execute(statement, {"tenant": acme.id}).rowcount
                 except (psycopg.errors.InsufficientPrivilege, psycopg.errors.CheckViolation):
                     continue
-                assert (touched, role, table) == (0, "owner", month), (
-                    "row-level security shows the owner no row of a part"
-                )
+                assert (touched, role, table) == (0, "owner", month), "row-level security shows the owner no row of a part"
     assert actions_after(owner, None) == before
     owner.execute(SILENCE, [acme.id, 1])
     assert len(actions_after(owner, None)) == len(before) + 1, "the positive control"
@@ -227,9 +218,7 @@ async def test_an_act_without_a_row_is_noted_for_the_own_tenant_alone(
     assert [one["tenant_id"] for one in actions_after(owner, None) if one["action"] == "channel.tested"] == [acme.id]
 
 
-def test_operators_read_all_and_the_api_without_a_tenant_nothing(
-    owner: psycopg.Connection, acme: Tenant, globex: Tenant
-) -> None:
+def test_operators_read_all_and_the_api_without_a_tenant_nothing(owner: psycopg.Connection, acme: Tenant, globex: Tenant) -> None:
     for role, expected in (("platform", 2), ("owner", 2), ("api", 0)):
         with owner.transaction(force_rollback=True):
             owner.execute(sql.SQL("set local role {}").format(sql.Identifier(f"signalops_{role}")))

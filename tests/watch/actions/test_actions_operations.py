@@ -30,10 +30,7 @@ def actions_after(owner: psycopg.Connection, last: str | None) -> list[dict[str,
 async def test_every_operation_that_changes_something_is_tried_or_declared(api: Client) -> None:
     paths = (await api.described())["paths"]
     changing = [
-        operation["operationId"]
-        for methods in paths.values()
-        for method, operation in methods.items()
-        if method in CHANGING
+        operation["operationId"] for methods in paths.values() for method, operation in methods.items() if method in CHANGING
     ]
     assert sorted(changing) == sorted(
         [*(step.operation for step in (*tenant_requests.STEPS, *operator_requests.STEPS)), *NO_MANAGEMENT]
@@ -112,9 +109,7 @@ async def test_each_operation_of_an_operator_leaves_one_record(
         await traveller.take(step, UUID(int=0) if step.operation in operator_requests.OF_THE_INSTALLATION else None)
 
 
-async def test_the_page_shows_them_narrowed_and_to_nobody_else(
-    api: Client, owner: psycopg.Connection, globex: Tenant
-) -> None:
+async def test_the_page_shows_them_narrowed_and_to_nobody_else(api: Client, owner: psycopg.Connection, globex: Tenant) -> None:
     tenant = make_traveller(owner)
     other = Tenant(globex.id, globex.slug, globex.key)
     owner.execute("update signalops.api_keys set scopes = scopes || '{audit:read}' where tenant_id = %s", [globex.id])

@@ -44,53 +44,29 @@ values (signalops.new_id(), signalops.new_id(), signalops.id_at(now() - interval
 NEXT_MONTH = "to_char((now() at time zone 'UTC') + interval '1 month', 'YYYY_MM')"
 
 FAULTS = {
-    "no policy": (
-        "drop policy own_tenant on signalops.events",
-        "objects",
-        "policy own_tenant on signalops.events is missing",
-    ),
+    "no policy": ("drop policy own_tenant on signalops.events", "objects", "policy own_tenant on signalops.events is missing"),
     "off": ("alter table signalops.channels disable row level security", "row-level security", "channels: row-level"),
-    "not forced": (
-        "alter table signalops.quotas no force row level security",
-        "row-level security",
-        "quotas: its owner",
-    ),
+    "not forced": ("alter table signalops.quotas no force row level security", "row-level security", "quotas: its owner"),
     "open partition": (
         "do $$ begin execute 'alter table signalops.events_' || to_char(now() at time zone 'UTC', 'YYYY_MM') || "
         "' disable row level security'; end $$",
         "row-level security",
         "events_2",
     ),
-    "no partition": (
-        f"do $$ begin execute 'drop table signalops.batches_' || {NEXT_MONTH}; end $$",
-        "partitions",
-        "batches_2",
-    ),
+    "no partition": (f"do $$ begin execute 'drop table signalops.batches_' || {NEXT_MONTH}; end $$", "partitions", "batches_2"),
     "no right to accept": (
         "revoke execute on function signalops.accept(jsonb, jsonb, uuid, integer, jsonb) from public",
         "definitions",
         "function signalops.accept(jsonb,jsonb,uuid,integer,jsonb) was changed",
     ),
-    "no function": (
-        "drop function signalops.take_batch(uuid)",
-        "objects",
-        "function signalops.take_batch is missing",
-    ),
+    "no function": ("drop function signalops.take_batch(uuid)", "objects", "function signalops.take_batch is missing"),
     "no fetching": (
         "revoke update on procrastinate.procrastinate_jobs from signalops_worker",
         "queue grants",
         "signalops_worker lacks update",
     ),
-    "no waking": (
-        "alter table procrastinate.procrastinate_jobs disable trigger user",
-        "job trigger",
-        "missing or disabled",
-    ),
-    "no index": (
-        "drop index signalops.dead_letters_open",
-        "objects",
-        "index signalops.dead_letters_open is missing",
-    ),
+    "no waking": ("alter table procrastinate.procrastinate_jobs disable trigger user", "job trigger", "missing or disabled"),
+    "no index": ("drop index signalops.dead_letters_open", "objects", "index signalops.dead_letters_open is missing"),
     "invalid index": (
         "update pg_index set indisvalid = false where indexrelid = 'signalops.inbox_by_batch'::regclass",
         "objects",
@@ -234,18 +210,14 @@ async def test_an_event_that_waits_without_a_job_is_found(healthy: Settings, own
     (batch,) = owner.execute(WAITING).fetchone() or (None,)
     found = await only_fault(healthy)
     assert (found.check, found.detail) == ("lost events", "1 batches wait without a job")
-    owner.execute(
-        "select signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', %s::uuid))", [batch]
-    )
+    owner.execute("select signalops.enqueue('events', 'process_batch', 0, jsonb_build_object('batch', %s::uuid))", [batch])
     assert set(faults(await diagnose(healthy))) == {"workers"}
 
 
 async def test_more_connections_than_the_server_admits_are_found(healthy: Settings) -> None:
     found = await only_fault(healthy.model_copy(update={"api_connections": 100_000, "worker_concurrency": 4}))
     assert found.check == "connections"
-    assert found.detail.endswith(
-        "take up to 100012"
-    )  # 2 flushers and a listener; the worker's 4, 2 for its queue, a listener
+    assert found.detail.endswith("take up to 100012")  # 2 flushers and a listener; the worker's 4, 2 for its queue, a listener
 
 
 @pytest.mark.parametrize("end", ["api_keys set revoked_at = now()", "tenants set status = 'suspended'"])

@@ -83,9 +83,7 @@ async def test_how_long_the_database_s_certificate_lasts_is_told(healthy: Settin
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 @pytest.mark.parametrize("days", LASTS)
-async def test_how_long_the_mail_server_s_certificate_lasts_is_told(
-    healthy: Settings, days: int, security: str
-) -> None:
+async def test_how_long_the_mail_server_s_certificate_lasts_is_told(healthy: Settings, days: int, security: str) -> None:
     detail, is_told = LASTS[days]
     server = MailServer(tls=tls(days), implicit=security == "tls")
     await server.start()
@@ -134,9 +132,7 @@ async def test_a_process_whose_login_passes_row_level_security_is_told(healthy: 
     assert "signalops_worker" in found.detail
 
 
-async def test_a_login_whose_statements_would_be_compiled_is_found(
-    healthy: Settings, owner: psycopg.Connection
-) -> None:
+async def test_a_login_whose_statements_would_be_compiled_is_found(healthy: Settings, owner: psycopg.Connection) -> None:
     """Only through a pooler: else each connection says that they are not."""
     pooled = healthy.model_copy(update={"pooler": True})
     found = {finding.check: finding for finding in await diagnose(pooled)}["jit"]
@@ -171,7 +167,4 @@ async def test_a_database_with_few_connections_is_found(healthy: Settings, owner
     name = sql.Identifier(owner.info.dbname)
     owner.execute(sql.SQL("alter database {} connection limit 20").format(name))
     found = await only_fault(healthy)
-    assert (found.check, found.detail) == (
-        "connections",
-        "the server admits 20, an API and a worker process take up to 22",
-    )
+    assert (found.check, found.detail) == ("connections", "the server admits 20, an API and a worker process take up to 22")

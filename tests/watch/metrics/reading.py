@@ -13,9 +13,7 @@ class Scrape:
     def __init__(self, text: str) -> None:
         self.families = list(text_string_to_metric_families(text))
         self._samples = {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in self.families
-            for sample in family.samples
+            (sample.name, frozenset(sample.labels.items())): sample.value for family in self.families for sample in family.samples
         }
 
     def __call__(self, name: str, **labels: str) -> float:

@@ -35,24 +35,11 @@ def fill(ops: Ops, acme: Tenant, globex: Tenant) -> None:
     make_rule(ops.owner, globex, {"type": ["user.signup"]})
     ops.put("outlets", acme, id=channel, opened_until="now")
     of_rule = {"rule_id": rule, "rule_version": 1, "channel_id": channel, "event_id": id_of(SECOND)}
-    for status, at in (
-        ("pending", None),
-        ("sending", None),
-        ("retrying", "tomorrow"),
-        ("retrying", "tomorrow"),
-        ("sent", None),
-    ):
+    for status, at in (("pending", None), ("sending", None), ("retrying", "tomorrow"), ("retrying", "tomorrow"), ("sent", None)):
         ops.put("deliveries", acme, id=id_of(SECOND), status=status, next_attempt_at=at, **of_rule)
     ops.put("dead_letters", acme, id=id_of(SECOND), kind="event", event_id=id_of(SECOND), error="x")
     ops.put(
-        "dead_letters",
-        acme,
-        id=id_of(SECOND),
-        kind="event",
-        event_id=id_of(SECOND),
-        error="x",
-        ended_at="now",
-        ending="retried",
+        "dead_letters", acme, id=id_of(SECOND), kind="event", event_id=id_of(SECOND), error="x", ended_at="now", ending="retried"
     )
     ops.put("inbox", acme, event_id=id_of(999 * SECOND), batch=id_of(50 * SECOND))
     ops.put("inbox", globex, event_id=id_of(999 * SECOND), batch=id_of(99 * SECOND), is_held=True)
@@ -119,9 +106,7 @@ async def test_what_the_database_measures_is_what_the_table_of_names_has(
                 await measure.measurements(connection)
 
 
-async def test_without_the_database_the_processes_still_tell(
-    api: Client, admin: psycopg.Connection, database: str
-) -> None:
+async def test_without_the_database_the_processes_still_tell(api: Client, admin: psycopg.Connection, database: str) -> None:
     allow = sql.SQL("alter database {} allow_connections {}")
     admin.execute(allow.format(sql.Identifier(database), sql.Literal(False)))
     admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [database])
@@ -148,11 +133,7 @@ async def test_only_who_has_the_token_or_is_this_machine_may_ask(api: Client, se
     assert_problem(await api.request("GET", "/metrics", headers={"host": "evil.example"}), 404, "not-found")
     token = "a token of these tests alone"
     async with running(Settings.model_validate(settings.model_dump() | {"metrics_token": token})) as guarded:
-        for wrong in (
-            {},
-            {"authorization": "Bearer a token of these tests alonE"},
-            {"authorization": f"Basic {token}"},
-        ):
+        for wrong in ({}, {"authorization": "Bearer a token of these tests alonE"}, {"authorization": f"Basic {token}"}):
             assert_problem(await guarded.request("GET", "/metrics", headers=wrong), 404, "not-found")
         assert (await scrape(guarded, authorization=f"Bearer {token}", forwarded="for=192.0.2.1")).has("database_up")
 

@@ -8,9 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from signalops.watch.metrics.names import COUNTED
 
-PROGRAM = (
-    "from signalops.watch.metrics.registry import begin, exposition; begin({part!r}); print(exposition([]).decode())"
-)
+PROGRAM = "from signalops.watch.metrics.registry import begin, exposition; begin({part!r}); print(exposition([]).decode())"
 
 
 def exported(part: str) -> set[str]:

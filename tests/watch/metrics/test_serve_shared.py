@@ -115,13 +115,8 @@ async def worked(port: int, events: int) -> None:
     assert told("batches_total") == told("batch_seconds_count") == told("lag_seconds_count") > 0
     assert 0 < told("lag_seconds_sum") < 20 * told("lag_seconds_count")
     # The channel has no secret to sign with.
-    assert (
-        told("attempts_total", kind="webhook", outcome="broken") == told("attempt_seconds_count", kind="webhook") == 1
-    )
-    assert (
-        told("pool_connections", pool="worker", state="used") + told("pool_connections", pool="worker", state="idle")
-        > 0
-    )
+    assert told("attempts_total", kind="webhook", outcome="broken") == told("attempt_seconds_count", kind="webhook") == 1
+    assert told("pool_connections", pool="worker", state="used") + told("pool_connections", pool="worker", state="idle") > 0
     assert (told("events_died_total"), told("deliveries_died_total"), told("jobs_rescued_total")) == (0, 1, 0)
     assert told.has("jobs_replaced_total")
 
@@ -153,9 +148,7 @@ async def test_a_worker_tells_at_any_free_port_and_works_on_where_it_is_taken() 
         assert heard.empty()
 
 
-def test_a_process_that_has_only_just_opened_its_file_fails_no_scrape(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_has_only_just_opened_its_file_fails_no_scrape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = "from signalops.watch.metrics.registry import counter; counter('signalops_batches_total').inc(3)"
     subprocess.run([sys.executable, "-c", counts], env=os.environ | {MULTIPROC: str(tmp_path)}, check=True, timeout=20)
     (tmp_path / "counter_1.db").touch()
