@@ -20,8 +20,8 @@ from signalops import clock, strict_json
 from signalops.config import is_this_machine
 from signalops.content_coding import coding_of, decoded
 from signalops.errors import Invalid, Malformed, NotFound, TooLarge, UnsupportedMedia
+from signalops.list_watermark import Settled
 from signalops.models import RequestModel
-from signalops.settled import Settled
 from signalops.terms import JsonObject
 
 Headers = Mapping[str, str]

@@ -6,12 +6,12 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from signalops.journey import Journey
+from signalops.job_handlers import JobHandlers
 from signalops.queue.jobs import Job, Periodic
 from signalops.terms import BatchId, DeliveryId, TenantId
 
 
-def jobs_of(journey: Journey) -> list[Job | Periodic]:
+def jobs_of(journey: JobHandlers) -> list[Job | Periodic]:
     """Return the table of jobs, run by a journey."""
 
     async def process_batch(job: int, batch: str) -> None:

@@ -19,11 +19,11 @@ from signalops.inbox import inbox_queries
 from signalops.inbox.inbox_queries import Part, Results
 from signalops.inbox.turns import Turns
 from signalops.patterns import TooCostly
-from signalops.rules.book import RuleBook
 from signalops.rules.compiled import CompiledRules
-from signalops.rules.decide import decide
+from signalops.rules.evaluate import decide
+from signalops.rules.rule_cache import RuleCache
 from signalops.terms import BatchId
-from signalops.usage.meters import CompiledMeters, MeterBook, count
+from signalops.usage.meters import CompiledMeters, MeterCache, count
 
 _LARGE_BYTES = 2**18
 _LARGE_PAIRS = 2000
@@ -41,8 +41,8 @@ class Processor:
 
     def __init__(self, connections: db.Pool) -> None:
         self._connections = connections
-        self._rules = RuleBook()
-        self._meters = MeterBook()
+        self._rules = RuleCache()
+        self._meters = MeterCache()
         self._turns = Turns()
 
     async def process(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from signalops import db, facts, logs, migrate, sandbox, timekeeping
+from signalops import clock_sync, db, facts, logs, migrate, sandbox
 from signalops.config import settings
+from signalops.job_handlers import JobHandlers
 from signalops.jobs import jobs_of
-from signalops.journey import Journey
 from signalops.queue.app import make_app, register
 from signalops.send import Sender
 from signalops.supervise import exit_if_failed, supervised
-from signalops.watch.metrics.measure import watch_pools
-from signalops.watch.metrics.record import record
+from signalops.watch.metrics.collector import watch_pools
+from signalops.watch.metrics.metrics_subscriber import record
 from signalops.watch.metrics.registry import begin
 from signalops.watch.metrics.serve import served
 from signalops.watch.retention import Retention
@@ -39,12 +39,12 @@ sender = Sender(connections, settings())
 async def _life() -> AsyncIterator[None]:
     await asyncio.to_thread(migrate.require_current, settings(), "worker")
     async with connections:
-        await timekeeping.measure(connections)
+        await clock_sync.measure(connections)
         pools = {"worker": connections, "jobs": job_connections}
         tasks = [
             supervised("start the processes of the sandbox", sandbox.warm),
             supervised("watch the pools", lambda: watch_pools(pools)),
-            supervised("keep the time", lambda: timekeeping.keep(connections)),
+            supervised("keep the time", lambda: clock_sync.keep(connections)),
             supervised("keep the catalogue of event types", journey.catalogue.run),
         ]
         with served(settings().worker_metrics_host, settings().worker_metrics_port):
@@ -56,7 +56,7 @@ async def _life() -> AsyncIterator[None]:
     exit_if_failed()
 
 
-journey = Journey(
+journey = JobHandlers(
     connections, sender, timedelta(hours=settings().close_after_hours), Retention.of(settings()), settings().platform_tenant
 )
 app = make_app(job_connections, settings().worker_concurrency, _life, db.listening(settings(), "worker"))

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from signalops import db
-from signalops.access import keys
+from signalops.access import key_format
 from signalops.config import ON_ONE_MACHINE, Settings
-from signalops.journey import Journey
-from signalops.send import Keyring, Sender
+from signalops.job_handlers import JobHandlers
+from signalops.send import SecretBox, Sender
 from tests.support.api import Client, Process, blocked_backend, running
 from tests.support.bulk_rows import bulk
 from tests.support.command import command, signalops
@@ -60,7 +60,7 @@ JWT = {
 PROVE_SECONDS = 120
 """The time limit of a test that is run by `make prove`; that of others is in pyproject.toml."""
 _PROVE = ROOT / "tests" / "prove"
-_REAL_COST = keys.COST
+_REAL_COST = key_format.COST
 FAILED = pytest.StashKey[bool]()
 
 
@@ -116,13 +116,13 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("SIGNALOPS_DATA", str(tmp_path))
     for name, value in {**ON_ONE_MACHINE, **JWT}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(keys, "COST", 4)
+    monkeypatch.setattr(key_format, "COST", 4)
 
 
 @pytest.fixture
 def real_bcrypt_cost(no_settings_from_outside: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys are hashed as in production."""
-    monkeypatch.setattr(keys, "COST", _REAL_COST)
+    monkeypatch.setattr(key_format, "COST", _REAL_COST)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def empty(databases: Databases) -> Iterator[Settings]:
 def settings(server: str, database: str, tmp_path: Path) -> Settings:
     """Settings of an installation on the test's own database."""
     settings = settings_for(server, database).model_copy(update={"data": tmp_path})
-    Keyring(settings.model_copy(update={"database_url": None}))  # an embedded installation makes a key, in that folder
+    SecretBox(settings.model_copy(update={"database_url": None}))  # an embedded installation makes a key, in that folder
     return settings
 
 
@@ -192,15 +192,15 @@ async def api(settings: Settings) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def journey(worker_pool: db.Pool, settings: Settings) -> AsyncIterator[Journey]:
+async def journey(worker_pool: db.Pool, settings: Settings) -> AsyncIterator[JobHandlers]:
     """The bodies of the jobs, as a worker has them."""
     sender = Sender(worker_pool, settings)
-    yield Journey(worker_pool, sender)
+    yield JobHandlers(worker_pool, sender)
     await sender.close()
 
 
 @pytest.fixture
-def process(journey: Journey, owner: psycopg.Connection) -> Process:
+def process(journey: JobHandlers, owner: psycopg.Connection) -> Process:
     """Processes all that waits in the inbox, and writes the catalogue."""
 
     async def process() -> None:

@@ -14,11 +14,11 @@ from tests.support.paths import ROOT
 
 _FAILING = """
 import asyncio, logging
-from signalops import timekeeping
+from signalops import clock_sync
 async def keep(_):
     await asyncio.sleep(0.5)
     raise RuntimeError("a bug")
-timekeeping.keep = keep
+clock_sync.keep = keep
 """
 _API = f"""{_FAILING}
 import uvicorn

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from signalops import db
 from signalops.access.addresses import Network
-from signalops.access.rates import RateLimit
+from signalops.access.request_limiter import RateLimit
 from signalops.terms import Actor, Caller, KeyId, TenantId
 
 SQL = db.queries("access/access")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
-from signalops.access.keys import is_ours
+from signalops.access.key_format import is_ours
 from signalops.config import Settings
 from signalops.errors import Unusable
 from signalops.secret_key import secret_keys

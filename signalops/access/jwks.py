@@ -12,8 +12,8 @@ import orjson
 from yarl import URL
 
 from signalops import facts
+from signalops.access.jwt_config import Trust
 from signalops.access.tokens import Keys, SharedSecret
-from signalops.access.trust import Trust
 from signalops.errors import Unavailable, Unusable
 from signalops.terms import JsonObject
 

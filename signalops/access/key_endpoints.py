@@ -7,9 +7,9 @@ from uuid import UUID
 from signalops import db, errors
 from signalops.access import access_queries, key_service
 from signalops.access.digests import Digests
+from signalops.access.key_format import KeyKind
 from signalops.access.key_models import KeyList, KeyMade, KeyRotation, KeyShown, NewKey, Revocation
 from signalops.access.key_service import Secret, make_secret
-from signalops.access.keys import KeyKind
 from signalops.endpoint import endpoint, for_operators
 from signalops.http import Page, Request, Response, answer
 from signalops.locks import Locks

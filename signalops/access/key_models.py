@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field
 
 from signalops import clock
 from signalops.access.addresses import MOST_NETWORKS, Cidr
-from signalops.access.keys import KeyKind
-from signalops.access.rates import RateLimit
+from signalops.access.key_format import KeyKind
+from signalops.access.request_limiter import RateLimit
 from signalops.clock import Moment
 from signalops.http import Query
 from signalops.models import ApiModel, PageOf, RequestModel

@@ -11,9 +11,9 @@ from signalops import clock, db
 from signalops.access import access_queries
 from signalops.access.addresses import are_within
 from signalops.access.digests import Digests
+from signalops.access.key_format import PREFIX, KeyKind, hash_key, new_key
 from signalops.access.key_models import KeyMade, KeyRotation, KeyShown, NewKey
-from signalops.access.keys import PREFIX, KeyKind, hash_key, new_key
-from signalops.access.rates import RateLimit
+from signalops.access.request_limiter import RateLimit
 from signalops.errors import Conflict, Forbidden, NotFound
 from signalops.terms import Caller, KeyId, TenantId
 

@@ -13,8 +13,8 @@ import jwt
 from cachetools import LRUCache
 
 from signalops import clock
-from signalops.access.failures import Failures
-from signalops.access.trust import Trust
+from signalops.access.auth_throttle import AuthThrottle
+from signalops.access.jwt_config import Trust
 from signalops.errors import Unauthenticated
 from signalops.terms import JsonObject
 
@@ -88,7 +88,7 @@ class _Known:
 class Tokens:
     """Verifies tokens, and remembers by their SHA-256 those that it has verified."""
 
-    def __init__(self, trust: Trust, keys: Keys, failures: Failures) -> None:
+    def __init__(self, trust: Trust, keys: Keys, failures: AuthThrottle) -> None:
         self._trust = trust
         self._keys = keys
         self._failures = failures

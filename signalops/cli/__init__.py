@@ -14,26 +14,26 @@ from pydantic_settings import SettingsError
 
 from signalops import db
 from signalops.cli import (
-    actions,
     alerts,
     audit,
+    audit_log,
     backtest,
     channels,
     common,
     credits,
+    dead_letters,
     deliveries,
     events,
+    inspect,
     invoices,
     isolation,
     keys,
-    letters,
     limits,
-    look,
     meters,
     plans,
-    retain,
+    retention,
     rules,
-    run,
+    server,
     silences,
     tenants,
     token,
@@ -50,13 +50,13 @@ app = typer.Typer(
     help="Events in, once; the tenant's rules decide; notifications out; usage counted. On nothing but Postgres.",
     epilog="Start with: signalops up",
 )
-run.register(app)
-look.register(app)
+server.register(app)
+inspect.register(app)
 usage.register(app)
 audit.register(app)
-actions.register(app)
+audit_log.register(app)
 isolation.register(app)
-retain.register(app)
+retention.register(app)
 alerts.register(app)
 token.register(app)
 backtest.register(app, rules.app)
@@ -65,7 +65,7 @@ app.add_typer(keys.app, name="key")
 app.add_typer(channels.app, name="channel")
 app.add_typer(events.app, name="event")
 app.add_typer(deliveries.app, name="delivery")
-app.add_typer(letters.app, name="dead-letter")
+app.add_typer(dead_letters.app, name="dead-letter")
 app.add_typer(limits.app, name="limit")
 app.add_typer(rules.app, name="rule")
 app.add_typer(silences.app, name="silence")

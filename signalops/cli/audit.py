@@ -9,8 +9,8 @@ from signalops import db
 from signalops.cli.common import AsJson, as_owner, show_json, show_rows
 from signalops.errors import Unusable
 from signalops.tenants.tenant_queries import every_tenant
-from signalops.usage.audit.reconcile import audit as run
-from signalops.usage.audit.reconciliation_models import Report
+from signalops.usage.reconciliation.reconcile import audit as run
+from signalops.usage.reconciliation.reconciliation_models import Report
 
 _MOST = 200
 """Differences that are printed; --json has all."""

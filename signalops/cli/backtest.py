@@ -10,15 +10,15 @@ import typer
 
 from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
-from signalops.cli.drafts import find, read_object
+from signalops.cli.rule_args import find, read_object
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.ingest.replay import start
 from signalops.ingest.replay.replay_models import ReplayCounted, ReplayRequest, ReplayStarted
-from signalops.rules.backtest.ask import OVER, Desk, Limits, shown
-from signalops.rules.backtest.ask import find as find_backtest
 from signalops.rules.backtest.backtest_models import BacktestRequest
+from signalops.rules.backtest.create import OVER, Desk, Limits, shown
+from signalops.rules.backtest.create import find as find_backtest
 from signalops.templates import SendTemplates
 from signalops.terms import JsonObject, TenantId
 

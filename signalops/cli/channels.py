@@ -10,16 +10,16 @@ from pydantic import SecretStr
 from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
 from signalops.cli.derived import Commands
-from signalops.cli.drafts import read_object
+from signalops.cli.rule_args import read_object
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.send import ChannelRegistry, NewChannel
-from signalops.send.manage import channel_service
-from signalops.send.manage.channel_endpoints import Channels
-from signalops.send.manage.channel_models import SecretRotation, TrialResult
-from signalops.send.manage.channel_service import Added, Opened
-from signalops.send.manage.channel_test import try_out
+from signalops.send.channel_admin import channel_service
+from signalops.send.channel_admin.channel_endpoints import Channels
+from signalops.send.channel_admin.channel_models import SecretRotation, TrialResult
+from signalops.send.channel_admin.channel_service import Added, Opened
+from signalops.send.channel_admin.channel_test import try_out
 from signalops.send.transport import Transport
 from signalops.terms import ChannelId, ChannelKind, JsonObject, TenantId
 

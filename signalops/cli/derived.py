@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, actor, as_owner, for_tenant, show_json, show_rows
-from signalops.cli.drafts import read_object
+from signalops.cli.rule_args import read_object
 from signalops.endpoint import Handler, declared
 from signalops.http import Response, validated
 from signalops.tenants.find_tenant import FIND

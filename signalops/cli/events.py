@@ -8,19 +8,19 @@ import typer
 from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, as_owner, show_json
 from signalops.cli.derived import Commands
-from signalops.cli.drafts import read_object
+from signalops.cli.rule_args import read_object
 from signalops.config import settings
 from signalops.errors import Problem, Unusable
 from signalops.http import validated
 from signalops.ingest.event_endpoints import Events
 from signalops.ingest.event_models import EventIn, Stored, incoming
 from signalops.ingest.flush import Flusher, Limits
-from signalops.ingest.rates import Rates
-from signalops.ingest.types import SchemaBook
-from signalops.ingest.types.schemas import Hold
+from signalops.ingest.rate_limit_cache import RateLimitCache
+from signalops.ingest.types import SchemaCache
+from signalops.ingest.types.schema_cache import PayloadValidator
 from signalops.tenants.tenant_queries import find_tenant
 from signalops.terms import TenantId
-from signalops.usage.limits import LimitScales
+from signalops.usage.limits import LimitedMeters
 
 app = typer.Typer(no_args_is_help=True, help="Send events, and list what came in.")
 # The list needs none of what events are stored with.
@@ -62,9 +62,9 @@ def _active(slug: str) -> TenantId:
 async def _stored(tenant: TenantId, event: EventIn) -> Stored:
     async with db.pool(settings(), "api", 2) as connections:
         held = incoming(tenant, event)
-        await Hold(await SchemaBook(connections).of(tenant)).faults(event.type, event.payload, held.row)
+        await PayloadValidator(await SchemaCache(connections).of(tenant)).faults(event.type, event.payload, held.row)
         limits = Limits(waiting=1, flush=1, linger=0)
-        flusher = Flusher((connections, connections), LimitScales(connections), Rates(), 0, limits)
+        flusher = Flusher((connections, connections), LimitedMeters(connections), RateLimitCache(), 0, limits)
         flushing = asyncio.create_task(flusher.run(), name="flush an event")
         try:
             outcome = (await flusher.submit([held]))[held.id]

@@ -16,11 +16,11 @@ from signalops.cli.derived import Commands
 from signalops.config import settings
 from signalops.http import validated
 from signalops.terms import JsonObject, TenantId
-from signalops.usage.invoices import correct, export, invoice_endpoints
+from signalops.usage.invoices import corrections, invoice_endpoints, render
 from signalops.usage.invoices.close import Closer
 from signalops.usage.invoices.invoice_models import DraftShown, InvoiceShown
-from signalops.usage.invoices.show import find, read
-from signalops.usage.invoices.show import preview as preview_of
+from signalops.usage.invoices.invoice_reader import find, read
+from signalops.usage.invoices.invoice_reader import preview as preview_of
 
 app = typer.Typer(no_args_is_help=True, help="Look at invoices, close periods, void and correct.")
 commands = Commands(app, "invoice")
@@ -51,8 +51,8 @@ def show(
         return
     written = {
         "json": lambda: shown.model_dump_json(by_alias=True, indent=2).encode(),
-        "csv": lambda: export.to_csv(shown),
-        "html": lambda: export.to_html(shown).encode(),
+        "csv": lambda: render.to_csv(shown),
+        "html": lambda: render.to_html(shown).encode(),
     }[wanted]()
     if output:
         output.write_bytes(written)
@@ -81,8 +81,8 @@ def preview(
 @app.command(epilog="Example: signalops invoice void 17 --tenant acme --reason 'wrong customer' --author ann")
 def void(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author, is_note: IsNote = False) -> None:
     """Void an invoice or a credit note; the credit that it used comes back."""
-    said = correct.Said(reason=reason, author=author)
-    for_tenant(tenant, _on(invoice, is_note, lambda c, t, found: correct.void(c, t, found, said)))
+    said = corrections.Said(reason=reason, author=author)
+    for_tenant(tenant, _on(invoice, is_note, lambda c, t, found: corrections.void(c, t, found, said)))
     typer.echo("It is void. To bill the period all the same: signalops invoice reissue")
 
 
@@ -95,16 +95,16 @@ def credit(
     author: Author,
 ) -> None:
     """Issue a credit note, which takes an amount off an invoice."""
-    said = validated(correct.Credited, {"amount": amount, "reason": reason, "author": author})
-    issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: correct.credit(c, t, found, said)))
+    said = validated(corrections.Credited, {"amount": amount, "reason": reason, "author": author})
+    issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.credit(c, t, found, said)))
     typer.echo(f"Credit note {issued.number} of {issued.total} is issued.")
 
 
 @app.command(epilog="Example: signalops invoice reissue 17 --tenant acme --reason 'right customer' --author ann")
 def reissue(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author) -> None:
     """Issue a voided invoice anew, with the same figures and a number of its own."""
-    said = correct.Said(reason=reason, author=author)
-    issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: correct.reissue(c, t, found, said)))
+    said = corrections.Said(reason=reason, author=author)
+    issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.reissue(c, t, found, said)))
     typer.echo(f"Invoice {issued.number} of {issued.total} is issued.")
 
 

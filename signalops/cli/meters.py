@@ -6,7 +6,7 @@ import typer
 
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
 from signalops.cli.derived import Commands
-from signalops.cli.drafts import read_object
+from signalops.cli.rule_args import read_object
 from signalops.config import settings
 from signalops.http import validated
 from signalops.usage.meters import meter_service

@@ -9,7 +9,7 @@ import typer
 from signalops import db
 from signalops.cli.common import AsJson, as_owner, console, show_json
 from signalops.cli.derived import Commands
-from signalops.cli.drafts import read_object
+from signalops.cli.rule_args import read_object
 from signalops.errors import NotFound, Unusable
 from signalops.http import validated
 from signalops.usage.plans import plan_endpoints, plan_service

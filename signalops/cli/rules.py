@@ -6,17 +6,17 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.cli import trial
+from signalops.cli import rule_test
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
 from signalops.cli.derived import Commands
-from signalops.cli.drafts import RuleName, find, read_object, registry, rule_id, shown
+from signalops.cli.rule_args import RuleName, find, read_object, registry, rule_id, shown
 from signalops.config import settings
 from signalops.http import validated
 from signalops.rules import rule_service
 from signalops.rules.rule_endpoints import Rules
 from signalops.rules.rule_models import NewRule
+from signalops.rules.rule_responses import Diff, RuleShown
 from signalops.rules.rule_service import RuleChange
-from signalops.rules.shown import Diff, RuleShown
 from signalops.templates import SendTemplates
 from signalops.terms import JsonObject, Severity, TenantId
 
@@ -28,7 +28,7 @@ commands.add(Rules.list_versions, "versions", columns="version createdAt grammar
 commands.add(Rules.enable_rule, "enable", done="Rule {name} is enabled.", example="'new signups'")
 commands.add(Rules.disable_rule, "disable", done="Rule {name} is disabled.", example="'new signups'")
 commands.add(Rules.delete_rule, "delete", done="Rule {name} is deleted; its name is free again.", example="'new signups'")
-trial.register(app)
+rule_test.register(app)
 
 DraftFile = Annotated[
     Path | None, typer.Option("--file", exists=True, dir_okay=False, help="The whole rule as JSON; options go before it.")

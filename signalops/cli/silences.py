@@ -8,7 +8,7 @@ import typer
 from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
 from signalops.cli.derived import Commands
-from signalops.cli.drafts import read_object
+from signalops.cli.rule_args import read_object
 from signalops.http import validated
 from signalops.rules.silences import silence_endpoints, silence_service
 from signalops.rules.silences.silence_models import NewSilence, SilenceShown

@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from signalops.access.trust import Trust, mint, trust_of
+from signalops.access.jwt_config import Trust, mint, trust_of
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.terms import PlatformScope, Scope

@@ -14,7 +14,7 @@ from pathlib import Path
 import typer
 
 from signalops import db, embedded, migrate
-from signalops.access.trust import keep_secret
+from signalops.access.jwt_config import keep_secret
 from signalops.cli import seed
 from signalops.cli.sink import Sink
 from signalops.config import Settings

@@ -15,7 +15,7 @@ from signalops.connection import WatchedConnection
 from signalops.db.constraints import translated
 from signalops.db.pools import Connection, Pool
 from signalops.db.roles import dsn
-from signalops.settled import Settled
+from signalops.list_watermark import Settled
 from signalops.terms import Actor, TenantId
 
 Result = TypeVar("Result")

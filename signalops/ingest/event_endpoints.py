@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import orjson
 from pydantic import Field
 
-from signalops import clock, db, errors, facts, rates, strict_json
+from signalops import clock, db, errors, facts, strict_json, token_bucket
 from signalops.clock import Moment
 from signalops.endpoint import endpoint
 from signalops.errors import Invalid, Malformed, NothingStored, Problem, TooLarge, UnsupportedMedia
@@ -17,7 +17,7 @@ from signalops.http import Headers, Page, Request, Response, answer, headers_of,
 from signalops.ingest import cloudevents, event_queries
 from signalops.ingest.event_models import EVENT_TYPE, Accepted, BatchResult, EventIn, EventList, Incoming, Stored, incoming
 from signalops.ingest.flush import Flusher
-from signalops.ingest.types.schemas import Hold, SchemaBook
+from signalops.ingest.types.schema_cache import PayloadValidator, SchemaCache
 from signalops.terms import Caller, EventStatus, JsonObject
 
 MOST_IN_BATCH = 1000
@@ -46,7 +46,7 @@ class Bounds(NamedTuple):
 class Events:
     """The endpoints of events."""
 
-    def __init__(self, single: Flusher, bulk: Flusher, schemas: SchemaBook, bounds: Bounds) -> None:
+    def __init__(self, single: Flusher, bulk: Flusher, schemas: SchemaCache, bounds: Bounds) -> None:
         self._single = single
         self._bulk = bulk
         self._schemas = schemas
@@ -79,7 +79,7 @@ class Events:
             return await self.post_batch(request, caller)
         body = await read_body(request, headers, self._bounds.event)
         sent = _recent(self._bounds.backfill_days, *await parsed(body, partial(_one, headers)))
-        event = await _held(caller, Hold(await self._schemas.of(caller.tenant)), *sent)
+        event = await _held(caller, PayloadValidator(await self._schemas.of(caller.tenant)), *sent)
         outcome = (await self._single.submit([event]))[event.id]
         if isinstance(outcome, Problem):
             raise outcome
@@ -109,7 +109,7 @@ class Events:
         body = await read_body(request, headers, self._bounds.batch)
         items = await parsed(body, partial(_items, media))
         is_cloud = media == cloudevents.BATCH
-        hold = Hold(await self._schemas.of(caller.tenant))
+        hold = PayloadValidator(await self._schemas.of(caller.tenant))
         events = [await self._item(caller, hold, item, is_cloud) for item in items]
         valid = [event for event in events if isinstance(event, Incoming)]
         outcomes = await self._bulk.submit(valid) if valid else {}
@@ -129,7 +129,7 @@ class Events:
         wanted = {"tenant": caller.tenant, "type": query.type, "status": query.status, **window}
         return query.listed(await event_queries.list_events(connection, query.upwards, **wanted), event_queries.shown)
 
-    async def _item(self, caller: Caller, hold: Hold, item: object, is_cloud: bool) -> Incoming | Problem:
+    async def _item(self, caller: Caller, hold: PayloadValidator, item: object, is_cloud: bool) -> Incoming | Problem:
         try:
             if isinstance(item, Malformed):
                 return item
@@ -144,7 +144,7 @@ class Events:
     def _paced(self, caller: Caller, response: Response) -> Response:
         """Tell a caller with a rate limit what is left of it."""
         if caller.buckets:
-            response.headers.update(rates.headers(self._single.rates.levels(caller.tenant, caller.buckets)))
+            response.headers.update(token_bucket.headers(self._single.rates.levels(caller.tenant, caller.buckets)))
         return response
 
 
@@ -158,7 +158,7 @@ def _recent(backfill_days: int, event: EventIn, attributes: JsonObject | None) -
     return event, attributes
 
 
-async def _held(caller: Caller, hold: Hold, event: EventIn, attributes: JsonObject | None = None) -> Incoming:
+async def _held(caller: Caller, hold: PayloadValidator, event: EventIn, attributes: JsonObject | None = None) -> Incoming:
     """Check an event against the schema of its type, and give it its id."""
     held = incoming(caller.tenant, event, attributes)
     warnings = await hold.faults(event.type, event.payload, held.row)

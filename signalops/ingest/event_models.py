@@ -16,7 +16,7 @@ from signalops import clock, correlation
 from signalops.clock import Moment
 from signalops.contracts import EventRow
 from signalops.errors import Problem
-from signalops.ingest.types.schema import Fault
+from signalops.ingest.types.validator import Fault
 from signalops.models import ApiModel, PageOf
 from signalops.terms import EventId, EventStatus, JsonObject, TenantId
 from signalops.validation import shape

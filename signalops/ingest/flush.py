@@ -12,9 +12,9 @@ from signalops.errors import Invalid, Overloaded, Problem, Unavailable
 from signalops.ingest import event_queries
 from signalops.ingest.apart import Apart
 from signalops.ingest.event_models import Incoming, Outcomes, Request, Stored
-from signalops.ingest.rates import Rates
-from signalops.ingest.scales import Scales, weighed
-from signalops.ingest.verdicts import Flushed, translated
+from signalops.ingest.limited_meters import Scales, weighed
+from signalops.ingest.outcomes import Flushed, translated
+from signalops.ingest.rate_limit_cache import RateLimitCache
 from signalops.terms import BatchId, EventId, TenantId
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,9 @@ def _parts(events: list[Incoming], most: int) -> Iterator[list[Incoming]]:
 class Flusher:
     """One lane into the database: a bounded queue of requests, and the task that empties it."""
 
-    def __init__(self, connections: tuple[db.Pool, db.Pool], scales: Scales, rates: Rates, priority: int, limits: Limits) -> None:
+    def __init__(
+        self, connections: tuple[db.Pool, db.Pool], scales: Scales, rates: RateLimitCache, priority: int, limits: Limits
+    ) -> None:
         """Flush over the first pool; the second is for tenants whose counters somebody else has locked."""
         self._connections, reserve = connections
         self._apart = Apart(lambda requests: self._answer(requests, reserve), self._taken)

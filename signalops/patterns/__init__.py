@@ -6,14 +6,14 @@ Invariant: a RuleSet decides as each of its patterns would alone, and what can't
 """
 
 from signalops.patterns.budget import MOST_STEPS, MOST_VALUES, Budget, TooCostly
-from signalops.patterns.cases import run_cases
+from signalops.patterns.compiled_cache import cache_of_compiled
+from signalops.patterns.errors import PatternError
+from signalops.patterns.examples import run_cases
 from signalops.patterns.explain import Explanation, LeafShown, explain
-from signalops.patterns.faults import PatternError
 from signalops.patterns.fields import FieldPath, GroupBy, as_seen
 from signalops.patterns.groups import Fields, Group, Grouping, Measured, canonical
 from signalops.patterns.pattern import LeafExplanation, Pattern, compile_pattern
 from signalops.patterns.ruleset import RuleSet
-from signalops.patterns.shelf import cache_of_compiled
 from signalops.patterns.text import read_json
 from signalops.patterns.upgrade import CURRENT_GRAMMAR, UPGRADERS, upgrade
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from signalops.patterns.conditions import AnythingBut, Condition, IgnoringCase, Leaf, Wildcard
-from signalops.patterns.faults import PatternError
+from signalops.patterns.errors import PatternError
 from signalops.patterns.ignorecase import is_foldable
 from signalops.patterns.operators import OPERATORS, read_condition
 from signalops.patterns.text import read_json

@@ -18,7 +18,7 @@ from signalops.patterns.conditions import (
     Suffix,
     Wildcard,
 )
-from signalops.patterns.faults import PatternError, unknown_operator
+from signalops.patterns.errors import PatternError, unknown_operator
 from signalops.patterns.text import comparable
 
 MAX_STARS = 64

@@ -6,7 +6,7 @@ A new grammar adds one line to UPGRADERS: the function from the grammar before i
 from collections.abc import Callable, Mapping
 
 from signalops.patterns.address import read_address
-from signalops.patterns.faults import PatternError
+from signalops.patterns.errors import PatternError
 
 CURRENT_GRAMMAR = 2
 

@@ -15,8 +15,8 @@ from signalops import db, facts
 from signalops.constants import WORKER_SILENCE
 from signalops.queue.connector import Around, Connector
 from signalops.queue.jobs import MAINTENANCE, Job, Periodic
-from signalops.queue.policy import RetryAlways, RetryCutOff
 from signalops.queue.rescue import rescue_stalled
+from signalops.queue.retry import RetryAlways, RetryCutOff
 from signalops.supervise import watched
 from signalops.terms import JsonObject
 

@@ -17,7 +17,7 @@ from procrastinate.sql import queries
 from procrastinate.worker import Worker
 
 from signalops import db
-from signalops.queue.policy import AT_ONCE
+from signalops.queue.retry import AT_ONCE
 from signalops.terms import JsonObject
 
 log = logging.getLogger(__name__)

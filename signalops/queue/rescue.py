@@ -4,7 +4,7 @@ from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
 
 from signalops import facts
-from signalops.queue.policy import AT_ONCE
+from signalops.queue.retry import AT_ONCE
 
 MOST_ATTEMPTS = 50
 """A job that was cut off as often kills its workers: it ends as failed, for a person to look at."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from signalops.patterns import Budget, Pattern, RuleSet, compile_pattern, upgrade
-from signalops.rules.plan import Plan
+from signalops.rules.conditions import RuleConditions
 from signalops.terms import ChannelId, RuleId
 
 MOST_CONDITIONS = 20_000
@@ -20,7 +20,7 @@ class ActiveRule:
     id: RuleId
     version: int
     channel: ChannelId
-    plan: Plan | None
+    plan: RuleConditions | None
 
 
 class Silence(NamedTuple):
@@ -60,7 +60,7 @@ def compile_rules(
     for row in rules:
         try:
             pattern = compile_pattern(upgrade(row["grammar"], row["pattern"]))
-            patterns[ActiveRule(row["id"], row["version"], row["channel_id"], Plan.stored(row))] = pattern
+            patterns[ActiveRule(row["id"], row["version"], row["channel_id"], RuleConditions.stored(row))] = pattern
         except ValueError as error:
             report(row["id"], str(error))
     by_id = {rule.id: rule for rule in patterns}

@@ -11,11 +11,11 @@ from signalops.http import Page, Query, Response, answer, listed
 from signalops.locks import Places
 from signalops.models import RequestModel
 from signalops.rules import rule_queries, rule_service
-from signalops.rules.check import Templates
-from signalops.rules.preview import Previewed, Trial, prepare, preview
+from signalops.rules.dry_run import Previewed, Trial, prepare, preview
 from signalops.rules.rule_models import NewRule
+from signalops.rules.rule_responses import Diff, RuleList, RuleShown, VersionList, VersionShown
 from signalops.rules.rule_service import Expected, RuleChange, RuleRegistry
-from signalops.rules.shown import Diff, RuleList, RuleShown, VersionList, VersionShown
+from signalops.rules.validate import Templates
 from signalops.terms import Caller, RuleId, Severity, TenantId
 
 _LATEST = 2**31 - 1

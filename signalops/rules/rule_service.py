@@ -12,10 +12,10 @@ from pydantic import Field
 from signalops import db
 from signalops.errors import Conflict, NotFound, PreconditionFailed
 from signalops.rules import rule_queries
-from signalops.rules.check import Fault, Templates, compiled, faults_of, never_seen, pinned_types, refuse
 from signalops.rules.compiled import MOST_CONDITIONS
 from signalops.rules.rule_models import NewRule, RuleDraft
-from signalops.rules.shown import Diff, RuleShown, VersionShown, Warned, compare
+from signalops.rules.rule_responses import Diff, RuleShown, VersionShown, Warned, compare
+from signalops.rules.validate import Fault, Templates, compiled, faults_of, never_seen, pinned_types, refuse
 from signalops.terms import JsonObject, RuleId, TenantId
 
 Expected = frozenset[int] | None

@@ -25,21 +25,21 @@ Message-ID). The receiver is told at least once; twice only after a crash betwee
     letters/      dead letters as people take them in hand
 """
 
+from signalops.send.channel_admin.channel_models import NewChannel
+from signalops.send.channel_admin.channel_service import ChannelRegistry
 from signalops.send.deliver import Sender
 from signalops.send.fields import fields_of
-from signalops.send.manage.channel_models import NewChannel
-from signalops.send.manage.channel_service import ChannelRegistry
 from signalops.send.message_models import Message, Notification
-from signalops.send.secrets import Keyring
+from signalops.send.secrets import SecretBox
 from signalops.send.template import check as check_template
 from signalops.send.template import rendered
 
 __all__ = [
     "ChannelRegistry",
-    "Keyring",
     "Message",
     "NewChannel",
     "Notification",
+    "SecretBox",
     "Sender",
     "check_template",
     "fields_of",

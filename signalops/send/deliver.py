@@ -14,11 +14,11 @@ from signalops.db import Pool, as_tenant
 from signalops.errors import Invalid, Unusable
 from signalops.facts import emit
 from signalops.send import attempt_queries, backoff, template
+from signalops.send.attempt_writer import AttemptWriter
 from signalops.send.channels import configured
 from signalops.send.channels.base import Channel
 from signalops.send.message_models import Envelope, Notification, Outcome
-from signalops.send.record import Recorder
-from signalops.send.secrets import Keyring
+from signalops.send.secrets import SecretBox
 from signalops.send.transport import Transport
 from signalops.terms import ChannelId, DeliveryId, DeliveryStatus, JsonObject, TenantId
 
@@ -40,10 +40,10 @@ class Sender:
         self._pool = pool
         self._schedule = settings.retry_schedule
         self._patience = settings.channel_patience_days * 86_400.0
-        self._keyring = Keyring(settings)
+        self._keyring = SecretBox(settings)
         self._transport = Transport(settings)
         self._rng = rng or SystemRandom()
-        self._recorder = Recorder(pool)
+        self._recorder = AttemptWriter(pool)
         self._on_their_way: set[asyncio.Task[None]] = set()
         self._in_hand: Counter[ChannelId] = Counter()
 

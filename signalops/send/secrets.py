@@ -13,7 +13,7 @@ _OLD = 2
 """Old secrets that stay at most: each costs the request a signature."""
 
 
-class Keyring:
+class SecretBox:
     """The installation's keys: the newest seals, each of them opens. Unusable if there are none."""
 
     def __init__(self, settings: Settings) -> None:

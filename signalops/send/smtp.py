@@ -11,8 +11,8 @@ from weakref import WeakValueDictionary
 import aiosmtplib
 
 from signalops.config import Settings
-from signalops.send.guard import Guard
 from signalops.send.mail import Mail
+from signalops.send.ssrf_guard import Guard
 from signalops.send.tls import verifying_context
 from signalops.supervise import watched
 

@@ -11,11 +11,11 @@ from aiohttp.abc import AbstractResolver
 
 from signalops.config import Settings
 from signalops.correlation import outbound
-from signalops.send.answer import Answer, judged, retry_after
-from signalops.send.guard import Blocked, Guard
 from signalops.send.message_models import Outcome
-from signalops.send.received import BoundedConnector
+from signalops.send.response import Answer, judged, retry_after
+from signalops.send.response_size import BoundedConnector
 from signalops.send.smtp import Mailer
+from signalops.send.ssrf_guard import Blocked, Guard
 from signalops.send.tls import verifying_context
 
 BODY_LIMIT = 64 * 1024

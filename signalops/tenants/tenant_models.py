@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field
 
-from signalops.access.rates import RateLimit
+from signalops.access.request_limiter import RateLimit
 from signalops.http import Page
 from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.terms import RetentionDays, TenantStatus

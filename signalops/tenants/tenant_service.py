@@ -1,7 +1,7 @@
 """What is done with tenants as a whole, by HTTP and at the command line alike, in one transaction of the caller."""
 
 from signalops import db, facts
-from signalops.access.rates import RateLimit
+from signalops.access.request_limiter import RateLimit
 from signalops.errors import Invalid, NotFound
 from signalops.tenants import tenant_queries
 from signalops.tenants.find_tenant import move

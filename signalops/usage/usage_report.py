@@ -16,7 +16,7 @@ from signalops.terms import Caller, TenantId
 from signalops.usage import usage_queries
 from signalops.usage.meters.meter_models import DEFAULT, Aggregation
 from signalops.usage.plans.money import EXACT
-from signalops.usage.span import Span
+from signalops.usage.time_range import Span
 from signalops.usage.usage_models import Group, Usage, UsageQuery, UsageWindow
 
 ADDITIVE = ("count", "sum", "unique_count")

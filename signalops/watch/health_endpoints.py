@@ -15,7 +15,7 @@ from signalops.ingest.event_models import EventShown
 from signalops.models import ApiModel
 from signalops.terms import Caller, EventId, JsonObject
 from signalops.watch import watch_queries
-from signalops.watch.follow import follow
+from signalops.watch.event_trace import follow
 
 
 class Health(ApiModel):

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from signalops import db
-from signalops.access.failures import Failures
-from signalops.access.gate import PLATFORM_SCOPES, Gate
-from signalops.access.rates import Requests
+from signalops.access.auth import PLATFORM_SCOPES, Authenticator
+from signalops.access.auth_throttle import AuthThrottle
+from signalops.access.request_limiter import RequestLimiter
 from signalops.config import Settings
 from signalops.endpoint import Endpoint
 from signalops.errors import Forbidden, Problem, RateLimited, Unavailable
@@ -28,12 +28,12 @@ _NO_PLATFORM = "This API has no login for operators: set SIGNALOPS_PLATFORM_DATA
 class Admission:
     """What every request passes before its handler is called."""
 
-    def __init__(self, gate: Gate, failures: Failures, pools: Pools, config: Settings) -> None:
+    def __init__(self, gate: Authenticator, failures: AuthThrottle, pools: Pools, config: Settings) -> None:
         self._gate = gate
         self._failures = failures
         self._pools = pools
         self._has_platform = config.has_platform
-        self._requests = Requests(config.request_rate, config.request_burst)
+        self._requests = RequestLimiter(config.request_rate, config.request_burst)
         self._hosts = HostCheck(config.own_host_only)
 
     def route(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:

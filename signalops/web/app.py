@@ -12,52 +12,52 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from signalops import db, facts, logs, migrate, timekeeping
+from signalops import clock_sync, db, facts, logs, migrate
+from signalops.access.api_key_auth import ApiKeyAuthenticator
+from signalops.access.auth import Authenticator
+from signalops.access.auth_throttle import AuthThrottle
+from signalops.access.cache_invalidation import listen
 from signalops.access.deletion import deletion_endpoints as deletion
 from signalops.access.digests import Digests
-from signalops.access.directory import Directory
-from signalops.access.failures import Failures
-from signalops.access.gate import Gate
 from signalops.access.jwks import keys_of
+from signalops.access.jwt_config import trust_of
 from signalops.access.key_endpoints import Keys
-from signalops.access.listen import listen
-from signalops.access.ring import KeyRing
+from signalops.access.tenant_cache import TenantCache
 from signalops.access.tokens import Tokens
-from signalops.access.trust import trust_of
 from signalops.config import Settings, settings
 from signalops.constants import PRIORITY_BULK, PRIORITY_EVENT
 from signalops.endpoint import Endpoint, endpoints_of
 from signalops.ingest.event_endpoints import Bounds, Events
 from signalops.ingest.flush import Flusher, Limits
-from signalops.ingest.rates import Rates
+from signalops.ingest.rate_limit_cache import RateLimitCache
 from signalops.ingest.replay.replay_endpoints import Replays
-from signalops.ingest.types import SchemaBook
+from signalops.ingest.types import SchemaCache
 from signalops.ingest.types.event_type_endpoints import EventTypes
-from signalops.rules.backtest.ask import Limits as BacktestLimits
 from signalops.rules.backtest.backtest_endpoints import Backtests
+from signalops.rules.backtest.create import Limits as BacktestLimits
 from signalops.rules.rule_endpoints import Rules
 from signalops.rules.silences import silence_endpoints as silences
 from signalops.send.callbacks import callback_endpoints as callbacks
+from signalops.send.channel_admin.channel_endpoints import Channels
+from signalops.send.dead_letters import dead_letter_endpoints as letters
 from signalops.send.deliveries import delivery_endpoints as deliveries
-from signalops.send.letters import dead_letter_endpoints as letters
-from signalops.send.manage.channel_endpoints import Channels
 from signalops.supervise import exit_if_failed, supervised
 from signalops.templates import SendTemplates
 from signalops.tenants import tenant_endpoints as tenants
 from signalops.usage import usage_report as usage
 from signalops.usage.adjustments.adjust import Adjustments
-from signalops.usage.audit import trace as lines
 from signalops.usage.credits import credit_endpoints as credits
 from signalops.usage.invoices import invoice_endpoints as invoices
-from signalops.usage.limits import LimitScales
+from signalops.usage.limits import LimitedMeters
 from signalops.usage.limits import limit_endpoints as usage_limits
 from signalops.usage.meters.meter_endpoints import Meters
 from signalops.usage.plans import plan_endpoints as plans
+from signalops.usage.reconciliation import trace as lines
 from signalops.watch import health_endpoints as watch
-from signalops.watch.actions import audit_log_endpoints as actions
-from signalops.watch.metrics.measure import Measurements, watch_pools
+from signalops.watch.audit_log import audit_log_endpoints as actions
+from signalops.watch.metrics.collector import Measurements, watch_pools
 from signalops.watch.metrics.metrics_endpoint import MetricsHttp
-from signalops.watch.metrics.record import record
+from signalops.watch.metrics.metrics_subscriber import record
 from signalops.watch.metrics.registry import begin
 from signalops.watch.traces import spans_of
 from signalops.web import headers, openapi
@@ -79,23 +79,23 @@ class Api:
         self._platform = db.pool(config, "platform", 2)
         # Of its own, so that no tenant's slow lists keep anybody from coming in.
         self._access = db.pool(config, "api", 2)
-        failures, digests = Failures(), Digests.of(config)
-        self._ring = KeyRing(self._access, failures, digests)
-        self._directory = Directory(self._access)
+        failures, digests = AuthThrottle(), Digests.of(config)
+        self._ring = ApiKeyAuthenticator(self._access, failures, digests)
+        self._directory = TenantCache(self._access)
         trust = trust_of(config)
         self._tokens = Tokens(trust, keys_of(trust), failures) if trust else None
-        gate = Gate(self._ring, self._directory, self._tokens)
+        gate = Authenticator(self._ring, self._directory, self._tokens)
         self._admission = Admission(gate, failures, Pools(self._connections, self._platform), config)
-        self._rates = Rates()
+        self._rates = RateLimitCache()
         limits = Limits(config.max_waiting_events, config.max_flush_events, config.flush_linger_ms / 1000)
-        scales = LimitScales(self._connections)
+        scales = LimitedMeters(self._connections)
         # A batch is processed after the single events that wait: a tenant's bulk load never delays another's single events.
         self._single, self._bulk = (
             Flusher((own, self._connections), scales, self._rates, priority, limits)
             for own, priority in zip(self._flushing, (PRIORITY_EVENT, PRIORITY_BULK), strict=True)
         )
         self._draining = False
-        self._schemas = SchemaBook(self._connections)
+        self._schemas = SchemaCache(self._connections)
         self._channels = Channels(config)
         self.endpoints = self._declared(digests)
 
@@ -175,7 +175,7 @@ class Api:
         pools = (*self._flushing, self._access, self._connections)
         await asyncio.gather(*(pool.open(wait=True) for pool in pools))
         # Before the first event gets its id.
-        await timekeeping.measure(self._connections)
+        await clock_sync.measure(self._connections)
         if self._config.has_platform:
             # Without waiting: producers are served while a login of operators is wrong.
             await self._platform.open()
@@ -186,7 +186,7 @@ class Api:
             supervised("hear of changes", lambda: listen(caches, self._schemas.cache, db.listening(self._config, "api"), pools)),
             supervised("note when keys were used", self._ring.uses.run),
             supervised("watch the pools", lambda: watch_pools(self._pools())),
-            supervised("keep the time", lambda: timekeeping.keep(self._connections)),
+            supervised("keep the time", lambda: clock_sync.keep(self._connections)),
         ]
         if self._tokens:
             tasks.append(supervised("read the issuer's keys", self._tokens.run))

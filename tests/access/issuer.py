@@ -12,10 +12,10 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from signalops.access.failures import Failures
+from signalops.access.auth_throttle import AuthThrottle
 from signalops.access.jwks import JwkSet
+from signalops.access.jwt_config import Trust
 from signalops.access.tokens import Keys, SharedSecret, Tokens
-from signalops.access.trust import Trust
 
 SECRET = "a secret of these tests, and of nothing else"
 RSA = rsa.generate_private_key(65537, 2048)
@@ -67,7 +67,7 @@ def raw(header: object, payload: object, signature: bytes = b"") -> str:
 
 def verifier(keys: Keys | None = None) -> Tokens:
     """Return what verifies tokens, by the secret or by other keys."""
-    return Tokens(TRUST, keys or SharedSecret(SECRET), Failures())
+    return Tokens(TRUST, keys or SharedSecret(SECRET), AuthThrottle())
 
 
 def jwk_set(**keys: str) -> bytes:

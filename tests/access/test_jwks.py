@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from signalops.access.jwks import JwkSet, keys_of
-from signalops.access.trust import Trust
+from signalops.access.jwt_config import Trust
 from signalops.errors import Unauthenticated, Unavailable, Unusable
 from tests.access.issuer import PUBLIC, RSA, jwk_set, serving, signed, verifier
 from tests.support.api import hearing

@@ -7,7 +7,7 @@ import aiohttp
 import psycopg
 from multidict import CIMultiDict
 
-from signalops.access.trust import mint, trust_of
+from signalops.access.jwt_config import mint, trust_of
 from signalops.config import Settings
 from tests.support.api import Answer, Client, assert_problem
 from tests.support.tenants import Tenant, operator_headers, user_headers

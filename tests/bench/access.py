@@ -22,7 +22,7 @@ from itertools import count
 import psycopg
 
 from signalops import clock, db
-from signalops.access.keys import PREFIX, new_key
+from signalops.access.key_format import PREFIX, new_key
 from signalops.errors import Unusable
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, Incoming, incoming

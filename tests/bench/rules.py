@@ -14,7 +14,7 @@ import psutil
 from signalops import clock
 from signalops.patterns import RuleSet, compile_pattern
 from signalops.rules.compiled import CompiledRules, compile_rules
-from signalops.rules.plan import COLUMNS
+from signalops.rules.conditions import COLUMNS
 
 ROUNDS = 7
 ROUND_SECONDS = 0.3

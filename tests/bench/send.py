@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from signalops import db
 from signalops.errors import Unusable
-from signalops.send import Keyring
+from signalops.send import SecretBox
 from tests.bench import events, paced, report, wrk
 from tests.bench.__main__ import settings as bench_settings
 from tests.bench.installation import Installation, Server, Wrong
@@ -64,7 +64,7 @@ _WAIT = """
 
 def _point(home: Installation, kind: str, config: dict[str, object], secret: str | None) -> None:
     """Have the channel of the rule that wants gold be of a kind."""
-    sealed = Keyring(home.settings).seal(secret) if secret else None
+    sealed = SecretBox(home.settings).seal(secret) if secret else None
     home.connection.execute(
         "update signalops.channels c set kind = %s, config = %s, secret = %s from signalops.rule_versions v"
         " where c.id = v.channel_id and v.pattern @? '$.payload.segment'",
@@ -132,7 +132,7 @@ def _steady(home: Installation, to: Sink, seconds: int) -> Round:
 
 def _wait(home: Installation) -> None:
     """Have a million deliveries wait for a provider that is dead."""
-    sealed = Keyring(home.settings).seal(_SECRET)
+    sealed = SecretBox(home.settings).seal(_SECRET)
     dead = home.connection.execute(_DEAD, {"secret": sealed}).fetchone()
     assert dead
     home.connection.execute(_WAIT, {"count": MILLION, "tenant": dead[0], "channel": dead[1]})

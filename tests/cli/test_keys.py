@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from signalops.access.keys import is_plausible
+from signalops.access.key_format import is_plausible
 from tests.support.command import Run
 from tests.support.tenants import Tenant
 

@@ -3,9 +3,9 @@
 import jwt
 import pytest
 
-from signalops.access.failures import Failures
+from signalops.access.auth_throttle import AuthThrottle
+from signalops.access.jwt_config import trust_of
 from signalops.access.tokens import Claims, SharedSecret, Tokens
-from signalops.access.trust import trust_of
 from signalops.config import Settings
 from tests.support.command import Run
 
@@ -14,7 +14,7 @@ async def _said(token: str, settings: Settings) -> Claims:
     trust = trust_of(settings)
     assert trust
     assert trust.secret
-    return await Tokens(trust, SharedSecret(trust.secret), Failures()).verify(token.strip(), None)
+    return await Tokens(trust, SharedSecret(trust.secret), AuthThrottle()).verify(token.strip(), None)
 
 
 async def test_a_token_for_a_user_and_one_for_an_operator(command: Run) -> None:

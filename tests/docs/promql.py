@@ -5,7 +5,7 @@ from functools import reduce, singledispatch
 
 import promql_parser as promql
 
-from signalops.watch.metrics.names import METRICS
+from signalops.watch.metrics.definitions import METRICS
 
 _TARGET = frozenset({"job", "instance"})
 """The labels that Prometheus adds to whatever it scrapes."""

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from signalops.cli import app
 from signalops.config import Settings
 from signalops.send.message_models import OutcomeKind
-from signalops.watch.metrics.names import METRICS
+from signalops.watch.metrics.definitions import METRICS
 from tests.docs.promql import labels_of, selectors_of
 from tests.support.paths import ROOT
 

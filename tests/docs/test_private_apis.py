@@ -30,7 +30,7 @@ RELIED_ON = {
         "procrastinate.manager:JobManager.get_stalled_jobs",
         "procrastinate.sql:queries",
     ],
-    # signalops/send/received.py counts what a connection receives.
+    # signalops/send/response_size.py counts what a connection receives.
     "aiohttp": ["aiohttp.client_proto:ResponseHandler.feed_data", "aiohttp.client_proto:ResponseHandler.set_exception"],
     # signalops/send/engine.py, output.py and filters.py: its nodes, and the bound of its output.
     "python-liquid": [

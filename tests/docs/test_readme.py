@@ -12,7 +12,7 @@ from signalops.config import Settings
 from signalops.errors import Problem
 from signalops.facts import FACTS
 from signalops.logs.lines import ALARMING, VARYING
-from signalops.watch.metrics.names import METRICS
+from signalops.watch.metrics.definitions import METRICS
 from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text()

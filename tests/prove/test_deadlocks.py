@@ -23,14 +23,14 @@ from signalops.config import Settings
 from signalops.errors import Problem
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import Incoming
-from signalops.ingest.scales import weighed
-from signalops.journey import Journey
+from signalops.ingest.limited_meters import weighed
+from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
-from signalops.send.letters import dead_letter_queries as letters
+from signalops.send.dead_letters import dead_letter_queries as letters
 from signalops.terms import BatchId, DeliveryId, TenantId
 from signalops.usage.invoices.close import Closer
 from signalops.usage.limits import limit_queries as limits
-from signalops.usage.limits.scales import LimitScales
+from signalops.usage.limits.limited_meters import LimitedMeters
 from tests.support.databases import Databases
 from tests.support.rates import set_rate
 from tests.support.receivers import Receiver
@@ -56,10 +56,10 @@ class Operations:
     api: db.Pool
     worker: db.Pool
     operator: db.Pool
-    journey: Journey
+    journey: JobHandlers
     tenants: list[Tenant]
     random: Random
-    scales: LimitScales
+    scales: LimitedMeters
 
     def anyone(self) -> TenantId:
         return self.random.choice(self.tenants).id
@@ -196,7 +196,7 @@ async def operations(
         db.pool(settings, "owner", AT_ONCE) as operator,
     ):
         sender = Sender(worker, settings)
-        yield Operations(api, worker, operator, Journey(worker, sender), tenants, Random(), LimitScales(api))
+        yield Operations(api, worker, operator, JobHandlers(worker, sender), tenants, Random(), LimitedMeters(api))
         await sender.close()
 
 

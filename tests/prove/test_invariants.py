@@ -6,7 +6,7 @@ import pytest
 
 from signalops import db
 from signalops.config import Settings
-from signalops.journey import Journey
+from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
 from signalops.terms import BatchId
 from tests.support.invariants import INVARIANTS, SENDING, unsettled, violations
@@ -45,7 +45,7 @@ UNSETTLING: dict[str, LiteralString] = {
 
 async def process_all(traffic: Traffic, worker_pool: db.Pool, settings: Settings) -> None:
     sender = Sender(worker_pool, settings)
-    journey = Journey(worker_pool, sender)
+    journey = JobHandlers(worker_pool, sender)
     for (batch,) in traffic.owner.execute("select distinct batch from signalops.inbox").fetchall():
         await journey.process_batch(BatchId(batch), 1)
     await sender.close()

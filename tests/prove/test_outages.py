@@ -11,7 +11,7 @@ import pytest
 
 from signalops import db, migrate
 from signalops.config import Settings
-from signalops.send import Keyring
+from signalops.send import SecretBox
 from tests.prove.crash.conftest import Shop
 from tests.support.cluster import Cluster, cluster
 from tests.support.databases import settings_for
@@ -39,7 +39,7 @@ def own_cluster() -> Iterator[Cluster]:
 @pytest.fixture
 async def away(own_cluster: Cluster, tmp_path: Path) -> AsyncIterator[tuple[Settings, Shop]]:
     """An installation on a server of its own, which can be stopped."""
-    Keyring(Settings(data=tmp_path))
+    SecretBox(Settings(data=tmp_path))
     with psycopg.connect(own_cluster.url, autocommit=True) as admin:
         admin.execute("create database away")
     settings = settings_for(own_cluster.url, "away").model_copy(update={"data": tmp_path})

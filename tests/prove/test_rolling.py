@@ -13,7 +13,7 @@ import pytest
 from signalops import db, migrate
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.send import Keyring
+from signalops.send import SecretBox
 from tests.prove.releases import after, before
 from tests.support.invariants import unsettled, violations
 from tests.support.paths import ROOT
@@ -43,7 +43,7 @@ async def test_the_release_before_and_this_one_share_the_work(empty: Settings, r
     old = before(tmp_path / "before")
     assert old.run(empty, "migrate").returncode == 0
     settings = empty.model_copy(update={"data": tmp_path})
-    Keyring(Settings(data=tmp_path))  # makes the key that all processes find in that folder
+    SecretBox(Settings(data=tmp_path))  # makes the key that all processes find in that folder
     with psycopg.connect(db.admin_url(empty), autocommit=True) as owner:
         mine = [make_tenant(owner, slug) for slug in ("acme", "globex")]
         theirs = [make_tenant(owner, slug) for slug in ("initech", "umbrella")]

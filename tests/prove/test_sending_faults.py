@@ -11,7 +11,7 @@ from aiohttp import web
 from psycopg.types.json import Jsonb
 
 from signalops.config import Settings
-from signalops.send import Keyring
+from signalops.send import SecretBox
 from tests.prove.test_workers_killed_over_time import kill_at_gate
 from tests.support.invariants import unsettled
 from tests.support.processes import eventually, worker
@@ -34,7 +34,7 @@ class Site:
         """Have every channel call a url."""
         self.traffic.owner.execute(
             "update signalops.channels set config = %s, secret = %s, enabled = true",
-            [Jsonb({"url": url}), Keyring(settings).seal(SECRET)],
+            [Jsonb({"url": url}), SecretBox(settings).seal(SECRET)],
         )
 
     def seen(self) -> Counter[UUID]:

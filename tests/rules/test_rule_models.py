@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from signalops.rules.plan import Plan
+from signalops.rules.conditions import RuleConditions
 from signalops.rules.rule_models import Conditions, duration
 
 
@@ -60,7 +60,7 @@ def test_what_is_refused(said: dict[str, Any], path: str, message: str) -> None:
 
 
 def test_a_plain_rule_has_no_plan_and_pays_nothing() -> None:
-    assert Plan.of(Conditions(), 1) is None
+    assert RuleConditions.of(Conditions(), 1) is None
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,6 @@ def test_a_plain_rule_has_no_plan_and_pays_nothing() -> None:
     ],
 )
 def test_which_plans_have_state(said: dict[str, Any], has_state: bool) -> None:
-    plan = Plan.of(Conditions.model_validate(said), 1)
+    plan = RuleConditions.of(Conditions.model_validate(said), 1)
     assert plan is not None
     assert plan.has_state is has_state

@@ -14,9 +14,9 @@ from signalops import clock, db
 from signalops.errors import Conflict
 from signalops.facts import subscribe
 from signalops.send import attempt_queries, check_template
+from signalops.send.attempt_writer import AttemptWriter
 from signalops.send.deliveries.delivery_queries import cancel_delivery
 from signalops.send.message_models import Outcome, OutcomeKind
-from signalops.send.record import Recorder
 from signalops.terms import DeliveryId, DeliveryStatus, TenantId
 from tests.support.providers import base
 from tests.support.receivers import Receiver
@@ -172,7 +172,7 @@ async def test_an_attempt_that_is_on_record_already_is_not_sent_again(outbox: Ou
     outcome = Outcome("sent", 200)
     whose = (claim.tenant, claim.delivery, claim.outlet, claim.channel, claim.attempt)
     attempt = attempt_queries.Attempt(*whose, clock.now(), 1, outcome, "sent", None, 60.0)
-    recorder = Recorder(outbox.worker)
+    recorder = AttemptWriter(outbox.worker)
     assert [await recorder.record(attempt) for _ in range(2)] == [False, False]
     assert outbox.row(delivery)["status"] == "sent"
     assert len(outbox.attempts(delivery)) == 1
@@ -332,7 +332,7 @@ async def test_no_number_of_telegram_keeps_an_attempt_off_the_record(
 async def test_an_outcome_that_can_t_be_stored_is_stored_without_what_the_receiver_said(outbox: Outbox) -> None:
     channel, _ = await outbox.channel("webhook", url="http://127.0.0.1:1/")
     sent, failed = outbox.delivery(channel), outbox.delivery(channel)
-    recorder = Recorder(outbox.worker)
+    recorder = AttemptWriter(outbox.worker)
     async with outbox.worker.connection() as connection:
         claims = await attempt_queries.claim(connection, [(outbox.tenant, one) for one in (sent, failed)], [])
     assert len(claims) == 2

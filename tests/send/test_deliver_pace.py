@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from signalops import clock, db
 from signalops.inbox import inbox_queries as inbox
-from signalops.journey import Journey
+from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
 from signalops.send import deliver as deliver_module
 from signalops.terms import BatchId, ChannelId, DeliveryId
@@ -247,7 +247,7 @@ async def test_a_rate_limit_refills_by_a_second_s_worth(pace: Pace, receiver: Re
 async def test_the_sweep_wakes_no_more_than_a_rate_limit_admits(pace: Pace, receiver: Receiver) -> None:
     await limit(pace, 600)  # ten a second
     await many(pace, pace.channel, 100)
-    await Journey(pace.outbox.worker, pace.sender).enqueue_due()
+    await JobHandlers(pace.outbox.worker, pace.sender).enqueue_due()
     assert len(pace.sends()) == 10
     for send in pace.sends():
         await pace.deliver(send["delivery"])
@@ -320,7 +320,7 @@ async def test_410_disables_at_once_and_the_backlog_becomes_letters_without_a_no
 
 async def process_all(pace: Pace) -> int:
     """Process every batch that waits; return how many."""
-    journey = Journey(pace.outbox.worker, pace.sender)
+    journey = JobHandlers(pace.outbox.worker, pace.sender)
     batches = pace.rows("select distinct batch from signalops.inbox")
     for row in batches:
         await journey.process_batch(BatchId(row["batch"]), 1)
@@ -460,7 +460,7 @@ async def test_an_open_circuit_costs_the_sweep_nothing_and_lets_one_go_when_it_i
     (turn,) = pace.rows("select next_due_at from signalops.channel_queues")
     assert turn["next_due_at"] == pace.outlet()["opened_until"]
     pace.let_time_pass()
-    await Journey(pace.outbox.worker, pace.sender).enqueue_due()
+    await JobHandlers(pace.outbox.worker, pace.sender).enqueue_due()
     assert len(pace.sends()) == 1
 
 
@@ -476,7 +476,7 @@ async def test_a_tenant_s_hundred_thousand_delay_no_other_s_first(pace: Pace) ->
     make_rule(pace.outbox.owner, other, {"type": ["order.paid"]})
     batch = clock.new_id()
     add_event(pace.outbox.owner, other.id, type="order.paid", batch=batch, waits=True)
-    await Journey(pace.outbox.worker, pace.sender).process_batch(BatchId(batch), 1)
+    await JobHandlers(pace.outbox.worker, pace.sender).process_batch(BatchId(batch), 1)
     sends = pace.sends()
     assert len(sends) > 50_000
     assert (sends[0]["tenant"], sends[0]["priority"]) == (other.id, -5)

@@ -13,9 +13,9 @@ import trustme
 from pydantic import SecretStr
 
 from signalops.config import Settings
-from signalops.send.guard import Guard
 from signalops.send.mail import Mail, written
 from signalops.send.smtp import MOST_MAILS, Busy, Mailer, Server
+from signalops.send.ssrf_guard import Guard
 from signalops.terms import DeliveryId
 from tests.support.providers import LOGIN, MailServer
 from tests.support.receivers import Mailbox, free_port

@@ -13,11 +13,11 @@ from signalops.config import Settings
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, Stored, incoming
 from signalops.ingest.flush import Flusher, Limits
-from signalops.ingest.rates import Rates
-from signalops.journey import Journey
+from signalops.ingest.rate_limit_cache import RateLimitCache
+from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
 from signalops.terms import BatchId, DeliveryId
-from signalops.usage.limits import LimitScales
+from signalops.usage.limits import LimitedMeters
 from tests.sql.wire import statements
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
@@ -29,7 +29,7 @@ class Lone:
 
     api: db.Pool
     worker: db.Pool
-    journey: Journey
+    journey: JobHandlers
     trace: Path
 
 
@@ -37,7 +37,7 @@ class Lone:
 async def lone(settings: Settings, tmp_path: Path) -> AsyncIterator[Lone]:
     async with db.pool(settings, "api", 1) as api, db.pool(settings, "worker", 1) as worker:
         sender = Sender(worker, settings)
-        yield Lone(api, worker, Journey(worker, sender), tmp_path / "trace")
+        yield Lone(api, worker, JobHandlers(worker, sender), tmp_path / "trace")
         await sender.close()
 
 
@@ -49,7 +49,9 @@ async def accept(api: db.Pool, *tenants: Tenant) -> BatchId:
 
 
 async def test_a_flush_is_one_statement(lone: Lone, acme: Tenant, globex: Tenant) -> None:
-    flusher = Flusher((lone.api, lone.api), LimitScales(lone.api), Rates(), 0, Limits(waiting=1000, flush=500, linger=0.004))
+    flusher = Flusher(
+        (lone.api, lone.api), LimitedMeters(lone.api), RateLimitCache(), 0, Limits(waiting=1000, flush=500, linger=0.004)
+    )
     running = asyncio.create_task(flusher.run())
     await flusher.submit([incoming(acme.id, EventIn(type="a.b"))])  # prepares the statement
     async with statements(lone.api, lone.trace) as sent:

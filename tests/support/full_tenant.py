@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from signalops import clock
-from signalops.access.keys import PREFIX, hash_key, new_key
+from signalops.access.key_format import PREFIX, hash_key, new_key
 from signalops.terms import Scope, TenantId
 from tests.support.rows import insert
 from tests.support.tenant_rows import rows_of

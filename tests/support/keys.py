@@ -6,7 +6,7 @@ from uuid import UUID
 import psycopg
 
 from signalops import clock
-from signalops.access.keys import PREFIX, hash_key
+from signalops.access.key_format import PREFIX, hash_key
 from tests.support.api import Client
 from tests.support.rows import add
 from tests.support.tenants import EVERYTHING, Tenant

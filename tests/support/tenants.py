@@ -8,8 +8,8 @@ from uuid import UUID
 import psycopg
 
 from signalops import clock
-from signalops.access.keys import PREFIX, hash_key, new_key
-from signalops.access.trust import mint, trust_of
+from signalops.access.jwt_config import mint, trust_of
+from signalops.access.key_format import PREFIX, hash_key, new_key
 from signalops.config import Settings
 from signalops.terms import TenantId
 from tests.support.rows import add

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from signalops.clock import hour_of
 from signalops.errors import Invalid
 from signalops.http import validated
-from signalops.usage.span import Span, next_month, starts_at
+from signalops.usage.time_range import Span, next_month, starts_at
 from signalops.usage.usage_models import UsageQuery
 from signalops.usage.usage_report import group_key, group_of
 

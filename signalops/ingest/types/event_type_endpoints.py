@@ -9,9 +9,9 @@ from signalops.http import Response, answer, listed
 from signalops.ingest.event_models import EVENT_TYPE
 from signalops.ingest.types import event_type_queries
 from signalops.ingest.types.event_type_models import EventTypeList, EventTypeShown, SchemaIn, SchemaShown, TypesPage
-from signalops.ingest.types.schema import MOST_BYTES, Schema
-from signalops.ingest.types.schemas import SchemaBook
-from signalops.ingest.types.structure import MOST_FIELDS
+from signalops.ingest.types.infer import MOST_FIELDS
+from signalops.ingest.types.schema_cache import SchemaCache
+from signalops.ingest.types.validator import MOST_BYTES, Schema
 from signalops.terms import Caller, JsonObject
 
 _MOST_SCHEMAS = 200
@@ -22,7 +22,7 @@ _TYPE = re.compile(EVENT_TYPE)
 class EventTypes:
     """The endpoints of event types."""
 
-    def __init__(self, book: SchemaBook) -> None:
+    def __init__(self, book: SchemaCache) -> None:
         self._book = book
 
     @endpoint(

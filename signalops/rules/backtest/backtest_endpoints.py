@@ -8,9 +8,9 @@ from signalops import db, errors
 from signalops.endpoint import endpoint
 from signalops.http import Page, Response, answer
 from signalops.rules.backtest import backtest_queries
-from signalops.rules.backtest.ask import OVER, Desk, Limits, find, shown
 from signalops.rules.backtest.backtest_models import Backtest, BacktestList, BacktestRequest
-from signalops.rules.check import Templates
+from signalops.rules.backtest.create import OVER, Desk, Limits, find, shown
+from signalops.rules.validate import Templates
 from signalops.terms import Caller
 
 _POLL = 0.05

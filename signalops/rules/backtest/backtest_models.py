@@ -10,8 +10,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from signalops.clock import Moment
 from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.rules.backtest.simulate import Outcome
-from signalops.rules.chosen import StoredRule
 from signalops.rules.rule_service import RuleChange
+from signalops.rules.rule_source import StoredRule
 from signalops.terms import JsonObject
 
 BacktestStatus = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -15,16 +15,16 @@ from signalops import clock, db, facts
 from signalops.errors import Invalid
 from signalops.patterns import Budget, RuleSet, TooCostly, as_seen
 from signalops.rules.backtest import backtest_queries
-from signalops.rules.backtest.report import Report
+from signalops.rules.backtest.backtest_report import Report
 from signalops.rules.backtest.simulate import Event, Notification, Simulation, moment_of, since_epoch
-from signalops.rules.check import Message, Told, compiled
 from signalops.rules.compiled import Silence
-from signalops.rules.decide import NOTICE
-from signalops.rules.plan import Plan
+from signalops.rules.conditions import RuleConditions
+from signalops.rules.evaluate import NOTICE
 from signalops.rules.rule_models import Conditions
+from signalops.rules.validate import Message, RenderContext, compiled
 from signalops.terms import ChannelKind, JsonObject, TenantId
 
-Render = Callable[[TenantId, ChannelKind, Mapping[str, str], Told], Awaitable[Message]]
+Render = Callable[[TenantId, ChannelKind, Mapping[str, str], RenderContext], Awaitable[Message]]
 SLICE = 1.0
 """Seconds of work between two saves."""
 BREATH = 0.02
@@ -100,7 +100,7 @@ class Backtester:
             return shown | {"message": None, "fault": "The event is too large to be read here, or gone."}
         window = told.told if told.kind == "event" else None
         asked = work.candidate
-        what = Told(event, asked["rule"], told.kind, window, listed, asked.get("timeZone", "UTC"))
+        what = RenderContext(event, asked["rule"], told.kind, window, listed, asked.get("timeZone", "UTC"))
         try:
             message = await self._render(work.tenant, asked["channel"], asked["draft"]["template"], what)
         except Invalid as error:
@@ -232,7 +232,7 @@ def _simulation(
 ) -> Simulation:
     conditions = Conditions.model_validate({name: chosen["draft"].get(name) for name in Conditions.json_names()})
     after = conditions.absent.after if conditions.absent else None
-    return Simulation(chosen["rule"], Plan.of(conditions, 0), is_silenced, tell, after)
+    return Simulation(chosen["rule"], RuleConditions.of(conditions, 0), is_silenced, tell, after)
 
 
 def _silence(row: Mapping[str, Any]) -> Silence:

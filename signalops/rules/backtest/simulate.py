@@ -12,9 +12,9 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Self
 
 from signalops.constants import DIGEST_EVENTS
-from signalops.rules.backtest.stretches import Window, microseconds
-from signalops.rules.decide import DEEPEST, NOTICE
-from signalops.rules.plan import Plan
+from signalops.rules.backtest.window import Window, microseconds
+from signalops.rules.conditions import RuleConditions
+from signalops.rules.evaluate import DEEPEST, NOTICE
 from signalops.terms import JsonObject
 
 Event = Mapping[str, Any]
@@ -49,7 +49,7 @@ class _Group:
         return [self.labels, window, self.seen_at, self.due_at, self.quiet_until]
 
     @classmethod
-    def of(cls, plan: Plan, state: list[Any]) -> Self:
+    def of(cls, plan: RuleConditions, state: list[Any]) -> Self:
         labels, window, *times = state
         return cls(labels, window and Window.of(plan, window), *times)
 
@@ -71,7 +71,7 @@ class Simulation:
     def __init__(
         self,
         rule: Mapping[str, Any],
-        plan: Plan | None,
+        plan: RuleConditions | None,
         is_silenced: IsSilenced,
         tell: Callable[[Notification], None],
         after: str | None = None,
@@ -155,7 +155,7 @@ class Simulation:
         told_of = event["payload"].get("rule", {}).get("id")
         return event["depth"] <= DEEPEST and (self._rule["id"] is None or told_of != str(self._rule["id"]))
 
-    def _count(self, plan: Plan, event: Event, at: int, notification: Notification) -> Outcome:
+    def _count(self, plan: RuleConditions, event: Event, at: int, notification: Notification) -> Outcome:
         if notification.at - at > plan.lateness // _MICROSECOND:
             return "late"
         measure = plan.measure(event)
@@ -170,7 +170,7 @@ class Simulation:
         saw |= {"since": _iso(at - microseconds(plan)), "until": _iso(at)}
         return self._fire(event, notification._replace(told=saw), key)
 
-    def _appear(self, plan: Plan, event: Event, at: int) -> Outcome:
+    def _appear(self, plan: RuleConditions, event: Event, at: int) -> Outcome:
         key, labels = plan.grouping.of(event)
         group = self._groups.setdefault(key, _Group(labels))
         if group.seen_at is None or at > group.seen_at:
@@ -178,7 +178,7 @@ class Simulation:
             self._await(plan, key, group, at)
         return "counted"
 
-    def _await(self, plan: Plan, key: str, group: _Group, since: int) -> None:
+    def _await(self, plan: RuleConditions, key: str, group: _Group, since: int) -> None:
         due, before = since + microseconds(plan) + plan.lateness // _MICROSECOND, group.due_at
         self._groups[key] = group
         group.due_at = max(due, before or due)
@@ -221,7 +221,7 @@ class Simulation:
         self._tell(notification)
         return "notified"
 
-    def _cool(self, plan: Plan, event: Event, now: int, key: str | None) -> bool:
+    def _cool(self, plan: RuleConditions, event: Event, now: int, key: str | None) -> bool:
         """Begin a cooldown; False while one lasts."""
         group = self._groups.setdefault(plan.grouping.of(event).key if key is None else key, _Group({}))
         if group.quiet_until > now:
@@ -230,7 +230,7 @@ class Simulation:
         group.quiet_until = now + plan.cooldown // _MICROSECOND
         return True
 
-    def _collect(self, plan: Plan, notification: Notification, moment: datetime) -> None:
+    def _collect(self, plan: RuleConditions, notification: Notification, moment: datetime) -> None:
         if self._digest is None:
             due = plan.digest_due(moment)
             assert due is not None

@@ -5,8 +5,8 @@ from uuid import UUID
 from signalops import db
 from signalops.errors import Conflict, NotFound
 from signalops.rules import rule_queries
-from signalops.rules.check import pattern_faults, refuse
 from signalops.rules.silences.silence_models import NewSilence, SilenceShown
+from signalops.rules.validate import pattern_faults, refuse
 from signalops.terms import TenantId
 
 MOST = 100

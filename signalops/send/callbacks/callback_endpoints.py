@@ -15,7 +15,7 @@ from signalops.send.callbacks import callback_queries, sns, whatsapp
 from signalops.send.callbacks.callback_models import Challenge, Suppression, SuppressionList, Taken
 from signalops.send.callbacks.ses import Event
 from signalops.send.channels.whatsapp import Credentials
-from signalops.send.secrets import Keyring
+from signalops.send.secrets import SecretBox
 from signalops.terms import Caller, ChannelId, TenantId
 
 _UNVERIFIED = "The callback can't be verified: check the channel's id in the address, and its appSecret and verifyToken."
@@ -129,9 +129,9 @@ class Callbacks:
         return tenant, Credentials.of(self._keyring.open(sealed))
 
     @cached_property
-    def _keyring(self) -> Keyring:
+    def _keyring(self) -> SecretBox:
         """The keys, read when they are first needed: an installation without such channels may have none here."""
-        return Keyring(self._settings)
+        return SecretBox(self._settings)
 
 
 @endpoint(

@@ -19,11 +19,11 @@ from signalops.correlation import outbound
 from signalops.errors import Invalid
 from signalops.models import ApiModel
 from signalops.send.channels.base import Channel
-from signalops.send.guard import Blocked, Guard
 from signalops.send.mail import Mail, named_address, prose, written
 from signalops.send.markup import Markup
 from signalops.send.message_models import Envelope, Outcome
 from signalops.send.smtp import Busy, Security, Server
+from signalops.send.ssrf_guard import Blocked, Guard
 from signalops.send.transport import Transport
 from signalops.validation import shape
 

@@ -9,7 +9,7 @@ from yarl import URL
 from signalops.config import Settings
 from signalops.errors import Invalid
 from signalops.send.channels.base import Channel
-from signalops.send.guard import Blocked, Guard
+from signalops.send.ssrf_guard import Blocked, Guard
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # RFC 9110, 5.6.2: a token
 _VALUE = re.compile(r"[!-~]([ -~]{0,1022}[!-~])?")

@@ -7,10 +7,10 @@ from pydantic import HttpUrl, TypeAdapter, ValidationError
 
 from signalops.config import Settings
 from signalops.errors import Invalid
-from signalops.send.answer import Answer, judged
 from signalops.send.channels.base import Channel
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.message_models import Envelope, Outcome
+from signalops.send.response import Answer, judged
 from signalops.send.transport import Request, Transport
 
 TEXT_LIMIT = 40_000

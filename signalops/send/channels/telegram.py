@@ -11,10 +11,10 @@ import orjson
 from pydantic import Field
 
 from signalops.errors import Invalid
-from signalops.send.answer import Answer, patience
 from signalops.send.channels.base import Channel, read_object
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.message_models import Envelope, Outcome, OutcomeKind
+from signalops.send.response import Answer, patience
 from signalops.send.transport import Request, Transport
 from signalops.terms import JsonObject
 from signalops.validation import shape

@@ -12,10 +12,10 @@ from pydantic.alias_generators import to_camel
 
 from signalops.errors import Invalid
 from signalops.send import template as liquid
-from signalops.send.answer import Answer
 from signalops.send.channels.base import Channel, read_object
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.message_models import Envelope, Outcome, OutcomeKind
+from signalops.send.response import Answer
 from signalops.send.transport import Request, Transport
 from signalops.terms import JsonObject
 from signalops.validation import shape

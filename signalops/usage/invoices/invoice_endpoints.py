@@ -9,10 +9,10 @@ from signalops import db, errors
 from signalops.endpoint import endpoint, for_operators
 from signalops.http import Headers, Page, Query, Request, Response, answer, headers_of
 from signalops.terms import Caller, FoundTenant, Operator
-from signalops.usage.invoices import correct, export, invoice_queries
-from signalops.usage.invoices.correct import Credited, CreditNoteIn, Said, Why
+from signalops.usage.invoices import corrections, invoice_queries, render
+from signalops.usage.invoices.corrections import Credited, CreditNoteIn, Said, Why
 from signalops.usage.invoices.invoice_models import InvoiceList, InvoiceShown, InvoiceSummary, Preview
-from signalops.usage.invoices.show import find, preview, read
+from signalops.usage.invoices.invoice_reader import find, preview, read
 from signalops.usage.usage_models import Month
 
 Format = Literal["json", "csv", "html"]
@@ -74,10 +74,10 @@ async def get_invoice(
     if wanted == "csv":
         name = f"{shown.kind.replace('_', '-')}-{shown.number}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(export.to_csv(shown), headers=_ALIKE | headers, media_type=CSV)
+        return Response(render.to_csv(shown), headers=_ALIKE | headers, media_type=CSV)
     if wanted == "html":
-        headers = {"Content-Security-Policy": export.CSP}
-        return Response(export.to_html(shown), headers=_ALIKE | headers, media_type=HTML)
+        headers = {"Content-Security-Policy": render.CSP}
+        return Response(render.to_html(shown), headers=_ALIKE | headers, media_type=HTML)
     return answer(shown, headers=_ALIKE)
 
 
@@ -92,7 +92,7 @@ async def get_invoice(
 async def void(connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Why) -> InvoiceShown:
     """Void an invoice, or a credit note by its id; the credit that it used comes back."""
     found = await find(connection, tenant.id, invoice)
-    await correct.void(connection, tenant.id, found, _said(body, operator))
+    await corrections.void(connection, tenant.id, found, _said(body, operator))
     return await read(connection, tenant.id, found)
 
 
@@ -108,7 +108,7 @@ async def void(connection: db.Connection, operator: Operator, tenant: FoundTenan
 async def reissue(connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Why) -> InvoiceShown:
     """Issue a voided invoice anew, with the same figures and a number of its own."""
     found = await find(connection, tenant.id, invoice)
-    issued = await correct.reissue(connection, tenant.id, found, _said(body, operator))
+    issued = await corrections.reissue(connection, tenant.id, found, _said(body, operator))
     return await read(connection, tenant.id, issued.id)
 
 
@@ -133,7 +133,7 @@ async def credit(
     """Issue a credit note, which takes an amount off an invoice."""
     said = Credited(**body.model_dump(), author=operator.author)
     found = await find(connection, tenant.id, invoice)
-    issued, is_new = await correct.credit_once(connection, tenant.id, found, said, idempotency_key)
+    issued, is_new = await corrections.credit_once(connection, tenant.id, found, said, idempotency_key)
     return answer(await read(connection, tenant.id, issued), 201 if is_new else 200)
 
 

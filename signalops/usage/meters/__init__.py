@@ -5,8 +5,8 @@ Writes: meters; by signalops.count_usage also usage_entries, usage_counters and 
 its entries, and each billed event is in exactly one of them for each meter that counts it.
 """
 
-from signalops.usage.meters.book import MeterBook
-from signalops.usage.meters.compiled import CompiledMeters
+from signalops.usage.meters.compiled_meters import CompiledMeters
 from signalops.usage.meters.count import count
+from signalops.usage.meters.meter_cache import MeterCache
 
-__all__ = ["CompiledMeters", "MeterBook", "count"]
+__all__ = ["CompiledMeters", "MeterCache", "count"]

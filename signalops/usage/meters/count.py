@@ -11,9 +11,9 @@ from signalops.contracts import MeteredRow
 from signalops.inbox.inbox_queries import Part, Results
 from signalops.patterns import as_seen
 from signalops.terms import TenantId
-from signalops.usage.meters.compiled import CompiledMeters
-from signalops.usage.meters.scales import ALL_EVENTS, ALL_GROUPS, ONE, Meter, Reading
-from signalops.usage.meters.slots import Slot, minute_of, slot_of
+from signalops.usage.meters.aggregate import ALL_EVENTS, ALL_GROUPS, ONE, Meter, Reading
+from signalops.usage.meters.buckets import Slot, minute_of, slot_of
+from signalops.usage.meters.compiled_meters import CompiledMeters
 
 Event = Mapping[str, Any]
 Members = list[tuple[Event, Reading]]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from signalops import clock, db
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.send import Keyring
+from signalops.send import SecretBox
 from signalops.watch import watch_queries
 from signalops.watch.doctor.certificate import certificate_of
 from signalops.watch.doctor.finding import Finding, line, refused
@@ -52,7 +52,7 @@ def secret_key(settings: Settings) -> Finding:
         remedy = "Let `signalops up` or `signalops seed` make one in the data folder, or set SIGNALOPS_SECRET_KEY."
         return Finding("secret key", False, "there is none yet", remedy, is_warning=True)
     try:
-        Keyring(settings)
+        SecretBox(settings)
     except Unusable as error:
         return refused("secret key", error)
     if settings.secret_key is None and (mode := stat.S_IMODE(file.stat().st_mode)) & 0o077:

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from signalops.endpoint import Text, endpoint
 from signalops.errors import NotFound
 from signalops.http import Request, Response, is_from_this_machine, is_own_host
-from signalops.watch.metrics.measure import Measurements
+from signalops.watch.metrics.collector import Measurements
 from signalops.watch.metrics.registry import exposition
 
 

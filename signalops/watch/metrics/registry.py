@@ -19,7 +19,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from signalops.watch.metrics.names import COUNTED, METRICS, Part
+from signalops.watch.metrics.definitions import COUNTED, METRICS, Part
 
 Measurement = tuple[str, dict[str, str], float]
 """What one series of a gauge is now: name, labels, value."""

@@ -8,8 +8,8 @@ from procrastinate import App
 
 from signalops import db
 from signalops.config import Settings
+from signalops.job_handlers import JobHandlers
 from signalops.jobs import jobs_of
-from signalops.journey import Journey
 from signalops.queue.app import make_app, register
 from signalops.queue.rescue import rescue_stalled
 from signalops.send import Sender
@@ -20,7 +20,7 @@ async def survivor(settings: Settings) -> AsyncIterator[App]:
     """Open the App of a worker."""
     async with db.pool(settings, "worker", 8) as connections:
         sender = Sender(connections, settings)
-        journey = Journey(connections, sender)
+        journey = JobHandlers(connections, sender)
 
         @asynccontextmanager
         async def around() -> AsyncIterator[None]:

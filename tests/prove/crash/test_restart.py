@@ -11,7 +11,7 @@ import pytest
 
 from signalops import db, migrate
 from signalops.config import Settings
-from signalops.send import Keyring
+from signalops.send import SecretBox
 from tests.prove.crash.conftest import Shop
 from tests.support.cluster import Cluster, Mode, cluster
 from tests.support.databases import settings_for
@@ -31,7 +31,7 @@ def own_cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def settings(own_cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of an installation on a server of its own, in place of the shared one."""
-    Keyring(Settings(data=tmp_path))
+    SecretBox(Settings(data=tmp_path))
     name = f"so_{request.node.callspec.id}"
     with psycopg.connect(own_cluster.url, autocommit=True) as admin:
         admin.execute(f"create database {name}".encode())

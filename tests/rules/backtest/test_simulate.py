@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from signalops import clock
 from signalops.rules.backtest.simulate import Notification, Outcome, Simulation, since_epoch
-from signalops.rules.plan import Plan
+from signalops.rules.conditions import RuleConditions
 from signalops.rules.rule_models import Conditions
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
@@ -36,7 +36,7 @@ class Rule:
 
     def _made(self) -> Simulation:
         after = self._conditions.absent.after if self._conditions.absent else None
-        plan = Plan.of(self._conditions, 1)
+        plan = RuleConditions.of(self._conditions, 1)
         return Simulation(RULE, plan, self._is_silenced, self.told.append, after)
 
     def _is_silenced(self, _: object, now: datetime) -> bool:

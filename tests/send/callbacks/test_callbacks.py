@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from signalops import clock
-from signalops.access.failures import MOST_A_MINUTE
+from signalops.access.auth_throttle import MOST_A_MINUTE
 from signalops.config import Settings
 from signalops.terms import ChannelId, DeliveryId
 from tests.support.api import JSON, Answer, Client, assert_problem, hearing, running

@@ -10,8 +10,8 @@ import pytest
 
 from signalops import clock, db
 from signalops.config import Settings
+from signalops.job_handlers import JobHandlers
 from signalops.jobs import jobs_of
-from signalops.journey import Journey
 from signalops.queue.app import make_app, register
 from signalops.send import Sender
 from tests.sql.ops.conftest import Ops, id_of, is_about
@@ -47,7 +47,7 @@ def test_queue_health_tells_what_waits_runs_and_was_given_up(ops: Ops) -> None:
 async def test_the_queues_are_those_of_the_jobs(ops: Ops, settings: Settings, worker_pool: db.Pool) -> None:
     sender = Sender(worker_pool, settings)
     app = make_app(db.pool(settings, "worker", 1), 1, nullcontext)
-    journey = Journey(worker_pool, sender)
+    journey = JobHandlers(worker_pool, sender)
     register(app, jobs_of(journey), journey.note_run)
     await sender.close()
     assert {row["queue"] for row in ops.see("queue_health")} == {task.queue for task in app.tasks.values()} - {"builtin"}

@@ -10,7 +10,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from signalops import clock
-from signalops.journey import Journey
+from signalops.job_handlers import JobHandlers
 from tests.support.api import Answer, Client
 from tests.support.rows import add_channel
 from tests.support.tenants import Tenant
@@ -23,7 +23,7 @@ START = (clock.now() - timedelta(minutes=10)).replace(microsecond=0)
 class Backtesting(World):
     """Events of the past, and backtests of rules over them."""
 
-    def __init__(self, api: Client, journey: Journey, owner: psycopg.Connection, tenant: Tenant) -> None:
+    def __init__(self, api: Client, journey: JobHandlers, owner: psycopg.Connection, tenant: Tenant) -> None:
         super().__init__(owner)
         self.api = api
         self.journey = journey
@@ -96,5 +96,5 @@ def seconds_after(moment: datetime, seconds: float) -> str:
 
 
 @pytest.fixture
-def backtesting(api: Client, journey: Journey, owner: psycopg.Connection, acme: Tenant) -> Backtesting:
+def backtesting(api: Client, journey: JobHandlers, owner: psycopg.Connection, acme: Tenant) -> Backtesting:
     return Backtesting(api, journey, owner, acme)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from signalops import clock, db
-from signalops.journey import Journey
+from signalops.job_handlers import JobHandlers
 from signalops.terms import BatchId
 from signalops.usage.meters import meter_service
 from signalops.usage.meters.meter_models import MeterIn, MeterShown
@@ -19,7 +19,7 @@ from tests.support.worlds.base import Row, World
 class Metering(World):
     """Meters, events that they count, and their counters."""
 
-    def __init__(self, api: db.Pool, journey: Journey, owner: psycopg.Connection) -> None:
+    def __init__(self, api: db.Pool, journey: JobHandlers, owner: psycopg.Connection) -> None:
         super().__init__(owner)
         self.api = api
         self.journey = journey
@@ -68,5 +68,5 @@ class Metering(World):
 
 
 @pytest.fixture
-def metering(api_pool: db.Pool, journey: Journey, owner: psycopg.Connection) -> Metering:
+def metering(api_pool: db.Pool, journey: JobHandlers, owner: psycopg.Connection) -> Metering:
     return Metering(api_pool, journey, owner)

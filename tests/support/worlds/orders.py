@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from signalops import clock, db
-from signalops.journey import Journey
+from signalops.job_handlers import JobHandlers
 from signalops.terms import BatchId
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
@@ -18,7 +18,7 @@ from tests.support.worlds.base import World, accept, event_of
 class Orders(World):
     """One tenant's orders at moments of event time, and what its rules make of them."""
 
-    def __init__(self, api: db.Pool, journey: Journey, owner: psycopg.Connection, tenant: Tenant) -> None:
+    def __init__(self, api: db.Pool, journey: JobHandlers, owner: psycopg.Connection, tenant: Tenant) -> None:
         super().__init__(owner)
         self.journey = journey
         self.tenant = tenant
@@ -55,5 +55,5 @@ class Orders(World):
 
 
 @pytest.fixture
-def orders(api_pool: db.Pool, journey: Journey, owner: psycopg.Connection, acme: Tenant) -> Orders:
+def orders(api_pool: db.Pool, journey: JobHandlers, owner: psycopg.Connection, acme: Tenant) -> Orders:
     return Orders(api_pool, journey, owner, acme)

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from signalops import db
-from signalops.journey import Journey
+from signalops.job_handlers import JobHandlers
 from signalops.terms import BatchId
 from tests.support.tenants import Tenant
 from tests.support.worlds.base import World, accept, event_of
@@ -15,7 +15,7 @@ from tests.support.worlds.base import World, accept, event_of
 class Pipeline(World):
     """From the API's flush to the worker's batch, and the jobs in between."""
 
-    def __init__(self, api: db.Pool, journey: Journey, owner: psycopg.Connection) -> None:
+    def __init__(self, api: db.Pool, journey: JobHandlers, owner: psycopg.Connection) -> None:
         super().__init__(owner)
         self.api = api
         self.journey = journey
@@ -39,5 +39,5 @@ class Pipeline(World):
 
 
 @pytest.fixture
-def pipeline(api_pool: db.Pool, journey: Journey, owner: psycopg.Connection) -> Pipeline:
+def pipeline(api_pool: db.Pool, journey: JobHandlers, owner: psycopg.Connection) -> Pipeline:
     return Pipeline(api_pool, journey, owner)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from signalops import db
-from signalops.journey import Journey
+from signalops.job_handlers import JobHandlers
 from tests.support.api import Answer, Client
 from tests.support.tenants import Tenant
 from tests.support.worlds.base import World, accept_placed, event_of
@@ -16,7 +16,7 @@ from tests.support.worlds.base import World, accept_placed, event_of
 class Replaying(World):
     """Orders that are processed, and replayed over HTTP."""
 
-    def __init__(self, api: Client, pool: db.Pool, journey: Journey, owner: psycopg.Connection, tenant: Tenant) -> None:
+    def __init__(self, api: Client, pool: db.Pool, journey: JobHandlers, owner: psycopg.Connection, tenant: Tenant) -> None:
         super().__init__(owner)
         self.api = api
         self.journey = journey
@@ -54,5 +54,5 @@ class Replaying(World):
 
 
 @pytest.fixture
-def replaying(api: Client, api_pool: db.Pool, journey: Journey, owner: psycopg.Connection, acme: Tenant) -> Replaying:
+def replaying(api: Client, api_pool: db.Pool, journey: JobHandlers, owner: psycopg.Connection, acme: Tenant) -> Replaying:
     return Replaying(api, api_pool, journey, owner, acme)

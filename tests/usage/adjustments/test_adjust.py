@@ -8,7 +8,7 @@ import pytest
 
 from signalops import clock
 from signalops.config import Settings
-from signalops.usage.span import next_month, starts_at
+from signalops.usage.time_range import next_month, starts_at
 from tests.support.api import Answer, Blocked, Client, assert_problem, hearing
 from tests.support.counters import Counters
 from tests.support.tenants import Tenant, make_tenant, operator_headers

@@ -13,7 +13,7 @@ import pytest
 
 from signalops import clock, db
 from signalops.config import Settings
-from signalops.journey import Journey
+from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
 from signalops.usage.invoices import invoice_queries
 from tests.support.api import Blocked, hearing
@@ -69,7 +69,7 @@ async def test_a_worker_closes_what_is_due_and_writes_off_expired_credit(
         [acme.id],
     )
     sender = Sender(worker_pool, settings)
-    await Journey(worker_pool, sender, billing.closing_after(APRIL)).close_periods()
+    await JobHandlers(worker_pool, sender, billing.closing_after(APRIL)).close_periods()
     await sender.close()
     assert [(invoice["period"], invoice["credited"]) for invoice in billing.invoices(acme)] == [(MARCH, 0)]
     assert billing.dicts("select kind from signalops.credit_entries order by id")[1:] == [{"kind": "expired"}]

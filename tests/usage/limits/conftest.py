@@ -13,9 +13,9 @@ import pytest
 from signalops import clock, db
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, incoming
-from signalops.ingest.scales import weighed
+from signalops.ingest.limited_meters import weighed
 from signalops.terms import BatchId
-from signalops.usage.limits import LimitScales
+from signalops.usage.limits import LimitedMeters
 from tests.support.rows import add_meter
 from tests.support.tenants import Tenant
 
@@ -65,10 +65,10 @@ class Ingest:
     """Accepts flushes as an API process does, at moments of one's choice."""
 
     pool: db.Pool
-    scales: LimitScales = field(init=False)
+    scales: LimitedMeters = field(init=False)
 
     def __post_init__(self) -> None:
-        self.scales = LimitScales(self.pool)
+        self.scales = LimitedMeters(self.pool)
 
     async def accept(
         self, tenants: Sequence[Tenant], bodies: Sequence[dict[str, Any]], moment: datetime = NOW

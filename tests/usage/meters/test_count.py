@@ -13,7 +13,7 @@ from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
 from tests.support.worlds.base import Row
 from tests.support.worlds.metering import Metering
-from tests.test_journey import POISON
+from tests.test_job_handlers import POISON
 
 AUGUST = datetime(2026, 8, 14, 10, 20, 30, tzinfo=UTC)
 UNPROVEN = """

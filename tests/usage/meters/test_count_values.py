@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from signalops.patterns import MOST_VALUES, Grouping, Measured
-from signalops.usage.meters.compiled import compile_meters
+from signalops.usage.meters.aggregate import Meter, number_of
+from signalops.usage.meters.compiled_meters import compile_meters
 from signalops.usage.meters.meter_models import Aggregation
-from signalops.usage.meters.scales import Meter, number_of
 
 ANY = {"type": [{"prefix": ""}]}
 READ = {"grammar": 2, "pattern": ANY, "allows_negative": True}

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from signalops import db
 from signalops.errors import Conflict, NotFound
 from signalops.usage.meters import meter_service as meters
-from signalops.usage.meters.compiled import compile_meters
+from signalops.usage.meters.compiled_meters import compile_meters
 from signalops.usage.meters.meter_models import MeterIn
 from tests.support.api import Blocked
 from tests.support.tenants import Tenant, make_tenant

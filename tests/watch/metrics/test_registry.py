@@ -6,7 +6,7 @@ import sys
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from signalops.watch.metrics.names import COUNTED
+from signalops.watch.metrics.definitions import COUNTED
 
 PROGRAM = "from signalops.watch.metrics.registry import begin, exposition; begin({part!r}); print(exposition([]).decode())"
 

@@ -1,0 +1,49 @@
+"""How much a tenant, or whoever acts for it, may ask for: rate limits as they are set, and requests other than events.
+
+Events are held to their limits by `signalops.accept`, exactly, however many processes there are. All other requests are by each
+process for itself: a caller that spreads them over three processes may send three times as many.
+"""
+
+import asyncio
+from typing import Annotated
+
+from cachetools import LRUCache
+from pydantic import Field
+
+from signalops.models import RequestModel
+from signalops.terms import Actor, TenantId
+from signalops.token_bucket import Level, refusal
+
+LEAST = 0.000001
+"""Events a second: one in twelve days. Far below, waits would outgrow what headers, JSON and databases can hold."""
+MOST = 1_000_000
+_MOST_REMEMBERED = 100_000
+
+
+class RateLimit(RequestModel):
+    """How many events may come in."""
+
+    events_per_second: Annotated[float, Field(ge=LEAST, le=MOST)] = Field(
+        description="Events a second in the long run, a fraction for fewer.", examples=[100]
+    )
+    burst: int = Field(ge=1, le=MOST, description="Events at once after a pause.", examples=[1000])
+
+
+class RequestLimiter:
+    """A token bucket for each caller of this process; a request is a token."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._full = Level("requests", rate, burst, burst)
+        # The least recently used goes: whose bucket is full the soonest.
+        self._levels: LRUCache[tuple[TenantId | None, Actor], tuple[Level, float]] = LRUCache(_MOST_REMEMBERED)
+
+    def take(self, tenant: TenantId | None, actor: Actor) -> None:
+        """Take a token of a tenant's caller, or of an operator; RateLimited when there is none."""
+        now = asyncio.get_running_loop().time()
+        level, at = self._levels.get((tenant, actor), (self._full, now))
+        level = level.after(now - at)
+        if is_there := level.left >= 1:
+            level = level._replace(left=level.left - 1)
+        self._levels[tenant, actor] = level, now
+        if not is_there:
+            raise refusal("requests", level, level.wait())

@@ -1,0 +1,55 @@
+"""signalops audit-log: who did what to what people manage."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from signalops import db
+from signalops.cli.common import AsJson, as_owner, show_json, show_rows
+from signalops.errors import Unusable
+from signalops.http import validated
+from signalops.tenants.tenant_queries import find_tenant
+from signalops.terms import JsonObject
+from signalops.watch.audit_log.audit_log_endpoints import read_actions
+from signalops.watch.audit_log.audit_log_models import ActionsPage, PlatformAction
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("audit-log", epilog="Example: signalops audit-log --tenant acme --action rule. --since 2026-11-01")(show)
+
+
+def show(
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", "-t", help="The tenant's slug or id; default: the whole installation.")
+    ] = None,
+    action: Annotated[str | None, typer.Option(help="Only those that begin so, such as rule. or key.created.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only of this key (its id), subject or login.")] = None,
+    target: Annotated[str | None, typer.Option(help="Only what was done to this, by its id.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only from then on, by the clock of this machine.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Show who did what to what people manage, newest first; --json has what it changed."""
+    told = {"action": action, "actor": actor, "target": target, "from": since and since.astimezone().isoformat()}
+    wanted = validated(ActionsPage, told).wanted() | {"limit": limit}
+
+    async def reading(connection: db.Connection) -> list[JsonObject]:
+        found = await find_tenant(connection, tenant) if tenant else None
+        if tenant and found is None:
+            raise Unusable(f"There is no tenant {tenant!r}: see `signalops tenant list`.")
+        return await read_actions(connection, tenant=found and found.id, **wanted)
+
+    actions = [PlatformAction.of(row) for row in as_owner(reading)]
+    if as_json:
+        show_json([one.model_dump(mode="json") for one in actions])
+    else:
+        columns = ("at", "actor", "address", "operation", "action", "target", "id")
+        show_rows([_line(one) for one in actions], columns, as_json=False)
+
+
+def _line(one: PlatformAction) -> JsonObject:
+    named = one.model_dump(include={"address", "operation", "action", "id"})
+    target = one.target and (one.target.name or one.target.id)
+    return {**named, "at": f"{one.at:%Y-%m-%d %H:%M:%S}Z", "actor": f"{one.actor.kind} {one.actor.name}", "target": target}

@@ -1,0 +1,101 @@
+"""signalops dead-letter: what kept failing, to be retried or discarded."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import typer
+
+from signalops import db
+from signalops.cli.channels import channel_id
+from signalops.cli.common import TenantSlug, for_tenant
+from signalops.cli.derived import Commands
+from signalops.errors import Unusable
+from signalops.http import validated
+from signalops.send.dead_letters import dead_letter_endpoints, dead_letter_service
+from signalops.send.dead_letters.dead_letter_models import LetterKind, LettersDiscarded, LettersDone, LettersRetried
+from signalops.terms import JsonObject, TenantId
+
+app = typer.Typer(no_args_is_help=True, help="List, retry and discard what kept failing.")
+commands = Commands(app, "dead-letter", resolve={"channel": channel_id})
+commands.add(
+    dead_letter_endpoints.list_letters, "list", columns="kind diedAt error rule channel id", example="--error 'answered 500'"
+)
+commands.add(dead_letter_endpoints.get_letter, "show")
+
+ChannelOption = Annotated[str | None, typer.Option("--channel", help="Only through this channel (name or id).")]
+RuleOption = Annotated[UUID | None, typer.Option("--rule", help="Only those that this rule asked for (id).")]
+Ids = Annotated[list[UUID] | None, typer.Argument(help="These dead letters; or name them by the options.")]
+All = Annotated[bool, typer.Option("--all", help="All that wait.")]
+Kind = Annotated[LetterKind | None, typer.Option(help="Only events, or only deliveries.")]
+Error = Annotated[str | None, typer.Option(help="Only with this in their error, in any case.")]
+Since = Annotated[str | None, typer.Option("--from", help="Only those that died at or after this time (RFC 3339).")]
+Until = Annotated[str | None, typer.Option("--to", help="Only those that died before this time (RFC 3339).")]
+Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Asked = TypeVar("Asked", LettersRetried, LettersDiscarded)
+Work = Callable[[db.Connection, TenantId, Asked], Awaitable[LettersDone]]
+
+
+@app.command(epilog="Example: signalops dead-letter retry --tenant acme --channel hook --yes")
+def retry(
+    tenant: TenantSlug,
+    ids: Ids = None,
+    every: All = False,
+    kind: Kind = None,
+    channel: ChannelOption = None,
+    rule: RuleOption = None,
+    error: Error = None,
+    since: Since = None,
+    until: Until = None,
+    yes: Sure = False,
+) -> None:
+    """Give dead letters another chance; says how many first. At most 10,000 at once."""
+    narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
+    asked = validated(LettersRetried, _choice(tenant, ids, every, narrowed))
+    _do(tenant, asked, dead_letter_service.retry_many, "Retry", yes)
+
+
+@app.command(epilog="Example: signalops dead-letter discard --tenant acme --error 'no such user' --reason 'left the company'")
+def discard(
+    tenant: TenantSlug,
+    reason: Annotated[str, typer.Option(help="For those who look for it later.")],
+    ids: Ids = None,
+    every: All = False,
+    kind: Kind = None,
+    channel: ChannelOption = None,
+    rule: RuleOption = None,
+    error: Error = None,
+    since: Since = None,
+    until: Until = None,
+    yes: Sure = False,
+) -> None:
+    """Give dead letters up for good; says how many first. They stay on record. At most 10,000 at once."""
+    narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
+    asked = validated(LettersDiscarded, {**_choice(tenant, ids, every, narrowed), "reason": reason})
+    _do(tenant, asked, dead_letter_service.discard_many, "Discard", yes)
+
+
+def _do(tenant: str, asked: Asked, work: Work[Asked], verb: str, yes: bool) -> None:
+    """Say how many it would be, ask, and do it."""
+    counted = for_tenant(tenant, lambda connection, tenant_id: dead_letter_service.count(connection, tenant_id, asked))
+    beyond = f" (and {counted.left} are left for next time)" if counted.left else ""
+    if not yes:
+        typer.confirm(f"{verb} {counted.letters} dead letters{beyond}?", abort=True)
+    done = for_tenant(tenant, lambda connection, tenant_id: work(connection, tenant_id, asked))
+    typer.echo(f"{verb}: {done.letters} dead letters, {done.left} left.")
+
+
+def _choice(tenant: str, ids: list[UUID] | None, every: bool, narrowed: JsonObject) -> JsonObject:
+    """Return which letters are named. All of them have to be asked for: a forgotten option must not mean all."""
+    named = _filter(tenant, narrowed)
+    if bool(ids) + bool(named) + every != 1:
+        raise Unusable("Name the dead letters by their ids, by options such as --channel, or by --all.")
+    return {"ids": ids} if ids else {"filter": named}
+
+
+def _filter(tenant: str, narrowed: JsonObject) -> JsonObject:
+    """Return what was named, the channel by its id."""
+    named = {name: value for name, value in narrowed.items() if value is not None}
+    if channel := named.get("channel"):
+        named["channel"] = for_tenant(tenant, lambda connection, tenant_id: channel_id(connection, tenant_id, channel))
+    return named

@@ -1,0 +1,129 @@
+"""The commands that look: follow, doctor, smoke, psql."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.text import Text
+from rich.tree import Tree
+
+from signalops import clock, db, embedded
+from signalops.cli.common import AsJson, as_owner, console, show_json
+from signalops.cli.seed import KEY
+from signalops.config import settings
+from signalops.errors import Unusable
+from signalops.terms import EventId, JsonObject
+from signalops.usage.usage_models import UsageQuery
+from signalops.usage.usage_report import usage as read_usage
+from signalops.watch import watch_queries as watch_store
+from signalops.watch.doctor import diagnose
+from signalops.watch.event_trace import follow as read_path
+from signalops.watch.smoke import walk
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command, example in (
+        (follow, "signalops follow 01a20862-10b6-70f7-a960-f844b7ad550a"),
+        (doctor, "signalops doctor --json"),
+        (smoke, "signalops smoke --url http://localhost:3000"),
+        (psql, "signalops psql -c 'select * from signalops.event_status limit 5'"),
+    ):
+        context = {"ignore_unknown_options": True} if command is psql else None
+        app.command(epilog=f"Example: {example}", context_settings=context)(command)
+
+
+def follow(event: Annotated[UUID, typer.Argument(help="The event's id, from the answer.")], as_json: AsJson = False) -> None:
+    """Show the whole path of one event: received, job, rules, deliveries with attempts, usage."""
+
+    async def path(connection: db.Connection) -> JsonObject | None:
+        tenant = await watch_store.tenant_of(connection, EventId(event))
+        if tenant is None:
+            return None
+        await db.act_as(connection, tenant.id)
+        shown = await read_path(connection, tenant.id, EventId(event))
+        if shown is None:
+            return None
+        happened = min(shown["occurredAt"], clock.time_of(event))
+        month = await read_usage(connection, tenant.id, UsageQuery(window="none"), happened)
+        counted = month.model_dump(mode="json", by_alias=True, exclude={"windows"})
+        return {"tenant": tenant.slug, **shown, "usage": counted}
+
+    shown = as_owner(path)
+    if shown is None:
+        raise Unusable(f"There is no event {event}: check the id.")
+    if as_json:
+        show_json(shown)
+    else:
+        console().print(_tree(shown))
+
+
+def _tree(shown: JsonObject) -> Tree:
+    title = f" {shown['id']} of {shown['tenant']}: {shown['status']}"
+    tree = Tree(Text.assemble((shown["type"], "bold"), title))
+    tree.add(f"received {shown['receivedAt']:%F %T.%f} in batch {shown['batch']}")
+    if done := shown["processing"]:
+        tree.add(f"processed {done['processedAt']:%F %T.%f} by job {done['job']} of worker {done['worker']}")
+        if "error" in done:
+            tree.add(f"dead: {done['error']}")
+        rules = tree.add(f"{done['rulesEvaluated']} rules evaluated (version {done['ruleset']} of the set)")
+    else:
+        rules = tree.add("held until its tenant is resumed" if shown.get("held") else "waits in the inbox")
+    for match in shown["matches"]:
+        rules.add(f"matched {match['name']!r}, version {match['version']}: {match['outcome']}")
+    for delivery in shown["deliveries"]:
+        branch = tree.add(f"delivery {delivery['id']} by {delivery['channel']['kind']}: {delivery['status']}")
+        for attempt in delivery["attempts"]:
+            why = f" {attempt['error']}" if attempt["error"] else ""
+            said = f" {attempt['statusCode']}" if attempt["statusCode"] else ""
+            took = f"{attempt['durationMs']} ms"
+            branch.add(f"attempt {attempt['attempt']} at {attempt['startedAt']}, {took}: {attempt['outcome']}{said}{why}")
+    counted = shown["usage"]
+    tree.add(f"usage of {counted['period']}: {counted['accepted']} accepted, {counted['processed']} processed")
+    return tree
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Tell what is wrong with this installation and how to mend it; exit code 1 when something is."""
+    findings = asyncio.run(diagnose(settings()))
+    if as_json:
+        show_json([finding._asdict() for finding in findings])
+    else:
+        for finding in findings:
+            mark = "ok     " if finding.ok else "warning" if finding.is_warning else "WRONG  "
+            typer.echo(f"{mark} {finding.check}: {finding.detail}" + (f"\n        {finding.remedy}" if finding.remedy else ""))
+    if not all(finding.ok or finding.is_warning for finding in findings):
+        sys.exit(1)
+
+
+def smoke(
+    url: Annotated[str | None, typer.Option(help="Where the API is; default: this machine.")] = None,
+    key: Annotated[str, typer.Option(help="An API key; default: the documentation's.", envvar="SIGNALOPS_KEY")] = KEY,
+) -> None:
+    """Walk one event through the running system, and print each station with its time."""
+
+    async def stations() -> None:
+        base = url or f"http://{settings().host}:{settings().port}"
+        async for station in walk(base, key, settings()):
+            typer.echo(f"{station.milliseconds:9.1f} ms  {station.name:10} {station.detail}")
+
+    asyncio.run(stations())
+
+
+def psql(arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to psql.")] = None) -> None:
+    """Open psql on the database, as its administrator."""
+    config = settings()
+    bundled = not config.database_url
+    program = str(embedded.program(config.embedded_version, "psql")) if bundled else "psql"
+    conninfo, password = db.without_password(db.admin_url(config))
+    environment = {**os.environ, "PGOPTIONS": "-c search_path=signalops,procrastinate"}
+    if password is not None:
+        environment["PGPASSWORD"] = password
+    try:
+        sys.exit(subprocess.call([program, conninfo, *(arguments or [])], env=environment))  # noqa: S603
+    except FileNotFoundError as error:
+        raise Unusable("psql is not installed: install PostgreSQL's client, or use any other.") from error

@@ -1,0 +1,78 @@
+"""What this process was last told of the rate limits of tenants and keys: for header fields, and to refuse early.
+
+The limits themselves are held by signalops.accept, by the database's clock and for all processes together.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from signalops import token_bucket
+from signalops.cache import Cache
+from signalops.errors import RateLimited
+from signalops.ingest.event_models import Incoming
+from signalops.terms import EventId, TenantId
+from signalops.token_bucket import Level
+
+_MOST_REMEMBERED = 100_000
+_BELIEVE = 10.0
+"""Seconds for which nothing is asked on what was told: a flush under way may have told of a rate that had just changed."""
+Bucket = tuple[TenantId, str]
+
+
+class RateLimitCache:
+    """The buckets that this process has had events paid from, as the last flush left them."""
+
+    def __init__(self) -> None:
+        self.cache = Cache[Bucket, tuple[Level, float]](_MOST_REMEMBERED, tags_of=_tags)
+
+    def note(self, tenant: TenantId, bucket: str, pace: Mapping[str, Any]) -> None:
+        """Note what a bucket holds, {rate, burst, left}, as signalops.accept tells it."""
+        level = Level("tenant" if bucket == "tenant" else "key", pace["rate"], pace["burst"], pace["left"])
+        self.cache.put((tenant, bucket), (level, time.monotonic()))
+
+    def levels(self, tenant: TenantId, buckets: Iterable[str]) -> list[Level]:
+        """Return what buckets hold at most: others may have taken tokens since, and nobody brings any but time."""
+        told = (self.cache.get((tenant, bucket)) for bucket in buckets)
+        return [level.after(time.monotonic() - at) for level, at in filter(None, told)]
+
+    def sift(self, events: list[Incoming]) -> tuple[list[Incoming], dict[EventId, RateLimited]]:
+        """Tell those that may find their tokens from those that can't, without asking for them."""
+        if not any(event.buckets for event in events):
+            return events, {}
+        passing, refused = [], {}
+        taken: Counter[Bucket] = Counter()
+        waiting: Counter[Bucket] = Counter()
+        for event in events:
+            pays = [(event.tenant, bucket) for bucket in event.buckets]
+            short = next((bucket for bucket in pays if taken[bucket] + 1 > self._left(bucket)), None)
+            if short is None:
+                taken.update(pays)
+                passing.append(event)
+            else:
+                waiting[short] += 1
+                wanting = waiting[short] + taken[short] - self._left(short)
+                (level,) = self.levels(short[0], [short[1]])
+                refused[event.id] = self.refusal(*short, wanting / level.rate, event.buckets)
+        return passing, refused
+
+    def refusal(self, tenant: TenantId, bucket: str, wait: float, buckets: Iterable[str]) -> RateLimited:
+        """Return the refusal by one of an event's buckets, with the seconds until there is a token for it."""
+        others = self.levels(tenant, [other for other in buckets if other != bucket])
+        return token_bucket.refusal("events", self.levels(tenant, [bucket])[0], wait, others)
+
+    def _left(self, bucket: Bucket) -> float:
+        """Return how many tokens a bucket holds at most; of one that nobody told of lately, any number."""
+        level, at = self.cache.get(bucket) or (None, 0.0)
+        if level is None or (passed := time.monotonic() - at) > _BELIEVE:
+            return math.inf
+        return level.after(passed).left
+
+
+def _tags(bucket: Bucket, _: object) -> tuple[UUID, ...]:
+    """Return whose change may change a bucket's rate: the tenant, and the key if it is a key's."""
+    tenant, name = bucket
+    return (tenant,) if name == "tenant" else (tenant, UUID(name))

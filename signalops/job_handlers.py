@@ -1,0 +1,154 @@
+"""The journey of an event, on one page.
+
+    access   who sends it?                       ApiKeyAuthenticator.identify
+    ingest   stored once, counted, in the inbox  Flusher -> signalops.accept, one transaction per flush
+    queue    one job per flush                   process_batch(batch)
+    rules    which of the tenant's rules match?  Processor, RuleCache, decide; signalops.weigh where it depends on what was before
+    send     a delivery per match, jobs for them signalops.record_batch -> send_delivery(tenant, delivery, more)
+    usage    counted, by the hour it happened    MeterCache, count; signalops.record_batch, the same transaction
+
+The bodies of the jobs stand here, as the stations follow one another.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from signalops import db, facts
+from signalops.access.deletion.deleter import Deleter
+from signalops.inbox import inbox_queries
+from signalops.inbox.inbox_queries import Part, Results
+from signalops.ingest.types import EventTypeCatalog
+from signalops.processor import Processor
+from signalops.rules.backtest.backtester import Backtester
+from signalops.send import Sender
+from signalops.templates import SendTemplates
+from signalops.terms import BatchId, DeliveryId, TenantId
+from signalops.usage.invoices.close import CLOSING_AFTER, Closer
+from signalops.watch import alerts
+from signalops.watch.retention import Retainer, Retention
+
+AT_MOST = 1000
+"""What one sweep enqueues; the next is a second away."""
+_MOST_TOLD = 20
+"""Ids of requests that a batch tells of."""
+_KEPT = Retention(events=400, audit_log=400, jobs=30)
+_RETAINING = 600.0
+"""Seconds of an hour."""
+
+
+class JobHandlers:
+    """The bodies of the jobs, with what they need."""
+
+    def __init__(
+        self,
+        connections: db.Pool,
+        sender: Sender,
+        closing_after: timedelta = CLOSING_AFTER,
+        retention: Retention = _KEPT,
+        platform: str | None = None,
+    ) -> None:
+        self._connections = connections
+        self._sender = sender
+        self._processor = Processor(connections)
+        self._closer = Closer(connections, closing_after)
+        self.catalogue = EventTypeCatalog(connections)
+        self._backtester = Backtester(connections, SendTemplates.render)
+        self._deleter = Deleter(connections)
+        self._retainer = Retainer(connections, retention)
+        self._platform = platform
+
+    async def process_batch(self, batch: BatchId, job: int) -> None:
+        """Process a batch exactly once: what takes it out of the inbox, decides and counts is one transaction."""
+        began = time.perf_counter()
+        results, parts = await self._processor.process(batch, job)
+        for part in parts:
+            self.catalogue.note(part.tenant, part.events)
+        _tell(batch, job, results, parts, time.perf_counter() - began)
+
+    async def send_delivery(self, tenant: TenantId, delivery: DeliveryId) -> None:
+        """Make one attempt at a delivery."""
+        await self.send_deliveries([(tenant, delivery)])
+
+    async def send_deliveries(self, wanted: Sequence[tuple[TenantId, DeliveryId]]) -> None:
+        """Make one attempt at each delivery."""
+        await self._sender.deliver_all(wanted)
+
+    async def run_backtest(self, tenant: TenantId, backtest: UUID) -> None:
+        """Hold a rule against past events for about a second; the rest is the next job's."""
+        await self._backtester.run(tenant, backtest)
+
+    async def delete_tenant(self, tenant: TenantId) -> None:
+        """Remove all that is stored of a tenant that is being deleted."""
+        await self._deleter.run(tenant)
+
+    async def enqueue_due(self) -> None:
+        """Give a job to what is held of resumed tenants, and to the deliveries whose time has come; they wait without one."""
+        async with self._connections.connection() as connection:
+            while await inbox_queries.resume(connection, AT_MOST):
+                pass
+            while await inbox_queries.enqueue_due(connection, AT_MOST):
+                pass
+
+    async def tell_due(self) -> None:
+        """Close the digests whose time has come, and tell of what has not come in time."""
+        async with self._connections.connection() as connection:
+            while await inbox_queries.set_aside(connection, AT_MOST) == AT_MOST:
+                pass
+            digests, absences = await inbox_queries.tell_due(connection, AT_MOST)
+        if digests or absences:
+            facts.emit("rules.told", digests=digests, absences=absences)
+
+    async def tidy(self) -> None:
+        """Remove what rules remember of groups that can't matter any more; have every channel that waits get its turn; and
+        have no tenant's groups and distinct values fill the disk."""
+        async with self._connections.connection() as connection:
+            while (await inbox_queries.tidy(connection, AT_MOST))[0] == AT_MOST:
+                pass
+            for tenant, period in await inbox_queries.limit_cardinality(connection):
+                facts.emit("usage.cardinality_limit_reached", tenant=tenant, period=f"{period:%Y-%m}")
+
+    async def enqueue_lost(self) -> None:
+        """Give a new job to what lost it: accepted means processed, whatever becomes of a job."""
+        async with self._connections.connection() as connection:
+            batches, deliveries = await inbox_queries.enqueue_lost(connection, AT_MOST)
+        await self._deleter.sweep()
+        if batches or deliveries:
+            facts.emit("jobs.replaced", batches=batches, deliveries=deliveries)
+
+    async def make_partitions(self) -> None:
+        """Make partitions ahead of time."""
+        async with self._connections.connection() as connection:
+            if made := await inbox_queries.make_partitions(connection):
+                facts.emit("partitions.made", partitions=", ".join(made))
+
+    async def close_periods(self) -> None:
+        """Close the billing periods that are due, and invoice them; several workers share the work."""
+        await self._closer.run()
+
+    async def retain(self) -> None:
+        """Remove what nobody needs any more; what a run does not manage is the next one's."""
+        await self._retainer.run(_RETAINING)
+
+    async def watch(self) -> None:
+        """Tell the operators what went out of bounds, and what came back."""
+        await alerts.watch(self._connections, self._platform)
+
+    async def note_run(self, job: str, error: str | None) -> None:
+        """Note that a maintenance job has ended, well or with an error."""
+        await alerts.note_run(self._connections, job, error)
+
+
+def _tell(batch: BatchId, job: int, results: Results, parts: list[Part], seconds: float) -> None:
+    sent = list({event["correlation"]: None for part in parts for event in part.events if event["correlation"]})
+    facts.emit(
+        "batch.processed",
+        batch=batch,
+        job=job,
+        tenants=len({part["tenant"] for part in results.parts}),
+        events=sum(part["events"] for part in results.parts),
+        matches=len(results.matches),
+        milliseconds=seconds * 1000,
+        correlations=sent[:_MOST_TOLD],
+    )

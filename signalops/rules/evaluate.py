@@ -1,0 +1,198 @@
+"""What a tenant's rules say to its events of a batch: who is told at once, and what must be weighed against what was before.
+
+A match of a plain rule is decided here. One of a rule with a window, an absence, a cooldown or a digest is handed on to
+signalops.weigh, by group: what was before is known only under the lock of the group, in the transaction of the batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from signalops import clock
+from signalops.contracts import GroupEvent, GroupRow, MatchRow
+from signalops.inbox.inbox_queries import Part, Results
+from signalops.patterns import MOST_STEPS as PATTERN_STEPS
+from signalops.patterns import Budget, Group, TooCostly, as_seen
+from signalops.rules.compiled import ActiveRule, CompiledRules
+from signalops.rules.conditions import Kind, Measure, RuleConditions
+from signalops.terms import RuleId
+
+Event = Mapping[str, Any]
+NOTICE = "signalops.rule.absent"
+DEEPEST = 3
+"""Operational events that were caused by one another are matched up to this depth: a rule on them can't run for ever."""
+MOST_STEPS = 1_000_000
+"""Steps for the events of one part together: a second or two."""
+_NOTHING = Measure(Decimal(0), None)
+
+
+class Decided(NamedTuple):
+    """How many events were decided about, the first ones; and which of them take more steps than an event may."""
+
+    events: int
+    costly: list[Event]
+
+
+class _Match(NamedTuple):
+    """An event that a rule matched, and whether nobody is to be told of it."""
+
+    event: Event
+    rule: ActiveRule
+    is_silenced: bool
+
+
+def decide(compiled: CompiledRules, part: Part, results: Results) -> Decided:
+    """Hold one tenant's events against its rules; add what was decided, and what is to be weighed, to the results.
+
+    An event that takes more steps than one may is not matched. After so many steps of all together the rest is left.
+    """
+    decisions, steps, costly = _Decisions(part, results), 0, list[Event]()
+    for number, event in enumerate(part.events):
+        if steps > MOST_STEPS:
+            return Decided(number, costly)
+        budget = Budget()
+        try:
+            _decide(compiled, decisions, event, budget)
+        except TooCostly:
+            costly.append(event)
+        steps += PATTERN_STEPS - budget.left
+    return Decided(len(part.events), costly)
+
+
+def _decide(compiled: CompiledRules, decisions: "_Decisions", event: Event, budget: Budget) -> None:
+    seen = as_seen(event, event["attributes"])
+    rules = compiled.rules.match(seen, budget)
+    if event["depth"] or event.get("replay"):
+        rules = _narrowed(event, rules)
+        if event["type"] == NOTICE and event["depth"]:
+            decisions.announce(compiled, event, seen)
+    if rules:
+        decisions.add(event, seen, rules, compiled.is_silenced(seen, decisions.now, budget))
+
+
+def _narrowed(event: Event, rules: Sequence[ActiveRule]) -> list[ActiveRule]:
+    """Leave out what must not match: a rule the notices of itself, a replay other rules than it asks for."""
+    if event["depth"] > DEEPEST:
+        return []
+    told_of = event["payload"].get("rule", {}).get("id") if event["depth"] else None
+    wanted = event.get("replay_rules")
+    return [rule for rule in rules if str(rule.id) != told_of and (wanted is None or str(rule.id) in wanted)]
+
+
+class _Decisions:
+    """The decisions about one tenant's part of a batch."""
+
+    def __init__(self, part: Part, results: Results) -> None:
+        self._tenant = part.tenant
+        self._results = results
+        self._groups: dict[tuple[UUID, str, str], GroupRow] = {}
+
+    @cached_property
+    def now(self) -> datetime:
+        """The time of the first match: for most parts there is none."""
+        return clock.now()
+
+    def add(self, event: Event, seen: Event, rules: Sequence[ActiveRule], is_silenced: bool) -> None:
+        """Decide about the rules that an event matches."""
+        for rule in rules:
+            match, plan = _Match(event, rule, is_silenced), rule.plan
+            if plan is None:
+                self._note(match)
+            elif plan.kind in ("each", "absent"):
+                self._follow(match, plan, plan.kind, plan.grouping.of(seen))
+            else:
+                self._count(match, plan, seen)
+
+    def announce(self, compiled: CompiledRules, event: Event, seen: Event) -> None:
+        """Have a rule with an absence fire: the event says that nothing has matched it, in one of its groups."""
+        about, wanted = event["payload"], event.get("replay_rules")
+        rule = compiled.by_id.get(RuleId(UUID(about["rule"]["id"])))
+        if rule and rule.plan and rule.plan.kind == "absent" and (wanted is None or str(rule.id) in wanted):
+            group = Group(rule.plan.grouping.key(about["group"]), about["group"])
+            self._follow(_Match(event, rule, compiled.is_silenced(seen, self.now, Budget())), rule.plan, "each", group)
+
+    def _count(self, match: _Match, plan: RuleConditions, seen: Event) -> None:
+        """Hand on what an event adds to a window, unless it comes too late or adds nothing."""
+        measure = plan.measure(seen)
+        if clock.time_of(UUID(match.event["id"])) - _time_of(match.event) > plan.lateness:
+            self._note(match, "late")
+        elif measure is None:
+            self._note(match, "ignored")
+        else:
+            self._follow(match, plan, plan.kind, plan.grouping.of(seen), measure)
+
+    def _follow(self, match: _Match, plan: RuleConditions, kind: Kind, group: Group, measure: Measure = _NOTHING) -> None:
+        opening = plan.hours.opening(self.now) if plan.hours else self.now
+        is_quiet = plan.hours is not None and plan.hours.drops and opening > self.now
+        verdict = "silenced" if match.is_silenced else "quiet" if is_quiet else None
+        not_before = opening if opening > self.now and not is_quiet else None
+        if not plan.has_state:
+            self._note(match, verdict, not_before)
+            return
+        event = match.event
+        member: GroupEvent = {
+            "event": event["id"],
+            "at": _time_of(event),
+            "weight": str(measure.weight),
+            "item": measure.item,
+            "verdict": verdict,
+            "not_before": not_before,
+            "delivery": clock.new_id_in_order(),
+            "replay": event.get("replay"),
+            "depth": event["depth"],
+        }
+        self._members(match.rule, plan, kind, group).append(member)
+
+    def _note(self, match: _Match, outcome: str | None = None, not_before: datetime | None = None) -> None:
+        event, rule = match.event, match.rule
+        noted: MatchRow = {
+            "tenant": self._tenant,
+            "event": event["id"],
+            "rule": rule.id,
+            "version": rule.version,
+            "channel": rule.channel,
+            "delivery": clock.new_id_in_order(),
+        }
+        if outcome or match.is_silenced:
+            noted["outcome"] = outcome or "silenced"
+        if not_before:
+            noted["not_before"] = not_before
+        if event.get("replay"):
+            noted["replay"] = event["replay"]
+        self._results.matches.append(noted)
+        self._results.weight += 1
+
+    def _members(self, rule: ActiveRule, plan: RuleConditions, kind: Kind, group: Group) -> list[GroupEvent]:
+        """Return the events of a group, for one more of them; it is made when it is new."""
+        known = self._groups.get((rule.id, group.key, kind))
+        if known is None:
+            known = self._groups[rule.id, group.key, kind] = {
+                "tenant": self._tenant,
+                "rule": rule.id,
+                "version": rule.version,
+                "since": plan.since,
+                "channel": rule.channel,
+                "group": group.key,
+                "labels": group.labels,
+                "kind": kind,
+                "threshold": str(plan.threshold),
+                "span": _interval(plan.span),
+                "lateness": _interval(plan.lateness),
+                "cooldown": _interval(plan.cooldown) if plan.cooldown else None,
+                "digest_due": plan.digest_due(self.now),
+                "events": [],
+            }
+            self._results.groups.append(known)
+        self._results.weight += 1
+        return known["events"]
+
+
+def _time_of(event: Event) -> datetime:
+    return clock.moment_of(UUID(event["id"]), datetime.fromisoformat(event["occurredAt"]))
+
+
+def _interval(span: timedelta) -> str:
+    return f"{span.total_seconds()} seconds"

@@ -1,0 +1,51 @@
+"""The compiled rules of the tenants that a worker has met lately."""
+
+import asyncio
+from functools import partial
+
+from signalops import db, facts
+from signalops.cache import Cache
+from signalops.patterns import cache_of_compiled
+from signalops.rules import rule_queries
+from signalops.rules.compiled import NO_RULES, CompiledRules, compile_rules
+from signalops.terms import RuleId, TenantId
+
+_LARGE = 200
+
+
+class RuleCache:
+    """Compiled rules by tenant.
+
+    A batch says which version of a tenant's rules it must be held against, so nothing needs to be told of changes.
+    """
+
+    def __init__(self, cache: Cache[int, CompiledRules] | None = None) -> None:
+        self._cache: Cache[int, CompiledRules] = cache_of_compiled() if cache is None else cache
+        self._compiling = asyncio.Lock()
+
+    async def rules_of(self, connection: db.Connection, tenant: TenantId, version: int) -> CompiledRules:
+        """Return a tenant's rules, in the version asked for or a later one; reads them in a transaction of the tenant."""
+        if version == 0:
+            return NO_RULES
+        compiled = self._cache.get(tenant.int)
+        if compiled is None or compiled.version < version:
+            compiled = await self._load(connection, tenant, version)
+            self._cache.put(tenant.int, compiled)
+        return compiled
+
+    async def _load(self, connection: db.Connection, tenant: TenantId, version: int) -> CompiledRules:
+        await db.act_as(connection, tenant)
+        rows = await rule_queries.active_rules(connection, tenant)
+        silences = await rule_queries.active_silences(connection, tenant)
+        rules = [row for row in rows if row["id"] is not None]
+        compiling = partial(compile_rules, rows[0]["ruleset"], rules, silences, partial(_report, tenant))
+        if len(rules) < _LARGE:
+            return compiling()
+        # In a thread, one at a time: a tenant with very many rules that changes them all day must not stop the others' batches.
+        async with self._compiling:
+            meanwhile = self._cache.get(tenant.int)
+            return meanwhile if meanwhile and meanwhile.version >= version else await asyncio.to_thread(compiling)
+
+
+def _report(tenant: TenantId, rule: RuleId, error: str) -> None:
+    facts.emit("rule.broken", tenant=tenant, rule=rule, error=error)

@@ -1,0 +1,189 @@
+"""Writes channels, and reads their secrets to try them out. All runs in a transaction of the tenant."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID, uuid5
+
+from pydantic import SecretStr
+
+from signalops import clock, db
+from signalops.config import Settings
+from signalops.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from signalops.send.channel_admin import channel_queries
+from signalops.send.channel_admin.channel_models import ChannelChange, NewChannel, SecretRotation, StoredChannel, tag_of
+from signalops.send.channel_admin.channel_queries import Held
+from signalops.send.channels import configured
+from signalops.send.channels.base import Channel
+from signalops.send.secrets import SecretBox
+from signalops.terms import ChannelId, ChannelKind, TenantId
+
+Expected = frozenset[str] | None
+"""The tags of the states that a change may be made of; None: any."""
+
+
+class Added(NamedTuple):
+    """A channel that was added; `secret` is what was made here, and can't be read again."""
+
+    id: ChannelId
+    secret: str | None
+
+
+class Opened(NamedTuple):
+    """A channel ready to send, with its secret in plain."""
+
+    channel: Channel
+    secret: str | None
+
+
+class ChannelRegistry:
+    """Writes channels with the installation's keys; Unusable if there are none."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._keyring = SecretBox(settings)
+
+    async def add(self, connection: db.Connection, tenant: TenantId, new: NewChannel) -> Added:
+        """Add a channel; Invalid, or Conflict when its name is taken."""
+        given = _plain(new.secret)
+        channel = configured(new.kind, new.config)
+        kept = channel.keep_secret(given)
+        channel.check(kept, self._settings)
+        added = ChannelId(await db.new_id(connection))
+        await channel_queries.add_channel(
+            connection,
+            tenant,
+            added,
+            name=new.name,
+            kind=new.kind,
+            config=channel.model_dump(mode="json", exclude_unset=True),
+            secret=None if kept is None else self._keyring.seal(kept),
+            enabled=new.enabled,
+            retry_schedule=new.retry_schedule,
+            most_per_minute=new.most_per_minute,
+            outlet_id=_outlet(tenant, new.kind, channel.account(kept)),
+        )
+        return Added(added, channel.made_here(given, kept))
+
+    async def change(
+        self, connection: db.Connection, tenant: TenantId, channel: ChannelId, change: ChannelChange, expected: Expected = None
+    ) -> str | None:
+        """Change a channel; return what of a new secret was made here. Invalid, or Conflict when its name is taken."""
+        held = await _hold(connection, tenant, channel, expected)
+        checked = configured(held["kind"], change.config)
+        given = _plain(change.secret)
+        kept = self._open(held["secret"]) if given is None else checked.keep_secret(given)
+        checked.check(kept, self._settings)
+        if given is not None and kept is not None:
+            held["secret"] = self._keyring.seal(kept)
+        elif not checked.takes_secret:
+            held["secret"] = None
+        held["config"] = checked.model_dump(mode="json", exclude_unset=True)
+        held["retry_schedule"] = change.retry_schedule
+        held["most_per_minute"] = change.most_per_minute
+        held["outlet_id"] = _outlet(tenant, held["kind"], checked.account(kept))
+        held["name"] = held["name"] if change.name is None else change.name
+        await channel_queries.change_channel(connection, tenant, channel, _switched(held, change.enabled))
+        return None if given is None else checked.made_here(given, kept)
+
+    async def rotate(
+        self, connection: db.Connection, tenant: TenantId, channel: ChannelId, rotation: SecretRotation
+    ) -> tuple[str | None, datetime]:
+        """Replace the secret of a webhook; return the one that was made here, and until when the old one signs as well."""
+        held = await _hold(connection, tenant, channel, None)
+        given = _plain(rotation.secret)
+        made = _made(held["kind"], held["config"], given)
+        old = self._open(held["secret"]) if rotation.overlap_seconds else None
+        held["secret"] = self._keyring.rotate(made, old, rotation.overlap_seconds)
+        await channel_queries.change_channel(connection, tenant, channel, held)
+        overlap = rotation.overlap_seconds if old else 0
+        return None if given else made, clock.now() + timedelta(seconds=overlap)
+
+    async def open(self, connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Opened:
+        """Return a channel ready to be tried, also one that is disabled; NotFound, or Invalid. It is on record who does."""
+        held = await _hold(connection, tenant, channel, None)
+        opened = Opened(configured(held["kind"], held["config"]), self._open(held["secret"]))
+        await channel_queries.note_test(connection, tenant, channel, held["name"])
+        return opened
+
+    def _open(self, sealed: bytes | None) -> str | None:
+        return None if sealed is None else self._keyring.open(sealed)
+
+
+async def show(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> StoredChannel:
+    """Return a channel; NotFound."""
+    rows = await channel_queries.list_channels(connection, tenant, id=channel)
+    if not rows:
+        raise _unknown()
+    return StoredChannel.model_validate(rows[0])
+
+
+async def find(connection: db.Connection, tenant: TenantId, channel: str) -> StoredChannel:
+    """Return the channel of this id or name; NotFound."""
+    for row in await channel_queries.list_channels(connection, tenant):
+        if channel in (str(row["id"]), row["name"]):
+            return StoredChannel.model_validate(row)
+    raise NotFound(f"There is no channel {channel!r}: check its name.")
+
+
+async def enable(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> None:
+    """Let a channel send, also one that SignalOps itself had disabled."""
+    held = await _hold(connection, tenant, channel, expected)
+    await channel_queries.change_channel(connection, tenant, channel, _switched(held, True))
+
+
+async def disable(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> None:
+    """Let a channel send nothing: what would go through it becomes a dead letter."""
+    held = await _hold(connection, tenant, channel, expected)
+    await channel_queries.change_channel(connection, tenant, channel, _switched(held, False))
+
+
+async def delete(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> StoredChannel:
+    """Delete a channel with its secret, and return it as it was, disabled; Conflict while enabled rules notify through it."""
+    await _hold(connection, tenant, channel, expected)
+    if rules := await channel_queries.rules_of_channel(connection, tenant, channel):
+        named = ", ".join(map(repr, rules[:10])) + (" and others" if len(rules) > 10 else "")
+        raise Conflict(f"Enabled rules notify through it ({named}): disable them, or let them notify another.", rules=rules)
+    shown = await show(connection, tenant, channel)
+    await channel_queries.delete_channel(connection, tenant, channel)
+    return shown.model_copy(update={"enabled": False, "has_secret": False})
+
+
+async def _hold(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected) -> Held:
+    """Return a channel, whose changes from here on follow one another."""
+    held = await channel_queries.hold_channel(connection, tenant, channel)
+    if held is None:
+        raise _unknown()
+    if expected is not None and tag_of(held["updated_at"]) not in expected:
+        raise PreconditionFailed("The channel is not as it was read: read it again, then change it.")
+    return held
+
+
+def _switched(held: Held, enabled: bool | None) -> Held:
+    if enabled is not None and enabled != held["enabled"]:
+        held["enabled"], held["disabled_because"] = enabled, None
+    return held
+
+
+def _made(kind: ChannelKind, config: Mapping[str, Any], given: str | None) -> str:
+    """Return the secret that takes another's place. Only what signs can have two at once: a webhook."""
+    if kind != "webhook":
+        raise Conflict(f"The secret of a channel of kind {kind} is its provider's to change: then PUT the channel with it.")
+    if given is not None and " " in given:
+        raise Invalid("secret: give one; the old one signs as well until the overlap ends.")
+    made = configured(kind, config).keep_secret(given)
+    assert made is not None
+    return made
+
+
+def _outlet(tenant: TenantId, kind: ChannelKind, account: str | None) -> UUID | None:
+    """Return the outlet that a tenant's channels of one account share: its pace and its circuit."""
+    return None if account is None else uuid5(tenant, f"{kind} {account}")
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such channel: check the id.")

@@ -1,0 +1,57 @@
+"""Dead letters are counted, retried and discarded here, in a transaction of the tenant."""
+
+from uuid import UUID
+
+from signalops import db
+from signalops.errors import Conflict, NotFound
+from signalops.send.dead_letters import dead_letter_queries
+from signalops.send.dead_letters.dead_letter_models import MOST, LettersDiscarded, LettersDone, LetterShown, LettersRetried
+from signalops.terms import JsonObject, TenantId
+
+
+async def show(connection: db.Connection, tenant: TenantId, letter: UUID) -> LetterShown:
+    """Return a dead letter, also one that has ended; NotFound."""
+    rows = await dead_letter_queries.read_letters(connection, tenant, [letter])
+    if not rows:
+        raise NotFound("There is no such dead letter: check the id.")
+    return LetterShown.model_validate(rows[0])
+
+
+async def count(connection: db.Connection, tenant: TenantId, asked: LettersRetried | LettersDiscarded) -> LettersDone:
+    """Return how many letters it would be."""
+    chosen = await dead_letter_queries.count_letters(connection, tenant, **_chosen(asked))
+    return LettersDone(letters=min(chosen, MOST), left=max(0, chosen - MOST))
+
+
+async def retry_many(connection: db.Connection, tenant: TenantId, asked: LettersRetried) -> LettersDone:
+    """Give the newest of the chosen letters another chance."""
+    done = await dead_letter_queries.retry_letters(connection, tenant, MOST, **_chosen(asked))
+    return LettersDone(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(asked)))
+
+
+async def discard_many(connection: db.Connection, tenant: TenantId, asked: LettersDiscarded) -> LettersDone:
+    """Give the newest of the chosen letters up for good."""
+    done = await dead_letter_queries.discard_letters(connection, tenant, MOST, asked.reason, **_chosen(asked))
+    return LettersDone(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(asked)))
+
+
+async def retry(connection: db.Connection, tenant: TenantId, letter: UUID) -> LetterShown:
+    """Give a letter another chance; NotFound, or Conflict if it has ended."""
+    return await _ended(connection, tenant, letter, await dead_letter_queries.retry_letters(connection, tenant, 1, ids=[letter]))
+
+
+async def discard(connection: db.Connection, tenant: TenantId, letter: UUID, reason: str) -> LetterShown:
+    """Give a letter up for good; NotFound, or Conflict if it has ended."""
+    done = await dead_letter_queries.discard_letters(connection, tenant, 1, reason, ids=[letter])
+    return await _ended(connection, tenant, letter, done)
+
+
+async def _ended(connection: db.Connection, tenant: TenantId, letter: UUID, done: int) -> LetterShown:
+    shown = await show(connection, tenant, letter)
+    if not done:
+        raise Conflict(f"The dead letter was {shown.ending} already: see what became of it.", ending=shown.ending)
+    return shown
+
+
+def _chosen(asked: LettersRetried | LettersDiscarded) -> JsonObject:
+    return {"ids": asked.ids} if asked.filter is None else asked.filter.model_dump(by_alias=False)

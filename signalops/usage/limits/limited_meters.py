@@ -1,0 +1,51 @@
+"""The API's side of limits: what an event that comes in adds to its tenant's limited meters."""
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from signalops import db, facts
+from signalops.cache import Cache
+from signalops.patterns import as_seen, cache_of_compiled
+from signalops.terms import TenantId
+from signalops.usage.limits import limit_queries
+from signalops.usage.meters.compiled_meters import CompiledMeters, compile_meters
+
+
+class LimitedMeters:
+    """The limited meters of the tenants that an API process has met lately, compiled.
+
+    A tenant's version (tenants.scales) is 0 until a meter besides events is limited. A process that has not met a tenant takes
+    it for one without: signalops.accept answers that this is stale, and the meters are read then. They measure as the worker
+    counts, but for negative values: a limit knows only growth, so these weigh nothing.
+    """
+
+    def __init__(self, connections: db.Pool) -> None:
+        self._connections = connections
+        self._cache: Cache[int, CompiledMeters] = cache_of_compiled()
+
+    def version(self, tenant: TenantId) -> int:
+        """Return the version of a tenant's limited meters that is known here; 0: none."""
+        known = self._cache.get(tenant.int)
+        return known.version if known else 0
+
+    def weigh(self, tenant: TenantId, event: Mapping[str, Any]) -> Mapping[str, Decimal]:
+        """Return what an event {id, type, source, occurredAt, payload, attributes} adds to limited meters."""
+        known = self._cache.get(tenant.int)
+        assert known, "only events of a tenant with a version are weighed"
+        seen = as_seen(event, event["attributes"])
+        readings = {meter.key: reading.value for meter, reading, _ in known.read(seen)}
+        return {key: value for key, value in readings.items() if value and value > 0}
+
+    async def refresh(self, tenants: Collection[TenantId]) -> None:
+        """Read the present limited meters of tenants."""
+        for tenant in tenants:
+            async with db.as_tenant(self._connections, tenant) as connection:
+                rows = await limit_queries.limited_meters(connection, tenant)
+            meters = [row for row in rows if row["key"] is not None]
+            self._cache.put(tenant.int, compile_meters(rows[0]["scales"], meters, partial(_report, tenant)))
+
+
+def _report(tenant: TenantId, meter: str, error: str) -> None:
+    facts.emit("meter.broken", tenant=tenant, meter=meter, error=error)
