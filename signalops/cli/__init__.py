@@ -15,7 +15,6 @@ from pydantic_settings import SettingsError
 from signalops import db
 from signalops.cli import (
     alerts,
-    audit,
     audit_log,
     backtest,
     channels,
@@ -52,12 +51,7 @@ app = typer.Typer(
 )
 server.register(app)
 inspect.register(app)
-usage.register(app)
-audit.register(app)
-audit_log.register(app)
 isolation.register(app)
-retention.register(app)
-alerts.register(app)
 token.register(app)
 backtest.register(app, rules.app)
 app.add_typer(tenants.app, name="tenant")
@@ -73,6 +67,10 @@ app.add_typer(meters.app, name="meter")
 app.add_typer(credits.app, name="credit")
 app.add_typer(invoices.app, name="invoice")
 app.add_typer(plans.app, name="plan")
+app.add_typer(usage.app, name="usage")
+app.add_typer(audit_log.app, name="audit-log")
+app.add_typer(alerts.app, name="alert")
+app.add_typer(retention.app, name="retention")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""signalops audit-log: who did what to what people manage."""
+"""signalops audit-log list: who did what to what people manage."""
 
 from datetime import datetime
 from typing import Annotated
@@ -14,13 +14,16 @@ from signalops.terms import JsonObject
 from signalops.watch.audit_log.audit_log_endpoints import read_actions
 from signalops.watch.audit_log.audit_log_models import ActionsPage, PlatformAction
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command("audit-log", epilog="Example: signalops audit-log --tenant acme --action rule. --since 2026-11-01")(show)
+app = typer.Typer(no_args_is_help=True, help="See who changed what.")
 
 
-def show(
+@app.callback()
+def _group() -> None:
+    """Keep the group: a program of one command would be that command."""
+
+
+@app.command("list", epilog="Example: signalops audit-log list --tenant acme --action rule. --since 2026-11-01")
+def list_(
     tenant: Annotated[
         str | None, typer.Option("--tenant", "-t", help="The tenant's slug or id; default: the whole installation.")
     ] = None,

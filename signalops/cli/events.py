@@ -8,6 +8,7 @@ import typer
 from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, as_owner, show_json
 from signalops.cli.derived import Commands
+from signalops.cli.inspect import trace
 from signalops.cli.rule_args import read_object
 from signalops.config import settings
 from signalops.errors import Problem, Unusable
@@ -46,7 +47,7 @@ def send(
     if as_json:
         show_json({"id": str(stored.id), "status": stored.status})
     else:
-        typer.echo(f"{stored.status} {stored.id}; see `signalops follow {stored.id}`")
+        typer.echo(f"{stored.status} {stored.id}; see `signalops event trace {stored.id}`")
 
 
 def _active(slug: str) -> TenantId:
@@ -73,3 +74,6 @@ async def _stored(tenant: TenantId, event: EventIn) -> Stored:
     if isinstance(outcome, Problem):
         raise outcome
     return outcome
+
+
+app.command("trace", epilog="Example: signalops event trace 01a20862-10b6-70f7-a960-f844b7ad550a")(trace)

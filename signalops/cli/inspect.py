@@ -28,7 +28,6 @@ from signalops.watch.smoke import walk
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     for command, example in (
-        (follow, "signalops follow 01a20862-10b6-70f7-a960-f844b7ad550a"),
         (doctor, "signalops doctor --json"),
         (smoke, "signalops smoke --url http://localhost:3000"),
         (psql, "signalops psql -c 'select * from signalops.event_status limit 5'"),
@@ -37,7 +36,7 @@ def register(app: typer.Typer) -> None:
         app.command(epilog=f"Example: {example}", context_settings=context)(command)
 
 
-def follow(event: Annotated[UUID, typer.Argument(help="The event's id, from the answer.")], as_json: AsJson = False) -> None:
+def trace(event: Annotated[UUID, typer.Argument(help="The event's id, from the answer.")], as_json: AsJson = False) -> None:
     """Show the whole path of one event: received, job, rules, deliveries with attempts, usage."""
 
     async def path(connection: db.Connection) -> JsonObject | None:

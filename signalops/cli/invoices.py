@@ -86,8 +86,11 @@ def void(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author, is
     typer.echo("It is void. To bill the period all the same: signalops invoice reissue")
 
 
-@app.command(epilog="Example: signalops invoice credit 17 --tenant acme --amount 12.50 --reason 'an outage' --author ann")
-def credit(
+@app.command(
+    "credit-note",
+    epilog="Example: signalops invoice credit-note 17 --tenant acme --amount 12.50 --reason 'an outage' --author ann",
+)
+def credit_note(
     invoice: Wanted,
     tenant: TenantSlug,
     amount: Annotated[str, typer.Option(help="At most what is left of the invoice.")],

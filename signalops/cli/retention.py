@@ -1,4 +1,4 @@
-"""signalops retain: removes now what the worker would remove within the hour."""
+"""signalops retention run: removes now what the worker would remove within the hour."""
 
 import asyncio
 from typing import Annotated
@@ -10,13 +10,16 @@ from signalops.cli.common import AsJson, show_json
 from signalops.config import settings
 from signalops.watch.retention import Retainer, Retention
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(epilog="Example: SIGNALOPS_RETENTION_DAYS=90 signalops retain --dry-run")(retain)
+app = typer.Typer(no_args_is_help=True, help="Remove what has expired.")
 
 
-def retain(
+@app.callback()
+def _group() -> None:
+    """Keep the group: a program of one command would be that command."""
+
+
+@app.command(epilog="Example: SIGNALOPS_RETENTION_DAYS=90 signalops retention run --dry-run")
+def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which partitions would go.")] = False,
     seconds: Annotated[float, typer.Option(min=1, help="For how long rows are removed; the rest is the worker's.")] = 60,
     as_json: AsJson = False,

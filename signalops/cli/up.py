@@ -31,10 +31,10 @@ SignalOps is up at {base} ({seconds:.1f} s). Try, in another terminal:
     -H "x-api-key: {key}" \\
     -d '{{"type":"user.signup","payload":{{"email":"user@example.com"}}}}'
 
-  {program} follow ID              the path of that event, with the id from the answer
-  {program} usage --tenant acme    what was counted
-  {program} psql                   look into the tables
-  {base}/api/docs   the API
+  {program} event trace ID            the path of that event, with the id from the answer
+  {program} usage show --tenant acme  what was counted
+  {program} psql                      look into the tables
+  {base}/api/docs  the API
 
 Mails and webhooks are shown here. Ctrl-C ends everything.
 """

@@ -1,10 +1,11 @@
-"""signalops usage and adjust: what was counted, and corrections of it."""
+"""signalops usage: what was counted, corrections of it, and reconciliation with the events."""
 
 from typing import Annotated
 
 import typer
 
 from signalops import db
+from signalops.cli import reconcile
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
 from signalops.cli.rule_args import read_object
 from signalops.config import settings
@@ -16,16 +17,12 @@ from signalops.usage.adjustments.adjustment_models import AdjustmentIn
 from signalops.usage.usage_models import Usage, UsageQuery
 from signalops.usage.usage_report import usage as read_usage
 
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command(epilog="Example: signalops usage --tenant acme --period 2026-11")(usage)
-    app.command(epilog="Example: signalops adjust --tenant acme --quantity -3 --reason 'sent twice' --author ann@example.com")(
-        adjust
-    )
+app = typer.Typer(no_args_is_help=True, help="Show what was counted, correct it, and check it against the events.")
+reconcile.register(app)
 
 
-def usage(
+@app.command(epilog="Example: signalops usage show --tenant acme --period 2026-11")
+def show(
     tenant: TenantSlug,
     period: Annotated[
         str | None, typer.Option(help="Calendar month in the tenant's time zone, such as 2026-11; default: this one.")
@@ -56,6 +53,7 @@ def usage(
     show_rows(windows, ["start", "end", *grouped, "quantity", "events"], as_json=False)
 
 
+@app.command(epilog="Example: signalops usage adjust --tenant acme --quantity -3 --reason 'sent twice' --author ann@example.com")
 def adjust(
     tenant: TenantSlug,
     quantity: Annotated[str, typer.Option(help="What is added, in the meter's unit; negative: taken off.")],

@@ -34,7 +34,7 @@ def test_the_life_of_an_invoice(signalops: Run, billed: Tenant) -> None:
     assert "Closed: 1 periods." in signalops("invoice", "close").out
     assert "Closed: 0 periods." in signalops("invoice", "close").out
     assert "Total: 49.00 USD" in signalops("invoice", "show", "1", *OF).out
-    assert "Credit note 1 of -9.00 is issued." in signalops("invoice", "credit", "1", *OF, *WHY, "--amount", "9").out
+    assert "Credit note 1 of -9.00 is issued." in signalops("invoice", "credit-note", "1", *OF, *WHY, "--amount", "9").out
     assert "Corrects" in signalops("invoice", "show", "1", "--credit-note", *OF, "--format", "html").out
     refused = signalops("invoice", "void", "1", *OF, *WHY)
     assert (refused.code, refused.err) == (1, "signalops: Credit notes hold against the invoice: void these first.")

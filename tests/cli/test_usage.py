@@ -10,7 +10,7 @@ from tests.support.command import Run
 from tests.support.counters import Counters
 from tests.support.tenants import Tenant
 
-ADJUST = ("adjust", "--tenant", "acme", "--reason", "sent twice", "--author", "ann")
+ADJUST = ("usage", "adjust", "--tenant", "acme", "--reason", "sent twice", "--author", "ann")
 
 
 @pytest.fixture
@@ -21,23 +21,23 @@ def counters(owner: psycopg.Connection, acme: Tenant) -> Counters:
 
 
 def test_usage_is_printed_for_people_and_for_scripts(signalops: Run, counters: Counters) -> None:
-    done = signalops("usage", "--tenant", "acme")
+    done = signalops("usage", "show", "--tenant", "acme")
     assert (done.code, done.err) == (0, "")
     summary, day = done.out.splitlines()[1], done.out.splitlines()[3]
     assert summary.split()[:3] == ["events", "Events", "count"]
     assert day.split()[2:] == ["10", "10"]
     period = f"{clock.now():%Y-%m}"
-    used = json.loads(signalops("usage", "--tenant", "acme", "--period", period, "--window", "none", "--json").out)
+    used = json.loads(signalops("usage", "show", "--tenant", "acme", "--period", period, "--window", "none", "--json").out)
     assert (used["period"], used["processed"], len(used["windows"])) == (period, 10, 1)
-    assert "period: must be a month, such as 2026-11" in signalops("usage", "--tenant", "acme", "--period", "May").err
-    assert "There is no meter 'x'" in signalops("usage", "--tenant", "acme", "--meter", "x").err
+    assert "period: must be a month, such as 2026-11" in signalops("usage", "show", "--tenant", "acme", "--period", "May").err
+    assert "There is no meter 'x'" in signalops("usage", "show", "--tenant", "acme", "--meter", "x").err
 
 
 def test_usage_is_printed_by_group(signalops: Run, counters: Counters) -> None:
     meter = counters.make_meter("traffic", "sum", ["payload.region"])
     for region in ("eu", "us"):
         counters.count(clock.now(), meter=meter, aggregation="sum", grp=f'["{region}"]', value="0.5")
-    asked = ("usage", "--tenant", "acme", "--meter", meter)
+    asked = ("usage", "show", "--tenant", "acme", "--meter", meter)
     assert signalops(*asked, "--by-group").out.count('{"payload.region":') == 2
     used = json.loads(signalops(*asked, "--group", '{"payload.region": "eu"}', "--json").out)
     assert used["quantity"] == "0.5"
@@ -48,7 +48,7 @@ def test_usage_is_adjusted_once(signalops: Run, counters: Counters) -> None:
     done = signalops(*once)
     assert done.out.startswith("events of acme is adjusted by -3; ")
     assert signalops(*once).out.startswith("events of acme was adjusted before by -3; ")
-    assert json.loads(signalops("usage", "--tenant", "acme", "--json").out)["quantity"] == "7"
+    assert json.loads(signalops("usage", "show", "--tenant", "acme", "--json").out)["quantity"] == "7"
     made = json.loads(signalops(*ADJUST, "--quantity", "2", "--json").out)
     assert (made["isNew"], made["quantity"], made["author"]) == (True, "2", "ann")
     assert "at: is more than 35 days ago" in signalops(*ADJUST, "--quantity", "2", "--at", "2020-01-01T00:00:00Z").err
@@ -56,10 +56,10 @@ def test_usage_is_adjusted_once(signalops: Run, counters: Counters) -> None:
 
 def test_a_tenant_gets_its_time_zone_before_anything_is_counted(signalops: Run, owner: psycopg.Connection) -> None:
     assert signalops("tenant", "create", "berlin", "--time-zone", "Europe/Berlin").code == 0
-    assert json.loads(signalops("usage", "--tenant", "berlin", "--json").out)["timeZone"] == "Europe/Berlin"
+    assert json.loads(signalops("usage", "show", "--tenant", "berlin", "--json").out)["timeZone"] == "Europe/Berlin"
     assert signalops("tenant", "update", "berlin", "--time-zone", "Asia/Kolkata").code == 0
     assert "Asia/Kolkata" in signalops("tenant", "list").out
-    signalops("adjust", "--tenant", "berlin", "--reason", "r", "--author", "a", "--quantity", "1")
+    signalops("usage", "adjust", "--tenant", "berlin", "--reason", "r", "--author", "a", "--quantity", "1")
     done = signalops("tenant", "update", "berlin", "--time-zone", "UTC")
     assert (done.code, done.err) == (
         1,

@@ -99,13 +99,13 @@ def installation(tmp_path: Path) -> Installation:
 def test_a_strangers_first_minutes(installation: Installation) -> None:
     with installation.up() as up:
         up.says("SignalOps is up at")
-        up.says("python -m signalops follow ID")
+        up.says("python -m signalops event trace ID")
         assert "revoke it" not in "".join(up.said)
         answer = json.loads(installation.sh(CURL))
         assert answer["status"] == "accepted"
         assert "user@example.com" in up.says("mail to team@acme.example")
 
-        path = json.loads(installation.signalops("follow", answer["id"], "--json"))
+        path = json.loads(installation.signalops("event", "trace", answer["id"], "--json"))
         assert path["status"] == "processed"
         assert [match["name"] for match in path["matches"]] == ["greet new users"]
         assert path["processing"]["rulesEvaluated"] == 2
@@ -114,7 +114,7 @@ def test_a_strangers_first_minutes(installation: Installation) -> None:
         # A rule of the first grammar, and the signed webhook.
         installation.sh(CURL.replace('"user.signup"', '"order.paid"').replace('"email":"user@example.com"', '"currency":"EUR"'))
         assert "webhook-signature" in up.says("webhook to /hooks/shop")
-        usage = json.loads(installation.signalops("usage", "--tenant", "acme", "--json"))
+        usage = json.loads(installation.signalops("usage", "show", "--tenant", "acme", "--json"))
         assert (usage["accepted"], usage["processed"]) == (2, 2)
         rows = installation.signalops("psql", "-Atc", "select type, status from signalops.event_status order by id")
         assert rows.split() == ["user.signup|processed", "order.paid|processed"]
@@ -125,7 +125,7 @@ def test_a_strangers_first_minutes(installation: Installation) -> None:
 
     with installation.up() as up:
         up.says("SignalOps is up at")
-        kept = json.loads(installation.signalops("usage", "--tenant", "acme", "--json"))
+        kept = json.loads(installation.signalops("usage", "show", "--tenant", "acme", "--json"))
         assert kept["accepted"] == 3
         up.interrupt()
 

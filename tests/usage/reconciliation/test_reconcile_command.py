@@ -20,7 +20,7 @@ def audit(command: Run, monkeypatch: pytest.MonkeyPatch) -> Audit:
     async def run(history: UsageHistory, *arguments: str) -> Done:
         assert history.settings.database_url
         monkeypatch.setenv("DATABASE_URL", history.settings.database_url.get_secret_value())
-        return await beside(command, "audit", *arguments)
+        return await beside(command, "usage", "reconcile", *arguments)
 
     return run
 

@@ -26,13 +26,13 @@ def test_a_command_is_noted_with_the_login_and_its_words(signalops: Run, owner: 
 
 def test_what_was_done_is_shown_narrowed(signalops: Run, acme: Tenant, globex: Tenant) -> None:
     assert signalops("key", "create", "--tenant", "acme", "--label", "one").code == 0
-    shown = json.loads(signalops("audit-log", "--tenant", "acme", "--action", "key.", "--json").out)
+    shown = json.loads(signalops("audit-log", "list", "--tenant", "acme", "--action", "key.", "--json").out)
     assert [one["target"]["name"] for one in shown] == ["one", "test"]
     assert shown[0]["tenant"] == str(acme.id)
-    everyone = json.loads(signalops("audit-log", "--action", "tenant.created", "--json").out)
+    everyone = json.loads(signalops("audit-log", "list", "--action", "tenant.created", "--json").out)
     assert {one["target"]["name"] for one in everyone} == {"acme", "globex"}
-    assert signalops("audit-log", "--since", "2999-01-01", "--json").out.strip() == "[]"
-    line = signalops("audit-log", "--tenant", "acme", "--action", "key.", "--limit", "1").out
+    assert signalops("audit-log", "list", "--since", "2999-01-01", "--json").out.strip() == "[]"
+    line = signalops("audit-log", "list", "--tenant", "acme", "--action", "key.", "--limit", "1").out
     assert "key create" in line
     assert "key.created" in line
-    assert "there is no tenant 'nobody'" in signalops("audit-log", "--tenant", "nobody").err.lower()
+    assert "there is no tenant 'nobody'" in signalops("audit-log", "list", "--tenant", "nobody").err.lower()

@@ -147,7 +147,7 @@ language sql stable as $$
 $$;
 comment on function signalops.audit is
   'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, '
-  'holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops audit` does.';
+  'holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops usage reconcile` does.';
 
 create or replace view signalops.audit_differences with (security_invoker = true) as
 select * from signalops.audit(null, null)

@@ -1,4 +1,4 @@
-"""signalops audit: proves every figure, or tells which can't be."""
+"""signalops usage reconcile: checks every figure of usage and invoices against the events it is made of."""
 
 from datetime import date
 from typing import Annotated
@@ -17,16 +17,16 @@ _MOST = 200
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(epilog="Example: signalops audit --tenant acme --period 2026-11")(audit)
+    """Add the command to the group `usage`."""
+    app.command(epilog="Example: signalops usage reconcile --tenant acme --period 2026-11")(reconcile)
 
 
-def audit(
+def reconcile(
     tenant: Annotated[str | None, typer.Option("--tenant", "-t", help="The tenant's slug; default: all.")] = None,
     period: Annotated[str | None, typer.Option(help="A billing period, such as 2026-11; default: all.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold every figure of usage against the events it is made of; exits with 1 when one is not what they say."""
+    """Check every figure of usage against the events it is made of; exits with 1 when one differs."""
     month = None if period is None else _month(period)
 
     async def auditing(connection: db.Connection) -> Report:
