@@ -860,7 +860,7 @@ begin
   if new.enabled and coalesce(said.absent -> 'groupBy', '[]') = '[]' and said.absent is not null then
     insert into signalops.rule_groups as g (tenant_id, rule_id, since, group_key, labels, due_at, forget_at)
     values (new.tenant_id, new.id, said.since, '[]', '{}',
-      now() + (said.absent ->> 'after')::interval + coalesce(said.absent ->> 'lateness', '0s')::interval, now())
+      now() + (said.absent ->> 'after')::interval + coalesce(said.absent ->> 'allowedLateness', '0s')::interval, now())
     on conflict (tenant_id, rule_id, since, group_key) do update set due_at = excluded.due_at, seen_at = null
     where tg_op = 'UPDATE' and not old.enabled;
   end if;
@@ -904,7 +904,7 @@ CREATE FUNCTION signalops.audit(of_tenant uuid, of_period date) RETURNS TABLE(te
   union all select * from signalops.audit_credits(of_tenant)
 $$;
 
-COMMENT ON FUNCTION signalops.audit(of_tenant uuid, of_period date) IS 'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops audit` does.';
+COMMENT ON FUNCTION signalops.audit(of_tenant uuid, of_period date) IS 'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops usage reconcile` does.';
 
 CREATE FUNCTION signalops.audit_acceptance(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, event uuid, ways bigint)
     LANGUAGE sql STABLE
@@ -1536,7 +1536,7 @@ begin
   perform signalops.act_as(tenant);
   -- `not in`: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for each claim, once a
   -- burst has made it large.
-  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.most_per_minute, c.enabled into asked
+  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.max_per_minute, c.enabled into asked
   from signalops.deliveries d
   left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true
   where d.tenant_id = tenant and d.id = delivery and d.next_attempt_at is null
@@ -1548,7 +1548,7 @@ begin
   if asked.channel_id = any (busy) then
     wait_until := clock_timestamp() + interval '1 second';
   elsif asked.enabled then -- what can't be sent any more need not wait to be told so
-    wait_until := signalops.take_turn(tenant, asked.outlet, delivery, asked.most_per_minute);
+    wait_until := signalops.take_turn(tenant, asked.outlet, delivery, asked.max_per_minute);
   end if;
   if wait_until is not null then
     update signalops.deliveries d set status = 'pending', next_attempt_at = wait_until, updated_at = now()
@@ -2255,7 +2255,7 @@ begin
     return 0;
   end if;
   for turn in
-    select q.tenant_id, q.channel_id, c.most_per_minute, o.opened_until, o.tokens, o.refilled_at, h.id as held
+    select q.tenant_id, q.channel_id, c.max_per_minute, o.opened_until, o.tokens, o.refilled_at, h.id as held
     from signalops.channel_queues q
     left join lateral (
       select * from signalops.channels c where c.tenant_id = q.tenant_id and c.id = q.channel_id limit 1
@@ -2281,11 +2281,11 @@ begin
     share := greatest(1, at_most / channels);
     if turn.opened_until is not null then
       share := 1; -- while a circuit is open one attempt tries
-    elsif turn.most_per_minute is not null then
+    elsif turn.max_per_minute is not null then
       -- More would only be put back.
-      share := least(share, signalops.tokens_at(clock_timestamp(), turn.tokens, turn.refilled_at, turn.most_per_minute));
+      share := least(share, signalops.tokens_at(clock_timestamp(), turn.tokens, turn.refilled_at, turn.max_per_minute));
       if share < 1 then
-        update signalops.channel_queues q set next_due_at = clock_timestamp() + make_interval(secs => (1 - share) * 60 / turn.most_per_minute)
+        update signalops.channel_queues q set next_due_at = clock_timestamp() + make_interval(secs => (1 - share) * 60 / turn.max_per_minute)
         where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
         continue;
       end if;
@@ -2305,7 +2305,7 @@ begin
     update signalops.channel_queues q set next_due_at = (
       -- What was woken has not asked its outlet yet: the next must not be woken for the same turn.
       select greatest(d.next_attempt_at, case
-        when turn.opened_until is not null or turn.most_per_minute is not null then now() + interval '1 second' end)
+        when turn.opened_until is not null or turn.max_per_minute is not null then now() + interval '1 second' end)
       from signalops.deliveries d
       where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at is not null
       order by d.next_attempt_at limit 1)
@@ -4772,7 +4772,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.take_tokens(flush jsonb, wanted jsonb) IS 'Takes a token an event out of each bucket that it pays, [{tenant, bucket, amount}]; where there are too few, for the first events of the flush. Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, after those refused before it), and without an event what each bucket holds now (pace: {rate, burst, left}).';
 
-CREATE FUNCTION signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, most_per_minute integer) RETURNS timestamp with time zone
+CREATE FUNCTION signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, max_per_minute integer) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -4784,7 +4784,7 @@ declare
 begin
   select * into found_outlet from signalops.outlets o where o.tenant_id = tenant and o.id = outlet;
   -- The usual case takes no lock: nothing has failed, and nothing is limited.
-  if most_per_minute is null and found_outlet.opened_until is null then
+  if max_per_minute is null and found_outlet.opened_until is null then
     return null;
   end if;
   if found_outlet.id is null then
@@ -4796,10 +4796,10 @@ begin
   if found_outlet.opened_until > moment then
     return found_outlet.opened_until;
   end if;
-  if most_per_minute is not null then
-    left_over := signalops.tokens_at(moment, found_outlet.tokens, found_outlet.refilled_at, most_per_minute) - 1;
+  if max_per_minute is not null then
+    left_over := signalops.tokens_at(moment, found_outlet.tokens, found_outlet.refilled_at, max_per_minute) - 1;
     if left_over < 0 then
-      return moment + make_interval(secs => -left_over * 60 / most_per_minute);
+      return moment + make_interval(secs => -left_over * 60 / max_per_minute);
     end if;
     update signalops.outlets o set tokens = left_over, refilled_at = moment where o.tenant_id = tenant and o.id = outlet;
   end if;
@@ -4812,7 +4812,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, most_per_minute integer) IS 'Asks an outlet whether a delivery may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
+COMMENT ON FUNCTION signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, max_per_minute integer) IS 'Asks an outlet whether a delivery may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
 
 CREATE FUNCTION signalops.tell(wanted uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) RETURNS TABLE(event_id uuid, verdict text, of_meter text)
     LANGUAGE plpgsql
@@ -4884,7 +4884,7 @@ begin
       where t.id = g.tenant_id and t.status = 'active' and t.status_since > t.created_at limit 1
     ) t
     cross join lateral (
-      select (v.absent ->> 'after')::interval + coalesce(v.absent ->> 'lateness', '0s')::interval as time
+      select (v.absent ->> 'after')::interval + coalesce(v.absent ->> 'allowedLateness', '0s')::interval as time
       from signalops.rule_versions v where v.tenant_id = g.tenant_id and v.rule_id = g.rule_id and v.version = g.since limit 1
     ) v
     where g.due_at <= now() - interval '1 second' and greatest(t.status_since, g.seen_at) + v.time > now()
@@ -5010,11 +5010,11 @@ CREATE FUNCTION signalops.time_of(id uuid) RETURNS timestamp with time zone
 
 COMMENT ON FUNCTION signalops.time_of(id uuid) IS 'The millisecond in which a UUIDv7 was made (RFC 9562, section 5.7).';
 
-CREATE FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, most_per_minute integer) RETURNS double precision
+CREATE FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, max_per_minute integer) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN LEAST((GREATEST((1)::numeric, ((most_per_minute)::numeric / 60.0)))::double precision, (COALESCE(tokens, (0)::double precision) + (((CASE WHEN (COALESCE(refilled_at, '-infinity'::timestamp with time zone) = '-infinity'::timestamp with time zone) THEN '1000000000'::numeric ELSE EXTRACT(epoch FROM (moment - refilled_at)) END * (most_per_minute)::numeric) / 60.0))::double precision));
+    RETURN LEAST((GREATEST((1)::numeric, ((max_per_minute)::numeric / 60.0)))::double precision, (COALESCE(tokens, (0)::double precision) + (((CASE WHEN (COALESCE(refilled_at, '-infinity'::timestamp with time zone) = '-infinity'::timestamp with time zone) THEN '1000000000'::numeric ELSE EXTRACT(epoch FROM (moment - refilled_at)) END * (max_per_minute)::numeric) / 60.0))::double precision));
 
-COMMENT ON FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, most_per_minute integer) IS 'How many messages an outlet with a rate limit may send at a moment: a second''s worth at most, and at least one.';
+COMMENT ON FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, max_per_minute integer) IS 'How many messages an outlet with a rate limit may send at a moment: a second''s worth at most, and at least one.';
 
 CREATE FUNCTION signalops.usage_by(tenant uuid, of_meter text, lower timestamp with time zone, upper timestamp with time zone, step text, by_group boolean, in_period date, until_period date DEFAULT NULL::date) RETURNS TABLE(bucket timestamp with time zone, grp text, events bigint, quantity numeric)
     LANGUAGE plpgsql STABLE
@@ -5593,11 +5593,11 @@ CREATE TABLE signalops.channels (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
     outlet_id uuid,
-    most_per_minute integer,
+    max_per_minute integer,
     CONSTRAINT channels_check CHECK (((deleted_at IS NULL) OR (NOT enabled))),
     CONSTRAINT channels_disabled_because_check CHECK ((length(disabled_because) <= 500)),
     CONSTRAINT channels_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'telegram'::text, 'whatsapp'::text, 'webhook'::text, 'slack'::text, 'http'::text]))),
-    CONSTRAINT channels_most_per_minute_check CHECK ((most_per_minute > 0)),
+    CONSTRAINT channels_max_per_minute_check CHECK ((max_per_minute > 0)),
     CONSTRAINT channels_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
     CONSTRAINT channels_retry_schedule_check CHECK (((cardinality(retry_schedule) <= 20) AND (1 <= ALL (retry_schedule))))
 );
@@ -5618,7 +5618,7 @@ COMMENT ON COLUMN signalops.channels.disabled_because IS 'Why SignalOps itself d
 COMMENT ON COLUMN signalops.channels.updated_at IS 'When it was changed last.';
 COMMENT ON COLUMN signalops.channels.deleted_at IS 'When it was deleted; NULL: it is not. The row stays, since versions of rules name it; its secret is gone, its name free again.';
 COMMENT ON COLUMN signalops.channels.outlet_id IS 'The outlet that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
-COMMENT ON COLUMN signalops.channels.most_per_minute IS 'How many messages its outlet may send in a minute; NULL: as many as there are.';
+COMMENT ON COLUMN signalops.channels.max_per_minute IS 'How many messages its outlet may send in a minute; NULL: as many as there are.';
 
 CREATE TABLE signalops.rules (
     tenant_id uuid NOT NULL,

@@ -15,7 +15,7 @@ from signalops.usage.plans.plan_models import LimitTerms
 app = typer.Typer(no_args_is_help=True, help="Limit what a tenant may have accepted in a month.")
 commands = Commands(app, "limit")
 commands.add(
-    limit_endpoints.list_limits, "list", columns="meter origin soft hard thresholds overage period accepted percent told"
+    limit_endpoints.list_limits, "list", columns="meter origin soft hard thresholds overage period accepted percent notified"
 )
 Meter = Annotated[str, typer.Option(help="The key of a meter that counts or sums; events: all events.")]
 

@@ -97,10 +97,10 @@ class _Condition(NamedTuple):
     @classmethod
     def of(cls, window: Window | None, absent: Absence | None) -> Self:
         if absent:
-            return cls("absent", Decimal(0), duration(absent.after), duration(absent.lateness))
+            return cls("absent", Decimal(0), duration(absent.after), duration(absent.allowed_lateness))
         if window is None:
             return cls("each", Decimal(0), _ZERO, _ZERO)
-        within = duration(window.within), duration(window.lateness)
+        within = duration(window.within), duration(window.allowed_lateness)
         if window.count is not None:
             return cls("count", Decimal(window.count), *within)
         if window.sum:

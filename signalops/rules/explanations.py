@@ -38,7 +38,7 @@ def _noise_control(draft: Conditions, now: datetime) -> Iterator[str]:
     if draft.active_hours:
         opening = Hours.of(draft.active_hours).opening(now)
         if opening != now:
-            outside = "nobody is told" if draft.active_hours.otherwise == "drop" else "it waits for them"
+            outside = "nobody is told" if draft.active_hours.outside_hours == "drop" else "it waits for them"
             yield f"It is outside the active hours, which begin at {opening.isoformat(timespec='minutes')}: {outside}."
 
 

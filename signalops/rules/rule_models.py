@@ -86,7 +86,7 @@ class Window(_Part):
     sum: Threshold | None = Field(None, description="At least so much, all values of a field together.")
     distinct: Threshold | None = Field(None, description="At least so many different values of a field.")
     group_by: GroupBy = []
-    lateness: Lateness = Field("10m", description="An event that comes in later than this after it occurred is left out.")
+    allowed_lateness: Lateness = Field("10m", description="An event that comes in later than this after it occurred is left out.")
 
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
@@ -102,7 +102,7 @@ class Absence(_Part):
 
     after: Annotated[str, _between("1s", "31d")] = Field(description="How long nothing must match, by event time.")
     group_by: GroupBy = []
-    lateness: Lateness = Field("0s", description="How much longer to wait for events that come in late.")
+    allowed_lateness: Lateness = Field("0s", description="How much longer to wait for events that come in late.")
 
 
 class Cooldown(_Part):
@@ -133,7 +133,7 @@ class ActiveHours(_Part):
     days: Annotated[list[Day], Field(min_length=1, max_length=7)] = list(DAYS)
     from_: ClockTime = Field("00:00", alias="from")
     to: ClockTime = Field("00:00", description="Equal to from: all day.")
-    otherwise: Literal["wait", "drop"] = Field("wait", description="Outside of them: send when they begin, or not at all.")
+    outside_hours: Literal["wait", "drop"] = Field("wait", description="Outside of them: send when they begin, or not at all.")
 
 
 class Conditions(_Part):

@@ -56,7 +56,9 @@ class RuleShown(_Content):
 class VersionShown(_Content):
     """What a rule said in one version."""
 
-    since: int = Field(description="What its window or absence has counted since this version still counts.")
+    state_version: int = Field(
+        description="The earliest version whose counts of a window or an absence this version goes on with."
+    )
 
 
 class RuleList(PageOf[RuleShown]):
@@ -127,5 +129,5 @@ def _same(before: object, after: object) -> bool:
 
 
 def _said(version: VersionShown) -> JsonObject:
-    said = version.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"version", "since", "created_at"})
+    said = version.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"version", "state_version", "created_at"})
     return said | {"channel": version.channel.name}

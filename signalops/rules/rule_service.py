@@ -65,7 +65,7 @@ class RuleRegistry:
         said = {name: before[name] for name in _SAID} | {"channel": before["channel"]["id"]}
         if not _same(said, content, _SAID):
             version = active + 1
-            since = before["since"] if _same(said, content, _COUNTED) else version
+            since = before["state_version"] if _same(said, content, _COUNTED) else version
             await rule_queries.add_version(connection, tenant, rule, {"version": version, "since": since}, content)
             await self._check_versions(connection, tenant)
         name = held["name"] if change.name is None else change.name

@@ -25,7 +25,7 @@ class Hours:
         """Read them from a rule."""
         days = frozenset(DAYS.index(day) for day in hours.days)
         opens, closes = time.fromisoformat(hours.from_), time.fromisoformat(hours.to)
-        return cls(ZoneInfo(hours.time_zone), days, opens, closes, hours.otherwise == "drop")
+        return cls(ZoneInfo(hours.time_zone), days, opens, closes, hours.outside_hours == "drop")
 
     def opening(self, moment: datetime) -> datetime:
         """Return the moment itself when it is within the hours, else when they begin next."""

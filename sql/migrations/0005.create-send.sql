@@ -15,7 +15,7 @@ create table signalops.channels (
   updated_at timestamptz not null default now(),
   deleted_at timestamptz,
   outlet_id uuid,
-  most_per_minute integer check (most_per_minute > 0),
+  max_per_minute integer check (max_per_minute > 0),
   primary key (tenant_id, id),
   check (deleted_at is null or not enabled)
 );
@@ -35,7 +35,7 @@ comment on column signalops.channels.deleted_at is
   'When it was deleted; NULL: it is not. The row stays, since versions of rules name it; its secret is gone, its name free again.';
 comment on column signalops.channels.outlet_id is
   'The outlet that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
-comment on column signalops.channels.most_per_minute is 'How many messages its outlet may send in a minute; NULL: as many as there are.';
+comment on column signalops.channels.max_per_minute is 'How many messages its outlet may send in a minute; NULL: as many as there are.';
 -- Serves add-channel: a tenant has one channel of a name.
 create unique index channels_by_name on signalops.channels (tenant_id, name) where deleted_at is null;
 -- Serves find_called_channel. Not unique: uniqueness across tenants would tell one tenant of another's.

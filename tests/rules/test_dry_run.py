@@ -116,7 +116,7 @@ async def test_what_a_rule_adds_is_noted(api: Client, owner: psycopg.Connection,
         ({"digest": {"every": "1h"}}, "every 1h"),
         ({"digest": {"at": "08:00", "timeZone": "UTC"}}, "at 08:00 UTC"),
         ({"activeHours": {"timeZone": "UTC", "days": never}}, "it waits for them"),
-        ({"activeHours": {"timeZone": "UTC", "days": never, "otherwise": "drop"}}, "nobody is told"),
+        ({"activeHours": {"timeZone": "UTC", "days": never, "outsideHours": "drop"}}, "nobody is told"),
         ({"enabled": False}, "disabled"),
     ]
     for members, words in cases:

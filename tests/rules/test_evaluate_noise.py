@@ -18,7 +18,7 @@ def closed_now(otherwise: str) -> dict[str, Any]:
     """Return active hours that begin in two hours, for one hour."""
     opens = clock.now() + timedelta(hours=2)
     hours = {"from": f"{opens:%H:%M}", "to": f"{opens + timedelta(hours=1):%H:%M}"}
-    return {"timeZone": "UTC", "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "otherwise": otherwise, **hours}
+    return {"timeZone": "UTC", "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "outsideHours": otherwise, **hours}
 
 
 def silence(orders: Orders, pattern: dict[str, object], starts: timedelta, ends: timedelta) -> UUID:
@@ -33,7 +33,7 @@ def silence(orders: Orders, pattern: dict[str, object], starts: timedelta, ends:
 
 
 HOUR = timedelta(hours=1)
-AT_ONCE = {"count": 1, "within": "1m", "lateness": "1d"}
+AT_ONCE = {"count": 1, "within": "1m", "allowedLateness": "1d"}
 
 
 async def test_a_cooldown_tells_once_per_group_until_it_is_over(orders: Orders) -> None:
@@ -53,7 +53,9 @@ async def test_many_workers_share_one_cooldown(orders: Orders) -> None:
 
 
 async def test_a_windows_cooldown_goes_by_its_groups(orders: Orders) -> None:
-    orders.rule(time_window={"count": 2, "within": "1m", "lateness": "1d", "groupBy": ["payload.user"]}, cooldown={"for": "1h"})
+    orders.rule(
+        time_window={"count": 2, "within": "1m", "allowedLateness": "1d", "groupBy": ["payload.user"]}, cooldown={"for": "1h"}
+    )
     pair = [(0.0, {"user": "a"}), (0.5, {"user": "a"})]
     assert await orders.see(*pair) == ["counted", NOTIFIED]
     assert await orders.see(*[(m + 30, payload) for m, payload in pair]) == ["counted", COOLDOWN]

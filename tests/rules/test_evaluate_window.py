@@ -9,7 +9,7 @@ from signalops import clock
 from tests.support.worlds.orders import Orders
 
 COUNTED, NOTIFIED = "counted", "notified"
-DAY = {"lateness": "1d"}
+DAY = {"allowedLateness": "1d"}
 
 
 async def test_the_event_that_completes_the_count_fires_and_the_next_ones_do_not(orders: Orders) -> None:
@@ -172,7 +172,7 @@ async def test_an_event_changes_no_index_of_its_group(orders: Orders) -> None:
 
 
 async def test_what_can_not_matter_any_more_is_forgotten(orders: Orders) -> None:
-    orders.rule(time_window={"count": 2, "within": "1m", "lateness": "6h"})
+    orders.rule(time_window={"count": 2, "within": "1m", "allowedLateness": "6h"})
     await orders.see((60, {}))
     await orders.journey.tidy()
     assert len(orders.rows("select from signalops.window_events")) == 1

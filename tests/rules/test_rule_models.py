@@ -32,7 +32,7 @@ WINDOW = {"within": "10m"}
         ({"window": WINDOW | {"count": 0}}, "window.count", "greater than or equal to 1"),
         ({"window": WINDOW | {"count": 10_001}}, "window.count", "less than or equal to 10000"),
         ({"window": {"within": "8d", "count": 1}}, "window.within", "must be from 1s to 7d"),
-        ({"window": WINDOW | {"count": 2, "lateness": "2d"}}, "window.lateness", "must be from 0s to 1d"),
+        ({"window": WINDOW | {"count": 2, "allowedLateness": "2d"}}, "window.allowedLateness", "must be from 0s to 1d"),
         ({"window": WINDOW | {"distinct": {"field": "a", "atLeast": 1.5}}}, "window", "whole number"),
         ({"window": WINDOW | {"sum": {"field": "a", "atLeast": 0}}}, "window.sum.atLeast", "greater than 0"),
         ({"window": WINDOW | {"sum": {"field": "a..b", "atLeast": 1}}}, "window.sum.field", "path of a field"),

@@ -22,7 +22,7 @@ WHOLE: dict[str, Any] = {
     "window": {"sum": {"field": "payload.amount", "atLeast": 0.1}, "within": "10m", "groupBy": ["payload.user"]},
     "cooldown": "1h30m",
     "digest": {"at": "08:30", "timeZone": "Europe/Berlin"},
-    "activeHours": {"timeZone": "UTC", "days": ["mon"], "from": "22:00", "to": "06:00", "otherwise": "drop"},
+    "activeHours": {"timeZone": "UTC", "days": ["mon"], "from": "22:00", "to": "06:00", "outsideHours": "drop"},
 }
 
 
@@ -34,14 +34,14 @@ async def test_a_rule_is_shown_as_it_was_written(api: Client, acme: Tenant, ops:
     shown = await api.get(answer.headers["location"], acme)
     assert shown.headers["etag"] == '"1"'
     assert answer.json == shown.json | {"warnings": []}
-    window = {**WHOLE["window"], "lateness": "10m"}
+    window = {**WHOLE["window"], "allowedLateness": "10m"}
     said = WHOLE | {"window": window, "cooldown": {"for": "1h30m", "groupBy": []}}
     assert {name: shown.json[name] for name in said} == said
     assert shown.json["channel"] == {"id": ops, "name": "ops", "kind": "webhook"}
     assert (shown.json["name"], shown.json["enabled"], shown.json["version"]) == ("signups", True, 1)
     assert shown.json["createdAt"] == shown.json["updatedAt"]
     absent = await add(api, acme, name="silence", absent={"after": "15m"}, enabled=False)
-    assert absent["absent"] == {"after": "15m", "groupBy": [], "lateness": "0s"}
+    assert absent["absent"] == {"after": "15m", "groupBy": [], "allowedLateness": "0s"}
     assert absent["enabled"] is False
     assert "window" not in absent
 

@@ -55,7 +55,7 @@ async def test_a_difference_is_shown_value_by_value(api: Client, owner: psycopg.
     await change(api, acme, rule, pattern=after, template={"body": "b"}, window=WINDOW, channel="pager")
     changes = await _diff(api, acme, rule)
     expected: list[dict[str, Any]] = [
-        {"path": "/window", "after": {**WINDOW, "groupBy": [], "lateness": "10m"}},
+        {"path": "/window", "after": {**WINDOW, "groupBy": [], "allowedLateness": "10m"}},
         {"path": "/pattern/type", "before": ["a"], "after": ["a", "b"]},
         {"path": "/pattern/payload/x~1y/0/prefix", "before": "p", "after": "q"},
         {"path": "/pattern/payload/gone", "before": [None]},
@@ -117,4 +117,4 @@ async def test_what_counts_is_kept_until_what_is_counted_changes(api: Client, ow
     for members, since in steps:
         await change(api, acme, rule, **{"pattern": PATTERN, **members})
         newest = (await api.get(f"{RULES}/{rule}/versions", acme, limit=1)).json["data"][0]
-        assert newest["since"] == since, members
+        assert newest["stateVersion"] == since, members

@@ -217,8 +217,8 @@ async def test_a_429_without_a_time_closes_nothing(pace: Pace, receiver: Receive
     assert len(receiver.received) == 6
 
 
-async def limit(pace: Pace, most_per_minute: int) -> None:
-    pace.outbox.owner.execute("update signalops.channels set most_per_minute = %s", [most_per_minute])
+async def limit(pace: Pace, max_per_minute: int) -> None:
+    pace.outbox.owner.execute("update signalops.channels set max_per_minute = %s", [max_per_minute])
 
 
 async def test_a_rate_limit_is_exact_across_workers(pace: Pace, receiver: Receiver) -> None:
@@ -261,12 +261,12 @@ async def test_the_sweep_wakes_no_more_than_a_rate_limit_admits(pace: Pace, rece
 
 async def test_channels_of_one_account_share_its_limit_and_its_circuit(pace: Pace, receiver: Receiver) -> None:
     other, _ = await pace.outbox.channel("webhook", "other", url=receiver.url)
-    pace.outbox.owner.execute("update signalops.channels set outlet_id = %s, most_per_minute = 60", [clock.new_id()])
+    pace.outbox.owner.execute("update signalops.channels set outlet_id = %s, max_per_minute = 60", [clock.new_id()])
     (mine,), (theirs,) = pace.waiting(1), pace.waiting(1, other)
     await pace.deliver(mine)
     await pace.deliver(theirs)
     assert (pace.outbox.row(mine)["status"], pace.outbox.row(theirs)["status"]) == ("sent", "pending")
-    pace.outbox.owner.execute("update signalops.channels set most_per_minute = null")
+    pace.outbox.owner.execute("update signalops.channels set max_per_minute = null")
     await open_circuit(pace, receiver)
     (theirs,) = pace.waiting(1, other)
     await pace.deliver(theirs)

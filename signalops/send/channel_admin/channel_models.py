@@ -24,7 +24,7 @@ class _Content(RequestModel):
     retry_schedule: Annotated[list[Step], Field(min_length=1, max_length=20)] | None = Field(
         None, description="Seconds before each further attempt; default: the installation's."
     )
-    most_per_minute: int | None = Field(
+    max_per_minute: int | None = Field(
         None, ge=1, le=1_000_000, description="How many messages it may send in a minute; default: as many as there are."
     )
 
@@ -71,7 +71,7 @@ class StoredChannel(ApiModel):
     )
     health: ChannelHealth
     retry_schedule: list[int] | None = Field(description="null: the installation's.")
-    most_per_minute: int | None = Field(description="null: as many as there are.")
+    max_per_minute: int | None = Field(description="null: as many as there are.")
     created_at: datetime
     updated_at: datetime
 

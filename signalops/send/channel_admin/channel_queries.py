@@ -22,7 +22,7 @@ class Held(TypedDict):
     enabled: bool
     disabled_because: str | None
     retry_schedule: list[int] | None
-    most_per_minute: int | None
+    max_per_minute: int | None
     outlet_id: UUID | None
     updated_at: datetime
 

@@ -60,7 +60,7 @@ class ChannelRegistry:
             secret=None if kept is None else self._keyring.seal(kept),
             enabled=new.enabled,
             retry_schedule=new.retry_schedule,
-            most_per_minute=new.most_per_minute,
+            max_per_minute=new.max_per_minute,
             outlet_id=_outlet(tenant, new.kind, channel.account(kept)),
         )
         return Added(added, channel.made_here(given, kept))
@@ -80,7 +80,7 @@ class ChannelRegistry:
             held["secret"] = None
         held["config"] = checked.model_dump(mode="json", exclude_unset=True)
         held["retry_schedule"] = change.retry_schedule
-        held["most_per_minute"] = change.most_per_minute
+        held["max_per_minute"] = change.max_per_minute
         held["outlet_id"] = _outlet(tenant, held["kind"], checked.account(kept))
         held["name"] = held["name"] if change.name is None else change.name
         await channel_queries.change_channel(connection, tenant, channel, _switched(held, change.enabled))

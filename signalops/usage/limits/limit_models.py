@@ -23,7 +23,7 @@ class LimitShown(ApiModel):
     period: Month = Field(description="This calendar month in the tenant's time zone.")
     accepted: Exact = Field(description="What was accepted in the month.")
     percent: float | None = Field(description="Of hard (of soft, without hard); null when that is 0.")
-    told: dict[str, Exact] = Field(
+    notified: dict[str, Exact] = Field(
         description="The amounts of which notices were emitted in the month: soft, hard, and thresholds by their percentage."
     )
 

@@ -14,7 +14,7 @@ async def limited_meters(connection: db.Connection, tenant: TenantId) -> list[db
 
 
 async def list_limits(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
-    """Return the limits that hold today, with period, accepted and told."""
+    """Return the limits that hold today, with period, accepted and notified."""
     return await db.rows(connection, SQL["list-limits"], {"tenant": tenant})
 
 

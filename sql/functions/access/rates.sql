@@ -1,11 +1,11 @@
 -- Rate limits of tenants and keys: token buckets, exact in the transaction that accepts.
 
-create or replace function signalops.tokens_at(moment timestamptz, tokens double precision, refilled_at timestamptz, most_per_minute integer)
+create or replace function signalops.tokens_at(moment timestamptz, tokens double precision, refilled_at timestamptz, max_per_minute integer)
 returns double precision
 language sql immutable parallel safe
-return least(greatest(1, most_per_minute / 60.0), coalesce(tokens, 0)
+return least(greatest(1, max_per_minute / 60.0), coalesce(tokens, 0)
   + case when coalesce(refilled_at, '-infinity') = '-infinity' then 1e9 else extract(epoch from moment - refilled_at) end
-    * most_per_minute / 60.0);
+    * max_per_minute / 60.0);
 comment on function signalops.tokens_at is
   'How many messages an outlet with a rate limit may send at a moment: a second''s worth at most, and at least one.';
 

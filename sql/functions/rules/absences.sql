@@ -11,7 +11,7 @@ begin
   if new.enabled and coalesce(said.absent -> 'groupBy', '[]') = '[]' and said.absent is not null then
     insert into signalops.rule_groups as g (tenant_id, rule_id, since, group_key, labels, due_at, forget_at)
     values (new.tenant_id, new.id, said.since, '[]', '{}',
-      now() + (said.absent ->> 'after')::interval + coalesce(said.absent ->> 'lateness', '0s')::interval, now())
+      now() + (said.absent ->> 'after')::interval + coalesce(said.absent ->> 'allowedLateness', '0s')::interval, now())
     on conflict (tenant_id, rule_id, since, group_key) do update set due_at = excluded.due_at, seen_at = null
     where tg_op = 'UPDATE' and not old.enabled;
   end if;
@@ -42,7 +42,7 @@ begin
       where t.id = g.tenant_id and t.status = 'active' and t.status_since > t.created_at limit 1
     ) t
     cross join lateral (
-      select (v.absent ->> 'after')::interval + coalesce(v.absent ->> 'lateness', '0s')::interval as time
+      select (v.absent ->> 'after')::interval + coalesce(v.absent ->> 'allowedLateness', '0s')::interval as time
       from signalops.rule_versions v where v.tenant_id = g.tenant_id and v.rule_id = g.rule_id and v.version = g.since limit 1
     ) v
     where g.due_at <= now() - interval '1 second' and greatest(t.status_since, g.seen_at) + v.time > now()

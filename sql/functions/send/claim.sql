@@ -12,7 +12,7 @@ begin
   perform signalops.act_as(tenant);
   -- `not in`: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for each claim, once a
   -- burst has made it large.
-  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.most_per_minute, c.enabled into asked
+  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.max_per_minute, c.enabled into asked
   from signalops.deliveries d
   left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true
   where d.tenant_id = tenant and d.id = delivery and d.next_attempt_at is null
@@ -24,7 +24,7 @@ begin
   if asked.channel_id = any (busy) then
     wait_until := clock_timestamp() + interval '1 second';
   elsif asked.enabled then -- what can't be sent any more need not wait to be told so
-    wait_until := signalops.take_turn(tenant, asked.outlet, delivery, asked.most_per_minute);
+    wait_until := signalops.take_turn(tenant, asked.outlet, delivery, asked.max_per_minute);
   end if;
   if wait_until is not null then
     update signalops.deliveries d set status = 'pending', next_attempt_at = wait_until, updated_at = now()

@@ -18,7 +18,7 @@ begin
     return 0;
   end if;
   for turn in
-    select q.tenant_id, q.channel_id, c.most_per_minute, o.opened_until, o.tokens, o.refilled_at, h.id as held
+    select q.tenant_id, q.channel_id, c.max_per_minute, o.opened_until, o.tokens, o.refilled_at, h.id as held
     from signalops.channel_queues q
     left join lateral (
       select * from signalops.channels c where c.tenant_id = q.tenant_id and c.id = q.channel_id limit 1
@@ -44,11 +44,11 @@ begin
     share := greatest(1, at_most / channels);
     if turn.opened_until is not null then
       share := 1; -- while a circuit is open one attempt tries
-    elsif turn.most_per_minute is not null then
+    elsif turn.max_per_minute is not null then
       -- More would only be put back.
-      share := least(share, signalops.tokens_at(clock_timestamp(), turn.tokens, turn.refilled_at, turn.most_per_minute));
+      share := least(share, signalops.tokens_at(clock_timestamp(), turn.tokens, turn.refilled_at, turn.max_per_minute));
       if share < 1 then
-        update signalops.channel_queues q set next_due_at = clock_timestamp() + make_interval(secs => (1 - share) * 60 / turn.most_per_minute)
+        update signalops.channel_queues q set next_due_at = clock_timestamp() + make_interval(secs => (1 - share) * 60 / turn.max_per_minute)
         where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
         continue;
       end if;
@@ -68,7 +68,7 @@ begin
     update signalops.channel_queues q set next_due_at = (
       -- What was woken has not asked its outlet yet: the next must not be woken for the same turn.
       select greatest(d.next_attempt_at, case
-        when turn.opened_until is not null or turn.most_per_minute is not null then now() + interval '1 second' end)
+        when turn.opened_until is not null or turn.max_per_minute is not null then now() + interval '1 second' end)
       from signalops.deliveries d
       where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at is not null
       order by d.next_attempt_at limit 1)

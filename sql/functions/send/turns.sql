@@ -43,7 +43,7 @@ $$;
 comment on function signalops.grant_turns is
   'Says how many of a batch''s new deliveries get a job at once, by channel, and of which priority; the others wait for their channel''s turn.';
 
-create or replace function signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, most_per_minute integer) returns timestamptz
+create or replace function signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, max_per_minute integer) returns timestamptz
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   found_outlet signalops.outlets;
@@ -52,7 +52,7 @@ declare
 begin
   select * into found_outlet from signalops.outlets o where o.tenant_id = tenant and o.id = outlet;
   -- The usual case takes no lock: nothing has failed, and nothing is limited.
-  if most_per_minute is null and found_outlet.opened_until is null then
+  if max_per_minute is null and found_outlet.opened_until is null then
     return null;
   end if;
   if found_outlet.id is null then
@@ -64,10 +64,10 @@ begin
   if found_outlet.opened_until > moment then
     return found_outlet.opened_until;
   end if;
-  if most_per_minute is not null then
-    left_over := signalops.tokens_at(moment, found_outlet.tokens, found_outlet.refilled_at, most_per_minute) - 1;
+  if max_per_minute is not null then
+    left_over := signalops.tokens_at(moment, found_outlet.tokens, found_outlet.refilled_at, max_per_minute) - 1;
     if left_over < 0 then
-      return moment + make_interval(secs => -left_over * 60 / most_per_minute);
+      return moment + make_interval(secs => -left_over * 60 / max_per_minute);
     end if;
     update signalops.outlets o set tokens = left_over, refilled_at = moment where o.tenant_id = tenant and o.id = outlet;
   end if;

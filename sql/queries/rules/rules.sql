@@ -65,7 +65,7 @@ limit %(limit)s;
 
 -- list-versions: the versions of a rule below a number, newest first
 select v.version, v.grammar, v.pattern, v.template, v.severity, v.time_window as "window", v.absent, v.cooldown, v.digest,
-  v.active_hours as "activeHours", v.created_at as "createdAt", v.since,
+  v.active_hours as "activeHours", v.created_at as "createdAt", v.since as state_version,
   json_build_object('id', c.id, 'name', c.name, 'kind', c.kind) as channel
 from signalops.rules r
 join signalops.rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id

@@ -2,13 +2,13 @@
 
 -- add-channel: stores a channel
 insert into signalops.channels
-  (tenant_id, id, name, kind, config, secret, enabled, retry_schedule, most_per_minute, outlet_id)
-values (%(tenant)s, %(id)s, %(name)s, %(kind)s, %(config)s, %(secret)s, %(enabled)s, %(retry_schedule)s, %(most_per_minute)s,
+  (tenant_id, id, name, kind, config, secret, enabled, retry_schedule, max_per_minute, outlet_id)
+values (%(tenant)s, %(id)s, %(name)s, %(kind)s, %(config)s, %(secret)s, %(enabled)s, %(retry_schedule)s, %(max_per_minute)s,
   %(outlet_id)s);
 
 -- list-channels: a tenant's channels without their secrets, one of them or those between two ids; they are few enough to be sorted
 select id, name, kind, config, secret is not null as "hasSecret", enabled, disabled_because as "disabledBecause",
-  retry_schedule as "retrySchedule", most_per_minute as "mostPerMinute", created_at as "createdAt", updated_at as "updatedAt",
+  retry_schedule as "retrySchedule", max_per_minute as "maxPerMinute", created_at as "createdAt", updated_at as "updatedAt",
   case when h.opened_until > now() then h.opened_until end as "pausedUntil",
   json_build_object('state', case when h.opened_until > now() then 'paused' when h.failing_since is not null then 'failing' else 'healthy' end,
     'since', h.failing_since, 'until', case when h.opened_until > now() then h.opened_until end,
@@ -27,7 +27,7 @@ limit %(limit)s;
 
 -- hold-channel: a channel with its sealed secret, held until the transaction ends
 -- For update, not less: a rule that is being added holds the key, so to delete a channel waits for it.
-select kind, name, config, secret, enabled, disabled_because, retry_schedule, most_per_minute, outlet_id, updated_at
+select kind, name, config, secret, enabled, disabled_because, retry_schedule, max_per_minute, outlet_id, updated_at
 from signalops.channels
 where tenant_id = %(tenant)s and id = %(id)s and deleted_at is null
 for update;
@@ -35,7 +35,7 @@ for update;
 -- change-channel: changes a channel
 update signalops.channels
 set name = %(name)s, config = %(config)s, secret = %(secret)s, enabled = %(enabled)s, disabled_because = %(disabled_because)s,
-  retry_schedule = %(retry_schedule)s, most_per_minute = %(most_per_minute)s, outlet_id = %(outlet_id)s, updated_at = clock_timestamp()
+  retry_schedule = %(retry_schedule)s, max_per_minute = %(max_per_minute)s, outlet_id = %(outlet_id)s, updated_at = clock_timestamp()
 where tenant_id = %(tenant)s and id = %(id)s;
 
 -- close-circuit: lets a channel send at once, whatever pause its receiver asked for

@@ -6,9 +6,9 @@ from signalops.tenants t
 left join signalops.limited_meters m on m.tenant_id = t.id
 where t.id = %(tenant)s;
 
--- list-limits: the limits that hold today, with what is accepted in this month and what was told of
+-- list-limits: the limits that hold today, with what is accepted in this month and the amounts of which notices were emitted
 select l.meter, l.origin, l.starts_on, l.soft, l.hard, l.thresholds, l.overage, p.period,
-  coalesce(q.accepted, 0) as accepted, coalesce(q.told, '{}') as told
+  coalesce(q.accepted, 0) as accepted, coalesce(q.told, '{}') as notified
 from signalops.tenants t
 cross join lateral (select signalops.period_of(now(), t.time_zone) as period) p
 cross join lateral (select distinct s.meter from signalops.limits s where s.tenant_id = t.id) s

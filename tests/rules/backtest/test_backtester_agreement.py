@@ -15,7 +15,7 @@ from tests.support.worlds.backtesting import START, Backtesting
 
 CONDITIONS: list[dict[str, Any]] = [
     {"time_window": {"within": "2m", "count": 3}},
-    {"time_window": {"within": "2m", "count": 2, "groupBy": ["payload.user"], "lateness": "5m"}},
+    {"time_window": {"within": "2m", "count": 2, "groupBy": ["payload.user"], "allowedLateness": "5m"}},
     {"time_window": {"within": "2m", "sum": {"field": "payload.n", "atLeast": 4}}, "cooldown": {"for": "1h"}},
     {"time_window": {"within": "3m", "distinct": {"field": "payload.user", "atLeast": 3}}},
     {"cooldown": {"for": "1h", "groupBy": ["payload.user"]}},

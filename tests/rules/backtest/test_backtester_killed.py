@@ -33,7 +33,7 @@ def held(backtesting: Backtesting) -> Callable[[], bool]:
 @pytest.mark.prove
 async def test_a_killed_worker_costs_nothing_but_time(backtesting: Backtesting, settings: Settings) -> None:
     backtesting.owner.execute(FILL, {"tenant": backtesting.tenant.id, "start": START, "events": EVENTS})
-    window = {"within": "1s", "count": 4, "groupBy": ["payload.user"], "lateness": "5s"}
+    window = {"within": "1s", "count": 4, "groupBy": ["payload.user"], "allowedLateness": "5s"}
     draft = backtesting.draft({"payload": {"plan": ["pro"]}}, window=window, cooldown={"for": "2s"})
     whole = await backtesting.result(draft)
     assert whole["scanned"] == EVENTS

@@ -91,7 +91,7 @@ def test_a_window_fires_once_per_stretch_and_tells_what_it_saw() -> None:
 
 
 def test_what_is_late_or_has_nothing_to_measure_does_not_count() -> None:
-    rule = Rule(window={"within": "10m", "sum": {"field": "payload.n", "atLeast": 5}, "lateness": "1m"})
+    rule = Rule(window={"within": "10m", "sum": {"field": "payload.n", "atLeast": 5}, "allowedLateness": "1m"})
     outcomes = [rule.receive(5, n=3), rule.receive(6, n="3"), rule.receive(7), rule.receive(8, 6.9, n=3)]
     assert outcomes == ["counted", "ignored", "ignored", "late"]
     assert rule.receive(8, 7, n=3) == "notified"
@@ -103,7 +103,7 @@ def test_an_event_from_the_future_occurred_when_it_came_in() -> None:
 
 
 def test_an_absence_is_told_once_and_armed_again_by_the_next_match() -> None:
-    rule = Rule(absent={"after": "15m", "lateness": "1m"})
+    rule = Rule(absent={"after": "15m", "allowedLateness": "1m"})
     assert rule.receive_all([10, 20, 50]) == ["counted"] * 3
     assert rule.end(200) == [("absence", 36), ("absence", 66)]
     assert rule.told[0].told == {"rule": RULE, "group": {}, "lastSeenAt": minutes(20).isoformat(), "after": "15m"}
@@ -134,7 +134,7 @@ def test_a_silence_keeps_quiet_and_the_crossing_is_over() -> None:
 
 def test_outside_of_active_hours_it_is_dropped_or_waits() -> None:
     hours = {"timeZone": "UTC", "from": "12:00", "to": "13:00"}
-    drops, waits = Rule(active_hours={**hours, "otherwise": "drop"}), Rule(active_hours=hours)
+    drops, waits = Rule(active_hours={**hours, "outsideHours": "drop"}), Rule(active_hours=hours)
     assert drops.receive_all([59, 60]) == ["notified", "quiet"]
     assert waits.receive_all([59, 60]) == ["notified", "notified"]
 
@@ -183,8 +183,8 @@ def test_notices_of_itself_and_chains_of_notices_are_no_matches(depth: int, abou
 CONDITIONS = st.sampled_from(
     [
         {},
-        {"window": {"within": "3m", "count": 2, "groupBy": ["payload.user"], "lateness": "2m"}},
-        {"window": {"within": "3m", "sum": {"field": "payload.n", "atLeast": 3}, "lateness": "2m"}},
+        {"window": {"within": "3m", "count": 2, "groupBy": ["payload.user"], "allowedLateness": "2m"}},
+        {"window": {"within": "3m", "sum": {"field": "payload.n", "atLeast": 3}, "allowedLateness": "2m"}},
         {"window": {"within": "5m", "distinct": {"field": "payload.user", "atLeast": 2}}, "cooldown": "4m"},
         {"absent": {"after": "2m", "groupBy": ["payload.user"]}, "digest": {"every": "7m"}},
         {"absent": {"after": "2m"}, "cooldown": "5m"},

@@ -51,10 +51,10 @@ def path(channel: dict[str, Any], what: str = "") -> str:
 
 
 async def test_a_channel_is_added_and_shown(api: Client, acme: Tenant) -> None:
-    answer = await do(api, acme, CHANNELS, {**MAIL, "retrySchedule": [5, 60], "mostPerMinute": 30})
+    answer = await do(api, acme, CHANNELS, {**MAIL, "retrySchedule": [5, 60], "maxPerMinute": 30})
     added = answer.json
     assert (answer.status, answer.headers["location"]) == (201, path(added))
-    said = {**MAIL, "enabled": True, "hasSecret": False, "retrySchedule": [5, 60], "mostPerMinute": 30, "disabledBecause": None}
+    said = {**MAIL, "enabled": True, "hasSecret": False, "retrySchedule": [5, 60], "maxPerMinute": 30, "disabledBecause": None}
     assert {name: added[name] for name in said} == said
     shown = await api.get(path(added), acme)
     assert shown.headers["etag"] == answer.headers["etag"]

@@ -112,9 +112,9 @@ async def test_what_is_used_of_the_limits_is_shown(api: Client, owner: psycopg.C
         "period": MONTH,
         "accepted": "3",
         "percent": 50.0,
-        "told": {"50": "3"},
+        "notified": {"50": "3"},
     }
-    assert (traffic["accepted"], traffic["percent"], traffic["hard"], traffic["told"]) == ("4.25", 34.0, "12.5", {})
+    assert (traffic["accepted"], traffic["percent"], traffic["hard"], traffic["notified"]) == ("4.25", 34.0, "12.5", {})
     assert (await api.get("/api/limits", globex)).json == {"data": []}
     writer = make_tenant(owner, "writer", scopes=["events:write"])
     assert_problem(await api.get("/api/limits", writer), 403, "forbidden")
