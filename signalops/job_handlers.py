@@ -98,7 +98,7 @@ class JobHandlers:
                 pass
             digests, absences = await inbox_queries.tell_due(connection, AT_MOST)
         if digests or absences:
-            facts.emit("rules.told", digests=digests, absences=absences)
+            facts.emit("digests_absences.fired", digests=digests, absences=absences)
 
     async def tidy(self) -> None:
         """Remove what rules remember of groups that can't matter any more; have every channel that waits get its turn; and
@@ -115,13 +115,13 @@ class JobHandlers:
             batches, deliveries = await inbox_queries.enqueue_lost(connection, AT_MOST)
         await self._deleter.sweep()
         if batches or deliveries:
-            facts.emit("jobs.replaced", batches=batches, deliveries=deliveries)
+            facts.emit("jobs.requeued", batches=batches, deliveries=deliveries)
 
     async def make_partitions(self) -> None:
         """Make partitions ahead of time."""
         async with self._connections.connection() as connection:
             if made := await inbox_queries.make_partitions(connection):
-                facts.emit("partitions.made", partitions=", ".join(made))
+                facts.emit("partitions.created", partitions=", ".join(made))
 
     async def close_periods(self) -> None:
         """Close the billing periods that are due, and invoice them; several workers share the work."""
@@ -149,6 +149,6 @@ def _tell(batch: BatchId, job: int, results: Results, parts: list[Part], seconds
         tenants=len({part["tenant"] for part in results.parts}),
         events=sum(part["events"] for part in results.parts),
         matches=len(results.matches),
-        milliseconds=seconds * 1000,
-        correlations=sent[:_MOST_TOLD],
+        duration_ms=seconds * 1000,
+        request_ids=sent[:_MOST_TOLD],
     )

@@ -239,6 +239,6 @@ def _buried(part: Part, metering: int, error: Exception) -> Results:
 
 def _letter(part: Part, event: Mapping[str, Any], error: Exception) -> DeadEvent:
     sent = event["correlation"] or event["id"]
-    facts.emit("event.died", tenant=part.tenant, event=event["id"], correlation=sent, error=db.told(error))
+    facts.emit("event.dead_lettered", tenant=part.tenant, event=event["id"], request_id=sent, error=db.told(error))
     said = str(error) if isinstance(error, TooCostly) else repr(error)
     return {"tenant": part.tenant, "event": event["id"], "error": said}

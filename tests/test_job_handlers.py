@@ -113,7 +113,7 @@ async def test_a_rule_that_cannot_be_compiled_stops_no_other(pipeline: Pipeline,
     good = make_rule(pipeline.owner, acme, {"type": ["user.signup"]})
     await pipeline.journey.process_batch(await pipeline.accept((acme, {})), 1)
     assert pipeline.rows("select rule_id from signalops.matches") == [(good,)]
-    assert "rule.broken" in told
+    assert "rule.compile_failed" in told
 
 
 async def test_operational_events_are_processed_and_not_billed(pipeline: Pipeline, acme: Tenant) -> None:
@@ -149,7 +149,7 @@ async def test_a_poisonous_event_dies_alone(pipeline: Pipeline, acme: Tenant, gl
         ("dead", 4),
         ("processed", 14),
     ]
-    assert (told.count("batch.bisected"), told.count("event.died")) == (1, 4)
+    assert (told.count("batch.bisected"), told.count("event.dead_lettered")) == (1, 4)
     assert len(pipeline.jobs("send_delivery")) == 14
 
 

@@ -64,10 +64,10 @@ def _invalidate(caches: Collection[Invalidatable], payload: str) -> None:
         return
     for cache in caches:
         cache.invalidate(subject)
-    facts.emit("keys.doubted", reason="announced")
+    facts.emit("api_key_cache.invalidated", reason="announced")
 
 
 def _invalidate_all(caches: Collection[Invalidatable], reason: str) -> None:
     for cache in caches:
         cache.invalidate_all()
-    facts.emit("keys.doubted", reason=reason)
+    facts.emit("api_key_cache.invalidated", reason=reason)

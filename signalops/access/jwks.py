@@ -74,7 +74,7 @@ class JwkSet:
             try:
                 self._keep(_usable(await asyncio.wait_for(self._read(), self._timeout)))
             except _UNREADABLE as error:
-                facts.emit("jwks.unread", error=str(error) or type(error).__name__)
+                facts.emit("jwks.refresh_failed", error=str(error) or type(error).__name__)
             finally:
                 self._read_at = time.monotonic()
 
@@ -95,7 +95,7 @@ class JwkSet:
             keys = ((name, _key(name, jwk)) for name, jwk in said.items())
             self._keys = {name: key for name, key in keys if key is not None}
             self._said = said
-            facts.emit("jwks.read", keys=len(self._keys))
+            facts.emit("jwks.refreshed", keys=len(self._keys))
         self._is_current = True
 
 

@@ -33,7 +33,7 @@ class LastUsed:
             async with self._connections.connection() as connection:
                 await access_queries.note_uses(connection, noted)
         except db.REFUSAL as error:
-            facts.emit("keys.uses_unwritten", keys=len(noted), error=db.told(error))
+            facts.emit("last_used.flush_failed", keys=len(noted), error=db.told(error))
             return
         for used in noted:
             del self._noted[used]

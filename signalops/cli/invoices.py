@@ -114,7 +114,7 @@ def reissue(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author)
 @app.command(epilog="Example: signalops invoice close")
 def close() -> None:
     """Close the periods of all tenants that are due, and invoice them, as a worker does each minute."""
-    facts.subscribe(lambda name, fields: typer.echo(f"{name} {fields}") if name == "period.stuck" else None)
+    facts.subscribe(lambda name, fields: typer.echo(f"{name} {fields}") if name == "period.close_failed" else None)
 
     async def closing() -> int:
         async with db.pool(settings(), "worker", 2) as connections:

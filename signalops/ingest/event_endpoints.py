@@ -117,7 +117,7 @@ class Events:
         document = _document(events, results)
         problems = [result for result in results if isinstance(result, Problem)]
         if problems:
-            facts.emit("items.refused", reasons=Counter(problem.kind for problem in problems))
+            facts.emit("batch_items.rejected", reasons=Counter(problem.kind for problem in problems))
         if problems and len(problems) == len(results):
             raise _nothing_stored(problems, document)
         return self._paced(caller, answer(document, 202))

@@ -287,5 +287,5 @@ class Flusher:
         }
         settled = len(flushed.outcomes)
         sent = list({event.correlation: None for event in events if event.correlation})[:_MOST_TOLD]
-        facts.emit("events.flushed", batch=batch, events=settled, **counts, milliseconds=milliseconds, correlations=sent)
+        facts.emit("events.flushed", batch=batch, events=settled, **counts, duration_ms=milliseconds, request_ids=sent)
         return flushed

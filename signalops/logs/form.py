@@ -53,8 +53,8 @@ def _line(_: WrappedLogger, __: str, given: EventDict) -> EventDict:
     }
     fields: Mapping[str, object] = getattr(record, "fields", {})
     line.update({name: _value(value) for name, value in fields.items() if value not in (None, [], ())})
-    if "correlation" not in line and (known := correlation.current.get()):
-        line["correlation"] = known.id
+    if "request_id" not in line and (known := correlation.current.get()):
+        line["request_id"] = known.id
     if told := getattr(record, "told", None):
         line["exception"] = told
     return line

@@ -15,19 +15,19 @@ ALARMING = {
     "clock.corrected",
     "events.flush_failed",
     "batch.bisected",
-    "event.died",
-    "schema.broken",
+    "event.dead_lettered",
+    "schema.compile_failed",
     "types.flush_failed",
-    "rule.broken",
-    "meter.broken",
-    "period.stuck",
-    "delivery.died",
+    "rule.compile_failed",
+    "meter.compile_failed",
+    "period.close_failed",
+    "delivery.dead_lettered",
     "jobs.rescued",
-    "jobs.replaced",
-    "keys.uses_unwritten",
+    "jobs.requeued",
+    "last_used.flush_failed",
     "proxy.untrusted",
-    "jwks.unread",
-    "metrics.unserved",
+    "jwks.refresh_failed",
+    "metrics.listen_failed",
     "alert.raised",
 }
 """What should not happen: at WARNING."""
@@ -61,7 +61,7 @@ def _level_of_any_request(fact: JsonObject) -> int:
 
 
 def _level_of_request(fact: JsonObject) -> int:
-    if fact["status"] < 400 and fact["operation"] in _STORING and fact["milliseconds"] < _SLOW:
+    if fact["status"] < 400 and fact["operation"] in _STORING and fact["duration_ms"] < _SLOW:
         return logging.DEBUG
     return _level_of_any_request(fact)
 
@@ -73,7 +73,7 @@ def _level_of_work(fact: JsonObject) -> int:
 def _level_of_run(fact: JsonObject) -> int:
     if fact["error"]:
         return logging.WARNING
-    return logging.INFO if fact["milliseconds"] > _SLOW else logging.DEBUG
+    return logging.INFO if fact["duration_ms"] > _SLOW else logging.DEBUG
 
 
 VARYING: dict[str, Callable[[JsonObject], int]] = {
@@ -81,7 +81,7 @@ VARYING: dict[str, Callable[[JsonObject], int]] = {
     "events.flushed": _level_of_work,
     "batch.processed": _level_of_work,
     "maintenance.run": _level_of_run,
-    "keys.doubted": lambda fact: logging.DEBUG if fact["reason"] == "polling" else logging.INFO,
-    "callback.taken": lambda _: logging.DEBUG,
+    "api_key_cache.invalidated": lambda fact: logging.DEBUG if fact["reason"] == "polling" else logging.INFO,
+    "callback.processed": lambda _: logging.DEBUG,
 }
 """What depends on how it went; all else is at INFO."""

@@ -124,4 +124,4 @@ def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]
             if not isinstance(failure, (*db.OUTAGE, ConnectorException)):
                 raise
         finally:
-            facts.emit("maintenance.run", job=name, milliseconds=(time.perf_counter() - began) * 1000, error=error)
+            facts.emit("maintenance.run", job=name, duration_ms=(time.perf_counter() - began) * 1000, error=error)

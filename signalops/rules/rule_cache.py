@@ -48,4 +48,4 @@ class RuleCache:
 
 
 def _report(tenant: TenantId, rule: RuleId, error: str) -> None:
-    facts.emit("rule.broken", tenant=tenant, rule=rule, error=error)
+    facts.emit("rule.compile_failed", tenant=tenant, rule=rule, error=error)

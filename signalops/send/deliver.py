@@ -110,12 +110,10 @@ class Sender:
             attempt_queries.Attempt(*of_whom, started_at, round(milliseconds), outcome, status, delay, self._patience)
         )
         event = claim.event and claim.event["id"]
-        told = {"tenant": claim.tenant, "event": event, "delivery": claim.delivery, "correlation": correlated.id}
-        emit(
-            "delivery.attempted", **told, kind=claim.kind, attempt=claim.attempt, outcome=outcome.kind, milliseconds=milliseconds
-        )
+        told = {"tenant": claim.tenant, "event": event, "delivery": claim.delivery, "request_id": correlated.id}
+        emit("delivery.attempted", **told, kind=claim.kind, attempt=claim.attempt, outcome=outcome.kind, duration_ms=milliseconds)
         if died:  # without the error: it may quote the payload or the receiver, and is in the dead letter
-            emit("delivery.died", **told, outcome=outcome.kind)
+            emit("delivery.dead_lettered", **told, outcome=outcome.kind)
 
     async def _send(self, claim: attempt_queries.Claim, listed: list[JsonObject]) -> Outcome:
         if claim.suppressed:

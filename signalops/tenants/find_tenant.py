@@ -57,7 +57,7 @@ async def move(connection: db.Connection, held: FoundTenant, status: TenantStatu
     if held.status not in _FROM[status]:
         raise Conflict(f"The tenant is {held.status}: only one that is {' or '.join(sorted(_FROM[status]))} can be that.")
     await tenant_queries.move_tenant(connection, held.id, status, reason)
-    facts.emit("tenant.moved", tenant=held.id, status=status, reason=reason)
+    facts.emit("tenant.status_changed", tenant=held.id, status=status, reason=reason)
 
 
 def _unknown() -> NotFound:

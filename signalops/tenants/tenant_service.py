@@ -25,7 +25,7 @@ async def create(connection: db.Connection, new: TenantIn, author: str) -> Tenan
         await set_limit(connection, tenant, terms, f"limits.{index}.meter")
     settings = new.model_dump(include=set(Settings.model_fields))
     await change(connection, tenant, TenantPatch.model_validate(settings))
-    facts.emit("tenant.made", tenant=tenant, slug=new.slug, author=author)
+    facts.emit("tenant.created", tenant=tenant, slug=new.slug, author=author)
     return tenant
 
 

@@ -24,9 +24,9 @@ def report(request: Request, operation: str | None, status: int, reason: str | N
         operation=operation,
         status=status,
         reason=reason,
-        milliseconds=milliseconds,
+        duration_ms=milliseconds,
         tenant=request.scope.get("tenant"),
-        correlation=request.scope["correlation"].id,
+        request_id=request.scope["correlation"].id,
     )
 
 

@@ -90,7 +90,7 @@ async def test_what_can_not_be_read_leaves_the_keys_as_they_are(answer: Any) -> 
         keys, late = site.keys(timeout=0.5), site.keys(timeout=0.5)
         assert await keys.find("one", "RS256")
         site.answer = answer
-        with hearing("jwks.unread") as unread:
+        with hearing("jwks.refresh_failed") as unread:
             assert await keys.find("two", "RS256") is None
             assert unread.qsize() == 1
             assert await keys.find("one", "RS256")
@@ -111,7 +111,7 @@ async def test_a_server_that_is_away_leaves_the_keys_as_they_are() -> None:
 
 async def test_keys_are_read_without_being_asked_for() -> None:
     async with serving() as site:
-        with hearing("jwks.read") as read:
+        with hearing("jwks.refreshed") as read:
             task = asyncio.create_task(site.keys().run())
             async with asyncio.timeout(5):
                 assert await read.get() == {"keys": 1}

@@ -128,7 +128,7 @@ async def test_an_address_that_an_untrusted_client_claims_is_not_believed(
 async def test_a_revoked_key_is_refused_by_other_processes_within_a_second(
     settings: Settings, acme: Tenant, globex: Tenant
 ) -> None:
-    with hearing("keys.doubted") as doubts:
+    with hearing("api_key_cache.invalidated") as doubts:
         async with running(settings) as api, running(settings) as other:
             for _ in range(2):
                 assert await doubts.get() == {"reason": "announced"}  # as listening begins
@@ -146,7 +146,7 @@ async def test_a_revoked_key_is_refused_by_other_processes_within_a_second(
 
 async def test_a_key_may_revoke_itself(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     own, own_id = add_key(owner, acme, new_key())
-    with hearing("keys.doubted") as doubts:
+    with hearing("api_key_cache.invalidated") as doubts:
         assert (await api.request("DELETE", f"/api/keys/{own_id}", own)).status == 200
         async with asyncio.timeout(1):
             await doubts.get()
@@ -189,7 +189,7 @@ async def test_the_old_key_is_refused_when_the_overlap_is_over(api: Client, acme
 async def test_without_an_overlap_the_old_key_ends_at_once(api: Client, acme: Tenant) -> None:
     old, old_id = await made(api, acme)
     assert await status(api, old) == 200
-    with hearing("keys.doubted") as doubts:
+    with hearing("api_key_cache.invalidated") as doubts:
         new = (await api.post({"overlapSeconds": 0}, acme, f"/api/keys/{old_id}/rotate")).json
         async with asyncio.timeout(1):
             await doubts.get()

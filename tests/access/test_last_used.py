@@ -102,7 +102,7 @@ async def test_what_could_not_be_written_is_written_later(api_pool: db.Pool, own
     uses = LastUsed(api_pool)
     uses.note(acme.id, KeyId(key))
     owner.execute("alter function signalops.note_key_uses rename to away")
-    with hearing("keys.uses_unwritten") as unwritten:
+    with hearing("last_used.flush_failed") as unwritten:
         await uses.flush()
         assert unwritten.get_nowait()["keys"] == 1
     assert used(owner, key) is None

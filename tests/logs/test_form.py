@@ -15,7 +15,7 @@ from signalops import facts, logs
 from signalops.config import Settings
 logs.install(Settings(log_format={form!r}))
 facts.subscribe(logs.lines_of("all"))
-facts.emit("request.answered", operation="storeEvent", status=202, reason=None, milliseconds=1.25, tenant=None, correlation="c")
+facts.emit("request.answered", operation="storeEvent", status=202, reason=None, duration_ms=1.25, tenant=None, request_id="c")
 logging.getLogger("elsewhere").warning("it said %s", "\\x1b[31mred\\x1b[0m\\u202eevil")
 try:
     raise OSError("broken \\x1b[2J pipe")
@@ -54,7 +54,7 @@ def test_colours_are_colours_and_what_others_sent_is_text(form: str, columns: in
     assert r"\x1b[2m" not in seen, "no colour is written out as text"
     answered = next(line for line in seen.splitlines() if "request.answered" in line)
     assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+(\+00:00|Z) \[info +\] request\.answered ", answered)
-    assert {"operation=storeEvent", "status=202", "milliseconds=1.25"} <= set(answered.split())
+    assert {"operation=storeEvent", "status=202", "duration_ms=1.25"} <= set(answered.split())
     assert r"OSError: broken \x1b[2J pipe" in seen
     assert seen.count("it failed") == 1
 

@@ -7,25 +7,25 @@ import pytest
 
 from signalops import logs
 
-ANSWER = {"operation": "storeEvent", "status": 202, "reason": None, "milliseconds": 3.0, "tenant": "t", "correlation": "c"}
-RUN = {"job": "tidy", "milliseconds": 3.0, "error": None}
+ANSWER = {"operation": "storeEvent", "status": 202, "reason": None, "duration_ms": 3.0, "tenant": "t", "request_id": "c"}
+RUN = {"job": "tidy", "duration_ms": 3.0, "error": None}
 LEVELS = [
     ("request.answered", ANSWER, "DEBUG"),
     ("request.answered", ANSWER | {"status": 422}, "INFO"),
     ("request.answered", ANSWER | {"status": 503}, "WARNING"),
-    ("request.answered", ANSWER | {"milliseconds": 1000.0}, "INFO"),
+    ("request.answered", ANSWER | {"duration_ms": 1000.0}, "INFO"),
     ("request.answered", ANSWER | {"operation": "listEvents", "status": 200}, "INFO"),
     ("request.answered", ANSWER | {"operation": "ready", "status": 200}, "DEBUG"),
     ("request.answered", ANSWER | {"operation": "ready", "status": 503}, "WARNING"),
     ("events.flushed", {"events": 3}, "INFO"),
     ("events.flushed", {"events": 0}, "DEBUG"),
     ("batch.processed", {"events": 0}, "DEBUG"),
-    ("items.refused", {"reasons": {"invalid": 2}}, "INFO"),
+    ("batch_items.rejected", {"reasons": {"invalid": 2}}, "INFO"),
     ("maintenance.run", RUN, "DEBUG"),
-    ("maintenance.run", RUN | {"milliseconds": 1001.0}, "INFO"),
+    ("maintenance.run", RUN | {"duration_ms": 1001.0}, "INFO"),
     ("maintenance.run", RUN | {"error": "OperationalError"}, "WARNING"),
     ("delivery.attempted", {"outcome": "sent"}, "INFO"),
-    ("delivery.died", {"outcome": "permanent"}, "WARNING"),
+    ("delivery.dead_lettered", {"outcome": "permanent"}, "WARNING"),
 ]
 
 

@@ -36,12 +36,12 @@ async def test_one_id_leads_from_the_request_to_the_receiver(
     for name, wanted in (("order-4711", "order-4711"), (plain.json["id"], plain.json["id"])):
         (request,) = [r for r in receiver.received if r.headers["X-Request-Id"] == name]
         assert request.headers.get("traceparent", "").startswith(f"00-{TRACE}-") is (name == "order-4711")
-        (attempt,) = [line for line in lines["delivery.attempted"] if line["correlation"] == wanted]
+        (attempt,) = [line for line in lines["delivery.attempted"] if line["request_id"] == wanted]
         assert (attempt["outcome"], attempt["tenant"]) == ("sent", str(acme.id))
-    (event,) = [line for line in lines["request.answered"] if line["correlation"] == "order-4711"]
+    (event,) = [line for line in lines["request.answered"] if line["request_id"] == "order-4711"]
     assert (event["operation"], event["status"], event["tenant"]) == ("storeEvent", 202, str(acme.id))
-    (flush,) = [line for line in lines["events.flushed"] if line.get("correlations") == ["order-4711"]]
-    (batch,) = [line for line in lines["batch.processed"] if line.get("correlations") == ["order-4711"]]
+    (flush,) = [line for line in lines["events.flushed"] if line.get("request_ids") == ["order-4711"]]
+    (batch,) = [line for line in lines["batch.processed"] if line.get("request_ids") == ["order-4711"]]
     assert batch["batch"] == flush["batch"]
     assert {line["job"] for line in lines["batch.processed"]} != {None}
 

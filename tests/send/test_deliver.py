@@ -85,7 +85,7 @@ async def test_after_the_last_attempt_there_is_a_dead_letter(outbox: Outbox, rec
     (letter,) = outbox.letters(delivery)
     assert (letter["id"], letter["kind"], letter["event_id"]) == (delivery, "delivery", row["event_id"])
     assert letter["error"] == "The receiver answered 503."
-    assert facts[1:] == ["delivery.attempted", "delivery.died"]
+    assert facts[1:] == ["delivery.attempted", "delivery.dead_lettered"]
     assert len(receiver.received) == 2
 
 

@@ -160,7 +160,7 @@ async def running(settings: Settings, **options: Any) -> AsyncIterator[Client]:
     config.load()
     server = _Server(config)
     server.lifespan = config.lifespan_class(config)
-    with hearing("keys.doubted") as listening:
+    with hearing("api_key_cache.invalidated") as listening:
         await server.startup()
         async with asyncio.timeout(10):
             await listening.get()  # when it begins to listen: a test that waits for a change must not take that for it

@@ -47,7 +47,7 @@ async def test_every_answer_has_it(api: Client, method: str, path: str, status: 
     with hearing("request.answered") as heard:
         answer = await api.request(method, path, headers={"X-Request-Id": "asked"})
     assert (answer.status, answer.headers["X-Request-Id"]) == (status, "asked")
-    told = [] if heard.empty() else [heard.get_nowait()["correlation"]]
+    told = [] if heard.empty() else [heard.get_nowait()["request_id"]]
     assert told == ([] if path == "/api/docs" else ["asked"])
 
 

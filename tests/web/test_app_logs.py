@@ -34,7 +34,7 @@ def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_line_can_not_be_forged(written: io.StringIO) -> None:
     tell = logs.lines_of("notable")
-    tell("event.died", {"tenant": "acme", "event": FORGED, "error": FORGED})
+    tell("event.dead_lettered", {"tenant": "acme", "event": FORGED, "error": FORGED})
     tell("request.answered", {"operation": None, "status": 404, "reason": FORGED})
     logging.getLogger("uvicorn.error").warning("%s", FORGED)
     logging.getLogger("procrastinate").warning(FORGED)

@@ -36,7 +36,7 @@ class Deleter:
             removed = await deletion_queries.finish(connection, tenant)
         if removed is not None:
             milliseconds = (time.perf_counter() - began) * 1000
-            facts.emit("tenant.deleted", tenant=tenant, rows=removed, milliseconds=milliseconds)
+            facts.emit("tenant.deleted", tenant=tenant, rows=removed, duration_ms=milliseconds)
 
     async def sweep(self) -> None:
         """Give a job to the deletions that have none."""

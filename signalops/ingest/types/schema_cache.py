@@ -35,7 +35,7 @@ class StoredSchema(Schema):
         try:
             self.check()
         except Invalid as error:
-            facts.emit("schema.broken", **self._about, error=str(error))
+            facts.emit("schema.compile_failed", **self._about, error=str(error))
             return False
         return True
 

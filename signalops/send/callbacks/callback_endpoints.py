@@ -87,7 +87,7 @@ class Callbacks:
         async with db.as_tenant(self._connections, tenant) as connection:
             for one in heard:
                 moved += _told(await callback_queries.hear(connection, tenant, one, channel))
-        facts.emit("callback.taken", provider="whatsapp", tenant=tenant, told=len(heard), moved=moved)
+        facts.emit("callback.processed", provider="whatsapp", tenant=tenant, received=len(heard), applied=moved)
         return Taken()
 
     @endpoint(
@@ -118,7 +118,7 @@ class Callbacks:
             moved = _told(await callback_queries.hear(connection, tenant, heard, None)) if heard else False
         for one in suppressed:
             facts.emit("address.suppressed", tenant=tenant, delivery=delivery, reason=one.reason)
-        facts.emit("callback.taken", provider="ses", tenant=tenant, told=int(heard is not None), moved=int(moved))
+        facts.emit("callback.processed", provider="ses", tenant=tenant, received=int(heard is not None), applied=int(moved))
 
     async def _called(self, channel: ChannelId) -> tuple[TenantId, Credentials]:
         async with self._connections.connection() as connection:

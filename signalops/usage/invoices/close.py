@@ -65,12 +65,12 @@ class Closer:
         except db.OUTAGE:
             raise
         except Exception as error:
-            facts.emit("period.stuck", tenant=tenant, period=period, error=db.told(error))
+            facts.emit("period.close_failed", tenant=tenant, period=period, error=db.told(error))
             return False
         if issued is None:
             return False
         spent = (time.perf_counter() - began) * 1000
-        facts.emit("period.closed", tenant=tenant, period=period, invoices=len(issued), milliseconds=spent)
+        facts.emit("period.closed", tenant=tenant, period=period, invoices=len(issued), duration_ms=spent)
         return True
 
     async def _expire(self) -> None:

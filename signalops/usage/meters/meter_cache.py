@@ -34,4 +34,4 @@ class MeterCache:
 
 
 def _report(tenant: TenantId, meter: str, error: str) -> None:
-    facts.emit("meter.broken", tenant=tenant, meter=meter, error=error)
+    facts.emit("meter.compile_failed", tenant=tenant, meter=meter, error=error)

@@ -126,7 +126,7 @@ class Recount:
 
     def _compile(self, version: int) -> CompiledMeters:
         def report(meter: str, error: str) -> None:
-            facts.emit("meter.broken", tenant=self._what.tenant, meter=meter, error=error)
+            facts.emit("meter.compile_failed", tenant=self._what.tenant, meter=meter, error=error)
 
         rows = [m for m in self._meters if m["since"] <= version and (m["until"] is None or version < m["until"])]
         limited = (month["period"] for month in self._limited if month["limited_since"] <= version)

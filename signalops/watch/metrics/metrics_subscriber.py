@@ -20,7 +20,7 @@ def _answered(fact: Fields) -> None:
     operation, reason = fact["operation"], fact["reason"]
     add, observe = _instruments(operation, fact["status"])
     add()
-    observe(fact["milliseconds"] / 1000)
+    observe(fact["duration_ms"] / 1000)
     if reason:
         counter("signalops_refusals_total", reason).inc()
         if operation == "storeEvent":
@@ -49,7 +49,7 @@ def _flushed(fact: Fields) -> None:
         if events:
             counter("signalops_events_total", outcome).inc(events)
     histogram("signalops_flush_events").observe(fact["events"])
-    histogram("signalops_flush_seconds").observe(fact["milliseconds"] / 1000)
+    histogram("signalops_flush_seconds").observe(fact["duration_ms"] / 1000)
 
 
 def _processed(fact: Fields) -> None:
@@ -58,7 +58,7 @@ def _processed(fact: Fields) -> None:
     counter("signalops_batches_total").inc()
     counter("signalops_processed_events_total").inc(fact["events"])
     counter("signalops_matches_total").inc(fact["matches"])
-    histogram("signalops_batch_seconds").observe(fact["milliseconds"] / 1000)
+    histogram("signalops_batch_seconds").observe(fact["duration_ms"] / 1000)
     # The batch got its id when its events were stored.
     lag = clock.now() - clock.time_of(fact["batch"])
     histogram("signalops_lag_seconds").observe(max(lag.total_seconds(), 0))
@@ -67,7 +67,7 @@ def _processed(fact: Fields) -> None:
 def _attempted(fact: Fields) -> None:
     kind = fact["kind"] or "none"
     counter("signalops_attempts_total", kind, fact["outcome"]).inc()
-    histogram("signalops_attempt_seconds", kind).observe(fact["milliseconds"] / 1000)
+    histogram("signalops_attempt_seconds", kind).observe(fact["duration_ms"] / 1000)
 
 
 def _replaced(fact: Fields) -> None:
@@ -76,12 +76,12 @@ def _replaced(fact: Fields) -> None:
 
 _KNOWN: dict[str, Callable[[Fields], None]] = {
     "request.answered": _answered,
-    "items.refused": _items_refused,
+    "batch_items.rejected": _items_refused,
     "events.flushed": _flushed,
     "batch.processed": _processed,
-    "event.died": lambda _: counter("signalops_events_died_total").inc(),
+    "event.dead_lettered": lambda _: counter("signalops_events_died_total").inc(),
     "delivery.attempted": _attempted,
-    "delivery.died": lambda _: counter("signalops_deliveries_died_total").inc(),
+    "delivery.dead_lettered": lambda _: counter("signalops_deliveries_died_total").inc(),
     "jobs.rescued": lambda fact: counter("signalops_jobs_rescued_total").inc(fact["jobs"]),
-    "jobs.replaced": _replaced,
+    "jobs.requeued": _replaced,
 }

@@ -20,7 +20,7 @@ def served(host: str, port: int | None) -> Iterator[None]:
     try:
         server, thread = start_http_server(port, host, REGISTRY)
     except OSError as error:
-        facts.emit("metrics.unserved", host=host, port=port, error=str(error))
+        facts.emit("metrics.listen_failed", host=host, port=port, error=str(error))
         yield
         return
     facts.emit("metrics.served", host=host, port=server.server_port)

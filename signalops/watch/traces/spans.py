@@ -25,7 +25,7 @@ from signalops.correlation import Correlation, current
 from signalops.terms import JsonObject
 
 Fields = Mapping[str, Any]
-_TOLD_OTHERWISE = {"milliseconds", "correlation", "operation"}
+_TOLD_OTHERWISE = {"duration_ms", "request_id", "operation"}
 _ids: ContextVar[tuple[int | None, int | None]] = ContextVar("ids", default=(None, None))
 
 
@@ -56,13 +56,13 @@ class Spans:
             is_fault = fields["outcome"] != "sent"
             self._add(f"send {fields['kind']}", SpanKind.CLIENT, fields, current.get(), is_fault)
         elif name in ("events.flushed", "batch.processed") and fields["events"]:
-            self._add(name, SpanKind.INTERNAL, fields, _sole(fields["correlations"]))
+            self._add(name, SpanKind.INTERNAL, fields, _sole(fields["request_ids"]))
 
     def _add(self, name: str, kind: SpanKind, fields: Fields, of: Correlation | None, is_fault: bool = False) -> None:
         ended = time.time_ns()
         before = _ids.set((_trace_id(of.id), int(of.span or "0", 16)) if of else (None, None))
         try:
-            began = ended - int(fields["milliseconds"] * 1e6)
+            began = ended - int(fields["duration_ms"] * 1e6)
             span = self._tracer.start_span(name, _parent(of), kind, _attributes(fields), start_time=began)
         finally:
             _ids.reset(before)

@@ -99,7 +99,7 @@ async def becomes(api: Client, tenant: Tenant, status: int) -> None:
 
 
 async def test_a_change_while_nobody_listened_is_live_too(settings: Settings, owner: psycopg.Connection, acme: Tenant) -> None:
-    with hearing("keys.doubted") as doubts:
+    with hearing("api_key_cache.invalidated") as doubts:
         async with running(settings) as api, asyncio.timeout(10):
             assert await doubts.get() == {"reason": "announced"}
             assert (await api.post(BAD, acme)).status == 202
@@ -144,7 +144,7 @@ async def test_a_tenant_has_so_many_schemas(api: Client, owner: psycopg.Connecti
 
 async def test_a_stored_schema_that_cannot_be_used_stops_no_event(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     add(owner, "event_schemas", acme.id, type="user.signup", mode="reject", schema={"type": "strng"})
-    with hearing("schema.broken") as broken:
+    with hearing("schema.compile_failed") as broken:
         assert (await api.post(BAD, acme)).status == 202
         assert (await api.post(BAD, acme)).status == 202
     assert broken.qsize() == 1

@@ -100,10 +100,10 @@ async def test_statuses_in_any_order_and_repeated_end_at_the_furthest(line: Line
 async def test_one_post_may_tell_of_many(line: Line) -> None:
     deliveries = [await line.sent(f"wamid.{number}") for number in range(3)]
     statuses = [whatsapp_status(status, f"wamid.{n}") for n in (2, 0, 1) for status in ("read", "delivered")]
-    with hearing("callback.taken") as taken:
+    with hearing("callback.processed") as taken:
         assert (await line.post(whatsapp_post(*statuses))).status == 200
     assert [line.status(delivery) for delivery in deliveries] == ["read"] * 3
-    assert taken.get_nowait() == {"provider": "whatsapp", "tenant": line.outbox.tenant, "told": 6, "moved": 3}
+    assert taken.get_nowait() == {"provider": "whatsapp", "tenant": line.outbox.tenant, "received": 6, "applied": 3}
 
 
 @pytest.mark.parametrize(("before", "after"), [((), "dead"), (("delivered",), "delivered"), (("read",), "read")])

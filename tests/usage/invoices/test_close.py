@@ -241,7 +241,7 @@ async def test_numbers_have_no_gap_when_transactions_are_undone(billing: Billing
     billing.owner.execute(
         "create trigger fail after insert on signalops.invoice_lines for each row execute function signalops.fail()"
     )
-    with hearing("period.stuck") as stuck, hearing("period.closed") as closed:
+    with hearing("period.close_failed") as stuck, hearing("period.closed") as closed:
         await closer.run()
         assert (stuck.get_nowait()["tenant"], closed.qsize()) == (tenants[1].id, 2)
     billing.owner.execute("drop trigger fail on signalops.invoice_lines")
@@ -252,7 +252,7 @@ async def test_numbers_have_no_gap_when_transactions_are_undone(billing: Billing
 async def test_a_tenant_whose_terms_can_not_be_read_keeps_nobody_from_an_invoice(billing: Billing) -> None:
     broken: dict[str, Any] = PRO | {"prices": [{"meter": "events", "model": "unheard-of"}]}
     stuck_one, other = billing.tenant("one", broken), billing.tenant("two", PRO)
-    with hearing("period.stuck") as stuck:
+    with hearing("period.close_failed") as stuck:
         assert await billing.close(MARCH) == 1
         assert stuck.get_nowait()["tenant"] == stuck_one.id
     assert len(billing.invoices(other)) == 1

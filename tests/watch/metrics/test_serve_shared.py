@@ -140,7 +140,7 @@ async def test_a_worker_tells_at_any_free_port_and_works_on_where_it_is_taken() 
         port = heard.get_nowait()["port"]
         told = await asyncio.to_thread(ask, port)
         assert {family.name for family in told.families} >= {"signalops_batches", "process_cpu_seconds"}
-        with hearing("metrics.unserved") as unheard, served("127.0.0.1", port):
+        with hearing("metrics.listen_failed") as unheard, served("127.0.0.1", port):
             assert unheard.get_nowait()["port"] == port
     with pytest.raises(OSError, match="refused"):
         await asyncio.to_thread(ask, port)

@@ -67,7 +67,7 @@ language sql stable as $$
   group by t.slug
   union all
   select 'period_stuck', t.slug, 'warning', extract(epoch from now() - b.frozen_at), true, interval '0', interval '0',
-    'a billing period of the tenant could not be closed for a day', 'See the fact period.stuck in the worker''s log.'
+    'a billing period of the tenant could not be closed for a day', 'See the log line period.close_failed in the worker''s log.'
   from signalops.billing_periods b join signalops.tenants t on t.id = b.tenant_id
   where b.closed_at is null and b.frozen_at < now() - interval '1 day'
   union all
