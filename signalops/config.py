@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 _SECRETS = Path("/run/secrets")
 
 ON_ONE_MACHINE = {
-    "SIGNALOPS_SEND_NETWORKS": '["127.0.0.0/8", "::1/128"]',
+    "SIGNALOPS_SEND_ALLOWED_NETWORKS": '["127.0.0.0/8", "::1/128"]',
     "SIGNALOPS_SEND_PORTS": "[]",
     "SIGNALOPS_SEND_PLAIN_HTTP": "true",
 }
@@ -216,7 +216,7 @@ class Settings(BaseSettings):
     )
     sink_port: int = Field(8025, ge=0, le=65535, description="Port of the local webhook receiver of `signalops up`.")
     send_timeout: float = Field(10.0, gt=0, description="Seconds that a provider gets to answer.")
-    send_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+    send_allowed_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         (),
         description="Networks besides the public internet in which receivers may be, or what SIGNALOPS_SLACK_URL and the "
         'like name: a JSON list such as `["10.1.0.0/16"]`; with an embedded PostgreSQL this machine.',
@@ -232,7 +232,7 @@ class Settings(BaseSettings):
         (5, 30, 120, 600, 3600, 10800, 28800),
         description="Seconds before each further attempt at a delivery, before jitter; after the last it is a dead letter.",
     )
-    channel_patience_days: float = Field(
+    channel_disable_after_days: float = Field(
         5, gt=0, description="Days of nothing but failures after which a channel is disabled and its tenant told."
     )
 

@@ -39,7 +39,7 @@ class Sender:
     def __init__(self, pool: Pool, settings: Settings, rng: Random | None = None) -> None:
         self._pool = pool
         self._schedule = settings.retry_schedule
-        self._patience = settings.channel_patience_days * 86_400.0
+        self._patience = settings.channel_disable_after_days * 86_400.0
         self._keyring = SecretBox(settings)
         self._transport = Transport(settings)
         self._rng = rng or SystemRandom()

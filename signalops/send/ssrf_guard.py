@@ -66,7 +66,7 @@ class Guard(AbstractResolver):
     """
 
     def __init__(self, settings: Settings, resolver: AbstractResolver | None = None) -> None:
-        self._networks = settings.send_networks
+        self._networks = settings.send_allowed_networks
         self._ports = frozenset(settings.send_ports)
         self._schemes = ("https", "http") if settings.send_plain_http else ("https",)
         self._resolver = resolver

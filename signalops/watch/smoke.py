@@ -19,7 +19,7 @@ BOUND = 15.0
 """Seconds that each station gets."""
 _POLL = 0.02
 # It calls the operator's own installation, not what a tenant names.
-_ANYWHERE = {"send_networks": (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")), "send_ports": (), "send_plain_http": True}
+_ANYWHERE = {"send_allowed_networks": (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")), "send_ports": (), "send_plain_http": True}
 
 
 class Station(NamedTuple):

@@ -231,7 +231,7 @@ async def test_a_login_that_the_installation_s_server_refuses_is_tried_again(out
         assert (outbox.attempts(delivery)[0]["outcome"], set(server.passwords)) == ("temporary", {b"wrong"})
 
 
-@pytest.mark.parametrize("changed", [{"send_networks": ()}, {"send_plain_http": False}])
+@pytest.mark.parametrize("changed", [{"send_allowed_networks": ()}, {"send_plain_http": False}])
 async def test_a_tenant_s_own_server_must_be_public_and_speak_tls(outbox: Outbox, changed: dict[str, object]) -> None:
     async with running(MailServer()) as server:
         config = {"host": "127.0.0.1", "port": server.port, "security": "none", "sender": "ops@acme.example"}

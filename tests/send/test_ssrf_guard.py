@@ -95,7 +95,7 @@ def production(monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def only_one(production: Settings) -> Settings:
     """127.0.0.1 stands for the public internet; 127.0.0.2, the same machine, for what lies inside."""
-    public = {"send_networks": (ip_network("127.0.0.1/32"),), "send_ports": (), "send_plain_http": True}
+    public = {"send_allowed_networks": (ip_network("127.0.0.1/32"),), "send_ports": (), "send_plain_http": True}
     return production.model_copy(update={**public, "send_timeout": 5.0})
 
 

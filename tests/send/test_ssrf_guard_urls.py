@@ -89,7 +89,7 @@ def test_the_operator_can_open_ports_plain_http_and_networks(production: Setting
     with pytest.MonkeyPatch.context() as environment:
         for name, value in opened.items():
             environment.setenv(name, value)
-        environment.setenv("SIGNALOPS_SEND_NETWORKS", '["10.1.0.0/16"]')
+        environment.setenv("SIGNALOPS_SEND_ALLOWED_NETWORKS", '["10.1.0.0/16"]')
         guard = Guard(Settings())
     guard.check_url(URL("http://10.1.2.3:8080/"))
     guard.check_url(URL("http://[::ffff:10.1.2.3]:8080/"))
@@ -101,7 +101,7 @@ def test_the_operator_can_open_ports_plain_http_and_networks(production: Setting
 
 def test_an_opened_nat64_leads_to_public_addresses_alone(production: Settings) -> None:
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("SIGNALOPS_SEND_NETWORKS", '["64:ff9b::/96"]')
+        environment.setenv("SIGNALOPS_SEND_ALLOWED_NETWORKS", '["64:ff9b::/96"]')
         guard = Guard(Settings())
     guard.check_address("64:ff9b::8.8.8.8")
     with pytest.raises(Blocked):

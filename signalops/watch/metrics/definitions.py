@@ -44,7 +44,7 @@ COUNTED = (
         part="api",
     ),
     Metric(
-        "signalops_refusals_total",
+        "signalops_rejections_total",
         "counter",
         ("reason",),
         "Refused requests and items of batches, by kind of problem.",
@@ -64,14 +64,18 @@ COUNTED = (
         SLOW,
         part="worker",
     ),
-    Metric("signalops_events_died_total", "counter", (), "Events that could not be processed: dead letters.", part="worker"),
+    Metric(
+        "signalops_events_dead_lettered_total", "counter", (), "Events that could not be processed: dead letters.", part="worker"
+    ),
     Metric(
         "signalops_attempts_total", "counter", ("kind", "outcome"), "Attempts at deliveries, by kind of channel.", part="worker"
     ),
     Metric("signalops_attempt_seconds", "histogram", ("kind",), "How long attempts took.", SLOW, part="worker"),
-    Metric("signalops_deliveries_died_total", "counter", (), "Deliveries that were given up: dead letters.", part="worker"),
+    Metric(
+        "signalops_deliveries_dead_lettered_total", "counter", (), "Deliveries that were given up: dead letters.", part="worker"
+    ),
     Metric("signalops_jobs_rescued_total", "counter", (), "Jobs of silent workers that were given to others.", part="worker"),
-    Metric("signalops_jobs_replaced_total", "counter", (), "Jobs that were missing and made anew.", part="worker"),
+    Metric("signalops_jobs_requeued_total", "counter", (), "Jobs that were missing and made anew.", part="worker"),
     Metric(
         "signalops_clock_correction_seconds",
         "gauge",
@@ -91,7 +95,7 @@ MEASURED = (
     Metric("signalops_queue_paused", "gauge", ("queue",), "Whether the queue is paused: 1 or 0."),
     Metric("signalops_workers", "gauge", ("state",), "Workers that are alive, or silent for 5 seconds."),
     Metric("signalops_inbox_events", "gauge", (), "Events that are stored and not processed yet."),
-    Metric("signalops_inbox_held_events", "gauge", (), "Those of them whose tenant is suspended."),
+    Metric("signalops_inbox_parked_events", "gauge", (), "Those of them whose tenant is suspended."),
     Metric(
         "signalops_inbox_oldest_seconds",
         "gauge",
@@ -99,7 +103,12 @@ MEASURED = (
         "How long the first has waited, replays and held ones apart; 0 without one.",
     ),
     Metric("signalops_deliveries", "gauge", ("kind", "state"), "Deliveries under way: pending, sending or retrying."),
-    Metric("signalops_breakers", "gauge", ("kind", "state"), "Circuits of channels: closed, or open until an attempt succeeds."),
+    Metric(
+        "signalops_circuit_breakers",
+        "gauge",
+        ("kind", "state"),
+        "Circuits of channels: closed, or open until an attempt succeeds.",
+    ),
     Metric("signalops_channels_disabled", "gauge", ("kind",), "Channels that are disabled."),
     Metric("signalops_dead_letters", "gauge", (), "Dead letters that nobody retried or discarded."),
     Metric(
@@ -114,7 +123,7 @@ MEASURED = (
     Metric("signalops_oldest_transaction_seconds", "gauge", (), "Age of the oldest open transaction; 0 without one."),
     Metric("signalops_partition_months_ahead", "gauge", ("table",), "Months after this one that have their partition already."),
     Metric("signalops_replication_lag_seconds", "gauge", ("replica",), "How far a replica is behind in replaying."),
-    Metric("signalops_backends", "gauge", ("role",), "Connections of the database, by the role they work in."),
+    Metric("signalops_db_connections", "gauge", ("role",), "Connections of the database, by the role they work in."),
 )
 METRICS = {metric.name: metric for metric in (*COUNTED, *ASKED, *MEASURED)}
 """Every metric by name. COUNTED are the processes' own; ASKED tell of asking the database for MEASURED (ops.measurements)."""

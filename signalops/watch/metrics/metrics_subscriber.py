@@ -22,7 +22,7 @@ def _answered(fact: Fields) -> None:
     add()
     observe(fact["duration_ms"] / 1000)
     if reason:
-        counter("signalops_refusals_total", reason).inc()
+        counter("signalops_rejections_total", reason).inc()
         if operation == "storeEvent":
             counter("signalops_events_total", "refused").inc()
 
@@ -38,7 +38,7 @@ def _instruments(operation: str | None, status: int) -> tuple[Callable[[], None]
 
 def _items_refused(fact: Fields) -> None:
     for reason, items in fact["reasons"].items():
-        counter("signalops_refusals_total", reason).inc(items)
+        counter("signalops_rejections_total", reason).inc(items)
         counter("signalops_events_total", "refused").inc(items)
 
 
@@ -71,7 +71,7 @@ def _attempted(fact: Fields) -> None:
 
 
 def _replaced(fact: Fields) -> None:
-    counter("signalops_jobs_replaced_total").inc(fact["batches"] + fact["deliveries"])
+    counter("signalops_jobs_requeued_total").inc(fact["batches"] + fact["deliveries"])
 
 
 _KNOWN: dict[str, Callable[[Fields], None]] = {
@@ -79,9 +79,9 @@ _KNOWN: dict[str, Callable[[Fields], None]] = {
     "batch_items.rejected": _items_refused,
     "events.flushed": _flushed,
     "batch.processed": _processed,
-    "event.dead_lettered": lambda _: counter("signalops_events_died_total").inc(),
+    "event.dead_lettered": lambda _: counter("signalops_events_dead_lettered_total").inc(),
     "delivery.attempted": _attempted,
-    "delivery.dead_lettered": lambda _: counter("signalops_deliveries_died_total").inc(),
+    "delivery.dead_lettered": lambda _: counter("signalops_deliveries_dead_lettered_total").inc(),
     "jobs.rescued": lambda fact: counter("signalops_jobs_rescued_total").inc(fact["jobs"]),
     "jobs.requeued": _replaced,
 }

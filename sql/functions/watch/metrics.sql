@@ -37,7 +37,7 @@ begin
   ) c
   cross join lateral (values
     ('signalops_inbox_events', case when c.inbox < exactly then c.inbox else greatest(c.inbox, c.inbox_estimate) end),
-    ('signalops_inbox_held_events', c.held),
+    ('signalops_inbox_parked_events', c.held),
     ('signalops_inbox_oldest_seconds', greatest(extract(epoch from now() - c.oldest), 0)),
     ('signalops_dead_letters', c.letters),
     ('signalops_oldest_transaction_seconds', coalesce(extract(epoch from c.transaction_age), 0))
@@ -68,8 +68,8 @@ begin
   ) k
   cross join lateral (values
     ('signalops_channels_disabled', '{}'::jsonb, k.disabled),
-    ('signalops_breakers', '{"state": "open"}', k.opened),
-    ('signalops_breakers', '{"state": "closed"}', k.closed)
+    ('signalops_circuit_breakers', '{"state": "open"}', k.opened),
+    ('signalops_circuit_breakers', '{"state": "closed"}', k.closed)
   ) as m (name, labels, value);
 
   return query
@@ -110,7 +110,7 @@ begin
   from pg_stat_replication r group by r.application_name;
 
   return query
-  select 'signalops_backends', jsonb_build_object('role', b.role), count(*)::double precision
+  select 'signalops_db_connections', jsonb_build_object('role', b.role), count(*)::double precision
   from (
     -- Whoever connects can call itself anything; what is not ours is one series.
     select coalesce(substring(s.application from '^signalops (api|worker|platform|owner)$'), 'other') as role

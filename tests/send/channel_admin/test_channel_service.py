@@ -139,7 +139,7 @@ async def test_what_can_t_be_is_refused_by_path(api: Client, owner: psycopg.Conn
 
 
 async def test_where_nobody_may_send_is_refused_at_once(settings: Settings, acme: Tenant, owner: psycopg.Connection) -> None:
-    guarded = settings.model_copy(update={"send_networks": (), "send_ports": (80, 443), "send_plain_http": False})
+    guarded = settings.model_copy(update={"send_allowed_networks": (), "send_ports": (80, 443), "send_plain_http": False})
     async with running(guarded) as api:
         for url in ("http://example.com/", "https://127.0.0.1/", "https://[::ffff:10.0.0.1]/", "https://example.com:22/"):
             body = {"name": "n", "kind": "webhook", "config": {"url": url}}

@@ -27,7 +27,7 @@ from signalops.terms import ChannelKind, DeliveryId, TenantId
 DELIVERY = DeliveryId(UUID("01934567-89ab-7def-8123-456789abcdef"))
 SENDER = "SignalOps <signalops@example.com>"
 OWN = {"host": "mail.acme.com", "username": "acme", "sender": "ops@acme.com"}
-PUBLIC = Settings(send_networks=(), send_ports=(80, 443), send_plain_http=False, mail_from=SENDER)
+PUBLIC = Settings(send_allowed_networks=(), send_ports=(80, 443), send_plain_http=False, mail_from=SENDER)
 
 
 def envelope(subject: str, body: str = "", html: str | None = None, severity: str = "info") -> Envelope:

@@ -71,7 +71,7 @@ async def test_headers_of_the_tenant_s_own_are_sent(outbox: Outbox, receiver: Re
 async def test_where_nothing_is_opened_loopback_is_refused_for_good(outbox: Outbox, receiver: Receiver) -> None:
     channel, _ = await outbox.channel("webhook", url=receiver.url)
     delivery = outbox.delivery(channel)
-    await outbox.sender(send_networks=()).deliver(outbox.tenant, delivery)
+    await outbox.sender(send_allowed_networks=()).deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
     assert (attempt["outcome"], outbox.row(delivery)["status"]) == ("broken", "dead")
     assert attempt["error"] == "The receiver is not on the public internet: choose one that is."

@@ -65,19 +65,22 @@ async def test_the_scrape_tells_what_the_database_holds(ops: Ops, api: Client, a
     assert 90 <= told("oldest_job_seconds", queue="events") < 110
     assert (told("queue_paused", queue="deliveries"), told("queue_paused", queue="events")) == (1, 0)
     assert (told("workers", state="alive"), told("workers", state="silent")) == (1, 1)
-    assert (told("inbox_events"), told("inbox_held_events")) == (2, 1)
+    assert (told("inbox_events"), told("inbox_parked_events")) == (2, 1)
     assert 50 <= told("inbox_oldest_seconds") < 70
     deliveries = [told("deliveries", kind="webhook", state=state) for state in ("pending", "sending", "retrying")]
     assert deliveries == [1, 1, 2]
-    assert (told("breakers", kind="webhook", state="open"), told("breakers", kind="webhook", state="closed")) == (1, 1)
+    assert (told("circuit_breakers", kind="webhook", state="open"), told("circuit_breakers", kind="webhook", state="closed")) == (
+        1,
+        1,
+    )
     assert told("channels_disabled", kind="webhook") == 1
     assert told("dead_letters") == 1
     assert told("limit_used_ratio", tenant="acme", meter="events") == 0.4
     assert told("limit_used_ratio", tenant="globex", meter="events") == 1.2
     assert told("oldest_transaction_seconds") > 0
     assert told("partition_months_ahead", table="events") == 3
-    assert told("backends", role="api") >= 3
-    assert told("backends", role="platform") >= 1
+    assert told("db_connections", role="api") >= 3
+    assert told("db_connections", role="platform") >= 1
     ((bytes_,),) = ops.owner.execute(
         "select sum(pg_total_relation_size(inhrelid)) from pg_inherits where inhparent = 'signalops.deliveries'::regclass"
     )

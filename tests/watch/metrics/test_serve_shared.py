@@ -106,7 +106,7 @@ async def worked(port: int, events: int) -> None:
         while True:
             told = await asyncio.to_thread(ask, port)
             is_counted = told("processed_events_total") == events and told("lag_seconds_count") == told("batches_total")
-            if is_counted and told("deliveries_died_total"):
+            if is_counted and told("deliveries_dead_lettered_total"):
                 break
             await asyncio.sleep(0.05)  # it answers in the process that is to do the work
     # A scrape reads one metric after the other while they move: only the next one has all that led to the last of them.
@@ -117,8 +117,8 @@ async def worked(port: int, events: int) -> None:
     # The channel has no secret to sign with.
     assert told("attempts_total", kind="webhook", outcome="broken") == told("attempt_seconds_count", kind="webhook") == 1
     assert told("pool_connections", pool="worker", state="used") + told("pool_connections", pool="worker", state="idle") > 0
-    assert (told("events_died_total"), told("deliveries_died_total"), told("jobs_rescued_total")) == (0, 1, 0)
-    assert told.has("jobs_replaced_total")
+    assert (told("events_dead_lettered_total"), told("deliveries_dead_lettered_total"), told("jobs_rescued_total")) == (0, 1, 0)
+    assert told.has("jobs_requeued_total")
 
 
 async def outlived(client: Client, folder: Path) -> None:
