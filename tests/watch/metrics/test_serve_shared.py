@@ -89,7 +89,7 @@ async def test_what_goes_in_is_counted_once_by_whichever_process(
         assert told("request_seconds_count", operation="storeEvent") == 23
         outcomes = ("accepted", "duplicate", "refused", "over_limit")
         assert [told("events_total", outcome=outcome) for outcome in outcomes] == [23, 1, 2, 0]
-        assert told("refusals_total", reason="invalid") == 2
+        assert told("rejections_total", reason="invalid") == 2
         assert told("flush_events_sum") == 24
         assert told("flush_seconds_count") == told("flush_events_count") > 0
         assert (await client.post({"type": "order.paid"}, acme)).status == 202
