@@ -1,5 +1,4 @@
-"""SignalOps: events in, once; the tenant's rules decide; notifications out; usage counted. On nothing but Postgres.
+"""SignalOps: store each event once, evaluate the tenant's rules, notify, count usage. On nothing but PostgreSQL.
 
-Read the folders in the order of an event's path: access, ingest, queue, rules, send, usage, watch, web.
-`journey.py` shows that path on one page.
+`signalops/README.md` shows the path of an event through these packages.
 """

@@ -1,6 +1,6 @@
-"""Station 1, WHO: an API key becomes a tenant and scopes. Nothing behind it opens before that is known.
+"""Authentication and authorization: an API key or a token becomes a tenant and scopes.
 
-Comes in: the header x-api-key, and the client's address. Goes out: a Caller, or a refusal (401, 403, 429).
-Writes: tenants, api_keys. Invariant: bcrypt is paid once per key and process, not once per request; a revoked key is
-refused everywhere as soon as its revocation is committed and heard of; and no key gives what it lacks.
+Input: the headers of a request, and the client's address. Output: a Caller or an Operator, or a refusal (401, 403, 429).
+Writes: api_keys. Invariant: a verified key is cached, so that bcrypt is paid once per key and process at most; a revoked key is
+refused everywhere as soon as its revocation is committed and notified; no key grants a scope that it lacks.
 """

@@ -1,4 +1,5 @@
-"""The inbox: batches of events that wait for a job. A batch is taken out of it, and what came of its events is recorded.
+"""The inbox: events that wait to be processed, a batch per flush.
 
-`signalops/processor.py` decides about a batch in between, in one transaction.
+`read_batch` takes a batch out of the inbox, `signalops/processor.py` evaluates it, `record_batch` stores the results: one
+transaction.
 """

@@ -1,6 +1,6 @@
-"""The logs: a line for each unit of work, told by the facts; and the lines of the libraries, all in one form.
+"""Logs: one line per unit of work, made of the facts that the code emits; lines of libraries have the same form.
 
-`record.py` keeps what nobody may forge or find, `lines.py` which fact is worth a line, `form.py` how a line looks.
+`lines.py` says which fact has a line, `form.py` how a line looks, `record.py` keeps untrusted input from forging a line.
 """
 
 from signalops.logs.form import install as install

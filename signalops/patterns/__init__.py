@@ -1,8 +1,9 @@
-"""The event-pattern language (README.md): does this event match, and why (not)? Pure, without database or HTTP.
+"""The event-pattern language (README.md): decides whether an event matches a pattern, and explains why. Pure: no database, no
+HTTP.
 
-A pattern comes in as JSON, of the current or an earlier grammar, and leaves as a Pattern; an event and a RuleSet give the keys
-of the patterns that match. Grouping and Measured read an event's fields as patterns do.
-Invariant: a RuleSet decides as each of its patterns would alone, and what can't be evaluated never becomes a Pattern.
+Input: a pattern as JSON, in the current or an earlier grammar. Output: a Pattern; a RuleSet returns the keys of the patterns that
+match an event. Grouping and Measured read an event's fields as patterns do. Invariant: a RuleSet decides as each of its patterns
+alone would, and a pattern that can't be evaluated is never compiled.
 """
 
 from signalops.patterns.budget import MOST_STEPS, MOST_VALUES, Budget, TooCostly

@@ -1,28 +1,28 @@
-"""Station 5, ACT: a rule has matched, now somebody is told.
+"""Sending: delivers the notifications that rules asked for.
 
-In comes a job {tenant, delivery, more}; out go messages through the deliveries' channels, and what came of them.
+Input: a job {tenant, delivery, more}. Output: messages through the channels of the deliveries, and the result of each attempt.
 
-It writes `deliveries` (after record_batch has inserted them), `delivery_attempts`, `dead_letters` of kind delivery, `channels`
-with their `outlets` and `channel_queues`, and `suppressions`.
+Writes: `deliveries` (inserted by record_batch), `delivery_attempts`, `dead_letters` of kind delivery, `channels` with their `outlets`
+and `channel_queues`, and `suppressions`.
 
-Invariant: a delivery ends as `sent` (and may go on to `delivered` and `read`), `cancelled`, `suppressed`, or `dead` with its
-letter. Every attempt is on record unless its worker died, and all attempts of one delivery carry the same id (webhook-id,
-Message-ID). The receiver is told at least once; twice only after a crash between its answer and our record.
+Invariant: a delivery ends as `sent` (and may become `delivered` and `read`), `cancelled`, `suppressed`, or `dead` with a dead letter.
+Every attempt is recorded unless its worker died, and all attempts of one delivery carry the same id (webhook-id, Message-ID). The
+receiver gets it at least once, and twice only after a crash between its answer and the record of the attempt.
 
-    deliver.py    one attempt, and what follows from it
-    record.py     attempts on record, many in one statement
-    template.py   the rule's template -> the message; its language is in README.md
-    engine.py     Liquid, bounded
-    filters.py    its filters, bounded
-    output.py     its output, neutralised
-    markup.py     what a value may not do to the markup it is written into
-    fields.py     which fields of the event a template refers to
-    channels/     a file and a class for each kind
-    backoff.py    when to try again
-    secrets.py    the keys that seal channels' secrets
-    manage/       channels as people manage them
-    deliveries/   deliveries as people look at them
-    letters/      dead letters as people take them in hand
+    deliver.py         one attempt, and what follows from it
+    attempt_writer.py  records attempts, many in one statement
+    template.py        renders the rule's template; its language is in README.md
+    engine.py          Liquid with limits
+    filters.py         its filters, with limits
+    output.py          escapes its output
+    markup.py          what a value may not do to the markup it is written into
+    fields.py          which fields of the event a template refers to
+    channels/          a file and a class for each kind
+    backoff.py         when to retry
+    secrets.py         encrypts the secrets of channels
+    channel_admin/     add, change, test and delete channels
+    deliveries/        list, retry and cancel deliveries
+    dead_letters/      list, retry and discard dead letters
 """
 
 from signalops.send.channel_admin.channel_models import NewChannel

@@ -1,7 +1,7 @@
-"""Tenants: made, given plans and limits, changed, suspended, closed and shown, by HTTP and at the command line alike.
+"""Tenants: creates, changes, suspends and closes them, for HTTP and the command line alike.
 
-Comes in: what operators ask for by HTTP, in the role signalops_platform, or at the command line, as the owner. Writes: tenants;
-what else a tenant has is the other packages'. Goes out: the status that keys and tokens are refused by; every process hears of
-its changes by NOTIFY. Invariant: one request is one transaction, which acts for the one tenant that was named, and locks it to
-change something; a status takes the ways there are (signalops.move_status), whoever moves it.
+Input: requests of operators, by HTTP in the role signalops_platform or by command as the owner. Writes: tenants; plans, limits
+and keys are written by their packages. Output: the status by which keys and tokens are refused; NOTIFY announces its changes to
+every process. Invariant: one request is one transaction for one tenant, whose row it locks before it changes anything;
+signalops.move_status allows only valid changes of a status, whoever makes them.
 """

@@ -1,4 +1,5 @@
-"""Station 7, WATCH: what became of an event, whether the process is well, what is wrong with the installation.
+"""Observability and maintenance: event traces, health, diagnosis, metrics, alerts, audit log, retention.
 
-Comes in: questions. Goes out: the path of one event, health, a diagnosis. Writes: nothing.
+Input: questions of operators and tenants. Output: the path of one event, health, a diagnosis. Retention is the only part that
+writes.
 """

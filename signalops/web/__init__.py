@@ -1,1 +1,1 @@
-"""Station 8, SHOW: the HTTP application and its documentation. Owns no table."""
+"""The HTTP application: routes, authentication of requests, problem documents, OpenAPI. It owns no table."""

@@ -1,6 +1,6 @@
-"""The deletion of tenants: a closed one is removed with all that is stored of it, and the proof of that is kept.
+"""Deletion of tenants: removes a closed tenant with everything that is stored of it, and keeps the proof.
 
-Comes in: an operator's word. Goes out: nothing. Writes: tenant_deletions, deleted_numbers; removes from every table that the
-catalogue knows to be a tenant's. Invariant: a deletion that is finished left nothing, counted in the transaction that removed the
-tenant itself; whatever dies on the way, the next job goes on.
+Input: an operator's request. Writes: tenant_deletions, deleted_numbers; deletes from every table with rows of tenants, as the
+catalog lists them. Invariant: a finished deletion left nothing, counted in the transaction that removed the tenant itself; if a
+worker dies, the next job continues.
 """

@@ -1,9 +1,8 @@
-"""Event types: the catalogue of what a tenant sends, and the JSON Schemas that it holds its payloads against.
+"""Event types: the catalog of the types that a tenant sends, and the JSON Schemas that validate their payloads.
 
-Comes in: processed events (Catalogue.note), and payloads that are about to be accepted (SchemaCache.faults). Goes out: rows of
-the catalogue, a second later, and the faults of a payload.
-Writes: event_types, event_schemas.
-Invariant: neither delays an event's transaction, and no event is lost or counted differently for it.
+Input: processed events (EventTypeCatalog.note), and payloads that are about to be accepted (PayloadValidator.faults). Output:
+rows of the catalog, a second later, and the faults of a payload. Writes: event_types, event_schemas. Invariant: neither delays
+the transaction of an event, and no event is lost or counted differently because of them.
 """
 
 from signalops.ingest.types.catalog import EventTypeCatalog

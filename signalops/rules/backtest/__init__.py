@@ -1,1 +1,1 @@
-"""A rule held against the past: what it would have matched and told, without telling anyone."""
+"""Backtests: what a rule would have matched and sent in the past, without sending anything."""

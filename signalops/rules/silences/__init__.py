@@ -1,1 +1,1 @@
-"""Silences: times in which matches of some events notify nobody. They are evaluated and counted all the same."""
+"""Silences: times in which matches of some events notify nobody. The events are evaluated and counted all the same."""

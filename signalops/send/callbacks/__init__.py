@@ -1,5 +1,5 @@
-"""What providers call back: whether a message arrived, was read, failed; and who wants no more mail.
+"""Callbacks of providers: a message was delivered, read or failed; an address wants no more mail.
 
-Nobody is known before a callback is verified: a secret of the channel's (WhatsApp) or a signature of Amazon's (SES, through
-SNS) tells. In any order and repeated, callbacks only ever move a delivery on: signalops.hear_of_delivery.
+A callback is verified first: by a secret of the channel (WhatsApp) or a signature of Amazon (SES, through SNS). Callbacks may
+arrive in any order and repeatedly; signalops.hear_of_delivery only moves a delivery forward.
 """

@@ -1,4 +1,1 @@
-"""Channels as people manage them: added, changed, tried out and deleted, checked before they are stored.
-
-A delivery should not be the first to find the mistake.
-"""
+"""Administration of channels: add, change, test and delete them. A configuration is checked before it is stored."""

@@ -1,6 +1,6 @@
-"""The channels. A new one is a file here with one class, and its entry in the table below.
+"""The kinds of channels. A new kind is a file here with one class, and its entry in the table below.
 
-Its kind is a word of `terms.ChannelKind`, which the check on `channels.kind` knows too.
+Its name is a word of `terms.ChannelKind`, which the check on `channels.kind` knows, too.
 """
 
 from collections.abc import Mapping

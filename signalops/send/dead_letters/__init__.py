@@ -1,1 +1,1 @@
-"""Dead letters as people take them in hand: listed, retried and discarded, one or many."""
+"""Dead letters: list, retry and discard deliveries and events that were given up."""

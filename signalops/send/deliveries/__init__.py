@@ -1,1 +1,1 @@
-"""Deliveries as people look at them: listed, shown with their attempts, retried and cancelled."""
+"""Deliveries: list them, show their attempts, retry and cancel them."""

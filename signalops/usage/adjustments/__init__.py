@@ -1,5 +1,5 @@
-"""Adjustments: corrections of usage by people, on record beside what was counted.
+"""Adjustments: corrections of usage by people, stored beside what was counted.
 
-Comes in: a quantity with its reason and author, of an hour of the last backfill_days. Goes out: part of every quantity that is
-read of that hour. Writes: usage_adjustments. Invariant: a closed period stays as it is; the open one bills what corrects it.
+Input: a quantity with its reason and author, for an hour of the last backfill_days. Output: part of every quantity of that hour.
+Writes: usage_adjustments. Invariant: a closed period does not change; the open period bills what corrects it.
 """

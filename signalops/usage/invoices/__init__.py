@@ -1,6 +1,6 @@
-"""Invoices: billing periods are closed, each into sealed figures and the invoice that follows from them.
+"""Invoices: closes billing periods, seals their figures and issues the invoices.
 
-Comes in: the counters and adjustments of a period that has ended, and the terms of the plans that held in it. Goes out: invoices,
-credit notes, operational events. Writes: billing_periods, usage_days, usage_seals, invoices, invoice_lines. Invariant: what is
-sealed or issued never changes; a figure that comes late is billed in the open period, and says so.
+Input: the counters and adjustments of a period that has ended, and the terms of its plans. Output: invoices, credit notes,
+operational events. Writes: billing_periods, usage_days, usage_seals, invoices, invoice_lines. Invariant: what is sealed or issued
+never changes; a figure that arrives late is billed in the open period, and marked as late.
 """

@@ -1,8 +1,8 @@
-"""Limits: how much of a meter a tenant may have accepted in a month, and at what amounts it is told.
+"""Limits: how much of a meter a tenant may have accepted in a month, and at which amounts it is notified.
 
-Comes in: limits, from the command line and from plans. Goes out: what signalops.accept holds a flush against, and the weights
-of its events (LimitedMeters). Writes: limits; quotas are counted by ingest.
-Invariant: a limit that is set, changed or removed holds in every process from its commit on.
+Input: limits, from operators and from plans. Output: what signalops.accept checks a flush against, and the quantities of its
+events (LimitedMeters). Writes: limits; ingest counts the quotas. Invariant: a limit that is set, changed or removed is in effect
+in every process from its commit on.
 """
 
 from signalops.usage.limits.limit_service import set_limit

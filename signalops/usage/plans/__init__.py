@@ -1,1 +1,1 @@
-"""What usage costs: plans in versions, which of them a tenant has from which day, and the arithmetic of prices."""
+"""Prices: versions of plans, which plan a tenant has from which day, and the arithmetic of prices."""

@@ -1,7 +1,6 @@
-"""The proof: every figure of usage held against what it is made of, and the way from a figure to its events.
+"""Reconciliation: checks every figure of usage against the records it is made of, and traces a figure back to its events.
 
-Comes in: what all of usage has written, and the events. Goes out: differences, and the events behind an invoice line. Writes
-nothing. Invariant: no figure vouches for itself; each is held against the records beneath it: events, entries, counters,
-sealed days, lines, invoices. What SQL can say it says (signalops.audit, the view audit_differences); `recount` and
-`reprice` do the rest.
+Input: all that usage has written, and the events. Output: differences, and the events behind an invoice line. Writes nothing.
+Invariant: no figure is checked against itself, but against the records beneath it: events, entries, counters, sealed days, lines,
+invoices. SQL compares what it can (signalops.audit, the view audit_differences); `recount` and `reprice` do the rest.
 """

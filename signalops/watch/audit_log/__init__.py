@@ -1,5 +1,5 @@
-"""Actions: who did what to what people manage.
+"""The audit log: who changed what.
 
-Comes in: a question about the audit log. Goes out: pages of it, for a tenant or for an operator. Writes: nothing; triggers of the
-managed tables add to audit_log, in the transaction of the change. Invariant: no change without its action, nor the reverse.
+Output: pages of the log, for a tenant or for an operator. This package writes nothing: triggers of the managed tables insert into
+audit_log in the transaction of the change. Invariant: there is no change without its entry, and no entry without its change.
 """
