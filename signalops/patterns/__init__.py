@@ -1,5 +1,4 @@
-"""The event-pattern language (README.md): decides whether an event matches a pattern, and explains why. Pure: no database, no
-HTTP.
+"""The event-pattern language (README.md): decides whether an event matches a pattern, and explains why. No database, no HTTP.
 
 Input: a pattern as JSON, in the current or an earlier grammar. Output: a Pattern; a RuleSet returns the keys of the patterns that
 match an event. Grouping and Measured read an event's fields as patterns do. Invariant: a RuleSet decides as each of its patterns
