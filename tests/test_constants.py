@@ -20,7 +20,7 @@ SAID = {
         r"opens an outlet's circuit for (?P<circuit_pause>\d+ s)",
         r"up to (?P<circuit_longest_pause>\d+ minutes)",
     ),
-    "README.md": (r"After (?P<circuit_failures>five) failures in a row",),
+    "signalops/web/README.md": (r"After (?P<circuit_failures>five) failures in a row",),
     "signalops/rules/README.md": (r"the first (?P<digest_events>\d+) events",),
     "signalops/watch/README.md": (
         r"events wait for longer than (?P<events_wait_alert>\d+ seconds)",

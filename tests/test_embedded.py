@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 COMMANDS = [
-    *(["tenant", "list"], ["rule", "list", "--tenant", "acme"], ["usage", "--tenant", "acme"], ["doctor"], ["seed"]),
+    *(["tenant", "list"], ["rule", "list", "--tenant", "acme"], ["usage", "show", "--tenant", "acme"], ["doctor"], ["seed"]),
     *(["psql", "-c", "select 1"], ["serve"], ["work"], ["migrate", "--down", "--yes"], ["key", "list", "--tenant", "acme"]),
 ]
 

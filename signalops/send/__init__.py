@@ -6,8 +6,8 @@ Writes: `deliveries` (inserted by record_batch), `delivery_attempts`, `dead_lett
 `outlets` and `channel_queues`, and `suppressions`.
 
 Invariant: a delivery ends as `sent` (and may become `delivered` and `read`), `cancelled`, `suppressed`, or `dead` with a dead
-letter. Every attempt is recorded unless its worker died, and all attempts of one delivery carry the same id (webhook-id, Message-ID). The
-receiver gets it at least once, and twice only after a crash between its answer and the record of the attempt.
+letter. Every attempt is recorded unless its worker died, and all attempts of one delivery carry the same id (webhook-id,
+Message-ID). The receiver gets it at least once, and twice only after a crash between its answer and the record of the attempt.
 
     deliver.py         one attempt, and what follows from it
     attempt_writer.py  records attempts, many in one statement

@@ -43,7 +43,8 @@ FILL = """
     case when e.n % 2 = 0 then signalops.new_id()
       else signalops.id_at(now() + interval '1 month' + (c.tenant_no * 100 + e.n) * interval '1 s') end as event,
     case when e.n = 4 then 'rare.type' else 'frequent.type' end as type,
-    signalops.id_at(now() - interval '1 hour' + (c.tenant_no / 4 * 8 + e.n / 4) * interval '1 ms') as batch
+    signalops.id_at(greatest(now() - interval '1 hour', date_trunc('month', now(), 'UTC'))
+      + (c.tenant_no / 4 * 8 + e.n / 4) * interval '1 ms') as batch
   from crowd c, generate_series(1, case when tenant_no = 7 then 5000 else 30 end) as e (n);
   insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)
   select tenant, event, batch, type, now(), now(), '{{"a": 1}}' from happened;

@@ -25,6 +25,15 @@ def insert(connection: psycopg.Connection, table: str, row: Row) -> int:
     return connection.execute(statement, [orjson.dumps(row, default=_exact).decode()]).rowcount
 
 
+def add_early_partition(connection: psycopg.Connection, table: str) -> None:
+    """Add a partition for rows older than this month: without it a test in a month's first hours has no place for them."""
+    connection.execute(
+        f"do $$ begin execute format('create table signalops.{table}_early partition of signalops.{table}"
+        " for values from (%L) to (%L)', '00000000-0000-0000-0000-000000000000',"
+        " signalops.id_at(date_trunc('month', now(), 'UTC'))); end $$".encode()
+    )
+
+
 def _exact(value: object) -> str:
     if isinstance(value, Decimal):
         return str(value)

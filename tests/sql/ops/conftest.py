@@ -32,15 +32,6 @@ class Ops:
             self.owner.execute("set local session_replication_role = replica")
             insert(self.owner, table, {"tenant_id": tenant.id, **row})
 
-    def begin_early(self, *tables: str) -> None:
-        """Give partitioned tables a place for what is older than this month, whatever the day."""
-        for table in tables:
-            self.owner.execute(
-                f"do $$ begin execute format('create table signalops.{table}_early partition of signalops.{table}"
-                " for values from (%L) to (%L)', '00000000-0000-0000-0000-000000000000',"
-                " signalops.id_at(date_trunc('month', now(), 'UTC'))); end $$".encode()
-            )
-
     def job(self, queue: str, status: str, task: str = "task", worker: int | None = None, **events: timedelta) -> int:
         """Make a job with its events, each so long ago; return its number."""
         with self.owner.transaction():

@@ -16,6 +16,7 @@ from signalops.queue.app import make_app, register
 from signalops.send import Sender
 from tests.sql.ops.conftest import Ops, id_of, is_about
 from tests.support.processes import eventually
+from tests.support.rows import add_early_partition
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant, set_limit
 
@@ -108,7 +109,7 @@ def letter(ops: Ops, tenant: Tenant, rule: Rule, ago: timedelta, **more: object)
 
 
 def test_delivery_health_counts_along_each_channel(ops: Ops, acme: Tenant, globex: Tenant, rule: Rule) -> None:
-    ops.begin_early("deliveries")
+    add_early_partition(ops.owner, "deliveries")
     for status, count in {"pending": 1, "sending": 2, "retrying": 3, "sent": 4, "read": 1, "dead": 2}.items():
         deliver(ops, acme, rule, status, 60 * SECOND, count=count)
     deliver(ops, acme, rule, "sent", 2 * HOUR)
@@ -151,7 +152,7 @@ def test_dead_letters_are_those_that_wait_for_somebody(ops: Ops, acme: Tenant, g
 
 
 def test_slow_rules_tell_what_is_stored_of_them(ops: Ops, acme: Tenant, rule: Rule) -> None:
-    ops.begin_early("matches")
+    add_early_partition(ops.owner, "matches")
     for ago in (SECOND, 2 * SECOND, 2 * HOUR):
         ops.put("matches", acme, event_id=id_of(ago), rule_id=rule[0], rule_version=1)
     group = {"rule_id": rule[0], "since": 1}

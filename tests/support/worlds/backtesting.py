@@ -12,12 +12,12 @@ from psycopg.types.json import Jsonb
 from signalops import clock
 from signalops.job_handlers import JobHandlers
 from tests.support.api import Answer, Client
-from tests.support.rows import add_channel
+from tests.support.rows import add_channel, add_early_partition
 from tests.support.tenants import Tenant
 from tests.support.worlds.base import World
 
 START = (clock.now() - timedelta(minutes=10)).replace(microsecond=0)
-"""When the past of these tests began. Partitions begin with this month: in its first minutes there is less of a past."""
+"""When the past of these tests began."""
 
 
 class Backtesting(World):
@@ -29,6 +29,7 @@ class Backtesting(World):
         self.journey = journey
         self.tenant = tenant
         self._stored = 0
+        add_early_partition(owner, "events")
         owner.execute("set search_path = signalops, procrastinate")  # for the triggers of the job table
 
     def store(self, payloads: Iterable[dict[str, Any]], kind: str = "order.paid", tenant: Tenant | None = None) -> list[str]:
