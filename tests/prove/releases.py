@@ -1,6 +1,7 @@
 """Releases beside this one: their trees, and their commands as processes of their own."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -21,6 +22,14 @@ class Release:
 
     def __init__(self, tree: Path) -> None:
         self.tree = tree
+
+    def local_settings(self) -> dict[str, str]:
+        """Return the variables that let this release send to this machine, by its own names of settings."""
+        program = "import json; from signalops.config import ON_ONE_MACHINE; print(json.dumps(ON_ONE_MACHINE))"
+        environment = {**os.environ, "PYTHONPATH": str(self.tree)}
+        printed = subprocess.run([sys.executable, "-c", program], env=environment, cwd=self.tree, check=True, capture_output=True)
+        variables: dict[str, str] = json.loads(printed.stdout)
+        return variables
 
     def run(self, settings: Settings, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""

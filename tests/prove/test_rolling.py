@@ -39,8 +39,12 @@ async def _set_up(socket: Path, tenants: Sequence[Tenant], url: str) -> None:
                     assert answer.status == 201, await answer.text()
 
 
-async def test_the_release_before_and_this_one_share_the_work(empty: Settings, receiver: Receiver, tmp_path: Path) -> None:
+async def test_the_release_before_and_this_one_share_the_work(
+    empty: Settings, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old = before(tmp_path / "before")
+    for name, value in old.local_settings().items():
+        monkeypatch.setenv(name, value)
     assert old.run(empty, "migrate").returncode == 0
     settings = empty.model_copy(update={"data": tmp_path})
     SecretBox(Settings(data=tmp_path))  # makes the key that all processes find in that folder
