@@ -20,7 +20,7 @@ _MAX_TAGS = 10_000
 class _Entry(Generic[Value]):
     value: Value
     since: float
-    """When its look-up began: what is invalidated meanwhile may concern it."""
+    """Start of its look-up: an invalidation since then may concern it."""
     size: int
     tags: tuple[Hashable, ...]
 
@@ -73,7 +73,7 @@ class Cache(Generic[Key, Value]):
         self._entries.pop(key, None)
 
     async def load(self, key: Key, look_up: Callable[[Value | None], Awaitable[Value]]) -> Value:
-        """Return the value of a key; if need be it is looked up, given the stale one, once for all who ask meanwhile."""
+        """Return the value of a key. If needed, look it up (`load` gets the stale value), once for all concurrent callers."""
         value = self.get(key)
         return await asyncio.shield(self._load_once(key, look_up)) if value is None else value
 

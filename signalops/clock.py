@@ -1,4 +1,4 @@
-"""Time and the ids made of it. Whoever needs time takes it from here, so that tests can pass their own."""
+"""The current time and time-ordered ids (UUIDv7). All code takes the time from here, so that tests can set it."""
 
 import itertools
 import re
@@ -79,7 +79,7 @@ def unix() -> int:
 
 
 def next_month(moment: datetime) -> datetime:
-    """Return the first moment of the calendar month (UTC) after a moment's: when monthly limits start anew."""
+    """Return the start of the calendar month (UTC) after the month of a moment."""
     return (moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
 
 

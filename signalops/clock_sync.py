@@ -1,11 +1,11 @@
-"""Keeps the clock of a process to PostgreSQL's: a machine whose clock is off says so, and goes by the right one."""
+"""Corrects the clock of a process to PostgreSQL's: logs the offset, and applies it."""
 
 import asyncio
 import logging
 import time
 from contextlib import suppress
 
-from signalops import clock, db, facts
+from signalops import clock, db, telemetry
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ async def measure(connections: db.Pool) -> None:
     if after - before > _MOST_DELAY:
         return
     earlier, offset = clock.corrected(), there - (before + after) / 2
-    # What is corrected already stays so, but for its drift: each correction moves time.
+    # An applied correction stays, apart from drift: each further correction would make time jump.
     if abs(offset - earlier) > clock.TOLERANCE:
         clock.correct(offset)
-        facts.emit("clock.corrected", seconds=clock.corrected())
+        telemetry.emit("clock.corrected", seconds=clock.corrected())

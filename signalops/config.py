@@ -1,4 +1,4 @@
-"""Every setting, in one typed place: read from the environment, validated at start, secrets never printed."""
+"""Every setting, in one typed model: read from the environment, validated at start; secrets are never printed."""
 
 import os
 from collections.abc import Callable
@@ -47,13 +47,14 @@ class Settings(BaseSettings):
     )
     pooler: bool = Field(
         False,
-        description="Whether the logins of the processes lead through a pooler of transactions, such as PgBouncer; then each is "
-        "the role itself: signalops_api, signalops_worker, signalops_platform. DATABASE_URL leads to PostgreSQL in any case.",
+        description="Whether the processes connect through a transaction pooler such as PgBouncer; then each login is the role"
+        " itself: signalops_api, signalops_worker, signalops_platform. DATABASE_URL leads to PostgreSQL in any "
+        "case.",
     )
     listen_database_url: SecretStr | None = Field(
         None,
-        description="Past the pooler, any login by which API and workers listen; without it they ask: once a second who may come "
-        "in, twice a second for jobs.",
+        description="Direct connection, bypassing the pooler, for LISTEN; without it API and workers poll: keys and tenants "
+        "every second, jobs every half second.",
     )
     data: Path = Field(Path(".data"), description="Folder of the embedded PostgreSQL and of generated secrets.")
     embedded_version: Annotated[Literal[16, 18], BeforeValidator(int)] = Field(
@@ -70,12 +71,16 @@ class Settings(BaseSettings):
     )
     port: int = Field(3000, ge=0, le=65535, description="Port that the API listens on.")
     max_connections: int = Field(
-        900, ge=1, description="Connections of one API process beyond which 503 is answered; its open files must allow 120 more."
+        900,
+        ge=1,
+        description="Maximum client connections of one API process; beyond it the answer is 503. Its limit of open files must "
+        "be 120 higher.",
     )
     drain_seconds: float = Field(
         3,
         ge=0,
-        description="Seconds after SIGTERM in which an API process, not ready any more, still answers; a second one ends them.",
+        description="Seconds after SIGTERM for which an API process reports not ready but still answers; a second SIGTERM ends"
+        " them.",
     )
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = Field(
         (),
@@ -83,37 +88,37 @@ class Settings(BaseSettings):
         '`["https://app.example.com"]`; with an empty list none.',
     )
     api_connections: int = Field(
-        6, ge=3, description="Most database connections of one API process for look-ups; three more store events and listen."
+        6, ge=3, description="Maximum database connections of one API process for queries; three more store events and LISTEN."
     )
 
     log_format: Literal["auto", "json", "text"] = Field(
-        "auto", description="How logs are written: json, text, or auto: text on a terminal and json elsewhere."
+        "auto", description="Log format: json, text, or auto (text on a terminal, json elsewhere)."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least grave lines of the logs.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum level of log lines.")
     log_requests: Literal["notable", "all"] = Field(
-        "notable", description="Which requests have a line of their own: all, or those that are refused, slow or store no events."
+        "notable", description="Requests that are logged: all, or notable (rejected, slow, or storing no events)."
     )
     traces: bool = Field(
         False,
-        description="Whether spans are sent, as OpenTelemetry's own variables say (OTEL_EXPORTER_OTLP_ENDPOINT); needs the extra "
-        "`traces`.",
+        description="Whether spans are exported, configured by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT); "
+        "needs the extra `traces`.",
     )
     metrics_token: SecretStr | None = Field(
         None,
         min_length=16,
-        description="Bearer token with which Prometheus asks the API for /metrics; without it only this machine may, directly.",
+        description="Bearer token for /metrics of the API; without it only direct requests from this machine are allowed.",
     )
 
     own_host_only: bool = Field(
         False,
-        description="Whether programs of this machine must name it as their host, so that no web page can ask by DNS rebinding; "
+        description="Whether requests from this machine must have it in Host, which prevents DNS rebinding by web pages; "
         "`signalops up` sets it.",
     )
 
     jwt_secret: SecretStr | None = Field(
         None,
-        description="Secret of 32 bytes or more by which the issuer signs bearer tokens (HS256); with an embedded PostgreSQL "
-        "one is generated in the data folder.",
+        description="Secret of 32 bytes or more with which the issuer signs bearer tokens (HS256); with an embedded PostgreSQL"
+        " one is generated in the data folder.",
     )
     jwt_jwks: str | None = Field(
         None,
@@ -122,7 +127,7 @@ class Settings(BaseSettings):
     )
     jwt_issuer: str | None = Field(None, description="Issuer that tokens must name (`iss`).")
     jwt_audience: str | None = Field(None, description="Audience that tokens must name (`aud`): this installation.")
-    jwt_leeway_seconds: float = Field(30, ge=0, le=300, description="Seconds by which the issuer's clock may differ from ours.")
+    jwt_leeway_seconds: float = Field(30, ge=0, le=300, description="Allowed difference of the issuer's clock in seconds.")
     jwt_tenant_claim: str = Field(
         "tenant", min_length=1, description="Claim that holds a user's tenant, as id or slug; operators' tokens lack it."
     )
@@ -131,65 +136,78 @@ class Settings(BaseSettings):
     )
 
     request_rate: float = Field(
-        100, gt=0, description="Requests a second, other than events, that each API process answers to one caller."
+        100, gt=0, description="Requests per second, other than events, that each API process allows one caller."
     )
-    request_burst: int = Field(1000, ge=1, description="Requests at once, other than events, after a pause.")
-    max_event_bytes: int = Field(256 * 1024, ge=1024, description="Largest body of one event.")
-    max_batch_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest body of a batch of events.")
-    max_waiting_events: int = Field(10_000, ge=1, description="Events waiting for their flush beyond which 503 is answered.")
-    max_flush_events: int = Field(500, ge=1, description="Most events of one flush.")
+    request_burst: int = Field(
+        1000, ge=1, description="Burst of requests, other than events, that each API process allows one caller."
+    )
+    max_event_bytes: int = Field(256 * 1024, ge=1024, description="Maximum body of one event in bytes.")
+    max_batch_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Maximum body of a batch of events in bytes.")
+    max_waiting_events: int = Field(
+        10_000, ge=1, description="Maximum events that wait for a flush; beyond it the answer is 503."
+    )
+    max_flush_events: int = Field(500, ge=1, description="Maximum events of one flush.")
     flush_linger_ms: float = Field(
-        1.5, ge=0, description="Under load, the shortest time from one flush to the next: bounds NOTIFYing commits."
+        1.5, ge=0, description="Minimum time between flushes under load in milliseconds: limits the rate of commits that NOTIFY."
     )
-    max_meters: int = Field(50, ge=1, description="Most meters of a tenant's own that count at once.")
+    max_meters: int = Field(50, ge=1, description="Maximum active meters of a tenant, besides those of its plan.")
     backfill_days: int = Field(
-        35, ge=1, description="Days after which an event that happened is not taken any more, and usage not adjusted."
+        35, ge=1, description="Maximum age of an event in days when it is sent, and of usage that is adjusted."
     )
     close_after_hours: float = Field(
-        24, ge=0, description="Hours after the end of a billing period in which what happened in it can still come in."
+        24,
+        ge=0,
+        description="Hours after the end of a billing period until it is closed; until then its late events are counted in it.",
     )
 
     retention_days: int = Field(
         400,
         ge=7,
-        description="Days for which events are kept, with their matches, deliveries and attempts, unless a plan or a tenant says "
-        "otherwise; usage and invoices stay.",
+        description="Days for which events are kept, with their matches, deliveries and attempts, unless a plan or a tenant "
+        "says otherwise; usage and invoices stay.",
     )
     audit_log_days: int = Field(400, ge=7, description="Days for which the audit log is kept.")
-    job_history_days: int = Field(30, ge=1, description="Days for which jobs that failed or were cancelled are kept.")
+    job_history_days: int = Field(30, ge=1, description="Days for which failed and cancelled jobs are kept.")
 
-    max_rules: int = Field(1000, ge=1, description="Most rules of a tenant.")
-    max_backtests: int = Field(3, ge=1, description="Most unfinished backtests of a tenant.")
-    backtest_events: int = Field(1_000_000, ge=1, description="Most events that one backtest looks through.")
-    backtest_seconds: float = Field(120, gt=0, description="Most seconds of work of one backtest.")
-    max_replayed_events: int = Field(10_000, ge=1, description="Most events of one replay.")
+    max_rules: int = Field(1000, ge=1, description="Maximum rules of a tenant.")
+    max_backtests: int = Field(3, ge=1, description="Maximum unfinished backtests of a tenant.")
+    backtest_events: int = Field(1_000_000, ge=1, description="Maximum events that one backtest scans.")
+    backtest_seconds: float = Field(120, gt=0, description="Maximum working time of one backtest in seconds.")
+    max_replayed_events: int = Field(10_000, ge=1, description="Maximum events of one replay.")
 
     platform_tenant: str | None = Field(
         None,
         max_length=63,
-        description="Slug of the operators' own tenant, to which alerts come as events; without it they are in ops.alerts alone.",
+        description="Slug of the operators' own tenant, which gets alerts as events; without it they are only in ops.alerts.",
     )
-    worker_concurrency: int = Field(8, ge=1, description="Jobs that one worker process runs at once.")
-    worker_metrics_host: str = Field("127.0.0.1", description="Address at which a worker serves /metrics, to everybody.")
+    worker_concurrency: int = Field(8, ge=1, description="Jobs that one worker process runs concurrently.")
+    worker_metrics_host: str = Field(
+        "127.0.0.1", description="Address on which a worker serves /metrics, without authentication."
+    )
     worker_metrics_port: int | None = Field(
-        None, ge=0, le=65535, description="Port at which a worker serves /metrics, 0 for any; without it none."
+        None,
+        ge=0,
+        le=65535,
+        description="Port on which a worker serves /metrics, 0 for any free one; without it metrics are not served.",
     )
     smtp_host: str = Field("127.0.0.1", description="Mail server.")
     smtp_port: int = Field(1025, ge=1, le=65535, description="Port of the mail server.")
-    smtp_username: str | None = Field(None, description="Login at the mail server; without it mail is sent without one.")
+    smtp_username: str | None = Field(
+        None, description="Login at the mail server; without it mail is sent without authentication."
+    )
     smtp_password: SecretStr | None = Field(None, description="Password of that login.")
     smtp_security: Literal["starttls", "tls", "none"] | None = Field(
         None,
-        description="How that server is spoken to: starttls, tls from the first byte on, or none; "
-        "without it none to this machine and starttls to others.",
+        description="Encryption of the connection: starttls, tls (from the first byte), or none; without it none for this "
+        "machine, starttls for others.",
     )
-    smtp_connections: int = Field(20, ge=1, description="Most connections of one worker process to one mail server.")
+    smtp_connections: int = Field(20, ge=1, description="Maximum connections of one worker process to one mail server.")
     mail_from: str = Field("SignalOps <signalops@localhost>", description="Sender of notifications by email.")
     mail_unsubscribe: str | None = Field(
         None,
         pattern=r"^(https://|mailto:)[!-;=?-~]+$",
-        description="Where recipients say that they want no more mail: an https url with `{delivery}` in it, which takes the "
-        "POST of one click (RFC 8058), or a mailto url; without it a mail to the sender.",
+        description="Unsubscribe URL: an https URL with `{delivery}` in it, which accepts the one-click POST (RFC 8058), or a "
+        "mailto URL; without it a mail to the sender.",
     )
     ses_configuration_set: str | None = Field(
         None,
@@ -204,7 +222,7 @@ class Settings(BaseSettings):
     sns_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s?#]+[^/\s?#]$",
-        description="Where SNS's certificates are read, for a stand-in; without it SNS's own host in the topic's region.",
+        description="Base URL of SNS's certificates, for a test double; without it SNS's own host in the topic's region.",
     )
     telegram_url: str = Field(
         "https://api.telegram.org", pattern=r"^https?://[^\s?#]+[^/\s?#]$", description="Telegram's Bot API."
@@ -215,25 +233,25 @@ class Settings(BaseSettings):
         description="WhatsApp's Cloud API, with its version.",
     )
     sink_port: int = Field(8025, ge=0, le=65535, description="Port of the local webhook receiver of `signalops up`.")
-    send_timeout: float = Field(10.0, gt=0, description="Seconds that a provider gets to answer.")
+    send_timeout: float = Field(10.0, gt=0, description="Timeout of one attempt in seconds.")
     send_allowed_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         (),
-        description="Networks besides the public internet in which receivers may be, or what SIGNALOPS_SLACK_URL and the "
-        'like name: a JSON list such as `["10.1.0.0/16"]`; with an embedded PostgreSQL this machine.',
+        description="Networks besides the public internet that receivers, and the hosts of SIGNALOPS_SLACK_URL and the like, "
+        'may be in: a JSON list such as `["10.1.0.0/16"]`; with an embedded PostgreSQL this machine.',
     )
     send_ports: tuple[int, ...] = Field(
-        (80, 443), description="Ports that receivers may have, besides those of mail; with an empty list any."
+        (80, 443), description="Allowed ports of receivers, besides those of mail; an empty list allows any."
     )
-    send_plain_http: bool = Field(False, description="Whether receivers may be called without TLS.")
+    send_plain_http: bool = Field(False, description="Whether receivers may be called without TLS (http URLs).")
     slack_url: str = Field(
-        "https://hooks.slack.com/", pattern=r"^https?://.+/$", description="What every Slack webhook url begins with."
+        "https://hooks.slack.com/", pattern=r"^https?://.+/$", description="Prefix of every Slack webhook URL."
     )
     retry_schedule: tuple[float, ...] = Field(
         (5, 30, 120, 600, 3600, 10800, 28800),
-        description="Seconds before each further attempt at a delivery, before jitter; after the last it is a dead letter.",
+        description="Seconds before each retry of a delivery, before jitter; after the last retry the delivery is a dead letter.",
     )
     channel_disable_after_days: float = Field(
-        5, gt=0, description="Days of nothing but failures after which a channel is disabled and its tenant told."
+        5, gt=0, description="Days of failures without a success after which a channel is disabled and its tenant notified."
     )
 
     @property
@@ -248,7 +266,7 @@ class Settings(BaseSettings):
 
     @property
     def is_embedded(self) -> bool:
-        """Whether there is no PostgreSQL of one's own: an installation for trying out, on one machine."""
+        """Whether the embedded PostgreSQL is used: an installation for a first try, on one machine."""
         return not (self.database_url or self.api_database_url or self.worker_database_url)
 
 
@@ -266,7 +284,7 @@ def keep(file: Path, make: Callable[[], bytes]) -> None:
     if file.exists():
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    # A link to a finished file: whoever comes second, or reads meanwhile, finds the first one's whole secret.
+    # Link a finished file: a concurrent writer or reader then finds the whole secret of the first process.
     with NamedTemporaryFile("wb", dir=file.parent, prefix=f".{file.name}-") as draft:
         draft.write(make())
         draft.flush()

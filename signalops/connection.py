@@ -43,7 +43,7 @@ class WatchedConnection(AsyncConnection[TupleRow]):
         self._all.add(self)
 
     async def wait(self, gen: PQGen[Value], *args: Any, **options: Any) -> Value:
-        """Wait for what an operation yields; OperationalError when it was cut meanwhile."""
+        """Wait for the events that an operation yields; OperationalError if the connection was cut."""
         if options.get("timeout") is not None or args:  # waits for notifications, which may never come
             return await super().wait(gen, *args, **options)
         self.is_waiting = True
@@ -55,7 +55,7 @@ class WatchedConnection(AsyncConnection[TupleRow]):
             overdue.cancel()
 
     def cut(self) -> None:
-        """Have whoever waits on it fail at once, as if the other end had hung up."""
+        """Make a waiting operation fail at once, as if the server had closed the connection."""
         with suppress(OSError, psycopg.Error), socket.socket(fileno=_duplicate(self)) as wire:
             wire.shutdown(socket.SHUT_RDWR)
 

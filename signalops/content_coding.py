@@ -1,7 +1,7 @@
-"""Content codings of requests (RFC 9110, section 8.4.1): what a client compressed is decompressed, within bounds.
+"""Content codings of requests (RFC 9110, section 8.4.1): decompresses bodies within bounds.
 
-gzip is RFC 1952, several members in a row included; deflate is RFC 1950 (zlib). A body may become as large as the endpoint
-allows, and no more than RATIO times as large as it was sent: a mebibyte it may always have.
+gzip is RFC 1952, including several members in a row; deflate is RFC 1950 (zlib). A body may become as large as the endpoint
+allows, and at most RATIO times its compressed size; one MiB is always allowed.
 """
 
 import zlib

@@ -1,6 +1,6 @@
-"""What one request is found again by: in its answer, in the logs, with its events, and in the requests that follow from these.
+"""The request id: returned in the response, logged, stored with events, and sent on with the requests that follow.
 
-An id of the client's (`X-Request-Id`), or else the trace-id of the trace that it is part of, or else one of ours.
+The id is the client's (`X-Request-Id`), else the trace id of its trace, else generated.
 Traces: W3C Trace Context, https://www.w3.org/TR/trace-context/#traceparent-header.
 """
 

@@ -1,4 +1,4 @@
-"""Endpoints are declared where they are handled: routes, the OpenAPI document and the tests of all endpoints derive from it."""
+"""Declares endpoints where they are handled. Routes, the OpenAPI document and tests are derived from the declarations."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from signalops import errors
 from signalops.errors import Problem
-from signalops.terms import PlatformScope, Scope
+from signalops.types import PlatformScope, Scope
 
 Handler = Callable[..., Awaitable[Response | BaseModel]]
 AnyHandler = TypeVar("AnyHandler", bound=Handler)

@@ -1,11 +1,11 @@
-"""What can go wrong, in one place: every refusal is a Problem with a type of its own, and maps to one HTTP status."""
+"""Every refusal: a Problem with its own type and one HTTP status."""
 
 from http import HTTPStatus
 from typing import Any, Self
 
 from pydantic import ValidationError
 
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 from signalops.validation import UNKNOWN, faults_of
 
 

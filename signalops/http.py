@@ -1,4 +1,4 @@
-"""What the handlers of every station share: requests read strictly, pages of lists, and answers as JSON."""
+"""What the handlers share: strict parsing of requests, pages of lists, and JSON responses."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ from signalops.content_coding import coding_of, decoded
 from signalops.errors import Invalid, Malformed, NotFound, TooLarge, UnsupportedMedia
 from signalops.list_watermark import Settled
 from signalops.models import RequestModel
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 Headers = Mapping[str, str]
 Request: TypeAlias = requests.Request
@@ -209,7 +209,7 @@ async def _received(request: Request, headers: Headers, most: int) -> bytes:
 
 
 async def parsed(body: bytes, parse: Callable[[bytes], Value]) -> Value:
-    """Parse a body, a large one in a thread, so that the requests of others are answered meanwhile."""
+    """Parse a body; a large one in a thread, so that it does not block other requests."""
     if len(body) <= _LARGE:
         return parse(body)
     return await asyncio.get_running_loop().run_in_executor(_PARSING, parse, body)

@@ -1,13 +1,11 @@
-"""The journey of an event, on one page.
+"""The handlers of the worker's jobs, in the order of an event's path.
 
-    access   who sends it?                       ApiKeyAuthenticator.identify
-    ingest   stored once, counted, in the inbox  Flusher -> signalops.accept, one transaction per flush
-    queue    one job per flush                   process_batch(batch)
-    rules    which of the tenant's rules match?  Processor, RuleCache, decide; signalops.weigh where it depends on what was before
-    send     a delivery per match, jobs for them signalops.record_batch -> send_delivery(tenant, delivery, more)
-    usage    counted, by the hour it happened    MeterCache, count; signalops.record_batch, the same transaction
-
-The bodies of the jobs stand here, as the stations follow one another.
+access   authenticate the sender             ApiKeyAuthenticator.identify
+ingest   store once, count, put into inbox   Flusher -> signalops.accept, one transaction per flush
+queue    one job per flush                   process_batch(batch)
+rules    match the tenant's rules            Processor, RuleCache, decide; signalops.weigh for stateful rules
+send     a delivery per match, and its job   signalops.record_batch -> send_delivery(tenant, delivery, more)
+usage    count by the hour of occurrence     MeterCache, count; signalops.record_batch, the same transaction
 """
 
 import time
@@ -15,7 +13,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.access.deletion.deleter import Deleter
 from signalops.inbox import inbox_queries
 from signalops.inbox.inbox_queries import Part, Results
@@ -24,7 +22,7 @@ from signalops.processor import Processor
 from signalops.rules.backtest.backtester import Backtester
 from signalops.send import Sender
 from signalops.templates import SendTemplates
-from signalops.terms import BatchId, DeliveryId, TenantId
+from signalops.types import BatchId, DeliveryId, TenantId
 from signalops.usage.invoices.close import CLOSING_AFTER, Closer
 from signalops.watch import alerts
 from signalops.watch.retention import Retainer, Retention
@@ -32,7 +30,7 @@ from signalops.watch.retention import Retainer, Retention
 AT_MOST = 1000
 """What one sweep enqueues; the next is a second away."""
 _MOST_TOLD = 20
-"""Ids of requests that a batch tells of."""
+"""Maximum number of request ids in the log line of a batch."""
 _KEPT = Retention(events=400, audit_log=400, jobs=30)
 _RETAINING = 600.0
 """Seconds of an hour."""
@@ -92,13 +90,13 @@ class JobHandlers:
                 pass
 
     async def tell_due(self) -> None:
-        """Close the digests whose time has come, and tell of what has not come in time."""
+        """Send the digests that are due, and report absences."""
         async with self._connections.connection() as connection:
             while await inbox_queries.set_aside(connection, AT_MOST) == AT_MOST:
                 pass
             digests, absences = await inbox_queries.tell_due(connection, AT_MOST)
         if digests or absences:
-            facts.emit("digests_absences.fired", digests=digests, absences=absences)
+            telemetry.emit("digests_absences.fired", digests=digests, absences=absences)
 
     async def tidy(self) -> None:
         """Remove what rules remember of groups that can't matter any more; have every channel that waits get its turn; and
@@ -107,7 +105,7 @@ class JobHandlers:
             while (await inbox_queries.tidy(connection, AT_MOST))[0] == AT_MOST:
                 pass
             for tenant, period in await inbox_queries.limit_cardinality(connection):
-                facts.emit("usage.cardinality_limit_reached", tenant=tenant, period=f"{period:%Y-%m}")
+                telemetry.emit("usage.cardinality_limit_reached", tenant=tenant, period=f"{period:%Y-%m}")
 
     async def enqueue_lost(self) -> None:
         """Give a new job to what lost it: accepted means processed, whatever becomes of a job."""
@@ -115,13 +113,13 @@ class JobHandlers:
             batches, deliveries = await inbox_queries.enqueue_lost(connection, AT_MOST)
         await self._deleter.sweep()
         if batches or deliveries:
-            facts.emit("jobs.requeued", batches=batches, deliveries=deliveries)
+            telemetry.emit("jobs.requeued", batches=batches, deliveries=deliveries)
 
     async def make_partitions(self) -> None:
         """Make partitions ahead of time."""
         async with self._connections.connection() as connection:
             if made := await inbox_queries.make_partitions(connection):
-                facts.emit("partitions.created", partitions=", ".join(made))
+                telemetry.emit("partitions.created", partitions=", ".join(made))
 
     async def close_periods(self) -> None:
         """Close the billing periods that are due, and invoice them; several workers share the work."""
@@ -142,7 +140,7 @@ class JobHandlers:
 
 def _tell(batch: BatchId, job: int, results: Results, parts: list[Part], seconds: float) -> None:
     sent = list({event["correlation"]: None for part in parts for event in part.events if event["correlation"]})
-    facts.emit(
+    telemetry.emit(
         "batch.processed",
         batch=batch,
         job=job,

@@ -1,4 +1,4 @@
-"""The jobs: each with its name, its queue or its times, and what runs it. All else is derived from this table.
+"""The table of jobs: name, queue, period, arguments and handler. Everything else about jobs is derived from it.
 
 `ops.queues()` and compose.yaml name the same queues; a test compares.
 """
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from signalops.job_handlers import JobHandlers
 from signalops.queue.jobs import Job, Periodic
-from signalops.terms import BatchId, DeliveryId, TenantId
+from signalops.types import BatchId, DeliveryId, TenantId
 
 
 def jobs_of(journey: JobHandlers) -> list[Job | Periodic]:

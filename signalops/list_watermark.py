@@ -1,4 +1,4 @@
-"""Up to when a list can be shown without gaps, while others add to it."""
+"""The watermark of lists: up to which time a list is complete while others insert."""
 
 from datetime import datetime
 from typing import NamedTuple

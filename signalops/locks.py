@@ -1,4 +1,4 @@
-"""What each of many keys, such as tenants, may do at once; what nobody has or waits for takes no memory."""
+"""A lock per key, such as a tenant; a key that nobody holds or waits for takes no memory."""
 
 import asyncio
 from collections import Counter
@@ -33,7 +33,7 @@ class Places(Generic[Key]):
 
     @contextmanager
     def of(self, key: Key) -> Iterator[None]:
-        """Take one of a key's places meanwhile; RateLimited."""
+        """Hold one of a key's slots within the context; RateLimited if none is free."""
         if self._taken[key] >= self._most:
             raise RateLimited(f"{self._most} {self._what} run already: wait for them.", headers={"Retry-After": "1"})
         self._taken[key] += 1

@@ -1,4 +1,4 @@
-"""The base of what the API takes and gives: camelCase in JSON, snake_case in Python."""
+"""The base models of the API: camelCase in JSON, snake_case in Python."""
 
 from typing import Generic, TypeVar
 

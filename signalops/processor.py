@@ -1,7 +1,7 @@
-"""How a batch is processed: what takes it out of the inbox, decides and counts is one transaction.
+"""Processes a batch: takes it from the inbox, evaluates rules and counts usage, in one transaction.
 
-One tenant can't keep the others waiting: a part whose counters somebody has locked, or that is more than a transaction should
-hold, stays in the inbox for a job of its own.
+No tenant delays the others: its part of a batch stays in the inbox, for a job of its own, if another transaction has locked its
+counters or if it is too large for one transaction.
 """
 
 import os
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from signalops import clock, db, facts
+from signalops import clock, db, telemetry
 from signalops.contracts import DeadEvent, PartRow
 from signalops.errors import Unusable
 from signalops.inbox import inbox_queries
@@ -22,7 +22,7 @@ from signalops.patterns import TooCostly
 from signalops.rules.compiled import CompiledRules
 from signalops.rules.evaluate import decide
 from signalops.rules.rule_cache import RuleCache
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from signalops.usage.meters import CompiledMeters, MeterCache, count
 
 _LARGE_BYTES = 2**18
@@ -54,7 +54,7 @@ class Processor:
         except Exception as error:
             if _is_ours(error):
                 raise  # nothing happened; the job is run again
-            facts.emit("batch.bisected", batch=batch, job=job, error=db.told(error))
+            telemetry.emit("batch.bisected", batch=batch, job=job, error=db.redact(error))
             return await self._process_apart(batch, job)
 
     async def _process(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:
@@ -239,6 +239,6 @@ def _buried(part: Part, metering: int, error: Exception) -> Results:
 
 def _letter(part: Part, event: Mapping[str, Any], error: Exception) -> DeadEvent:
     sent = event["correlation"] or event["id"]
-    facts.emit("event.dead_lettered", tenant=part.tenant, event=event["id"], request_id=sent, error=db.told(error))
+    telemetry.emit("event.dead_lettered", tenant=part.tenant, event=event["id"], request_id=sent, error=db.redact(error))
     said = str(error) if isinstance(error, TooCostly) else repr(error)
     return {"tenant": part.tenant, "event": event["id"], "error": said}

@@ -1,8 +1,8 @@
-"""Runs what tenants wrote in processes that can be stopped: templates, and large payloads against their schemas.
+"""Runs tenants' code in processes that can be killed: templates, and the validation of large payloads.
 
-A thread can't be ended, and a call into C that keeps the interpreter's lock stops every task of a process: walking the range of
-one Liquid expression stopped API and workers for ever. Here the kernel ends the process at its limit of processor time, whatever
-it does and also when nobody is left to wait for it; the next call begins a new one.
+A thread can't be killed, and a call into C that keeps the interpreter's lock blocks every task of a process: the range of one
+Liquid expression once blocked API and workers without end. Here the kernel kills the process at its CPU time limit, whatever it
+does and even if its parent is gone; the next call starts a new process.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
 from signalops.locks import Locks
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")

@@ -1,4 +1,4 @@
-"""The installation's own secrets, Fernet keys: SIGNALOPS_SECRET_KEY, or the file `secret.key` in the data folder."""
+"""The installation's secret keys (Fernet): SIGNALOPS_SECRET_KEY, or the file `secret.key` in the data folder."""
 
 from cryptography.fernet import Fernet
 

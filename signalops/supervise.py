@@ -1,4 +1,4 @@
-"""Background tasks of a process. One that fails is reported and ends the process, which its own supervisor starts again."""
+"""Supervises background tasks: a failed task is logged and ends the process, which its own supervisor restarts."""
 
 import asyncio
 import logging

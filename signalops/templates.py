@@ -1,11 +1,11 @@
-"""What rules ask of templates, answered by sending: handed in here, since stations do not see one another."""
+"""The adapter from rules to templates: rules and send do not import each other, so rendering is injected."""
 
 from collections.abc import Mapping
 
 from signalops.rules.validate import RenderContext
 from signalops.send import Message, Notification, check_template, fields_of, rendered
 from signalops.send.channels import CHANNELS
-from signalops.terms import ChannelKind, TenantId
+from signalops.types import ChannelKind, TenantId
 
 
 class SendTemplates:
@@ -15,6 +15,6 @@ class SendTemplates:
     fields_of = staticmethod(fields_of)
 
     @staticmethod
-    async def render(tenant: TenantId, channel: ChannelKind, template: Mapping[str, str], told: RenderContext) -> Message:
+    async def render(tenant: TenantId, channel: ChannelKind, template: Mapping[str, str], context: RenderContext) -> Message:
         """Return the message as a kind of channel sends it; Invalid if that fails."""
-        return await rendered(tenant, template, Notification(*told[:5], time_zone=told.time_zone), CHANNELS[channel].markup)
+        return await rendered(tenant, template, Notification(*context[:5], time_zone=context.time_zone), CHANNELS[channel].markup)

@@ -1,4 +1,4 @@
-"""Token buckets: what one holds, the header fields that tell of it, and the refusal of what finds no token."""
+"""Token buckets: their level, their response headers, and the rejection of a request without a token."""
 
 import math
 from collections.abc import Iterable
@@ -30,11 +30,11 @@ def headers(levels: Iterable[Level]) -> dict[str, str]:
     As draft-ietf-httpapi-ratelimit-headers-10 has them: of the policy q is the most at once and w the seconds in which an
     empty bucket fills; of the state r is what is left and t the seconds until there is one more.
     """
-    told = list(levels)
-    if not told:
+    known = list(levels)
+    if not known:
         return {}
-    policies = (f'"{level.policy}";q={level.burst};w={math.ceil(level.burst / level.rate)}' for level in told)
-    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(map(_state, told))}
+    policies = (f'"{level.policy}";q={level.burst};w={math.ceil(level.burst / level.rate)}' for level in known)
+    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(map(_state, known))}
 
 
 def refusal(what: str, level: Level, wait: float, others: Iterable[Level] = ()) -> RateLimited:

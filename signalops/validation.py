@@ -1,4 +1,4 @@
-"""What is wrong with a value that pydantic refused: a path into the value as it was sent, and a sentence about that field."""
+"""Converts pydantic's errors to ours: a path into the value as it was sent, and a sentence about that field."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from signalops import clock_sync, db, facts, logs, migrate, sandbox
+from signalops import clock_sync, db, logs, migrate, sandbox, telemetry
 from signalops.config import settings
 from signalops.job_handlers import JobHandlers
 from signalops.jobs import jobs_of
@@ -20,11 +20,11 @@ from signalops.watch.retention import Retention
 from signalops.watch.traces import spans_of
 
 logs.install(settings())
-facts.subscribe(logs.lines_of(settings().log_requests))
+telemetry.subscribe(logs.lines_of(settings().log_requests))
 begin("worker")
-facts.subscribe(record)
+telemetry.subscribe(record)
 if spans := spans_of(settings(), "worker"):
-    facts.subscribe(spans)
+    telemetry.subscribe(spans)
 
 # For the jobs' own transactions. It grows only as far as jobs run at once, and the flag --concurrency may ask for more than the
 # setting does.

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from signalops import clock, db
 from signalops.config import Settings
-from signalops.terms import Actor, TenantId
+from signalops.types import Actor, TenantId
 from tests.prove.crash.relay import Relay
 from tests.support.api import Client
 from tests.support.tenants import Tenant

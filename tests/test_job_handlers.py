@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from signalops import facts
+from signalops import telemetry
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant, set_limit
 from tests.support.worlds.pipeline import Pipeline
@@ -27,7 +27,7 @@ POISON = """
 def told() -> Iterator[list[str]]:
     """The names of the facts that were emitted."""
     names: list[str] = []
-    unsubscribe = facts.subscribe(lambda name, _: names.append(name))
+    unsubscribe = telemetry.subscribe(lambda name, _: names.append(name))
     yield names
     unsubscribe()
 

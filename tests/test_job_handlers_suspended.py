@@ -9,7 +9,7 @@ import pytest
 
 from signalops import clock, db
 from signalops.config import Settings
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from signalops.usage.invoices import invoice_queries as invoices
 from signalops.usage.invoices.close import CLOSING_AFTER
 from signalops.watch.doctor import diagnose

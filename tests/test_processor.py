@@ -11,7 +11,7 @@ import pytest
 
 from signalops import db, processor
 from signalops.config import Settings
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
 from tests.support.worlds.pipeline import Pipeline

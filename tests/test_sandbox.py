@@ -9,7 +9,7 @@ import pytest
 
 from signalops import sandbox
 from signalops.errors import Invalid
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 ONE, OTHER = TenantId(UUID(int=1)), TenantId(UUID(int=2))
 

@@ -1,4 +1,4 @@
-"""What access asks of the database: one named query each."""
+"""The SQL queries of authentication and key management."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ from uuid import UUID
 from signalops import db
 from signalops.access.addresses import Network
 from signalops.access.request_limiter import RateLimit
-from signalops.terms import Actor, Caller, KeyId, TenantId
+from signalops.types import Actor, Caller, KeyId, TenantId
 
 SQL = db.queries("access/access")
 

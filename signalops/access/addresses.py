@@ -1,7 +1,7 @@
 """Networks that a key may be used from, and whether an address lies in them.
 
-The address is the one that the ASGI server gives. Behind a proxy that is the proxy's own, unless uvicorn is told whose
-X-Forwarded-For it may believe: by `--forwarded-allow-ips`, or FORWARDED_ALLOW_IPS in the environment (default: 127.0.0.1).
+The address is the one that the ASGI server gives. Behind a proxy that is the proxy's own, unless uvicorn trusts its
+X-Forwarded-For: `--forwarded-allow-ips`, or FORWARDED_ALLOW_IPS in the environment (default: 127.0.0.1).
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
-"""How a key that is presented becomes a caller: looked up and verified once, then remembered.
+"""Authenticates API keys: looks a key up and verifies it once, then caches the caller.
 
-What can change while it is remembered is held against every request: its end, and the address that it comes from.
+The expiry of a cached key and its allowed addresses are checked at every request.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from signalops.access.key_format import PREFIX, is_ours, is_plausible
 from signalops.access.last_used import LastUsed
 from signalops.cache import Cache
 from signalops.errors import Forbidden, Unauthenticated, Unavailable
-from signalops.terms import Caller
+from signalops.types import Caller
 
 _REMEMBER = 300.0  # seconds for which a verified key needs no look-up, were a NOTIFY ever lost
 _MOST_UNSURE = 64  # keys without a digest that wait for bcrypt at once: a quarter of a second's work each
@@ -54,7 +54,7 @@ class ApiKeyAuthenticator:
         known = self.cache.get(digest)
         if known is None:
             # What was right before is no guess, whatever else comes from its address.
-            async with nullcontext() if self.cache.stale(digest) else self._failures.counted(address):
+            async with nullcontext() if self.cache.stale(digest) else self._failures.throttled(address):
                 known = await self.cache.load(digest, partial(self._look_up, key, digest))
         if known.expires_at and known.expires_at <= clock.now():
             raise _refusal("The API key is expired: create a new one.")
@@ -95,7 +95,7 @@ class ApiKeyAuthenticator:
     async def _is_right(self, key: str, row: access_queries.FoundKey) -> bool:
         """Check a key by its digest, in microseconds, or else by bcrypt, a quarter of a second of work.
 
-        Keys without a digest, and the guesses at them, which can't be told from them, wait in short queues: those of our format,
+        Keys without a digest, and guesses, which look the same, wait in short queues: those of our format,
         which get theirs at the first use, apart from all others.
         """
         is_right = self._digests.compare(key, row.digest)

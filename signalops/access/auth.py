@@ -1,4 +1,4 @@
-"""Who may do what: each request is let in here, or refused, before anything of it is read."""
+"""Authentication and authorization: admits or rejects each request before its body is read."""
 
 from typing import Protocol, get_args
 
@@ -7,7 +7,7 @@ from signalops.access.key_format import is_ours
 from signalops.access.tenant_cache import TenantCache
 from signalops.access.tokens import Tokens
 from signalops.errors import Forbidden, Unauthenticated
-from signalops.terms import Actor, Caller, Operator, PlatformScope, Scope
+from signalops.types import Actor, Caller, Operator, PlatformScope, Scope
 
 PLATFORM_SCOPES = frozenset(get_args(PlatformScope))
 _SCOPES = frozenset(get_args(Scope))

@@ -1,7 +1,7 @@
-"""Failed authentications, limited by the address that they come from, in each process.
+"""Throttles failed authentications per client address, in each process.
 
-Whatever checks credentials that it does not know yet does so `async with failures.counted(address)`: one object for keys, tokens
-and callbacks. Missing credentials are no attempt, and need not be counted.
+Code that checks credentials does so within `async with failures.throttled(address)`: one object for keys, tokens and callbacks.
+Missing credentials are not an attempt.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class AuthThrottle:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def counted(self, address: str | None, *kinds: type[Problem]) -> AsyncIterator[None]:
+    async def throttled(self, address: str | None, *kinds: type[Problem]) -> AsyncIterator[None]:
         """Check credentials within: what is Unauthenticated, or of other kinds, counts; after 20 in a minute: TooManyFailures.
 
         Right credentials are never refused for what else came from their address: whoever shares it with a guesser, or comes by a

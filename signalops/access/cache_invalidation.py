@@ -1,11 +1,11 @@
-"""Hears of changes that other processes made, on a connection of its own."""
+"""Invalidates caches when another process changes keys, tenants or schemas: LISTEN on a connection of its own."""
 
 import asyncio
 from collections.abc import Collection, Hashable
 from typing import Protocol
 from uuid import UUID
 
-from signalops import db, facts
+from signalops import db, telemetry
 
 _SCHEMAS = "signalops_schemas"
 
@@ -52,7 +52,7 @@ async def listen(
 def _forget(schemas: Invalidatable, payload: str) -> None:
     try:
         schemas.invalidate(UUID(payload))
-    except ValueError:  # whoever may connect may notify, of anything
+    except ValueError:  # any login may send any NOTIFY payload
         schemas.invalidate_all()
 
 
@@ -64,10 +64,10 @@ def _invalidate(caches: Collection[Invalidatable], payload: str) -> None:
         return
     for cache in caches:
         cache.invalidate(subject)
-    facts.emit("api_key_cache.invalidated", reason="announced")
+    telemetry.emit("api_key_cache.invalidated", reason="announced")
 
 
 def _invalidate_all(caches: Collection[Invalidatable], reason: str) -> None:
     for cache in caches:
         cache.invalidate_all()
-    facts.emit("api_key_cache.invalidated", reason=reason)
+    telemetry.emit("api_key_cache.invalidated", reason=reason)

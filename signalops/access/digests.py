@@ -1,7 +1,7 @@
-"""How a key of our format is verified in microseconds: by an HMAC of the whole key, beside its bcrypt hash.
+"""Verifies keys of our format in microseconds: an HMAC of the whole key, stored beside its bcrypt hash.
 
-bcrypt makes guesses slow, and a key of 256 random bits can't be guessed: it protects only what people think up. Keyed by the
-installation's secret, a digest is of no use to whoever has read the database alone.
+bcrypt slows down guessing, which only helps passwords that people choose: 256 random bits can't be guessed. The HMAC uses the
+installation's secret, so a digest is useless to someone who has read only the database.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ class Digests:
         return name + hmac.digest(secret, key.encode(), "sha256")
 
     def compare(self, key: str, kept: bytes | None) -> bool | None:
-        """Return whether a key is the one that a digest was kept of; None: that can't be told by it."""
+        """Return whether a key has this digest; None if the digest can't decide that."""
         secret = self._keys.get(kept[:_NAME]) if kept else None
         if kept is None or secret is None:
             return None

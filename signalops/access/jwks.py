@@ -1,4 +1,4 @@
-"""The issuer's public keys: a JWK Set (RFC 7517) at a URL or in a file, read now and then, and kept while it can't be read."""
+"""The issuer's public keys: a JWK Set (RFC 7517) from a URL or a file, refreshed regularly; the last good set stays in use."""
 
 import asyncio
 import time
@@ -11,11 +11,11 @@ import jwt
 import orjson
 from yarl import URL
 
-from signalops import facts
+from signalops import telemetry
 from signalops.access.jwt_config import Trust
 from signalops.access.tokens import Keys, SharedSecret
 from signalops.errors import Unavailable, Unusable
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 REFRESH = 300.0  # seconds after which the keys are read again: for so long a key that was taken back is accepted
 PAUSE = 10.0  # seconds from one reading to the next, whatever is asked for: unknown keys in tokens make no traffic
@@ -74,7 +74,7 @@ class JwkSet:
             try:
                 self._keep(_usable(await asyncio.wait_for(self._read(), self._timeout)))
             except _UNREADABLE as error:
-                facts.emit("jwks.refresh_failed", error=str(error) or type(error).__name__)
+                telemetry.emit("jwks.refresh_failed", error=str(error) or type(error).__name__)
             finally:
                 self._read_at = time.monotonic()
 
@@ -95,7 +95,7 @@ class JwkSet:
             keys = ((name, _key(name, jwk)) for name, jwk in said.items())
             self._keys = {name: key for name, key in keys if key is not None}
             self._said = said
-            facts.emit("jwks.refreshed", keys=len(self._keys))
+            telemetry.emit("jwks.refreshed", keys=len(self._keys))
         self._is_current = True
 
 

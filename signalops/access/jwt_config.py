@@ -1,4 +1,4 @@
-"""Whose tokens are believed, and by which secret or keys; and how this installation mints tokens of its own."""
+"""The settings of the trusted JWT issuer, and how this installation mints its own tokens."""
 
 import secrets
 from collections.abc import Iterable

@@ -13,7 +13,7 @@ from signalops.access.key_service import Secret, make_secret
 from signalops.endpoint import endpoint, for_operators
 from signalops.http import Page, Request, Response, answer
 from signalops.locks import Locks
-from signalops.terms import Caller, TenantId
+from signalops.types import Caller, TenantId
 
 _HASHING = ThreadPoolExecutor(1, "hash keys")
 """A quarter of a second of work for each: never both cores, and no thread that others wait for."""
@@ -60,7 +60,7 @@ class Keys:
 
     @endpoint("GET /api/keys/{id}", "getKey", "Show a key, but for the key itself", "keys:*")
     async def get_key(self, connection: db.Connection, caller: Caller, key: UUID) -> KeyShown:
-        """Show a key, but for the key itself."""
+        """Show the metadata of a key, without the key itself."""
         return await key_service.show(connection, caller.tenant, key)
 
     @for_operators(_TENANTS + "/{id}", "revokeTenantKey", "Refuse a tenant's key from now on")

@@ -1,4 +1,4 @@
-"""How API keys look: made, hashed, and told from garbage without a look-up.
+"""The format of API keys: generate, hash, and reject malformed keys without a database query.
 
 Format: `so_live_` or `so_test_`, 43 random base-62 digits (256 bits), and the CRC-32 of what stands before as 6 base-62 digits,
 so that scanners can recognise a leaked key (as in "Behind GitHub's new authentication token formats"). The first keys had 24

@@ -1,4 +1,4 @@
-"""A key as it is asked for and as it is shown."""
+"""The request and response models of keys."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from signalops.access.request_limiter import RateLimit
 from signalops.clock import Moment
 from signalops.http import Query
 from signalops.models import ApiModel, PageOf, RequestModel
-from signalops.terms import Scope
+from signalops.types import Scope
 
 DAY = 86_400
 

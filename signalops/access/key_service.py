@@ -1,6 +1,6 @@
-"""Keys are made, rotated and revoked here, in a transaction of the tenant. They stay on record when they are over.
+"""Creates, rotates and revokes keys, in a transaction of the tenant. Expired and revoked keys stay on record.
 
-What a key may do and from where is never changed: so what was checked of one holds.
+A key's scopes and allowed addresses never change, so a cached check stays valid.
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ from signalops.access.key_format import PREFIX, KeyKind, hash_key, new_key
 from signalops.access.key_models import KeyMade, KeyRotation, KeyShown, NewKey
 from signalops.access.request_limiter import RateLimit
 from signalops.errors import Conflict, Forbidden, NotFound
-from signalops.terms import Caller, KeyId, TenantId
+from signalops.types import Caller, KeyId, TenantId
 
 MOST = 1000
 """How many keys of a tenant may be usable; a few more when they are made at the same time."""
@@ -75,7 +75,7 @@ async def add(connection: db.Connection, tenant: TenantId, new: NewKey, secret: 
 
 
 async def show(connection: db.Connection, tenant: TenantId, key: UUID) -> KeyShown:
-    """Return a key, also one that is over; NotFound."""
+    """Return a key, even if expired or revoked; NotFound."""
     rows = await access_queries.list_keys(connection, tenant, id=key)
     if not rows:
         raise NotFound("There is no such key: check the id.")
@@ -88,7 +88,7 @@ def kind_of_successor(old: KeyShown) -> KeyKind:
 
 
 async def rotate(connection: db.Connection, tenant: TenantId, old: KeyShown, rotation: KeyRotation, secret: Secret) -> KeyMade:
-    """Have a key end after the overlap, and return one that takes its place; Conflict when it is over or was rotated.
+    """Let a key expire after the overlap, and return its replacement; Conflict if it has expired or was rotated.
 
     That ends no later than the key that makes it, which may be the old one; Forbidden when it is asked to.
     """

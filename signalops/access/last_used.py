@@ -1,11 +1,11 @@
-"""When keys were used: noted in memory by each request, and written for all keys at once every few seconds."""
+"""Tracks when keys were last used: in memory per request, written for all keys every few seconds."""
 
 import asyncio
 from datetime import datetime
 
-from signalops import clock, db, facts
+from signalops import clock, db, telemetry
 from signalops.access import access_queries
-from signalops.terms import KeyId, TenantId
+from signalops.types import KeyId, TenantId
 
 _PAUSE = 10.0
 """Seconds between two flushes: uses that a killed process has noted in them are not shown."""
@@ -33,7 +33,7 @@ class LastUsed:
             async with self._connections.connection() as connection:
                 await access_queries.note_uses(connection, noted)
         except db.REFUSAL as error:
-            facts.emit("last_used.flush_failed", keys=len(noted), error=db.told(error))
+            telemetry.emit("last_used.flush_failed", keys=len(noted), error=db.redact(error))
             return
         for used in noted:
             del self._noted[used]

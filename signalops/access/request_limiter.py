@@ -1,7 +1,7 @@
-"""How much a tenant, or whoever acts for it, may ask for: rate limits as they are set, and requests other than events.
+"""The request rate limits of tenants and operators, and how a rate limit is validated.
 
-Events are held to their limits by `signalops.accept`, exactly, however many processes there are. All other requests are by each
-process for itself: a caller that spreads them over three processes may send three times as many.
+`signalops.accept` limits events exactly, for all processes together. This limiter counts all other requests per process: a caller
+that uses three processes can send three times as many.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from cachetools import LRUCache
 from pydantic import Field
 
 from signalops.models import RequestModel
-from signalops.terms import Actor, TenantId
 from signalops.token_bucket import Level, refusal
+from signalops.types import Actor, TenantId
 
 LEAST = 0.000001
 """Events a second: one in twelve days. Far below, waits would outgrow what headers, JSON and databases can hold."""

@@ -1,4 +1,4 @@
-"""The tenants that tokens name: looked up once, then remembered, and doubted as keys are."""
+"""The cache of the tenants that tokens name; invalidated like the cache of keys."""
 
 import re
 from functools import partial

@@ -1,7 +1,7 @@
-"""Verifies bearer tokens: JWTs (RFC 7519) of the one issuer that is trusted, by the practices of RFC 8725.
+"""Verifies bearer tokens: JWTs (RFC 7519) of the one trusted issuer, following RFC 8725.
 
-Which algorithms are taken, and where keys are found, is said by the settings, and by nothing in a token: HS256 by the secret, or
-RS256, ES256 and EdDSA by the public keys, each by its own algorithm alone. So no public key is ever taken for a secret.
+The settings alone define the algorithms and the keys, nothing in a token does: HS256 with the secret, or RS256, ES256 and EdDSA
+with public keys, each key with its own algorithm. So a public key can never serve as a secret.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from signalops import clock
 from signalops.access.auth_throttle import AuthThrottle
 from signalops.access.jwt_config import Trust
 from signalops.errors import Unauthenticated
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 _MOST_CHARACTERS = 8 * 1024
 _LATEST = 253_402_300_799  # the end of the year 9999
@@ -44,7 +44,7 @@ class Keys(Protocol):
     def edition(self) -> object: ...
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
-        """Return the key of that id and for that algorithm; None when there is none. Unavailable if that can't be told now."""
+        """Return the key of that id and algorithm; None if there is none; Unavailable if the keys can't be read."""
 
     async def run(self) -> None:
         """Keep the keys as the issuer has them, until cancelled."""
@@ -106,7 +106,7 @@ class Tokens:
             return known.claims
         self._known.pop(digest, None)
         # What was right before is no guess, whatever else comes from its address.
-        async with nullcontext() if known else self._failures.counted(address):
+        async with nullcontext() if known else self._failures.throttled(address):
             claims = _claims(await self._decoded(token), self._trust)
         self._remember(digest, claims)
         return claims

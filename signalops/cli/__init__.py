@@ -1,6 +1,6 @@
-"""The command line `signalops`: starts the parts, manages tenants, keys and rules, and looks at what happened.
+"""The command line `signalops`: starts processes, manages tenants, keys and rules, and shows what happened.
 
-Exit codes: 0 done; 1 it could not be done (the message says why, and the remedy); 2 the command was not understood.
+Exit codes: 0 success; 1 failure (the message gives the reason and the remedy); 2 invalid usage.
 """
 
 import sys

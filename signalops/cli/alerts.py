@@ -1,4 +1,4 @@
-"""signalops alert list: what is out of bounds now."""
+"""signalops alert list: the alert conditions that are met now."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""signalops audit-log list: who did what to what people manage."""
+"""signalops audit-log list: who changed which object."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,7 +10,7 @@ from signalops.cli.common import AsJson, as_owner, show_json, show_rows
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.tenants.tenant_queries import find_tenant
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 from signalops.watch.audit_log.audit_log_endpoints import read_actions
 from signalops.watch.audit_log.audit_log_models import ActionsPage, PlatformAction
 
@@ -35,8 +35,8 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Show who did what to what people manage, newest first; --json has what it changed."""
-    told = {"action": action, "actor": actor, "target": target, "from": since and since.astimezone().isoformat()}
-    wanted = validated(ActionsPage, told).wanted() | {"limit": limit}
+    filters = {"action": action, "actor": actor, "target": target, "from": since and since.astimezone().isoformat()}
+    wanted = validated(ActionsPage, filters).wanted() | {"limit": limit}
 
     async def reading(connection: db.Connection) -> list[JsonObject]:
         found = await find_tenant(connection, tenant) if tenant else None

@@ -1,4 +1,4 @@
-"""signalops rule backtest and signalops replay: looks at the past, and runs it again. A worker must be running."""
+"""signalops rule backtest and signalops replay: evaluate a rule on past events, or process them again. Needs a running worker."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from signalops.rules.backtest.backtest_models import BacktestRequest
 from signalops.rules.backtest.create import OVER, Desk, Limits, shown
 from signalops.rules.backtest.create import find as find_backtest
 from signalops.templates import SendTemplates
-from signalops.terms import JsonObject, TenantId
+from signalops.types import JsonObject, TenantId
 
 _POLL = 0.2
 From = Annotated[datetime, typer.Option("--from", help="Events that came in from then on (UTC).")]
@@ -98,7 +98,7 @@ def replay(
 
 
 def _wait(tenant: str, backtest: UUID) -> JsonObject:
-    """Return a backtest when it is over; say meanwhile how far it is."""
+    """Wait until a backtest has ended, printing its progress; return it."""
 
     async def waiting(connection: db.Connection, tenant_id: TenantId) -> JsonObject:
         while (found := await find_backtest(connection, tenant_id, backtest))["status"] not in OVER:
@@ -118,9 +118,9 @@ def _print(result: JsonObject) -> None:
         typer.echo(f"Version {compared['version']} has {compared['matched']} matches: {newly} are new, {no_longer} are gone.")
     if cut := result["truncated"]:
         typer.echo(f"It ended at {cut['until']}, at the limit of {cut['reason']}: choose a shorter time, or types.")
-    for told in result["messages"]:
-        subject = told["message"]["subject"] if told["message"] else f"fails: {told['fault']}"
-        typer.echo(f"{told['at']} {told['kind']} {subject}")
+    for sent in result["messages"]:
+        subject = sent["message"]["subject"] if sent["message"] else f"fails: {sent['fault']}"
+        typer.echo(f"{sent['at']} {sent['kind']} {subject}")
 
 
 def _moment(naive: datetime) -> str:

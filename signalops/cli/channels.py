@@ -1,4 +1,4 @@
-"""signalops channel: where notifications can go."""
+"""signalops channel: manage the receivers of notifications."""
 
 import asyncio
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ from signalops.send.channel_admin.channel_models import SecretRotation, TrialRes
 from signalops.send.channel_admin.channel_service import Added, Opened
 from signalops.send.channel_admin.channel_test import try_out
 from signalops.send.transport import Transport
-from signalops.terms import ChannelId, ChannelKind, JsonObject, TenantId
+from signalops.types import ChannelId, ChannelKind, JsonObject, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Add, try and list where notifications can go.")
 

@@ -1,4 +1,4 @@
-"""What the commands share: a transaction of the owner, acting for a tenant, and ways to print."""
+"""Helpers that the commands share: a transaction as the owner, the current tenant, and output."""
 
 import asyncio
 import getpass
@@ -17,7 +17,7 @@ from signalops import db, migrate
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.tenants.tenant_queries import find_tenant
-from signalops.terms import Actor, JsonObject, TenantId
+from signalops.types import Actor, JsonObject, TenantId
 
 Result = TypeVar("Result")
 _ANY_LENGTH = 100_000

@@ -1,4 +1,4 @@
-"""signalops credit: credit that a tenant's invoices use up."""
+"""signalops credit: prepaid credit of a tenant."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
 from signalops.cli.derived import Commands
 from signalops.http import validated
-from signalops.terms import JsonObject, TenantId
+from signalops.types import JsonObject, TenantId
 from signalops.usage.credits import credit_endpoints, credit_grants
 from signalops.usage.credits.credit_models import CreditIn
 

@@ -1,4 +1,4 @@
-"""signalops dead-letter: what kept failing, to be retried or discarded."""
+"""signalops dead-letter: list, retry and discard deliveries and events that were given up."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
@@ -14,7 +14,7 @@ from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.send.dead_letters import dead_letter_endpoints, dead_letter_service
 from signalops.send.dead_letters.dead_letter_models import LetterKind, LettersDiscarded, LettersDone, LettersRetried
-from signalops.terms import JsonObject, TenantId
+from signalops.types import JsonObject, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="List, retry and discard what kept failing.")
 commands = Commands(app, "dead-letter", resolve={"channel": channel_id})

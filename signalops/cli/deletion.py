@@ -1,4 +1,4 @@
-"""signalops tenant delete: removes a closed tenant with all that is stored of it."""
+"""signalops tenant delete: remove a closed tenant with all of its rows."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""signalops delivery: what became of notifications."""
+"""signalops delivery: list, show, retry and cancel deliveries."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""Commands that are derived from endpoints: the same filters, answers and errors as in the API, as the owner of the database."""
+"""Commands derived from endpoints: the same filters, answers and errors as the API, run as the owner of the database."""
 
 import inspect
 import re
@@ -19,7 +19,7 @@ from signalops.cli.rule_args import read_object
 from signalops.endpoint import Handler, declared
 from signalops.http import Response, validated
 from signalops.tenants.find_tenant import FIND
-from signalops.terms import Caller, FoundTenant, JsonObject, Operator, PlatformScope, Scope, TenantId
+from signalops.types import Caller, FoundTenant, JsonObject, Operator, PlatformScope, Scope, TenantId
 
 Resolve = Callable[[db.Connection, TenantId, str], Awaitable[UUID]]
 """Returns the id of what a text names; Unusable."""
@@ -126,7 +126,7 @@ class _Command(NamedTuple):
         return {"data": await self._pages(arguments, query, asked, given["limit"])}
 
     async def _arguments(self, connection: db.Connection, tenant: TenantId | None, given: JsonObject) -> JsonObject:
-        """Return what the handler is called with, but for its query."""
+        """Return the arguments of the handler except its query."""
         endpoint = declared(self.handler)
         offered = {name: given[name] for name in endpoint.parameters if name in given} | dict.fromkeys(_UNSAID)
         offered |= {"connection": connection, "transaction": lambda: nullcontext(connection)}

@@ -1,4 +1,4 @@
-"""signalops event: send one as a producer does, and list what came in."""
+"""signalops event: send an event as a producer does, and list stored events."""
 
 import asyncio
 from typing import Annotated
@@ -20,7 +20,7 @@ from signalops.ingest.rate_limit_cache import RateLimitCache
 from signalops.ingest.types import SchemaCache
 from signalops.ingest.types.schema_cache import PayloadValidator
 from signalops.tenants.tenant_queries import find_tenant
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.limits import LimitedMeters
 
 app = typer.Typer(no_args_is_help=True, help="Send events, and list what came in.")

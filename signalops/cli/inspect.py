@@ -1,4 +1,4 @@
-"""The commands that look: follow, doctor, smoke, psql."""
+"""The commands that inspect an installation: event trace, doctor, smoke, psql."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from signalops.cli.common import AsJson, as_owner, console, show_json
 from signalops.cli.seed import KEY
 from signalops.config import settings
 from signalops.errors import Unusable
-from signalops.terms import EventId, JsonObject
+from signalops.types import EventId, JsonObject
 from signalops.usage.usage_models import UsageQuery
 from signalops.usage.usage_report import usage as read_usage
 from signalops.watch import watch_queries as watch_store
@@ -103,7 +103,7 @@ def smoke(
     url: Annotated[str | None, typer.Option(help="Where the API is; default: this machine.")] = None,
     key: Annotated[str, typer.Option(help="An API key; default: the documentation's.", envvar="SIGNALOPS_KEY")] = KEY,
 ) -> None:
-    """Walk one event through the running system, and print each station with its time."""
+    """Send one event through the running system, and print each step with its time."""
 
     async def stations() -> None:
         base = url or f"http://{settings().host}:{settings().port}"

@@ -1,4 +1,4 @@
-"""signalops invoice: what tenants are billed, and what is done when that is wrong."""
+"""signalops invoice: show, void, reissue and credit invoices."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,12 +10,12 @@ from uuid import UUID
 import typer
 from pydantic import BaseModel
 
-from signalops import db, facts, migrate
+from signalops import db, migrate, telemetry
 from signalops.cli.common import AsJson, Result, TenantSlug, for_tenant, show_json, show_rows
 from signalops.cli.derived import Commands
 from signalops.config import settings
 from signalops.http import validated
-from signalops.terms import JsonObject, TenantId
+from signalops.types import JsonObject, TenantId
 from signalops.usage.invoices import corrections, invoice_endpoints, render
 from signalops.usage.invoices.close import Closer
 from signalops.usage.invoices.invoice_models import DraftShown, InvoiceShown
@@ -105,7 +105,7 @@ def credit_note(
 
 @app.command(epilog="Example: signalops invoice reissue 17 --tenant acme --reason 'right customer' --author ann")
 def reissue(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author) -> None:
-    """Issue a voided invoice anew, with the same figures and a number of its own."""
+    """Reissue a voided invoice: the same figures, a new number."""
     said = corrections.Said(reason=reason, author=author)
     issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.reissue(c, t, found, said)))
     typer.echo(f"Invoice {issued.number} of {issued.total} is issued.")
@@ -114,7 +114,7 @@ def reissue(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author)
 @app.command(epilog="Example: signalops invoice close")
 def close() -> None:
     """Close the periods of all tenants that are due, and invoice them, as a worker does each minute."""
-    facts.subscribe(lambda name, fields: typer.echo(f"{name} {fields}") if name == "period.close_failed" else None)
+    telemetry.subscribe(lambda name, fields: typer.echo(f"{name} {fields}") if name == "period.close_failed" else None)
 
     async def closing() -> int:
         async with db.pool(settings(), "worker", 2) as connections:

@@ -1,4 +1,4 @@
-"""signalops isolation-check: shows on this installation that nothing of what keeps tenants apart is missing."""
+"""signalops isolation-check: checks that everything which isolates tenants is in place in this database."""
 
 import typer
 
@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 def isolation_check(as_json: AsJson = False) -> None:
     """Look at every table, view, function, index and sequence: forced row-level security, policies, grants, definers.
 
-    Exits with 1 when something would let one tenant tell of another. What crosses tenants by design is listed with its reason.
+    Exits with 1 if anything would let one tenant see another's data. Exceptions by design are listed with their reasons.
     """
     walk = as_owner(check)
     reasons = FUNCTIONS | INDEXES | {table: reason for table, (_, reason) in OPERATORS.items()}
@@ -25,6 +25,6 @@ def isolation_check(as_json: AsJson = False) -> None:
         by_design = [{"object": name, "reason": reason} for name, reason in sorted(reasons.items())]
         show_rows(by_design, ("object", "reason"), as_json=False)
         show_rows([fault._asdict() for fault in walk.faults], ("kind", "object", "role", "fault"), as_json=False)
-        verdict = f"{len(walk.faults)} faults." if walk.faults else "Nothing lets one tenant tell of another."
+        verdict = f"{len(walk.faults)} faults." if walk.faults else "Tenants are isolated."
         typer.echo(f"\n{walk.objects} objects; above: what crosses tenants by design. {verdict}")
     raise typer.Exit(1 if walk.faults else 0)

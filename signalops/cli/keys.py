@@ -16,7 +16,7 @@ from signalops.cli.derived import Commands
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.http import validated
-from signalops.terms import Scope, TenantId
+from signalops.types import Scope, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
 commands = Commands(app, "key", lambda: Keys(Digests.of(settings())))

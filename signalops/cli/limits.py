@@ -1,4 +1,4 @@
-"""signalops limit: how much of a meter a tenant may have accepted in a month."""
+"""signalops limit: the monthly limits of a tenant's meters."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""signalops meter: what of a tenant's events is counted, besides their number."""
+"""signalops meter: the meters that count a tenant's events."""
 
 from typing import Annotated
 

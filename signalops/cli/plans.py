@@ -1,4 +1,4 @@
-"""signalops plan: what the operator offers, in versions, and what usage costs by it."""
+"""signalops plan: versioned price plans, and the price of a given usage."""
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path

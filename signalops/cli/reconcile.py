@@ -1,4 +1,4 @@
-"""signalops usage reconcile: checks every figure of usage and invoices against the events it is made of."""
+"""signalops usage reconcile: checks every figure of usage and invoices against its events."""
 
 from datetime import date
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""signalops retention run: removes now what the worker would remove within the hour."""
+"""signalops retention run: runs the worker's retention job now."""
 
 import asyncio
 from typing import Annotated
@@ -20,7 +20,7 @@ def _group() -> None:
 
 @app.command(epilog="Example: SIGNALOPS_RETENTION_DAYS=90 signalops retention run --dry-run")
 def run(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which partitions would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the partitions that would be dropped.")] = False,
     seconds: Annotated[float, typer.Option(min=1, help="For how long rows are removed; the rest is the worker's.")] = 60,
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Rules as they are named and written on the command line."""
+"""Parses the rules that commands take as arguments or files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from signalops.rules import rule_queries, rule_service
 from signalops.rules.rule_responses import RuleShown
 from signalops.rules.rule_service import RuleRegistry
 from signalops.templates import SendTemplates
-from signalops.terms import JsonObject, RuleId, TenantId
+from signalops.types import JsonObject, RuleId, TenantId
 
 RuleName = Annotated[str, typer.Argument(metavar="RULE", help="The rule's name or id.")]
 

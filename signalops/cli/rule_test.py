@@ -1,4 +1,4 @@
-"""signalops rule match, validate, test: rules tried by hand. Exit codes: 0 match or valid, 1 no match, 2 invalid."""
+"""signalops rule match, validate, test: try a rule. Exit codes: 0 match or valid, 1 no match, 2 invalid."""
 
 import asyncio
 import sys
@@ -19,7 +19,7 @@ from signalops.rules.dry_run import PreparedDryRun, Previewed, Trial, prepare, p
 from signalops.rules.rule_service import RuleChange
 from signalops.rules.validate import faults_of, refuse
 from signalops.templates import SendTemplates
-from signalops.terms import JsonObject, TenantId
+from signalops.types import JsonObject, TenantId
 
 
 def register(app: typer.Typer) -> None:

@@ -18,7 +18,7 @@ from signalops.rules.rule_models import NewRule
 from signalops.rules.rule_responses import Diff, RuleShown
 from signalops.rules.rule_service import RuleChange
 from signalops.templates import SendTemplates
-from signalops.terms import JsonObject, Severity, TenantId
+from signalops.types import JsonObject, Severity, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Add, change and list rules, look at their versions, and try them.")
 commands = Commands(app, "rule", lambda: Rules(SendTemplates(), settings().max_rules), {"rule": rule_id})

@@ -1,4 +1,4 @@
-"""The tenant of the first documentation: its key, two channels that lead to the local sink, and two rules."""
+"""signalops seed: the demo tenant with its key, two channels that lead to the local sink, and two rules."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from signalops.rules.rule_service import RuleRegistry
 from signalops.send import ChannelRegistry, NewChannel
 from signalops.templates import SendTemplates
 from signalops.tenants.tenant_queries import add_tenant, find_tenant
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.limits import set_limit
 from signalops.usage.plans.plan_models import LimitTerms
 
@@ -25,7 +25,7 @@ _WELCOME = NewRule(
     channel="mail to the team",
     template={"subject": "A new user: {{ payload.email }}", "body": "{{ payload.email }} signed up at {{ occurredAt }}.\n"},
 )
-# Written in the first grammar, which is accepted for ever.
+# Written in the first grammar, which stays accepted.
 _BIG_ORDERS = NewRule(
     name="tell the shop of paid orders", grammar=1, pattern={"type": "order.paid", "payload.currency": "EUR"}, channel="the shop"
 )

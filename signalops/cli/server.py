@@ -1,4 +1,4 @@
-"""The commands that start parts: up, serve, work, migrate, seed."""
+"""The commands that start processes: up, serve, work, migrate, seed."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""signalops silence: times in which nobody is notified of some events."""
+"""signalops silence: time ranges in which matching events send no notification."""
 
 from datetime import datetime
 from typing import Annotated
@@ -12,7 +12,7 @@ from signalops.cli.rule_args import read_object
 from signalops.http import validated
 from signalops.rules.silences import silence_endpoints, silence_service
 from signalops.rules.silences.silence_models import NewSilence, SilenceShown
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 app = typer.Typer(no_args_is_help=True, help="Notify nobody of some events for a time; they are counted all the same.")
 commands = Commands(app, "silence")

@@ -1,4 +1,4 @@
-"""The local sink: a mail server and a webhook receiver that print what they receive, so that a first try shows something."""
+"""The local sink: a mail server and a webhook receiver that print what they receive."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""signalops tenant: make, list, suspend and close tenants, and give them plans, rate limits and time zones."""
+"""signalops tenant: create, list, change, suspend and close tenants, and assign plans."""
 
 from typing import Annotated
 
@@ -40,7 +40,7 @@ commands.add(
 
 _NOBODY = "command line"
 Slug = Annotated[str, typer.Argument(help="The tenant's slug.")]
-Reason = Annotated[str, typer.Option(help="Why: the tenant is told in every refusal.")]
+Reason = Annotated[str, typer.Option(help="Reason, shown to the tenant in every refusal.")]
 Author = Annotated[str, typer.Option(help="Who answers for it.")]
 
 

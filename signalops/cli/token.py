@@ -1,4 +1,4 @@
-"""signalops token: mint a bearer token, for who signs tokens by a secret of this installation."""
+"""signalops token: mint a bearer token, where this installation signs its own."""
 
 import getpass
 import re
@@ -10,7 +10,7 @@ import typer
 from signalops.access.jwt_config import Trust, mint, trust_of
 from signalops.config import settings
 from signalops.errors import Unusable
-from signalops.terms import PlatformScope, Scope
+from signalops.types import PlatformScope, Scope
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=365)

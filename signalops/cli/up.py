@@ -1,4 +1,4 @@
-"""`signalops up`: everything on one machine, for a first try. Ctrl-C ends all of it."""
+"""`signalops up`: all processes on one machine, for a first try. Ctrl-C stops them."""
 
 import asyncio
 import os
@@ -53,7 +53,7 @@ def up(settings: Settings) -> None:
     url = db.admin_url(settings)  # this process holds the embedded server; the parts are its clients
     migrate.upgrade(settings)
     keep_secret(settings)
-    keep_key(settings)  # the parts share the data folder, also with a server of one's own
+    keep_key(settings)  # the processes share the data folder, also with an external server
     typer.echo(seed.seed(settings))
     if settings.database_url:
         typer.echo(_OPEN_KEY, err=True)

@@ -1,4 +1,4 @@
-"""signalops usage: what was counted, corrections of it, and reconciliation with the events."""
+"""signalops usage: show, adjust and reconcile usage."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show
 from signalops.cli.rule_args import read_object
 from signalops.config import settings
 from signalops.http import validated
-from signalops.terms import JsonObject, TenantId
+from signalops.types import JsonObject, TenantId
 from signalops.usage.adjustments.adjust import Sent
 from signalops.usage.adjustments.adjust import adjust as correct
 from signalops.usage.adjustments.adjustment_models import AdjustmentIn

@@ -4,7 +4,7 @@ from psycopg import IsolationLevel
 from psycopg.errors import CheckViolation, NoDataFound, UniqueViolation
 from psycopg.types.json import Json, Jsonb
 
-from signalops.db.errors import BUSY, KNOWN, OUTAGE, OUTDATED, REFUSAL, UNSTORABLE, reason, told
+from signalops.db.errors import BUSY, KNOWN, OUTAGE, OUTDATED, REFUSAL, UNSTORABLE, reason, redact
 from signalops.db.pools import SILENCE, Connection, Pool, alone, autocommit, hasten, listen, pool, repair, session
 from signalops.db.queries import (
     Row,
@@ -76,6 +76,7 @@ __all__ = [
     "reason",
     "record",
     "records",
+    "redact",
     "repair",
     "row",
     "rows",
@@ -85,7 +86,6 @@ __all__ = [
     "stream",
     "the_row",
     "the_tuple",
-    "told",
     "tuples",
     "unix_time",
     "value",

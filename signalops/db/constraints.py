@@ -1,4 +1,4 @@
-"""What it means to people that a constraint of the database refuses a row, in one table."""
+"""Maps each constraint of the database to the problem that its violation means for the caller."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

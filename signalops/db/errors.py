@@ -1,4 +1,4 @@
-"""What errors of the database mean, and what may be said of them in logs."""
+"""Classifies database errors, and redacts them for logs."""
 
 import psycopg
 from psycopg.errors import DeadlockDetected, LockNotAvailable, ProgramLimitExceeded, SerializationFailure, UniqueViolation
@@ -26,11 +26,11 @@ def reason(error: psycopg.Error) -> str:
 
 
 _PLAIN = (AttributeError, ImportError, NameError, OSError, TypeError, Unusable)
-"""Errors whose text tells of code and installation; that of others may quote what was being worked on."""
+"""Errors whose text describes code and installation; the text of others may quote tenants' values."""
 
 
-def told(error: BaseException) -> str:
-    """Return what an error is, for the logs: never a value of a tenant's, which details and texts of errors quote."""
+def redact(error: BaseException) -> str:
+    """Return the text of an error for logs, without values of tenants, which PostgreSQL quotes in messages and details."""
     name = type(error).__name__
     if isinstance(error, psycopg.Error) and error.sqlstate:
         quotes_values = error.sqlstate.startswith("22")

@@ -1,4 +1,4 @@
-"""Pools of connections, and single ones to listen on."""
+"""Connection pools, and dedicated connections for LISTEN."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -59,7 +59,7 @@ def pool(settings: Settings, role: Role, most: int, is_hasty: bool = False) -> P
         max_size=most,
         configure=configure,
         open=False,
-        # Gives up at once, and each further request tries anew: the pool's own pauses double, and outlasted an outage by as
+        # Gives up at once, and each further request tries again: the pool's own pauses double, and outlasted an outage by as
         # long as it had taken.
         timeout=2,
         reconnect_timeout=1,
@@ -107,4 +107,4 @@ async def listen(conninfo: str, channels: Iterable[str]) -> AsyncIterator[tuple[
         while True:
             async for notification in connection.notifies(timeout=SILENCE):
                 yield notification.channel, notification.payload
-            await connection.execute("select 1")  # fails where a connection that is dead would never tell
+            await connection.execute("select 1")  # detects a dead connection, which would not notice otherwise

@@ -1,4 +1,4 @@
-"""The connection strings: which login and which role a process works in."""
+"""Connection strings: the login and the role of each process."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Transactions: of the owner, of an operator, of one tenant; and what they are asked for."""
+"""Transactions as the owner, as an operator or as one tenant."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +16,7 @@ from signalops.db.constraints import translated
 from signalops.db.pools import Connection, Pool
 from signalops.db.roles import dsn
 from signalops.list_watermark import Settled
-from signalops.terms import Actor, TenantId
+from signalops.types import Actor, TenantId
 
 Result = TypeVar("Result")
 Transaction = Callable[[], AbstractAsyncContextManager[Connection]]
@@ -33,7 +33,7 @@ class Action:
 
 
 acting: ContextVar[Action | None] = ContextVar("acting", default=None)
-"""The action that this task works for; transactions of a tenant, of the platform and of the owner tell the database."""
+"""The action that this task works for; each transaction passes it to the database."""
 
 
 @asynccontextmanager
@@ -107,7 +107,7 @@ async def act_as(connection: Connection, tenant: TenantId) -> None:
 
 
 async def beside(connection: Connection, work: Callable[[], Result]) -> Result:
-    """Run in a thread what may take seconds, and return its result; the transaction is not taken for idle meanwhile."""
+    """Run a function that may take seconds in a thread, and keep the transaction's connection from being closed as idle."""
     running = asyncio.ensure_future(asyncio.to_thread(work))
     while not (await asyncio.wait([running], timeout=1))[0]:
         await connection.execute("select 1")

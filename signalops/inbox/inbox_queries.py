@@ -1,4 +1,4 @@
-"""What the jobs ask of the database: one named query each."""
+"""The SQL queries of the inbox and of the jobs that process it."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -8,7 +8,7 @@ import orjson
 
 from signalops import db
 from signalops.contracts import BatchEvent, DeadEvent, GroupRow, MatchRow, MeteredRow, PartRow
-from signalops.terms import BatchId, TenantId
+from signalops.types import BatchId, TenantId
 
 SQL = db.queries("inbox/inbox")
 
@@ -100,7 +100,7 @@ async def enqueue_lost(connection: db.Connection, at_most: int) -> tuple[int, in
 
 
 async def tell_due(connection: db.Connection, at_most: int) -> tuple[int, int]:
-    """Close digests and tell of absences that are due; return how many of each."""
+    """Send the digests and the absences that are due; return the number of each."""
     first, second = await db.the_tuple(connection, SQL["tell-due"], {"at_most": at_most})
     return first, second
 

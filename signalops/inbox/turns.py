@@ -1,4 +1,4 @@
-"""Which tenants' events a worker lets wait, for all others' sake: those whose counters are locked, and those with much to do."""
+"""Which tenants a worker postpones so that others do not wait: those with locked counters, and those with long batches."""
 
 import random
 import time
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 _AT_ONCE = 2
 """Heavy parts that one process has in hand at once, of as many tenants: it and PostgreSQL have time for others."""
@@ -45,7 +45,7 @@ class Turns:
         if not self._until:  # as a rule
             return 0.0
         if self._until.get(tenant, 0.0) <= time.monotonic():
-            if tenant in self._until:  # this batch tries; the others that come meanwhile do not
+            if tenant in self._until:  # this batch tries; later ones do not
                 self._until[tenant] = time.monotonic() + _AGAIN
             return 0.0
         self._refused[tenant] += 1

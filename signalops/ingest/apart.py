@@ -1,6 +1,6 @@
-"""Tenants whose counters somebody has locked: flushed each for itself, so that all others are stored as ever.
+"""Tenants with a locked counter row: each is flushed separately, so that all others are stored without delay.
 
-A flush of many tenants is one transaction, and one row that is locked would make all of them wait.
+A flush of many tenants is one transaction: one locked row would make all of them wait.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from signalops.ingest.event_models import Request
 from signalops.supervise import watched
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 _AT_ONCE = 4
 """Tenants that are flushed apart at the same time: those that wait for a lock leave connections to those that need not."""

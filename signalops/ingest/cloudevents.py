@@ -14,7 +14,7 @@ from signalops import strict_json
 from signalops.clock import Moment
 from signalops.errors import Invalid, UnsupportedMedia
 from signalops.ingest.event_models import EVENT_TYPE, EventIn, Printable
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 from signalops.validation import shape
 
 PREFIX = "application/cloudevents"

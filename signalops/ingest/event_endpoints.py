@@ -1,4 +1,4 @@
-"""The endpoints that bring events in, and the list of what came in."""
+"""The endpoints that store events, and the list of stored events."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import orjson
 from pydantic import Field
 
-from signalops import clock, db, errors, facts, strict_json, token_bucket
+from signalops import clock, db, errors, strict_json, telemetry, token_bucket
 from signalops.clock import Moment
 from signalops.endpoint import endpoint
 from signalops.errors import Invalid, Malformed, NothingStored, Problem, TooLarge, UnsupportedMedia
@@ -18,7 +18,7 @@ from signalops.ingest import cloudevents, event_queries
 from signalops.ingest.event_models import EVENT_TYPE, Accepted, BatchResult, EventIn, EventList, Incoming, Stored, incoming
 from signalops.ingest.flush import Flusher
 from signalops.ingest.types.schema_cache import PayloadValidator, SchemaCache
-from signalops.terms import Caller, EventStatus, JsonObject
+from signalops.types import Caller, EventStatus, JsonObject
 
 MOST_IN_BATCH = 1000
 _LATER = (429, 503)
@@ -117,7 +117,7 @@ class Events:
         document = _document(events, results)
         problems = [result for result in results if isinstance(result, Problem)]
         if problems:
-            facts.emit("batch_items.rejected", reasons=Counter(problem.kind for problem in problems))
+            telemetry.emit("batch_items.rejected", reasons=Counter(problem.kind for problem in problems))
         if problems and len(problems) == len(results):
             raise _nothing_stored(problems, document)
         return self._paced(caller, answer(document, 202))

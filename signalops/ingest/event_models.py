@@ -1,4 +1,4 @@
-"""What a producer may send, and what becomes of it."""
+"""The request and response models of events."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ from signalops.contracts import EventRow
 from signalops.errors import Problem
 from signalops.ingest.types.validator import Fault
 from signalops.models import ApiModel, PageOf
-from signalops.terms import EventId, EventStatus, JsonObject, TenantId
+from signalops.types import EventId, EventStatus, JsonObject, TenantId
 from signalops.validation import shape
 
 EVENT_TYPE = shape(

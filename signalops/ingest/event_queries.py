@@ -1,4 +1,4 @@
-"""What ingest asks of the database: one named query each."""
+"""The SQL queries of ingest."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ import orjson
 from signalops import db
 from signalops.contracts import BucketAmount, MeterAmount
 from signalops.ingest.event_models import Incoming
-from signalops.terms import BatchId, TenantId
+from signalops.types import BatchId, TenantId
 
 SQL = db.queries("ingest/ingest")
 _EXACT = Context(prec=100)
@@ -37,7 +37,7 @@ async def accept(connection: db.Connection, events: list[Incoming], batch: Batch
 
 
 async def await_changed_limits(connection: db.Connection) -> None:
-    """Wait, for a moment, until no limit is being changed: meanwhile no flush can make a month's first counters."""
+    """Wait briefly for concurrent changes of limits: while one runs, no flush can create a month's first counters."""
     await connection.execute(SQL["await-changed-limits"])
 
 

@@ -1,4 +1,4 @@
-"""Group commit: requests do not open transactions; one flusher sends all that wait in one statement, and answers then."""
+"""Group commit: one flusher stores the events of all waiting requests in one statement, then answers each request."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from signalops import clock, db, facts
+from signalops import clock, db, telemetry
 from signalops.errors import Invalid, Overloaded, Problem, Unavailable
 from signalops.ingest import event_queries
 from signalops.ingest.apart import Apart
@@ -15,7 +15,7 @@ from signalops.ingest.event_models import Incoming, Outcomes, Request, Stored
 from signalops.ingest.limited_meters import Scales, weighed
 from signalops.ingest.outcomes import Flushed, translated
 from signalops.ingest.rate_limit_cache import RateLimitCache
-from signalops.terms import BatchId, EventId, TenantId
+from signalops.types import BatchId, EventId, TenantId
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +36,9 @@ _MOST_WAITING_BYTES = 256 * 2**20
 _SMALL = 16
 """Events that are never worth two flushes."""
 _MOST_TOLD = 20
-"""Ids of requests that a flush tells of."""
+"""Maximum number of request ids in the log line of a flush."""
 _MOST_WEIGHINGS = 5
-"""How often events are weighed anew in one flush: each time a tenant's limited meters have changed meanwhile."""
+"""How often a flush recomputes the quantities of limited meters, each time because a tenant's meters have changed."""
 _SLOW = {"Retry-After": "1"}
 
 
@@ -212,11 +212,11 @@ class Flusher:
             outcomes = problem
         except Exception as error:
             log.exception("A flush failed in a way that nobody foresaw.")
-            facts.emit("events.flush_failed", events=sum(len(r.events) for r in requests), error=db.told(error))
+            telemetry.emit("events.flush_failed", events=sum(len(r.events) for r in requests), error=db.redact(error))
             outcomes = Problem("The events were not stored: send them again, with the same idempotency keys.")
         for request in requests:
             answer = request.answer
-            if answer.done():  # whoever asked has gone
+            if answer.done():  # the client has disconnected
                 continue
             if isinstance(outcomes, Problem):
                 answer.set_exception(outcomes)
@@ -269,7 +269,7 @@ class Flusher:
             return first.plus(await self._store(events[middle:], connections))
         except db.REFUSAL as error:
             # Also what only the operator can mend (a missing partition, a server that is read-only): no event is to blame.
-            facts.emit("events.flush_failed", events=len(events), error=db.told(error))
+            telemetry.emit("events.flush_failed", events=len(events), error=db.redact(error))
             raise Unavailable(
                 "The database did not answer, and the events may or may not be stored: send again, with the same "
                 "idempotency keys.",
@@ -281,11 +281,11 @@ class Flusher:
         duplicates = sum(outcome.status == "duplicate" for outcome in stored)
         over_limit = sum(outcome.is_over for outcome in stored)
         counts = {
-            "exceptions": len(flushed.outcomes) - len(stored) + duplicates + over_limit,
+            "not_accepted": len(flushed.outcomes) - len(stored) + duplicates + over_limit,
             "duplicates": duplicates,
             "over_limit": over_limit,
         }
         settled = len(flushed.outcomes)
         sent = list({event.correlation: None for event in events if event.correlation})[:_MOST_TOLD]
-        facts.emit("events.flushed", batch=batch, events=settled, **counts, duration_ms=milliseconds, request_ids=sent)
+        telemetry.emit("events.flushed", batch=batch, events=settled, **counts, duration_ms=milliseconds, request_ids=sent)
         return flushed

@@ -1,4 +1,4 @@
-"""What an incoming event weighs in its tenant's limited meters. Which these are, and how they measure, is injected."""
+"""The quantity that an incoming event adds to its tenant's limited meters. The meters themselves are injected."""
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
@@ -8,7 +8,7 @@ import orjson
 
 from signalops import clock
 from signalops.ingest.event_models import Incoming
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 
 class Scales(Protocol):

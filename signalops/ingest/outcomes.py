@@ -1,14 +1,14 @@
-"""What became of each event of a flush, from the rows that signalops.accept returns."""
+"""The outcome of each event of a flush, from the rows that signalops.accept returns."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from signalops import clock, facts
+from signalops import clock, telemetry
 from signalops.errors import IdempotencyConflict, Problem, QuotaExceeded
 from signalops.ingest.event_models import Incoming, Stored
 from signalops.ingest.rate_limit_cache import RateLimitCache
-from signalops.terms import EventId, TenantId
+from signalops.types import EventId, TenantId
 
 Row = tuple[Any, ...]
 _NOTICES = ("soft_limit", "hard_limit", "threshold")
@@ -25,7 +25,7 @@ class Flushed(NamedTuple):
 
 
 def translated(events: Sequence[Incoming], rows: Iterable[Row], rates: RateLimitCache) -> Flushed:
-    """Return what became of each event, and emit the facts of the notices that are among the rows."""
+    """Return the outcome of each event, and emit a telemetry event for each notice among the rows."""
     outcomes, others = _refused(events, rows, rates)
     stale_tenants: set[TenantId] = set()
     over: set[EventId] = set()
@@ -39,11 +39,11 @@ def translated(events: Sequence[Incoming], rows: Iterable[Row], rates: RateLimit
             case "over_limit":
                 over.add(event)
             case "soft_limit":
-                facts.emit("usage.soft_limit_reached", tenant=tenant, event=event)
+                telemetry.emit("usage.soft_limit_reached", tenant=tenant, event=event)
             case "hard_limit":
-                facts.emit("usage.hard_limit_reached", tenant=tenant, event=event)
+                telemetry.emit("usage.hard_limit_reached", tenant=tenant, event=event)
             case "threshold":
-                facts.emit("usage.threshold_reached", tenant=tenant, event=event)
+                telemetry.emit("usage.threshold_reached", tenant=tenant, event=event)
     left = [event for event in events if event.id not in outcomes]
     for event in left:
         if event.tenant not in stale_tenants:

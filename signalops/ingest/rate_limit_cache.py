@@ -1,6 +1,6 @@
-"""What this process was last told of the rate limits of tenants and keys: for header fields, and to refuse early.
+"""The last known rate-limit levels of tenants and keys: for response headers, and to reject early.
 
-The limits themselves are held by signalops.accept, by the database's clock and for all processes together.
+signalops.accept enforces the limits, by the database's clock and for all processes together.
 """
 
 import math
@@ -14,30 +14,30 @@ from signalops import token_bucket
 from signalops.cache import Cache
 from signalops.errors import RateLimited
 from signalops.ingest.event_models import Incoming
-from signalops.terms import EventId, TenantId
 from signalops.token_bucket import Level
+from signalops.types import EventId, TenantId
 
 _MOST_REMEMBERED = 100_000
 _BELIEVE = 10.0
-"""Seconds for which nothing is asked on what was told: a flush under way may have told of a rate that had just changed."""
+"""Seconds for which a cached level is trusted: a flush under way may have reported a rate that had just changed."""
 Bucket = tuple[TenantId, str]
 
 
 class RateLimitCache:
-    """The buckets that this process has had events paid from, as the last flush left them."""
+    """The levels of the buckets that this process's events took tokens from, as of the last flush."""
 
     def __init__(self) -> None:
         self.cache = Cache[Bucket, tuple[Level, float]](_MOST_REMEMBERED, tags_of=_tags)
 
     def note(self, tenant: TenantId, bucket: str, pace: Mapping[str, Any]) -> None:
-        """Note what a bucket holds, {rate, burst, left}, as signalops.accept tells it."""
+        """Cache the level of a bucket, {rate, burst, left}, as signalops.accept returns it."""
         level = Level("tenant" if bucket == "tenant" else "key", pace["rate"], pace["burst"], pace["left"])
         self.cache.put((tenant, bucket), (level, time.monotonic()))
 
     def levels(self, tenant: TenantId, buckets: Iterable[str]) -> list[Level]:
         """Return what buckets hold at most: others may have taken tokens since, and nobody brings any but time."""
-        told = (self.cache.get((tenant, bucket)) for bucket in buckets)
-        return [level.after(time.monotonic() - at) for level, at in filter(None, told)]
+        cached = (self.cache.get((tenant, bucket)) for bucket in buckets)
+        return [level.after(time.monotonic() - at) for level, at in filter(None, cached)]
 
     def sift(self, events: list[Incoming]) -> tuple[list[Incoming], dict[EventId, RateLimited]]:
         """Tell those that may find their tokens from those that can't, without asking for them."""
@@ -65,7 +65,7 @@ class RateLimitCache:
         return token_bucket.refusal("events", self.levels(tenant, [bucket])[0], wait, others)
 
     def _left(self, bucket: Bucket) -> float:
-        """Return how many tokens a bucket holds at most; of one that nobody told of lately, any number."""
+        """Return the maximum number of tokens of a bucket; unlimited if it is not cached."""
         level, at = self.cache.get(bucket) or (None, 0.0)
         if level is None or (passed := time.monotonic() - at) > _BELIEVE:
             return math.inf

@@ -1,6 +1,6 @@
-"""Logs: one line per unit of work, made of the facts that the code emits; lines of libraries have the same form.
+"""Logs: one line per unit of work, from the events of `telemetry.py`; lines of libraries have the same form.
 
-`lines.py` says which fact has a line, `form.py` how a line looks, `record.py` keeps untrusted input from forging a line.
+`lines.py` selects the events that are logged, `form.py` formats a line, `record.py` keeps untrusted input from forging one.
 """
 
 from signalops.logs.form import install as install

@@ -1,4 +1,4 @@
-"""How a line looks: JSON, or on a terminal text; of whatever logger it comes."""
+"""The format of a log line: JSON, or text on a terminal, for every logger."""
 
 import logging
 import sys
@@ -43,7 +43,7 @@ def _formatter(form: str) -> logging.Formatter:
 
 
 def _line(_: WrappedLogger, __: str, given: EventDict) -> EventDict:
-    """Return the fields of a line: when, how grave, whose and what; then those of the fact; then where an error came from."""
+    """Return the fields of a line: when, how grave, whose and what; then those of the event; then the traceback."""
     record: logging.LogRecord = given["_record"]
     line: EventDict = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -55,8 +55,8 @@ def _line(_: WrappedLogger, __: str, given: EventDict) -> EventDict:
     line.update({name: _value(value) for name, value in fields.items() if value not in (None, [], ())})
     if "request_id" not in line and (known := correlation.current.get()):
         line["request_id"] = known.id
-    if told := getattr(record, "told", None):
-        line["exception"] = told
+    if traceback := getattr(record, "traceback", None):
+        line["exception"] = traceback
     return line
 
 

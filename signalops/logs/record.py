@@ -1,4 +1,4 @@
-"""What every line of the logs keeps to: nobody who sends us something can forge a line, or finds it in one."""
+"""Log-line invariants: untrusted input can neither forge a log line nor leak into one."""
 
 import logging
 import re
@@ -23,10 +23,10 @@ class Record(logging.LogRecord):
 
     def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
-        self.told = ""
+        self.traceback = ""
         if self.exc_info and self.exc_info[1]:
             # What other formatters take when it is there; ours is given a record without.
-            self.told = self.exc_text = _traceback(self.exc_info[1])
+            self.traceback = self.exc_text = _traceback(self.exc_info[1])
 
     def getMessage(self) -> str:  # noqa: N802  logging's own name
         return self.msg if isinstance(self.msg, Rendered) else printable(super().getMessage())
@@ -44,7 +44,7 @@ def _traceback(error: BaseException) -> str:
 
 
 def _one(error: BaseException, frames: TracebackType | None) -> str:
-    return "".join([*traceback.format_tb(frames), db.told(error)])
+    return "".join([*traceback.format_tb(frames), db.redact(error)])
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -1,4 +1,4 @@
-"""The migrator: bootstrap, then yoyo's migrations, then the current definitions, one process at a time."""
+"""The migrator: bootstrap, yoyo's migrations, then the current definitions; one process at a time."""
 
 from dataclasses import dataclass
 

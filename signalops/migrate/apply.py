@@ -1,8 +1,8 @@
-"""The current definitions: `sql/functions/` and `sql/grants.sql`, applied whenever they differ from those on record.
+"""Applies the current definitions, `sql/functions/` and `sql/grants.sql`, whenever they differ from those on record.
 
-What they define (functions, views, triggers, policies) has no history: the files say what is, and the database is made to fit. A
-statement that is on record as applied is not run again, since a view or a trigger locks what others use; one that somebody has
-changed in the database is. What no file defines any more is dropped, but not as long as older processes may call it.
+Functions, views, triggers and policies have no history: the files define them, and the database is changed to match. A statement
+that is recorded as applied is skipped, since creating a view or a trigger locks tables in use; a definition that somebody changed
+in the database is applied again. A definition that no file has any more is dropped, unless older processes may still call it.
 
 TimescaleDB runs all its function files at each update, Flyway repeats a migration whose checksum has changed; yoyo's own
 post-apply runs only when a migration is pending.

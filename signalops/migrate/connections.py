@@ -1,4 +1,4 @@
-"""The migrator's connections: alone in a database, as its administrator, and yoyo's."""
+"""The migrator's connections: the administrator's, which locks out other migrators, and yoyo's."""
 
 import logging
 import re

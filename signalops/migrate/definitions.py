@@ -1,4 +1,4 @@
-"""The current definitions as the files have them: `sql/functions/` and `sql/grants.sql`, statement by statement."""
+"""Parses the current definitions, `sql/functions/` and `sql/grants.sql`, into statements."""
 
 import hashlib
 import re

@@ -1,7 +1,7 @@
-"""Which releases a database serves: the stages of its migrations, and the definitions that were applied to it.
+"""Which releases can use a database: the stages of its migrations and its applied definitions.
 
-A migration is of one of two stages, as its file says. `pre`: the release before runs on, so it comes before the new processes.
-`post`: it takes away what the release before needs, so it comes when none of those is left.
+Each migration file declares one of two stages. `pre`: applied before the new processes start, while the previous release still
+runs. `post`: removes what the previous release needs, so it is applied when none of its processes is left.
 """
 
 import re

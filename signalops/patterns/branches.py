@@ -1,8 +1,8 @@
-"""Many branches against one event at a cost that does not follow their number.
+"""Evaluates many branches against one event at a cost independent of their number.
 
-The event is walked once over the fields that any branch asks for. Each field's index answers with a bit mask of the
-branches that its value satisfies, and the masks are joined with AND; branches that ask for a field which the event
-lacks are out before that, by a mask that is remembered for each combination of fields seen.
+The event is walked once, over the fields that any branch uses. Each field's index returns a bit mask of the branches that its
+value satisfies, and the masks are combined with AND. Branches that need a field which the event lacks are excluded first, by a
+mask that is cached for each combination of present fields.
 """
 
 from collections import Counter, defaultdict

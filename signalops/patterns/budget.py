@@ -1,4 +1,4 @@
-"""What deciding about one event may cost: counted in steps, so that the same event always ends the same way."""
+"""The cost budget of evaluating one event, counted in steps, so that the result is deterministic."""
 
 MOST_STEPS = 100_000
 """Values looked at, texts tried and choices of array elements weighed for one event: a tenth to two tenths of a second."""

@@ -1,4 +1,4 @@
-"""The cache of what is compiled for tenants: matching rules and meters."""
+"""The cache of compiled rules and meters of tenants."""
 
 from typing import Protocol, TypeVar
 

@@ -1,4 +1,4 @@
-"""What is wrong with a pattern, where, and what to do about it."""
+"""PatternError: what is wrong with a pattern, where, and how to fix it."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

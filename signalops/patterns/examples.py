@@ -1,4 +1,4 @@
-"""The matcher by hand: many patterns tried on their events, for `signalops rule match --cases`."""
+"""Tries many patterns on their example events, for `signalops rule match --cases`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict

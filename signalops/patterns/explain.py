@@ -1,4 +1,4 @@
-"""Why a pattern does (not) match an event, as a person reads it. Pure."""
+"""Explains why a pattern matches an event or not. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -78,7 +78,7 @@ def scan(tree: Tree, event: Mapping[str, object], found: dict[str, object], budg
     """Collect the values of plain events into `found`: path to a scalar, or to Many.
 
     Returns False, with `found` half filled, when an array of objects makes it matter which element a value lies in:
-    then only `collect` tells the truth.
+    then only `collect` is exact.
     """
     for step, value in event.items():
         node = tree.get(step)

@@ -1,4 +1,4 @@
-"""The values that events are grouped and measured by, in a form in which equal ones are the same text. Pure."""
+"""Canonical text of the values that events are grouped and measured by: equal values have equal text. Pure."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence

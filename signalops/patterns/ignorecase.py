@@ -1,4 +1,4 @@
-"""Comparison without regard to case, as aws/event-ruler's EqualsIgnoreCaseParser defines it.
+"""Case-insensitive comparison, as aws/event-ruler's EqualsIgnoreCaseParser defines it.
 
 Each character of the *pattern* stands for its lower-case and its upper-case form, nothing else; the event's text is
 taken as it is. So `STRASSE` does not match `straße`, while `straße` matches `STRASSE`; `I` never matches a dotless i.

@@ -1,4 +1,4 @@
-"""A compiled pattern: its answer to one event, and the reasons for it."""
+"""A compiled pattern: matches one event, and explains the result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Many patterns as one: which of them does this event match?"""
+"""Many patterns compiled together: which of them match an event?"""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar

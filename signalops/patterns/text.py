@@ -1,4 +1,4 @@
-"""Strict JSON reading: what a pattern or an event typed by hand may contain, and which numbers can be compared."""
+"""Strict JSON parsing of patterns and hand-written events, and which numbers can be compared."""
 
 import json
 from collections import Counter

@@ -1,6 +1,6 @@
-"""Stored patterns of earlier grammars, brought to the current one.
+"""Converts stored patterns of earlier grammars to the current one.
 
-A new grammar adds one line to UPGRADERS: the function from the grammar before it. Old patterns are upgraded step by step.
+A new grammar adds one line to UPGRADERS: the conversion from the grammar before it. Old patterns are upgraded step by step.
 """
 
 from collections.abc import Callable, Mapping

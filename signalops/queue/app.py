@@ -1,4 +1,4 @@
-"""The procrastinate App: how it connects, which jobs there are, and how often the maintenance jobs run."""
+"""The procrastinate App: its connection, its tasks, and the periods of the maintenance jobs."""
 
 import asyncio
 import time
@@ -11,14 +11,14 @@ from procrastinate import App, JobContext
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.constants import WORKER_SILENCE
 from signalops.queue.connector import Around, Connector
 from signalops.queue.jobs import MAINTENANCE, Job, Periodic
 from signalops.queue.rescue import rescue_stalled
 from signalops.queue.retry import RetryAlways, RetryCutOff
 from signalops.supervise import watched
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 HEARTBEAT = 1.0
 NoteRun = Callable[[str, str | None], Awaitable[None]]
@@ -104,7 +104,7 @@ async def _recorded(job: Periodic, note_run: NoteRun) -> None:
         await job.run()
     except Exception as error:
         with suppress(*db.OUTAGE):
-            await note_run(job.name, db.told(error))
+            await note_run(job.name, db.redact(error))
         raise
     await note_run(job.name, None)
 
@@ -119,9 +119,9 @@ def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]
         try:
             await body()
         except Exception as failure:
-            error = db.told(failure)
+            error = db.redact(failure)
             # Failed jobs stay in the table, for a person to look at: an outage would leave one for each of its seconds.
             if not isinstance(failure, (*db.OUTAGE, ConnectorException)):
                 raise
         finally:
-            facts.emit("maintenance.run", job=name, duration_ms=(time.perf_counter() - began) * 1000, error=error)
+            telemetry.emit("maintenance.run", job=name, duration_ms=(time.perf_counter() - began) * 1000, error=error)

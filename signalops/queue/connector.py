@@ -1,7 +1,7 @@
-"""How a worker speaks to the database: what procrastinate asks is asked again until it is answered.
+"""procrastinate's connector with retries: a statement that fails in an outage is repeated until it succeeds.
 
-procrastinate's own worker ends when a heartbeat or a fetch fails, and leaves a job `doing` under a worker that lives on when it
-can't write down how the job ended.
+procrastinate's own worker ends when a heartbeat or a fetch fails, and leaves a job `doing` under a live worker when it can't
+store how the job ended.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from procrastinate.worker import Worker
 
 from signalops import db
 from signalops.queue.retry import AT_ONCE
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Connector(PsycopgConnector):
             yield connection
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
-        """Pass notifications on until cancelled, over one connection after the other; meanwhile the worker polls."""
+        """Forward notifications until cancelled, reconnecting when needed; without a connection the worker polls."""
         while True:
             with suppress(ConnectorException, *db.OUTAGE):
                 await super().listen_notify(on_notification, channels)

@@ -1,4 +1,4 @@
-"""What a job is. `signalops/jobs.py` is the table of all jobs."""
+"""The definition of a job. `signalops/jobs.py` is the table of all jobs."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
-"""Gives back the jobs of workers that died."""
+"""Re-enqueues the jobs of workers that died."""
 
 from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
 
-from signalops import facts
+from signalops import telemetry
 from signalops.queue.retry import AT_ONCE
 
 MOST_ATTEMPTS = 50
@@ -20,4 +20,4 @@ async def rescue_stalled(manager: JobManager, stalled_after: float) -> None:
             await manager.finish_job(job, Status.FAILED, delete_job=False)
         rescued += 1
     if rescued:
-        facts.emit("jobs.rescued", jobs=rescued)
+        telemetry.emit("jobs.rescued", jobs=rescued)

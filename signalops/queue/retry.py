@@ -1,4 +1,4 @@
-"""When a job that raised runs again."""
+"""The retry schedule of jobs that failed."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ _JITTER = random.SystemRandom()
 
 
 class RetryAlways(BaseRetryStrategy):
-    """Retry for ever, with backoff to a minute and jitter.
+    """Retry without end, with a backoff of up to a minute, and jitter.
 
     The jobs end their own business with dead letters; what escapes them is an outage (the database is away, the worker shuts
     down), and that must never lose an accepted event. A strategy that refused CancelledError would end the jobs that a

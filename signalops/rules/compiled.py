@@ -1,4 +1,4 @@
-"""A tenant's rules as they decide: compiled together, with its silences."""
+"""A tenant's active rules, compiled together, with its silences."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from signalops.patterns import Budget, Pattern, RuleSet, compile_pattern, upgrade
 from signalops.rules.conditions import RuleConditions
-from signalops.terms import ChannelId, RuleId
+from signalops.types import ChannelId, RuleId
 
 MOST_CONDITIONS = 20_000
 """What all rules of a tenant together may have: an index of so many takes some 100 MB at worst, and usually a tenth."""
@@ -41,7 +41,7 @@ class CompiledRules(NamedTuple):
     size: int = 0
 
     def is_silenced(self, event: Mapping[str, object], now: datetime, budget: Budget) -> bool:
-        """Whether nobody is to be told of an event now."""
+        """Whether a silence covers an event now."""
         return any(s.starts_at <= now < s.ends_at and s.pattern.matches(event, budget) for s in self.silences)
 
 

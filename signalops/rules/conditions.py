@@ -1,4 +1,4 @@
-"""What follows from a match of a rule: at once, or when enough comes together; told to whom, and when. Pure."""
+"""The conditions of a rule besides its pattern: window, absence, schedule, cooldown, digest. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class RuleConditions:
 
     @classmethod
     def of(cls, conditions: Conditions, since: int) -> Self | None:
-        """Return the plan of a rule's conditions; None when each match is simply told at once."""
+        """Return the conditions of a rule; None if each match notifies at once."""
         if not (conditions.window or conditions.absent or conditions.cooldown or conditions.digest or conditions.active_hours):
             return None
         condition = _Condition.of(conditions.window, conditions.absent)
@@ -70,7 +70,7 @@ class RuleConditions:
 
     @property
     def has_state(self) -> bool:
-        """Whether its matches are held against what was before: then they are weighed in the database, group by group."""
+        """Whether its matches depend on earlier events: if so, the database evaluates them, group by group."""
         return self.kind != "each" or self.cooldown is not None or self.digest is not None
 
     def measure(self, event: Mapping[str, object]) -> Measure | None:
@@ -84,7 +84,7 @@ class RuleConditions:
         return None if number is None else Measure(number, None)
 
     def digest_due(self, opened: datetime) -> datetime | None:
-        """Return when a digest opened at a moment is told; None without one."""
+        """Return when a digest opened at a moment is sent; None without a digest."""
         return digest_due(self.digest, self.hours, opened) if self.digest else None
 
 

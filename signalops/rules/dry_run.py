@@ -1,4 +1,4 @@
-"""One event held against one rule, to see what would happen: sends nothing, counts nothing."""
+"""Evaluates one rule on one event without sending or counting anything."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from signalops.rules.rule_responses import Warned
 from signalops.rules.rule_service import warnings_of
 from signalops.rules.rule_source import ChosenRule, ResolvedRule, choose
 from signalops.rules.validate import RenderContext, Templates, compiled
-from signalops.terms import EventId, JsonObject, TenantId
+from signalops.types import EventId, JsonObject, TenantId
 
 
 class SampleEvent(RequestModel):
@@ -45,7 +45,7 @@ def _which(value: object) -> str:
 
 
 class Trial(RequestModel):
-    """A rule and an event to hold against it."""
+    """A rule, and the event to evaluate it on."""
 
     rule: ChosenRule
     event: Annotated[
@@ -113,7 +113,7 @@ async def preview(tenant: TenantId, templates: Templates, prepared: PreparedDryR
     if explanation.matches:
         now = clock.now()
         shown.notes = [*notes_of(chosen, seen, now), *noted]
-        shown.message, shown.fault = await _rendered(tenant, templates, chosen, _told(chosen, event, seen))
+        shown.message, shown.fault = await _rendered(tenant, templates, chosen, _render_context(chosen, event, seen))
     return shown
 
 
@@ -136,17 +136,17 @@ async def _event(
 
 
 async def _rendered(
-    tenant: TenantId, templates: Templates, chosen: ResolvedRule, told: RenderContext
+    tenant: TenantId, templates: Templates, chosen: ResolvedRule, context: RenderContext
 ) -> tuple[MessageShown | None, str | None]:
     try:
-        message = await templates.render(tenant, chosen.channel.kind, chosen.draft.template, told)
+        message = await templates.render(tenant, chosen.channel.kind, chosen.draft.template, context)
     except Invalid as error:
         return None, error.detail
     return MessageShown(subject=message.subject, body=message.body, html=message.html), None
 
 
-def _told(chosen: ResolvedRule, event: JsonObject, seen: Mapping[str, object]) -> RenderContext:
-    """What would be told: the event, or the operational event that a digest or an absence brings about."""
+def _render_context(chosen: ResolvedRule, event: JsonObject, seen: Mapping[str, object]) -> RenderContext:
+    """The context of the message: the event, or the operational event of a digest or an absence."""
     draft, rule = chosen.draft, {"id": chosen.rule["id"], "version": chosen.rule["version"]}
     notice = {"id": str(clock.new_id()), "source": "signalops", "occurredAt": event["occurredAt"]}
     if draft.absent:
@@ -158,8 +158,8 @@ def _told(chosen: ResolvedRule, event: JsonObject, seen: Mapping[str, object]) -
     if draft.digest:
         payload = {"rule": rule, "since": event["occurredAt"], "until": event["occurredAt"], "count": 1}
         payload["events"] = [event["id"]]
-        told = notice | {"type": "signalops.rule.digest", "payload": payload}
-        return RenderContext(told, chosen.rule, "digest", None, [event], chosen.time_zone)
+        event_of_digest = notice | {"type": "signalops.rule.digest", "payload": payload}
+        return RenderContext(event_of_digest, chosen.rule, "digest", None, [event], chosen.time_zone)
     window = _reached(draft.window, event, seen) if draft.window else None
     return RenderContext(event, chosen.rule, "event", window, [], chosen.time_zone)
 

@@ -1,7 +1,7 @@
-"""What a tenant's rules say to its events of a batch: who is told at once, and what must be weighed against what was before.
+"""Evaluates a tenant's rules on the events of a batch: immediate notifications, and matches that depend on earlier events.
 
-A match of a plain rule is decided here. One of a rule with a window, an absence, a cooldown or a digest is handed on to
-signalops.weigh, by group: what was before is known only under the lock of the group, in the transaction of the batch.
+A match of a plain rule is decided here. A match of a rule with a window, an absence, a cooldown or a digest is passed to
+signalops.weigh, by group: the earlier state is known only under the lock of the group, in the transaction of the batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ from signalops.patterns import MOST_STEPS as PATTERN_STEPS
 from signalops.patterns import Budget, Group, TooCostly, as_seen
 from signalops.rules.compiled import ActiveRule, CompiledRules
 from signalops.rules.conditions import Kind, Measure, RuleConditions
-from signalops.terms import RuleId
+from signalops.types import RuleId
 
 Event = Mapping[str, Any]
 NOTICE = "signalops.rule.absent"
 DEEPEST = 3
-"""Operational events that were caused by one another are matched up to this depth: a rule on them can't run for ever."""
+"""Maximum depth of operational events that cause one another, so that a rule on them can't loop."""
 MOST_STEPS = 1_000_000
 """Steps for the events of one part together: a second or two."""
 _NOTHING = Measure(Decimal(0), None)
@@ -37,7 +37,7 @@ class Decided(NamedTuple):
 
 
 class _Match(NamedTuple):
-    """An event that a rule matched, and whether nobody is to be told of it."""
+    """An event that a rule matched, and whether a silence covers it."""
 
     event: Event
     rule: ActiveRule
@@ -77,9 +77,9 @@ def _narrowed(event: Event, rules: Sequence[ActiveRule]) -> list[ActiveRule]:
     """Leave out what must not match: a rule the notices of itself, a replay other rules than it asks for."""
     if event["depth"] > DEEPEST:
         return []
-    told_of = event["payload"].get("rule", {}).get("id") if event["depth"] else None
+    about_rule = event["payload"].get("rule", {}).get("id") if event["depth"] else None
     wanted = event.get("replay_rules")
-    return [rule for rule in rules if str(rule.id) != told_of and (wanted is None or str(rule.id) in wanted)]
+    return [rule for rule in rules if str(rule.id) != about_rule and (wanted is None or str(rule.id) in wanted)]
 
 
 class _Decisions:

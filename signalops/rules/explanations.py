@@ -1,4 +1,4 @@
-"""What a rule's conditions over time and its noise control would add to a match, in a sentence each. Pure."""
+"""Explains in one sentence each what a rule's window, absence and noise control would add to a match. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from signalops.rules.validate import compiled
 def notes_of(chosen: ResolvedRule, seen: Mapping[str, object], now: datetime) -> Iterator[str]:
     """Yield what a match of an event would lead to."""
     if not chosen.enabled:
-        yield "The rule is disabled: as long as it is, nobody is told."
+        yield "The rule is disabled: it notifies nobody."
     yield from _conditions(chosen.draft, seen)
     yield from _noise_control(chosen.draft, now)
 
@@ -34,11 +34,11 @@ def _noise_control(draft: Conditions, now: datetime) -> Iterator[str]:
         yield f"After a notification there is none for {draft.cooldown.for_}, per group."
     if draft.digest:
         when = f"every {draft.digest.every}" if draft.digest.every else f"at {draft.digest.at} {draft.digest.time_zone}"
-        yield f"It is collected, and told together with others {when}."
+        yield f"The match is collected, and notified together with others {when}."
     if draft.active_hours:
         opening = Hours.of(draft.active_hours).opening(now)
         if opening != now:
-            outside = "nobody is told" if draft.active_hours.outside_hours == "drop" else "it waits for them"
+            outside = "nobody is notified" if draft.active_hours.outside_hours == "drop" else "it waits for them"
             yield f"It is outside the active hours, which begin at {opening.isoformat(timespec='minutes')}: {outside}."
 
 

@@ -1,14 +1,14 @@
-"""The compiled rules of the tenants that a worker has met lately."""
+"""The cache of compiled rules of a worker."""
 
 import asyncio
 from functools import partial
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.cache import Cache
 from signalops.patterns import cache_of_compiled
 from signalops.rules import rule_queries
 from signalops.rules.compiled import NO_RULES, CompiledRules, compile_rules
-from signalops.terms import RuleId, TenantId
+from signalops.types import RuleId, TenantId
 
 _LARGE = 200
 
@@ -16,7 +16,7 @@ _LARGE = 200
 class RuleCache:
     """Compiled rules by tenant.
 
-    A batch says which version of a tenant's rules it must be held against, so nothing needs to be told of changes.
+    A batch names the version of its tenant's rules, so a change needs no invalidation.
     """
 
     def __init__(self, cache: Cache[int, CompiledRules] | None = None) -> None:
@@ -48,4 +48,4 @@ class RuleCache:
 
 
 def _report(tenant: TenantId, rule: RuleId, error: str) -> None:
-    facts.emit("rule.compile_failed", tenant=tenant, rule=rule, error=error)
+    telemetry.emit("rule.compile_failed", tenant=tenant, rule=rule, error=error)

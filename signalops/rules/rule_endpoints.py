@@ -16,7 +16,7 @@ from signalops.rules.rule_models import NewRule
 from signalops.rules.rule_responses import Diff, RuleList, RuleShown, VersionList, VersionShown
 from signalops.rules.rule_service import Expected, RuleChange, RuleRegistry
 from signalops.rules.validate import Templates
-from signalops.terms import Caller, RuleId, Severity, TenantId
+from signalops.types import Caller, RuleId, Severity, TenantId
 
 _LATEST = 2**31 - 1
 MOST_TESTS = 2

@@ -1,4 +1,4 @@
-"""A rule as it is written: which events, what must come together, who is told, and how often."""
+"""The request model of a rule: pattern, conditions, channel, noise control."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_serializer, m
 
 from signalops.models import RequestModel
 from signalops.patterns import CURRENT_GRAMMAR, FieldPath, GroupBy
-from signalops.terms import JsonObject, Severity
+from signalops.types import JsonObject, Severity
 
 MOST_COUNTED = 10_000
 """The largest threshold of a count or of distinct values: what one evaluation of a window may have to read."""
@@ -113,7 +113,7 @@ class Cooldown(_Part):
 
 
 class Digest(_Part):
-    """Matches are collected and told together: some time after the first, or daily at a time."""
+    """Matches are collected and sent together: some time after the first, or daily at a time."""
 
     every: Annotated[str, _between("1s", "31d")] | None = None
     at: ClockTime | None = None
@@ -137,7 +137,7 @@ class ActiveHours(_Part):
 
 
 class Conditions(_Part):
-    """What must come together before a rule fires, and how often and when it may tell of it."""
+    """The conditions before a rule fires, and how often and when it may notify."""
 
     window: Window | None = None
     absent: Absence | None = None

@@ -1,11 +1,11 @@
-"""What rules ask of the database: one named query each, in a transaction of the tenant."""
+"""The SQL queries of rules, in a transaction of the tenant."""
 
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from signalops import db
-from signalops.terms import EventId, RuleId, TenantId
+from signalops.types import EventId, RuleId, TenantId
 
 SQL = db.queries("rules/rules")
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)

@@ -1,4 +1,4 @@
-"""Rules as they are shown: as they stand, version by version, and what changed between two of them."""
+"""The response models of rules and their versions, and the difference of two versions."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from signalops.models import ApiModel, PageOf
 from signalops.rules.rule_models import Conditions
-from signalops.terms import ChannelKind, JsonObject, RuleId, Severity
+from signalops.types import ChannelKind, JsonObject, RuleId, Severity
 
 
 class ChannelShown(ApiModel):

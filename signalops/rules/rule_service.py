@@ -1,6 +1,6 @@
-"""Rules are added, changed, rolled back, switched and deleted here, checked whole: what can't be evaluated is never stored.
+"""Adds, changes, rolls back, enables and deletes rules. A rule is validated as a whole before it is stored.
 
-Each function runs in a transaction of the tenant. A version never changes: every change of what a rule says makes a new one.
+Each function runs in a transaction of the tenant. A version never changes: every change of a rule's definition adds one.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from signalops.rules.compiled import MOST_CONDITIONS
 from signalops.rules.rule_models import NewRule, RuleDraft
 from signalops.rules.rule_responses import Diff, RuleShown, VersionShown, Warned, compare
 from signalops.rules.validate import Fault, Templates, compiled, faults_of, never_seen, pinned_types, refuse
-from signalops.terms import JsonObject, RuleId, TenantId
+from signalops.types import JsonObject, RuleId, TenantId
 
 Expected = frozenset[int] | None
 """The active versions that a change may be made of; None: any."""

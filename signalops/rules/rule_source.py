@@ -1,4 +1,4 @@
-"""A rule chosen to be tried: a draft, or a stored rule in one of its versions."""
+"""The rule to try: a draft, or a version of a stored rule."""
 
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple
@@ -12,7 +12,7 @@ from signalops.rules import rule_queries, rule_service
 from signalops.rules.rule_responses import ChannelShown
 from signalops.rules.rule_service import RuleChange
 from signalops.rules.validate import Templates
-from signalops.terms import JsonObject, RuleId, TenantId
+from signalops.types import JsonObject, RuleId, TenantId
 
 
 class StoredRule(RequestModel):

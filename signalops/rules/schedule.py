@@ -1,4 +1,4 @@
-"""When notifications go out: hours of the day and digests, in the tenant's own time zone. Pure."""
+"""When notifications are sent: active hours and digest times, in the tenant's time zone. Pure."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -49,7 +49,7 @@ class Hours:
 
 
 def digest_due(digest: Digest, hours: Hours | None, opened: datetime) -> datetime:
-    """Return when a digest that was opened at a moment is told."""
+    """Return when a digest that was opened at a moment is sent."""
     due = opened + duration(digest.every) if digest.every else _next_at(digest, opened)
     return hours.opening(due) if hours else due
 

@@ -1,4 +1,4 @@
-"""What is wrong with a rule before it is stored: what can't be evaluated, and what is probably a mistake."""
+"""Validates a rule before it is stored: errors, and warnings about probable mistakes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, NotRequired, Protocol, TypedDict
@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, NotRequired, Protocol, TypedDict
 from signalops.errors import Invalid
 from signalops.patterns import Pattern, PatternError, compile_pattern, upgrade
 from signalops.rules.rule_models import RuleDraft
-from signalops.terms import ChannelKind, TenantId
+from signalops.types import ChannelKind, TenantId
 
 
 class Fault(TypedDict):
@@ -18,7 +18,7 @@ class Fault(TypedDict):
 
 
 class RenderContext(NamedTuple):
-    """What a notification tells: as signalops.send reads it."""
+    """The variables of a template, as signalops.send reads them."""
 
     event: Mapping[str, Any]
     rule: Mapping[str, Any]
@@ -48,7 +48,9 @@ class Templates(Protocol):
     def fields_of(self, template: Mapping[str, str]) -> frozenset[str]:
         """Return the fields of the event that a template reads, such as payload.email."""
 
-    async def render(self, tenant: TenantId, channel: ChannelKind, template: Mapping[str, str], told: RenderContext) -> Message:
+    async def render(
+        self, tenant: TenantId, channel: ChannelKind, template: Mapping[str, str], context: RenderContext
+    ) -> Message:
         """Return the message as a kind of channel sends it; Invalid if that fails."""
 
 

@@ -1,4 +1,4 @@
-"""The station's statements, one function each. All but claim and settle run in a transaction of the tenant (`db.as_tenant`)."""
+"""The SQL queries of sending. All except claim and settle run in a transaction of the tenant (`db.as_tenant`)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from signalops.send.message_models import (
     Outcome,
     storable,
 )
-from signalops.terms import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
+from signalops.types import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
 
 SQL = db.queries("send/send")
 Wanted = tuple[TenantId, DeliveryId]
@@ -27,7 +27,7 @@ class Claim:
     """A delivery in hand: its channel and the outlet of that, its attempt (1, 2, ...), and what it needs.
 
     None is what was deleted meanwhile. `attempts_before` were made before a person had it retried. `about` says whether
-    the event is one of the tenant's, or tells of a digest or an absence of the rule itself. `suppressed`: the address bounced or
+    the event is one of the tenant's, or reports a digest or an absence of the rule itself. `suppressed`: the address bounced or
     complained before.
     """
 
@@ -76,8 +76,10 @@ async def claim(connection: db.Connection, wanted: Iterable[Wanted], busy: list[
 
     What has ended, waits for its time or does not exist is left out; so is what belongs to a busy channel: it waits a second.
     """
-    told: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
-    return await db.records(connection, Claim, SQL["claim-deliveries"], {"wanted": db.Jsonb(told), "busy": busy}, prepare=True)
+    requested: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
+    return await db.records(
+        connection, Claim, SQL["claim-deliveries"], {"wanted": db.Jsonb(requested), "busy": busy}, prepare=True
+    )
 
 
 async def listed_events(connection: db.Connection, tenant: TenantId, ids: list[str]) -> list[db.Row]:
@@ -90,11 +92,11 @@ async def settle(connection: db.Connection, attempts: Iterable[Attempt]) -> list
 
     Returns the deliveries that died.
     """
-    said = {"said": db.Jsonb([_told(attempt) for attempt in attempts])}
+    said = {"said": db.Jsonb([_settled_attempt(attempt) for attempt in attempts])}
     return [died for (died,) in await db.tuples(connection, SQL["settle-deliveries"], said, prepare=True)]
 
 
-def _told(attempt: Attempt) -> SettledAttempt:
+def _settled_attempt(attempt: Attempt) -> SettledAttempt:
     outcome = attempt.outcome
     return {
         "tenant": str(attempt.tenant),

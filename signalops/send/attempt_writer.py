@@ -1,4 +1,4 @@
-"""Records attempts as they end: all that wait go to the database in one statement, as accepted events do."""
+"""Writes finished attempts in batches: all that wait go to the database in one statement."""
 
 import asyncio
 from collections.abc import Iterable

@@ -1,9 +1,9 @@
-"""When a delivery is tried again. Pure."""
+"""The retry schedule of deliveries. Pure."""
 
 from collections.abc import Sequence
 from random import Random
 
-# A receiver may ask for patience, but not for ever.
+# A receiver's Retry-After is honoured up to this.
 LONGEST_WAIT = 24 * 3600.0
 JITTER = 0.2
 

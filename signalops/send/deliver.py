@@ -1,4 +1,4 @@
-"""One attempt at a delivery: take it in hand, send, record what came of it and what follows."""
+"""Runs one attempt of a delivery: claim, send, record the outcome and schedule what follows."""
 
 import asyncio
 import logging
@@ -12,7 +12,6 @@ from signalops.config import Settings
 from signalops.correlation import Correlation
 from signalops.db import Pool, as_tenant
 from signalops.errors import Invalid, Unusable
-from signalops.facts import emit
 from signalops.send import attempt_queries, backoff, template
 from signalops.send.attempt_writer import AttemptWriter
 from signalops.send.channels import configured
@@ -20,7 +19,8 @@ from signalops.send.channels.base import Channel
 from signalops.send.message_models import Envelope, Notification, Outcome
 from signalops.send.secrets import SecretBox
 from signalops.send.transport import Transport
-from signalops.terms import ChannelId, DeliveryId, DeliveryStatus, JsonObject, TenantId
+from signalops.telemetry import emit
+from signalops.types import ChannelId, DeliveryId, DeliveryStatus, JsonObject, TenantId
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Sender:
         """Make one attempt at each of some deliveries and record it; nothing where one has ended or waits for its time.
 
         No transaction is open while a provider answers. If the record fails, the error is raised and the delivery
-        stays `sending`: the job's next run sends again with the same id, so the receiver is told at least once.
+        stays `sending`: the job's next run sends again with the same id, so the receiver is notified at least once.
 
         Whoever takes longer than LINGER seconds is waited for without the job, whose place in the worker is for others; should
         the worker die then, the sweep for what lost its job sends it again.
@@ -110,17 +110,19 @@ class Sender:
             attempt_queries.Attempt(*of_whom, started_at, round(milliseconds), outcome, status, delay, self._patience)
         )
         event = claim.event and claim.event["id"]
-        told = {"tenant": claim.tenant, "event": event, "delivery": claim.delivery, "request_id": correlated.id}
-        emit("delivery.attempted", **told, kind=claim.kind, attempt=claim.attempt, outcome=outcome.kind, duration_ms=milliseconds)
+        fields = {"tenant": claim.tenant, "event": event, "delivery": claim.delivery, "request_id": correlated.id}
+        emit(
+            "delivery.attempted", **fields, kind=claim.kind, attempt=claim.attempt, outcome=outcome.kind, duration_ms=milliseconds
+        )
         if died:  # without the error: it may quote the payload or the receiver, and is in the dead letter
-            emit("delivery.dead_lettered", **told, outcome=outcome.kind)
+            emit("delivery.dead_lettered", **fields, outcome=outcome.kind)
 
     async def _send(self, claim: attempt_queries.Claim, listed: list[JsonObject]) -> Outcome:
         if claim.suppressed:
             return Outcome("suppressed", error=_SUPPRESSED)
         try:
             channel, secret = self._opened(claim)
-            notification, source = _told(claim, listed)
+            notification, source = _notification_of(claim, listed)
             message = await template.rendered(claim.tenant, source, notification, channel.body_markup)
             return await channel.send(Envelope(claim.delivery, notification, message, secret, claim.tenant), self._transport)
         except Invalid as refusal:
@@ -165,7 +167,7 @@ def _correlated(claim: attempt_queries.Claim) -> Correlation:
     return Correlation(found, trace=event.get("trace"), span=correlation.span())
 
 
-def _told(claim: attempt_queries.Claim, listed: list[JsonObject]) -> tuple[Notification, dict[str, str]]:
+def _notification_of(claim: attempt_queries.Claim, listed: list[JsonObject]) -> tuple[Notification, dict[str, str]]:
     if claim.event is None or claim.rule is None or claim.template is None:
         raise Invalid(_GONE)
     if not claim.rule["enabled"]:

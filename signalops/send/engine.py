@@ -1,4 +1,4 @@
-"""Liquid (https://shopify.github.io/liquid) as templates have it: bounded in what it can cost, its output neutralised."""
+"""The Liquid engine of templates (https://shopify.github.io/liquid): bounded cost, escaped output."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Which fields of the event a template refers to, by static analysis."""
+"""Which fields of an event a template uses, by static analysis."""
 
 from collections.abc import Iterator, Mapping
 

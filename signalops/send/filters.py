@@ -1,4 +1,4 @@
-"""Filters: the library's, each bounded in what it takes and makes; and those of our own."""
+"""Liquid filters: the library's, with bounds on input and output, and our own."""
 
 import html
 import inspect

@@ -1,7 +1,7 @@
-"""A mail as it goes over the wire (RFC 5322): its head is written here and parsed by nothing, its body by the standard library.
+"""Builds a mail (RFC 5322): we write the header, the standard library writes the body.
 
-The standard library's EmailMessage parses each header that is set: it decodes the encoded-words of a value, line breaks in them
-included (CVE-2024-6923), folds away blanks between words, and encodes a long URL as if it were prose.
+The standard library's EmailMessage parses each header that is set: it decodes the encoded-words of a value, including line breaks
+in them (CVE-2024-6923), removes blanks between words, and encodes a long URL as if it were prose.
 """
 
 import base64

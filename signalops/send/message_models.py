@@ -1,10 +1,10 @@
-"""What passes through the station: the envelope that a channel sends, and the outcome that it answers."""
+"""The models between rules and channels: the message to send, and the outcome of an attempt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from signalops.terms import DeliveryId, TenantId
+from signalops.types import DeliveryId, TenantId
 
 OutcomeKind = Literal["sent", "temporary", "throttled", "permanent", "broken", "gone", "suppressed"]
 Verdict = Literal["done", "retry", "drop", "disable", "suppress"]
@@ -62,7 +62,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What there is to tell, and by which rule.
+    """The content of a notification, and its rule.
 
     `event` is {id, type, source, occurredAt, payload}, of a digest and an absence the operational event that says so;
     `rule` is {id, name, version, severity}. `window` is what a condition over time saw when it fired: {value, group,
@@ -80,12 +80,12 @@ class Notification:
 
     @property
     def events(self) -> Sequence[Mapping[str, Any]]:
-        """The events that it tells of, as far as they are listed."""
+        """The events that it reports, as far as they are listed."""
         return self.listed if self.kind == "digest" else [self.event]
 
     @property
     def count(self) -> int:
-        """How many events it tells of, listed or not."""
+        """How many events it reports, listed or not."""
         return int(self.event["payload"]["count"]) if self.kind == "digest" else 1
 
 

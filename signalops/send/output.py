@@ -1,7 +1,7 @@
-"""What Liquid writes: the template's own text as it stands, values neutralised for the markup, each once.
+"""The output of Liquid: literal text unchanged, values escaped once for their markup.
 
-A captured text knows both its plain text and how it was written: put out as it is, it stays as written; changed by a filter,
-it is a value like any other.
+A captured text knows both its plain text and its escaped text: output unchanged, it stays as escaped; changed by a filter, it is
+a value like any other.
 """
 
 import re
@@ -68,7 +68,7 @@ class Context(RenderContext):
         """Nothing is disabled by context."""
 
     def tick(self) -> None:
-        """Raise ResourceLimitError once the time is over. Of the thread: a busy machine must not fail a good template."""
+        """Raise ResourceLimitError after the limit of CPU time; wall time would fail good templates on a busy machine."""
         if time.thread_time() > self._deadline:
             raise ResourceLimitError("time limit reached", token=None)
 

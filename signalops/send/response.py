@@ -1,4 +1,4 @@
-"""What a receiver answered over HTTP, and what it means where the protocol adds nothing of its own. Pure."""
+"""Classifies HTTP responses of receivers, where the channel defines nothing else. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from signalops.send.message_models import ANSWER_LIMIT, Outcome, OutcomeKind
 
 _TWO_DIGITS = re.compile(r"[A-Za-z]+, *\d\d-[A-Za-z]{3}-\d\d ")
 _MOST_DIGITS = 12
-"""Digits of a Retry-After: whoever sends more means nothing by it."""
+"""Maximum digits of a Retry-After; a longer one is ignored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is taken of a receiver's answer, counted where it arrives: heads, interim answers and framing as well as bodies."""
+"""Limits the size of a receiver's response as it arrives: heads, interim responses and framing as well as bodies."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""Connections to mail servers (RFC 5321), opened as they are needed and kept for the next mail."""
+"""Connections to mail servers (RFC 5321), opened on demand and reused."""
 
 import asyncio
 import time
@@ -50,7 +50,7 @@ class _Kept:
     expiry: asyncio.TimerHandle | None = None
 
     async def is_fit(self, sure: float) -> bool:
-        """Tell whether another mail can go this way: it may have been closed at the other end meanwhile."""
+        """Return whether the connection can be reused: the server may have closed it."""
         if self.mails >= MOST_MAILS or not self.smtp.is_connected:
             return False
         if time.monotonic() - self.since > sure:
@@ -124,7 +124,7 @@ class Mailer:
         return _Kept(await self._opened(server))
 
     def _newest(self, server: Server) -> _Kept | None:
-        """Take the one used last out: so the others of a burst that is over come to their end."""
+        """Pop the one used last, so that the surplus connections of a burst become idle and expire."""
         if server not in self._idle:
             return None
         kept = self._idle[server].pop()

@@ -1,4 +1,4 @@
-"""Where tenants may send: the public internet, and what the operator adds. No address of a tenant's leads inside."""
+"""The SSRF guard: tenants may send to the public internet and to the networks that the operator allows, never inside."""
 
 import socket
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ class Guard(AbstractResolver):
         self._resolver = resolver
 
     def check_url(self, url: URL) -> None:
-        """Raise Blocked for a url that may not be called, as far as it tells without the DNS."""
+        """Raise Blocked for a URL that may not be called, as far as that is known without DNS."""
         if url.scheme not in self._schemes:
             raise Blocked("The url must begin with https://: plain HTTP is not allowed here.")
         if url.raw_user is not None or url.raw_password is not None:
@@ -81,7 +81,7 @@ class Guard(AbstractResolver):
         self._check_host(url.raw_host or "")
 
     def check_server(self, host: str, port: int) -> None:
-        """Raise Blocked for a mail server that may not be connected to, as far as it tells without the DNS."""
+        """Raise Blocked for a mail server that may not be connected to, as far as that is known without DNS."""
         self._check_port(port, self._ports and self._ports | MAIL_PORTS)
         self._check_host(host)
 

@@ -1,4 +1,4 @@
-"""Templates of rules: {subject, body, html} in Liquid, each part with its markup; what they read is said in README.md."""
+"""Templates of rules: {subject, body, html} in Liquid, each with its markup. README.md documents their variables."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from signalops.send import engine
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.message_models import Message, Notification
 from signalops.send.output import TIME_LIMIT
-from signalops.terms import JsonObject, TenantId
+from signalops.types import JsonObject, TenantId
 
 PARTS: Mapping[str, int] = {"subject": 16 * 1024, "body": 16 * 1024, "html": 64 * 1024}
 """The parts of a template, and how many characters each may have."""
@@ -136,8 +136,8 @@ def _default_body(notification: Notification) -> str:
 
 def _default_document(notification: Notification) -> str:
     """Return the body of a rule whose template has none, where it must be JSON: {text, rule, events, count}."""
-    told = {"rule": notification.rule, "events": notification.events, "count": notification.count}
-    return json.dumps({"text": _default_body(notification), **told}, ensure_ascii=False)
+    context = {"rule": notification.rule, "events": notification.events, "count": notification.count}
+    return json.dumps({"text": _default_body(notification), **context}, ensure_ascii=False)
 
 
 def _facts(event: Mapping[str, Any]) -> list[str]:

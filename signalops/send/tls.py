@@ -1,4 +1,4 @@
-"""The TLS context by which receivers and mail servers are verified."""
+"""The TLS context that verifies receivers and mail servers."""
 
 import os
 import ssl

@@ -1,4 +1,4 @@
-"""The one way out: every channel's connections are made here, with one owner who closes them."""
+"""All outgoing connections of channels, with one owner that closes them."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -128,5 +128,5 @@ async def _start_of(response: aiohttp.ClientResponse) -> bytes:
 def _unanswered(error: Exception) -> Outcome:
     if isinstance(error, aiohttp.InvalidURL):
         return Outcome("broken", error="The channel's url can't be called: correct it.")
-    told = (sentence for kind, sentence in _TRIED_AGAIN if isinstance(error, kind))
-    return Outcome("temporary", error=next(told, "The receiver broke off the connection."))
+    sentences = (sentence for kind, sentence in _TRIED_AGAIN if isinstance(error, kind))
+    return Outcome("temporary", error=next(sentences, "The receiver broke off the connection."))

@@ -1,4 +1,4 @@
-"""How values read as text, and when they happened: what Shopify's Liquid says of nil, lists and numbers; JSON for objects."""
+"""Converts values to text as Shopify's Liquid does (nil, lists, numbers), with JSON for objects; and event times."""
 
 import json
 from collections.abc import Mapping

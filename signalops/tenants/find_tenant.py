@@ -1,12 +1,12 @@
-"""Finds the tenant that a path or a command names, locks it, and changes its status."""
+"""Finds and locks the tenant of a path or a command, and changes its status."""
 
 from collections.abc import Awaitable, Callable
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.endpoint import Lock
 from signalops.errors import Conflict, NotFound
 from signalops.tenants import tenant_queries
-from signalops.terms import FoundTenant, TenantStatus
+from signalops.types import FoundTenant, TenantStatus
 
 _FROM: dict[TenantStatus, set[TenantStatus]] = {
     "suspended": {"active"},
@@ -57,7 +57,7 @@ async def move(connection: db.Connection, held: FoundTenant, status: TenantStatu
     if held.status not in _FROM[status]:
         raise Conflict(f"The tenant is {held.status}: only one that is {' or '.join(sorted(_FROM[status]))} can be that.")
     await tenant_queries.move_tenant(connection, held.id, status, reason)
-    facts.emit("tenant.status_changed", tenant=held.id, status=status, reason=reason)
+    telemetry.emit("tenant.status_changed", tenant=held.id, status=status, reason=reason)
 
 
 def _unknown() -> NotFound:

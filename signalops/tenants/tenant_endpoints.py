@@ -1,4 +1,4 @@
-"""The endpoints of operators for tenants as a whole."""
+"""The operator endpoints of tenants."""
 
 from signalops import db, errors
 from signalops.endpoint import endpoint
@@ -14,7 +14,7 @@ from signalops.tenants.tenant_models import (
     TenantsPage,
     TenantSummary,
 )
-from signalops.terms import FoundTenant, Operator
+from signalops.types import FoundTenant, Operator
 from signalops.usage.plans.plan_models import TenantPlan
 from signalops.usage.plans.plan_service import plan_of
 
@@ -94,7 +94,7 @@ async def resume_tenant(connection: db.Connection, operator: Operator, tenant: F
 
 @endpoint(f"POST {_ONE}/close", "closeTenant", "Close a tenant for ever", "tenants:*", lock="tenant", problems=(errors.Conflict,))
 async def close_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because) -> TenantShown:
-    """Close a tenant for ever: its requests are refused, and from today on it costs nothing."""
+    """Close a tenant permanently: its requests are refused, and it costs nothing from today on."""
     await tenant_service.close(connection, tenant, body.reason, operator.author)
     return await tenant_service.show(connection, tenant.id)
 

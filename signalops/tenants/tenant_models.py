@@ -1,4 +1,4 @@
-"""A tenant as it is made, changed, listed and shown."""
+"""The request and response models of tenants."""
 
 import re
 from datetime import date, datetime
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from signalops.access.request_limiter import RateLimit
 from signalops.http import Page
 from signalops.models import ApiModel, PageOf, RequestModel
-from signalops.terms import RetentionDays, TenantStatus
+from signalops.types import RetentionDays, TenantStatus
 from signalops.usage.limits.limit_models import LimitShown
 from signalops.usage.plans.plan_models import LimitTerms
 from signalops.usage.usage_models import Month
@@ -54,7 +54,7 @@ TimeZone = Annotated[
 class Because(RequestModel):
     """Why a tenant's requests are refused from now on."""
 
-    reason: str = Field(min_length=1, max_length=500, description="The tenant is told: it stands in every refusal.")
+    reason: str = Field(min_length=1, max_length=500, description="Shown to the tenant in every refusal.")
 
 
 class TenantSummary(ApiModel):

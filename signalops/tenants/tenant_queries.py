@@ -1,10 +1,10 @@
-"""What is asked of the database about tenants: one named query each, as the owner or for an operator."""
+"""The SQL queries of tenants, as the owner or for an operator."""
 
 from typing import Any
 
 from signalops import db
 from signalops.tenants.tenant_models import id_in
-from signalops.terms import FoundTenant, TenantId, TenantStatus
+from signalops.types import FoundTenant, TenantId, TenantStatus
 
 SQL = db.queries("tenants")
 

@@ -1,12 +1,12 @@
-"""What is done with tenants as a whole, by HTTP and at the command line alike, in one transaction of the caller."""
+"""Creates, changes, suspends and closes tenants, for HTTP and the command line, in the caller's transaction."""
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.access.request_limiter import RateLimit
 from signalops.errors import Invalid, NotFound
 from signalops.tenants import tenant_queries
 from signalops.tenants.find_tenant import move
 from signalops.tenants.tenant_models import AcceptedEvents, NextPlan, PlanWanted, Settings, TenantIn, TenantPatch, TenantShown
-from signalops.terms import FoundTenant, TenantId
+from signalops.types import FoundTenant, TenantId
 from signalops.usage.limits.limit_service import list_limits, set_limit
 from signalops.usage.plans import plan_queries as plans
 from signalops.usage.plans.plan_queries import Subscribed, Wanted
@@ -25,7 +25,7 @@ async def create(connection: db.Connection, new: TenantIn, author: str) -> Tenan
         await set_limit(connection, tenant, terms, f"limits.{index}.meter")
     settings = new.model_dump(include=set(Settings.model_fields))
     await change(connection, tenant, TenantPatch.model_validate(settings))
-    facts.emit("tenant.created", tenant=tenant, slug=new.slug, author=author)
+    telemetry.emit("tenant.created", tenant=tenant, slug=new.slug, author=author)
     return tenant
 
 
@@ -64,6 +64,6 @@ async def subscribe(connection: db.Connection, tenant: TenantId, wanted: PlanWan
 
 
 async def close(connection: db.Connection, held: FoundTenant, reason: str, author: str) -> None:
-    """Close a tenant that is held, for ever: from today on it costs nothing, and the month is invoiced as any other."""
+    """Close a locked tenant permanently: it costs nothing from today on, and the month is invoiced as usual."""
     await move(connection, held, "closed", reason)
     await plans.subscribe(connection, held.id, _NOTHING, author)

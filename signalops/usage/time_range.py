@@ -1,4 +1,4 @@
-"""The time that usage is asked for, and the windows in it, in a tenant's time zone. Pure."""
+"""The time range and the windows of a usage query, in a tenant's time zone. Pure."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta

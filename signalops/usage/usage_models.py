@@ -1,4 +1,4 @@
-"""Usage as it is asked for and shown."""
+"""The request and response models of usage."""
 
 import re
 from datetime import date, datetime
@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter
 from signalops.clock import Moment
 from signalops.http import Query
 from signalops.models import ApiModel
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 from signalops.usage.meters.meter_models import DEFAULT, Aggregation
 from signalops.usage.plans.money import Exact
 

@@ -1,11 +1,11 @@
-"""What usage asks of the database: one named query each, in a transaction of the tenant."""
+"""The SQL queries of usage, in a transaction of the tenant."""
 
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from signalops import db
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.meters.meter_models import Aggregation
 
 SQL = db.queries("usage/usage")

@@ -1,4 +1,4 @@
-"""Reads usage, for the API and the command line alike."""
+"""Reads usage, for the API and the command line."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from signalops import clock, db
 from signalops.endpoint import endpoint
 from signalops.errors import Invalid, NotFound
 from signalops.patterns import Grouping
-from signalops.terms import Caller, TenantId
+from signalops.types import Caller, TenantId
 from signalops.usage import usage_queries
 from signalops.usage.meters.meter_models import DEFAULT, Aggregation
 from signalops.usage.plans.money import EXACT

@@ -1,11 +1,11 @@
-"""Alerts without other systems: what an operator must know becomes an event of a tenant of the operators' own.
+"""Alerts without other systems: an alert condition becomes an event of the operators' own tenant.
 
-Comes in: what the database knows of itself (signalops.conditions). Goes out: events `signalops.alert.raised` and
-`signalops.alert.resolved`, for rules and channels like any other. Writes: alerts, and the events.
-Invariant: each crossing is told once, and once more when it is over; what was told and that it was are one transaction.
+Input: the alert conditions that the database computes (signalops.conditions). Output: events `signalops.alert.raised` and
+`signalops.alert.resolved`, for rules and channels like any other. Writes: alerts, and the events. Invariant: each breach sends
+one event when it begins and one when it ends; the event and its record are one transaction.
 """
 
-from signalops import db, facts
+from signalops import db, telemetry
 
 SQL = db.queries("watch/alerts")
 
@@ -13,12 +13,12 @@ SQL = db.queries("watch/alerts")
 async def watch(connections: db.Pool, platform: str | None) -> None:
     """Tell the operators' tenant, named by its slug, what went out of bounds and what came back; None: only take note."""
     async with connections.connection() as connection:
-        told = await db.tuples(connection, SQL["watch"], {"platform": platform})
-    for alert, subject, became in told:
+        changes = await db.tuples(connection, SQL["watch"], {"platform": platform})
+    for alert, subject, became in changes:
         if became == "raised":
-            facts.emit("alert.raised", alert=alert, subject=subject)
+            telemetry.emit("alert.raised", alert=alert, subject=subject)
         else:
-            facts.emit("alert.resolved", alert=alert, subject=subject)
+            telemetry.emit("alert.resolved", alert=alert, subject=subject)
 
 
 async def note_run(connections: db.Pool, job: str, error: str | None) -> None:

@@ -1,7 +1,7 @@
-"""The whole path of one event: received, job, rules, deliveries with their attempts."""
+"""The trace of one event: received, job, rules, deliveries with their attempts."""
 
 from signalops import db
-from signalops.terms import EventId, JsonObject, TenantId
+from signalops.types import EventId, JsonObject, TenantId
 from signalops.watch import watch_queries
 
 

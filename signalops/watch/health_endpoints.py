@@ -1,4 +1,4 @@
-"""The endpoints that look: one event's path, and the health of the process."""
+"""The endpoints of an event's trace and of the process's health."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from signalops.errors import NotFound, Unavailable
 from signalops.http import Response
 from signalops.ingest.event_models import EventShown
 from signalops.models import ApiModel
-from signalops.terms import Caller, EventId, JsonObject
+from signalops.types import Caller, EventId, JsonObject
 from signalops.watch import watch_queries
 from signalops.watch.event_trace import follow
 
@@ -40,7 +40,7 @@ async def get_event(connection: db.Connection, caller: Caller, event: EventId) -
     shown = await follow(connection, caller.tenant, event)
     if shown is None:
         raise NotFound("There is no such event: check the id.")
-    # Job numbers, worker names and batches are the operator's: they tell of other tenants' traffic.
+    # Job numbers, worker names and batches are the operator's: they reveal other tenants' traffic.
     del shown["batch"]
     if shown["processing"]:
         del shown["processing"]["job"], shown["processing"]["worker"]

@@ -1,6 +1,6 @@
-"""Walks the catalogue: what keeps tenants apart must be in place, and what crosses tenants by design is declared with its reason.
+"""Checks the catalogue for everything that isolates tenants; each exception is declared with its reason.
 
-That it works is shown by tests, which try every object across two tenants: tests/watch/test_isolation_tries.py.
+Tests show that it works: they try every object across two tenants (tests/watch/test_isolation_tries.py).
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ FUNCTIONS = {
     "act_as": "says for whom a transaction acts: its caller has authenticated the tenant; the transaction's end forgets it",
     "act_for": "says which tenants the rows of a flush or batch are of; the functions that use it take it back",
     "accept": "a flush holds events of many tenants, each of which the API has authenticated; it answers with verdicts alone",
-    "read_batch": "a batch holds events of many tenants; known by an id that no tenant is told",
+    "read_batch": "a batch has events of many tenants; its id is never shown to a tenant",
     "record_batch": "writes what came of a batch, for the tenants whose events were in it",
     "note_types": "notes the types of a batch's events, for the tenants whose events were in it",
     "claim_delivery": "acts for the tenant that the worker's job names",
@@ -26,8 +26,8 @@ FUNCTIONS = {
     "find_tenant": "looks the tenant of a token up, whose issuer is trusted to name it, before any tenant is known",
     "find_keys": "looks a key up before any tenant is known, by 16 characters of the secret itself",
     "find_called_channel": "finds whose a callback is before any tenant is known; it must then bear the channel's signature",
-    "take_batch": "takes a batch, known by an id that no tenant is told, out of the inbox",
-    "plans_held": "tells operators which plan each tenant has",
+    "take_batch": "takes a batch out of the inbox; its id is never shown to a tenant",
+    "plans_held": "shows operators the plan of each tenant",
     "enqueue": "enqueues a job that its caller has made up; it reads and answers nothing but the job's number",
     "enqueue_deliveries": "enqueues jobs for deliveries that its caller has made",
     "enqueue_due_deliveries": "a sweep over all tenants; answers with a number",
@@ -40,8 +40,8 @@ FUNCTIONS = {
     "expire_credits": "a sweep over all tenants; answers with a number",
     "freeze_periods": "a sweep over all tenants; answers with a number",
     "note_barriers": "a sweep over all tenants; answers with a number",
-    "periods_ready": "tells the worker which tenants' periods can be closed; it then acts for one of them at a time",
-    "held_among": "tells the worker which tenants of its jobs are suspended; nothing of them but that",
+    "periods_ready": "lists for the worker the tenants whose periods can be closed; it then acts for one of them at a time",
+    "held_among": "returns to the worker which tenants of its jobs are suspended, and nothing else",
     "set_aside": "a sweep over all tenants; answers with a number",
     "resume_tenants": "a sweep over the tenants that were resumed; answers with yes or no",
     "release_backtests": "a part of resume_tenants, which alone may call it",
@@ -53,7 +53,7 @@ FUNCTIONS = {
     "note_run": "notes when a job of the installation ended; it knows no tenant",
     "watch": "a sweep over all tenants; answers with names of alerts and the slugs of tenants that they are about",
     "expire": "a sweep over all tenants; answers with numbers by table",
-    "kept_from": "tells the worker since when anything must be kept; of no tenant by itself",
+    "kept_from": "returns to the worker the earliest time that any retention covers; not per tenant",
     "position_time": "announces that its transaction adds to lists; answers with the time",
     "settled_time": "answers with the time up to which lists are complete; of whose transactions nothing but that",
     "make_partitions": "makes empty partitions; answers with their names",
@@ -70,7 +70,7 @@ INDEXES = {"tenants_slug_key": "the command line's name of a tenant; no process'
 
 
 class Fault(NamedTuple):
-    """What would let one tenant tell of another."""
+    """A fault that would let one tenant see another's data."""
 
     kind: str
     object: str

@@ -1,8 +1,7 @@
-"""What nobody needs any more goes: partitions as a whole, rows of tenants that keep less, jobs that ended long ago.
+"""Removes data past its retention: whole partitions, rows of tenants with a shorter retention, finished jobs.
 
-Comes in: the settings of the installation, plans and tenants. Goes out: what was removed.
-Invariant: nothing goes that waits, is still to be sent, or belongs to a billing period that is not closed; and nobody who writes
-waits for a removal.
+Input: the settings of the installation, plans and tenants. Output: the removed amounts. Invariant: rows that wait, that are still
+to be sent, or that belong to an open billing period are not removed; and no writer waits for a removal.
 """
 
 import asyncio
@@ -11,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.config import Settings
 
 SQL = db.queries("watch/retention")
@@ -52,9 +51,9 @@ class Retainer:
             while gone := await prune_jobs(connection, self._kept.jobs, SLICE):
                 removed["jobs"] += gone
         if dropped:
-            facts.emit("partitions.dropped", partitions=", ".join(dropped))
+            telemetry.emit("partitions.dropped", partitions=", ".join(dropped))
         if removed:
-            facts.emit("rows.expired", rows=dict(removed))
+            telemetry.emit("rows.expired", rows=dict(removed))
         return dropped, removed
 
     async def due(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Walks one event through a running system over HTTP, as a producer would, and tells when it reached each station."""
+"""The smoke test: sends one event through a running system over HTTP, and reports the time of each step."""
 
 import asyncio
 import time
@@ -11,19 +11,19 @@ from signalops import clock
 from signalops.config import Settings
 from signalops.errors import Unusable
 from signalops.send.transport import Transport
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 EVENT = {"type": "user.signup", "source": "signalops smoke", "payload": {"email": "user@example.com"}}
 """The event of the documentation: the seeded rules match it."""
 BOUND = 15.0
-"""Seconds that each station gets."""
+"""Timeout of each step in seconds."""
 _POLL = 0.02
 # It calls the operator's own installation, not what a tenant names.
 _ANYWHERE = {"send_allowed_networks": (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")), "send_ports": (), "send_plain_http": True}
 
 
 class Station(NamedTuple):
-    """A station that the event has reached, in milliseconds since the POST began.
+    """A completed step of the event's path, in milliseconds since the POST began.
 
     For times that others noted (received, processed, delivered) these are by their clocks: on one machine the same.
     """
@@ -34,7 +34,7 @@ class Station(NamedTuple):
 
 
 async def walk(base_url: str, key: str, settings: Settings) -> AsyncIterator[Station]:
-    """Post one event and yield each station as it reaches it: received, answered, processed, delivered, counted.
+    """Post one event and yield each step when it completes: received, answered, processed, delivered, counted.
 
     The key needs the scopes events:write, events:read and usage:read. Unusable, with the remedy, when a request is refused or
     a station is not reached within BOUND seconds.

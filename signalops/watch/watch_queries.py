@@ -1,10 +1,10 @@
-"""What watch asks of the database: one named query each."""
+"""The SQL queries of observability and maintenance."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from signalops import db
-from signalops.terms import EventId, TenantId
+from signalops.types import EventId, TenantId
 
 SQL = db.queries("watch/watch")
 

@@ -1,4 +1,4 @@
-"""Admits requests to endpoints: who asks is authenticated, its rate limited; every refusal becomes a problem document."""
+"""Admits requests to endpoints: authenticates, limits the rate, and renders each refusal as a problem document."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from signalops.access.request_limiter import RequestLimiter
 from signalops.config import Settings
 from signalops.endpoint import Endpoint
 from signalops.errors import Forbidden, Problem, RateLimited, Unavailable
-from signalops.terms import Caller, Operator
+from signalops.types import Caller, Operator
 from signalops.web.handlers import Pools, call_of
 from signalops.web.hosts import HostCheck
 from signalops.web.problems import refused, report
@@ -57,7 +57,7 @@ class Admission:
                 self._hosts.check(request)
                 address = request.client.host if request.client else None
                 if endpoint.scope is None:  # what is signed by a provider is Forbidden when it is not
-                    async with self._failures.counted(address, Forbidden):
+                    async with self._failures.throttled(address, Forbidden):
                         return await call(request, None)
                 who = await self._gate.admit(request.headers, address, endpoint.scope)
                 self._admit(request, who, address, endpoint)

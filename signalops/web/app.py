@@ -1,4 +1,4 @@
-"""Assembles the HTTP application: the endpoints behind the check of who asks, and its life cycle."""
+"""Assembles the HTTP application: the endpoints behind authentication, and its lifespan."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from signalops import clock_sync, db, facts, logs, migrate
+from signalops import clock_sync, db, logs, migrate, telemetry
 from signalops.access.api_key_auth import ApiKeyAuthenticator
 from signalops.access.auth import Authenticator
 from signalops.access.auth_throttle import AuthThrottle
@@ -191,7 +191,7 @@ class Api:
         if self._tokens:
             tasks.append(supervised("read the issuer's keys", self._tokens.run))
         drain_first(self._config.drain_seconds, self._begin_draining)
-        facts.emit("api.started", host=self._config.host, port=self._config.port)
+        telemetry.emit("api.started", host=self._config.host, port=self._config.port)
         try:
             yield
         finally:
@@ -204,18 +204,18 @@ class Api:
             await self._channels.close()
             for pool in (*pools, self._platform):
                 await pool.close()
-            facts.emit("api.stopped")
+            telemetry.emit("api.stopped")
             exit_if_failed()
 
 
 def create() -> Starlette:
     """Make the application from the environment's settings; what uvicorn calls in each process."""
     logs.install(settings())
-    facts.subscribe(logs.lines_of(settings().log_requests))
+    telemetry.subscribe(logs.lines_of(settings().log_requests))
     begin("api")
-    facts.subscribe(record)
+    telemetry.subscribe(record)
     if spans := spans_of(settings(), "api"):
-        facts.subscribe(spans)
+        telemetry.subscribe(spans)
     application = Api(settings()).application()
     # Requests allocate by the thousand and leave no cycles behind: collecting after each 700 objects, as is the default,
     # took a sixth of this process's time, and its pauses made the p99.

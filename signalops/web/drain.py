@@ -1,4 +1,4 @@
-"""SIGTERM to an API process: for a while it is served on, so that load balancers turn away before anything is refused."""
+"""Drains an API process on SIGTERM: it keeps serving for a while, until load balancers have removed it."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Calls an endpoint's handler with what its parameters name: the parts of the request, and a transaction of its tenant."""
+"""Calls an endpoint with the arguments that its parameters name: parts of the request, a transaction of the tenant."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,7 +14,7 @@ from signalops import db
 from signalops.endpoint import Endpoint
 from signalops.http import answer, id_of, idempotency_key, if_match, read_model
 from signalops.tenants.find_tenant import FIND
-from signalops.terms import Caller, FoundTenant, JsonObject, Operator, PlatformScope, Scope
+from signalops.types import Caller, FoundTenant, JsonObject, Operator, PlatformScope, Scope
 
 Who = Caller | Operator | None
 Call = Callable[[Request, Who], Awaitable[Response]]
@@ -58,7 +58,7 @@ async def _answered(endpoint: Endpoint, returned: Awaitable[Response | BaseModel
 
 
 def _readers(endpoint: Endpoint) -> dict[str, Callable[[Request], Any]]:
-    """Return how each parameter is read from a request, but for its body and what belongs to the transaction."""
+    """Return how each parameter is read from a request, except its body and what belongs to the transaction."""
     readers: dict[str, Callable[[Request], Any]] = {}
     for name, annotation in endpoint.parameters.items():
         if name == "request":

@@ -1,6 +1,6 @@
-"""The headers with which every answer goes out: no browser may guess, frame, keep or leak what it holds; no CORS by default.
+"""Security headers of every response: no sniffing, framing, caching or leaking; no CORS by default.
 
-And the id by which the request is found again.
+The response also carries the request id.
 """
 
 from collections.abc import Callable, Iterable, Sequence

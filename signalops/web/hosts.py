@@ -1,12 +1,12 @@
-"""Whom a request was meant for, and who passed it on: what its headers say of that is held against the connection.
+"""Rejects requests that are meant for another host, and warns of proxies that are not trusted.
 
-DNS rebinding: a page in a developer's browser has its own name lead to 127.0.0.1 and asks as the same origin. The browser says
-so in Host. See OWASP, "DNS Rebinding".
+DNS rebinding: a page in a developer's browser makes its own name resolve to 127.0.0.1 and sends requests as the same origin. The
+browser puts that name into Host. See OWASP, "DNS Rebinding".
 """
 
 from starlette.requests import Request
 
-from signalops import facts
+from signalops import telemetry
 from signalops.config import is_this_machine
 from signalops.errors import Misdirected
 from signalops.http import is_own_host
@@ -17,7 +17,7 @@ _MOST_WARNED = 100
 
 
 class HostCheck:
-    """Refuses what is meant for others, and tells of proxies that nobody trusts. One look at a request's headers."""
+    """Rejects requests for other hosts, and warns of untrusted proxies; reads a request's headers once."""
 
     def __init__(self, is_for_trying_out: bool) -> None:
         self._is_for_trying_out = is_for_trying_out
@@ -44,4 +44,4 @@ class HostCheck:
         address = request.client.host
         if address not in self._warned and address not in (one.strip() for one in forwarded.split(",")):
             self._warned.add(address)
-            facts.emit("proxy.untrusted", address=address)
+            telemetry.emit("proxy.untrusted", address=address)

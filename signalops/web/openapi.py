@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the endpoints and their models; and Swagger UI to read it with."""
+"""Builds the OpenAPI 3.1 document from the endpoints and their models; Swagger UI shows it."""
 
 import inspect
 from base64 import b64encode
@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from signalops.endpoint import Endpoint, Text
 from signalops.errors import Problem
-from signalops.terms import JsonObject, PlatformScope
+from signalops.types import JsonObject, PlatformScope
 
 SWAGGER_UI = Path(swagger_ui_bundle.swagger_ui_path)
 _IN_PATH = {

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457) for what handlers refuse, for what Starlette refuses, and for errors of our own."""
+"""Problem documents (RFC 9457) for the refusals of handlers, of Starlette, and for internal errors."""
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from signalops import facts
+from signalops import telemetry
 from signalops.errors import Malformed, MethodNotAllowed, NotFound, Problem
 from signalops.web import headers
 
@@ -19,7 +19,7 @@ def refused(request: Request, problem: Problem) -> Response:
 
 def report(request: Request, operation: str | None, status: int, reason: str | None, milliseconds: float) -> None:
     """Emit the fact that a request was answered."""
-    facts.emit(
+    telemetry.emit(
         "request.answered",
         operation=operation,
         status=status,

@@ -1,7 +1,7 @@
-"""The HTTP connection: uvicorn's protocol with bounds on size and time, which it has none of.
+"""uvicorn's HTTP protocol with bounds on size and time, which uvicorn lacks.
 
 A client holds a connection only while it makes progress: slow heads, slow bodies, endless chunk extensions and trailers, floods
-of pipelined requests and answers that nobody reads all end with 4xx and the connection, or with the connection alone.
+of pipelined requests and responses that nobody reads all end with 4xx and the connection, or with the connection alone.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 from signalops import correlation
 from signalops.config import Settings
 from signalops.errors import HeadTooLarge, Malformed, Overloaded, Problem, TooSlow, UrlTooLong
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 from signalops.web.headers import SECURE
 
 MOST_URL_BYTES = 8 * 1024
@@ -73,7 +73,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._resting_since = math.inf
         self._moved = 0
         self._chunk = 0
-        self._idle_bytes = 0  # bytes that have told nothing yet: of an unfinished head, or of framing
+        self._idle_bytes = 0  # bytes without progress: of an unfinished head, or of framing
         self._head_bytes = 0
         self._unsent = 0
         self._unsent_since = math.inf

@@ -20,7 +20,7 @@ from signalops.access.key_format import PREFIX, new_key
 from signalops.access.request_limiter import RequestLimiter
 from signalops.config import Settings
 from signalops.errors import Problem, RateLimited, TooManyFailures, Unauthenticated, Unavailable
-from signalops.terms import Actor
+from signalops.types import Actor
 from tests.support.api import SIGNUP, Client, assert_problem, running
 from tests.support.keys import add_key, made
 from tests.support.tenants import Tenant
@@ -82,10 +82,10 @@ async def test_guesses_at_the_same_time_are_told_no_more_than_those_in_turn(api:
     assert sorted(answer.status for answer in answers) == [401] * MOST_A_MINUTE + [429] * 40
 
 
-async def fail(counted: AuthThrottle, address: str | None) -> type[Problem]:
+async def fail(throttle: AuthThrottle, address: str | None) -> type[Problem]:
     """Come with wrong credentials; return how that is refused."""
     with pytest.raises(Problem) as refused:
-        async with counted.counted(address):
+        async with throttle.throttled(address):
             raise Unauthenticated("Wrong.")
     return refused.type
 

@@ -16,7 +16,7 @@ from signalops import clock, db
 from signalops.access.deletion import deleter, deletion_queries, deletion_service
 from signalops.config import Settings
 from signalops.errors import Conflict, Invalid, NotFound
-from signalops.terms import Actor, DeliveryId
+from signalops.types import Actor, DeliveryId
 from tests.support.rows import insert
 from tests.support.rules import make_rule
 from tests.support.tenant_rows import rows_of

@@ -17,7 +17,7 @@ from signalops.access.key_format import new_key
 from signalops.access.last_used import LastUsed
 from signalops.config import Settings
 from signalops.errors import Forbidden, Unauthenticated
-from signalops.terms import KeyId
+from signalops.types import KeyId
 from tests.sql.wire import statements
 from tests.support.api import hearing, running
 from tests.support.keys import add_key, status

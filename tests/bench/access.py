@@ -26,7 +26,7 @@ from signalops.access.key_format import PREFIX, new_key
 from signalops.errors import Unusable
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, Incoming, incoming
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from tests.bench import events, report, wrk
 from tests.bench.__main__ import settings as bench_settings
 from tests.bench.installation import Installation, Server, Wrong

@@ -6,7 +6,7 @@ from dataclasses import replace
 from signalops import clock, db
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, Incoming, incoming
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from tests.bench import events
 from tests.bench.installation import Installation, Server
 

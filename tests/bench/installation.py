@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from signalops import clock, db, embedded, migrate
 from signalops.config import Settings
 from signalops.secret_key import keep_key
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from tests.bench import events
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant, make_tenant

@@ -9,7 +9,7 @@ from signalops import cli, db
 from signalops.cli.derived import Commands
 from signalops.endpoint import endpoint
 from signalops.http import Page, Response, listed
-from signalops.terms import Caller
+from signalops.types import Caller
 from tests.support.command import Run
 
 

@@ -6,11 +6,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from signalops import errors
+from signalops import errors, telemetry
 from signalops.cli import app
 from signalops.config import Settings
 from signalops.errors import Problem
-from signalops.facts import FACTS
 from signalops.logs.lines import ALARMING, VARYING
 from signalops.watch.metrics.definitions import METRICS
 from tests.support.paths import ROOT
@@ -51,7 +50,7 @@ def metrics_table() -> str:
 def lines_table() -> str:
     """The table of the logs' lines as the README of watch must have it."""
     rows = ["| message | level | fields |", "| --- | --- | --- |"]
-    for name, fields in FACTS.items():
+    for name, fields in telemetry.EVENTS.items():
         level = "warning" if name in ALARMING else "varies" if name in VARYING else "info"
         rows.append(f"| `{name}` | {level} | {', '.join(f'`{field}`' for field in fields)} |")
     return "\n".join(rows)
@@ -99,6 +98,6 @@ def test_every_query_of_the_cookbook_runs(query: str, owner: psycopg.Connection)
 
 
 def test_every_fact_is_emitted_somewhere() -> None:
-    code = "".join(path.read_text() for path in (ROOT / "signalops").rglob("*.py") if path.name != "facts.py")
+    code = "".join(path.read_text() for path in (ROOT / "signalops").rglob("*.py") if path.name != "telemetry.py")
     emitted = set(re.findall(r'emit\(\s*"([a-z_.]+)"', code))
-    assert emitted == set(FACTS)
+    assert emitted == set(telemetry.EVENTS)

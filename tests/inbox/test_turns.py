@@ -2,7 +2,7 @@
 
 from signalops import clock
 from signalops.inbox.turns import Turns
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 ACME, GLOBEX, INITECH = (TenantId(clock.new_id()) for _ in range(3))
 

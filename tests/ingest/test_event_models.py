@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signalops.ingest.event_models import EventIn, incoming
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 ACME = TenantId(uuid4())
 

@@ -21,7 +21,7 @@ from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, Incoming, Stored, incoming
 from signalops.ingest.flush import Flusher, Limits
 from signalops.ingest.rate_limit_cache import RateLimitCache
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from signalops.usage.limits import LimitedMeters
 from tests.sql.wire import statements
 from tests.support.api import SIGNUP, Client, rows, running_process

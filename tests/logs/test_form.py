@@ -11,11 +11,11 @@ import pytest
 
 PROGRAM = """
 import logging
-from signalops import facts, logs
+from signalops import telemetry, logs
 from signalops.config import Settings
 logs.install(Settings(log_format={form!r}))
-facts.subscribe(logs.lines_of("all"))
-facts.emit("request.answered", operation="storeEvent", status=202, reason=None, duration_ms=1.25, tenant=None, request_id="c")
+telemetry.subscribe(logs.lines_of("all"))
+telemetry.emit("request.answered", operation="storeEvent", status=202, reason=None, duration_ms=1.25, tenant=None, request_id="c")
 logging.getLogger("elsewhere").warning("it said %s", "\\x1b[31mred\\x1b[0m\\u202eevil")
 try:
     raise OSError("broken \\x1b[2J pipe")

@@ -27,7 +27,7 @@ from signalops.ingest.limited_meters import weighed
 from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
 from signalops.send.dead_letters import dead_letter_queries as letters
-from signalops.terms import BatchId, DeliveryId, TenantId
+from signalops.types import BatchId, DeliveryId, TenantId
 from signalops.usage.invoices.close import Closer
 from signalops.usage.limits import limit_queries as limits
 from signalops.usage.limits.limited_meters import LimitedMeters

@@ -10,7 +10,7 @@ from signalops.errors import Invalid
 from signalops.send import engine
 from signalops.send.message_models import Notification
 from signalops.send.template import render
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 TENANT = TenantId(UUID(int=1))
 VALUES: dict[str, Any] = {

@@ -8,7 +8,7 @@ from signalops import db
 from signalops.config import Settings
 from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from tests.support.invariants import INVARIANTS, SENDING, unsettled, violations
 from tests.support.worlds.traffic import Traffic
 

@@ -104,7 +104,7 @@ async def test_the_doctor_tells_who_does_not_listen(installed: Settings, owner: 
     assert found["direct"].ok
     assert (found["none"].ok, found["none"].is_warning) == (False, True)
     assert (found["in vain"].ok, found["in vain"].is_warning) == (False, False)
-    assert "did not hear" in found["in vain"].detail
+    assert "did not reach" in found["in vain"].detail
 
 
 def test_a_process_that_does_not_know_of_the_pooler_refuses_to_start(installed: Settings) -> None:

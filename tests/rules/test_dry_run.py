@@ -116,7 +116,7 @@ async def test_what_a_rule_adds_is_noted(api: Client, owner: psycopg.Connection,
         ({"digest": {"every": "1h"}}, "every 1h"),
         ({"digest": {"at": "08:00", "timeZone": "UTC"}}, "at 08:00 UTC"),
         ({"activeHours": {"timeZone": "UTC", "days": never}}, "it waits for them"),
-        ({"activeHours": {"timeZone": "UTC", "days": never, "outsideHours": "drop"}}, "nobody is told"),
+        ({"activeHours": {"timeZone": "UTC", "days": never, "outsideHours": "drop"}}, "nobody is notified"),
         ({"enabled": False}, "disabled"),
     ]
     for members, words in cases:
@@ -128,8 +128,8 @@ async def test_what_a_rule_adds_is_noted(api: Client, owner: psycopg.Connection,
 
 async def test_the_message_is_that_of_the_rule_s_kind(api: Client, acme: Tenant) -> None:
     window = {"count": 3, "within": "1m", "groupBy": ["payload.email"]}
-    told = {"subject": "{{ window.value }}", "body": "{{ window.group['payload.email'] }}"}
-    message = (await _try(api, acme, draft(window=window, template=told), SIGNUP))["message"]
+    template = {"subject": "{{ window.value }}", "body": "{{ window.group['payload.email'] }}"}
+    message = (await _try(api, acme, draft(window=window, template=template), SIGNUP))["message"]
     assert (message["subject"], message["body"]) == ("3", "user@example.com")
     digest = (await _try(api, acme, draft(digest={"every": "1h"}), SIGNUP))["message"]
     assert digest["subject"] == "signups: 1 event"

@@ -11,7 +11,7 @@ from signalops.inbox.inbox_queries import Part, Results
 from signalops.rules import rule_service
 from signalops.rules.compiled import compile_rules
 from signalops.rules.evaluate import decide
-from signalops.terms import RuleId
+from signalops.types import RuleId
 from tests.support.worlds.orders import Orders
 
 ABSENT = "signalops.rule.absent"

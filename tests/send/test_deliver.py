@@ -12,12 +12,12 @@ from pydantic import SecretStr, ValidationError
 
 from signalops import clock, db
 from signalops.errors import Conflict
-from signalops.facts import subscribe
 from signalops.send import attempt_queries, check_template
 from signalops.send.attempt_writer import AttemptWriter
 from signalops.send.deliveries.delivery_queries import cancel_delivery
 from signalops.send.message_models import Outcome, OutcomeKind
-from signalops.terms import DeliveryId, DeliveryStatus, TenantId
+from signalops.telemetry import subscribe
+from signalops.types import DeliveryId, DeliveryStatus, TenantId
 from tests.support.providers import base
 from tests.support.receivers import Receiver
 from tests.support.worlds.outbox import Outbox

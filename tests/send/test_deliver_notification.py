@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from signalops import clock, db
-from signalops.terms import ChannelId, DeliveryId
+from signalops.types import ChannelId, DeliveryId
 from tests.support.receivers import Receiver
 from tests.support.rows import add
 from tests.support.worlds.outbox import Outbox

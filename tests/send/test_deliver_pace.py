@@ -16,7 +16,7 @@ from signalops.inbox import inbox_queries as inbox
 from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
 from signalops.send import deliver as deliver_module
-from signalops.terms import BatchId, ChannelId, DeliveryId
+from signalops.types import BatchId, ChannelId, DeliveryId
 from tests.support.receivers import Receiver
 from tests.support.rows import add_event
 from tests.support.rules import make_rule

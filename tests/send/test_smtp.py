@@ -16,7 +16,7 @@ from signalops.config import Settings
 from signalops.send.mail import Mail, written
 from signalops.send.smtp import MOST_MAILS, Busy, Mailer, Server
 from signalops.send.ssrf_guard import Guard
-from signalops.terms import DeliveryId
+from signalops.types import DeliveryId
 from tests.support.providers import LOGIN, MailServer
 from tests.support.receivers import Mailbox, free_port
 from tests.support.worlds.outbox import Outbox

@@ -7,7 +7,7 @@ from signalops.config import ON_ONE_MACHINE, Settings, settings
 from signalops.errors import Invalid
 from signalops.send.channels import configured
 from signalops.send.ssrf_guard import Blocked, Guard
-from signalops.terms import ChannelKind
+from signalops.types import ChannelKind
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from signalops.contracts import MatchRow, MeteredRow, PartRow
 from signalops.inbox import inbox_queries as inbox
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, incoming
-from signalops.terms import BatchId, TenantId
+from signalops.types import BatchId, TenantId
 from tests.sql.catalogue import TABLES
 from tests.support.rows import fill
 from tests.support.rules import make_rule

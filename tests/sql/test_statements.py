@@ -16,7 +16,7 @@ from signalops.ingest.flush import Flusher, Limits
 from signalops.ingest.rate_limit_cache import RateLimitCache
 from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
-from signalops.terms import BatchId, DeliveryId
+from signalops.types import BatchId, DeliveryId
 from signalops.usage.limits import LimitedMeters
 from tests.sql.wire import statements
 from tests.support.rules import make_rule

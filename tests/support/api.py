@@ -21,7 +21,7 @@ import uvicorn
 from openapi_schema_validator import OAS31Validator
 from psycopg.rows import dict_row
 
-from signalops import facts
+from signalops import telemetry
 from signalops.config import Settings
 from signalops.web.app import Api
 from signalops.web.protocol import server_options
@@ -226,7 +226,7 @@ def blocked_backend(admin: psycopg.Connection, api: Client, database: str) -> Bl
 def hearing(fact: str) -> Iterator[asyncio.Queue[dict[str, Any]]]:
     """Put the fields of every fact of a name into a queue, for a test to await."""
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    end = facts.subscribe(lambda name, fields: heard.put_nowait(fields) if name == fact else None)
+    end = telemetry.subscribe(lambda name, fields: heard.put_nowait(fields) if name == fact else None)
     try:
         yield heard
     finally:

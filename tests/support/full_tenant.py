@@ -9,7 +9,7 @@ from psycopg import sql
 
 from signalops import clock
 from signalops.access.key_format import PREFIX, hash_key, new_key
-from signalops.terms import Scope, TenantId
+from signalops.types import Scope, TenantId
 from tests.support.rows import insert
 from tests.support.tenant_rows import rows_of
 from tests.support.tenants import Tenant

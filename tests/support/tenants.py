@@ -11,7 +11,7 @@ from signalops import clock
 from signalops.access.jwt_config import mint, trust_of
 from signalops.access.key_format import PREFIX, hash_key, new_key
 from signalops.config import Settings
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from tests.support.rows import add
 
 EVERYTHING = ["events:write", "events:read", "rules:*", "channels:*", "deliveries:*", "meters:*", "usage:read", "keys:*"]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from signalops import clock, db
 from signalops.ingest.event_models import EventIn, incoming
-from signalops.terms import EventId
+from signalops.types import EventId
 from signalops.watch.event_trace import follow
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant, set_limit

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from signalops import errors
 from signalops.endpoint import Endpoint, endpoint, endpoints_of, for_operators
 from signalops.http import Query
-from signalops.terms import Caller
+from signalops.types import Caller
 from signalops.web import openapi
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from signalops import clock
 from signalops.config import Settings
-from signalops.terms import Scope
+from signalops.types import Scope
 from tests.support.api import Answer, Client, without_request_limit
 from tests.support.full_tenant import belongings, meter_of, settle
 from tests.support.tenants import Tenant, user_headers

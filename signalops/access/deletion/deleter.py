@@ -1,21 +1,20 @@
-"""The work of a deletion: slices, each a transaction, until nothing is left; then the tenant itself, with the proof.
+"""Runs a deletion in slices, each a transaction, until no row is left; then removes the tenant and stores the proof.
 
-Whoever began to write for the tenant before it was being deleted, or found a row of it that was not removed yet, may commit after
-the last slice. So the tenant is removed once every transaction has ended that was running when the slices found nothing more, and
-only if there is still nothing then. What begins later finds neither the tenant nor a row of it, and writes nothing.
+A transaction that began before the deletion may still insert rows after the last slice. So the tenant is removed only when every
+transaction that ran at the last slice has ended, and only if there are still no rows. Later transactions don't find the tenant.
 """
 
 import asyncio
 import time
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.access.deletion import deletion_queries
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 SLICE = 5000
 """Rows of one transaction, about."""
 _PATIENCE = 5.0
-"""Seconds for which other transactions are waited for; the next job, which the sweep enqueues, waits anew."""
+"""Seconds to wait for other transactions; after that the next job, which the sweep enqueues, waits again."""
 _LOOK = 0.05
 
 
@@ -36,7 +35,7 @@ class Deleter:
             removed = await deletion_queries.finish(connection, tenant)
         if removed is not None:
             milliseconds = (time.perf_counter() - began) * 1000
-            facts.emit("tenant.deleted", tenant=tenant, rows=removed, duration_ms=milliseconds)
+            telemetry.emit("tenant.deleted", tenant=tenant, rows=removed, duration_ms=milliseconds)
 
     async def sweep(self) -> None:
         """Give a job to the deletions that have none."""

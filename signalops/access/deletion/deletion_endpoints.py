@@ -5,7 +5,7 @@ from signalops.access.deletion import deletion_service as deletion
 from signalops.access.deletion.deletion_models import Confirmation, DeletionShown
 from signalops.endpoint import endpoint
 from signalops.http import Response, answer
-from signalops.terms import Operator
+from signalops.types import Operator
 
 
 @endpoint(
@@ -17,7 +17,7 @@ from signalops.terms import Operator
     problems=(errors.Conflict,),
 )
 async def delete_tenant(connection: db.Connection, operator: Operator, tenant: str, query: Confirmation) -> Response:
-    """Begin to delete a closed tenant; the answer tells where to look how far it is."""
+    """Begin to delete a closed tenant; the response links to its progress."""
     begun = await deletion.begin(connection, tenant, query.confirm)
     return answer(begun, 202, {"Location": f"/api/tenants/{begun.tenant}/deletion"})
 

@@ -1,4 +1,4 @@
-"""A deletion as it is asked for and as it is shown."""
+"""The request and response models of deletions."""
 
 from collections.abc import Mapping
 from datetime import datetime

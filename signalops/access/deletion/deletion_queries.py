@@ -1,7 +1,7 @@
-"""What the deletion of tenants asks of the database: one named query each."""
+"""The SQL queries of tenant deletion."""
 
 from signalops import db
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 SQL = db.queries("access/deletion")
 

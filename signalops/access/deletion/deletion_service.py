@@ -1,4 +1,4 @@
-"""Asking for a deletion, by HTTP or at the command line."""
+"""Requests and shows deletions, for HTTP and the command line."""
 
 from signalops import db
 from signalops.access.deletion import deletion_queries

@@ -2,14 +2,14 @@
 
 from uuid import UUID
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.endpoint import endpoint
 from signalops.errors import NotFound
 from signalops.http import Page, Response, answer
 from signalops.ingest.replay import replay_queries
 from signalops.ingest.replay.replay_models import ReplayCounted, ReplayList, ReplayRequest, ReplayShown, ReplayStarted
 from signalops.ingest.replay.start import start
-from signalops.terms import Caller
+from signalops.types import Caller
 
 _LAST = UUID(int=2**128 - 1)
 
@@ -34,7 +34,7 @@ class Replays:
             started = await start(connection, caller.tenant, body, self._most)
         if not isinstance(started, ReplayStarted):
             return answer(started)
-        facts.emit("replay.started", tenant=caller.tenant, replay=started.id, events=started.events)
+        telemetry.emit("replay.started", tenant=caller.tenant, replay=started.id, events=started.events)
         return answer(started, 202, {"location": f"/api/replays/{started.id}"})
 
     @endpoint("GET /api/replays", "listReplays", "List replays, newest first", "rules:*", answers={200: ReplayList})

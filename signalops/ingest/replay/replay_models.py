@@ -1,4 +1,4 @@
-"""A replay as it is asked for and shown."""
+"""The request and response models of replays."""
 
 from datetime import datetime
 from typing import Annotated, Self

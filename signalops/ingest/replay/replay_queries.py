@@ -1,11 +1,11 @@
-"""What replays ask of the database: one named query each, in a transaction of the tenant."""
+"""The SQL queries of replays, in a transaction of the tenant."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from signalops import db
-from signalops.terms import BatchId, TenantId
+from signalops.types import BatchId, TenantId
 
 SQL = db.queries("ingest/replay")
 

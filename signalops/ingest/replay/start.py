@@ -1,4 +1,4 @@
-"""Starting a replay: choose, refill the inbox, note it, enqueue; all in one transaction of the tenant."""
+"""Starts a replay: selects events, refills the inbox, records the replay, enqueues; one transaction of the tenant."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from signalops.constants import BULK_BATCH_EVENTS, PRIORITY_BULK
 from signalops.errors import Invalid
 from signalops.ingest.replay import replay_queries
 from signalops.ingest.replay.replay_models import ReplayCounted, ReplayRequest, ReplayStarted, Skipped
-from signalops.terms import BatchId, JsonObject, TenantId
+from signalops.types import BatchId, JsonObject, TenantId
 
 
 async def start(connection: db.Connection, tenant: TenantId, asked: ReplayRequest, most: int) -> ReplayStarted | ReplayCounted:

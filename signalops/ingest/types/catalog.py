@@ -1,4 +1,4 @@
-"""Keeps the catalogue of a worker's events: an event costs the increment of a counter, all else happens once a second."""
+"""Updates the catalog of event types from a worker's events: counts in memory, writes once a second."""
 
 import asyncio
 import time
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.contracts import SeenType
 from signalops.ingest.types import event_type_queries
 from signalops.ingest.types.infer import Event, Structure
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 EVERY = 1.0
 """Seconds between two flushes: what a killed worker has counted in them is missing from the catalogue."""
@@ -46,7 +46,7 @@ class _Seen:
                 self.example = shown
 
     def take(self, tenant: TenantId, event_type: str) -> SeenType:
-        """Return what is to be written, and begin anew."""
+        """Return the pending updates, and reset them."""
         structure = self.structure
         row: SeenType = {
             "tenant": tenant,
@@ -120,9 +120,9 @@ class EventTypeCatalog:
             self._counted.clear()
             await self._write()
         except db.OUTAGE:
-            pass  # no events are processed meanwhile either, so what waits does not grow
+            pass  # no events are processed in an outage, so the pending updates do not grow
         except Exception as error:
-            facts.emit("types.flush_failed", types=len(self._rows), error=db.told(error))
+            telemetry.emit("types.flush_failed", types=len(self._rows), error=db.redact(error))
             self._rows.clear()
         self._forget()
 

@@ -1,8 +1,8 @@
-"""What holding a value against a JSON Schema can cost, known before the schema is stored.
+"""The upper bound of the cost of validating against a JSON Schema, computed before the schema is stored.
 
-The weight of a schema is how many of its parts one value of a payload, and what lies beneath it, can meet: a payload of n bytes
-costs at most in the order of n times the weight. What can't be weighed is refused: recursive references, whose cost is
-exponential in the depth of a payload, and whatever changes what a reference means ($id inside, $dynamicRef).
+The complexity of a schema is the number of its parts that one value of a payload, including its children, can be validated by: a
+payload of n bytes costs at most about n times the complexity. Rejected, since no bound is known: recursive references, whose cost
+is exponential in the depth of a payload, and keywords that change what a reference means ($id inside, $dynamicRef).
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import orjson
 
 from signalops.errors import Invalid
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 MOST_WEIGHT = 2000
 _DEPTH = 64

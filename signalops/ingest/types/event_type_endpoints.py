@@ -1,4 +1,4 @@
-"""The endpoints of the catalogue of event types, and for their schemas."""
+"""The endpoints of the catalog of event types and their schemas."""
 
 import re
 
@@ -12,7 +12,7 @@ from signalops.ingest.types.event_type_models import EventTypeList, EventTypeSho
 from signalops.ingest.types.infer import MOST_FIELDS
 from signalops.ingest.types.schema_cache import SchemaCache
 from signalops.ingest.types.validator import MOST_BYTES, Schema
-from signalops.terms import Caller, JsonObject
+from signalops.types import Caller, JsonObject
 
 _MOST_SCHEMAS = 200
 _MOST_SCHEMA_BYTES = 1024 * 1024

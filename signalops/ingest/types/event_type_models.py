@@ -1,4 +1,4 @@
-"""Event types and their schemas as requests give them, and as they are shown."""
+"""The request and response models of event types and schemas."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from signalops.http import Query
 from signalops.models import ApiModel, PageOf
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 Mode = Literal["warn", "reject"]
 

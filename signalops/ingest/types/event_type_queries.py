@@ -1,10 +1,10 @@
-"""What event types ask of the database: one named query each."""
+"""The SQL queries of event types."""
 
 import orjson
 
 from signalops import db
 from signalops.contracts import SeenType
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 SQL = db.queries("ingest/types")
 

@@ -1,4 +1,4 @@
-"""The structure of a type's events: which fields they have, of which JSON types, with an example of each."""
+"""Infers the fields of a type's events: path, JSON types and an example of each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from itertools import islice
 from types import NoneType
 from typing import Any
 
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 MOST_FIELDS = 200
 DEPTH = 8

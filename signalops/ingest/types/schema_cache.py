@@ -1,4 +1,4 @@
-"""The schemas of the tenants whose events an API process met lately."""
+"""The cache of compiled schemas of an API process."""
 
 import time
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from functools import cached_property, partial
 
 import orjson
 
-from signalops import db, facts, sandbox
+from signalops import db, sandbox, telemetry
 from signalops.cache import Cache
 from signalops.errors import Invalid, SchemaViolation
 from signalops.ingest.types import event_type_queries
 from signalops.ingest.types.validator import Fault, Schema, faults_apart, whole
-from signalops.terms import JsonObject, TenantId
+from signalops.types import JsonObject, TenantId
 
 _TOO_LONG = "took too long to be held against its schema, with the events before it: send smaller batches"
 _MOST_BYTES = 32 * 1024 * 1024
@@ -31,11 +31,11 @@ class StoredSchema(Schema):
 
     @cached_property
     def is_usable(self) -> bool:
-        """Whether events can be held against it; asked at the first of them, since compiling takes up to 50 ms."""
+        """Whether it can validate events; determined at the first event, since compiling takes up to 50 ms."""
         try:
             self.check()
         except Invalid as error:
-            facts.emit("schema.compile_failed", **self._about, error=str(error))
+            telemetry.emit("schema.compile_failed", **self._about, error=str(error))
             return False
         return True
 

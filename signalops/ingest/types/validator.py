@@ -1,11 +1,11 @@
-"""A JSON Schema, compiled: how payloads of tenants are held against schemas of tenants, at a cost that is bounded.
+"""A compiled JSON Schema: validates payloads of tenants at a bounded cost.
 
-jsonschema-rs and not jsonschema, since a schema runs in the API process, on its event loop, at each event. Measured with
-a schema of five properties: 0.35 microseconds an event against 35. Its regular expressions run in linear time (Rust's regex,
-without look-around and back references): `^(a+)+$` takes 0.2 ms over 100,000 letters, where Python's takes 0.4 s over 24 and
-twice as long for each more. It fetches nothing. What it doesn't bound: to name the faults it builds all of them, alternatives
-included, before it gives the first (100 alternatives for an array of 100,000: 92 s and gigabytes, where the bare verdict takes
-less than 0.1 ms). So the bare verdict comes first, and the faults are named only where there can be few.
+jsonschema-rs instead of jsonschema, since a schema runs in the API process, on its event loop, for each event. Measured with a
+schema of five properties: 0.35 microseconds an event against 35. Its regular expressions run in linear time (Rust's regex,
+without look-around and back references): `^(a+)+$` takes 0.2 ms for 100,000 letters, where Python's takes 0.4 s for 24 and
+doubles with each more. It fetches nothing. Unbounded is the list of errors: it builds all of them, alternatives included, before
+it returns the first (100 alternatives for an array of 100,000: 92 s and gigabytes, where the verdict alone takes less than
+0.1 ms). So the verdict comes first, and errors are listed only where there can be few.
 """
 
 import re
@@ -19,7 +19,7 @@ from pydantic import Field
 from signalops.errors import Invalid
 from signalops.ingest.types.complexity import weight_of
 from signalops.models import ApiModel
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 MOST_BYTES = 64 * 1024
 MOST_FAULTS = 10
@@ -79,7 +79,7 @@ class Schema:
             raise Invalid.at(path, message) from error
 
     def is_light(self, row: bytes) -> bool:
-        """Tell whether an event of this JSON may be held against it on the event loop."""
+        """Return whether an event of this JSON can be validated on the event loop."""
         work = len(row) * self.weight
         return work <= _LIGHT // 10 or (work <= _LIGHT and not _EXTREME.search(row))
 
@@ -89,7 +89,7 @@ class Schema:
         return orjson.dumps(self._schema)
 
     def check(self) -> None:
-        """Raise Invalid, which names the place, when events can't be held against it."""
+        """Raise Invalid, naming the path, if the schema can't validate events."""
         if self.size > MOST_BYTES:
             raise Invalid.at("schema", f"is larger than {MOST_BYTES} bytes; shorten it")
         assert self.weight, "weighed before it is compiled: an endless reference must not reach the library"

@@ -11,7 +11,7 @@ from signalops.rules.backtest import backtest_queries
 from signalops.rules.backtest.backtest_models import Backtest, BacktestList, BacktestRequest
 from signalops.rules.backtest.create import OVER, Desk, Limits, find, shown
 from signalops.rules.validate import Templates
-from signalops.terms import Caller
+from signalops.types import Caller
 
 _POLL = 0.05
 
@@ -59,6 +59,6 @@ class Backtests:
 
     @endpoint("DELETE /api/rules/backtests/{id}", "cancelBacktest", "Cancel a backtest", "rules:*", answers={200: Backtest})
     async def cancel_backtest(self, connection: db.Connection, caller: Caller, backtest: UUID) -> Response:
-        """Cancel a backtest and show it; one that is over stays as it is."""
+        """Cancel a backtest and show it; a finished one does not change."""
         await backtest_queries.cancel(connection, caller.tenant, backtest)
         return answer(shown(await find(connection, caller.tenant, backtest)))

@@ -1,4 +1,4 @@
-"""A backtest as it is asked for and shown."""
+"""The request and response models of backtests."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,7 +12,7 @@ from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.rules.backtest.simulate import Outcome
 from signalops.rules.rule_service import RuleChange
 from signalops.rules.rule_source import StoredRule
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 BacktestStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 MOST_BUCKETS = 100
@@ -30,7 +30,7 @@ def _which(value: object) -> str:
 
 
 class BacktestRequest(RequestModel):
-    """A rule, and the past that it is held against."""
+    """A rule, and the past events to evaluate it on."""
 
     rule: Annotated[
         Annotated[StoredRule, Tag("(stored)")] | Annotated[RuleDraftOf, Tag("(draft)")],
@@ -65,7 +65,7 @@ class WouldTell(ApiModel):
 
     kind: Literal["event", "digest", "absence"]
     at: datetime = Field(description="When, by the clock of the events.")
-    events: list[UUID] = Field(description="What it tells of: an event, or the first 100 of a digest.")
+    events: list[UUID] = Field(description="The event that it reports, or the first 100 of a digest.")
     message: dict[str, str] | None = Field(description="{subject, body, html}; null: the template fails.")
     fault: str | None = Field(description="Why the template fails.")
 
@@ -86,7 +86,7 @@ class Difference(ApiModel):
 
 
 class Comparison(ApiModel):
-    """The active version of the same rule, held against the same events."""
+    """The result of the rule's active version on the same events."""
 
     version: int
     matched: int

@@ -1,4 +1,4 @@
-"""What backtests ask of the database: one named query each, in a transaction of the tenant."""
+"""The SQL queries of backtests, in a transaction of the tenant."""
 
 from collections.abc import Iterable
 from typing import LiteralString
@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 
 from signalops import db
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 SQL = db.queries("rules/backtest")
 MOST_BYTES = 1024 * 1024

@@ -1,4 +1,4 @@
-"""What a backtest finds, added up event by event, in the form in which it is saved between slices. Pure."""
+"""The result of a backtest, accumulated event by event, in the form that is saved between slices. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 from signalops.rules.backtest.backtest_models import MOST_BUCKETS
 from signalops.rules.backtest.simulate import Notification, Outcome, moment_of, since_epoch
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 _MICROSECOND, _HOUR, _DAY = timedelta(microseconds=1), timedelta(hours=1), timedelta(days=1)
 
@@ -34,7 +34,7 @@ class _Counts:
     outcomes: dict[str, int] = field(default_factory=dict)
     buckets: dict[str, list[int]] = field(default_factory=dict)
     examples: list[list[Any]] = field(default_factory=list)
-    told: list[list[Any]] = field(default_factory=list)
+    notifications: list[list[Any]] = field(default_factory=list)
     baseline_matched: int = 0
     baseline_fired: int = 0
     newly: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Report:
         self._most = most
         self._counts = _Counts(**state) if state else _Counts()
         self._examples = Ends(most, self._counts.examples)
-        self._told = Ends(most, self._counts.told)
+        self._notifications = Ends(most, self._counts.notifications)
 
     @property
     def scanned(self) -> int:
@@ -71,13 +71,13 @@ class Report:
         self._bucket(now)[0] += 1
         self._examples.add([event, outcome])
 
-    def tell(self, notification: Notification) -> None:
+    def add_notification(self, notification: Notification) -> None:
         """Count a notification."""
         self._counts.fired += 1
         self._bucket(notification.at)[1] += 1
-        self._told.add([*notification])
+        self._notifications.add([*notification])
 
-    def tell_baseline(self, _: Notification) -> None:
+    def add_baseline_notification(self, _: Notification) -> None:
         """Count a notification of the active version."""
         self._counts.baseline_fired += 1
 
@@ -100,9 +100,9 @@ class Report:
         """Return the first and the last matches."""
         return [(event, outcome) for event, outcome in self._examples.kept]
 
-    def told(self) -> list[Notification]:
+    def notifications(self) -> list[Notification]:
         """Return the first and the last notifications."""
-        return [Notification(*item) for item in self._told.kept]
+        return [Notification(*item) for item in self._notifications.kept]
 
     def result(self, baseline: int | None, truncated: Mapping[str, Any] | None) -> JsonObject:
         """Return what is found so far, in the words of the API, without examples and messages."""
@@ -130,7 +130,7 @@ class Report:
         }
 
     def _bucket(self, at: int) -> list[int]:
-        # A digest may be told after the end.
+        # A digest may be sent after the end.
         place = min((at - self._starts_at) // self._width, self._last)
         return self._counts.buckets.setdefault(str(place), [0, 0])
 

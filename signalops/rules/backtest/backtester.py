@@ -1,7 +1,7 @@
-"""The work of a backtest, a slice at a time: reads, holds events against the rule, saves, and enqueues the next slice.
+"""Runs a backtest in slices: reads events, evaluates the rule, saves, and enqueues the next slice.
 
-What a slice did counts when it is saved, in the transaction that enqueues the next: a worker that dies before has done
-nothing, and its slice is run again from the same place with the same result.
+The result of a slice is saved in the transaction that enqueues the next slice. If a worker dies before, nothing is saved, and the
+slice runs again from the same position with the same result.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from signalops import clock, db, facts
+from signalops import clock, db, telemetry
 from signalops.errors import Invalid
 from signalops.patterns import Budget, RuleSet, TooCostly, as_seen
 from signalops.rules.backtest import backtest_queries
@@ -22,7 +22,7 @@ from signalops.rules.conditions import RuleConditions
 from signalops.rules.evaluate import NOTICE
 from signalops.rules.rule_models import Conditions
 from signalops.rules.validate import Message, RenderContext, compiled
-from signalops.terms import ChannelKind, JsonObject, TenantId
+from signalops.types import ChannelKind, JsonObject, TenantId
 
 Render = Callable[[TenantId, ChannelKind, Mapping[str, str], RenderContext], Awaitable[Message]]
 SLICE = 1.0
@@ -44,7 +44,7 @@ class Backtester:
         self._render = render
 
     async def run(self, tenant: TenantId, backtest: UUID) -> None:
-        """Do the next slice of a backtest; nothing if it is over, or its tenant is held: then resuming enqueues it anew."""
+        """Run the next slice, unless the backtest has ended or its tenant is suspended; resuming the tenant enqueues it again."""
         async with db.as_tenant(self._connections, tenant) as connection:
             if await backtest_queries.is_held(connection, tenant):
                 return
@@ -55,7 +55,7 @@ class Backtester:
             # In threads, beside which others go on: a large state takes a while to read and to write.
             work = await asyncio.to_thread(_Work, tenant, row)
             await self._slice(tenant, work)
-            found = await asyncio.to_thread(work.found) | ({"result": await self._told(tenant, work)} if work.is_done else {})
+            found = await asyncio.to_thread(work.found) | ({"result": await self._result(tenant, work)} if work.is_done else {})
         except db.REFUSAL:
             raise  # an outage, or the operator's to mend: the job is run again
         except Exception as error:
@@ -73,34 +73,34 @@ class Backtester:
             is_over = work.is_done or time.perf_counter() - began >= SLICE
         work.rest(time.perf_counter() - began)
 
-    async def _told(self, tenant: TenantId, work: "_Work") -> JsonObject:
+    async def _result(self, tenant: TenantId, work: "_Work") -> JsonObject:
         """Return the result with its examples and messages."""
-        examples, told = work.report.examples(), work.report.told()
+        examples, notifications = work.report.examples(), work.report.notifications()
         async with db.as_tenant(self._connections, tenant) as connection:
-            wanted = [event for event, _ in examples] + [n.events[0] for n in told if n.kind == "event"]
+            wanted = [event for event, _ in examples] + [n.events[0] for n in notifications if n.kind == "event"]
             events = await backtest_queries.read_events(connection, tenant, wanted)
-            listed = [await self._listed(connection, tenant, notification) for notification in told]
-        messages = [await self._message(work, n, events, of) for n, of in zip(told, listed, strict=True)]
+            listed = [await self._listed(connection, tenant, notification) for notification in notifications]
+        messages = [await self._message(work, n, events, of) for n, of in zip(notifications, listed, strict=True)]
         shown = [_example(events[event], outcome) for event, outcome in examples if event in events]
         return work.result() | {"examples": shown, "messages": messages}
 
-    async def _listed(self, connection: db.Connection, tenant: TenantId, told: Notification) -> list[Event]:
-        if told.kind != "digest":
+    async def _listed(self, connection: db.Connection, tenant: TenantId, notification: Notification) -> list[Event]:
+        if notification.kind != "digest":
             return []
-        events = await backtest_queries.read_events(connection, tenant, told.events)
-        return [events[event] for event in told.events if event in events]
+        events = await backtest_queries.read_events(connection, tenant, notification.events)
+        return [events[event] for event in notification.events if event in events]
 
     async def _message(
-        self, work: "_Work", told: Notification, events: Mapping[str, Event], listed: Sequence[Event]
+        self, work: "_Work", notification: Notification, events: Mapping[str, Event], listed: Sequence[Event]
     ) -> JsonObject:
         """Render a notification as it would have been sent."""
-        shown: JsonObject = {"kind": told.kind, "at": moment_of(told.at), "events": told.events}
-        event = events.get(told.events[0]) if told.kind == "event" else _notice(told)
+        shown: JsonObject = {"kind": notification.kind, "at": moment_of(notification.at), "events": notification.events}
+        event = events.get(notification.events[0]) if notification.kind == "event" else _notice(notification)
         if event is None:
             return shown | {"message": None, "fault": "The event is too large to be read here, or gone."}
-        window = told.told if told.kind == "event" else None
+        window = notification.context if notification.kind == "event" else None
         asked = work.candidate
-        what = RenderContext(event, asked["rule"], told.kind, window, listed, asked.get("timeZone", "UTC"))
+        what = RenderContext(event, asked["rule"], notification.kind, window, listed, asked.get("timeZone", "UTC"))
         try:
             message = await self._render(work.tenant, asked["channel"], asked["draft"]["template"], what)
         except Invalid as error:
@@ -116,8 +116,8 @@ class Backtester:
             if not is_over:
                 await backtest_queries.enqueue(connection, tenant, backtest)
         if is_over:
-            told = {name: found[name] for name in ("status", "scanned", "error")}
-            facts.emit("backtest.ended", tenant=tenant, backtest=backtest, **told)
+            fields = {name: found[name] for name in ("status", "scanned", "error")}
+            telemetry.emit("backtest.ended", tenant=tenant, backtest=backtest, **fields)
 
 
 class _Work:
@@ -141,10 +141,10 @@ class _Work:
         def is_silenced(event: Event, now: datetime) -> bool:
             return any(s.starts_at <= now < s.ends_at and s.pattern.matches(event) for s in silences)
 
-        tells = {"candidate": self.report.tell, "baseline": self.report.tell_baseline}
-        chosen = {name: asked[name] for name in tells if asked[name]}
+        sinks = {"candidate": self.report.add_notification, "baseline": self.report.add_baseline_notification}
+        chosen = {name: asked[name] for name in sinks if asked[name]}
         self._rules = RuleSet({name: compiled(c["draft"]["grammar"], c["draft"]["pattern"]) for name, c in chosen.items()})
-        self._simulations = {name: _simulation(c, is_silenced, tells[name]) for name, c in chosen.items()}
+        self._simulations = {name: _simulation(c, is_silenced, sinks[name]) for name, c in chosen.items()}
         for name, simulation in self._simulations.items():
             if state:
                 simulation.restore(state[name])
@@ -186,7 +186,7 @@ class _Work:
             simulation.finish(since_epoch(self._ends_at))
 
     def rest(self, seconds: float) -> None:
-        """End a slice that took some seconds: drop what is over, and see whether there is still time and room."""
+        """End a slice after some seconds: drop expired state, and check the limits of time and memory."""
         self.spent += seconds
         for simulation in self._simulations.values():
             simulation.forget(since_epoch(self._until))
@@ -228,11 +228,11 @@ class _Work:
 
 
 def _simulation(
-    chosen: Mapping[str, Any], is_silenced: Callable[[Event, datetime], bool], tell: Callable[[Notification], None]
+    chosen: Mapping[str, Any], is_silenced: Callable[[Event, datetime], bool], notify: Callable[[Notification], None]
 ) -> Simulation:
     conditions = Conditions.model_validate({name: chosen["draft"].get(name) for name in Conditions.json_names()})
     after = conditions.absent.after if conditions.absent else None
-    return Simulation(chosen["rule"], RuleConditions.of(conditions, 0), is_silenced, tell, after)
+    return Simulation(chosen["rule"], RuleConditions.of(conditions, 0), is_silenced, notify, after)
 
 
 def _silence(row: Mapping[str, Any]) -> Silence:
@@ -245,8 +245,8 @@ def _example(event: Event, outcome: str) -> JsonObject:
     return shown | {"receivedAt": clock.time_of(UUID(event["id"]))}
 
 
-def _notice(told: Notification) -> Event:
+def _notice(notification: Notification) -> Event:
     """Return the operational event that a digest or an absence would have brought about."""
-    kind = NOTICE if told.kind == "absence" else "signalops.rule.digest"
-    source = {"id": None, "source": "signalops", "occurredAt": moment_of(told.at).isoformat()}
-    return source | {"type": kind, "payload": told.told}
+    kind = NOTICE if notification.kind == "absence" else "signalops.rule.digest"
+    source = {"id": None, "source": "signalops", "occurredAt": moment_of(notification.at).isoformat()}
+    return source | {"type": kind, "payload": notification.context}

@@ -1,4 +1,4 @@
-"""Asking for a backtest: what is held against the past is looked up, checked and pinned; then the first slice is enqueued."""
+"""Creates a backtest: resolves, validates and pins the rule versions, then enqueues the first slice."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from signalops.rules.backtest import backtest_queries
 from signalops.rules.backtest.backtest_models import BacktestRequest
 from signalops.rules.rule_source import ResolvedRule, StoredRule, choose
 from signalops.rules.validate import Templates
-from signalops.terms import JsonObject, TenantId
+from signalops.types import JsonObject, TenantId
 
 OVER = ("done", "failed", "cancelled")
 
@@ -47,7 +47,7 @@ class Desk:
         return backtest
 
     async def _pinned(self, connection: db.Connection, tenant: TenantId, asked: BacktestRequest) -> JsonObject:
-        """Return what is held against the past, and the active version of the same rule, whatever becomes of them."""
+        """Return the rule to evaluate and the active version of the same rule, pinned against later changes."""
         candidate = await choose(connection, tenant, self._templates, asked.rule)
         baseline = None
         if asked.rule.id is not None:

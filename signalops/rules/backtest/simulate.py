@@ -1,7 +1,7 @@
-"""What one version of a rule would have done with the events of the past, on the events' own clock. Pure.
+"""Simulates one version of a rule on past events, by the time of the events. Pure.
 
-Event by event in the order of receipt: pattern (held by the caller) -> window or absence -> silences -> active hours ->
-cooldown -> digest, as decide and signalops.weigh have it for what comes in now. Times are microseconds since 1970.
+Event by event in the order of receipt: pattern (matched by the caller) -> window or absence -> silences -> active hours ->
+cooldown -> digest, as decide and signalops.weigh do for new events. Times are microseconds since 1970.
 """
 
 import heapq
@@ -15,7 +15,7 @@ from signalops.constants import DIGEST_EVENTS
 from signalops.rules.backtest.window import Window, microseconds
 from signalops.rules.conditions import RuleConditions
 from signalops.rules.evaluate import DEEPEST, NOTICE
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 Event = Mapping[str, Any]
 Outcome = Literal["notified", "counted", "late", "ignored", "silenced", "quiet", "cooldown", "digested"]
@@ -27,13 +27,13 @@ _HOUR = timedelta(hours=1) // _MICROSECOND
 
 
 class Notification(NamedTuple):
-    """What the rule would have told at a time: of an event, of a digest of events (the ids of the first), or of an absence."""
+    """A notification that the rule would have sent: about an event, a digest of events (the first ids), or an absence."""
 
     kind: Literal["event", "digest", "absence"]
     at: int
     events: list[str]
-    told: JsonObject | None = None
-    """What a window saw; or the payload of the operational event that a digest or an absence brings about."""
+    context: JsonObject | None = None
+    """The window's state, or the payload of the operational event of a digest or an absence."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class _Digest:
 class Simulation:
     """A rule at work: `rule` is {id, version ...} as templates read it, `after` how its absence is written.
 
-    What it tells goes to `tell`.
+    It passes notifications to `notify`.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class Simulation:
         rule: Mapping[str, Any],
         plan: RuleConditions | None,
         is_silenced: IsSilenced,
-        tell: Callable[[Notification], None],
+        notify: Callable[[Notification], None],
         after: str | None = None,
     ) -> None:
         self._rule = {"id": rule["id"], "version": rule["version"]}
         self._plan = plan
         self._is_silenced = is_silenced
-        self._tell = tell
+        self._notify = notify
         self._after = after
         self._groups: dict[str, _Group] = {}
         self._due: list[tuple[int, str]] = []
@@ -112,7 +112,7 @@ class Simulation:
                 self._miss(due)
 
     def finish(self, now: int) -> None:
-        """End with what is open: a digest would be told when it is due, though that is later."""
+        """Finish: an open digest would be sent when it is due, even after the end."""
         self.advance(now)
         self._close_digest()
 
@@ -152,8 +152,8 @@ class Simulation:
 
     def _may_match(self, event: Event) -> bool:
         """A rule matches no notice of its own, and operational events caused by one another to some depth only."""
-        told_of = event["payload"].get("rule", {}).get("id")
-        return event["depth"] <= DEEPEST and (self._rule["id"] is None or told_of != str(self._rule["id"]))
+        about_rule = event["payload"].get("rule", {}).get("id")
+        return event["depth"] <= DEEPEST and (self._rule["id"] is None or about_rule != str(self._rule["id"]))
 
     def _count(self, plan: RuleConditions, event: Event, at: int, notification: Notification) -> Outcome:
         if notification.at - at > plan.lateness // _MICROSECOND:
@@ -168,7 +168,7 @@ class Simulation:
             return "counted"
         saw: JsonObject = {"value": _number(group.window.value_at(at)), "group": dict(group.labels)}
         saw |= {"since": _iso(at - microseconds(plan)), "until": _iso(at)}
-        return self._fire(event, notification._replace(told=saw), key)
+        return self._fire(event, notification._replace(context=saw), key)
 
     def _appear(self, plan: RuleConditions, event: Event, at: int) -> Outcome:
         key, labels = plan.grouping.of(event)
@@ -207,7 +207,7 @@ class Simulation:
         self._fire(notice, Notification("absence", at, [], payload), key)
 
     def _fire(self, event: Event, notification: Notification, key: str | None = None) -> Outcome:
-        """Pass what fires through silences, active hours, cooldown and digest; tell what comes through."""
+        """Pass what fires through silences, active hours, cooldown and digest; notify the rest."""
         moment, plan = moment_of(notification.at), self._plan
         if self._is_silenced(event, moment):
             return "silenced"
@@ -218,7 +218,7 @@ class Simulation:
         if plan and plan.digest:
             self._collect(plan, notification, moment)
             return "digested"
-        self._tell(notification)
+        self._notify(notification)
         return "notified"
 
     def _cool(self, plan: RuleConditions, event: Event, now: int, key: str | None) -> bool:
@@ -244,7 +244,7 @@ class Simulation:
         digest, self._digest = self._digest, None
         payload = {"rule": self._rule, "count": digest.count, "events": digest.events}
         payload |= {"since": _iso(digest.opened_at), "until": _iso(digest.due_at)}
-        self._tell(Notification("digest", digest.due_at, digest.events, payload))
+        self._notify(Notification("digest", digest.due_at, digest.events, payload))
 
 
 def since_epoch(moment: datetime) -> int:

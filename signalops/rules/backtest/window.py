@@ -1,8 +1,8 @@
-"""When enough comes together: the stretches of time in which a window's measure reaches its threshold. Pure.
+"""Computes the time ranges in which a window's aggregate reaches its threshold. Pure.
 
-An event at t counts from t until t + span. What the events of a group measure at a moment is their weights' sum, or how
-many different items they have. A stretch is a maximal interval in which that is the threshold or more. An event fires
-when it brings about a stretch, begun by the newest event, that does not touch one told before. Times are microseconds.
+An event at t counts from t until t + span. The aggregate of a group at a moment is the sum of its events' values, or the number
+of distinct values. A range is a maximal interval in which the aggregate reaches the threshold. An event fires when it starts a
+range, as its newest event, that does not touch a range already notified. Times are microseconds.
 """
 
 import heapq
@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import NamedTuple, Self
 
 from signalops.rules.conditions import Measure, RuleConditions
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 _SLACK = 256
 """Entries too old to matter that are kept, so that dropping them costs less than a step an event."""
@@ -35,15 +35,15 @@ class Window:
 
     An event that comes in order costs a few steps; one out of order is held against all those within a span before and
     after it, in a count against no more than the threshold's number on each side. As soon as a weight is below zero the
-    measure can rise by what expires, and stretches can vanish: from then on what was told is kept, and all is looked at.
+    measure can rise by what expires, and stretches can vanish: from then on what was notified is kept, and all is looked at.
     """
 
-    def __init__(self, plan: RuleConditions, entries: Iterable[Entry] = (), told: Iterable[Stretch] | None = None) -> None:
+    def __init__(self, plan: RuleConditions, entries: Iterable[Entry] = (), notified: Iterable[Stretch] | None = None) -> None:
         self._threshold = plan.threshold
         self._neighbours = int(plan.threshold) if plan.kind == "count" else None
         self._span = microseconds(plan)
         self._entries = list(entries)
-        self._told = None if told is None else list(told)
+        self._notified = None if notified is None else list(notified)
         # The window that ends with the newest event: where it begins, and what is in it.
         self._first = bisect_right(self._entries, self._newest - self._span, key=_at)
         self._total = _Total(self._entries[self._first :])
@@ -58,10 +58,10 @@ class Window:
     def add(self, at: int, measure: Measure) -> bool:
         """Take an event in; return whether it fires."""
         entry = Entry(at, *measure)
-        if entry.weight < 0 and self._told is None:
-            self._told = list(stretches(self._entries, self._span, self._threshold))
-        if self._told is not None:
-            return self._tell(entry, self._told)
+        if entry.weight < 0 and self._notified is None:
+            self._notified = list(stretches(self._entries, self._span, self._threshold))
+        if self._notified is not None:
+            return self._starts_range(entry, self._notified)
         if not self._entries or at >= self._newest:
             return self._append(entry)
         fires = self._begins(entry)
@@ -81,19 +81,19 @@ class Window:
                 self._total.remove(entry)
             del self._entries[:stale]
             self._first = max(self._first - stale, 0)
-        if self._told:
-            self._told = [stretch for stretch in self._told if stretch[1] >= before]
+        if self._notified:
+            self._notified = [stretch for stretch in self._notified if stretch[1] >= before]
 
     def state(self) -> JsonObject:
         """Return what it holds, as JSON takes it."""
-        return {"entries": [[at, str(weight), item] for at, weight, item in self._entries], "told": self._told}
+        return {"entries": [[at, str(weight), item] for at, weight, item in self._entries], "notified": self._notified}
 
     @classmethod
     def of(cls, plan: RuleConditions, state: JsonObject) -> Self:
         """Return the window that held this."""
         entries = (Entry(at, Decimal(weight), item) for at, weight, item in state["entries"])
-        told = state["told"]
-        return cls(plan, entries, None if told is None else ((begins, ends) for begins, ends in told))
+        notified = state["notified"]
+        return cls(plan, entries, None if notified is None else ((begins, ends) for begins, ends in notified))
 
     def _append(self, entry: Entry) -> bool:
         """Move the window on to the newest event. As nothing comes later and nothing weighs less than zero, the measure only
@@ -104,7 +104,7 @@ class Window:
         reached = self._reached
         if is_later:
             self._leave(entry.at - self._span + 1)
-        # Others at the very same time may have followed on a stretch that ends with them, which only a look at all tells.
+        # Others at the same time may touch a range that ends with them, so all entries are checked.
         fires = not reached and self._total.with_(entry) >= self._threshold and (is_later or self._begins(entry))
         self._total.add(entry)
         self._entries.append(entry)
@@ -145,11 +145,11 @@ class Window:
             high = min(high, here + self._neighbours)
         return self._entries[low:high]
 
-    def _tell(self, entry: Entry, told: list[Stretch]) -> bool:
-        """Take an event in where weights are below zero: the time that it changes is looked at anew.
+    def _starts_range(self, entry: Entry, notified: list[Stretch]) -> bool:
+        """Add an event where values can be negative: recompute the time range that it changes.
 
         A sum that rises when something negative leaves it counts once an event sees it: what begins after the newest event may
-        never come true. What was told of the time after it is not known yet.
+        never come true. Ranges notified after it are not known yet.
         """
         newest, at, until = self._newest, entry.at, entry.at + self._span
         insort(self._entries, entry, key=_at)
@@ -159,12 +159,12 @@ class Window:
             if ends > at and begins < until
         )
         found = [stretch for stretch in touched if self._is_seen(stretch)]
-        known = [(begins, min(ends, newest)) for begins, ends in told if begins <= newest]
-        before = [(begins, min(ends, at)) for begins, ends in told if begins < at]
-        after = [(max(begins, until), ends) for begins, ends in told if ends > until]
-        told[:] = _joined([*before, *found, *after])
-        # What began before the event, with what was told of the future, was brought about by another one.
-        return any(_is_apart(new, known) and not _is_apart(new, found) for new in told if new[0] >= at)
+        known = [(begins, min(ends, newest)) for begins, ends in notified if begins <= newest]
+        before = [(begins, min(ends, at)) for begins, ends in notified if begins < at]
+        after = [(max(begins, until), ends) for begins, ends in notified if ends > until]
+        notified[:] = _joined([*before, *found, *after])
+        # A range that began before the event, including its notified future, was started by another event.
+        return any(_is_apart(new, known) and not _is_apart(new, found) for new in notified if new[0] >= at)
 
     def _is_seen(self, stretch: Stretch) -> bool:
         """Tell whether an event happens in a stretch."""

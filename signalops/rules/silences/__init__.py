@@ -1,1 +1,1 @@
-"""Silences: times in which matches of some events notify nobody. The events are evaluated and counted all the same."""
+"""Silences: time ranges in which matching events notify nobody. The events are evaluated and counted as usual."""

@@ -1,4 +1,4 @@
-"""The endpoints that make, show and end silences."""
+"""The endpoints that create, list and end silences."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from signalops.http import Page, Response, answer
 from signalops.rules import rule_queries
 from signalops.rules.silences import silence_service
 from signalops.rules.silences.silence_models import NewSilence, SilenceList, SilenceShown, State
-from signalops.terms import Caller
+from signalops.types import Caller
 
 
 class SilencesPage(Page):

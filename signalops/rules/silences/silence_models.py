@@ -1,4 +1,4 @@
-"""A silence as it is asked for and shown."""
+"""The request and response models of silences."""
 
 from datetime import datetime
 from typing import Literal, Self
@@ -11,7 +11,7 @@ from signalops.clock import Moment
 from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.patterns import CURRENT_GRAMMAR
 from signalops.rules.rule_models import Duration, duration
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 State = Literal["scheduled", "active", "ended"]
 

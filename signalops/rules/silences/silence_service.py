@@ -1,4 +1,4 @@
-"""Silences are made, ended and listed here, in a transaction of the tenant. They stay on record when they are over."""
+"""Creates, ends and lists silences, in a transaction of the tenant. Ended silences stay on record."""
 
 from uuid import UUID
 
@@ -7,10 +7,10 @@ from signalops.errors import Conflict, NotFound
 from signalops.rules import rule_queries
 from signalops.rules.silences.silence_models import NewSilence, SilenceShown
 from signalops.rules.validate import pattern_faults, refuse
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 MOST = 100
-"""How many silences of a tenant may be not over: each is held against every match."""
+"""Maximum number of a tenant's silences that have not ended: each is checked for every match."""
 
 
 async def add(connection: db.Connection, tenant: TenantId, new: NewSilence) -> UUID:
@@ -42,6 +42,6 @@ async def show(connection: db.Connection, tenant: TenantId, silence: UUID) -> Si
 
 
 async def end(connection: db.Connection, tenant: TenantId, silence: UUID) -> SilenceShown:
-    """End a silence now, or leave it as it is when it is over; NotFound."""
+    """End a silence now, unless it has ended; NotFound."""
     await rule_queries.end_silence(connection, tenant, silence)
     return await show(connection, tenant, silence)

@@ -1,4 +1,4 @@
-"""The endpoints that providers call back, and those that show and lift suppressions."""
+"""The endpoints that providers call, and the endpoints of suppressions."""
 
 import hmac
 from functools import cached_property
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from signalops import db, errors, facts
+from signalops import db, errors, telemetry
 from signalops.config import Settings
 from signalops.endpoint import endpoint
 from signalops.errors import Forbidden, NotFound, Overloaded
@@ -16,12 +16,12 @@ from signalops.send.callbacks.callback_models import Challenge, Suppression, Sup
 from signalops.send.callbacks.ses import Event
 from signalops.send.channels.whatsapp import Credentials
 from signalops.send.secrets import SecretBox
-from signalops.terms import Caller, ChannelId, TenantId
+from signalops.types import Caller, ChannelId, TenantId
 
 _UNVERIFIED = "The callback can't be verified: check the channel's id in the address, and its appSecret and verifyToken."
 _REFUSALS = (errors.Forbidden, errors.NotFound, errors.TooManyFailures, errors.Unavailable)
 _TAKING = (errors.Malformed, errors.TooLarge, errors.Overloaded)
-_TOO_SOON = "What it tells of is not recorded yet: send it again."
+_TOO_SOON = "The delivery is not recorded yet: send this again."
 
 
 class Handshake(Query):
@@ -86,8 +86,8 @@ class Callbacks:
         heard = whatsapp.heard(body)
         async with db.as_tenant(self._connections, tenant) as connection:
             for one in heard:
-                moved += _told(await callback_queries.hear(connection, tenant, one, channel))
-        facts.emit("callback.processed", provider="whatsapp", tenant=tenant, received=len(heard), applied=moved)
+                moved += _was_recorded(await callback_queries.hear(connection, tenant, one, channel))
+        telemetry.emit("callback.processed", provider="whatsapp", tenant=tenant, received=len(heard), applied=moved)
         return Taken()
 
     @endpoint(
@@ -115,10 +115,10 @@ class Callbacks:
         heard = event.heard()
         async with db.as_tenant(self._connections, tenant) as connection:
             suppressed = [one for one in event.unwanted() if await callback_queries.suppress(connection, tenant, delivery, one)]
-            moved = _told(await callback_queries.hear(connection, tenant, heard, None)) if heard else False
+            moved = _was_recorded(await callback_queries.hear(connection, tenant, heard, None)) if heard else False
         for one in suppressed:
-            facts.emit("address.suppressed", tenant=tenant, delivery=delivery, reason=one.reason)
-        facts.emit("callback.processed", provider="ses", tenant=tenant, received=int(heard is not None), applied=int(moved))
+            telemetry.emit("address.suppressed", tenant=tenant, delivery=delivery, reason=one.reason)
+        telemetry.emit("callback.processed", provider="ses", tenant=tenant, received=int(heard is not None), applied=int(moved))
 
     async def _called(self, channel: ChannelId) -> tuple[TenantId, Credentials]:
         async with self._connections.connection() as connection:
@@ -157,8 +157,8 @@ async def remove_suppression(connection: db.Connection, caller: Caller, suppress
     return Suppression.model_validate(removed)
 
 
-def _told(moved: bool | None) -> bool:
-    """Pass on whether a delivery moved; have what came too soon told again."""
+def _was_recorded(moved: bool | None) -> bool:
+    """Return whether a delivery changed; reject a report that came too early, so that it is sent again."""
     if moved is None:
         raise Overloaded(_TOO_SOON, headers={"Retry-After": "5"})
     return moved

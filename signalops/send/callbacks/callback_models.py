@@ -1,4 +1,4 @@
-"""What is heard of a delivery, and the addresses that are not written to any more as the API shows them."""
+"""The models of delivery status reports and suppressions."""
 
 from dataclasses import dataclass
 from datetime import datetime

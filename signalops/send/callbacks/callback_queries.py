@@ -1,4 +1,4 @@
-"""What callbacks ask of the database: one named query each, in a transaction of the tenant but for the first."""
+"""The SQL queries of callbacks; all except the first in a transaction of the tenant."""
 
 from typing import Any
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from signalops import db
 from signalops.send.callbacks.callback_models import Heard, Unwanted
 from signalops.send.message_models import ERROR_LIMIT, PROVIDER_ID_LIMIT, storable
-from signalops.terms import ChannelId, TenantId
+from signalops.types import ChannelId, TenantId
 
 SQL = db.queries("send/callbacks")
 
@@ -18,7 +18,7 @@ async def find_called_channel(connection: db.Connection, channel: UUID) -> tuple
 
 
 async def hear(connection: db.Connection, tenant: TenantId, heard: Heard, channel: ChannelId | None) -> bool | None:
-    """Move a delivery on; return whether it moved, and None if it must be told again. Without its id the channel's is found."""
+    """Apply a status; return whether the delivery changed, None if the report must be sent again. Finds it by id or channel."""
     fields: dict[str, object] = {"tenant": tenant, "channel": channel, "delivery": heard.delivery, "status": heard.status}
     fields |= {"provider": storable(heard.provider_id, PROVIDER_ID_LIMIT), "error": storable(heard.error, ERROR_LIMIT)}
     moved: bool | None = await db.value(connection, SQL["hear-of-delivery"], fields)

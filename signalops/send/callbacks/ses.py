@@ -1,4 +1,4 @@
-"""What Amazon SES tells of mails through SNS: arrivals, bounces and complaints. Pure.
+"""Parses what Amazon SES reports through SNS: deliveries, bounces and complaints. Pure.
 
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 """

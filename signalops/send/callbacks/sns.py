@@ -1,4 +1,4 @@
-"""Posts of Amazon SNS: read, and verified by the signature that only SNS can make.
+"""Parses posts of Amazon SNS, and verifies their signature.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 """
@@ -77,7 +77,7 @@ class Topic:
         # One for each url: who names one that hangs makes nobody else wait.
 
     async def verify(self, post: Posted) -> None:
-        """Raise Forbidden for what SNS has not signed, and Overloaded while that can't be told."""
+        """Raise Forbidden if SNS has not signed the post, Overloaded while that can't be verified."""
         if post.topic_arn != self._arn:
             raise Forbidden(_UNSIGNED)
         certificate = await self._certificate(post.signing_cert_url)

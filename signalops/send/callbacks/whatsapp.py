@@ -1,4 +1,4 @@
-"""What WhatsApp tells of messages: verified as Meta signs it, read as far as it matters. Pure.
+"""Parses message statuses of WhatsApp, and verifies Meta's signature. Pure.
 
 https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/payload-examples#message-status-updates
 """
@@ -15,7 +15,7 @@ from signalops import strict_json
 from signalops.errors import Malformed
 from signalops.send.callbacks.callback_models import Heard
 from signalops.send.channels.whatsapp import error_text
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 MOST_BYTES = 3 * 1024 * 1024
 """The largest callback that Meta sends."""

@@ -23,7 +23,7 @@ from signalops.send.channel_admin.channel_models import (
 from signalops.send.channel_admin.channel_service import ChannelRegistry, Expected
 from signalops.send.channel_admin.channel_test import try_out
 from signalops.send.transport import Transport
-from signalops.terms import Caller, ChannelId, TenantId
+from signalops.types import Caller, ChannelId, TenantId
 
 AT_ONCE = 8
 """Tests of channels that one process runs at once: a provider that hangs must not collect them."""

@@ -1,4 +1,4 @@
-"""A channel as it is written, shown and tried out."""
+"""The request and response models of channels."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 from signalops.http import Page
 from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.send.message_models import OutcomeKind
-from signalops.terms import ChannelKind, JsonObject
+from signalops.types import ChannelKind, JsonObject
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=8192)]

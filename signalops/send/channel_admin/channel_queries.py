@@ -1,11 +1,11 @@
-"""What managing channels asks of the database: one named query each, in a transaction of the tenant."""
+"""The SQL queries of channel administration, in a transaction of the tenant."""
 
 from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
 from signalops import db
-from signalops.terms import ChannelId, ChannelKind, TenantId
+from signalops.types import ChannelId, ChannelKind, TenantId
 
 SQL = db.queries("send/channels")
 _ANY = {"id": None, "kind": None, "enabled": None, "name": None}
@@ -58,7 +58,7 @@ async def close_circuit(connection: db.Connection, tenant: TenantId, channel: Ch
 
 
 async def delete_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> None:
-    """Delete a channel, but for the row that versions of rules name."""
+    """Delete a channel, except the row that versions of rules reference."""
     await connection.execute(SQL["delete-channel"], {"tenant": tenant, "id": channel})
 
 

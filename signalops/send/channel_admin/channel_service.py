@@ -1,4 +1,4 @@
-"""Writes channels, and reads their secrets to try them out. All runs in a transaction of the tenant."""
+"""Adds, changes and deletes channels, and decrypts their secrets for tests; in a transaction of the tenant."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from signalops.send.channel_admin.channel_queries import Held
 from signalops.send.channels import configured
 from signalops.send.channels.base import Channel
 from signalops.send.secrets import SecretBox
-from signalops.terms import ChannelId, ChannelKind, TenantId
+from signalops.types import ChannelId, ChannelKind, TenantId
 
 Expected = frozenset[str] | None
 """The tags of the states that a change may be made of; None: any."""

@@ -1,4 +1,4 @@
-"""A test notification: sent through a channel right now, and stored nowhere."""
+"""Sends a test notification through a channel at once, and stores nothing."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from signalops.send.channel_admin.channel_service import Opened
 from signalops.send.message_models import Envelope, Message, Notification, Outcome
 from signalops.send.template import render
 from signalops.send.transport import Transport
-from signalops.terms import DeliveryId, TenantId
+from signalops.types import DeliveryId, TenantId
 
 _TEXT = "This is a test notification of SignalOps. The channel works."
 _SLACK = 5.0

@@ -16,7 +16,7 @@ from signalops.send.channels.slack import Slack
 from signalops.send.channels.telegram import Telegram
 from signalops.send.channels.webhook import Webhook
 from signalops.send.channels.whatsapp import WhatsApp
-from signalops.terms import ChannelKind
+from signalops.types import ChannelKind
 
 CHANNELS: Mapping[ChannelKind, type[Channel]] = {
     "email": Email,

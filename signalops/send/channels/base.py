@@ -50,7 +50,7 @@ class Channel(BaseModel, ABC):
         return None
 
     def check(self, secret: str | None, settings: Settings) -> None:
-        """Raise Invalid if the installation would never send this, as far as can be told without the network."""
+        """Raise Invalid if the installation would never send this, as far as that can be checked without the network."""
 
     @abstractmethod
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:

@@ -157,14 +157,14 @@ def _weight(envelope: Envelope) -> dict[str, str]:
 
 
 def _unsubscribing(envelope: Envelope, url: str) -> dict[str, str]:
-    """Return the headers of RFC 2369 and, for https, RFC 8058: the url must tell whom it unsubscribes from what."""
+    """Return the headers of RFC 2369 and, for https, RFC 8058: the URL must identify the recipient and the list."""
     headers = {"List-Unsubscribe": f"<{url.replace('{delivery}', str(envelope.delivery))}>"}
     one_click = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     return headers | (one_click if url.startswith("https://") else {})
 
 
 def _known_to_ses(envelope: Envelope, settings: Settings) -> Mapping[str, str]:
-    """Return the headers by which SES tells of the mail's fate, and whose it is.
+    """Return the headers by which SES reports the mail's status and its delivery.
 
     https://docs.aws.amazon.com/ses/latest/dg/event-publishing-send-email.html
     """

@@ -1,4 +1,4 @@
-"""What the channels have in common that call a url of the tenant's own, with headers of its choice."""
+"""The base of channels that call a URL of the tenant's own, with the tenant's headers."""
 
 import re
 from typing import Annotated

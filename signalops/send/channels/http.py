@@ -1,4 +1,4 @@
-"""HTTP: a request to any API, whose body is what the rule's template writes."""
+"""HTTP: a request to any API; the rule's template writes its body."""
 
 import re
 from typing import Annotated, ClassVar, Literal

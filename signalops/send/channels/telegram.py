@@ -16,7 +16,7 @@ from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.message_models import Envelope, Outcome, OutcomeKind
 from signalops.send.response import Answer, patience
 from signalops.send.transport import Request, Transport
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 from signalops.validation import shape
 
 LONGEST = 4096
@@ -46,7 +46,7 @@ class Telegram(Channel):
 
     def keep_secret(self, given: str | None) -> str:
         if given is None or not _TOKEN.fullmatch(given):
-            raise Invalid("The secret must be the bot's token, such as 123456:ABC-DEF...: @BotFather tells it.")
+            raise Invalid("The secret must be the bot's token, such as 123456:ABC-DEF...: @BotFather shows it.")
         return given
 
     def account(self, secret: str | None) -> str | None:
@@ -69,7 +69,7 @@ class Telegram(Channel):
             "chat_id": self.chat_id,
             "text": cut(f"<b>{subject}</b>\n\n{envelope.message.body}"),
             "parse_mode": "HTML",
-            # A link from an event would have Telegram's servers call whoever it names.
+            # Telegram's servers would request any link that an event contains.
             "link_preview_options": {"is_disabled": True},
             "disable_notification": self.disable_notification,
         }

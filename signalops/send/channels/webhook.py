@@ -14,7 +14,7 @@ from signalops.send.channels.endpoint import Endpoint
 from signalops.send.markup import Markup
 from signalops.send.message_models import Envelope, Outcome
 from signalops.send.transport import Request, Transport
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  the public prefix of every secret
 

@@ -17,7 +17,7 @@ from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.message_models import Envelope, Outcome, OutcomeKind
 from signalops.send.response import Answer
 from signalops.send.transport import Request, Transport
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 from signalops.validation import shape
 
 LONGEST = 4096
@@ -31,7 +31,7 @@ _SECRET = shape(r"^[!-~]{16,200}$", "must be 16 to 200 printable ASCII character
 
 
 class Credentials(BaseModel):
-    """A WhatsApp channel's secret: what sends, and what tells Meta's callbacks from others'."""
+    """A WhatsApp channel's secret: the access token, and the secret that verifies Meta's callbacks."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, serialize_by_alias=True)
 

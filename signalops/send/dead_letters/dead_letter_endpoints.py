@@ -21,7 +21,7 @@ from signalops.send.dead_letters.dead_letter_models import (
     LettersRetried,
     Part,
 )
-from signalops.terms import Caller
+from signalops.types import Caller
 
 _MANY_BYTES = 1024 * 1024
 """Ten thousand ids."""

@@ -1,4 +1,4 @@
-"""A dead letter as it is shown, and which of them are chosen."""
+"""The request and response models of dead letters."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self

@@ -1,10 +1,10 @@
-"""What dead letters ask of the database: one named query each, in a transaction of the tenant."""
+"""The SQL queries of dead letters, in a transaction of the tenant."""
 
 from typing import Any
 from uuid import UUID
 
 from signalops import db
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 SQL = db.queries("send/deliveries")
 _ALL = dict.fromkeys(("ids", "kind", "channel", "rule", "error", "since", "until", "beyond"))

@@ -1,4 +1,4 @@
-"""Dead letters are counted, retried and discarded here, in a transaction of the tenant."""
+"""Lists, retries and discards dead letters, in a transaction of the tenant."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from signalops import db
 from signalops.errors import Conflict, NotFound
 from signalops.send.dead_letters import dead_letter_queries
 from signalops.send.dead_letters.dead_letter_models import MOST, LettersDiscarded, LettersDone, LetterShown, LettersRetried
-from signalops.terms import JsonObject, TenantId
+from signalops.types import JsonObject, TenantId
 
 
 async def show(connection: db.Connection, tenant: TenantId, letter: UUID) -> LetterShown:

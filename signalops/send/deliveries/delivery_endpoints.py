@@ -12,7 +12,7 @@ from signalops.errors import Conflict
 from signalops.http import Page
 from signalops.send.deliveries import delivery_queries, delivery_service
 from signalops.send.deliveries.delivery_models import DeliveryDetail, DeliveryList, DeliveryShown
-from signalops.terms import Caller, DeliveryId, DeliveryStatus
+from signalops.types import Caller, DeliveryId, DeliveryStatus
 
 
 class DeliveriesPage(Page):

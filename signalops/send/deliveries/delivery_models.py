@@ -1,4 +1,4 @@
-"""A delivery as it is shown."""
+"""The response models of deliveries."""
 
 from datetime import datetime
 from typing import Literal
@@ -8,11 +8,11 @@ from pydantic import Field
 
 from signalops.models import ApiModel, PageOf
 from signalops.send.message_models import OutcomeKind
-from signalops.terms import ChannelKind, DeliveryStatus, JsonObject
+from signalops.types import ChannelKind, DeliveryStatus, JsonObject
 
 
 class EventTold(ApiModel):
-    """The event that a notification tells of."""
+    """The event that a notification is about."""
 
     id: UUID
     type: str | None = Field(description="null: the event is gone.")

@@ -1,10 +1,10 @@
-"""What looking at deliveries asks of the database: one named query each, in a transaction of the tenant."""
+"""The SQL queries of deliveries, in a transaction of the tenant."""
 
 from typing import Any, get_args
 from uuid import UUID
 
 from signalops import db
-from signalops.terms import DeliveryId, DeliveryStatus, TenantId
+from signalops.types import DeliveryId, DeliveryStatus, TenantId
 
 SQL = db.queries("send/deliveries")
 

@@ -1,10 +1,10 @@
-"""Deliveries are shown, retried and cancelled here, in a transaction of the tenant."""
+"""Shows, retries and cancels deliveries, in a transaction of the tenant."""
 
 from signalops import db
 from signalops.errors import Conflict, NotFound
 from signalops.send.deliveries import delivery_queries
 from signalops.send.deliveries.delivery_models import DeliveryDetail
-from signalops.terms import DeliveryId, DeliveryStatus, TenantId
+from signalops.types import DeliveryId, DeliveryStatus, TenantId
 
 _NOT_AGAIN = {
     "pending": "a worker is about to send it",

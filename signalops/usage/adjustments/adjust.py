@@ -1,14 +1,14 @@
-"""Usage is corrected and corrections are listed, for the API and the command line alike, in a transaction of the tenant."""
+"""Adjusts usage and lists adjustments, for the API and the command line, in a transaction of the tenant."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from signalops import clock, db, facts
+from signalops import clock, db, telemetry
 from signalops.endpoint import endpoint, for_operators
 from signalops.errors import Forbidden, IdempotencyConflict, Invalid
 from signalops.http import Response, answer, body_hash
-from signalops.terms import Caller, JsonObject, KeyId, TenantId
+from signalops.types import Caller, JsonObject, KeyId, TenantId
 from signalops.usage.adjustments.adjustment_models import AdjustmentIn, AdjustmentList, AdjustmentShown, AdjustmentsPage
 from signalops.usage.usage_queries import Metered, find_meter
 from signalops.usage.usage_report import ADDITIVE, group_key, group_of
@@ -49,7 +49,7 @@ async def adjust(
         raise IdempotencyConflict("The idempotency key came with another adjustment before: choose another key.")
     is_new = row["id"] == fields["id"]
     if is_new:
-        facts.emit("usage.adjusted", tenant=tenant, adjustment=row["id"], meter=asked.meter, author=asked.author)
+        telemetry.emit("usage.adjusted", tenant=tenant, adjustment=row["id"], meter=asked.meter, author=asked.author)
     return shown(row, meter.group_by), is_new
 
 

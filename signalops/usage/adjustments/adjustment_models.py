@@ -1,4 +1,4 @@
-"""An adjustment as it is asked for and shown."""
+"""The request and response models of adjustments."""
 
 import re
 from datetime import datetime

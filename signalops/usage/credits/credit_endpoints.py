@@ -1,9 +1,9 @@
-"""The endpoints of credits: a tenant sees them, an operator grants them."""
+"""The endpoints of credits: tenants list them, operators grant them."""
 
 from signalops import db
 from signalops.endpoint import endpoint, for_operators
 from signalops.http import Page, Response, answer, validated
-from signalops.terms import Caller, FoundTenant, Operator
+from signalops.types import Caller, FoundTenant, Operator
 from signalops.usage.credits import credit_grants
 from signalops.usage.credits.credit_grants import grant
 from signalops.usage.credits.credit_models import CreditEntry, CreditHistory, CreditIn, Credits, CreditShown, CreditTerms

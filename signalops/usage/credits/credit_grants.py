@@ -1,4 +1,4 @@
-"""Credit is granted, burned and listed: one named query each, in a transaction of the tenant."""
+"""Grants, burns down and lists credit, in a transaction of the tenant."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,7 +7,7 @@ from uuid import UUID
 from signalops import db
 from signalops.errors import IdempotencyConflict
 from signalops.http import body_hash
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.credits.credit_models import CreditIn
 
 SQL = db.queries("usage/credits")

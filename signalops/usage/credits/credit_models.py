@@ -1,4 +1,4 @@
-"""Credit as it is granted and shown."""
+"""The request and response models of credits."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,16 +1,16 @@
-"""Closing: billing periods that have ended are frozen, sealed and invoiced, by any number of workers at once.
+"""Closes ended billing periods: freezes, seals and invoices them, by any number of workers at once.
 
-A period is frozen first, in a transaction of its own: what is counted from then on is late. A worker that read the tenant
-before that may still count into the period; so it is closed when every transaction has ended that began before the freezing
-was committed. Nobody waits for that: the next run of the job finds the period. Sealing, the invoice, its number and the credit
-that it uses are one transaction, so whatever dies, the next run finds a period that is closed, or one that is not.
+A transaction of its own freezes a period first: usage counted afterwards is late. A worker that read the tenant before may still
+count into the period, so the period is closed when every transaction has ended that began before the freeze was committed. Nobody
+waits for that: the next run of the job finds the period. Sealing, the invoice, its number and its credit are one transaction, so
+after a crash the next run finds a period that is either closed or not.
 """
 
 import time
 from datetime import date, timedelta
 
-from signalops import db, facts
-from signalops.terms import TenantId
+from signalops import db, telemetry
+from signalops.types import TenantId
 from signalops.usage.credits import credit_grants as credits
 from signalops.usage.invoices import invoice_queries
 from signalops.usage.invoices.issue import Issued, drafts_of, issue
@@ -50,7 +50,7 @@ class Closer:
             frozen = await invoice_queries.freeze_periods(connection, self._closing_after, AT_MOST)
             await invoice_queries.note_barriers(connection)
         if frozen:
-            facts.emit("periods.frozen", periods=frozen)
+            telemetry.emit("periods.frozen", periods=frozen)
         return frozen
 
     async def _ready(self) -> list[tuple[TenantId, date]]:
@@ -58,19 +58,19 @@ class Closer:
             return await invoice_queries.periods_ready(connection, AT_MOST)
 
     async def _attempt(self, tenant: TenantId, period: date) -> bool:
-        """Close a period, and tell of it; False if that was another's or failed: no tenant keeps others from their invoices."""
+        """Close a period and emit an event; False if another worker did, or if it failed: that must not stop other tenants."""
         began = time.perf_counter()
         try:
             issued = await self.close(tenant, period)
         except db.OUTAGE:
             raise
         except Exception as error:
-            facts.emit("period.close_failed", tenant=tenant, period=period, error=db.told(error))
+            telemetry.emit("period.close_failed", tenant=tenant, period=period, error=db.redact(error))
             return False
         if issued is None:
             return False
         spent = (time.perf_counter() - began) * 1000
-        facts.emit("period.closed", tenant=tenant, period=period, invoices=len(issued), duration_ms=spent)
+        telemetry.emit("period.closed", tenant=tenant, period=period, invoices=len(issued), duration_ms=spent)
         return True
 
     async def _expire(self) -> None:

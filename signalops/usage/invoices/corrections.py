@@ -1,4 +1,4 @@
-"""What the operator does about a wrong invoice, in a transaction of the tenant: void it, issue it anew, credit a part."""
+"""Corrects invoices, in a transaction of the tenant: void, reissue, credit note."""
 
 from decimal import Decimal
 from hashlib import sha256
@@ -11,7 +11,7 @@ from signalops import db
 from signalops.errors import Conflict, IdempotencyConflict, Invalid, NotFound
 from signalops.http import body_hash
 from signalops.models import RequestModel
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.invoices import invoice_queries
 from signalops.usage.invoices.invoice_models import By, Draft, Line
 from signalops.usage.invoices.issue import Issued, issue
@@ -41,7 +41,7 @@ class Credited(CreditNoteIn, Said):
 
 
 async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Said) -> None:
-    """Void an invoice or a credit note, once; the credit that it used comes back. Conflict while credit notes hold against it."""
+    """Void an invoice or a credit note, once, and return the credit that it used. Conflict if it has valid credit notes."""
     held = await _held(connection, tenant, invoice)
     if held["left"] != held["total"]:
         raise Conflict("Credit notes hold against the invoice: void these first.")
@@ -49,7 +49,7 @@ async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, said:
 
 
 async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Said) -> Issued:
-    """Issue a voided invoice anew: the same lines, since the sealed figures are the same, with a number of its own."""
+    """Reissue a voided invoice: the same lines, since the sealed figures are the same, and a new number."""
     voided = await _lock(connection, tenant, invoice)
     if voided["kind"] != "invoice" or voided["voided_at"] is None:
         raise Conflict("Only a voided invoice is issued anew: void it first.")

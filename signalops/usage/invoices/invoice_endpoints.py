@@ -1,4 +1,4 @@
-"""The endpoints of invoices: a tenant reads them, an operator corrects them."""
+"""The endpoints of invoices: tenants read them, operators correct them."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -8,7 +8,7 @@ from pydantic import Field
 from signalops import db, errors
 from signalops.endpoint import endpoint, for_operators
 from signalops.http import Headers, Page, Query, Request, Response, answer, headers_of
-from signalops.terms import Caller, FoundTenant, Operator
+from signalops.types import Caller, FoundTenant, Operator
 from signalops.usage.invoices import corrections, invoice_queries, render
 from signalops.usage.invoices.corrections import Credited, CreditNoteIn, Said, Why
 from signalops.usage.invoices.invoice_models import InvoiceList, InvoiceShown, InvoiceSummary, Preview
@@ -106,7 +106,7 @@ async def void(connection: db.Connection, operator: Operator, tenant: FoundTenan
     problems=(errors.Conflict,),
 )
 async def reissue(connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Why) -> InvoiceShown:
-    """Issue a voided invoice anew, with the same figures and a number of its own."""
+    """Reissue a voided invoice: the same figures, a new number."""
     found = await find(connection, tenant.id, invoice)
     issued = await corrections.reissue(connection, tenant.id, found, _said(body, operator))
     return await read(connection, tenant.id, issued.id)

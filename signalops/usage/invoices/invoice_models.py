@@ -1,4 +1,4 @@
-"""Invoices as they are made, and as they are shown."""
+"""The models of invoices: their lines, and their responses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import Field
 
 from signalops.models import ApiModel, PageOf
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 from signalops.usage.plans.money import EXACT, Exact
 from signalops.usage.plans.plan_models import Price
 from signalops.usage.usage_models import Month

@@ -1,4 +1,4 @@
-"""What closing and invoices ask of the database: one named query each."""
+"""The SQL queries of closing and invoices."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from signalops import db
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.invoices.invoice_models import Late, Line, Period, Stretch, Used, terms_of
 from signalops.usage.plans.money import EXACT
 
@@ -42,14 +42,14 @@ async def seal_period(connection: db.Connection, tenant: TenantId, period: date)
 async def stretches_used(connection: db.Connection, tenant: TenantId, period: date) -> list[tuple[Stretch, dict[str, Used]]]:
     """Return the stretches of a period, each with what the period bills of the meters that have a price."""
     rows = await _all(connection, "stretches-used", tenant=tenant, period=period)
-    return [(_stretch(row), {m: _used(told) for m, told in row["used"].items()}) for row in rows]
+    return [(_stretch(row), {m: _used(usage) for m, usage in row["used"].items()}) for row in rows]
 
 
 async def late_used(connection: db.Connection, tenant: TenantId, period: date) -> list[Late]:
     """Return what a period bills of earlier ones."""
-    told = ("month", "meter", "events", "before", "after")
+    columns = ("month", "meter", "events", "before", "after")
     rows = await _all(connection, "late-used", tenant=tenant, period=period)
-    return [Late(_stretch(row), **{name: row[name] for name in told}) for row in rows]
+    return [Late(_stretch(row), **{name: row[name] for name in columns}) for row in rows]
 
 
 async def open_period(connection: db.Connection, tenant: TenantId, month: date | None) -> Period | None:
@@ -103,7 +103,7 @@ async def is_invoiced(connection: db.Connection, tenant: TenantId, period: date,
 
 
 async def void_invoice(connection: db.Connection, tenant: TenantId, invoice: UUID, reason: str, author: str) -> None:
-    """Void an invoice, give its credit back, and tell the tenant."""
+    """Void an invoice, return its credit, and notify the tenant."""
     said = {"reason": reason, "author": author}
     await connection.execute(SQL["void-invoice"], {"tenant": tenant, "id": invoice, **said})
 
@@ -118,12 +118,12 @@ async def _one(connection: db.Connection, query: str, **parameters: object) -> d
 
 
 def _stretch(row: db.Row) -> Stretch:
-    told = ("plan", "version", "days", "of_days", "starts_at", "ends_at")
-    return Stretch(terms=terms_of(row["terms"]), **{name: row[name] for name in told})
+    columns = ("plan", "version", "days", "of_days", "starts_at", "ends_at")
+    return Stretch(terms=terms_of(row["terms"]), **{name: row[name] for name in columns})
 
 
-def _used(told: Mapping[str, Any]) -> Used:
-    return Used(told["events"], Decimal(told["quantity"]))
+def _used(usage: Mapping[str, Any]) -> Used:
+    return Used(usage["events"], Decimal(usage["quantity"]))
 
 
 def _json(value: object) -> str:

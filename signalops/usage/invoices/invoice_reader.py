@@ -1,4 +1,4 @@
-"""Invoices as they were issued, and as they would be."""
+"""Reads issued invoices, and previews the next one."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from signalops import db
 from signalops.errors import NotFound
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.credits import credit_grants as credits
 from signalops.usage.invoices import invoice_queries
 from signalops.usage.invoices.invoice_models import Draft, DraftShown, InvoiceShown, Line, LineShown, Period, Preview

@@ -1,4 +1,4 @@
-"""Issuing: an invoice with its lines, the credit that it uses and its number, all in the transaction of the caller."""
+"""Issues an invoice: its lines, the credit it uses and its number, in the caller's transaction."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from signalops import db
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.credits import credit_grants as credits
 from signalops.usage.invoices import invoice_queries
 from signalops.usage.invoices.invoice_models import CLOSING, By, Draft, Line
@@ -34,7 +34,7 @@ async def issue(connection: db.Connection, tenant: TenantId, draft: Draft, by: B
     invoice, due = await db.new_id(connection), max(draft.subtotal, Decimal(0))
     wanted = {"invoice": invoice, "currency": draft.currency, "at_most": due}
     burned = await credits.burn_credits(connection, tenant, **wanted) if due else Decimal(0)
-    credited = rounded(burned, draft.currency)  # which it is, but for the digits of a 0
+    credited = rounded(burned, draft.currency)  # already rounded, except for the digits of a 0
     total = EXACT.subtract(draft.subtotal, credited)
     issued = {
         **{"id": invoice, "kind": "invoice", "period": draft.month, "currency": draft.currency},

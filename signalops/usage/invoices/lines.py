@@ -1,4 +1,4 @@
-"""The lines of an invoice: what a period costs by the terms that held in it. Pure, and in decimals."""
+"""Computes the lines of an invoice from the usage and the price terms of a period. Pure, in decimals."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 from signalops.usage.invoices.invoice_models import Draft, Late, Line, MeterTerms, Stretch, Used
 from signalops.usage.plans.money import EXACT, rounded
 from signalops.usage.plans.plan_models import FlatPrice, Price

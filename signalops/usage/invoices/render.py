@@ -1,4 +1,4 @@
-"""An invoice for other programs (CSV, RFC 4180) and for people (one HTML page that prints, without scripts or other files)."""
+"""Renders an invoice as CSV (RFC 4180) and as one printable HTML page without scripts or other files."""
 
 import csv
 import re

@@ -1,8 +1,8 @@
-"""The endpoints of limits: a tenant sees them, an operator sets them."""
+"""The endpoints of limits: tenants list them, operators set them."""
 
 from signalops import db, errors
 from signalops.endpoint import endpoint, for_operators
-from signalops.terms import Caller, FoundTenant, Operator
+from signalops.types import Caller, FoundTenant, Operator
 from signalops.usage.limits import limit_service
 from signalops.usage.limits.limit_models import LimitList
 from signalops.usage.plans.plan_models import LimitAmounts, LimitTerms

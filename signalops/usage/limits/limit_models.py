@@ -1,4 +1,4 @@
-"""Limits as they are shown."""
+"""The response models of limits."""
 
 from datetime import date
 from typing import Literal

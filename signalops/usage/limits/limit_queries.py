@@ -1,9 +1,9 @@
-"""What limits ask of the database: one named query each."""
+"""The SQL queries of limits."""
 
 from typing import Any
 
 from signalops import db
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 SQL = db.queries("usage/limits")
 
@@ -28,6 +28,6 @@ async def set_limit(connection: db.Connection, **fields: Any) -> bool:
 
 
 async def remove_limit(connection: db.Connection, tenant: TenantId, meter: str) -> bool:
-    """Take a tenant's own limit of a meter away; tell whether there was one."""
+    """Remove a tenant's own limit of a meter; return whether there was one."""
     cursor = await connection.execute(SQL["remove-limit"], {"tenant": tenant, "meter": meter})
     return cursor.rowcount > 0

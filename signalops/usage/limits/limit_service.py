@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from signalops import db
 from signalops.errors import Invalid, NotFound
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.limits import limit_queries
 from signalops.usage.limits.limit_models import LimitShown
 from signalops.usage.plans.plan_models import LimitTerms

@@ -1,14 +1,14 @@
-"""The API's side of limits: what an event that comes in adds to its tenant's limited meters."""
+"""Computes what an incoming event adds to its tenant's limited meters."""
 
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.cache import Cache
 from signalops.patterns import as_seen, cache_of_compiled
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.limits import limit_queries
 from signalops.usage.meters.compiled_meters import CompiledMeters, compile_meters
 
@@ -48,4 +48,4 @@ class LimitedMeters:
 
 
 def _report(tenant: TenantId, meter: str, error: str) -> None:
-    facts.emit("meter.compile_failed", tenant=tenant, meter=meter, error=error)
+    telemetry.emit("meter.compile_failed", tenant=tenant, meter=meter, error=error)

@@ -1,4 +1,4 @@
-"""What a meter reads off an event, and what it makes of the readings. Pure."""
+"""Reads a meter's value from an event, and aggregates values. Pure."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

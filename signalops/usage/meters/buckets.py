@@ -1,4 +1,4 @@
-"""When usage counts: the hour and the billing period of an event, in the tenant's time zone. Pure."""
+"""The hour and the billing period that an event counts in, in the tenant's time zone. Pure."""
 
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache

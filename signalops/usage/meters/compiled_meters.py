@@ -1,4 +1,4 @@
-"""A tenant's meters as they count: compiled together."""
+"""A tenant's meters, compiled together."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date

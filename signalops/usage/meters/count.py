@@ -1,4 +1,4 @@
-"""What a batch adds to a tenant's usage. Pure; the hot path of the worker."""
+"""Counts the usage of a batch. Pure; the hot path of the worker."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from signalops import clock
 from signalops.contracts import MeteredRow
 from signalops.inbox.inbox_queries import Part, Results
 from signalops.patterns import as_seen
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.meters.aggregate import ALL_EVENTS, ALL_GROUPS, ONE, Meter, Reading
 from signalops.usage.meters.buckets import Slot, minute_of, slot_of
 from signalops.usage.meters.compiled_meters import CompiledMeters

@@ -1,17 +1,17 @@
-"""The compiled meters of the tenants that a worker has met lately."""
+"""The cache of compiled meters of a worker."""
 
 from functools import partial
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.cache import Cache
 from signalops.patterns import cache_of_compiled
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.meters import meter_queries
 from signalops.usage.meters.compiled_meters import NO_METERS, CompiledMeters, compile_meters
 
 
 class MeterCache:
-    """Compiled meters by tenant; a batch says which version of them, so nothing needs to be told of changes."""
+    """Compiled meters by tenant. A batch names their version, so a change needs no invalidation."""
 
     def __init__(self) -> None:
         self._cache: Cache[int, CompiledMeters] = cache_of_compiled()
@@ -34,4 +34,4 @@ class MeterCache:
 
 
 def _report(tenant: TenantId, meter: str, error: str) -> None:
-    facts.emit("meter.compile_failed", tenant=tenant, meter=meter, error=error)
+    telemetry.emit("meter.compile_failed", tenant=tenant, meter=meter, error=error)

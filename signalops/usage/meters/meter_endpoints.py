@@ -5,7 +5,7 @@ from pydantic import Field
 from signalops import db, errors
 from signalops.endpoint import endpoint
 from signalops.http import Query, Response, answer, listed
-from signalops.terms import Caller
+from signalops.types import Caller
 from signalops.usage.meters import meter_queries, meter_service
 from signalops.usage.meters.meter_models import MeterIn, MeterKey, MeterList, MeterShown
 

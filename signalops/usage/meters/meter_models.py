@@ -1,4 +1,4 @@
-"""A meter as it is written and as it is shown."""
+"""The request and response models of meters."""
 
 import re
 from datetime import datetime
@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from signalops.models import ApiModel, RequestModel
 from signalops.patterns import FieldPath, GroupBy, PatternError, compile_pattern
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 DEFAULT = "events"
 """The meter that every tenant has: it counts every event that is billed."""

@@ -1,10 +1,10 @@
-"""What meters ask of the database: one named query each."""
+"""The SQL queries of meters."""
 
 from typing import Any
 
 from signalops import db
 from signalops.patterns import CURRENT_GRAMMAR
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.meters.meter_models import MeterIn
 
 SQL = db.queries("usage/meters")

@@ -1,11 +1,11 @@
-"""Meters are added and ended here; they are never changed, so that a figure of last year means what it meant then.
+"""Adds and ends meters. A meter never changes, so that past figures keep their meaning.
 
 Each function runs in a transaction of the tenant.
 """
 
 from signalops import db
 from signalops.errors import Conflict, NotFound
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.meters import meter_queries
 from signalops.usage.meters.meter_models import MeterIn, MeterShown, is_key
 

@@ -1,1 +1,1 @@
-"""Prices: versions of plans, which plan a tenant has from which day, and the arithmetic of prices."""
+"""Price plans: versions, assignments to tenants by day, and the arithmetic of prices."""

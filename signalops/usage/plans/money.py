@@ -1,4 +1,4 @@
-"""Amounts of money: how they are written, and to what they are rounded."""
+"""Amounts of money: format and rounding."""
 
 import re
 from decimal import ROUND_HALF_UP, Context, Decimal

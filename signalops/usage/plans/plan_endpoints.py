@@ -1,11 +1,11 @@
-"""The endpoints of plans: a tenant sees its own, operators define them."""
+"""The endpoints of plans: tenants see their own, operators define them."""
 
 from pydantic import Field
 
 from signalops import db, errors
 from signalops.endpoint import endpoint, for_operators
 from signalops.http import Query, Response, answer
-from signalops.terms import Caller, Operator
+from signalops.types import Caller, Operator
 from signalops.usage.plans import plan_queries, plan_service
 from signalops.usage.plans.plan_models import PlanDocument, PlanList, PlanSummary, PlanVersion, TenantPlan
 

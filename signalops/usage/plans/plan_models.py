@@ -1,4 +1,4 @@
-"""A plan as the operator writes it: what it costs, the meters it brings, and its limits."""
+"""The request and response models of plans: prices, meters and limits."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, Vali
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from signalops.models import ApiModel
-from signalops.terms import RetentionDays
+from signalops.types import RetentionDays
 from signalops.usage.meters.meter_models import DEFAULT, MeterIn
 from signalops.usage.plans.money import Currency, Number, PositiveNumber
 
@@ -109,7 +109,9 @@ class LimitAmounts(_Terms):
     soft: Number | None = Field(None, description="At which a notice is emitted.")
     hard: Number | None = Field(None, description="Beyond which the overage is refused, or accepted and marked.")
     thresholds: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = Field(
-        (), max_length=20, description="Percent of the hard limit (without one: of the soft one) that are told of."
+        (),
+        max_length=20,
+        description="Percentages of the hard limit (without one: of the soft limit) at which the tenant is notified.",
     )
     overage: Literal["refuse", "accept"] = "refuse"
 

@@ -1,11 +1,11 @@
-"""What plans ask of the database: one named query each."""
+"""The SQL queries of plans."""
 
 from datetime import date
 from typing import Any, NamedTuple
 
 from signalops import db
 from signalops.errors import NotFound
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 SQL = db.queries("usage/plans")
 
@@ -56,7 +56,7 @@ async def list_plans(connection: db.Connection) -> list[db.Row]:
 
 
 async def add_plan(connection: db.Connection, document: db.Row, **fields: Any) -> None:
-    """Store a version of a plan: plan, version, grammar; Conflict when another made it meanwhile."""
+    """Store a version of a plan: plan, version, grammar; Conflict if a concurrent transaction stored it."""
     await connection.execute(SQL["add-plan"], {"document": db.Jsonb(document), **fields})
 
 

@@ -1,11 +1,11 @@
-"""What is done with plans: the operator makes versions of them, and tenants have one."""
+"""Adds versions of plans, and assigns plans to tenants."""
 
 import re
 
 from signalops import db
 from signalops.errors import Invalid
 from signalops.patterns import CURRENT_GRAMMAR
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.plans import plan_queries
 from signalops.usage.plans.plan_models import PeriodShown, PlanDocument, PlanShown, StretchShown, TenantPlan
 

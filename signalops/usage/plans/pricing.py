@@ -1,7 +1,7 @@
-"""The arithmetic of prices: what a quantity costs, and how that comes about.
+"""The arithmetic of prices: the price of a quantity, and its steps.
 
-It is exact: fractions (a third of a month is one), and one division at the end. Where that doesn't come out even, no half
-of a minor unit is near, and 60 digits round as all of them would. The models are those of Stripe (graduated and volume,
+It is exact: fractions (a third of a month is one), and one division at the end. A result that is no decimal is never close to
+half of a minor unit, so 60 digits round correctly. The models are those of Stripe (graduated and volume,
 https://docs.stripe.com/subscriptions/pricing-models/tiered-pricing) and of Lago (package as well,
 https://getlago.com/docs/guide/plans/charges/charge-models).
 """

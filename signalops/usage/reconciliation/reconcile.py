@@ -1,10 +1,10 @@
-"""An audit from one end to the other."""
+"""Runs a whole reconciliation."""
 
 from collections.abc import Mapping
 from datetime import date
 
 from signalops import db
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.reconciliation import reconciliation_queries
 from signalops.usage.reconciliation.reconciliation_models import Checked, Difference, Report
 from signalops.usage.reconciliation.recount import Recount

@@ -1,4 +1,4 @@
-"""What an audit finds, and the events behind a figure."""
+"""The models of reconciliation: findings, and the events behind a figure."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,7 +7,7 @@ from pydantic import Field
 
 from signalops.http import Query
 from signalops.models import ApiModel, PageOf
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 from signalops.usage.plans.money import Exact
 from signalops.validation import shape
 
@@ -34,7 +34,7 @@ class Difference(ApiModel):
 
 
 class Checked(ApiModel):
-    """How much was held against one another."""
+    """How many records were compared."""
 
     tenants: int = 0
     events: int = Field(0, description="Counted events, each held against its entries.")

@@ -1,4 +1,4 @@
-"""What the audit asks of the database: one named query each."""
+"""The SQL queries of reconciliation."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from signalops import db
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 SQL = db.queries("usage/reconciliation")
 _AT_A_TIME = 200

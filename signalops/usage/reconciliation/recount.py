@@ -1,4 +1,4 @@
-"""The audit's part that SQL can't do: the meters that a batch used are held against its events anew."""
+"""Recounts the meters of a batch from its events, which SQL can't do."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from signalops import db, facts
+from signalops import db, telemetry
 from signalops.inbox.inbox_queries import Part, Results
 from signalops.usage.meters.compiled_meters import CompiledMeters, compile_meters
 from signalops.usage.meters.count import count
@@ -73,7 +73,7 @@ class Recount:
             wanted = {event for slip in slips for event in slip.events}
             events = await reconciliation_queries.events(self._connection, self._what.tenant, sorted(wanted))
             for slip in slips:
-                # Of events that are missing SQL tells (entry); without them nothing can be said here.
+                # SQL reports missing events (entry); without them there is nothing to recount.
                 if slip.events <= events.keys():
                     for difference in self._held(slip, events, met):
                         yield difference
@@ -102,8 +102,8 @@ class Recount:
     def _recounted(self, slip: Slip, events: Events) -> dict[Key, Mapping[str, Any]]:
         """Return what a worker would count of the events of a slip today, by the meters of then."""
         results = Results()
-        told = [events[event] for event in sorted(slip.events)]
-        part = Part(self._what.tenant, 0, told, slip.metering, self._what.time_zone)
+        stored = [events[event] for event in sorted(slip.events)]
+        part = Part(self._what.tenant, 0, stored, slip.metering, self._what.time_zone)
         count(self._compiled(slip.metering), part, results)
         return {_key(entry): entry for entry in results.metered if entry["meter"] != DEFAULT}
 
@@ -126,7 +126,7 @@ class Recount:
 
     def _compile(self, version: int) -> CompiledMeters:
         def report(meter: str, error: str) -> None:
-            facts.emit("meter.compile_failed", tenant=self._what.tenant, meter=meter, error=error)
+            telemetry.emit("meter.compile_failed", tenant=self._what.tenant, meter=meter, error=error)
 
         rows = [m for m in self._meters if m["since"] <= version and (m["until"] is None or version < m["until"])]
         limited = (month["period"] for month in self._limited if month["limited_since"] <= version)

@@ -1,4 +1,4 @@
-"""The audit's part about prices: what a closed period costs is computed anew, and held against its invoices."""
+"""Recomputes the price of a closed period, and compares it with the invoices."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping

@@ -1,4 +1,4 @@
-"""The way from a line of an invoice back to its events."""
+"""Traces a line of an invoice back to its events."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from signalops import db
 from signalops.endpoint import endpoint
 from signalops.errors import Gone, NotFound
 from signalops.patterns import Grouping, Measured, as_seen
-from signalops.terms import Caller, JsonObject, TenantId
+from signalops.types import Caller, JsonObject, TenantId
 from signalops.usage.meters.aggregate import ALL_EVENTS, Meter
 from signalops.usage.meters.meter_models import DEFAULT
 from signalops.usage.reconciliation import reconciliation_queries
@@ -64,7 +64,7 @@ def _written(row: db.Row) -> str:
 async def _meter(connection: db.Connection, tenant: TenantId, key: str) -> Meter:
     if key == DEFAULT:
         return ALL_EVENTS
-    # A key means the same for ever, in whatever version of the metering; but for negative values.
+    # A meter's key means the same in every version of the meters, except for negative values.
     row = next(row for row in await reconciliation_queries.all_meters(connection, tenant) if row["key"] == key)
     measured = Measured(row["field"]) if row["field"] else None
     return Meter(key, row["aggregation"], measured, Grouping(row["group_by"]))

@@ -1,4 +1,4 @@
-"""The endpoints of the audit log: a tenant reads its own, an operator that of the whole installation."""
+"""The endpoints of the audit log: a tenant reads its own, an operator reads all."""
 
 from typing import Any
 from uuid import UUID
@@ -7,7 +7,7 @@ from signalops import db
 from signalops.endpoint import endpoint, for_operators
 from signalops.errors import NotFound
 from signalops.http import Response
-from signalops.terms import Caller, Operator
+from signalops.types import Caller, Operator
 from signalops.watch.audit_log.audit_log_models import ActionList, ActionShown, ActionsPage, PlatformAction, PlatformActionList
 
 SQL = db.queries("watch/audit_log")

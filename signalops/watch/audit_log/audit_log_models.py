@@ -1,4 +1,4 @@
-"""An action as it is asked for and as it is shown."""
+"""The request and response models of the audit log."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,7 +12,7 @@ from signalops.clock import Moment
 from signalops.http import Page
 from signalops.list_watermark import Settled
 from signalops.models import ApiModel, PageOf
-from signalops.terms import ActorKind, JsonObject
+from signalops.types import ActorKind, JsonObject
 
 INSTALLATION = UUID(int=0)
 """The tenant_id of what belongs to no tenant, such as plans."""

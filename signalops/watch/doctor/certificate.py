@@ -1,4 +1,4 @@
-"""The certificate that a server shows, whatever it is worth: who trusts it is the clients' to say, and told by their errors."""
+"""Reads the certificate of a server without verifying it: the expiry matters here, the clients verify the trust."""
 
 import smtplib
 import socket

@@ -1,4 +1,4 @@
-"""What is asked of the server, of the logins, and inside of the schema."""
+"""The checks of the database server, the logins and the schema."""
 
 import asyncio
 from collections.abc import Iterable
@@ -63,7 +63,7 @@ DOCUMENTED_KEY = Check(
     "Run `signalops key revoke` for it: everybody can read it in the documentation.",
     is_warning=True,
 )
-"""Only for a server of one's own: with the embedded one the documented key is there to be tried."""
+"""Only for an external server: with the embedded one the documented demo key is meant to be used."""
 _OBJECTS = Check(
     "objects",
     "objects",
@@ -216,7 +216,7 @@ async def _platform(connection: db.Connection, settings: Settings) -> Finding:
     slug = settings.platform_tenant
     if slug is None:
         return Finding("alerts", True, "stand in ops.alerts alone: SIGNALOPS_PLATFORM_TENANT is not set")
-    remedy = f"Run `signalops tenant create {slug}`, or correct SIGNALOPS_PLATFORM_TENANT: nobody is told of anything."
+    remedy = f"Run `signalops tenant create {slug}`, or correct SIGNALOPS_PLATFORM_TENANT: no alert is sent."
     is_there = await watch_queries.has_tenant(connection, slug)
     detail = f"come to the tenant {slug}" if is_there else f"can't come: there is no active tenant {slug}"
     return Finding("alerts", is_there, detail, "" if is_there else remedy)

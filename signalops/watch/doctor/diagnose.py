@@ -1,4 +1,4 @@
-"""The order of the checks."""
+"""Runs the checks in order."""
 
 from collections.abc import Awaitable, Callable
 

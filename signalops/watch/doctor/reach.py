@@ -1,4 +1,4 @@
-"""What processes need besides a schema: notifications that arrive, certificates that last, the secret key, the mail server."""
+"""The checks besides the schema: LISTEN/NOTIFY, certificates, the secret key, the mail server."""
 
 import asyncio
 import secrets
@@ -33,7 +33,7 @@ async def listening(settings: Settings) -> list[Finding]:
                     await watch_queries.notify(other, channel)
     except (TimeoutError, *db.OUTAGE):
         pass
-    detail = f"what one connection tells another did not hear within {_TIMEOUT:.0f} s"
+    detail = f"a notification of one connection did not reach another within {_TIMEOUT:.0f} s"
     remedy = "A pooler stands before PostgreSQL: set SIGNALOPS_POOLER and SIGNALOPS_LISTEN_DATABASE_URL."
     return [Finding("notifications", False, detail, remedy)]
 

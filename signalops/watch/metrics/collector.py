@@ -1,4 +1,4 @@
-"""What is measured and not counted: the database, once for each scrape, and the pools of this process."""
+"""Collects the metrics that are measured at a scrape: of the database, and of this process's pools."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from signalops.watch.metrics.registry import Measurement, gauge
 
 SQL = db.queries("watch/watch")
 AT_MOST = 2.0
-"""Seconds that the database gets: a scrape must not wait for what it is to tell of."""
+"""Timeout of the query in seconds: a scrape must not wait for a blocked database."""
 _FRESH = 1.0
 
 

@@ -1,4 +1,4 @@
-"""Every metric, in one table: what it is called, its kind, its labels, and what it tells. The manual's table is made of it."""
+"""Every metric: name, kind, labels and description. The table in the manual is generated from it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -126,4 +126,4 @@ MEASURED = (
     Metric("signalops_db_connections", "gauge", ("role",), "Connections of the database, by the role they work in."),
 )
 METRICS = {metric.name: metric for metric in (*COUNTED, *ASKED, *MEASURED)}
-"""Every metric by name. COUNTED are the processes' own; ASKED tell of asking the database for MEASURED (ops.measurements)."""
+"""Every metric by name. Processes count COUNTED, the database MEASURED (ops.measurements); ASKED are about that query."""

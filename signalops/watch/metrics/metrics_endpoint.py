@@ -1,4 +1,4 @@
-"""Where Prometheus asks: GET /metrics of the API."""
+"""GET /metrics of the API, for Prometheus."""
 
 import hmac
 
@@ -29,7 +29,7 @@ class MetricsHttp:
         texts=("text/plain",),
     )
     async def scrape(self, request: Request) -> Response:
-        """Tell Prometheus what the installation does: whoever has SIGNALOPS_METRICS_TOKEN, or without it this machine."""
+        """Return the metrics to callers with SIGNALOPS_METRICS_TOKEN; without that setting, to callers on this machine."""
         if not self._admits(request):
             raise NotFound("There is nothing at this address: see /api/docs.")
         return Response(exposition(await self._measurements.read()), media_type=CONTENT_TYPE_PLAIN_0_0_4)

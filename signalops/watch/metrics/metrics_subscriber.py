@@ -1,4 +1,4 @@
-"""From facts to metrics: a subscriber. It stands in the path of every request, so it does a look-up and an addition for each."""
+"""Updates metrics from telemetry events. It runs in every request, so an event costs a look-up and an addition."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -11,16 +11,16 @@ Fields = Mapping[str, Any]
 
 
 def record(name: str, fields: Fields) -> None:
-    """Count a fact."""
+    """Count a telemetry event."""
     if known := _KNOWN.get(name):
         known(fields)
 
 
-def _answered(fact: Fields) -> None:
-    operation, reason = fact["operation"], fact["reason"]
-    add, observe = _instruments(operation, fact["status"])
+def _answered(fields: Fields) -> None:
+    operation, reason = fields["operation"], fields["reason"]
+    add, observe = _instruments(operation, fields["status"])
     add()
-    observe(fact["duration_ms"] / 1000)
+    observe(fields["duration_ms"] / 1000)
     if reason:
         counter("signalops_rejections_total", reason).inc()
         if operation == "storeEvent":
@@ -36,42 +36,42 @@ def _instruments(operation: str | None, status: int) -> tuple[Callable[[], None]
     return add, histogram("signalops_request_seconds", operation).observe
 
 
-def _items_refused(fact: Fields) -> None:
-    for reason, items in fact["reasons"].items():
+def _items_refused(fields: Fields) -> None:
+    for reason, items in fields["reasons"].items():
         counter("signalops_rejections_total", reason).inc(items)
         counter("signalops_events_total", "refused").inc(items)
 
 
-def _flushed(fact: Fields) -> None:
-    accepted = fact["events"] - fact["exceptions"]
-    outcomes = ("accepted", accepted), ("duplicate", fact["duplicates"]), ("over_limit", fact["over_limit"])
+def _flushed(fields: Fields) -> None:
+    accepted = fields["events"] - fields["not_accepted"]
+    outcomes = ("accepted", accepted), ("duplicate", fields["duplicates"]), ("over_limit", fields["over_limit"])
     for outcome, events in outcomes:
         if events:
             counter("signalops_events_total", outcome).inc(events)
-    histogram("signalops_flush_events").observe(fact["events"])
-    histogram("signalops_flush_seconds").observe(fact["duration_ms"] / 1000)
+    histogram("signalops_flush_events").observe(fields["events"])
+    histogram("signalops_flush_seconds").observe(fields["duration_ms"] / 1000)
 
 
-def _processed(fact: Fields) -> None:
-    if not fact["events"]:  # another worker had it
+def _processed(fields: Fields) -> None:
+    if not fields["events"]:  # another worker had it
         return
     counter("signalops_batches_total").inc()
-    counter("signalops_processed_events_total").inc(fact["events"])
-    counter("signalops_matches_total").inc(fact["matches"])
-    histogram("signalops_batch_seconds").observe(fact["duration_ms"] / 1000)
+    counter("signalops_processed_events_total").inc(fields["events"])
+    counter("signalops_matches_total").inc(fields["matches"])
+    histogram("signalops_batch_seconds").observe(fields["duration_ms"] / 1000)
     # The batch got its id when its events were stored.
-    lag = clock.now() - clock.time_of(fact["batch"])
+    lag = clock.now() - clock.time_of(fields["batch"])
     histogram("signalops_lag_seconds").observe(max(lag.total_seconds(), 0))
 
 
-def _attempted(fact: Fields) -> None:
-    kind = fact["kind"] or "none"
-    counter("signalops_attempts_total", kind, fact["outcome"]).inc()
-    histogram("signalops_attempt_seconds", kind).observe(fact["duration_ms"] / 1000)
+def _attempted(fields: Fields) -> None:
+    kind = fields["kind"] or "none"
+    counter("signalops_attempts_total", kind, fields["outcome"]).inc()
+    histogram("signalops_attempt_seconds", kind).observe(fields["duration_ms"] / 1000)
 
 
-def _replaced(fact: Fields) -> None:
-    counter("signalops_jobs_requeued_total").inc(fact["batches"] + fact["deliveries"])
+def _replaced(fields: Fields) -> None:
+    counter("signalops_jobs_requeued_total").inc(fields["batches"] + fields["deliveries"])
 
 
 _KNOWN: dict[str, Callable[[Fields], None]] = {
@@ -82,6 +82,6 @@ _KNOWN: dict[str, Callable[[Fields], None]] = {
     "event.dead_lettered": lambda _: counter("signalops_events_dead_lettered_total").inc(),
     "delivery.attempted": _attempted,
     "delivery.dead_lettered": lambda _: counter("signalops_deliveries_dead_lettered_total").inc(),
-    "jobs.rescued": lambda fact: counter("signalops_jobs_rescued_total").inc(fact["jobs"]),
+    "jobs.rescued": lambda fields: counter("signalops_jobs_rescued_total").inc(fields["jobs"]),
     "jobs.requeued": _replaced,
 }

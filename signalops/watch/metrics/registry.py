@@ -1,4 +1,4 @@
-"""The instruments of this process, made of the table of names; with several API processes, those of all of them."""
+"""The metric instruments of this process, from the table of definitions; several API processes share theirs."""
 
 import os
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Where Prometheus asks: a worker has a small server in a thread of its own, several API processes share what they count."""
+"""Serves metrics: a worker by a small server in its own thread, API processes together."""
 
 import os
 from collections.abc import Iterator
@@ -7,23 +7,23 @@ from tempfile import TemporaryDirectory
 
 from prometheus_client import start_http_server
 
-from signalops import facts
+from signalops import telemetry
 from signalops.watch.metrics.registry import REGISTRY
 
 
 @contextmanager
 def served(host: str, port: int | None) -> Iterator[None]:
-    """Serve this process's metrics meanwhile, at any free port if it is 0; the work goes on without where that can't be."""
+    """Serve this process's metrics within the context; port 0 is any free port. A port that can't be bound is logged."""
     if port is None:
         yield
         return
     try:
         server, thread = start_http_server(port, host, REGISTRY)
     except OSError as error:
-        facts.emit("metrics.listen_failed", host=host, port=port, error=str(error))
+        telemetry.emit("metrics.listen_failed", host=host, port=port, error=str(error))
         yield
         return
-    facts.emit("metrics.served", host=host, port=server.server_port)
+    telemetry.emit("metrics.served", host=host, port=server.server_port)
     try:
         yield
     finally:
@@ -34,7 +34,7 @@ def served(host: str, port: int | None) -> Iterator[None]:
 
 @contextmanager
 def shared(processes: int) -> Iterator[None]:
-    """Let the processes that are started meanwhile, if several, share one folder: whichever is asked tells of all.
+    """Let processes started within the context share one folder, if several, so that any of them serves the metrics of all.
 
     What an installation counted before its start is gone, as with one process.
     """

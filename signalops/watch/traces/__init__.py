@@ -1,12 +1,12 @@
-"""From facts to spans of OpenTelemetry: optional, by the extra `traces`, and sent as OpenTelemetry's own variables say."""
+"""OpenTelemetry spans from telemetry events: optional, by the extra `traces`, configured by OpenTelemetry's own variables."""
 
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.facts import Subscriber
+from signalops.telemetry import Subscriber
 
 
 def spans_of(settings: Settings, part: str) -> Subscriber | None:
-    """Return a subscriber that makes spans of the facts of a part (api, worker); None: nobody asks for traces.
+    """Return a subscriber that creates the spans of a process (api, worker); None if tracing is not configured.
 
     Raises Unusable when somebody does and the extra is not installed.
     """

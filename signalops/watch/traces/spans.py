@@ -1,8 +1,8 @@
-"""The spans. Each is made when its work has ended, of the fact that tells of it: nothing stands in the path of an event.
+"""The spans. Each is created when its work has ended, outside of an event's path.
 
-Requests and attempts belong to the trace of their correlation, and so does a flush or a batch that worked for one alone; one that
-worked for several is a trace of its own. Names of attributes: https://opentelemetry.io/docs/specs/semconv/http/http-spans/, and
-`signalops.` before what is ours.
+Requests and attempts belong to the trace of their request id. So does a flush or a batch that worked for one request alone; one
+that worked for several is a trace of its own. Attribute names: https://opentelemetry.io/docs/specs/semconv/http/http-spans/, and
+`signalops.` before our own.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from signalops.correlation import Correlation, current
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 Fields = Mapping[str, Any]
-_TOLD_OTHERWISE = {"duration_ms", "request_id", "operation"}
+_NOT_ATTRIBUTES = {"duration_ms", "request_id", "operation"}
 _ids: ContextVar[tuple[int | None, int | None]] = ContextVar("ids", default=(None, None))
 
 
@@ -40,7 +40,7 @@ class _Known(RandomIdGenerator):
 
 
 class Spans:
-    """A subscriber of the facts; what it makes is sent in the background, and what can't be is lost."""
+    """Subscribes to telemetry events. Spans are exported in the background; those that can't be exported are lost."""
 
     def __init__(self, service: str) -> None:
         named = {} if "OTEL_SERVICE_NAME" in os.environ else {"service.name": service}
@@ -49,7 +49,7 @@ class Spans:
         self._tracer = provider.get_tracer("signalops")
 
     def __call__(self, name: str, fields: Fields) -> None:
-        """Make the span of a fact, if it tells of a piece of work."""
+        """Create the span of an event that reports finished work."""
         if name == "request.answered" and fields["operation"]:
             self._add(fields["operation"], SpanKind.SERVER, fields, current.get(), is_fault=fields["status"] >= 500)
         elif name == "delivery.attempted":
@@ -86,9 +86,9 @@ def _parent(of: Correlation | None) -> Context:
 
 
 def _attributes(fields: Fields) -> JsonObject:
-    told = {name: value for name, value in fields.items() if value is not None and name not in _TOLD_OTHERWISE}
-    status = {"http.response.status_code": int(told.pop("status"))} if "status" in told else {}
-    return status | {f"signalops.{name}": _plain(value) for name, value in told.items()}
+    attributes = {name: value for name, value in fields.items() if value is not None and name not in _NOT_ATTRIBUTES}
+    status = {"http.response.status_code": int(attributes.pop("status"))} if "status" in attributes else {}
+    return status | {f"signalops.{name}": _plain(value) for name, value in attributes.items()}
 
 
 def _plain(value: object) -> object:

@@ -12,7 +12,7 @@ from signalops.errors import Invalid
 from signalops.ingest.types.complexity import MOST_WEIGHT, weight_of
 from signalops.ingest.types.schema_cache import PayloadValidator, StoredSchema
 from signalops.ingest.types.validator import MOST_BYTES, MOST_FAULTS, Schema
-from signalops.terms import TenantId
+from signalops.types import TenantId
 
 FAR_ABOVE = 3.0
 """Seconds; what is bounded takes a tenth of a second at most, what is not takes minutes."""

@@ -26,23 +26,27 @@ def plans(*names: str) -> list[dict[str, Any]]:
 async def test_what_a_draft_would_have_matched_and_told(backtesting: Backtesting) -> None:
     events = backtesting.store(plans("pro", "free", "pro"))
     backtesting.store(plans("pro"), kind="order.refunded")
-    told = await backtesting.result(backtesting.draft(PRO, template={"subject": "{{ payload.plan }}", "body": "{{ payload.n }}"}))
+    result = await backtesting.result(
+        backtesting.draft(PRO, template={"subject": "{{ payload.plan }}", "body": "{{ payload.n }}"})
+    )
 
-    assert (told["scanned"], told["matched"], told["fired"], told["outcomes"]) == (4, 2, 2, {"notified": 2})
-    assert [example["event"] for example in told["examples"]] == [events[0], events[2]]
-    assert told["examples"][0]["type"] == "order.paid"
-    assert [message["events"] for message in told["messages"]] == [[events[0]], [events[2]]]
-    assert told["messages"][0]["message"] is None
-    assert "failed" in told["messages"][0]["fault"]
-    assert sum(bucket["matched"] for bucket in told["histogram"]) == 2
-    assert (told["comparison"], told["truncated"]) == (None, None)
+    assert (result["scanned"], result["matched"], result["fired"], result["outcomes"]) == (4, 2, 2, {"notified": 2})
+    assert [example["event"] for example in result["examples"]] == [events[0], events[2]]
+    assert result["examples"][0]["type"] == "order.paid"
+    assert [message["events"] for message in result["messages"]] == [[events[0]], [events[2]]]
+    assert result["messages"][0]["message"] is None
+    assert "failed" in result["messages"][0]["fault"]
+    assert sum(bucket["matched"] for bucket in result["histogram"]) == 2
+    assert (result["comparison"], result["truncated"]) == (None, None)
 
 
 async def test_the_message_is_the_one_that_would_have_been_sent(backtesting: Backtesting) -> None:
     backtesting.store(plans("pro"))
-    told = await backtesting.result(backtesting.draft(template={"subject": "New {{ payload.plan }}", "body": "{{ rule.name }}"}))
-    assert told["messages"][0]["message"] == {"subject": "New pro", "body": "draft"}
-    assert told["messages"][0]["fault"] is None
+    result = await backtesting.result(
+        backtesting.draft(template={"subject": "New {{ payload.plan }}", "body": "{{ rule.name }}"})
+    )
+    assert result["messages"][0]["message"] == {"subject": "New pro", "body": "draft"}
+    assert result["messages"][0]["fault"] is None
 
 
 async def test_it_sends_nothing_counts_nothing_and_writes_its_own_row_alone(backtesting: Backtesting) -> None:
@@ -57,22 +61,22 @@ async def test_it_sends_nothing_counts_nothing_and_writes_its_own_row_alone(back
 async def test_a_new_version_is_compared_with_the_active_one(backtesting: Backtesting) -> None:
     pro, free, team = backtesting.store(plans("pro", "free", "team"))
     rule = make_rule(backtesting.owner, backtesting.tenant, {"payload": {"plan": ["pro", "free"]}})
-    told = await backtesting.result(backtesting.draft({"payload": {"plan": ["free", "team"]}}, id=str(rule)))
-    assert told["comparison"] == {
+    result = await backtesting.result(backtesting.draft({"payload": {"plan": ["free", "team"]}}, id=str(rule)))
+    assert result["comparison"] == {
         "version": 1,
         "matched": 2,
         "fired": 2,
         "newlyMatched": {"count": 1, "events": [team]},
         "noLongerMatched": {"count": 1, "events": [pro]},
     }
-    assert [example["event"] for example in told["examples"]] == [free, team]
+    assert [example["event"] for example in result["examples"]] == [free, team]
 
 
 async def test_a_stored_rule_in_its_active_version_has_nothing_to_be_compared_with(backtesting: Backtesting) -> None:
     backtesting.store(plans("pro", "free"))
     rule = make_rule(backtesting.owner, backtesting.tenant, PRO)
-    told = await backtesting.result({"id": str(rule)})
-    assert (told["matched"], told["comparison"]) == (1, None)
+    result = await backtesting.result({"id": str(rule)})
+    assert (result["matched"], result["comparison"]) == (1, None)
 
 
 async def test_the_time_and_the_types_that_are_asked_for(backtesting: Backtesting) -> None:
@@ -88,27 +92,27 @@ async def test_the_time_and_the_types_that_are_asked_for(backtesting: Backtestin
 
 async def test_the_first_and_the_last_examples(backtesting: Backtesting) -> None:
     events = backtesting.store(plans(*["pro"] * 9))
-    told = await backtesting.result(backtesting.draft(), examples=2)
-    assert [example["event"] for example in told["examples"]] == [*events[:2], *events[-2:]]
-    assert [message["events"][0] for message in told["messages"]] == [*events[:2], *events[-2:]]
+    result = await backtesting.result(backtesting.draft(), examples=2)
+    assert [example["event"] for example in result["examples"]] == [*events[:2], *events[-2:]]
+    assert [message["events"][0] for message in result["messages"]] == [*events[:2], *events[-2:]]
     assert (await backtesting.result(backtesting.draft(), examples=0))["examples"] == []
 
 
 async def test_a_digest_is_rendered_with_its_events(backtesting: Backtesting) -> None:
     backtesting.store(plans("pro", "free"))
     draft = backtesting.draft(digest={"every": "1m"}, template={"body": "{% for e in events %}{{ e.payload.plan }} {% endfor %}"})
-    told = await backtesting.result(draft)
-    assert (told["fired"], told["outcomes"]) == (1, {"digested": 2})
-    assert told["messages"][0]["message"]["body"].split() == ["pro", "free"]
+    result = await backtesting.result(draft)
+    assert (result["fired"], result["outcomes"]) == (1, {"digested": 2})
+    assert result["messages"][0]["message"]["body"].split() == ["pro", "free"]
 
 
 async def test_an_absence_is_found_though_nothing_matches(backtesting: Backtesting) -> None:
     backtesting.store(plans("pro"), kind="other")
     to = seconds_after(START, 120)
-    told = await backtesting.result(backtesting.draft(absent={"after": "1m"}), to=to)
-    assert (told["matched"], told["fired"]) == (0, 1)
-    assert told["messages"][0]["kind"] == "absence"
-    assert told["messages"][0]["message"] is not None
+    result = await backtesting.result(backtesting.draft(absent={"after": "1m"}), to=to)
+    assert (result["matched"], result["fired"]) == (0, 1)
+    assert result["messages"][0]["kind"] == "absence"
+    assert result["messages"][0]["message"] is not None
 
 
 async def test_a_silence_of_then_is_heeded(backtesting: Backtesting) -> None:

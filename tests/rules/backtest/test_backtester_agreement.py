@@ -9,7 +9,7 @@ import pytest
 from signalops import clock, db
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, incoming
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from tests.support.rules import make_rule
 from tests.support.worlds.backtesting import START, Backtesting
 
@@ -39,7 +39,7 @@ async def test_outcomes_agree(backtesting: Backtesting, api_pool: db.Pool, condi
             await event_queries.accept(connection, [row], batch, 0)
         await backtesting.journey.process_batch(batch, 1)
 
-    told = await backtesting.result({"id": str(rule)}, **{"from": START.isoformat()}, examples=20)
+    result = await backtesting.result({"id": str(rule)}, **{"from": START.isoformat()}, examples=20)
     lived = backtesting.owner.execute("select event_id::text, outcome from signalops.matches order by event_id").fetchall()
-    assert [(example["event"], example["outcome"]) for example in told["examples"]] == lived
+    assert [(example["event"], example["outcome"]) for example in result["examples"]] == lived
     assert len(lived) == 40

@@ -27,7 +27,7 @@ class Rule:
     """A rule at work from START on; `silenced`: minutes from and to."""
 
     def __init__(self, silenced: tuple[float, float] | None = None, **conditions: object) -> None:
-        self.told: list[Notification] = []
+        self.notifications: list[Notification] = []
         self._silenced = silenced
         self._conditions = Conditions.model_validate(conditions)
         self._numbers = iter(range(10**9))
@@ -37,7 +37,7 @@ class Rule:
     def _made(self) -> Simulation:
         after = self._conditions.absent.after if self._conditions.absent else None
         plan = RuleConditions.of(self._conditions, 1)
-        return Simulation(RULE, plan, self._is_silenced, self.told.append, after)
+        return Simulation(RULE, plan, self._is_silenced, self.notifications.append, after)
 
     def _is_silenced(self, _: object, now: datetime) -> bool:
         return self._silenced is not None and minutes(self._silenced[0]) <= now < minutes(self._silenced[1])
@@ -56,7 +56,7 @@ class Rule:
     def end(self, at: float) -> list[tuple[str, float]]:
         """Let time pass; return what was told and at which minute."""
         self.simulation.finish(since_epoch(minutes(at)))
-        return [(told.kind, (told.at - since_epoch(START)) / 60_000_000) for told in self.told]
+        return [(one.kind, (one.at - since_epoch(START)) / 60_000_000) for one in self.notifications]
 
     def save_and_restore(self, at: float) -> None:
         """Go on as another worker does."""
@@ -82,7 +82,7 @@ def test_a_window_fires_once_per_stretch_and_tells_what_it_saw() -> None:
         "counted",
         "notified",
     ]
-    assert rule.told[0].told == {
+    assert rule.notifications[0].context == {
         "value": 2.0,
         "group": {"payload.user": "a"},
         "since": minutes(-8).isoformat(),
@@ -106,7 +106,7 @@ def test_an_absence_is_told_once_and_armed_again_by_the_next_match() -> None:
     rule = Rule(absent={"after": "15m", "allowedLateness": "1m"})
     assert rule.receive_all([10, 20, 50]) == ["counted"] * 3
     assert rule.end(200) == [("absence", 36), ("absence", 66)]
-    assert rule.told[0].told == {"rule": RULE, "group": {}, "lastSeenAt": minutes(20).isoformat(), "after": "15m"}
+    assert rule.notifications[0].context == {"rule": RULE, "group": {}, "lastSeenAt": minutes(20).isoformat(), "after": "15m"}
 
 
 def test_an_absence_without_any_event_is_told_and_one_of_groups_needs_their_first() -> None:
@@ -154,16 +154,16 @@ def test_a_digest_is_told_when_it_is_due_also_after_the_end() -> None:
     rule = Rule(digest={"every": "10m"})
     assert rule.receive_all([1, 2, 10.9, 11, 12]) == ["digested"] * 5
     assert rule.end(15) == [("digest", 11), ("digest", 21)]
-    assert rule.told[0].told is not None
-    assert (rule.told[0].told["count"], len(rule.told[0].events)) == (3, 3)
+    assert rule.notifications[0].context is not None
+    assert (rule.notifications[0].context["count"], len(rule.notifications[0].events)) == (3, 3)
 
 
 def test_a_digest_lists_the_first_hundred() -> None:
     rule = Rule(digest={"at": "18:00", "timeZone": "UTC"})
     rule.receive_all(range(120))
     assert rule.end(150) == [("digest", 360)]
-    assert rule.told[0].told is not None
-    assert (rule.told[0].told["count"], len(rule.told[0].events)) == (120, 100)
+    assert rule.notifications[0].context is not None
+    assert (rule.notifications[0].context["count"], len(rule.notifications[0].events)) == (120, 100)
 
 
 def test_an_absence_passes_through_the_noise_control() -> None:
@@ -171,8 +171,8 @@ def test_an_absence_passes_through_the_noise_control() -> None:
     rule.receive_all([10, 20, 50])
     # Missing at 5, in the digest; at 15 and 25 within the cooldown; at 55 again.
     assert rule.end(200) == [("digest", 65)]
-    assert rule.told[0].told is not None
-    assert (rule.told[0].told["count"], rule.told[0].events) == (2, [])
+    assert rule.notifications[0].context is not None
+    assert (rule.notifications[0].context["count"], rule.notifications[0].events) == (2, [])
 
 
 @pytest.mark.parametrize(("depth", "about", "outcome"), [(1, RULE["id"], None), (1, "x", "notified"), (4, "x", None)])

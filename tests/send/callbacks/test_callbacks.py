@@ -16,7 +16,7 @@ from aiohttp import web
 from signalops import clock
 from signalops.access.auth_throttle import MOST_A_MINUTE
 from signalops.config import Settings
-from signalops.terms import ChannelId, DeliveryId
+from signalops.types import ChannelId, DeliveryId
 from tests.support.api import JSON, Answer, Client, assert_problem, hearing, running
 from tests.support.providers import Sns, base, hub_signature, ses_event, whatsapp_post, whatsapp_sent, whatsapp_status
 from tests.support.receivers import Mailbox, Receiver

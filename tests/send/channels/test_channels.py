@@ -22,7 +22,7 @@ from signalops.send.channels.email import Email
 from signalops.send.channels.webhook import signed
 from signalops.send.mail import Mail
 from signalops.send.message_models import Envelope, Message, Notification
-from signalops.terms import ChannelKind, DeliveryId, TenantId
+from signalops.types import ChannelKind, DeliveryId, TenantId
 
 DELIVERY = DeliveryId(UUID("01934567-89ab-7def-8123-456789abcdef"))
 SENDER = "SignalOps <signalops@example.com>"

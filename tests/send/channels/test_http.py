@@ -7,7 +7,7 @@ import pytest
 from signalops.config import Settings
 from signalops.errors import Invalid
 from signalops.send.channels import configured
-from signalops.terms import ChannelKind
+from signalops.types import ChannelKind
 
 URL = {"url": "https://example.com/hook"}
 

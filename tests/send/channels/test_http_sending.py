@@ -11,7 +11,7 @@ from signalops.config import Settings
 from signalops.send.channels import configured
 from signalops.send.message_models import Envelope, Message, Notification, Outcome
 from signalops.send.transport import Transport
-from signalops.terms import DeliveryId
+from signalops.types import DeliveryId
 from tests.support.receivers import Receiver
 from tests.support.worlds.outbox import Outbox
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from signalops.send.channels.slack import TEXT_LIMIT
-from signalops.terms import DeliveryId
+from signalops.types import DeliveryId
 from tests.support.receivers import Receiver
 from tests.support.worlds.outbox import Outbox
 

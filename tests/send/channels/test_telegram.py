@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from signalops.terms import ChannelId
+from signalops.types import ChannelId
 from tests.support.providers import base, telegram_refused, telegram_sent
 from tests.support.receivers import Receiver, free_port
 from tests.support.worlds.outbox import Outbox

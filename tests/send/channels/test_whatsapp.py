@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from signalops.terms import ChannelId
+from signalops.types import ChannelId
 from tests.support.providers import base, whatsapp_refused, whatsapp_sent
 from tests.support.receivers import Receiver
 from tests.support.worlds.outbox import Outbox

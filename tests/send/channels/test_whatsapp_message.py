@@ -9,7 +9,7 @@ from signalops.errors import Invalid
 from signalops.send.channels import configured
 from signalops.send.channels.whatsapp import LONGEST, Credentials, WhatsApp
 from signalops.send.message_models import Envelope, Message, Notification
-from signalops.terms import DeliveryId
+from signalops.types import DeliveryId
 
 CONFIG = {"to": "+4915112345678", "phoneNumberId": "1234567"}
 CHANNEL = configured("whatsapp", CONFIG)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from signalops import clock
 from signalops.job_handlers import JobHandlers
-from signalops.terms import BatchId, ChannelId, DeliveryId
+from signalops.types import BatchId, ChannelId, DeliveryId
 from tests.support.api import SIGNUP, Client, assert_problem
 from tests.support.deliveries import DELIVERIES, LETTERS, die, do, ids, statuses
 from tests.support.receivers import Receiver

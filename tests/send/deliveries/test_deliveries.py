@@ -13,7 +13,7 @@ from aiohttp import web
 
 from signalops import clock, db
 from signalops.inbox import inbox_queries as inbox
-from signalops.terms import DeliveryId, DeliveryStatus
+from signalops.types import DeliveryId, DeliveryStatus
 from tests.sql.scans import scanned
 from tests.support.api import Blocked, Client, assert_problem
 from tests.support.bulk_rows import BulkRows

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from signalops import clock, db
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, Incoming, incoming
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from tests.support.tenants import Tenant
 
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ import pytest
 
 from signalops import clock, db
 from signalops.job_handlers import JobHandlers
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from signalops.usage.meters import meter_service
 from signalops.usage.meters.meter_models import MeterIn, MeterShown
 from tests.support.rows import add_event

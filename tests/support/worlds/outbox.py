@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from signalops import clock, db
 from signalops.config import Settings
 from signalops.send import ChannelRegistry, NewChannel, Sender, deliver
-from signalops.terms import ChannelId, DeliveryId, TenantId
+from signalops.types import ChannelId, DeliveryId, TenantId
 from tests.support.rows import add, add_delivery, add_event, add_rule
 from tests.support.tenants import Tenant
 from tests.support.worlds.base import World

@@ -7,7 +7,7 @@ import pytest
 
 from signalops import db
 from signalops.job_handlers import JobHandlers
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from tests.support.tenants import Tenant
 from tests.support.worlds.base import World, accept, event_of
 

@@ -14,7 +14,7 @@ from signalops import clock, db
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, incoming
 from signalops.ingest.limited_meters import weighed
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from signalops.usage.limits import LimitedMeters
 from tests.support.rows import add_meter
 from tests.support.tenants import Tenant

@@ -9,7 +9,7 @@ import pytest
 
 from signalops import db
 from signalops.config import Settings
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from tests.support.api import SIGNUP
 from tests.support.tenants import Tenant, make_tenant, set_limit
 from tests.usage.limits.conftest import Ingest, make_meter, quotas, sent

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from signalops import clock
-from signalops.terms import BatchId
+from signalops.types import BatchId
 from tests.support.rows import add
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant

@@ -15,7 +15,7 @@ from signalops import clock
 from signalops.config import Settings
 from signalops.db import admin_url
 from signalops.inbox.inbox_queries import Part, Results
-from signalops.terms import TenantId
+from signalops.types import TenantId
 from signalops.usage.meters.compiled_meters import CompiledMeters, compile_meters
 from signalops.usage.meters.count import count
 from tests.usage.meters.test_count import REPEATED, UNPROVEN

@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from signalops import clock, db
-from signalops.terms import Actor
+from signalops.types import Actor
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
 from tests.watch.audit_log.declared import NOT_LOGGED

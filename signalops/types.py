@@ -1,4 +1,4 @@
-"""The words of the product as types: what an id identifies, and which states a thing can be in."""
+"""Shared types: ids, statuses and JSON objects."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, NewType

@@ -1,18 +1,18 @@
-"""The facts that the code emits. Logs and metrics subscribe; the code that emits knows neither."""
+"""Telemetry events that the code emits. Logs, metrics and traces subscribe; the code that emits them knows none of these."""
 
 import logging
 from collections.abc import Callable
 
-from signalops.terms import JsonObject
+from signalops.types import JsonObject
 
 log = logging.getLogger(__name__)
 
-FACTS = {
+EVENTS = {
     "api.started": ("host", "port"),
     "api.stopped": (),
     "request.answered": ("operation", "status", "reason", "duration_ms", "tenant", "request_id"),
     "clock.corrected": ("seconds",),
-    "events.flushed": ("batch", "events", "exceptions", "duplicates", "over_limit", "duration_ms", "request_ids"),
+    "events.flushed": ("batch", "events", "not_accepted", "duplicates", "over_limit", "duration_ms", "request_ids"),
     "events.flush_failed": ("events", "error"),
     "batch_items.rejected": ("reasons",),
     "batch.processed": ("batch", "job", "tenants", "events", "matches", "duration_ms", "request_ids"),
@@ -56,24 +56,24 @@ FACTS = {
     "metrics.listen_failed": ("host", "port", "error"),
     "tenant.deleted": ("tenant", "rows", "duration_ms"),
 }
-"""Every fact by name, with its fields. duration_ms is a float, ids are UUIDs, errors are one sentence."""
+"""Every telemetry event by name, with its fields. duration_ms is a float, ids are UUIDs, errors are one sentence."""
 
-_FIELDS = {name: frozenset(fields) for name, fields in FACTS.items()}  # made once: each request is a fact
+_FIELDS = {name: frozenset(fields) for name, fields in EVENTS.items()}  # made once: each request emits one
 Subscriber = Callable[[str, JsonObject], None]
 _subscribers: list[Subscriber] = []
 
 
 def emit(name: str, **fields: object) -> None:
-    """Tell every subscriber of a fact; name and fields are those of FACTS."""
-    assert fields.keys() == _FIELDS[name], f"the fact {name} has the fields {FACTS[name]}"
+    """Pass an event to every subscriber; its name and fields must be in EVENTS."""
+    assert fields.keys() == _FIELDS[name], f"the event {name} has the fields {EVENTS[name]}"
     for subscriber in _subscribers:
         try:
             subscriber(name, fields)
-        except Exception:  # what is observed must not depend on the observer
-            log.exception("A subscriber failed at the fact %s.", name)
+        except Exception:  # a faulty subscriber must not break the code that emits
+            log.exception("A subscriber failed on the event %s.", name)
 
 
 def subscribe(subscriber: Subscriber) -> Callable[[], None]:
-    """Have a function called with every fact from now on; return the function that ends it."""
+    """Call the function with every event from now on; return a function that unsubscribes it."""
     _subscribers.append(subscriber)
     return lambda: _subscribers.remove(subscriber)
