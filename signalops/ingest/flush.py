@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from signalops import clock, db, telemetry
 from signalops.errors import Invalid, Overloaded, Problem, Unavailable
@@ -93,27 +94,24 @@ class Flusher:
 
         Raise Overloaded when too many wait, and Unavailable when the database did not answer.
         """
-        events, refused = self.rates.sift(events)
-        if not refused:
-            return await self._submit(events)
-        return {**refused, **(await self._submit(events) if events else {})}
+        events, rejected = self.rates.sift(events)
+        if not events:
+            return rejected
+        sizes = [len(event.row) for event in events]
+        self._require_room(events[0].tenant, len(events), sum(sizes))
+        if len(events) > self._limits.flush or sum(sizes) > MOST_FLUSH_BYTES:
+            return {**rejected, **await self._submit_in_parts(events)}
+        outcomes = await self._enqueue(events, sum(sizes)).answer
+        return {**rejected, **outcomes} if rejected else outcomes
 
-    async def _submit(self, events: list[Incoming]) -> Outcomes:
-        tenant, size = events[0].tenant, sum(len(event.row) for event in events)
-        self._require_room(tenant, len(events), size)
-        if len(events) <= self._limits.flush and size <= MOST_FLUSH_BYTES:
-            return await self._queue(tenant, events, size)
-        return await self._submit_in_parts(tenant, events)
-
-    async def _submit_in_parts(self, tenant: TenantId, events: list[Incoming]) -> Outcomes:
-        """Have several flushes store what one may not hold; each event of a part that failed has the reason."""
-        parts = list(_parts(events, self._limits.flush))
-        sizes = [sum(len(event.row) for event in part) for part in parts]
-        queued = [self._queue(tenant, part, size) for part, size in zip(parts, sizes, strict=True)]
+    async def _submit_in_parts(self, events: list[Incoming]) -> Outcomes:
+        """Store in several flushes what exceeds one; each event of a part that failed has the reason."""
+        requests = [self._enqueue(part, sum(len(event.row) for event in part)) for part in _parts(events, self._limits.flush)]
+        answers = await asyncio.gather(*(request.answer for request in requests), return_exceptions=True)
         outcomes: dict[EventId, Stored | Problem] = {}
-        for part, answer in zip(parts, await asyncio.gather(*queued, return_exceptions=True), strict=True):
+        for request, answer in zip(requests, answers, strict=True):
             if isinstance(answer, Problem):
-                outcomes |= {event.id: answer for event in part}
+                outcomes |= {event.id: answer for event in request.events}
             elif isinstance(answer, BaseException):
                 raise answer
             else:
@@ -129,22 +127,24 @@ class Flusher:
         if of_tenant or of_all or (self._waiting and self._waiting + events > self._limits.waiting):
             raise Overloaded("Too many events wait to be stored: send again in a second.", headers=_SLOW)
 
-    async def _queue(self, tenant: TenantId, events: list[Incoming], size: int) -> Outcomes:
-        request = Request(tenant, events, size, asyncio.get_running_loop().create_future())
+    def _enqueue(self, events: list[Incoming], size: int) -> Request:
+        request = Request(events[0].tenant, events, size, asyncio.get_running_loop().create_future())
         self._requests.append(request)
         self._unanswered.add(request.answer)
-        request.answer.add_done_callback(self._unanswered.discard)
+        request.answer.add_done_callback(partial(self._release, request))
         self._waiting += len(events)
         self._waiting_bytes_of_all += size
-        self._waiting_bytes[tenant.int] += size
+        self._waiting_bytes[request.tenant.int] += size
         self._arrived.set()
-        try:
-            return await request.answer
-        finally:
-            self._waiting_bytes_of_all -= size
-            self._waiting_bytes[tenant.int] -= size
-            if self._waiting_bytes[tenant.int] <= 0:
-                del self._waiting_bytes[tenant.int]
+        return request
+
+    def _release(self, request: Request, answer: asyncio.Future[Outcomes]) -> None:
+        """Return the bytes of an answered request to the bounds of what may wait."""
+        self._unanswered.discard(answer)
+        self._waiting_bytes_of_all -= request.size
+        self._waiting_bytes[request.tenant.int] -= request.size
+        if self._waiting_bytes[request.tenant.int] <= 0:
+            del self._waiting_bytes[request.tenant.int]
 
     async def run(self) -> None:
         """Flush what waits, until cancelled."""
@@ -199,7 +199,10 @@ class Flusher:
             if connections is not self._connections:
                 async with connections.connection() as connection:
                     await event_queries.await_changed_limits(connection)
-            outcomes: Outcomes | Problem = await self._flush(events, connections)
+            outcomes: Outcomes | Problem
+            outcomes, stale = await self._store(events, connections)
+            if stale:
+                outcomes = {**outcomes, **await self._retry_stale(stale, connections)}
         except db.BUSY:
             is_free = False
             if connections is self._connections:
@@ -224,20 +227,18 @@ class Flusher:
                 answer.set_result(outcomes)
         return is_free
 
-    async def _flush(self, events: list[Incoming], connections: db.Pool) -> Outcomes:
-        """Store events, those whose tenant's limited meters were not known here after the others."""
-        outcomes, stale = await self._store(events, connections)
+    async def _retry_stale(self, stale: list[Incoming], connections: db.Pool) -> Outcomes:
+        """Store events whose tenant's limited meters this process did not know, after reading these."""
+        outcomes: dict[EventId, Stored | Problem] = {}
         for _ in range(_MOST_WEIGHINGS):
+            stored, stale = await self._refresh_and_store(stale, connections)
+            outcomes |= stored
             if not stale:
                 return outcomes
-            again, stale = await self._weigh_anew(stale, connections)
-            outcomes |= again
-        return outcomes | dict.fromkeys(
-            (event.id for event in stale),
-            Unavailable("A limit is being changed, and the event is not stored: send it again.", headers=_SLOW),
-        )
+        changing = Unavailable("A limit is being changed, and the event is not stored: send it again.", headers=_SLOW)
+        return outcomes | dict.fromkeys((event.id for event in stale), changing)
 
-    async def _weigh_anew(self, events: list[Incoming], connections: db.Pool) -> Flushed:
+    async def _refresh_and_store(self, events: list[Incoming], connections: db.Pool) -> Flushed:
         try:
             await self._scales.refresh({event.tenant for event in events})
             return await self._store(events, connections)
