@@ -53,4 +53,7 @@ def _report(task: asyncio.Task[Any]) -> None:
         return
     log.critical("The background task %r failed, and with it this process.", task.get_name(), exc_info=task.exception())
     _failed.append(task.get_name())
+    # No handler yet: nothing is accepted that must be finished, and SIGTERM would end the process without the exit code.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        exit_if_failed()
     signal.raise_signal(signal.SIGTERM)
