@@ -70,7 +70,7 @@ format: .venv/.dev ## Format the code
 	@$(BIN)/ruff format --quiet
 	@$(BIN)/ruff check --fix
 
-schema: .venv/.dev ## Write sql/schema.sql and sql/catalogue.txt anew
+schema: .venv/.dev ## Regenerate sql/schema.sql and sql/catalogue.txt
 	@$(BIN)/python -m tests.sql.dump
 
 advisories: .venv/.dev ## Ask PyPI whether what is installed has known vulnerabilities

@@ -78,11 +78,6 @@ def unix() -> int:
     return int(time.time() + _offset)
 
 
-def next_month(moment: datetime) -> datetime:
-    """Return the start of the calendar month (UTC) after the month of a moment."""
-    return (moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
-
-
 def least_id(moment: datetime) -> UUID:
     """Return the least UUIDv7 of a moment's millisecond: ids compare with it as their times do."""
     return UUID(int=max((moment - _EPOCH) // timedelta(milliseconds=1), 0) << 80)

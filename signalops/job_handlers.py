@@ -29,8 +29,6 @@ from signalops.watch.retention import Retainer, Retention
 
 AT_MOST = 1000
 """What one sweep enqueues; the next is a second away."""
-_MOST_TOLD = 20
-"""Maximum number of request ids in the log line of a batch."""
 _KEPT = Retention(events=400, audit_log=400, jobs=30)
 _RETAINING = 600.0
 """Seconds of an hour."""
@@ -148,5 +146,5 @@ def _tell(batch: BatchId, job: int, results: Results, parts: list[Part], seconds
         events=sum(part["events"] for part in results.parts),
         matches=len(results.matches),
         duration_ms=seconds * 1000,
-        request_ids=sent[:_MOST_TOLD],
+        request_ids=sent[: telemetry.MAX_REQUEST_IDS],
     )

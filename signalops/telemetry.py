@@ -58,6 +58,9 @@ EVENTS = {
 }
 """Every telemetry event by name, with its fields. duration_ms is a float, ids are UUIDs, errors are one sentence."""
 
+MAX_REQUEST_IDS = 20
+"""Maximum number of `request_ids` in an event: a flush or a batch may serve thousands of requests."""
+
 _FIELDS = {name: frozenset(fields) for name, fields in EVENTS.items()}  # made once: each request emits one
 Subscriber = Callable[[str, JsonObject], None]
 _subscribers: list[Subscriber] = []

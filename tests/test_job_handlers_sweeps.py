@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from signalops import clock
+from tests.support.months import next_month
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
 from tests.support.worlds.pipeline import Pipeline
@@ -131,7 +132,7 @@ async def test_a_batch_whose_job_is_stuck_under_a_living_worker_is_processed_all
 def drop_next_month(pipeline: Pipeline) -> int:
     """Drop the partitions of the next month; return how many there were."""
     query = "select relname from pg_class where relispartition and relkind = 'r' and relname like %s"
-    names = pipeline.rows(query, f"%{clock.next_month(clock.now()):%Y_%m}")
+    names = pipeline.rows(query, f"%{next_month(clock.now()):%Y_%m}")
     for (name,) in names:
         pipeline.owner.execute(f"drop table signalops.{name}".encode())
     return len(names)

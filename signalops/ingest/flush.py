@@ -36,9 +36,7 @@ _MOST_WAITING_BYTES = 256 * 2**20
 """Bytes of rows that may wait in one lane, a quarter of them of one tenant."""
 _SMALL = 16
 """Events that are never worth two flushes."""
-_MOST_TOLD = 20
-"""Maximum number of request ids in the log line of a flush."""
-_MOST_WEIGHINGS = 5
+_MAX_STALE_RETRIES = 5
 """How often a flush recomputes the quantities of limited meters, each time because a tenant's meters have changed."""
 _SLOW = {"Retry-After": "1"}
 
@@ -230,7 +228,7 @@ class Flusher:
     async def _retry_stale(self, stale: list[Incoming], connections: db.Pool) -> Outcomes:
         """Store events whose tenant's limited meters this process did not know, after reading these."""
         outcomes: dict[EventId, Stored | Problem] = {}
-        for _ in range(_MOST_WEIGHINGS):
+        for _ in range(_MAX_STALE_RETRIES):
             stored, stale = await self._refresh_and_store(stale, connections)
             outcomes |= stored
             if not stale:
@@ -287,6 +285,6 @@ class Flusher:
             "over_limit": over_limit,
         }
         settled = len(flushed.outcomes)
-        sent = list({event.correlation: None for event in events if event.correlation})[:_MOST_TOLD]
+        sent = list({event.correlation: None for event in events if event.correlation})[: telemetry.MAX_REQUEST_IDS]
         telemetry.emit("events.flushed", batch=batch, events=settled, **counts, duration_ms=milliseconds, request_ids=sent)
         return flushed

@@ -47,13 +47,16 @@ def call_of(endpoint: Endpoint, pools: Pools) -> Call:
             given["body"] = await read_model(request, body, endpoint.most_bytes)
         async with transaction_of(request, who) as transaction:
             result = await endpoint.handler(**given, **transaction)
-        return result if isinstance(result, Response) else answer(result, endpoint.status)
+        return _response(endpoint, result)
 
     return call
 
 
 async def _answered(endpoint: Endpoint, returned: Awaitable[Response | BaseModel]) -> Response:
-    result = await returned
+    return _response(endpoint, await returned)
+
+
+def _response(endpoint: Endpoint, result: Response | BaseModel) -> Response:
     return result if isinstance(result, Response) else answer(result, endpoint.status)
 
 

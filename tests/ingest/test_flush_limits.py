@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from signalops import clock
 from signalops.config import Settings
 from tests.support.api import SIGNUP, Answer, Client, assert_problem, hearing, rows, running, running_process, stored
+from tests.support.months import next_month
 from tests.support.rows import add
 from tests.support.tenants import Tenant, make_tenant, set_limit
 
@@ -64,7 +64,7 @@ async def test_a_refusal_says_until_when(api: Client, owner: psycopg.Connection,
     answer = await api.post(SIGNUP, acme)
     problem = assert_problem(answer, 429, "quota-exceeded")
     end = datetime.fromisoformat(problem["periodEnd"])
-    assert end == clock.next_month(datetime.now(UTC))
+    assert end == next_month(datetime.now(UTC))
     assert 0 < int(answer.headers["retry-after"]) <= (end - datetime.now(UTC)).total_seconds() + 2
     assert (await api.post(SIGNUP, globex)).status == 202
     assert rows(owner) == {"events": 2, "keys": 0, "inbox": 2, "accepted": 1, "jobs": 2}

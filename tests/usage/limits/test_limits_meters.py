@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from signalops import clock
 from tests.support.api import SIGNUP, Client, assert_problem, hearing
+from tests.support.months import next_month
 from tests.support.rows import add_meter
 from tests.support.tenants import Tenant, set_limit
 from tests.usage.limits.conftest import Ingest, accepted, make_meter, sent, told
@@ -21,7 +21,7 @@ async def test_an_event_that_does_not_fit_is_refused_and_a_smaller_one_comes_in(
     statuses = [result["status"] for result in answer.json["results"]]
     assert statuses == ["accepted"] * 2 + ["rejected"] + ["accepted"] * 2 + ["rejected"] + ["accepted"] * 2
     problem = answer.json["results"][2]["problem"]
-    assert (problem["meter"], problem["periodEnd"]) == ("traffic", clock.next_month(datetime.now(UTC)).isoformat())
+    assert (problem["meter"], problem["periodEnd"]) == ("traffic", next_month(datetime.now(UTC)).isoformat())
     assert "hard limit of traffic" in problem["detail"]
     assert_problem(await api.post(sent(1), acme), 429, "quota-exceeded")
     assert (await api.post(sent(0.5), acme)).status == 202
