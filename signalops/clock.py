@@ -69,7 +69,7 @@ def new_id_in_order() -> UUID:
 
 
 def placed(identity: UUID, place: str) -> UUID:
-    """Return an id with the milliseconds of a place: what signalops.placed makes of them, 13 characters of a UUID."""
+    """Return an id with the milliseconds of a place: what signalops.repositioned_id makes of them, 13 characters of a UUID."""
     return UUID(int=int(place.replace("-", ""), 16) << 80 | identity.int & (1 << 80) - 1)
 
 

@@ -26,7 +26,7 @@ def seconds(name: str) -> float:
     return float(amount) * _SECONDS[unit]
 
 
-WORKER_SILENCE = seconds("worker_silence")
+WORKER_SILENCE = seconds("worker_timeout")
 DIGEST_EVENTS = number("digest_events")
 BULK_BATCH_EVENTS = number("bulk_batch_events")
 PRIORITY_EVENT = number("priority_event")

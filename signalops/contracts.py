@@ -10,7 +10,7 @@ from uuid import UUID
 
 
 class EventRow(TypedDict):
-    """An event of a flush, for accept. `weights` and `buckets` are added where its tenant or key has limits."""
+    """An event of a flush, for accept. `quantities` and `buckets` are added where its tenant or key has limits."""
 
     tenant: UUID
     id: UUID
@@ -23,17 +23,17 @@ class EventRow(TypedDict):
     hash: NotRequired[str]
     correlation: NotRequired[str]
     trace: NotRequired[str | None]
-    weights: NotRequired[Mapping[str, str]]
+    quantities: NotRequired[Mapping[str, str]]
     buckets: NotRequired[Sequence[int]]
 
 
 class MeterAmount(TypedDict):
-    """What the events of a flush add to a meter of a tenant, by the version `scales` of its limited meters."""
+    """What the events of a flush add to a meter of a tenant, by the version `limited_meters_version` of its limited meters."""
 
     tenant: UUID
     meter: str
     amount: object
-    scales: int
+    limited_meters_version: int
 
 
 class BucketAmount(TypedDict):
@@ -48,9 +48,9 @@ class PartRow(TypedDict):
     """What was done with one tenant's events of a batch, for record_batch."""
 
     tenant: UUID
-    ruleset: int
+    ruleset_version: int
     rules: int
-    metering: int
+    meters_version: int
     events: int
     billed: int
     dead: int
@@ -75,13 +75,13 @@ class GroupEvent(TypedDict):
 
     event: str
     at: datetime
-    weight: str
-    item: str | None
+    value: str
+    distinct_value: str | None
     verdict: str | None
     not_before: datetime | None
     delivery: UUID
     replay: str | None
-    depth: int
+    causation_depth: int
 
 
 class GroupRow(TypedDict):
@@ -90,7 +90,7 @@ class GroupRow(TypedDict):
     tenant: UUID
     rule: UUID
     version: int
-    since: int
+    state_version: int
     channel: UUID
     group: str
     labels: Mapping[str, Any]
@@ -120,7 +120,7 @@ class MeteredRow(TypedDict):
     aggregation: str
     period: date
     hour: datetime
-    grp: str
+    group_key: str
     is_late: bool
     events: int
     event_ids: Sequence[str]
@@ -131,14 +131,14 @@ class MeteredRow(TypedDict):
 
 
 class BatchEvent(TypedDict):
-    """An event that stays in the inbox, for put_back."""
+    """An event that stays in the inbox, for requeue_events."""
 
     id: str
     replay: str | None
 
 
 class SeenType(TypedDict):
-    """What was seen of an event type, for note_types; first and last are ids of events."""
+    """What was seen of an event type, for record_event_types; first and last are ids of events."""
 
     tenant: UUID
     type: str

@@ -3,7 +3,7 @@
 access   authenticate the sender             ApiKeyAuthenticator.identify
 ingest   store once, count, put into inbox   Flusher -> signalops.accept, one transaction per flush
 queue    one job per flush                   process_batch(batch)
-rules    match the tenant's rules            Processor, RuleCache, decide; signalops.weigh for stateful rules
+rules    match the tenant's rules            Processor, RuleCache, decide; signalops.evaluate_stateful_rules for stateful rules
 send     a delivery per match, and its job   signalops.record_batch -> send_delivery(tenant, delivery, more)
 usage    count by the hour of occurrence     MeterCache, count; signalops.record_batch, the same transaction
 """
@@ -90,7 +90,7 @@ class JobHandlers:
     async def tell_due(self) -> None:
         """Send the digests that are due, and report absences."""
         async with self._connections.connection() as connection:
-            while await inbox_queries.set_aside(connection, AT_MOST) == AT_MOST:
+            while await inbox_queries.park_events(connection, AT_MOST) == AT_MOST:
                 pass
             digests, absences = await inbox_queries.tell_due(connection, AT_MOST)
         if digests or absences:
@@ -131,9 +131,9 @@ class JobHandlers:
         """Tell the operators what went out of bounds, and what came back."""
         await alerts.watch(self._connections, self._platform)
 
-    async def note_run(self, job: str, error: str | None) -> None:
+    async def record_maintenance_run(self, job: str, error: str | None) -> None:
         """Note that a maintenance job has ended, well or with an error."""
-        await alerts.note_run(self._connections, job, error)
+        await alerts.record_maintenance_run(self._connections, job, error)
 
 
 def _tell(batch: BatchId, job: int, results: Results, parts: list[Part], seconds: float) -> None:

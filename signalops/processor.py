@@ -28,10 +28,10 @@ from signalops.usage.meters import CompiledMeters, MeterCache, count
 _LARGE_BYTES = 2**18
 _LARGE_PAIRS = 2000
 """From these sizes on, in bytes or in events times rules, a part is decided about in a thread: the worker's other jobs go on."""
-MOST_WEIGHT = 2000
+MAX_ROWS = 2000
 """Matches, and events of groups, that are recorded in one transaction: about half a second."""
-HEAVY = 300
-"""From which weight on a part takes one of the few turns for heavy ones."""
+HEAVY_ROWS = 300
+"""From this many rows on a part takes one of the few turns for heavy ones."""
 _BULK = -10
 _WORKER = f"{platform.node()}:{os.getpid()}"
 
@@ -60,7 +60,7 @@ class Processor:
     async def _process(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:
         async with self._work(batch, job) as work:
             for part in await inbox_queries.read_batch(work.connection, batch):
-                meters = await self._meters.meters_of(work.connection, part.tenant, part.metering)
+                meters = await self._meters.meters_of(work.connection, part.tenant, part.meters_version)
                 if fitting := await self._decide_fitting(work, part, meters, work.results):
                     work.done.append(fitting)
             if work.results.parts:
@@ -73,7 +73,7 @@ class Processor:
             waiting = await inbox_queries.read_batch(work.connection, batch)
             await inbox_queries.wait_briefly(work.connection)
             # Once for each tenant: the record of a batch names one version, by which its usage can be counted again.
-            meters = {p.tenant: await self._meters.meters_of(work.connection, p.tenant, p.metering) for p in waiting}
+            meters = {p.tenant: await self._meters.meters_of(work.connection, p.tenant, p.meters_version) for p in waiting}
             while waiting:
                 part = waiting.pop(0)
                 waiting[:0] = await self._process_part(work, part, meters[part.tenant])
@@ -89,18 +89,18 @@ class Processor:
                     work.done.append(fitting)
         except db.BUSY:
             self._turns.lock(part.tenant)
-            await inbox_queries.put_back(work.connection, work.batch, part, self._turns.wait(part.tenant))
+            await inbox_queries.requeue_events(work.connection, work.batch, part, self._turns.wait(part.tenant))
             return ()
         except db.OUTDATED:
             # A part of this batch was counted by earlier meters: its record names one version, so the rest is another batch.
-            await inbox_queries.put_back(work.connection, BatchId(clock.new_id()), part, 0.0)
+            await inbox_queries.requeue_events(work.connection, BatchId(clock.new_id()), part, 0.0)
             return ()
         except Exception as error:
             if _is_ours(error):
                 raise
             if len(part.events) > 1:
                 return _halves(part)
-            own = _buried(part, meters.version, error)
+            own = _dead_lettered(part, meters.version, error)
             await inbox_queries.record_batch(work.connection, work.batch, work.job, _WORKER, own)
         work.results.add(own)
         return ()
@@ -115,20 +115,20 @@ class Processor:
         self._turns.free(part.tenant for part in work.done)
 
     async def _decide_fitting(self, work: "_Work", part: Part, meters: CompiledMeters, results: Results) -> Part | None:
-        """Decide about as much of a part as this transaction may hold, put back the rest, and return what fitted.
+        """Decide about as much of a part as fits in this transaction, put back the rest, and return what fitted.
 
         None: it is not its tenant's turn, and all of it waits.
         """
         if wait := self._turns.wait(part.tenant):
-            await inbox_queries.put_back(work.connection, work.batch, part, wait)
+            await inbox_queries.requeue_events(work.connection, work.batch, part, wait)
             return None
-        compiled = await self._rules.rules_of(work.connection, part.tenant, part.ruleset)
+        compiled = await self._rules.rules_of(work.connection, part.tenant, part.ruleset_version)
         pairs = len(part.events) * len(compiled.by_id)
-        may_be_heavy = pairs > HEAVY or part.size > _LARGE_BYTES or meters.counts_values
-        if may_be_heavy or results.weight + pairs > MOST_WEIGHT:
+        may_be_heavy = pairs > HEAVY_ROWS or part.size > _LARGE_BYTES or meters.counts_values
+        if may_be_heavy or results.rows + pairs > MAX_ROWS:
             return await self._decide_large(work, part, compiled, meters, results)
-        decided = _hold(part, compiled, meters, results)
-        return part if decided == len(part.events) else await _put_back_rest(work, part, decided)
+        decided = _decide(part, compiled, meters, results)
+        return part if decided == len(part.events) else await _requeue_rest(work, part, decided)
 
     async def _decide_large(
         self, work: "_Work", part: Part, compiled: CompiledRules, meters: CompiledMeters, results: Results
@@ -139,15 +139,15 @@ class Processor:
         if has_turn and not await self._takes_turn(work, part):
             return None
         own = Results()
-        hold = partial(_hold, part, compiled, meters, own)
-        decided = await db.beside(work.connection, hold) if has_turn else hold()
-        if own.weight > HEAVY and not has_turn and not await self._takes_turn(work, part):
+        decide_part = partial(_decide, part, compiled, meters, own)
+        decided = await db.beside(work.connection, decide_part) if has_turn else decide_part()
+        if own.rows > HEAVY_ROWS and not has_turn and not await self._takes_turn(work, part):
             return None
-        fitting = _fitting(decided, own.weight, results)
-        fits = await _put_back_rest(work, part, fitting)
+        fitting = _fitting(decided, own.rows, results)
+        fits = await _requeue_rest(work, part, fitting)
         if fits and fitting < decided:
             own = Results()
-            await db.beside(work.connection, partial(_hold, fits, compiled, meters, own))
+            await db.beside(work.connection, partial(_decide, fits, compiled, meters, own))
         if fits:
             results.add(own)
         return fits
@@ -156,7 +156,7 @@ class Processor:
         """Take one of the turns for heavy parts, until the transaction ends; if there is none, all of its tenant waits."""
         if not self._turns.has_room(part.tenant):
             self._turns.postpone(part.tenant)
-            await inbox_queries.put_back(work.connection, work.batch, part, self._turns.wait(part.tenant), _BULK)
+            await inbox_queries.requeue_events(work.connection, work.batch, part, self._turns.wait(part.tenant), _BULK)
             return False
         work.turns.enter_context(self._turns.heavy(part.tenant))
         return True
@@ -174,24 +174,25 @@ class _Work:
     done: list[Part] = field(default_factory=list)
 
 
-async def _put_back_rest(work: _Work, part: Part, fitting: int) -> Part | None:
+async def _requeue_rest(work: _Work, part: Part, fitting: int) -> Part | None:
     """Put back what does not fit of a part, and return its first events, which do; None: none of them."""
     if fitting == len(part.events):
         return part
     rest = part._replace(events=part.events[fitting:])
-    await inbox_queries.put_back(work.connection, work.batch, rest, 0.0, _BULK)
+    await inbox_queries.requeue_events(work.connection, work.batch, rest, 0.0, _BULK)
     return part._replace(events=part.events[:fitting]) if fitting else None
 
 
-def _fitting(events: int, weight: int, results: Results) -> int:
-    """Return how many of so many events of this weight the transaction may hold besides its results: one, if it has none."""
-    room = MOST_WEIGHT - results.weight
-    if weight <= room:
+def _fitting(events: int, rows: int, results: Results) -> int:
+    """Return how many of so many events, which write so many rows, still fit in the transaction: one, if it has no results yet.
+    Return how many of so many events, which write so many rows, still fit in the transaction: one, if it has no results yet."""
+    room = MAX_ROWS - results.rows
+    if rows <= room:
         return events
-    return max(events * max(room, 0) // weight, 0 if results.parts else 1)
+    return max(events * max(room, 0) // rows, 0 if results.parts else 1)
 
 
-def _hold(part: Part, compiled: CompiledRules, meters: CompiledMeters, results: Results) -> int:
+def _decide(part: Part, compiled: CompiledRules, meters: CompiledMeters, results: Results) -> int:
     """Add what was decided about the first events of a part; return how many these are: all, unless it takes too long."""
     events, costly = decide(compiled, part, results)
     processed = part
@@ -202,9 +203,9 @@ def _hold(part: Part, compiled: CompiledRules, meters: CompiledMeters, results: 
     results.parts.append(
         {
             "tenant": part.tenant,
-            "ruleset": compiled.version,
+            "ruleset_version": compiled.version,
             "rules": len(compiled.by_id),
-            "metering": meters.version,
+            "meters_version": meters.version,
             "events": len(processed.events),
             "billed": count(meters, processed, results),
             "dead": len(costly),
@@ -223,13 +224,13 @@ def _is_ours(error: Exception) -> bool:
     return isinstance(error, Unusable) or (isinstance(error, db.REFUSAL) and not isinstance(error, db.UNSTORABLE))
 
 
-def _buried(part: Part, metering: int, error: Exception) -> Results:
+def _dead_lettered(part: Part, meters_version: int, error: Exception) -> Results:
     """What is to be recorded of an event that can't be processed: a dead letter, and no usage."""
     row: PartRow = {
         "tenant": part.tenant,
-        "ruleset": part.ruleset,
+        "ruleset_version": part.ruleset_version,
         "rules": 0,
-        "metering": metering,
+        "meters_version": meters_version,
         "events": 0,
         "billed": 0,
         "dead": 1,

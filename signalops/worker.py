@@ -60,4 +60,4 @@ journey = JobHandlers(
     connections, sender, timedelta(hours=settings().close_after_hours), Retention.of(settings()), settings().platform_tenant
 )
 app = make_app(job_connections, settings().worker_concurrency, _life, db.listening(settings(), "worker"))
-register(app, jobs_of(journey), journey.note_run)
+register(app, jobs_of(journey), journey.record_maintenance_run)

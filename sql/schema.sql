@@ -30,8 +30,8 @@ CREATE FUNCTION ops.cancel_deliveries(tenant text, deliveries uuid[]) RETURNS bi
 declare
   of_tenant uuid := ops.find_tenant(tenant);
 begin
-  perform ops.require_some(deliveries);
-  perform signalops.act_as(of_tenant);
+  perform ops.require_ids(deliveries);
+  perform signalops.set_tenant(of_tenant);
   return (select count(*) from signalops.cancel_deliveries(of_tenant, deliveries));
 end
 $$;
@@ -59,28 +59,28 @@ begin
       using errcode = 'object_not_in_prerequisite_state';
   end if;
   perform procrastinate_cancel_job_v1(job, false, false);
-  perform ops.note('job.cancelled', job::text,
+  perform ops.log_installation_action('job.cancelled', job::text,
     jsonb_build_object('queue', found_job.queue_name, 'task', found_job.task_name, 'reason', trim(reason)));
 end
 $$;
 
 COMMENT ON FUNCTION ops.cancel_job(job bigint, reason text) IS 'Cancels a job that waits, with a reason; not one by which accepted events or deliveries go on.';
 
-CREATE FUNCTION ops.discard_letters(tenant text, letters uuid[], reason text) RETURNS bigint
+CREATE FUNCTION ops.discard_dead_letters(tenant text, letters uuid[], reason text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   of_tenant uuid := ops.find_tenant(tenant);
 begin
-  perform ops.require_some(letters);
+  perform ops.require_ids(letters);
   perform ops.require_reason(reason);
-  perform signalops.act_as(of_tenant);
+  perform signalops.set_tenant(of_tenant);
   return signalops.discard_dead_letters(of_tenant, letters, trim(reason));
 end
 $$;
 
-COMMENT ON FUNCTION ops.discard_letters(tenant text, letters uuid[], reason text) IS 'Takes dead letters of a tenant off the list for good, with a reason, up to 10,000 at a time; returns how many it did.';
+COMMENT ON FUNCTION ops.discard_dead_letters(tenant text, letters uuid[], reason text) IS 'Takes dead letters of a tenant off the list for good, with a reason, up to 10,000 at a time; returns how many it did.';
 
 CREATE FUNCTION ops.drain_queue(queue text, at_most interval DEFAULT '00:00:10'::interval, OUT is_paused boolean, OUT ready bigint, OUT doing bigint) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -128,6 +128,14 @@ $$;
 
 COMMENT ON FUNCTION ops.find_tenant(named text) IS 'The tenant of a slug or an id, or an error.';
 
+CREATE FUNCTION ops.log_installation_action(action text, target text, about jsonb) RETURNS void
+    LANGUAGE sql
+    AS $$
+  select signalops.write_audit_log('00000000-0000-0000-0000-000000000000', action, target, target, jsonb_build_object('before', null, 'after', about))
+$$;
+
+COMMENT ON FUNCTION ops.log_installation_action(action text, target text, about jsonb) IS 'Notes in the audit log what was done to the installation''s own.';
+
 CREATE FUNCTION ops.measurements() RETURNS TABLE(name text, labels jsonb, value double precision)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -159,11 +167,11 @@ begin
   select m.name, '{}'::jsonb, m.value::double precision
   from (
     select (select count(*) from (select from signalops.inbox limit exactly) i) as inbox,
-      (select count(*) from (select from signalops.inbox where is_held limit exactly) i) as held,
-      (select count(*) from (select from signalops.dead_letters where ended_at is null limit exactly) l) as letters,
+      (select count(*) from (select from signalops.inbox where is_parked limit exactly) i) as held,
+      (select count(*) from (select from signalops.dead_letters where resolved_at is null limit exactly) l) as letters,
       pg_stat_get_live_tuples('signalops.inbox'::regclass) as inbox_estimate,
       -- Of the batch, which says when it was put there; what is replayed is older.
-      (select signalops.time_of(i.batch) from signalops.inbox i where not i.is_held order by i.batch limit 1) as oldest,
+      (select signalops.uuid7_time(i.batch) from signalops.inbox i where not i.is_parked order by i.batch limit 1) as oldest,
       (select max(s.transaction_age) from ops.sessions s where s.pid <> pg_backend_pid()) as transaction_age
   ) c
   cross join lateral (values
@@ -191,10 +199,10 @@ begin
   return query
   select m.name, m.labels || jsonb_build_object('kind', k.kind), m.value::double precision
   from (
-    select c.kind, count(*) filter (where not c.enabled) as disabled, count(*) filter (where o.opened_until is not null) as opened,
-      count(*) filter (where o.opened_until is null) as closed
+    select c.kind, count(*) filter (where not c.enabled) as disabled, count(*) filter (where o.circuit_open_until is not null) as opened,
+      count(*) filter (where o.circuit_open_until is null) as closed
     from signalops.channels c
-    left join signalops.outlets o on o.tenant_id = c.tenant_id and o.id = coalesce(c.outlet_id, c.id)
+    left join signalops.send_targets o on o.tenant_id = c.tenant_id and o.id = coalesce(c.send_target_id, c.id)
     where c.deleted_at is null group by c.kind
   ) k
   cross join lateral (values
@@ -210,7 +218,7 @@ begin
   cross join lateral (
     select signalops.period_of(now(), t.time_zone) as period, (now() at time zone t.time_zone)::date as today
   ) p
-  join signalops.quotas q on q.tenant_id = t.id and q.period = p.period
+  join signalops.accepted_counters q on q.tenant_id = t.id and q.period = p.period
   cross join lateral (
     select n.soft, n.hard from signalops.limits n where n.tenant_id = t.id and n.meter = q.meter and n.starts_on <= p.today
     order by n.origin desc, n.starts_on desc limit 1
@@ -253,14 +261,6 @@ $_$;
 
 COMMENT ON FUNCTION ops.measurements() IS 'The metrics that the database tells of itself, each with its labels. Counts what is small when all is well, and takes the rest from statistics and the catalogue. Names no tenant but in signalops_limit_used_ratio.';
 
-CREATE FUNCTION ops.note(action text, target text, about jsonb) RETURNS void
-    LANGUAGE sql
-    AS $$
-  select signalops.note('00000000-0000-0000-0000-000000000000', action, target, target, jsonb_build_object('before', null, 'after', about))
-$$;
-
-COMMENT ON FUNCTION ops.note(action text, target text, about jsonb) IS 'Notes in the audit log what was done to the installation''s own.';
-
 CREATE FUNCTION ops.pause_queue(queue text, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -282,7 +282,7 @@ begin
     raise 'the queue % has been paused by % since %: %; resume it first', queue, earlier.paused_by, earlier.paused_at, earlier.reason
       using errcode = 'object_not_in_prerequisite_state';
   end if;
-  perform ops.note('queue.paused', queue, jsonb_build_object('reason', trim(reason)));
+  perform ops.log_installation_action('queue.paused', queue, jsonb_build_object('reason', trim(reason)));
 end
 $$;
 
@@ -293,6 +293,19 @@ CREATE FUNCTION ops.queues() RETURNS text[]
     RETURN ARRAY['events'::text, 'deliveries'::text, 'backtests'::text, 'deletions'::text, 'maintenance'::text];
 
 COMMENT ON FUNCTION ops.queues() IS 'The queues there are.';
+
+CREATE FUNCTION ops.require_ids(ids uuid[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+begin
+  if coalesce(cardinality(ids), 0) not between 1 and 10000 then
+    raise 'these are %: give 1 to 10,000 ids at a time, and repeat it for more', coalesce(cardinality(ids), 0)
+      using errcode = 'invalid_parameter_value';
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION ops.require_ids(ids uuid[]) IS 'Refuses no ids, and more than a short transaction has time for.';
 
 CREATE FUNCTION ops.require_reason(reason text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
@@ -306,19 +319,6 @@ $$;
 
 COMMENT ON FUNCTION ops.require_reason(reason text) IS 'Refuses what is done without a reason.';
 
-CREATE FUNCTION ops.require_some(ids uuid[]) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
-    AS $$
-begin
-  if coalesce(cardinality(ids), 0) not between 1 and 10000 then
-    raise 'these are %: give 1 to 10,000 ids at a time, and repeat it for more', coalesce(cardinality(ids), 0)
-      using errcode = 'invalid_parameter_value';
-  end if;
-end
-$$;
-
-COMMENT ON FUNCTION ops.require_some(ids uuid[]) IS 'Refuses no ids, and more than a short transaction has time for.';
-
 CREATE FUNCTION ops.resume_queue(queue text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -329,7 +329,7 @@ begin
     raise 'the queue % is not paused: see select queue, paused_at from ops.queue_health', quote_nullable(queue)
       using errcode = 'object_not_in_prerequisite_state';
   end if;
-  perform ops.note('queue.resumed', queue, null);
+  perform ops.log_installation_action('queue.resumed', queue, null);
 end
 $$;
 
@@ -349,6 +349,21 @@ $$;
 
 COMMENT ON FUNCTION ops.resume_tenant(tenant text) IS 'Has a suspended tenant, by slug or id, go on: what waits of it is processed within seconds.';
 
+CREATE FUNCTION ops.retry_dead_letters(tenant text, letters uuid[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  of_tenant uuid := ops.find_tenant(tenant);
+begin
+  perform ops.require_ids(letters);
+  perform signalops.set_tenant(of_tenant);
+  return signalops.retry_dead_letters(of_tenant, letters);
+end
+$$;
+
+COMMENT ON FUNCTION ops.retry_dead_letters(tenant text, letters uuid[]) IS 'Gives dead letters of a tenant another chance, up to 10,000 at a time; returns how many it did. Others, and those that ended, are left.';
+
 CREATE FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -356,13 +371,13 @@ CREATE FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) RETURNS big
 declare
   of_tenant uuid := ops.find_tenant(tenant);
 begin
-  perform ops.require_some(deliveries);
-  perform signalops.act_as(of_tenant);
+  perform ops.require_ids(deliveries);
+  perform signalops.set_tenant(of_tenant);
   return (select count(*) from signalops.retry_deliveries(of_tenant, deliveries));
 end
 $$;
 
-COMMENT ON FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) IS 'Has deliveries of a tenant that wait tried now, up to 10,000 at a time; returns how many it did. Those that died: ops.retry_letters.';
+COMMENT ON FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) IS 'Has deliveries of a tenant that wait tried now, up to 10,000 at a time; returns how many it did. Those that died: ops.retry_dead_letters.';
 
 CREATE FUNCTION ops.retry_job(job bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -378,26 +393,11 @@ begin
     raise 'job % is %, and only one that failed can be retried', job, found_job.status using errcode = 'object_not_in_prerequisite_state';
   end if;
   perform procrastinate_retry_job_v2(job, null, null, null, null);
-  perform ops.note('job.retried', job::text, jsonb_build_object('queue', found_job.queue_name, 'task', found_job.task_name));
+  perform ops.log_installation_action('job.retried', job::text, jsonb_build_object('queue', found_job.queue_name, 'task', found_job.task_name));
 end
 $$;
 
 COMMENT ON FUNCTION ops.retry_job(job bigint) IS 'Has a job that failed run again.';
-
-CREATE FUNCTION ops.retry_letters(tenant text, letters uuid[]) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-  of_tenant uuid := ops.find_tenant(tenant);
-begin
-  perform ops.require_some(letters);
-  perform signalops.act_as(of_tenant);
-  return signalops.retry_dead_letters(of_tenant, letters);
-end
-$$;
-
-COMMENT ON FUNCTION ops.retry_letters(tenant text, letters uuid[]) IS 'Gives dead letters of a tenant another chance, up to 10,000 at a time; returns how many it did. Others, and those that ended, are left.';
 
 CREATE FUNCTION ops.suspend_tenant(tenant text, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -424,7 +424,7 @@ CREATE FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_pri
     AS $_$
 declare
   -- The flush's own moment: the same for all of it, and for whoever asks later.
-  moment timestamptz := signalops.time_of(in_batch);
+  moment timestamptz := signalops.uuid7_time(in_batch);
   tenants uuid[];
   meters text[];
   calms boolean[];
@@ -442,10 +442,10 @@ declare
 begin
   -- An API of the release before makes its ids, and says when it received what.
   if not flush -> 0 ? 'received_at' then
-    place := left(signalops.id_at(signalops.position_time())::text, 13);
+    place := left(signalops.uuid7_floor(signalops.position_time())::text, 13);
     return query select null::uuid, 'placed', null::uuid, place, null::timestamptz, null::jsonb;
   end if;
-  perform signalops.act_for((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
+  perform signalops.set_tenant_group((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
 
   if buckets is not null then
     -- Lock order: rate_buckets, quotas, idempotency_keys.
@@ -454,18 +454,18 @@ begin
       select p.event_id, case when p.event_id is null then 'bucket' else 'rate_limited' end, p.of_tenant, p.of_bucket, null::timestamptz, p.pace
       from jsonb_to_recordset(paced) as p (event_id uuid, of_tenant uuid, of_bucket text, pace jsonb);
     if jsonb_path_exists(paced, '$[*] ? (@.event_id != null)') then
-      flush := signalops.without_refused(flush, paced);
+      flush := signalops.without_rate_limited(flush, paced);
       if flush = '[]' then
-        perform signalops.act_for(null);
+        perform signalops.set_tenant_group(null);
         return;
       end if;
-      asked := signalops.asked_of(flush, asked);
+      asked := signalops.recompute_demand(flush, asked);
       admitted := flush;
     end if;
   end if;
 
   select array_agg(c.tenant), array_agg(c.of_meter), array_agg(c.is_calm) into tenants, meters, calms
-  from signalops.count_in(asked, moment) c;
+  from signalops.try_count(asked, moment) c;
   if (cardinality(tenants) = jsonb_array_length(asked) and true = all (calms)) is not true then
     -- Rows that this flush made can't be seen by who changes limits. Not waited for, since that one may wait for a row of this flush.
     if false = any (calms) and not pg_try_advisory_xact_lock_shared(hashtext('signalops.new_quotas')) then
@@ -474,12 +474,12 @@ begin
     for part in
       select a.tenant, jsonb_agg(a) as asked, array_agg(a.meter) as meters, array_agg(c.meter) as counted,
         array_agg(c.meter) filter (where not c.is_calm) as made
-      from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, scales bigint)
+      from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint)
       left join unnest(tenants, meters, calms) as c (tenant, meter, is_calm) on c.tenant = a.tenant and c.meter = a.meter
       group by a.tenant having bool_and(coalesce(c.is_calm, false)) is false order by a.tenant
     loop
       careful := careful || part.tenant;
-      select jsonb_agg(c) into checked from signalops.admit(part.tenant, moment, part.asked, flush, part.counted, part.made) c;
+      select jsonb_agg(c) into checked from signalops.apply_limits(part.tenant, moment, part.asked, flush, part.counted, part.made) c;
       if checked is null then
         return query select null::uuid, 'stale', part.tenant, null::text, null::timestamptz, null::jsonb;
         continue;
@@ -493,7 +493,7 @@ begin
       telling := telling || jsonb_build_object('tenant', part.tenant, 'meters', part.meters, 'refusing', (
         select array_agg(distinct c.refused_by) from jsonb_to_recordset(checked) as c (refused_by text)));
     end loop;
-    perform signalops.recount(taken, moment, 1);
+    perform signalops.update_counters(taken, moment, 1);
     admitted := taken || (
       select coalesce(jsonb_agg(i), '[]') from jsonb_array_elements(flush) i where (i ->> 'tenant')::uuid <> all (careful));
     return query
@@ -501,17 +501,17 @@ begin
       from jsonb_to_recordset(taken) as o (id uuid, over_limit boolean) where o.over_limit;
   end if;
 
-  fresh := signalops.store(admitted, in_batch, place);
+  fresh := signalops.insert_events(admitted, in_batch, place);
   if fresh < jsonb_array_length(admitted) then
     return query
-      select g.event_id, g.verdict, g.first_id, null::text, null::timestamptz, null::jsonb from signalops.give_back(admitted, moment, place) g;
+      select g.event_id, g.verdict, g.first_id, null::text, null::timestamptz, null::jsonb from signalops.uncount_duplicates(admitted, moment, place) g;
   end if;
 
   for part in select * from jsonb_to_recordset(telling) as t (tenant uuid, meters text[], refusing text[])
   loop
     return query
       select t.event_id, t.verdict, part.tenant, t.of_meter, null::timestamptz, null::jsonb
-      from signalops.tell(part.tenant, moment, in_batch, part.meters, part.refusing) t;
+      from signalops.emit_limit_notices(part.tenant, moment, in_batch, part.meters, part.refusing) t;
     get diagnostics notices = row_count;
     emitted := emitted + notices;
   end loop;
@@ -519,34 +519,24 @@ begin
   if fresh + emitted > 0 then
     perform signalops.enqueue('events', 'process_batch', in_priority, jsonb_build_object('batch', in_batch));
   end if;
-  perform signalops.act_for(null);
+  perform signalops.set_tenant_group(null);
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb) IS 'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, weights: {meter: amount}, buckets: [n]}] with [{tenant, meter, amount, scales}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of these (tenants.scales); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. Holds them against the rates, counts against the limits, stores, fills the inbox and enqueues one job. An id is placed as its event is stored: the row placed holds, as of_meter, the 13 characters that its milliseconds become. Returns otherwise only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored but what it paid is paid: weigh by its present scales and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what each bucket (of_meter, of the tenant first_id) holds afterwards (pace: {rate, burst, left}).';
+COMMENT ON FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb) IS 'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, weights: {meter: amount}, buckets: [n]}] with [{tenant, meter, amount, limited_meters_version}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of these (tenants.limited_meters_version); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. Holds them against the rates, counts against the limits, stores, fills the inbox and enqueues one job. An id is placed as its event is stored: the row placed holds, as of_meter, the 13 characters that its milliseconds become. Returns otherwise only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored but what it paid is paid: weigh by its present limited_meters_version and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what each bucket (of_meter, of the tenant first_id) holds afterwards (pace: {rate, burst, left}).';
 
-CREATE FUNCTION signalops.act_as(tenant uuid) RETURNS void
-    LANGUAGE sql
-    AS $$ select set_config('signalops.tenant_id', tenant::text, true) $$;
+CREATE FUNCTION signalops.action_verb(before jsonb, after jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (before IS NULL) THEN CASE WHEN ((after ->> 'replaces'::text) IS NULL) THEN 'created'::text ELSE 'rotated'::text END WHEN ((after IS NULL) OR (((before ->> 'deleted_at'::text) IS NULL) AND ((after ->> 'deleted_at'::text) IS NOT NULL))) THEN 'deleted'::text WHEN (((before ->> 'revoked_at'::text) IS NULL) AND ((after ->> 'revoked_at'::text) IS NOT NULL)) THEN 'revoked'::text WHEN (((before ->> 'voided_at'::text) IS NULL) AND ((after ->> 'voided_at'::text) IS NOT NULL)) THEN 'voided'::text WHEN (((before ->> 'ended_at'::text) IS NULL) AND ((after ->> 'ended_at'::text) IS NOT NULL)) THEN 'ended'::text WHEN ((before ->> 'status'::text) <> (after ->> 'status'::text)) THEN CASE (after ->> 'status'::text) WHEN 'active'::text THEN 'resumed'::text ELSE (after ->> 'status'::text) END WHEN ((before - '{enabled,disabled_because}'::text[]) = (after - '{enabled,disabled_because}'::text[])) THEN CASE (after ->> 'enabled'::text) WHEN 'true'::text THEN 'enabled'::text ELSE 'disabled'::text END ELSE 'changed'::text END;
 
-COMMENT ON FUNCTION signalops.act_as(tenant uuid) IS 'Sets the tenant of this transaction; the end of the transaction forgets it.';
-
-CREATE FUNCTION signalops.act_for(tenants uuid[]) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-  perform set_config('signalops.tenant_group', coalesce(tenants::text, ''), true);
-end
-$$;
-
-COMMENT ON FUNCTION signalops.act_for(tenants uuid[]) IS 'Opens the rows of a group of tenants to the functions that handle a flush or a batch; NULL closes them again.';
+COMMENT ON FUNCTION signalops.action_verb(before jsonb, after jsonb) IS 'What became of a row, as a verb: created, changed, deleted, disabled, revoked ...';
 
 CREATE TABLE signalops.usage_adjustments (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
     meter text NOT NULL,
     hour timestamp with time zone NOT NULL,
-    grp text NOT NULL,
+    group_key text NOT NULL,
     period date NOT NULL,
     is_late boolean NOT NULL,
     quantity numeric NOT NULL,
@@ -570,7 +560,7 @@ COMMENT ON COLUMN signalops.usage_adjustments.tenant_id IS 'Whose usage it corre
 COMMENT ON COLUMN signalops.usage_adjustments.id IS 'UUIDv7.';
 COMMENT ON COLUMN signalops.usage_adjustments.meter IS 'The meter''s key; one that counts, sums or counts different values.';
 COMMENT ON COLUMN signalops.usage_adjustments.hour IS 'As of a counter: the hour whose usage is corrected.';
-COMMENT ON COLUMN signalops.usage_adjustments.grp IS 'As of a counter.';
+COMMENT ON COLUMN signalops.usage_adjustments.group_key IS 'As of a counter.';
 COMMENT ON COLUMN signalops.usage_adjustments.period IS 'The billing period that it is billed in, by its first day.';
 COMMENT ON COLUMN signalops.usage_adjustments.is_late IS 'Whether the period of the hour was closed already.';
 COMMENT ON COLUMN signalops.usage_adjustments.quantity IS 'What is added, in the meter''s unit; negative: taken off.';
@@ -596,7 +586,7 @@ begin
   select t.time_zone, t.closed_until into zone, closed from signalops.tenants t
   where t.id = tenant and t.id = signalops.current_tenant() for share;
   if not found then
-    raise 'usage is adjusted in a transaction of its tenant: call signalops.act_as first' using errcode = 'insufficient_privilege';
+    raise 'usage is adjusted in a transaction of its tenant: call signalops.set_tenant first' using errcode = 'insufficient_privilege';
   end if;
   if of_meter <> 'events' and not exists (
     select from signalops.meters m
@@ -606,7 +596,7 @@ begin
   end if;
   slot := date_trunc('hour', at, zone);
   insert into signalops.usage_adjustments as a
-    (tenant_id, id, meter, hour, grp, period, is_late, quantity, reason, author, key_id, idempotency_key, body_hash)
+    (tenant_id, id, meter, hour, group_key, period, is_late, quantity, reason, author, key_id, idempotency_key, body_hash)
   values (tenant, new_id, of_meter, slot, of_grp, signalops.period_of(greatest(slot, closed), zone), slot < closed,
     quantity, reason, author, key_id, idempotency_key, body_hash)
   on conflict on constraint usage_adjustments_by_key do nothing
@@ -628,17 +618,17 @@ CREATE FUNCTION signalops.add_plan_meters(tenant uuid, terms jsonb, in_grammar s
   -- another plan that takes negative values otherwise.
   update signalops.meters h set ended_at = now()
   from jsonb_to_recordset(terms -> 'meters') as m (key text, aggregation text, field text, pattern jsonb, "groupBy" text[], "allowNegative" boolean)
-  where h.tenant_id = tenant and h.key = m.key and h.until is null and (h.origin = 'tenant' or h.allows_negative <> coalesce(m."allowNegative", false))
+  where h.tenant_id = tenant and h.key = m.key and h.end_version is null and (h.origin = 'tenant' or h.allows_negative <> coalesce(m."allowNegative", false))
     and (h.aggregation, h.field, h.pattern, h.group_by) is not distinct from (m.aggregation, m.field, m.pattern, m."groupBy");
   -- Counted from now on even if the plan begins later: a figure that is ready early harms nobody.
-  insert into signalops.meters (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit, origin, allows_negative)
+  insert into signalops.meters (tenant_id, key, first_version, name, aggregation, field, grammar, pattern, group_by, unit, origin, allows_negative)
   select tenant, m.key, 0, m.name, m.aggregation, m.field, in_grammar, m.pattern, m."groupBy", m.unit, 'plan',
     coalesce(m."allowNegative", false)
   from jsonb_to_recordset(terms -> 'meters')
     as m (key text, name text, aggregation text, field text, pattern jsonb, "groupBy" text[], unit text, "allowNegative" boolean)
   where not exists (
     -- What has the key and counts something else is left to the trigger, which refuses it.
-    select from signalops.meters h where h.tenant_id = tenant and h.key = m.key and h.until is null
+    select from signalops.meters h where h.tenant_id = tenant and h.key = m.key and h.end_version is null
       and (h.aggregation, h.field, h.pattern, h.group_by) is not distinct from (m.aggregation, m.field, m.pattern, m."groupBy")
   )
   order by m.key
@@ -646,7 +636,99 @@ $$;
 
 COMMENT ON FUNCTION signalops.add_plan_meters(tenant uuid, terms jsonb, in_grammar smallint) IS 'Gives a tenant the meters of a plan that it lacks, or has as its own. A unique_violation: it has one of that key that counts something else.';
 
-CREATE FUNCTION signalops.admit(wanted uuid, moment timestamp with time zone, asked jsonb, offered jsonb, counted text[], made text[]) RETURNS TABLE(event jsonb, refused_by text, period_end timestamp with time zone)
+CREATE FUNCTION signalops.advance_delivery(tenant uuid, delivery uuid, to_status text, because text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+begin
+  update signalops.deliveries d set status = to_status, updated_at = now()
+  where d.tenant_id = tenant and d.id = delivery and signalops.is_valid_transition(d.status, to_status);
+  if found and to_status = 'dead' then
+    perform signalops.dead_letter_delivery(tenant, delivery, because);
+  end if;
+  return found;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.advance_delivery(tenant uuid, delivery uuid, to_status text, because text) IS 'Moves a delivery to what its provider says (delivered, read, dead with the reason), unless it is further already; returns whether it did.';
+
+CREATE FUNCTION signalops.alert_conditions(platform uuid) RETURNS TABLE(alert text, subject text, severity text, value double precision, is_over boolean, raise_after interval, resolve_after interval, summary text, remedy text)
+    LANGUAGE sql STABLE
+    AS $$
+  select 'dead_letters', t.slug, 'warning', count(*), true, interval '0', interval '15 minutes',
+    'deliveries or events of the tenant were given up in the last 15 minutes',
+    'See ops.dead_letters, mend what they say, then signalops dead-letter retry.'
+  from signalops.dead_letters d join signalops.tenants t on t.id = d.tenant_id
+  -- Not its own: an alert that can't be delivered would be one more letter, and that one more alert.
+  where d.resolved_at is null and d.died_at > now() - interval '15 minutes' and d.tenant_id is distinct from platform
+  group by t.slug
+  union all
+  select 'events_wait', '', 'critical', extract(epoch from l.wait), l.wait > signalops.events_wait_alert(), interval '15 seconds', interval '1 minute',
+    format('events wait for longer than %s seconds to be processed', extract(epoch from signalops.events_wait_alert())::integer), 'Start more workers, or see ops.running_jobs for what holds them up.'
+  from (
+    select now() - signalops.uuid7_time(i.batch) as wait from signalops.inbox i where not i.is_parked order by i.batch limit 1
+  ) l where l.wait > signalops.events_wait_alert() / 3
+  union all
+  select 'deliveries_wait', '', 'warning', extract(epoch from o.wait), o.wait > signalops.deliveries_wait_alert(), interval '15 seconds', interval '1 minute',
+    format('deliveries are due for longer than %s seconds', extract(epoch from signalops.deliveries_wait_alert())::integer), 'Start more workers for the queue deliveries.'
+  from (
+    select now() - min(q.next_due_at) as wait from signalops.channel_schedules q
+    where q.next_due_at < now() - signalops.deliveries_wait_alert() / 3
+  ) o where o.wait is not null
+  union all
+  select 'stuck_workers', '', 'warning', count(*), true, interval '30 seconds', interval '1 minute',
+    'workers are silent and hold jobs', 'See the logs of the workers; one that is silent for a minute is to be killed.'
+  from ops.workers w where not w.is_alive and w.doing > 0 having count(*) > 0
+  union all
+  select 'failed_jobs', j.task_name, 'warning', count(*), true, interval '0', interval '1 minute',
+    'jobs were given up', 'See why in the worker''s log, then ops.retry_job or ops.cancel_job.'
+  from procrastinate.procrastinate_jobs j where j.status in ('failed', 'aborted') group by j.task_name
+  union all
+  select case when q.accepted >= l.hard then 'hard_limit' else 'soft_limit' end, t.slug || ' ' || q.meter,
+    case when q.accepted >= l.hard then 'critical' else 'warning' end, q.accepted::double precision, true, interval '0', interval '0',
+    'the tenant has reached a limit of this month', 'Raise the limit (signalops limit set), or tell the tenant.'
+  from signalops.tenants t
+  cross join lateral (select signalops.period_of(now(), t.time_zone) as period, (now() at time zone t.time_zone)::date as today) p
+  join signalops.accepted_counters q on q.tenant_id = t.id and q.period = p.period
+  cross join lateral (
+    select n.soft, n.hard from signalops.limits n where n.tenant_id = t.id and n.meter = q.meter and n.starts_on <= p.today
+    order by n.origin desc, n.starts_on desc limit 1
+  ) l
+  where q.accepted >= least(l.soft, l.hard)
+  union all
+  select 'partitions', p.parent::text, 'critical', min(p.months_ahead), min(p.months_ahead) < signalops.partitions_ahead_alert(), interval '0', interval '0',
+    'the table has no partitions for the next two months', 'Run signalops migrate, and see why the job make_partitions fails.'
+  from ops.partitions p group by p.parent having min(p.months_ahead) <= signalops.partitions_ahead_alert()
+  union all
+  select 'channels_disabled', t.slug, 'warning', count(*), true, interval '0', interval '0',
+    'channels of the tenant were disabled, since their receivers did not answer for days', 'Tell the tenant; it enables them again.'
+  from signalops.channels c join signalops.tenants t on t.id = c.tenant_id
+  where not c.enabled and c.deleted_at is null and c.disabled_because is not null and c.tenant_id is distinct from platform
+  group by t.slug
+  union all
+  select 'period_stuck', t.slug, 'warning', extract(epoch from now() - b.frozen_at), true, interval '0', interval '0',
+    'a billing period of the tenant could not be closed for a day', 'See the log line period.close_failed in the worker''s log.'
+  from signalops.billing_periods b join signalops.tenants t on t.id = b.tenant_id
+  where b.closed_at is null and b.frozen_at < now() - interval '1 day'
+  union all
+  select 'maintenance', m.job, 'critical', extract(epoch from now() - m.succeeded_at), true, interval '0', interval '0',
+    'the maintenance job has not succeeded for three hours', 'See signalops.maintenance_runs for the error, and start a worker for the queue.'
+  from signalops.maintenance_runs m where m.succeeded_at < now() - interval '3 hours'
+$$;
+
+COMMENT ON FUNCTION signalops.alert_conditions(platform uuid) IS 'What an operator must know: all that is near or out of bounds now, but for what the tenant of the operators itself causes. What is missing is within bounds.';
+
+CREATE FUNCTION signalops.apply_credit_entry() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  update signalops.credit_grants set remaining = remaining + new.amount where tenant_id = new.tenant_id and id = new.grant_id;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.apply_credit_entry() IS 'Moves what remains of a grant by an entry; its check refuses to overdraw.';
+
+CREATE FUNCTION signalops.apply_limits(wanted uuid, moment timestamp with time zone, asked jsonb, offered jsonb, counted text[], made text[]) RETURNS TABLE(event jsonb, refused_by text, period_end timestamp with time zone)
     LANGUAGE plpgsql
     AS $$
 declare
@@ -661,18 +743,18 @@ declare
   blocked text;
   verdicts text[] := '{}';
 begin
-  select t.time_zone, signalops.period_of(moment, t.time_zone), t.scales into zone, month, version
+  select t.time_zone, signalops.period_of(moment, t.time_zone), t.limited_meters_version into zone, month, version
   from signalops.tenants t where t.id = wanted and t.status <> 'deleting';
-  -- What count_in has counted already is counted again by what comes in; and the row that it made may hold for newer scales.
-  update signalops.quotas q set accepted = q.accepted - a.amount, scales = case when q.meter = any (made) then version else q.scales end
+  -- What try_count has counted already is counted again by what comes in; and the row that it made may hold for newer limited_meters_version.
+  update signalops.accepted_counters q set accepted = q.accepted - a.amount, limited_meters_version = case when q.meter = any (made) then version else q.limited_meters_version end
   from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
   where a.tenant = wanted and a.meter = any (counted)
     and q.tenant_id = wanted and q.period = month and q.meter = a.meter;
 
   if not exists (
-    select from jsonb_to_recordset(asked) as a (tenant uuid, meter text, scales bigint)
-    join signalops.quotas q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
-    where a.tenant = wanted and a.meter = 'events' and a.scales = q.scales
+    select from jsonb_to_recordset(asked) as a (tenant uuid, meter text, limited_meters_version bigint)
+    join signalops.accepted_counters q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
+    where a.tenant = wanted and a.meter = 'events' and a.limited_meters_version = q.limited_meters_version
   ) then
     return;
   end if;
@@ -681,14 +763,14 @@ begin
     array_agg(coalesce(l.overage = 'refuse', false) order by q.meter), bool_and(a.amount <= r.room)
   into meters, rooms, refuses, enough
   from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
-  join signalops.quotas q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
+  join signalops.accepted_counters q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
   left join lateral signalops.limit_of(wanted, q.meter, (moment at time zone zone)::date) l on true
   cross join lateral (select coalesce(l.hard - q.accepted, 'Infinity') as room) r
   where a.tenant = wanted;
 
   for place in
     select i.item, i.ord::integer, i.stored, min(i.ord) over (partition by coalesce(i.item ->> 'key', E'\n' || i.ord))::integer as first,
-      array(select signalops.weight(i.item, m) from unnest(meters) with ordinality as u (m, n) order by u.n) as needs
+      array(select signalops.metered_quantity(i.item, m) from unnest(meters) with ordinality as u (m, n) order by u.n) as needs
     from (
       select o.item, o.ord, k.key is not null as stored
       from jsonb_array_elements(offered) with ordinality as o (item, ord)
@@ -715,500 +797,73 @@ begin
       end if;
       verdicts[place.ord] := refused_by;
     end if;
-    period_end := signalops.starts_at((month + interval '1 month')::date, zone);
+    period_end := signalops.period_start((month + interval '1 month')::date, zone);
     return next;
   end loop;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.admit(wanted uuid, moment timestamp with time zone, asked jsonb, offered jsonb, counted text[], made text[]) IS 'The careful path of accept, for a tenant whose quotas have something to tell or refuse: undoes what count_in counted, and returns each of its events with the meter that refuses it, or marked when it is over a limit. Nothing at all when it was weighed by old scales.';
+COMMENT ON FUNCTION signalops.apply_limits(wanted uuid, moment timestamp with time zone, asked jsonb, offered jsonb, counted text[], made text[]) IS 'The careful path of accept, for a tenant whose quotas have something to tell or refuse: undoes what try_count counted, and returns each of its events with the meter that refuses it, or marked when it is over a limit. Nothing at all when it was weighed by old limited_meters_version.';
 
-CREATE FUNCTION signalops.advance_delivery(tenant uuid, delivery uuid, to_status text, because text DEFAULT NULL::text) RETURNS boolean
-    LANGUAGE plpgsql
-    AS $$
-begin
-  update signalops.deliveries d set status = to_status, updated_at = now()
-  where d.tenant_id = tenant and d.id = delivery and signalops.may_become(d.status, to_status);
-  if found and to_status = 'dead' then
-    perform signalops.bury_delivery(tenant, delivery, because);
-  end if;
-  return found;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.advance_delivery(tenant uuid, delivery uuid, to_status text, because text) IS 'Moves a delivery to what its provider says (delivered, read, dead with the reason), unless it is further already; returns whether it did.';
-
-CREATE FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) RETURNS uuid
+CREATE FUNCTION signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
-  in_batch uuid := signalops.new_id();
-  event uuid := signalops.emit(signalops.current_tenant(), in_batch, event_type, about, at_depth);
+  tenant uuid := signalops.current_tenant();
+  known record;
 begin
-  perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
-  return event;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) IS 'Emits an operational event of the tenant that the transaction acts for, with its job.';
-
-CREATE TABLE signalops.invoices (
-    tenant_id uuid NOT NULL,
-    id uuid NOT NULL,
-    kind text NOT NULL,
-    number bigint NOT NULL,
-    customer text NOT NULL,
-    period date NOT NULL,
-    starts_at timestamp with time zone NOT NULL,
-    ends_at timestamp with time zone NOT NULL,
-    currency text NOT NULL,
-    subtotal numeric NOT NULL,
-    credited numeric NOT NULL,
-    total numeric NOT NULL,
-    issued_at timestamp with time zone DEFAULT now() NOT NULL,
-    corrects uuid,
-    reason text,
-    author text NOT NULL,
-    voided_at timestamp with time zone,
-    void_reason text,
-    voided_by text,
-    idempotency_key text,
-    body_hash bytea,
-    CONSTRAINT invoices_author_check CHECK (((length(author) >= 1) AND (length(author) <= 200))),
-    CONSTRAINT invoices_check CHECK (((credited >= (0)::numeric) AND (credited <= GREATEST(subtotal, (0)::numeric)))),
-    CONSTRAINT invoices_check1 CHECK ((total = (subtotal - credited))),
-    CONSTRAINT invoices_check2 CHECK (((corrects IS NOT NULL) = (kind = 'credit_note'::text))),
-    CONSTRAINT invoices_check3 CHECK ((((length(void_reason) >= 1) AND (length(void_reason) <= 500)) AND ((void_reason IS NULL) = (voided_at IS NULL)))),
-    CONSTRAINT invoices_check4 CHECK ((((length(voided_by) >= 1) AND (length(voided_by) <= 200)) AND ((voided_by IS NULL) = (voided_at IS NULL)))),
-    CONSTRAINT invoices_check5 CHECK (((body_hash IS NULL) = (idempotency_key IS NULL))),
-    CONSTRAINT invoices_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT invoices_idempotency_key_check CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
-    CONSTRAINT invoices_kind_check CHECK ((kind = ANY (ARRAY['invoice'::text, 'credit_note'::text]))),
-    CONSTRAINT invoices_number_check CHECK ((number > 0)),
-    CONSTRAINT invoices_reason_check CHECK (((length(reason) >= 1) AND (length(reason) <= 500)))
-);
-
-ALTER TABLE ONLY signalops.invoices FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.invoices IS 'Invoices and credit notes, as they were issued. They can be voided, once; nothing else of them ever changes.';
-COMMENT ON COLUMN signalops.invoices.tenant_id IS 'Who owes it.';
-COMMENT ON COLUMN signalops.invoices.id IS 'UUIDv7.';
-COMMENT ON COLUMN signalops.invoices.kind IS 'invoice; or credit_note: takes off an invoice.';
-COMMENT ON COLUMN signalops.invoices.number IS 'Its number, without gaps in the series of its kind across all tenants.';
-COMMENT ON COLUMN signalops.invoices.customer IS 'The tenant''s name when it was issued.';
-COMMENT ON COLUMN signalops.invoices.period IS 'The billing period, by its first day.';
-COMMENT ON COLUMN signalops.invoices.starts_at IS 'When the period began.';
-COMMENT ON COLUMN signalops.invoices.ends_at IS 'When it ended.';
-COMMENT ON COLUMN signalops.invoices.currency IS 'ISO 4217.';
-COMMENT ON COLUMN signalops.invoices.subtotal IS 'The sum of the lines before credit. Below zero: in the tenant''s favour.';
-COMMENT ON COLUMN signalops.invoices.credited IS 'Credit that was burned for it.';
-COMMENT ON COLUMN signalops.invoices.total IS 'What is due: the sum of all lines.';
-COMMENT ON COLUMN signalops.invoices.issued_at IS 'When it was issued.';
-COMMENT ON COLUMN signalops.invoices.corrects IS 'The invoice that a credit note takes off; NULL: it is an invoice.';
-COMMENT ON COLUMN signalops.invoices.reason IS 'Why a credit note was given, or an invoice issued anew.';
-COMMENT ON COLUMN signalops.invoices.author IS 'Who issued it; signalops: the closing of the period.';
-COMMENT ON COLUMN signalops.invoices.voided_at IS 'When it was voided; NULL: it holds.';
-COMMENT ON COLUMN signalops.invoices.void_reason IS 'Why.';
-COMMENT ON COLUMN signalops.invoices.voided_by IS 'By whom.';
-COMMENT ON COLUMN signalops.invoices.idempotency_key IS 'With which a credit note was sent; NULL: without one.';
-COMMENT ON COLUMN signalops.invoices.body_hash IS 'SHA-256 of what was sent with the key: the key stands for nothing else.';
-
-CREATE FUNCTION signalops.announce_invoice(about signalops.invoices, what text, why text) RETURNS uuid
-    LANGUAGE sql
-    AS $$
-  select signalops.announce('signalops.invoice.' || what, jsonb_strip_nulls(jsonb_build_object('invoice', coalesce(about.corrects, about.id),
-    'creditNote', case when about.corrects is not null then about.id end, 'number', about.number,
-    'period', to_char(about.period, 'YYYY-MM'), 'currency', about.currency, 'credited', about.credited::text,
-    'total', about.total::text, 'reason', why)), 1::smallint)
-$$;
-
-COMMENT ON FUNCTION signalops.announce_invoice(about signalops.invoices, what text, why text) IS 'Emits signalops.invoice.issued, .credited or .voided, in the tenant that the transaction acts for.';
-
-CREATE FUNCTION signalops.announce_key_change() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-  perform pg_notify('signalops_access', old.id::text);
-  return null;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.announce_key_change() IS 'Tells every API process to look one key up again, or what it remembers of one tenant: what was revoked or suspended is refused from then on.';
-
-CREATE FUNCTION signalops.announce_schema_change() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-  perform pg_notify('signalops_schemas', coalesce(new.tenant_id, old.tenant_id)::text);
-  return null;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.announce_schema_change() IS 'Tells every API process whose schemas changed: events are held against the new ones from then on.';
-
-CREATE FUNCTION signalops.arm_absence() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-  said record;
-begin
-  select v.since, v.absent into said from signalops.rule_versions v
-  where v.tenant_id = new.tenant_id and v.rule_id = new.id and v.version = new.active_version;
-  -- Groups are known from their first event on; without groups the time runs from the moment the rule is enabled.
-  if new.enabled and coalesce(said.absent -> 'groupBy', '[]') = '[]' and said.absent is not null then
-    insert into signalops.rule_groups as g (tenant_id, rule_id, since, group_key, labels, due_at, forget_at)
-    values (new.tenant_id, new.id, said.since, '[]', '{}',
-      now() + (said.absent ->> 'after')::interval + coalesce(said.absent ->> 'allowedLateness', '0s')::interval, now())
-    on conflict (tenant_id, rule_id, since, group_key) do update set due_at = excluded.due_at, seen_at = null
-    where tg_op = 'UPDATE' and not old.enabled;
+  select d.status, d.provider_id into known from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
+  if to_status in ('delivered', 'read') then
+    -- It was sent, whatever we know: the callback may overtake our record, and an attempt that was thought lost had succeeded.
+    update signalops.deliveries d set status = 'sent', next_attempt_at = null, updated_at = now()
+    where d.tenant_id = tenant and d.id = delivery and d.status <> 'sent' and signalops.is_valid_transition(d.status, 'sent');
+  elsif known.status = 'sending' then
+    return null;
+  elsif known.status is distinct from 'sent' or known.provider_id <> provider then
+    -- What failed is an earlier message: this one waits for its turn, is on its way or has arrived.
+    return false;
   end if;
-  return null;
+  return signalops.advance_delivery(tenant, delivery, to_status, because);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.arm_absence() IS 'Starts the time of a rule with an absence. What a changed or disabled rule waits for, perhaps in very many groups, tell_absences passes over.';
+COMMENT ON FUNCTION signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) IS 'Moves a delivery of the tenant that the transaction acts for to what its provider says of a message: delivered, read, or dead with the reason. In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: it must be told again.';
 
-CREATE FUNCTION signalops.as_noted(value jsonb, is_secret boolean) RETURNS jsonb
-    LANGUAGE plpgsql IMMUTABLE
+CREATE FUNCTION signalops.assign_slots(decided jsonb) RETURNS TABLE(channel uuid, granted integer, priority integer)
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 declare
-  told jsonb := case when not is_secret or value = 'null' then value
-    when jsonb_typeof(value) = 'object' then signalops.without_secrets(value) else '"***"' end;
+  -- More jobs than workers have at hand delay whoever comes next: while so many wait, only who has sent little lately gets one at once.
+  is_full boolean := exists (
+    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_full());
 begin
-  if length(told::text) > 8192 then
-    return jsonb_build_object('cut', left(told::text, 8192), 'characters', length(told::text));
-  end if;
-  return told;
+  return query
+    with asked as (
+      select m.tenant, m.channel, count(*)::integer as wanted
+      from jsonb_to_recordset(decided) as m (tenant uuid, channel uuid, outcome text, not_before timestamptz)
+      where coalesce(m.outcome, 'notified') = 'notified' and m.not_before is null
+      -- Lock order: channel_schedules by key.
+      group by m.tenant, m.channel order by m.tenant, m.channel
+    ), taken as (
+      insert into signalops.channel_schedules as q (tenant_id, channel_id, tokens, refilled_at)
+      select a.tenant, a.channel, signalops.channel_burst() - a.wanted, clock_timestamp() from asked a
+      on conflict (tenant_id, channel_id) do update set refilled_at = clock_timestamp(),
+        tokens = excluded.tokens - signalops.channel_burst() + least(signalops.channel_burst(),
+          greatest(q.tokens, 0) + signalops.channel_refill() * extract(epoch from clock_timestamp() - q.refilled_at))
+      returning q.channel_id, q.tokens
+    )
+    select a.channel,
+      case when is_full and t.tokens + a.wanted < signalops.channel_idle() then 0 else greatest(0, a.wanted + least(0, floor(t.tokens))::integer) end,
+      case when t.tokens + a.wanted >= signalops.channel_idle() then signalops.priority_idle_channel() else signalops.priority_delivery() end
+    from asked a join taken t on t.channel_id = a.channel;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.as_noted(value jsonb, is_secret boolean) IS 'A value as the audit log has it: beyond 8,192 characters of JSON its beginning as text ("cut"), with how many "characters" it has.';
-
-CREATE FUNCTION signalops.asked_of(flush jsonb, asked jsonb) RETURNS jsonb
-    LANGUAGE sql STABLE
-    RETURN (SELECT jsonb_agg(w.*) AS jsonb_agg FROM (SELECT i.tenant, m.meter, sum(m.amount) AS amount, s.scales FROM ((jsonb_to_recordset(asked_of.flush) i(tenant uuid, weights jsonb) JOIN (SELECT DISTINCT a.tenant, a.scales FROM jsonb_to_recordset(asked_of.asked) a(tenant uuid, scales bigint)) s ON ((s.tenant = i.tenant))) CROSS JOIN LATERAL (SELECT 'events'::text AS meter, (1)::numeric AS amount UNION ALL SELECT u.key, (u.value)::numeric AS value FROM jsonb_each_text(i.weights) u(key, value)) m) GROUP BY i.tenant, m.meter, s.scales) w);
-
-COMMENT ON FUNCTION signalops.asked_of(flush jsonb, asked jsonb) IS 'What is left to be asked of the meters when some events of a flush were refused: [{tenant, meter, amount, scales}], as accept takes it.';
-
-CREATE FUNCTION signalops.audit(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    AS $$
-  select * from signalops.audit_accepted(of_tenant, of_period)
-  union all select * from signalops.audit_batches(of_tenant, of_period)
-  union all select * from signalops.audit_counters(of_tenant, of_period)
-  union all select * from signalops.audit_entries(of_tenant, of_period)
-  union all select * from signalops.audit_seals(of_tenant, of_period)
-  union all select * from signalops.audit_invoices(of_tenant, of_period)
-  union all select * from signalops.audit_credits(of_tenant)
-$$;
-
-COMMENT ON FUNCTION signalops.audit(of_tenant uuid, of_period date) IS 'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops usage reconcile` does.';
-
-CREATE FUNCTION signalops.audit_acceptance(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, event uuid, ways bigint)
-    LANGUAGE sql STABLE
-    AS $$
-  with span as materialized (
-    select * from signalops.audit_span(of_tenant, of_period)
-  ), counted as (
-    select n.tenant_id, i.event, count(*) as times
-    from span s
-    join signalops.usage_entries n on n.tenant_id = s.tenant_id and n.meter = 'events' and n.id >= s.earliest
-    cross join unnest(n.event_ids) as i (event)
-    group by n.tenant_id, i.event
-  )
-  select e.tenant_id, signalops.period_of(signalops.time_of(e.batch), s.time_zone), e.id,
-    coalesce(c.times, 0) + (i.event_id is not null)::int + (d.id is not null)::int
-  from span s
-  join signalops.events e on e.tenant_id = s.tenant_id and e.depth = 0
-    and e.batch >= s.lower and e.batch < s.upper and e.id >= s.earliest
-  left join counted c on c.tenant_id = e.tenant_id and c.event = e.id
-  left join signalops.inbox i on i.tenant_id = e.tenant_id and i.event_id = e.id and i.replay_id is null
-  left join signalops.dead_letters d on d.tenant_id = e.tenant_id and d.id = e.id and d.kind = 'event'
-    and d.ending is distinct from 'retried'
-$$;
-
-COMMENT ON FUNCTION signalops.audit_acceptance(of_tenant uuid, of_period date) IS 'The stored events of tenants by the month of acceptance, and how many times each was counted, waits or is dead: once, if all is well.';
-
-CREATE FUNCTION signalops.audit_accepted(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    AS $$
-  with known as materialized (
-    select * from signalops.audit_acceptance(of_tenant, of_period)
-  ), stored as (
-    select k.tenant_id, k.period, count(*) filter (where k.ways > 0) as events from known k group by k.tenant_id, k.period
-  ), accepted as (
-    select q.tenant_id, q.period, q.accepted from signalops.quotas q
-    where q.meter = 'events' and (of_tenant is null or q.tenant_id = of_tenant) and (of_period is null or q.period = of_period)
-  )
-  select k.tenant_id, k.period, 'event', k.event::text, 'counted, waiting or dead',
-    case k.ways when 0 then 'nothing of it' else format('%s of it at once', k.ways) end
-  from known k where k.ways <> 1
-  union all
-  select s.tenant_id, period, 'accepted', 'events', coalesce(a.accepted, 0)::text,
-    format('%s processed, waiting or dead', coalesce(e.events, 0))
-  from stored e full join accepted a using (tenant_id, period)
-  join signalops.audit_span(of_tenant, of_period) s using (tenant_id)
-  where coalesce(a.accepted, 0) <> coalesce(e.events, 0) and signalops.starts_at(period, s.time_zone) >= s.since
-$$;
-
-COMMENT ON FUNCTION signalops.audit_accepted(of_tenant uuid, of_period date) IS 'Checks accepted (what a month accepted = what was processed, waits or is dead) and event (each is exactly one of that).';
-
-CREATE FUNCTION signalops.audit_batches(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    AS $$
-  with span as materialized (
-    select * from signalops.audit_span(of_tenant, of_period)
-  ), billed as (
-    select b.tenant_id, b.batch, b.billed from span s
-    join signalops.batches b on b.tenant_id = s.tenant_id and b.batch >= greatest(s.lower, s.earliest) and b.batch < s.upper
-    where b.billed > 0
-  ), counted as (
-    select n.tenant_id, n.batch, sum(n.events) as events from span s
-    join signalops.usage_entries n on n.tenant_id = s.tenant_id and n.meter = 'events'
-      and n.batch >= greatest(s.lower, s.earliest) and n.batch < s.upper
-    group by n.tenant_id, n.batch
-  )
-  select s.tenant_id, signalops.period_of(signalops.time_of(batch), s.time_zone), 'batch', batch::text,
-    format('%s billed', coalesce(b.billed, 0)), format('%s counted', coalesce(c.events, 0))
-  from billed b full join counted c using (tenant_id, batch)
-  join span s using (tenant_id)
-  where b.billed is distinct from c.events
-$$;
-
-COMMENT ON FUNCTION signalops.audit_batches(of_tenant uuid, of_period date) IS 'Check batch: what a batch billed = what the entries of it count.';
-
-CREATE FUNCTION signalops.audit_counters(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    AS $$
-  with span as materialized (
-    select * from signalops.audit_span(of_tenant, of_period)
-  ), ledger as (
-    select n.tenant_id, n.meter, n.hour, n.grp, n.period, bool_or(n.is_late) as is_late, sum(n.events) as events,
-      sum(n.value) as total, max(n.value) as most, min(n.value) as least,
-      (array_agg(n.value order by n.latest_at desc, n.latest_event desc) filter (where n.latest_event is not null))[1] as latest
-    from span s
-    -- No entry is older than its hour: those of an hour since which all is stored are all there.
-    join signalops.usage_entries n on n.tenant_id = s.tenant_id and (of_period is null or n.period = of_period) and n.hour >= s.since
-    group by n.tenant_id, n.meter, n.hour, n.grp, n.period
-  ), counters as (
-    select c.* from span s
-    join signalops.usage_counters c on c.tenant_id = s.tenant_id and (of_period is null or c.period = of_period) and c.hour >= s.since
-  ), held as (
-    select tenant_id, period, format('%s %s %s', meter, hour, grp) as subject, l.events as expected_events, c.events as found_events,
-      case c.aggregation when 'max' then l.most when 'min' then l.least when 'latest' then l.latest else l.total end as expected_value,
-      c.value as found_value, coalesce(l.is_late = c.is_late, true) as is_placed
-    from ledger l full join counters c using (tenant_id, meter, hour, grp, period)
-  )
-  select h.tenant_id, h.period, 'counter', h.subject,
-    case when h.expected_events is null then 'no entry'
-      else format('%s events, %s', h.expected_events, coalesce(trim_scale(h.expected_value)::text, 'no value')) end,
-    case when h.found_events is null then 'no counter'
-      else format('%s events, %s', h.found_events, coalesce(trim_scale(h.found_value)::text, 'no value')) end
-  from held h
-  where (h.expected_events, h.expected_value) is distinct from (h.found_events, h.found_value) or not h.is_placed
-$$;
-
-COMMENT ON FUNCTION signalops.audit_counters(of_tenant uuid, of_period date) IS 'Check counter: each is the aggregation of its entries. Of counters from before all entries are stored the seals tell.';
-
-CREATE FUNCTION signalops.audit_credits(of_tenant uuid) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    AS $$
-  select g.tenant_id, null::date, 'credit', g.id::text, coalesce(sum(e.amount), 0)::text, g.remaining::text
-  from signalops.credit_grants g
-  left join signalops.credit_entries e on e.tenant_id = g.tenant_id and e.grant_id = g.id
-  where of_tenant is null or g.tenant_id = of_tenant
-  group by g.tenant_id, g.id
-  having g.remaining <> coalesce(sum(e.amount), 0) or g.amount <> coalesce(sum(e.amount) filter (where e.kind = 'granted'), 0)
-  union all
-  select e.tenant_id, null, 'credit', e.grant_id::text, 'burned by an invoice', format('burned by %s, which is none', e.invoice_id)
-  from signalops.credit_entries e
-  left join signalops.invoices i on i.tenant_id = e.tenant_id and i.id = e.invoice_id
-  where e.invoice_id is not null and i.id is null and (of_tenant is null or e.tenant_id = of_tenant)
-$$;
-
-COMMENT ON FUNCTION signalops.audit_credits(of_tenant uuid) IS 'Check credit: what remains of a grant is the sum of its entries, and only invoices burn it. Credit belongs to no period.';
-
-CREATE FUNCTION signalops.audit_entries(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    AS $$
-  with span as materialized (
-    select * from signalops.audit_span(of_tenant, of_period)
-  ), entries as (
-    select s.time_zone, s.since, n.* from span s
-    join signalops.usage_entries n on n.tenant_id = s.tenant_id and (of_period is null or n.period = of_period)
-  ), members as (
-    select n.tenant_id, n.period, n.meter, n.id, n.hour, i.event, e.id as stored, e.depth,
-      date_trunc('hour', least(e.occurred_at, signalops.time_of(e.id)), n.time_zone) as happened
-    from entries n
-    cross join unnest(n.event_ids) as i (event)
-    left join signalops.events e on e.tenant_id = n.tenant_id and e.id = i.event
-    where signalops.time_of(i.event) >= n.since
-  )
-  select m.tenant_id, m.period, 'entry', format('%s %s', m.meter, m.id), 'events of its hour',
-    format('%s of others, such as %s', count(*), min(m.event::text))
-  from members m where m.stored is null or m.depth > 0 or m.happened <> m.hour
-  group by m.tenant_id, m.period, m.meter, m.id
-  union all
-  select n.tenant_id, n.period, 'entry', format('%s %s', n.meter, n.id),
-    format('%s events, of %s', cardinality(n.event_ids), signalops.period_of(n.hour, n.time_zone)),
-    format('%s events, %s, %s %s', n.events, trim_scale(n.value), case when n.is_late then 'late in' else 'in' end, n.period)
-  from entries n
-  where n.events <> cardinality(n.event_ids) or n.meter = 'events' and n.value is distinct from n.events or case when n.is_late then n.period <= signalops.period_of(n.hour, n.time_zone)
-    else n.period <> signalops.period_of(n.hour, n.time_zone) end
-  union all
-  select n.tenant_id, min(n.period), 'twice', format('%s %s', n.meter, i.event), 'once', format('%s times', count(*))
-  from entries n cross join unnest(n.event_ids) as i (event)
-  group by n.tenant_id, n.meter, i.event having count(*) > 1
-$$;
-
-COMMENT ON FUNCTION signalops.audit_entries(of_tenant uuid, of_period date) IS 'Checks entry (its events are stored, and of its hour and period) and twice (no meter counts an event twice).';
-
-CREATE FUNCTION signalops.audit_invoices(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    AS $$
-  with issued as materialized (
-    select * from signalops.invoices i
-    where (of_tenant is null or i.tenant_id = of_tenant) and (of_period is null or i.period = of_period)
-  ), lines as materialized (
-    select i.period, i.kind as document, i.number, l.* from issued i
-    join signalops.invoice_lines l on l.tenant_id = i.tenant_id and l.invoice_id = i.id
-  ), added as (
-    select l.tenant_id, l.invoice_id as id, sum(l.amount) as total, -coalesce(sum(l.amount) filter (where l.kind = 'credit'), 0) as credited
-    from lines l group by l.tenant_id, l.invoice_id
-  ), burned as (
-    select e.tenant_id, e.invoice_id as id, -sum(e.amount) as amount from signalops.credit_entries e
-    where e.invoice_id is not null and (of_tenant is null or e.tenant_id = of_tenant) group by e.tenant_id, e.invoice_id
-  )
-  select l.tenant_id, l.period, 'line', format('%s %s line %s (%s)', l.document, l.number, l.position, l.meter),
-    format('%s events, %s', coalesce(u.events, 0), trim_scale(coalesce(u.quantity, 0))),
-    format('%s events, %s', coalesce(l.events, 0), trim_scale(coalesce(l.quantity, 0)))
-  from lines l
-  left join lateral signalops.usage_by(l.tenant_id, l.meter, l.starts_at, l.ends_at, null, false, l.period) u on true
-  where l.kind = 'usage' and l.document = 'invoice'
-    and (coalesce(u.events, 0), coalesce(u.quantity, 0)) <> (coalesce(l.events, 0), coalesce(l.quantity, 0))
-  union all
-  select l.tenant_id, l.period, 'line', format('%s %s line %s (%s, late)', l.document, l.number, l.position, l.meter),
-    trim_scale(coalesce(u.quantity, 0) - coalesce(b.quantity, 0))::text, trim_scale(l.quantity)::text
-  from lines l
-  left join lateral signalops.usage_by(l.tenant_id, l.meter, l.starts_at, l.ends_at, null, false, null, l.period) u on true
-  left join lateral signalops.usage_by(l.tenant_id, l.meter, l.starts_at, l.ends_at, null, false, null,
-    (l.period - interval '1 month')::date) b on true
-  where l.kind = 'late' and l.document = 'invoice' and coalesce(u.quantity, 0) - coalesce(b.quantity, 0) <> l.quantity
-  union all
-  select i.tenant_id, i.period, 'invoice', format('%s %s', i.kind, i.number),
-    format('%s %s, %s credited', coalesce(a.total, 0), i.currency, coalesce(a.credited, 0)),
-    format('%s %s, %s credited', i.total, i.currency, i.credited)
-  from issued i left join added a using (tenant_id, id)
-  where (i.total, i.credited, i.subtotal) <> (coalesce(a.total, 0), coalesce(a.credited, 0), coalesce(a.total + a.credited, 0))
-  union all
-  select i.tenant_id, i.period, 'burned', format('%s %s', i.kind, i.number),
-    coalesce(b.amount, 0)::text, (case when i.voided_at is null then i.credited else 0 end)::text
-  from issued i left join burned b using (tenant_id, id)
-  where coalesce(b.amount, 0) <> case when i.voided_at is null then i.credited else 0 end
-$$;
-
-COMMENT ON FUNCTION signalops.audit_invoices(of_tenant uuid, of_period date) IS 'Checks line (its quantity is the usage of its hours that the period bills), invoice (totals are sums of lines) and burned (what an invoice was credited was burned for it, and came back when it was voided).';
-
-CREATE FUNCTION signalops.audit_numbers() RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    AS $$
-  select null::uuid, null::date, 'number', format('%s %s', s.kind, n.number), case when n.number <= s.last then 'one' else 'none' end,
-    count(i.number)::text
-  from (
-    select k.kind, coalesce(max(l.last), 0) as last,
-      greatest(max(l.last), (select max(i.number) from signalops.invoices i where i.kind = k.kind), 0) as most
-    from (values ('invoice'), ('credit_note')) k (kind) left join signalops.invoice_numbers l on l.series = k.kind
-    group by k.kind
-  ) s
-  cross join lateral generate_series(1, s.most) as n (number)
-  left join (
-    select i.kind, i.number from signalops.invoices i union all select d.series, d.number from signalops.deleted_numbers d
-  ) i on i.kind = s.kind and i.number = n.number
-  group by s.kind, s.last, n.number having count(i.number) <> (n.number <= s.last)::int
-$$;
-
-COMMENT ON FUNCTION signalops.audit_numbers() IS 'Check number: each number of a series is one document''s, of whatever tenant, also a deleted one, up to the last that was given.';
-
-CREATE FUNCTION signalops.audit_seals(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
-    LANGUAGE sql STABLE
-    AS $$
-  with closed as materialized (
-    select b.tenant_id, b.period, b.starts_at, b.ends_at, t.time_zone
-    from signalops.billing_periods b join signalops.tenants t on t.id = b.tenant_id
-    where b.closed_at is not null and (of_tenant is null or b.tenant_id = of_tenant) and (of_period is null or b.period = of_period)
-  ), meters as (
-    select c.*, 'events' as meter from closed c
-    union select c.*, m.key from closed c join signalops.meters m using (tenant_id)
-  ), counted as (
-    select m.tenant_id, m.period, (u.bucket at time zone m.time_zone)::date as day, m.meter, u.grp, u.bucket < m.starts_at as is_late,
-      u.events, u.quantity
-    from meters m
-    cross join lateral signalops.usage_by(m.tenant_id, m.meter, '-infinity', m.ends_at, 'day', true, m.period) u
-  ), sealed as (
-    select d.tenant_id, d.period, d.day, d.meter, d.grp, d.is_late, d.events, d.quantity from signalops.usage_days d
-    where (of_tenant is null or d.tenant_id = of_tenant) and (of_period is null or d.period = of_period)
-  ), chain as (
-    -- All links, for the link before that of a period is another period's.
-    select s.*, lag(s.digest) over (partition by s.tenant_id order by s.period) as link,
-      signalops.digest_days(s.tenant_id, s.period, s.previous) as computed,
-      (select count(*) from signalops.usage_days d where d.tenant_id = s.tenant_id and d.period = s.period) as present
-    from signalops.usage_seals s where of_tenant is null or s.tenant_id = of_tenant
-  )
-  select tenant_id, period, 'sealed', format('%s %s %s', meter, day, grp),
-    case when c.events is null then 'nothing counted' else format('%s events, %s', c.events, trim_scale(c.quantity)) end,
-    case when d.events is null then 'not sealed' else format('%s events, %s', d.events, trim_scale(d.quantity)) end
-  from counted c full join sealed d using (tenant_id, period, day, meter, grp)
-  where (c.events, c.quantity, c.is_late) is distinct from (d.events, d.quantity, d.is_late)
-  union all
-  select h.tenant_id, h.period, 'chain', 'digest', encode(h.computed, 'hex'), encode(h.digest, 'hex')
-  from chain h where (of_period is null or h.period = of_period) and (h.digest <> h.computed or h.days <> h.present)
-  union all
-  select h.tenant_id, h.period, 'chain', 'previous', coalesce(encode(h.link, 'hex'), 'none'), coalesce(encode(h.previous, 'hex'), 'none')
-  from chain h where (of_period is null or h.period = of_period) and h.previous is distinct from h.link
-  union all
-  select c.tenant_id, c.period, 'chain', 'seal', 'one', 'none'
-  from closed c left join signalops.usage_seals s using (tenant_id, period) where s.digest is null
-  union all
-  select t.id, null, 'chain', 'closed until', t.closed_until::text, coalesce(max(b.ends_at), '-infinity')::text
-  from signalops.tenants t left join signalops.billing_periods b on b.tenant_id = t.id
-  where of_period is null and (of_tenant is null or t.id = of_tenant)
-  group by t.id having t.closed_until <> coalesce(max(b.ends_at), '-infinity')
-$$;
-
-COMMENT ON FUNCTION signalops.audit_seals(of_tenant uuid, of_period date) IS 'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of its totals and of the seal before; the last period is the one that the tenant is closed until). They hold also when the events have outlived their retention.';
-
-CREATE FUNCTION signalops.audit_span(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, time_zone text, since timestamp with time zone, earliest uuid, lower uuid, upper uuid)
-    LANGUAGE sql STABLE
-    AS $$
-  select t.id, t.time_zone, k.since, greatest(
-      case when isfinite(k.since) then signalops.id_at(k.since) else l.least end,
-      -- The events of a flush came before it, and an entry may be made by a slower clock.
-      coalesce(signalops.id_at(signalops.starts_at(of_period, t.time_zone) - interval '1 day'), l.least)),
-    coalesce(signalops.id_at(signalops.starts_at(of_period, t.time_zone)), l.least),
-    coalesce(signalops.id_at(signalops.starts_at((of_period + interval '1 month')::date, t.time_zone)), l.most)
-  from signalops.tenants t
-  cross join (values ('00000000-0000-0000-0000-000000000000'::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) l (least, most)
-  cross join (
-    -- The youngest of the oldest months that are stored: before it something is missing, and nothing can be said.
-    select max(p.oldest) as oldest
-    from (
-      select min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp at time zone 'UTC' as oldest
-      from pg_inherits i join pg_class c on c.oid = i.inhrelid
-      where i.inhparent in ('signalops.events'::regclass, 'signalops.usage_entries'::regclass, 'signalops.batches'::regclass)
-      group by i.inhparent
-    ) p
-  ) o
-  -- An hour later, since ids are made by several clocks.
-  cross join lateral (
-    select greatest(case when t.created_at >= o.oldest then '-infinity' else o.oldest + interval '1 hour' end,
-      (select x.kept_since + interval '1 hour' from signalops.expiries x where x.tenant_id = t.id)) as since
-  ) k
-  where of_tenant is null or t.id = of_tenant
-$$;
-
-COMMENT ON FUNCTION signalops.audit_span(of_tenant uuid, of_period date) IS 'Since when a tenant''s events, batches and entries are all stored (-infinity: from its beginning); the earliest id that is of interest to a period (NULL: all time) and stored; and the ids between which the period lies.';
+COMMENT ON FUNCTION signalops.assign_slots(decided jsonb) IS 'Says how many of a batch''s new deliveries get a job at once, by channel, and of which priority; the others wait for their channel''s turn.';
 
 CREATE FUNCTION signalops.await_changed_limits() RETURNS void
     LANGUAGE plpgsql
@@ -1220,20 +875,6 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.await_changed_limits() IS 'Before a flush that makes a month''s first quotas is tried again: awaits, for a moment, the limits that are being changed.';
-
-CREATE FUNCTION signalops.await_turn(tenant uuid, channel uuid, due timestamp with time zone) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-  insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at, next_due_at)
-  values (tenant, channel, signalops.channel_burst(), clock_timestamp(), due)
-  on conflict (tenant_id, channel_id) do update set next_due_at = excluded.next_due_at
-  -- Most deliveries are due after another one of their channel: those need not wait for its row.
-  where q.next_due_at is null or q.next_due_at > excluded.next_due_at;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.await_turn(tenant uuid, channel uuid, due timestamp with time zone) IS 'Notes that a delivery of a channel waits without a job until a moment.';
 
 CREATE FUNCTION signalops.begin_deletion(wanted text, confirmed text) RETURNS TABLE(tenant uuid, verdict text)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1268,11 +909,11 @@ COMMENT ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) IS 'Be
 CREATE FUNCTION signalops.begin_expiry(retention_days integer) RETURNS void
     LANGUAGE sql
     AS $$
-  insert into signalops.expiries as x (tenant_id, kept_since)
+  insert into signalops.retention_watermarks as x (tenant_id, kept_since)
   select k.tenant, k.since from (
-    select s.*, max(s.days) over () as longest from signalops.keep(retention_days) s
+    select s.*, max(s.days) over () as longest from signalops.retention_cutoffs(retention_days) s
   ) k
-  left join signalops.expiries b on b.tenant_id = k.tenant
+  left join signalops.retention_watermarks b on b.tenant_id = k.tenant
   join signalops.tenants t on t.id = k.tenant
   -- The events of those that keep them longest go with their partitions, whole months at once.
   where k.days < k.longest and k.since > coalesce(b.kept_since, t.created_at) + interval '1 hour'
@@ -1281,6 +922,22 @@ CREATE FUNCTION signalops.begin_expiry(retention_days integer) RETURNS void
 $$;
 
 COMMENT ON FUNCTION signalops.begin_expiry(retention_days integer) IS 'Has what expired in the last hours removed, of each tenant that keeps its events for a shorter time than another.';
+
+CREATE FUNCTION signalops.billing_segments(tenant uuid, in_period date) RETURNS TABLE(plan text, version integer, terms jsonb, starts_on date, ends_on date, days integer, of_days integer)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+  with held as (
+    select s.plan, s.version, s.terms, greatest(s.starts_on, in_period) as first_day,
+      least(lead(s.starts_on, 1, 'infinity') over (order by s.starts_on), (in_period + interval '1 month')::date) as next_day
+    from signalops.subscriptions s
+    where s.tenant_id = tenant and s.starts_on < in_period + interval '1 month'
+  )
+  select h.plan, h.version, h.terms, h.first_day, h.next_day, h.next_day - h.first_day,
+    (in_period + interval '1 month')::date - in_period
+  from held h where h.first_day < h.next_day order by h.first_day
+$$;
+
+COMMENT ON FUNCTION signalops.billing_segments(tenant uuid, in_period date) IS 'The stretches of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are days of the of_days of the period. A period that begins before the tenant''s first plan has days of none.';
 
 CREATE FUNCTION signalops.bind_secret() RETURNS trigger
     LANGUAGE plpgsql
@@ -1299,19 +956,19 @@ CREATE FUNCTION signalops.bulk_batch_events() RETURNS integer
 
 COMMENT ON FUNCTION signalops.bulk_batch_events() IS 'How many events a batch of a bulk holds: one job reads a batch whole.';
 
-CREATE FUNCTION signalops.bump_metering(tenant uuid) RETURNS bigint
+CREATE FUNCTION signalops.bump_meters_version(tenant uuid) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ update signalops.tenants set metering = metering + 1 where id = tenant and id = signalops.current_tenant() returning metering $$;
+    AS $$ update signalops.tenants set meters_version = meters_version + 1 where id = tenant and id = signalops.current_tenant() returning meters_version $$;
 
-COMMENT ON FUNCTION signalops.bump_metering(tenant uuid) IS 'Starts a new version of the meters of the tenant that the transaction acts for; returns it. Whoever counts by an older one finds out.';
+COMMENT ON FUNCTION signalops.bump_meters_version(tenant uuid) IS 'Starts a new version of the meters of the tenant that the transaction acts for; returns it. Whoever counts by an older one finds out.';
 
 CREATE FUNCTION signalops.bump_ruleset() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-  insert into signalops.rulesets (tenant_id) values (coalesce(new.tenant_id, old.tenant_id))
-  on conflict (tenant_id) do update set version = signalops.rulesets.version + 1;
+  insert into signalops.ruleset_versions (tenant_id) values (coalesce(new.tenant_id, old.tenant_id))
+  on conflict (tenant_id) do update set version = signalops.ruleset_versions.version + 1;
   return null;
 exception when foreign_key_violation then
   return null; -- the tenant itself is being deleted
@@ -1351,32 +1008,6 @@ $$;
 
 COMMENT ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) IS 'Has an invoice use up to an amount of the tenant''s credit: by priority, then what expires soonest, then the oldest. Returns how much.';
 
-CREATE FUNCTION signalops.bury_delivery(tenant uuid, delivery uuid, because text) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-declare
-  lost record;
-begin
-  select d.event_id, d.rule_id, d.channel_id, d.attempts, coalesce(e.depth, 0) as depth, c.enabled into lost
-  from signalops.deliveries d
-  left join signalops.events e on e.tenant_id = d.tenant_id and e.id = d.event_id
-  left join signalops.channels c on c.tenant_id = d.tenant_id and c.id = d.channel_id
-  where d.tenant_id = tenant and d.id = delivery;
-  insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
-  values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
-  on conflict (tenant_id, id) do update
-    set error = excluded.error, died_at = signalops.position_time(), ended_at = null, ending = null, reason = null;
-  -- Of a channel that is disabled the tenant was told once; its backlog would be so many more notices.
-  if lost.enabled then
-    perform signalops.announce('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
-      'rule', jsonb_build_object('id', lost.rule_id), 'channel', jsonb_build_object('id', lost.channel_id),
-      'attempts', lost.attempts, 'error', left(because, 500)), (lost.depth + 1)::smallint);
-  end if;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.bury_delivery(tenant uuid, delivery uuid, because text) IS 'Writes the dead letter of a delivery that has just died, and tells the tenant: signalops.delivery.dead.';
-
 CREATE FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) RETURNS SETOF uuid
     LANGUAGE plpgsql
     AS $$
@@ -1396,18 +1027,34 @@ begin
     returning d.id
   )
   select array_agg(e.id) into cancelled from ended e;
-  perform signalops.note_actions(tenant, 'delivery.cancelled', cancelled);
+  perform signalops.log_bulk_action(tenant, 'delivery.cancelled', cancelled);
   return query select unnest(cancelled);
 end
 $$;
 
 COMMENT ON FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) IS 'Cancels deliveries that wait, or whose worker is gone or late; returns which. One that is just being sent, or has ended, stays as it is.';
 
-CREATE FUNCTION signalops.changed(before jsonb, after jsonb, secrets text[]) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
-    RETURN (SELECT jsonb_object_agg(a.key, signalops.as_noted(a.value, (a.key = ANY (changed.secrets)))) AS jsonb_object_agg FROM jsonb_each(changed.after) a(key, value) WHERE (NULLIF(a.value, 'null'::jsonb) IS DISTINCT FROM NULLIF((changed.before -> a.key), 'null'::jsonb)));
+CREATE FUNCTION signalops.truncated_for_log(value jsonb, is_secret boolean) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+declare
+  told jsonb := case when not is_secret or value = 'null' then value
+    when jsonb_typeof(value) = 'object' then signalops.without_secrets(value) else '"***"' end;
+begin
+  if length(told::text) > 8192 then
+    return jsonb_build_object('cut', left(told::text, 8192), 'characters', length(told::text));
+  end if;
+  return told;
+end
+$$;
 
-COMMENT ON FUNCTION signalops.changed(before jsonb, after jsonb, secrets text[]) IS 'What a row has that it had not before, by column, in the words of the audit log; NULL: nothing. Turned round: what it had.';
+COMMENT ON FUNCTION signalops.truncated_for_log(value jsonb, is_secret boolean) IS 'A value as the audit log has it: beyond 8,192 characters of JSON its beginning as text ("cut"), with how many "characters" it has.';
+
+CREATE FUNCTION signalops.changed_columns(before jsonb, after jsonb, secrets text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    RETURN (SELECT jsonb_object_agg(a.key, signalops.truncated_for_log(a.value, (a.key = ANY (changed_columns.secrets)))) AS jsonb_object_agg FROM jsonb_each(changed_columns.after) a(key, value) WHERE (NULLIF(a.value, 'null'::jsonb) IS DISTINCT FROM NULLIF((changed_columns.before -> a.key), 'null'::jsonb)));
+
+COMMENT ON FUNCTION signalops.changed_columns(before jsonb, after jsonb, secrets text[]) IS 'What a row has that it had not before, by column, in the words of the audit log; NULL: nothing. Turned round: what it had.';
 
 CREATE FUNCTION signalops.channel_burst() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1415,23 +1062,17 @@ CREATE FUNCTION signalops.channel_burst() RETURNS integer
 
 COMMENT ON FUNCTION signalops.channel_burst() IS 'Fairness: how many deliveries of a channel may have jobs at once.';
 
-CREATE FUNCTION signalops.channel_quiet() RETURNS integer
+CREATE FUNCTION signalops.channel_idle() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 900;
 
-COMMENT ON FUNCTION signalops.channel_quiet() IS 'Fairness: a channel that could have had so many has sent little lately, and goes first.';
+COMMENT ON FUNCTION signalops.channel_idle() IS 'Fairness: a channel that could have had so many has sent little lately, and goes first.';
 
 CREATE FUNCTION signalops.channel_refill() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 500;
 
 COMMENT ON FUNCTION signalops.channel_refill() IS 'Fairness: how many more each second.';
-
-CREATE FUNCTION signalops.charges(terms jsonb) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((((terms ->> 'baseFee'::text))::numeric > (0)::numeric) OR ((terms -> 'prices'::text) <> '[]'::jsonb));
-
-COMMENT ON FUNCTION signalops.charges(terms jsonb) IS 'Whether anything costs something under these terms.';
 
 CREATE FUNCTION signalops.check_limit() RETURNS trigger
     LANGUAGE plpgsql
@@ -1449,30 +1090,36 @@ $$;
 
 COMMENT ON FUNCTION signalops.check_limit() IS 'Only what adds up can have a limit.';
 
-CREATE FUNCTION signalops.check_way() RETURNS trigger
+CREATE FUNCTION signalops.check_status_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-  if not signalops.may_become(old.status, new.status) then
-    raise 'a delivery can not become % once it is %', new.status, old.status using errcode = 'check_violation';
+  if (old.status, new.status) not in (('active', 'suspended'), ('suspended', 'active'), ('active', 'closed'), ('suspended', 'closed'),
+    ('closed', 'deleting')) then
+    raise 'a tenant that is % can''t become %: it goes from active to suspended and back, from either to closed, and then to deleting',
+      old.status, new.status using errcode = 'check_violation';
+  end if;
+  new.status_since := now();
+  if new.status = 'active' then
+    new.status_reason := null;
   end if;
   return new;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.check_way() IS 'Refuses to move a delivery against its ways.';
+COMMENT ON FUNCTION signalops.check_status_change() IS 'Lets a tenant''s status take the ways there are, notes since when it has it, and forgets the reason when it ends.';
 
 CREATE FUNCTION signalops.circuit_failures() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 5;
 
-COMMENT ON FUNCTION signalops.circuit_failures() IS 'Circuit breaker: how many failures in a row open an outlet''s circuit.';
+COMMENT ON FUNCTION signalops.circuit_failures() IS 'Circuit breaker: how many failures in a row open an send_target''s circuit.';
 
-CREATE FUNCTION signalops.circuit_longest_pause() RETURNS interval
+CREATE FUNCTION signalops.circuit_max_pause() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '00:10:00'::interval;
 
-COMMENT ON FUNCTION signalops.circuit_longest_pause() IS 'Circuit breaker: for how long it opens at most, unless the receiver asks for more.';
+COMMENT ON FUNCTION signalops.circuit_max_pause() IS 'Circuit breaker: for how long it opens at most, unless the receiver asks for more.';
 
 CREATE FUNCTION signalops.circuit_pause() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1486,7 +1133,7 @@ CREATE FUNCTION signalops.circuit_probe_timeout() RETURNS interval
 
 COMMENT ON FUNCTION signalops.circuit_probe_timeout() IS 'Circuit breaker: after how long another attempt may find out, if the worker of the first died; longer than any attempt takes.';
 
-CREATE FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) RETURNS TABLE(tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
+CREATE FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) RETURNS TABLE(tenant uuid, delivery uuid, send_target uuid, channel uuid, attempt smallint, attempts_at_reset smallint, window_context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -1500,21 +1147,21 @@ declare
 begin
   -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
-  -- Lock order: all deliveries (lock_deliveries), tenants, outlets, channel_queues, these by channel.
-  perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
+  -- Lock order: all deliveries (lock_deliveries), tenants, send_targets, channel_schedules, these by channel.
+  perform signalops.set_tenant_group((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
   select array_agg(l.tenant order by l.tenant, l.channel_id, l.delivery), array_agg(l.delivery order by l.tenant, l.channel_id, l.delivery),
     array_agg(l.channel_id order by l.tenant, l.channel_id, l.delivery)
   into tenants, deliveries, channels from signalops.lock_deliveries(wanted) l;
-  perform signalops.act_for(null);
-  held := signalops.held_among(tenants);
+  perform signalops.set_tenant_group(null);
+  held := signalops.lock_suspended_tenants(tenants);
   for one in select * from unnest(tenants, deliveries, channels) as u (tenant, delivery, channel) loop
     if one.tenant = any (held) then
-      perform signalops.act_as(one.tenant);
+      perform signalops.set_tenant(one.tenant);
       update signalops.deliveries d set status = 'pending', next_attempt_at = clock_timestamp(), updated_at = now()
       where d.tenant_id = one.tenant and d.id = one.delivery and d.next_attempt_at is null
         and d.status not in ('retrying', 'sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed');
       -- For ever, as far as the sweep can see: resuming the tenant wakes its channels.
-      perform signalops.await_turn(one.tenant, one.channel, 'infinity');
+      perform signalops.schedule_channel(one.tenant, one.channel, 'infinity');
       continue;
     end if;
     return query select one.tenant, one.delivery, c.* from signalops.claim_delivery(one.tenant, one.delivery, busy) c;
@@ -1524,7 +1171,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) IS 'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of tenants that are held wait again, without an attempt.';
 
-CREATE FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) RETURNS TABLE(outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
+CREATE FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) RETURNS TABLE(send_target uuid, channel uuid, attempt smallint, attempts_at_reset smallint, window_context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -1533,10 +1180,10 @@ declare
   asked record;
   wait_until timestamptz;
 begin
-  perform signalops.act_as(tenant);
+  perform signalops.set_tenant(tenant);
   -- `not in`: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for each claim, once a
   -- burst has made it large.
-  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.max_per_minute, c.enabled into asked
+  select d.channel_id, coalesce(c.send_target_id, d.channel_id) as send_target, c.max_per_minute, c.enabled into asked
   from signalops.deliveries d
   left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true
   where d.tenant_id = tenant and d.id = delivery and d.next_attempt_at is null
@@ -1548,23 +1195,23 @@ begin
   if asked.channel_id = any (busy) then
     wait_until := clock_timestamp() + interval '1 second';
   elsif asked.enabled then -- what can't be sent any more need not wait to be told so
-    wait_until := signalops.take_turn(tenant, asked.outlet, delivery, asked.max_per_minute);
+    wait_until := signalops.try_acquire_slot(tenant, asked.send_target, delivery, asked.max_per_minute);
   end if;
   if wait_until is not null then
     update signalops.deliveries d set status = 'pending', next_attempt_at = wait_until, updated_at = now()
     where d.tenant_id = tenant and d.id = delivery;
-    perform signalops.await_turn(tenant, asked.channel_id, wait_until);
+    perform signalops.schedule_channel(tenant, asked.channel_id, wait_until);
     return;
   end if;
   return query
     with claimed as (
       update signalops.deliveries d set status = 'sending', attempts = d.attempts + 1, updated_at = now()
       where d.tenant_id = tenant and d.id = delivery
-      returning d.event_id, d.rule_id, d.rule_version, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id
+      returning d.event_id, d.rule_id, d.rule_version, d.channel_id, d.attempts, d.attempts_at_reset, d.window_context, d.replay_id
     )
-    select asked.outlet, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id is not null,
+    select asked.send_target, d.channel_id, d.attempts, d.attempts_at_reset, d.window_context, d.replay_id is not null,
       -- Only of the rule itself: to another one that matches such an event, and of what a tenant sends by that name, it is an event.
-      case when e.depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
+      case when e.causation_depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
         case e.type when 'signalops.rule.digest' then 'digest' when 'signalops.rule.absent' then 'absence' else 'event' end
         else 'event' end,
       case when e.id is not null then json_build_object(
@@ -1601,118 +1248,32 @@ begin
     perform signalops.require_tenant(tenant);
   end if;
   closed := array(
-    select o.id from signalops.outlets o
-    where o.tenant_id = tenant and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null) and o.id in (
-      select coalesce(c.outlet_id, c.id) from signalops.channels c where c.tenant_id = tenant and c.id = any (channels))
+    select o.id from signalops.send_targets o
+    where o.tenant_id = tenant and (o.failures > 0 or o.failing_since is not null or o.circuit_open_until is not null) and o.id in (
+      select coalesce(c.send_target_id, c.id) from signalops.channels c where c.tenant_id = tenant and c.id = any (channels))
     order by o.id for update);
   if closed = '{}' then
     return;
   end if;
-  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
+  update signalops.send_targets o set failures = 0, failing_since = null, circuit_open_until = null, half_open_delivery_id = null
   where o.tenant_id = tenant and o.id = any (closed);
   -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set. Lock order:
-  -- deliveries come before outlets, so those that somebody has locked, who may want the outlet next, are skipped.
+  -- deliveries come before send_targets, so those that somebody has locked, who may want the send_target next, are skipped.
   with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
     where d.tenant_id = tenant and d.id in (
       select w.id from signalops.deliveries w
       where w.tenant_id = tenant and w.status = 'pending' and w.next_attempt_at > now() and w.next_attempt_at < 'infinity'
-        and w.channel_id in (select c.id from signalops.channels c where c.tenant_id = tenant and coalesce(c.outlet_id, c.id) = any (closed))
+        and w.channel_id in (select c.id from signalops.channels c where c.tenant_id = tenant and coalesce(c.send_target_id, c.id) = any (closed))
       order by w.next_attempt_at limit 10000 for update skip locked)
     returning d.channel_id
   )
   select array_agg(distinct channel_id) into due from waking;
-  perform signalops.await_turn(tenant, c.id, now()) from (select unnest(due) as id order by 1) c;
+  perform signalops.schedule_channel(tenant, c.id, now()) from (select unnest(due) as id order by 1) c;
 end
 $$;
 
 COMMENT ON FUNCTION signalops.close_circuits(tenant uuid, channels uuid[]) IS 'Lets channels send at once, whatever pause their receivers asked for: a person has seen that they work, or asks again.';
-
-CREATE FUNCTION signalops.conditions(platform uuid) RETURNS TABLE(alert text, subject text, severity text, value double precision, is_over boolean, raise_after interval, calm_after interval, summary text, remedy text)
-    LANGUAGE sql STABLE
-    AS $$
-  select 'dead_letters', t.slug, 'warning', count(*), true, interval '0', interval '15 minutes',
-    'deliveries or events of the tenant were given up in the last 15 minutes',
-    'See ops.dead_letters, mend what they say, then signalops dead-letter retry.'
-  from signalops.dead_letters d join signalops.tenants t on t.id = d.tenant_id
-  -- Not its own: an alert that can't be delivered would be one more letter, and that one more alert.
-  where d.ended_at is null and d.died_at > now() - interval '15 minutes' and d.tenant_id is distinct from platform
-  group by t.slug
-  union all
-  select 'events_wait', '', 'critical', extract(epoch from l.wait), l.wait > signalops.events_wait_alert(), interval '15 seconds', interval '1 minute',
-    format('events wait for longer than %s seconds to be processed', extract(epoch from signalops.events_wait_alert())::integer), 'Start more workers, or see ops.running_jobs for what holds them up.'
-  from (
-    select now() - signalops.time_of(i.batch) as wait from signalops.inbox i where not i.is_held order by i.batch limit 1
-  ) l where l.wait > signalops.events_wait_alert() / 3
-  union all
-  select 'deliveries_wait', '', 'warning', extract(epoch from o.wait), o.wait > signalops.deliveries_wait_alert(), interval '15 seconds', interval '1 minute',
-    format('deliveries are due for longer than %s seconds', extract(epoch from signalops.deliveries_wait_alert())::integer), 'Start more workers for the queue deliveries.'
-  from (
-    select now() - min(q.next_due_at) as wait from signalops.channel_queues q
-    where q.next_due_at < now() - signalops.deliveries_wait_alert() / 3
-  ) o where o.wait is not null
-  union all
-  select 'stuck_workers', '', 'warning', count(*), true, interval '30 seconds', interval '1 minute',
-    'workers are silent and hold jobs', 'See the logs of the workers; one that is silent for a minute is to be killed.'
-  from ops.workers w where not w.is_alive and w.doing > 0 having count(*) > 0
-  union all
-  select 'failed_jobs', j.task_name, 'warning', count(*), true, interval '0', interval '1 minute',
-    'jobs were given up', 'See why in the worker''s log, then ops.retry_job or ops.cancel_job.'
-  from procrastinate.procrastinate_jobs j where j.status in ('failed', 'aborted') group by j.task_name
-  union all
-  select case when q.accepted >= l.hard then 'hard_limit' else 'soft_limit' end, t.slug || ' ' || q.meter,
-    case when q.accepted >= l.hard then 'critical' else 'warning' end, q.accepted::double precision, true, interval '0', interval '0',
-    'the tenant has reached a limit of this month', 'Raise the limit (signalops limit set), or tell the tenant.'
-  from signalops.tenants t
-  cross join lateral (select signalops.period_of(now(), t.time_zone) as period, (now() at time zone t.time_zone)::date as today) p
-  join signalops.quotas q on q.tenant_id = t.id and q.period = p.period
-  cross join lateral (
-    select n.soft, n.hard from signalops.limits n where n.tenant_id = t.id and n.meter = q.meter and n.starts_on <= p.today
-    order by n.origin desc, n.starts_on desc limit 1
-  ) l
-  where q.accepted >= least(l.soft, l.hard)
-  union all
-  select 'partitions', p.parent::text, 'critical', min(p.months_ahead), min(p.months_ahead) < signalops.partitions_ahead_alert(), interval '0', interval '0',
-    'the table has no partitions for the next two months', 'Run signalops migrate, and see why the job make_partitions fails.'
-  from ops.partitions p group by p.parent having min(p.months_ahead) <= signalops.partitions_ahead_alert()
-  union all
-  select 'channels_disabled', t.slug, 'warning', count(*), true, interval '0', interval '0',
-    'channels of the tenant were disabled, since their receivers did not answer for days', 'Tell the tenant; it enables them again.'
-  from signalops.channels c join signalops.tenants t on t.id = c.tenant_id
-  where not c.enabled and c.deleted_at is null and c.disabled_because is not null and c.tenant_id is distinct from platform
-  group by t.slug
-  union all
-  select 'period_stuck', t.slug, 'warning', extract(epoch from now() - b.frozen_at), true, interval '0', interval '0',
-    'a billing period of the tenant could not be closed for a day', 'See the log line period.close_failed in the worker''s log.'
-  from signalops.billing_periods b join signalops.tenants t on t.id = b.tenant_id
-  where b.closed_at is null and b.frozen_at < now() - interval '1 day'
-  union all
-  select 'maintenance', m.job, 'critical', extract(epoch from now() - m.succeeded_at), true, interval '0', interval '0',
-    'the maintenance job has not succeeded for three hours', 'See signalops.maintenance for the error, and start a worker for the queue.'
-  from signalops.maintenance m where m.succeeded_at < now() - interval '3 hours'
-$$;
-
-COMMENT ON FUNCTION signalops.conditions(platform uuid) IS 'What an operator must know: all that is near or out of bounds now, but for what the tenant of the operators itself causes. What is missing is within bounds.';
-
-CREATE FUNCTION signalops.count_in(asked jsonb, moment timestamp with time zone) RETURNS TABLE(tenant uuid, of_meter text, is_calm boolean)
-    LANGUAGE plpgsql
-    AS $$
-begin
-  -- Lock order: quotas by tenant and meter, rows that a month lacks yet included.
-  return query
-    insert into signalops.quotas as q (tenant_id, period, meter, accepted, scales)
-    select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.scales
-    from (
-      select * from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, scales bigint) order by a.tenant, a.meter
-    ) a
-    cross join lateral (select t.time_zone from signalops.tenants t where t.id = a.tenant and t.status <> 'deleting' limit 1) t
-    on conflict (tenant_id, period, meter) do update set accepted = q.accepted + excluded.accepted
-    where q.scales = excluded.scales and q.accepted + excluded.accepted < q.calm_until
-    returning q.tenant_id, q.meter, q.accepted < q.calm_until;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.count_in(asked jsonb, moment timestamp with time zone) IS 'Counts [{tenant, meter, amount, scales}] and locks their quotas. Returns what it counted: calm where that was all there was to do, and not calm where the row is the first of its month; what is missing had something to tell or refuse, or was weighed by old scales.';
 
 CREATE FUNCTION signalops.count_usage(in_batch uuid, metered jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -1722,14 +1283,14 @@ CREATE FUNCTION signalops.count_usage(in_batch uuid, metered jsonb) RETURNS void
 declare
   sizes jsonb := '[]';
 begin
-  -- Lock order: usage_items, usage_counters, usage_sizes, those of one table by key; until the commit.
+  -- Lock order: usage_distinct_values, usage_counters, usage_row_counts, those of one table by key; until the commit.
   if metered @? '$[*].items' then
     with noted as (
-      insert into signalops.usage_items (tenant_id, meter, hour, grp, period, item)
-      select m.tenant, m.meter, m.hour, m.grp, m.period, i.item
-      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, items jsonb),
-        jsonb_array_elements_text(m.items) as i (item)
-      order by m.tenant, m.meter, m.hour, m.grp, m.period, i.item
+      insert into signalops.usage_distinct_values (tenant_id, meter, hour, group_key, period, distinct_value)
+      select m.tenant, m.meter, m.hour, m.group_key, m.period, i.distinct_value
+      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, group_key text, items jsonb),
+        jsonb_array_elements_text(m.items) as i (distinct_value)
+      order by m.tenant, m.meter, m.hour, m.group_key, m.period, i.distinct_value
       on conflict do nothing
       returning tenant_id, period
     )
@@ -1740,18 +1301,18 @@ begin
   -- One statement: reading the elements costs as much as storing them. Their ids are made by the worker: here it took 3 us each.
   with counted as materialized (
     select * from jsonb_to_recordset(metered) as m (tenant uuid, id uuid, meter text, aggregation text, period date,
-      hour timestamptz, grp text, is_late boolean, events integer, value numeric, latest_at timestamptz, latest_event uuid,
+      hour timestamptz, group_key text, is_late boolean, events integer, value numeric, latest_at timestamptz, latest_event uuid,
       event_ids uuid[])
   ), entered as (
     insert into signalops.usage_entries
-      (tenant_id, meter, period, id, batch, hour, grp, is_late, events, value, latest_at, latest_event, event_ids)
-    select tenant, meter, period, id, in_batch, hour, grp, is_late, events, value, latest_at, latest_event, event_ids from counted
+      (tenant_id, meter, period, id, batch, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids)
+    select tenant, meter, period, id, in_batch, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids from counted
   )
   insert into signalops.usage_counters as u
-    (tenant_id, meter, hour, grp, period, aggregation, is_late, events, value, latest_at, latest_event)
-  select tenant, meter, hour, grp, period, aggregation, is_late, events, value, latest_at, latest_event
-  from counted order by tenant, meter, hour, grp, period
-  on conflict (tenant_id, meter, hour, grp, period) do update set
+    (tenant_id, meter, hour, group_key, period, aggregation, is_late, events, value, latest_at, latest_event)
+  select tenant, meter, hour, group_key, period, aggregation, is_late, events, value, latest_at, latest_event
+  from counted order by tenant, meter, hour, group_key, period
+  on conflict (tenant_id, meter, hour, group_key, period) do update set
     events = u.events + excluded.events,
     value = case u.aggregation when 'max' then greatest(u.value, excluded.value) when 'min' then least(u.value, excluded.value)
       when 'latest' then case when (excluded.latest_at, excluded.latest_event) > (u.latest_at, u.latest_event)
@@ -1761,137 +1322,79 @@ begin
       then excluded.latest_event else u.latest_event end,
     latest_at = greatest(u.latest_at, excluded.latest_at);
 
-  if sizes <> '[]' or metered @? '$[*] ? (@.grp != "[]")' then
-    insert into signalops.usage_sizes as s (tenant_id, period, rows)
+  if sizes <> '[]' or metered @? '$[*] ? (@.group_key != "[]")' then
+    insert into signalops.usage_row_counts as s (tenant_id, period, rows)
     select r.tenant, r.period, sum(r.rows) from (
       select * from jsonb_to_recordset(sizes) as n (tenant uuid, period date, rows bigint)
       union all
       -- A counter that has no more events than were added just now is new.
       select m.tenant, m.period, 1
-      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, events integer)
+      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, group_key text, events integer)
       -- The limit keeps the planner from joining, as in read_batch.
       cross join lateral (
         select c.events from signalops.usage_counters c
-        where c.tenant_id = m.tenant and c.meter = m.meter and c.hour = m.hour and c.grp = m.grp and c.period = m.period limit 1
+        where c.tenant_id = m.tenant and c.meter = m.meter and c.hour = m.hour and c.group_key = m.group_key and c.period = m.period limit 1
       ) u
-      where m.grp <> '[]' and u.events = m.events
+      where m.group_key <> '[]' and u.events = m.events
     ) r group by r.tenant, r.period order by r.tenant, r.period
     on conflict (tenant_id, period) do update set rows = s.rows + excluded.rows;
   end if;
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.count_usage(in_batch uuid, metered jsonb) IS 'Adds to the counters what a batch counts, with its entries: [{tenant, id, meter, aggregation, period, hour, grp, is_late, events, value, latest_at, latest_event, event_ids, items}], one element for each counter.';
+COMMENT ON FUNCTION signalops.count_usage(in_batch uuid, metered jsonb) IS 'Adds to the counters what a batch counts, with its entries: [{tenant, id, meter, aggregation, period, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids, items}], one element for each counter.';
 
-CREATE FUNCTION signalops.cross_window(tenant uuid, rule uuid, state integer, in_group text, kind text, threshold numeric, span interval, keep interval, events jsonb, INOUT told tstzmultirange, OUT crossings jsonb) RETURNS record
-    LANGUAGE plpgsql
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
+CREATE FUNCTION signalops.current_plans(of_tenants uuid[] DEFAULT NULL::uuid[]) RETURNS TABLE(tenant uuid, plan text, version integer)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  -- A count needs no more events before a new one than this. Sums and distinct values look at so many at most.
-  before_it bigint := case kind when 'count' then threshold - 1 else 20000 end;
-  seen_before timestamptz := (
-    select w.at from signalops.window_events w
-    where w.tenant_id = tenant and w.rule_id = rule and w.since = state and w.group_key = in_group
-    order by w.at desc limit 1);
-  touched tstzmultirange;
-  reached tstzmultirange;
-  near tstzmultirange;
-begin
-  with noted as (
-    insert into signalops.window_events (tenant_id, rule_id, since, group_key, at, event_id, weight, item)
-    select tenant, rule, state, in_group, e.at, e.event, e.weight, e.item
-    from jsonb_to_recordset(events) as e (event uuid, at timestamptz, weight numeric, item text)
-    on conflict do nothing returning at
-  )
-  select range_agg(tstzrange(at, at + span)) into touched from noted;
-  if touched is null then
-    return; -- a replay of what counts already
-  end if;
-
-  with held as materialized (
-    select p.part, h.at, h.weight, h.item
-    from unnest(touched) as p (part)
-    cross join lateral (
-      (select w.at, w.weight, w.item from signalops.window_events w
-        where w.tenant_id = tenant and w.rule_id = rule and w.since = state and w.group_key = in_group
-          and w.at < lower(p.part) and w.at > lower(p.part) - span
-        order by w.at desc limit before_it)
-      union all
-      (select w.at, w.weight, w.item from signalops.window_events w
-        where w.tenant_id = tenant and w.rule_id = rule and w.since = state and w.group_key = in_group
-          and w.at >= lower(p.part) and w.at < upper(p.part)
-        order by w.at limit 20000)
-    ) h
-  ), presences as (
-    select h.part, h.at as begins, h.at + span as ends, h.weight from held h where kind <> 'distinct'
-    union all
-    select d.part, lower(d.presence), upper(d.presence), 1
-    from (
-      select h.part, unnest(range_agg(tstzrange(h.at, h.at + span))) as presence from held h where kind = 'distinct' group by h.item, h.part
-    ) d
-  ), levels as (
-    select part, moment, sum(change) over w as level, lead(moment) over w as next
-    from (
-      -- What began before the part is one step, at its beginning: half as many to sort.
-      select part, lower(part), sum(weight) from presences where begins <= lower(part) group by part
-      union all
-      select part, begins, weight from presences where begins > lower(part)
-      union all
-      select part, ends, -weight from presences
-    ) as s (part, moment, change)
-    window w as (partition by part order by moment)
-  ), found as (
-    select part, unnest(range_agg(tstzrange(moment, next)) * tstzmultirange(part)) as stretch
-    from levels where level >= threshold and next is not null group by part
-  )
-  -- A sum may also rise when something negative leaves it: that counts once an event sees it, and not in the future.
-  select coalesce(range_agg(f.stretch), '{}') into reached
-  from found f where kind <> 'sum' or exists (select from held h where h.part = f.part and f.stretch @> h.at);
-
-  near := told * tstzmultirange(tstzrange(lower(touched) - span, upper(touched), '[]'));
-  told := told - touched + reached - tstzmultirange(tstzrange(null, lower(touched) - keep));
-
-  with come as materialized (
-    select e.event, e.at from jsonb_to_recordset(events) as e (event uuid, at timestamptz)
-  )
-  select jsonb_agg(to_jsonb(t)) into crossings
-  from (
-    -- One event may bring about several stretches; it tells of the first.
-    select distinct on (c.event) c.event, m.value, lower(s.stretch) - span as since, lower(s.stretch) as until
-    from unnest(near - touched + reached) as s (stretch)
-    cross join lateral (
-      select e.event from come e
-      where e.at > lower(s.stretch) - span and e.at <= lower(s.stretch) order by e.at desc, e.event desc limit 1
-    ) c
-    cross join lateral (
-      -- Readers take numbers as doubles.
-      select case kind when 'distinct' then count(distinct w.item) else least(sum(w.weight), 1.7e308) end as value
-      from signalops.window_events w
-      where w.tenant_id = tenant and w.rule_id = rule and w.since = state and w.group_key = in_group
-        and w.at > lower(s.stretch) - span and w.at <= lower(s.stretch)
-    ) m
-    -- Of what was told, only what events have seen is known: what negative ones have taken away since may come again.
-    where s.stretch && reached and not s.stretch && (near * tstzmultirange(tstzrange(null, seen_before, '[]')))
-    order by c.event, lower(s.stretch)
-  ) t;
-end
+  select t.id, c.plan, c.version from signalops.tenants t
+  cross join lateral (
+    select s.plan, s.version from signalops.subscriptions s
+    where s.tenant_id = t.id and s.starts_on <= (now() at time zone t.time_zone)::date order by s.starts_on desc limit 1
+  ) c
+  where of_tenants is null or t.id = any (of_tenants)
 $$;
 
-COMMENT ON FUNCTION signalops.cross_window(tenant uuid, rule uuid, state integer, in_group text, kind text, threshold numeric, span interval, keep interval, events jsonb, INOUT told tstzmultirange, OUT crossings jsonb) IS 'Adds [{event, at, weight, item}] to a group''s window (count, sum or distinct) and returns the stretches told and to be told, with the crossings that are new: [{event, value, since, until}], the event being the one that brought it about. The group must be locked.';
-
-CREATE FUNCTION signalops.current_group() RETURNS uuid[]
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (NULLIF(current_setting('signalops.tenant_group'::text, true), ''::text))::uuid[];
-
-COMMENT ON FUNCTION signalops.current_group() IS 'The tenants of the flush or batch that signalops.accept, read_batch or record_batch is at; NULL outside of them.';
+COMMENT ON FUNCTION signalops.current_plans(of_tenants uuid[]) IS 'The plan that each of some tenants, or of all, has today.';
 
 CREATE FUNCTION signalops.current_tenant() RETURNS uuid
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (NULLIF(current_setting('signalops.tenant_id'::text, true), ''::text))::uuid;
 
 COMMENT ON FUNCTION signalops.current_tenant() IS 'The tenant that this transaction acts for; NULL when none is set, and then no row of any tenant is visible.';
+
+CREATE FUNCTION signalops.current_tenant_group() RETURNS uuid[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (NULLIF(current_setting('signalops.tenant_group'::text, true), ''::text))::uuid[];
+
+COMMENT ON FUNCTION signalops.current_tenant_group() IS 'The tenants of the flush or batch that signalops.accept, read_batch or record_batch is at; NULL outside of them.';
+
+CREATE FUNCTION signalops.dead_letter_delivery(tenant uuid, delivery uuid, because text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  lost record;
+begin
+  select d.event_id, d.rule_id, d.channel_id, d.attempts, coalesce(e.causation_depth, 0) as causation_depth, c.enabled into lost
+  from signalops.deliveries d
+  left join signalops.events e on e.tenant_id = d.tenant_id and e.id = d.event_id
+  left join signalops.channels c on c.tenant_id = d.tenant_id and c.id = d.channel_id
+  where d.tenant_id = tenant and d.id = delivery;
+  insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
+  values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
+  on conflict (tenant_id, id) do update
+    set error = excluded.error, died_at = signalops.position_time(), resolved_at = null, resolution = null, reason = null;
+  -- Of a channel that is disabled the tenant was told once; its backlog would be so many more notices.
+  if lost.enabled then
+    perform signalops.emit_and_enqueue('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
+      'rule', jsonb_build_object('id', lost.rule_id), 'channel', jsonb_build_object('id', lost.channel_id),
+      'attempts', lost.attempts, 'error', left(because, 500)), (lost.causation_depth + 1)::smallint);
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.dead_letter_delivery(tenant uuid, delivery uuid, because text) IS 'Writes the dead letter of a delivery that has just died, and tells the tenant: signalops.delivery.dead.';
 
 CREATE FUNCTION signalops.delete_rows(tenant uuid, target regclass, at_most bigint) RETURNS bigint
     LANGUAGE plpgsql
@@ -1937,7 +1440,7 @@ begin
   if not found or not exists (select from signalops.tenants t where t.id = tenant and t.status = 'deleting') then
     return 0;
   end if;
-  perform signalops.act_as(tenant);
+  perform signalops.set_tenant(tenant);
   for target in select * from signalops.tenant_tables() loop
     gone := signalops.delete_rows(tenant, target, at_most - removed);
     removed := removed + gone;
@@ -1982,12 +1485,12 @@ CREATE FUNCTION signalops.delivery_jobs_refill() RETURNS integer
 
 COMMENT ON FUNCTION signalops.delivery_jobs_refill() IS 'Fairness: while fewer wait, the sweep wakes what is due.';
 
-CREATE TABLE signalops.usage_days (
+CREATE TABLE signalops.usage_daily (
     tenant_id uuid NOT NULL,
     period date NOT NULL,
     day date NOT NULL,
     meter text NOT NULL,
-    grp text NOT NULL,
+    group_key text NOT NULL,
     is_late boolean NOT NULL,
     aggregation text NOT NULL,
     events bigint NOT NULL,
@@ -1995,25 +1498,25 @@ CREATE TABLE signalops.usage_days (
 )
 WITH (autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.05');
 
-ALTER TABLE ONLY signalops.usage_days FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.usage_daily FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.usage_days IS 'The sealed figures of closed periods, by day: what stays when the events behind them have outlived their retention.';
-COMMENT ON COLUMN signalops.usage_days.tenant_id IS 'Whose usage it is.';
-COMMENT ON COLUMN signalops.usage_days.period IS 'The period that it is billed in.';
-COMMENT ON COLUMN signalops.usage_days.day IS 'The day on which it happened, in the tenant''s time zone; before the period: late.';
-COMMENT ON COLUMN signalops.usage_days.meter IS 'The meter''s key; events: all events.';
-COMMENT ON COLUMN signalops.usage_days.grp IS 'The group, as of usage_counters.';
-COMMENT ON COLUMN signalops.usage_days.is_late IS 'Whether it happened in an earlier period, which was closed already.';
-COMMENT ON COLUMN signalops.usage_days.aggregation IS 'The meter''s: what is made of the events.';
-COMMENT ON COLUMN signalops.usage_days.events IS 'How many events.';
-COMMENT ON COLUMN signalops.usage_days.quantity IS 'The day''s figure, with its adjustments.';
+COMMENT ON TABLE signalops.usage_daily IS 'The sealed figures of closed periods, by day: what stays when the events behind them have outlived their retention.';
+COMMENT ON COLUMN signalops.usage_daily.tenant_id IS 'Whose usage it is.';
+COMMENT ON COLUMN signalops.usage_daily.period IS 'The period that it is billed in.';
+COMMENT ON COLUMN signalops.usage_daily.day IS 'The day on which it happened, in the tenant''s time zone; before the period: late.';
+COMMENT ON COLUMN signalops.usage_daily.meter IS 'The meter''s key; events: all events.';
+COMMENT ON COLUMN signalops.usage_daily.group_key IS 'The group, as of usage_counters.';
+COMMENT ON COLUMN signalops.usage_daily.is_late IS 'Whether it happened in an earlier period, which was closed already.';
+COMMENT ON COLUMN signalops.usage_daily.aggregation IS 'The meter''s: what is made of the events.';
+COMMENT ON COLUMN signalops.usage_daily.events IS 'How many events.';
+COMMENT ON COLUMN signalops.usage_daily.quantity IS 'The day''s figure, with its adjustments.';
 
 CREATE FUNCTION signalops.digest_days(tenant uuid, of_period date, before bytea) RETURNS bytea
     LANGUAGE sql STABLE
     RETURN sha256((COALESCE(before, '\x'::bytea) || convert_to(((json_build_array(tenant, of_period))::text || COALESCE((SELECT string_agg(('
-'::text || (json_build_array(d.day, d.meter, d.grp, d.is_late, d.aggregation, d.events, (d.quantity)::text))::text), ''::text ORDER BY d.day, (d.meter COLLATE "C"), (d.grp COLLATE "C")) AS string_agg FROM signalops.usage_days d WHERE ((d.tenant_id = digest_days.tenant) AND (d.period = digest_days.of_period))), ''::text)), 'UTF8'::name)));
+'::text || (json_build_array(d.day, d.meter, d.group_key, d.is_late, d.aggregation, d.events, (d.quantity)::text))::text), ''::text ORDER BY d.day, (d.meter COLLATE "C"), (d.group_key COLLATE "C")) AS string_agg FROM signalops.usage_daily d WHERE ((d.tenant_id = digest_days.tenant) AND (d.period = digest_days.of_period))), ''::text)), 'UTF8'::name)));
 
-COMMENT ON FUNCTION signalops.digest_days(tenant uuid, of_period date, before bytea) IS 'The digest of a sealed period: SHA-256 of the digest before (none: nothing), the line [tenant, period], and for each row of usage_days, by day, meter and group (in the order of bytes), a line [day, meter, grp, is_late, aggregation, events, quantity], as JSON in UTF-8 with line feeds between.';
+COMMENT ON FUNCTION signalops.digest_days(tenant uuid, of_period date, before bytea) IS 'The digest of a sealed period: SHA-256 of the digest before (none: nothing), the line [tenant, period], and for each row of usage_daily, by day, meter and group (in the order of bytes), a line [day, meter, group_key, is_late, aggregation, events, quantity], as JSON in UTF-8 with line feeds between.';
 
 CREATE FUNCTION signalops.digest_events() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -2032,7 +1535,7 @@ begin
   if not found then
     return false;
   end if;
-  perform signalops.announce('signalops.channel.disabled', jsonb_build_object(
+  perform signalops.emit_and_enqueue('signalops.channel.disabled', jsonb_build_object(
     'channel', jsonb_build_object('id', channel, 'name', called), 'reason', left(because, 500)), 1::smallint);
   return true;
 end
@@ -2046,14 +1549,14 @@ CREATE FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], beca
 declare
   discarded uuid[];
 begin
-  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null order by l.id for update;
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null order by l.id for update;
   with ended as (
-    update signalops.dead_letters l set ended_at = now(), ending = 'discarded', reason = because
-    where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
+    update signalops.dead_letters l set resolved_at = now(), resolution = 'discarded', reason = because
+    where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null
     returning l.id
   )
   select array_agg(e.id) into discarded from ended e;
-  perform signalops.note_actions(tenant, 'dead-letter.discarded', discarded, jsonb_build_object('reason', because));
+  perform signalops.log_bulk_action(tenant, 'dead-letter.discarded', discarded, jsonb_build_object('reason', because));
   return coalesce(cardinality(discarded), 0);
 end
 $$;
@@ -2122,13 +1625,162 @@ CREATE FUNCTION signalops.emit(tenant uuid, in_batch uuid, event_type text, abou
     LANGUAGE sql
     AS $$
   with emitted as (
-    insert into signalops.events (tenant_id, id, batch, type, source, occurred_at, received_at, payload, depth)
+    insert into signalops.events (tenant_id, id, batch, type, source, occurred_at, received_at, payload, causation_depth)
     values (tenant, signalops.new_id(), in_batch, event_type, 'signalops', clock_timestamp(), clock_timestamp(), about, at_depth)
     returning id)
   insert into signalops.inbox (tenant_id, event_id, batch) select tenant, id, in_batch from emitted returning event_id
 $$;
 
 COMMENT ON FUNCTION signalops.emit(tenant uuid, in_batch uuid, event_type text, about jsonb, at_depth smallint) IS 'Stores an operational event of a tenant in a batch that is about to be enqueued: rules can match it, nobody is billed for it.';
+
+CREATE FUNCTION signalops.emit_alert(platform uuid, what text, condition jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if platform is not null then
+    perform signalops.set_tenant(platform);
+    perform signalops.emit_and_enqueue('signalops.alert.' || what, condition, 1::smallint);
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.emit_alert(platform uuid, what text, condition jsonb) IS 'Makes an alert an event of the operators'' tenant; without one it only stands in ops.alerts.';
+
+CREATE FUNCTION signalops.emit_and_enqueue(event_type text, about jsonb, at_depth smallint) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  in_batch uuid := signalops.new_id();
+  event uuid := signalops.emit(signalops.current_tenant(), in_batch, event_type, about, at_depth);
+begin
+  perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
+  return event;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.emit_and_enqueue(event_type text, about jsonb, at_depth smallint) IS 'Emits an operational event of the tenant that the transaction acts for, with its job.';
+
+CREATE TABLE signalops.invoices (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    number bigint NOT NULL,
+    customer text NOT NULL,
+    period date NOT NULL,
+    starts_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    currency text NOT NULL,
+    subtotal numeric NOT NULL,
+    credited numeric NOT NULL,
+    total numeric NOT NULL,
+    issued_at timestamp with time zone DEFAULT now() NOT NULL,
+    corrects uuid,
+    reason text,
+    author text NOT NULL,
+    voided_at timestamp with time zone,
+    void_reason text,
+    voided_by text,
+    idempotency_key text,
+    body_hash bytea,
+    CONSTRAINT invoices_author_check CHECK (((length(author) >= 1) AND (length(author) <= 200))),
+    CONSTRAINT invoices_check CHECK (((credited >= (0)::numeric) AND (credited <= GREATEST(subtotal, (0)::numeric)))),
+    CONSTRAINT invoices_check1 CHECK ((total = (subtotal - credited))),
+    CONSTRAINT invoices_check2 CHECK (((corrects IS NOT NULL) = (kind = 'credit_note'::text))),
+    CONSTRAINT invoices_check3 CHECK ((((length(void_reason) >= 1) AND (length(void_reason) <= 500)) AND ((void_reason IS NULL) = (voided_at IS NULL)))),
+    CONSTRAINT invoices_check4 CHECK ((((length(voided_by) >= 1) AND (length(voided_by) <= 200)) AND ((voided_by IS NULL) = (voided_at IS NULL)))),
+    CONSTRAINT invoices_check5 CHECK (((body_hash IS NULL) = (idempotency_key IS NULL))),
+    CONSTRAINT invoices_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT invoices_idempotency_key_check CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255))),
+    CONSTRAINT invoices_kind_check CHECK ((kind = ANY (ARRAY['invoice'::text, 'credit_note'::text]))),
+    CONSTRAINT invoices_number_check CHECK ((number > 0)),
+    CONSTRAINT invoices_reason_check CHECK (((length(reason) >= 1) AND (length(reason) <= 500)))
+);
+
+ALTER TABLE ONLY signalops.invoices FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.invoices IS 'Invoices and credit notes, as they were issued. They can be voided, once; nothing else of them ever changes.';
+COMMENT ON COLUMN signalops.invoices.tenant_id IS 'Who owes it.';
+COMMENT ON COLUMN signalops.invoices.id IS 'UUIDv7.';
+COMMENT ON COLUMN signalops.invoices.kind IS 'invoice; or credit_note: takes off an invoice.';
+COMMENT ON COLUMN signalops.invoices.number IS 'Its number, without gaps in the series of its kind across all tenants.';
+COMMENT ON COLUMN signalops.invoices.customer IS 'The tenant''s name when it was issued.';
+COMMENT ON COLUMN signalops.invoices.period IS 'The billing period, by its first day.';
+COMMENT ON COLUMN signalops.invoices.starts_at IS 'When the period began.';
+COMMENT ON COLUMN signalops.invoices.ends_at IS 'When it ended.';
+COMMENT ON COLUMN signalops.invoices.currency IS 'ISO 4217.';
+COMMENT ON COLUMN signalops.invoices.subtotal IS 'The sum of the lines before credit. Below zero: in the tenant''s favour.';
+COMMENT ON COLUMN signalops.invoices.credited IS 'Credit that was burned for it.';
+COMMENT ON COLUMN signalops.invoices.total IS 'What is due: the sum of all lines.';
+COMMENT ON COLUMN signalops.invoices.issued_at IS 'When it was issued.';
+COMMENT ON COLUMN signalops.invoices.corrects IS 'The invoice that a credit note takes off; NULL: it is an invoice.';
+COMMENT ON COLUMN signalops.invoices.reason IS 'Why a credit note was given, or an invoice issued anew.';
+COMMENT ON COLUMN signalops.invoices.author IS 'Who issued it; signalops: the closing of the period.';
+COMMENT ON COLUMN signalops.invoices.voided_at IS 'When it was voided; NULL: it holds.';
+COMMENT ON COLUMN signalops.invoices.void_reason IS 'Why.';
+COMMENT ON COLUMN signalops.invoices.voided_by IS 'By whom.';
+COMMENT ON COLUMN signalops.invoices.idempotency_key IS 'With which a credit note was sent; NULL: without one.';
+COMMENT ON COLUMN signalops.invoices.body_hash IS 'SHA-256 of what was sent with the key: the key stands for nothing else.';
+
+CREATE FUNCTION signalops.emit_invoice_event(about signalops.invoices, what text, why text) RETURNS uuid
+    LANGUAGE sql
+    AS $$
+  select signalops.emit_and_enqueue('signalops.invoice.' || what, jsonb_strip_nulls(jsonb_build_object('invoice', coalesce(about.corrects, about.id),
+    'creditNote', case when about.corrects is not null then about.id end, 'number', about.number,
+    'period', to_char(about.period, 'YYYY-MM'), 'currency', about.currency, 'credited', about.credited::text,
+    'total', about.total::text, 'reason', why)), 1::smallint)
+$$;
+
+COMMENT ON FUNCTION signalops.emit_invoice_event(about signalops.invoices, what text, why text) IS 'Emits signalops.invoice.issued, .credited or .voided, in the tenant that the transaction acts for.';
+
+CREATE FUNCTION signalops.emit_limit_notices(wanted uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) RETURNS TABLE(event_id uuid, verdict text, of_meter text)
+    LANGUAGE plpgsql
+    AS $$
+declare
+  quota record;
+begin
+  for quota in
+    select q.period, q.meter, q.accepted, q.notified, l.overage, l.hard, coalesce(l.hard, l.soft) as whole, p.points,
+      exists (
+        select from signalops.limits f where f.tenant_id = wanted and f.meter = q.meter and f.starts_on < q.period + interval '1 month'
+          and f.starts_on > (moment at time zone t.time_zone)::date) as is_changing
+    from signalops.tenants t
+    join signalops.accepted_counters q on q.tenant_id = t.id and q.period = signalops.period_of(moment, t.time_zone) and q.meter = any (meters)
+    left join lateral signalops.limit_of(wanted, q.meter, (moment at time zone t.time_zone)::date) l on true
+    cross join lateral (
+      select coalesce(jsonb_object_agg(p.name, trim_scale(p.at)) filter (where (q.notified ->> p.name)::numeric >= p.at is not true), '{}') as points
+      from (
+        select 'soft' as name, l.soft as at union all select 'hard', l.hard union all
+        select percent::text, percent * coalesce(l.hard, l.soft) / 100 from unnest(l.thresholds) as percent
+      ) p where p.at is not null
+    ) p
+    where t.id = wanted order by q.meter
+  loop
+    return query
+      select signalops.emit(wanted, in_batch, 'signalops.usage.' || k.kind || '_reached',
+        jsonb_build_object('meter', quota.meter, 'period', to_char(quota.period, 'YYYY-MM'), 'accepted', trim_scale(quota.accepted))
+        || case k.kind when 'threshold' then jsonb_build_object('limit', trim_scale(quota.whole), 'percent', p.key::integer)
+          when 'hard_limit' then jsonb_build_object('limit', p.value, 'overage', quota.overage)
+          else jsonb_build_object('limit', p.value) end, 1::smallint), k.kind, quota.meter
+      from jsonb_each(quota.points) as p (key, value)
+      cross join lateral (select case p.key when 'soft' then 'soft_limit' when 'hard' then 'hard_limit' else 'threshold' end as kind) k
+      where p.value::numeric <= quota.accepted or (p.key = 'hard' and quota.meter = any (refusing))
+      order by p.value::numeric, p.key;
+    update signalops.accepted_counters q set notified = q.notified || p.reached, next_threshold = p.next
+    from (
+      select coalesce(jsonb_object_agg(p.key, p.value) filter (where r.is_reached), '{}') as reached,
+        case when quota.is_changing then 0 else least(min(p.value::numeric) filter (where not r.is_reached), quota.hard, 'Infinity') end as next
+      from jsonb_each(quota.points) as p (key, value)
+      cross join lateral (
+        select p.value::numeric <= quota.accepted or (p.key = 'hard' and quota.meter = any (refusing)) as is_reached) r
+    ) p
+    where q.tenant_id = wanted and q.period = quota.period and q.meter = quota.meter
+      and (p.reached <> '{}' or q.next_threshold <> p.next);
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.emit_limit_notices(wanted uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) IS 'Emits the notices of limits and thresholds that a tenant''s quotas have reached, each once, and notes until when there are none.';
 
 CREATE FUNCTION signalops.end_unneeded_meters(tenant uuid) RETURNS bigint
     LANGUAGE sql
@@ -2139,7 +1791,7 @@ CREATE FUNCTION signalops.end_unneeded_meters(tenant uuid) RETURNS bigint
   ), ended as (
     update signalops.meters m set ended_at = now()
     from signalops.tenants t
-    where t.id = tenant and m.tenant_id = tenant and m.origin = 'plan' and m.until is null and not exists (
+    where t.id = tenant and m.tenant_id = tenant and m.origin = 'plan' and m.end_version is null and not exists (
       select from kept k
       -- A plan that is over has days in a period that is still open: what happened then is still to be counted.
       where k.next_day > (t.closed_until at time zone t.time_zone)::date
@@ -2151,6 +1803,19 @@ CREATE FUNCTION signalops.end_unneeded_meters(tenant uuid) RETURNS bigint
 $$;
 
 COMMENT ON FUNCTION signalops.end_unneeded_meters(tenant uuid) IS 'Ends the meters that plans brought and that no plan of an open period, the present or a scheduled one has; returns how many.';
+
+CREATE FUNCTION signalops.enforce_transition() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if not signalops.is_valid_transition(old.status, new.status) then
+    raise 'a delivery can not become % once it is %', new.status, old.status using errcode = 'check_violation';
+  end if;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.enforce_transition() IS 'Refuses to move a delivery against its ways.';
 
 CREATE FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2245,7 +1910,7 @@ declare
   is_full boolean := exists (
     select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_refill() - 1);
   channels bigint := (select count(*) from (
-    select from signalops.channel_queues q where q.next_due_at <= now() limit 500) due);
+    select from signalops.channel_schedules q where q.next_due_at <= now() limit 500) due);
   turn record;
   share double precision;
   woken jsonb;
@@ -2255,37 +1920,37 @@ begin
     return 0;
   end if;
   for turn in
-    select q.tenant_id, q.channel_id, c.max_per_minute, o.opened_until, o.tokens, o.refilled_at, h.id as held
-    from signalops.channel_queues q
+    select q.tenant_id, q.channel_id, c.max_per_minute, o.circuit_open_until, o.tokens, o.refilled_at, h.id as held
+    from signalops.channel_schedules q
     left join lateral (
       select * from signalops.channels c where c.tenant_id = q.tenant_id and c.id = q.channel_id limit 1
     ) c on true
     left join lateral (
-      select * from signalops.outlets o where o.tenant_id = q.tenant_id and o.id = coalesce(c.outlet_id, q.channel_id) limit 1
+      select * from signalops.send_targets o where o.tenant_id = q.tenant_id and o.id = coalesce(c.send_target_id, q.channel_id) limit 1
     ) o on true
     left join lateral (
       select t.id from signalops.tenants t where t.id = q.tenant_id and t.status in ('suspended', 'deleting') limit 1
     ) h on true
     where q.next_due_at <= now() order by q.next_due_at limit 500 for update of q skip locked
   loop
-    if turn.held is not null and signalops.held_among(array[turn.held]) is not null then
-      update signalops.channel_queues q set next_due_at = 'infinity'
+    if turn.held is not null and signalops.lock_suspended_tenants(array[turn.held]) is not null then
+      update signalops.channel_schedules q set next_due_at = 'infinity'
       where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
       continue;
     end if;
-    if turn.opened_until > now() then
-      update signalops.channel_queues q set next_due_at = turn.opened_until
+    if turn.circuit_open_until > now() then
+      update signalops.channel_schedules q set next_due_at = turn.circuit_open_until
       where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
       continue;
     end if;
     share := greatest(1, at_most / channels);
-    if turn.opened_until is not null then
+    if turn.circuit_open_until is not null then
       share := 1; -- while a circuit is open one attempt tries
     elsif turn.max_per_minute is not null then
       -- More would only be put back.
       share := least(share, signalops.tokens_at(clock_timestamp(), turn.tokens, turn.refilled_at, turn.max_per_minute));
       if share < 1 then
-        update signalops.channel_queues q set next_due_at = clock_timestamp() + make_interval(secs => (1 - share) * 60 / turn.max_per_minute)
+        update signalops.channel_schedules q set next_due_at = clock_timestamp() + make_interval(secs => (1 - share) * 60 / turn.max_per_minute)
         where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
         continue;
       end if;
@@ -2302,10 +1967,10 @@ begin
     )
     select jsonb_agg(job) into woken from taken;
     jobs := jobs || coalesce(woken, '[]');
-    update signalops.channel_queues q set next_due_at = (
-      -- What was woken has not asked its outlet yet: the next must not be woken for the same turn.
+    update signalops.channel_schedules q set next_due_at = (
+      -- What was woken has not asked its send_target yet: the next must not be woken for the same turn.
       select greatest(d.next_attempt_at, case
-        when turn.opened_until is not null or turn.max_per_minute is not null then now() + interval '1 second' end)
+        when turn.circuit_open_until is not null or turn.max_per_minute is not null then now() + interval '1 second' end)
       from signalops.deliveries d
       where d.tenant_id = turn.tenant_id and d.channel_id = turn.channel_id and d.next_attempt_at is not null
       order by d.next_attempt_at limit 1)
@@ -2318,7 +1983,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_due_deliveries(at_most integer) IS 'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but no more than its outlet''s rate limit admits, and none while its circuit is open or its tenant is held. Returns how many.';
+COMMENT ON FUNCTION signalops.enqueue_due_deliveries(at_most integer) IS 'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but no more than its send_target''s rate limit admits, and none while its circuit is open or its tenant is held. Returns how many.';
 
 CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
@@ -2326,18 +1991,18 @@ CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most inte
     AS $$
   with recursive waiting as (
     -- Hops from batch to batch along the index: a select distinct would read the whole backlog.
-    (select batch from signalops.inbox where not is_held order by batch limit 1)
+    (select batch from signalops.inbox where not is_parked order by batch limit 1)
     union all
-    select (select i.batch from signalops.inbox i where not i.is_held and i.batch > w.batch order by i.batch limit 1)
-    from waiting w where w.batch < signalops.id_at(now() - older_than)
+    select (select i.batch from signalops.inbox i where not i.is_parked and i.batch > w.batch order by i.batch limit 1)
+    from waiting w where w.batch < signalops.uuid7_floor(now() - older_than)
   ), old as (
-    select batch from waiting where batch < signalops.id_at(now() - older_than) limit at_most
+    select batch from waiting where batch < signalops.uuid7_floor(now() - older_than) limit at_most
   )
   select count(signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', batch)))
   from old,
     -- Whoever processes a batch holds its rows. That a job is `doing` says less: procrastinate leaves it so, under a worker that
     -- lives on, when it could not write down how the job ended.
-    lateral (select from signalops.inbox i where i.batch = old.batch and not i.is_held limit 1 for update skip locked) as idle
+    lateral (select from signalops.inbox i where i.batch = old.batch and not i.is_parked limit 1 for update skip locked) as idle
   where not exists (
     select from procrastinate.procrastinate_jobs j
     where j.status = 'todo' and j.task_name = 'process_batch' and j.args ->> 'batch' = old.batch::text
@@ -2378,6 +2043,227 @@ $$;
 
 COMMENT ON FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) IS 'Gives a new job to deliveries in hand whose job is gone (deleted, aborted, stuck); returns how many.';
 
+CREATE FUNCTION signalops.enqueue_new_deliveries(decided jsonb, place text) RETURNS void
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  waiting jsonb;
+  jobs jsonb;
+begin
+  with turns as materialized (
+    select * from signalops.assign_slots(decided)
+  )
+  select
+    jsonb_agg(jsonb_build_object('tenant', m.tenant, 'delivery', m.delivery, 'channel', m.channel, 'due', m.due)) filter (where m.due is not null),
+    jsonb_agg(jsonb_build_object('tenant', m.tenant, 'delivery', m.delivery, 'priority', m.priority)) filter (where m.due is null)
+  into waiting, jobs
+  from (
+    select d.tenant, signalops.repositioned_id(place, d.delivery) as delivery, d.channel, t.priority, coalesce(d.not_before, case when t.granted < row_number() over (
+      partition by d.channel, d.not_before is null order by d.delivery) then clock_timestamp() end) as due
+    from jsonb_to_recordset(decided) as d (tenant uuid, delivery text, channel uuid, outcome text, not_before timestamptz)
+    left join turns t on t.channel = d.channel
+    where coalesce(d.outcome, 'notified') = 'notified'
+  ) m;
+  if jobs is not null then
+    perform signalops.enqueue_deliveries(jobs);
+  end if;
+  if waiting is null then
+    return;
+  end if;
+  update signalops.deliveries d set next_attempt_at = w.due
+  from jsonb_to_recordset(waiting) as w (tenant uuid, delivery uuid, due timestamptz)
+  where d.tenant_id = w.tenant and d.id = w.delivery and d.next_attempt_at is null;
+  perform signalops.schedule_channel(w.tenant, w.channel, w.due)
+  from (
+    select w.tenant, w.channel, min(w.due) as due from jsonb_to_recordset(waiting) as w (tenant uuid, channel uuid, due timestamptz)
+    group by w.tenant, w.channel order by w.tenant, w.channel
+  ) w;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.enqueue_new_deliveries(decided jsonb, place text) IS 'Gives the new deliveries of a batch their jobs, as far as their channels have a turn; the others wait. Locks the channels until the commit.';
+
+CREATE FUNCTION signalops.enqueue_parked_backtests(tenant uuid) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+  released bigint;
+begin
+  perform signalops.set_tenant(tenant);
+  select count(signalops.enqueue_backtest(tenant, b.id)) into released from (
+    select b.id from signalops.backtests b
+    where b.tenant_id = tenant and b.status in ('queued', 'running') and not exists (
+      select from procrastinate.procrastinate_jobs j
+      -- One that is `doing` may just have found its tenant held; and of two jobs for a slice one finds it saved.
+      where j.status = 'todo' and j.task_name = 'run_backtest' and j.args ->> 'backtest' = b.id::text)
+    order by b.id
+  ) b;
+  return released;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.enqueue_parked_backtests(tenant uuid) IS 'Gives jobs to the backtests of a tenant that are not over and have none; returns how many.';
+
+CREATE FUNCTION signalops.evaluate_alerts(platform_slug text) RETURNS TABLE(alert text, subject text, became text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+  platform uuid := (select t.id from signalops.tenants t where t.slug = platform_slug and t.status = 'active');
+  one record;
+begin
+  -- Of several workers one looks; what it tells and that it was told are one transaction.
+  if not pg_try_advisory_xact_lock(hashtext('signalops.evaluate_alerts')) then
+    return;
+  end if;
+  for one in
+    select coalesce(c.alert, a.alert) as alert, coalesce(c.subject, a.subject) as subject, c.severity, coalesce(c.value, a.value) as value,
+      coalesce(c.is_over, false) as is_over, c.alert is not null as is_near, c.raise_after, c.summary, c.remedy,
+      a.breached_at, a.raised_at, a.recovering_since, coalesce(c.resolve_after, a.resolve_after) as resolve_after
+    from signalops.alert_conditions(platform) c
+    full join signalops.alerts a on a.alert = c.alert and a.subject = c.subject
+    order by 1, 2
+  loop
+    if one.is_over then
+      insert into signalops.alerts as a (alert, subject, breached_at, resolve_after, value)
+      values (one.alert, one.subject, now(), one.resolve_after, one.value)
+      on conflict (alert, subject) do update set value = excluded.value, recovering_since = null;
+      if one.raised_at is null and now() - coalesce(one.breached_at, now()) >= one.raise_after then
+        update signalops.alerts a set raised_at = now() where a.alert = one.alert and a.subject = one.subject;
+        perform signalops.emit_alert(platform, 'raised', jsonb_build_object('alert', one.alert, 'subject', one.subject,
+          'severity', one.severity, 'value', one.value, 'since', coalesce(one.breached_at, now()), 'summary', one.summary,
+          'remedy', one.remedy));
+        return query select one.alert, one.subject, 'raised';
+      end if;
+    elsif one.breached_at is null or one.is_near then
+      null; -- it never was, or hovers: neither told anew nor taken back
+    elsif one.raised_at is null then
+      delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
+    elsif now() - coalesce(one.recovering_since, now()) >= one.resolve_after then
+      delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
+      perform signalops.emit_alert(platform, 'resolved', jsonb_build_object('alert', one.alert, 'subject', one.subject,
+        'value', one.value, 'since', one.breached_at, 'raisedAt', one.raised_at, 'until', now()));
+      return query select one.alert, one.subject, 'resolved';
+    elsif one.recovering_since is null then
+      update signalops.alerts a set recovering_since = now() where a.alert = one.alert and a.subject = one.subject;
+    end if;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.evaluate_alerts(platform_slug text) IS 'Holds what is against the bounds; tells the tenant of the operators, named by its slug, what has gone out of them for long enough, and what has come back: once each. Returns what it told.';
+
+CREATE FUNCTION signalops.evaluate_stateful_rules(groups jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $_$
+declare
+  one record;
+  stretches tstzmultirange;
+  is_quiet boolean;
+  crossings jsonb;
+  weighed jsonb;
+  quiet timestamptz;
+  -- An array, flattened at the end: jsonb that grows is copied whole each time.
+  parts jsonb[] := '{}';
+  decided jsonb;
+begin
+  for one in
+    select *, e.first_at, e.last_at, e.deepest from jsonb_to_recordset(groups) as g (tenant uuid, rule uuid, version integer, state_version integer,
+      channel uuid, "group" text, labels jsonb, kind text, threshold numeric, span interval, lateness interval, cooldown interval,
+      digest_due timestamptz, events jsonb)
+    cross join lateral (
+      select min(e.at) as first_at, max(e.at) as last_at, max(e.causation_depth) as deepest
+      from jsonb_to_recordset(g.events) as e (at timestamptz, causation_depth smallint)
+    ) e
+    -- Lock order: rule_states by key, then digests.
+    order by g.tenant, g.rule, g.state_version, g."group"
+  loop
+    stretches := null;
+    is_quiet := false;
+    crossings := null;
+    quiet := null;
+    if one.kind <> 'each' or one.cooldown is not null then
+      insert into signalops.rule_states as s (tenant_id, rule_id, state_version, group_key, labels, last_match_at, due_at, causation_depth, expires_at)
+      values (one.tenant, one.rule, one.state_version, one."group", one.labels,
+        -- The notice of an absence has the same group and is no match.
+        case when one.kind <> 'each' then one.last_at end,
+        case one.kind when 'absent' then one.last_at + one.span + one.lateness end,
+        case one.kind when 'absent' then one.deepest else 0 end,
+        clock_timestamp() + one.span + one.lateness + coalesce(one.cooldown, '0') + interval '1 hour')
+      on conflict (tenant_id, rule_id, state_version, group_key) do update set
+        last_match_at = greatest(s.last_match_at, excluded.last_match_at),
+        due_at = case when excluded.last_match_at > s.last_match_at or s.last_match_at is null then greatest(s.due_at, excluded.due_at) else s.due_at end,
+        causation_depth = case when excluded.last_match_at is null then s.causation_depth else excluded.causation_depth end,
+        -- Moved once an hour: while no index is concerned the update is a cheap one (HOT).
+        expires_at = case when s.expires_at < excluded.expires_at - interval '1 hour' then excluded.expires_at else s.expires_at end
+      returning s.notified_ranges, coalesce(s.cooldown_until > clock_timestamp(), false) into stretches, is_quiet;
+    end if;
+
+    if one.kind in ('count', 'sum', 'distinct') then
+      select c.notified_ranges, coalesce(c.crossings, '[]') into stretches, crossings
+      from signalops.update_window(one.tenant, one.rule, one.state_version, one."group", one.kind, one.threshold, one.span,
+        one.span + one.lateness + interval '1 hour', one.events, stretches) c;
+      delete from signalops.window_events w
+      where w.tenant_id = one.tenant and w.rule_id = one.rule and w.state_version = one.state_version and w.group_key = one."group"
+        and w.at < one.first_at - one.span - one.lateness - interval '1 hour';
+    end if;
+
+    with events as (
+      select e.*, c.value, c.since, c.until,
+        e.verdict is null and (one.kind = 'each' or c.event is not null) as passes
+      from jsonb_to_recordset(one.events)
+        as e (event uuid, at timestamptz, verdict text, not_before timestamptz, delivery uuid, replay uuid, causation_depth smallint)
+      left join jsonb_to_recordset(crossings) as c (event uuid, value numeric, since timestamptz, until timestamptz) using (event)
+    ), placed as (
+      select *, row_number() over (partition by passes order by at, event) as place from events
+    )
+    select jsonb_agg(jsonb_build_object('tenant', one.tenant, 'event', p.event, 'rule', one.rule, 'version', one.version,
+      'channel', one.channel, 'delivery', p.delivery, 'not_before', p.not_before, 'replay', p.replay, 'causation_depth', p.causation_depth,
+      'digest_due', one.digest_due,
+      'window_context', case when p.value is not null then
+        jsonb_build_object('value', p.value, 'group', one.labels, 'since', p.since, 'until', p.until) end,
+      'outcome', case
+        when p.passes and one.cooldown is not null and (is_quiet or p.place > 1) then 'cooldown'
+        when p.passes and one.digest_due is not null then 'digested'
+        when p.passes then 'notified'
+        when one.kind = 'each' or p.value is not null then p.verdict
+        else 'counted' end))
+    into weighed from placed p;
+    parts := parts || weighed;
+
+    if one.cooldown is not null and weighed @? '$[*] ? (@.outcome == "notified" || @.outcome == "digested")' then
+      quiet := clock_timestamp() + one.cooldown;
+    end if;
+    update signalops.rule_states s set notified_ranges = stretches, cooldown_until = coalesce(quiet, s.cooldown_until)
+    where s.tenant_id = one.tenant and s.rule_id = one.rule and s.state_version = one.state_version and s.group_key = one."group"
+      and (s.notified_ranges <> stretches or quiet is not null);
+  end loop;
+  select coalesce(jsonb_agg(m.match), '[]') into decided
+  from unnest(parts) as p (part) cross join lateral jsonb_array_elements(p.part) as m (match);
+
+  -- After all groups: a rule's digest is one row, and whoever waits for it must hold no group that another one wants.
+  insert into signalops.digests as d (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, causation_depth)
+  select m.tenant, m.rule, max(m.version), (array_agg(m.channel order by m.version desc))[1], max(m.digest_due), count(*),
+    (array_agg(m.event order by m.event))[1:signalops.digest_events()], max(m.causation_depth)
+  from jsonb_to_recordset(decided) as m (tenant uuid, rule uuid, version integer, channel uuid, event uuid, digest_due timestamptz,
+    causation_depth smallint, outcome text)
+  where m.outcome = 'digested'
+  group by m.tenant, m.rule order by m.tenant, m.rule
+  on conflict (tenant_id, rule_id) do update set matched = d.matched + excluded.matched,
+    events = (d.events || excluded.events)[1:signalops.digest_events()], causation_depth = greatest(d.causation_depth, excluded.causation_depth),
+    rule_version = greatest(d.rule_version, excluded.rule_version),
+    channel_id = case when excluded.rule_version >= d.rule_version then excluded.channel_id else d.channel_id end;
+  return decided;
+end
+$_$;
+
+COMMENT ON FUNCTION signalops.evaluate_stateful_rules(groups jsonb) IS 'Decides what follows from matches of rules with state: [{tenant, rule, version, since, channel, group, labels, kind, threshold, span, lateness, cooldown, digest_due, events: [{event, at, value, distinct_value, verdict, not_before, delivery, replay, causation_depth}]}], one distinct_value per group; verdict is silenced or quiet where nobody is to be told. Returns matches with their outcomes, as record_batch takes them.';
+
 CREATE FUNCTION signalops.events_wait_alert() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '00:01:00'::interval;
@@ -2398,18 +2284,18 @@ begin
     return;
   end if;
   -- Looking at every tenant takes its time: not for each slice.
-  if not exists (select from signalops.expiries x where x.is_expiring)
-      and not exists (select from signalops.sweeps s where s.ended_at < s.begun_at) then
+  if not exists (select from signalops.retention_watermarks x where x.is_expiring)
+      and not exists (select from signalops.sweep_cursors s where s.ended_at < s.begun_at) then
     perform signalops.begin_expiry(retention_days);
   end if;
-  for one in select x.tenant_id, signalops.id_at(x.kept_since) as before from signalops.expiries x where x.is_expiring order by x.tenant_id loop
+  for one in select x.tenant_id, signalops.uuid7_floor(x.kept_since) as before from signalops.retention_watermarks x where x.is_expiring order by x.tenant_id loop
     told := signalops.expire_tenant(one.tenant_id, one.before, at_most);
     if told <> '{}' then
       return query select t.key, t.value::bigint from jsonb_each_text(told) t;
       return;
     end if;
   end loop;
-  for swept in select s.relation from signalops.sweeps s order by s.begun_at <= s.ended_at, s.relation loop
+  for swept in select s.relation from signalops.sweep_cursors s order by s.begun_at <= s.ended_at, s.relation loop
     gone := signalops.expire_blocks(swept, at_most);
     if gone is not null then
       return query select swept, gone;
@@ -2428,13 +2314,13 @@ CREATE FUNCTION signalops.expire_blocks(target text, at_most integer) RETURNS bi
 declare
   step constant bigint := greatest(at_most / 100, 1); -- of blocks: a row of any of these tables takes more than 80 bytes
   deadline constant timestamptz := clock_timestamp() + interval '200 ms';
-  sweep signalops.sweeps;
+  sweep signalops.sweep_cursors;
   blocks bigint;
   oldest uuid;
   gone bigint;
   removed bigint := 0;
 begin
-  select * into strict sweep from signalops.sweeps s where s.relation = target for update;
+  select * into strict sweep from signalops.sweep_cursors s where s.relation = target for update;
   if sweep.ended_at >= sweep.begun_at then
     if sweep.begun_at > now() - interval '1 day' then
       return null;
@@ -2443,19 +2329,19 @@ begin
     sweep.begun_at := now();
   end if;
   blocks := pg_relation_size(format('signalops.%I', target)::regclass) / current_setting('block_size')::bigint;
-  select signalops.id_at(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp at time zone 'UTC') into oldest
+  select signalops.uuid7_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp at time zone 'UTC') into oldest
   from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'signalops.events'::regclass;
   while sweep.next_block < blocks and removed < at_most and clock_timestamp() < deadline loop
     execute format(
       'delete from signalops.%1$I t where t.ctid >= $1 and t.ctid < $2 and %2$s < greatest($3, (
-        select signalops.id_at(x.kept_since) from signalops.expiries x where x.tenant_id = t.tenant_id))',
+        select signalops.uuid7_floor(x.kept_since) from signalops.retention_watermarks x where x.tenant_id = t.tenant_id))',
       target, case target when 'backtests' then 'case when t.status not in (''queued'', ''running'') then t.id end' else 't.event_id' end)
     using format('(%s,0)', sweep.next_block)::tid, format('(%s,0)', sweep.next_block + step)::tid, oldest;
     get diagnostics gone = row_count;
     removed := removed + gone;
     sweep.next_block := sweep.next_block + step;
   end loop;
-  update signalops.sweeps s set next_block = sweep.next_block, begun_at = sweep.begun_at,
+  update signalops.sweep_cursors s set next_block = sweep.next_block, begun_at = sweep.begun_at,
     ended_at = case when sweep.next_block >= blocks then clock_timestamp() else s.ended_at end
   where s.relation = target;
   return removed;
@@ -2505,6 +2391,36 @@ $_$;
 
 COMMENT ON FUNCTION signalops.expire_rows(tenant uuid, target text, key text, before uuid, at_most bigint, spared text) IS 'Removes a tenant''s rows with about so many of the least keys below a bound, but for those of a condition; returns how many.';
 
+CREATE FUNCTION signalops.expire_rule_states(at_most integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+  one record;
+  forgotten bigint := 0;
+begin
+  for one in
+    delete from signalops.rule_states g
+    using (
+      select tenant_id, rule_id, state_version, group_key from signalops.rule_states
+      where expires_at <= now() and due_at is null order by expires_at limit at_most for update skip locked
+    ) past
+    where g.tenant_id = past.tenant_id and g.rule_id = past.rule_id and g.state_version = past.state_version and g.group_key = past.group_key
+    returning g.tenant_id, g.rule_id, g.state_version, g.group_key
+  loop
+    delete from signalops.window_events w
+    where w.tenant_id = one.tenant_id and w.rule_id = one.rule_id and w.state_version = one.state_version and w.group_key = one.group_key;
+    forgotten := forgotten + 1;
+  end loop;
+  return forgotten;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.expire_rule_states(at_most integer) IS 'Removes groups of rules, with what their windows hold, that can''t matter any more; returns how many.';
+
 CREATE FUNCTION signalops.expire_tenant(tenant uuid, before uuid, at_most bigint) RETURNS jsonb
     LANGUAGE plpgsql
     AS $_$
@@ -2520,7 +2436,7 @@ begin
       ('delivery_attempts', 'delivery_id', 'false'),
       ('deliveries', 'id', $spared$t.status in ('pending', 'sending', 'retrying')$spared$),
       ('matches', 'event_id', 'false'),
-      ('batches', 'batch', 'false'),
+      ('batch_results', 'batch', 'false'),
       ('events', 'id', $spared$exists (select from signalops.inbox i where i.tenant_id = t.tenant_id and i.event_id = t.id)
         or exists (select from signalops.deliveries d where d.tenant_id = t.tenant_id and d.event_id = t.id
           and d.status in ('pending', 'sending', 'retrying'))$spared$)
@@ -2534,7 +2450,7 @@ begin
     exit when removed >= at_most;
   end loop;
   if removed < at_most then
-    update signalops.expiries x set is_expiring = false where x.tenant_id = tenant;
+    update signalops.retention_watermarks x set is_expiring = false where x.tenant_id = tenant;
   end if;
   return told;
 end
@@ -2547,7 +2463,7 @@ CREATE FUNCTION signalops.expired_partitions(retention_days integer, audit_log_d
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select c.relname, e.ended_at
-  from unnest(array['delivery_attempts', 'deliveries', 'matches', 'batches', 'usage_entries', 'events', 'audit_log']) with ordinality
+  from unnest(array['delivery_attempts', 'deliveries', 'matches', 'batch_results', 'usage_entries', 'events', 'audit_log']) with ordinality
     as p (parent, place)
   join pg_inherits i on i.inhparent = format('signalops.%I', p.parent)::regclass
   join pg_class c on c.oid = i.inhrelid
@@ -2555,12 +2471,26 @@ CREATE FUNCTION signalops.expired_partitions(retention_days integer, audit_log_d
     select (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' as ended_at
   ) e
   where e.ended_at <= case p.parent when 'audit_log' then now() - make_interval(days => audit_log_days)
-    else signalops.kept_from(retention_days) end
+    else signalops.global_retention_cutoff(retention_days) end
   -- What refers to others before them, month by month.
   order by e.ended_at, p.place
 $$;
 
 COMMENT ON FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) IS 'The partitions of which nothing need be kept any more, by the days of retention of events and of the audit log, in the order to drop them.';
+
+CREATE FUNCTION signalops.fill_dead_letter() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if new.delivery_id is not null then
+    select d.rule_id, d.channel_id into new.rule_id, new.channel_id
+    from signalops.deliveries d where d.tenant_id = new.tenant_id and d.id = new.delivery_id limit 1;
+  end if;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.fill_dead_letter() IS 'Notes rule and channel on a dead letter, whoever writes it: by them letters are found.';
 
 CREATE FUNCTION signalops.find_called_channel(wanted uuid) RETURNS TABLE(tenant_id uuid, secret bytea)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2604,10 +2534,10 @@ CREATE TABLE signalops.deliveries (
     next_attempt_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    context jsonb,
+    window_context jsonb,
     replay_id uuid,
     provider_id text,
-    attempts_before smallint DEFAULT 0 NOT NULL,
+    attempts_at_reset smallint DEFAULT 0 NOT NULL,
     CONSTRAINT deliveries_provider_id_check CHECK ((length(provider_id) <= 500)),
     CONSTRAINT deliveries_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'sending'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'retrying'::text, 'dead'::text, 'cancelled'::text, 'suppressed'::text]))),
     CONSTRAINT waits_or_is_in_hand CHECK (
@@ -2628,15 +2558,15 @@ COMMENT ON COLUMN signalops.deliveries.event_id IS 'The event that it tells of.'
 COMMENT ON COLUMN signalops.deliveries.rule_id IS 'The rule that asked for it.';
 COMMENT ON COLUMN signalops.deliveries.rule_version IS 'In which version; its template is rendered.';
 COMMENT ON COLUMN signalops.deliveries.channel_id IS 'Where it goes.';
-COMMENT ON COLUMN signalops.deliveries.status IS 'pending (has a job, or waits for its turn) -> sending -> sent -> delivered -> read; or -> retrying (waits) -> pending; or -> dead (has a dead letter), cancelled, suppressed. signalops.may_become knows all ways.';
+COMMENT ON COLUMN signalops.deliveries.status IS 'pending (has a job, or waits for its turn) -> sending -> sent -> delivered -> read; or -> retrying (waits) -> pending; or -> dead (has a dead letter), cancelled, suppressed. signalops.is_valid_transition knows all ways.';
 COMMENT ON COLUMN signalops.deliveries.attempts IS 'Attempts begun.';
 COMMENT ON COLUMN signalops.deliveries.next_attempt_at IS 'When the sweep enqueues it; only while it waits.';
 COMMENT ON COLUMN signalops.deliveries.created_at IS 'When the rule asked for it.';
 COMMENT ON COLUMN signalops.deliveries.updated_at IS 'When the status changed last.';
-COMMENT ON COLUMN signalops.deliveries.context IS 'What a window saw when it fired: {value, group, since, until}; NULL without one.';
+COMMENT ON COLUMN signalops.deliveries.window_context IS 'What a window saw when it fired: {value, group, since, until}; NULL without one.';
 COMMENT ON COLUMN signalops.deliveries.replay_id IS 'The replay that asked for it; NULL: the event itself did.';
 COMMENT ON COLUMN signalops.deliveries.provider_id IS 'The provider''s own id of the message, by which it calls back.';
-COMMENT ON COLUMN signalops.deliveries.attempts_before IS 'Attempts made before a person had it retried: the schedule begins anew after them.';
+COMMENT ON COLUMN signalops.deliveries.attempts_at_reset IS 'Attempts made before a person had it retried: the schedule begins anew after them.';
 
 CREATE FUNCTION signalops.find_sent(tenant uuid, channel uuid, provider text) RETURNS uuid
     LANGUAGE sql STABLE
@@ -2675,12 +2605,12 @@ begin
   if not found then
     return null;
   end if;
-  -- From here on nothing can refer to it; what does not refer to it looks whether it is there (accept, note_types, settle_deliveries).
+  -- From here on nothing can refer to it; what does not refer to it looks whether it is there (accept, record_event_types, settle_deliveries).
   perform from signalops.tenants t where t.id = tenant and t.status = 'deleting' for update;
   if not found then
     return null;
   end if;
-  perform signalops.act_as(tenant);
+  perform signalops.set_tenant(tenant);
   for target in select * from signalops.tenant_tables() loop
     execute format('select count(*) from %s where tenant_id = $1', target) into counted using tenant;
     rests := rests || jsonb_build_object(target::text, counted);
@@ -2699,6 +2629,70 @@ $_$;
 
 COMMENT ON FUNCTION signalops.finish_deletion(tenant uuid) IS 'Removes a tenant of which nothing is left, and notes the proof: what is left in every table, counted in the same transaction. Returns how many rows were removed; NULL: something is left, or another worker was first. It is called when whoever may write for the tenant has ended.';
 
+CREATE FUNCTION signalops.fire_absences(at_most integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+  in_batch uuid := signalops.new_id();
+  told bigint;
+begin
+  -- A suspended tenant's events were refused: what is not known to be absent gets its whole time again.
+  update signalops.rule_states g set due_at = late.due_at
+  from (
+    select g.tenant_id, g.rule_id, g.state_version, g.group_key, greatest(t.status_since, g.last_match_at) + v.time as due_at
+    from signalops.rule_states g
+    cross join lateral (
+      select t.status_since from signalops.tenants t
+      where t.id = g.tenant_id and t.status = 'active' and t.status_since > t.created_at limit 1
+    ) t
+    cross join lateral (
+      select (v.absent ->> 'after')::interval + coalesce(v.absent ->> 'allowedLateness', '0s')::interval as time
+      from signalops.rule_versions v where v.tenant_id = g.tenant_id and v.rule_id = g.rule_id and v.version = g.state_version limit 1
+    ) v
+    where g.due_at <= now() - interval '1 second' and greatest(t.status_since, g.last_match_at) + v.time > now()
+    order by g.due_at limit at_most for update of g skip locked
+  ) late
+  where g.tenant_id = late.tenant_id and g.rule_id = late.rule_id and g.state_version = late.state_version and g.group_key = late.group_key;
+
+  with due as (
+    select g.tenant_id, g.rule_id, g.state_version, g.group_key from signalops.rule_states g
+    -- What came in before the time was up may still wait to be processed, or be on its way into the inbox.
+    where g.due_at <= now() - interval '1 second' and not exists (
+      select from signalops.inbox i where i.tenant_id = g.tenant_id and i.event_id < signalops.uuid7_floor(g.due_at))
+      and not exists (
+        select from signalops.tenants t where t.id = g.tenant_id and t.status in ('suspended', 'deleting'))
+    order by g.due_at limit at_most for update of g skip locked
+  ), spent as (
+    update signalops.rule_states g set due_at = null, expires_at = now() + interval '1 hour'
+    from due where g.tenant_id = due.tenant_id and g.rule_id = due.rule_id and g.state_version = due.state_version and g.group_key = due.group_key
+    returning g.*
+  ), emitted as (
+    select signalops.emit(s.tenant_id, in_batch, 'signalops.rule.absent', jsonb_build_object(
+      'rule', jsonb_build_object('id', r.id, 'version', r.active_version),
+      'group', s.labels, 'lastSeenAt', s.last_match_at, 'after', v.absent ->> 'after'), s.causation_depth + 1::smallint)
+    from spent s
+    -- A closed tenant's events are refused, which is no news to anybody.
+    join signalops.tenants t on t.id = s.tenant_id and t.status = 'active'
+    -- A group that was not seen since the rule was enabled again may have been there meanwhile, unnoticed.
+    join signalops.rules r on r.tenant_id = s.tenant_id and r.id = s.rule_id and r.enabled
+      and (s.group_key = '[]' or coalesce(s.last_match_at >= r.enabled_at, true))
+    join signalops.rule_versions v
+      on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version and v.state_version = s.state_version
+  )
+  select count(*) into told from emitted;
+  if told > 0 then
+    perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
+  end if;
+  return told;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.fire_absences(at_most integer) IS 'Emits signalops.rule.absent for each group in which nothing matched for as long as its rule says; the rule is notified of when that event is processed. Returns how many.';
+
 CREATE FUNCTION signalops.period_of(moment timestamp with time zone, zone text) RETURNS date
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (date_trunc('month'::text, (moment AT TIME ZONE zone)))::date;
@@ -2709,7 +2703,7 @@ CREATE TABLE signalops.usage_counters (
     tenant_id uuid NOT NULL,
     meter text NOT NULL,
     hour timestamp with time zone NOT NULL,
-    grp text NOT NULL,
+    group_key text NOT NULL,
     period date NOT NULL,
     aggregation text NOT NULL,
     is_late boolean NOT NULL,
@@ -2728,7 +2722,7 @@ COMMENT ON TABLE signalops.usage_counters IS 'Usage by hour and group: added to 
 COMMENT ON COLUMN signalops.usage_counters.tenant_id IS 'Whose usage it is.';
 COMMENT ON COLUMN signalops.usage_counters.meter IS 'The meter''s key; events: all events.';
 COMMENT ON COLUMN signalops.usage_counters.hour IS 'Start of the hour in which the events happened, in the tenant''s time zone.';
-COMMENT ON COLUMN signalops.usage_counters.grp IS 'The group, as the JSON list of the values of the meter''s group_by; [] when it has none.';
+COMMENT ON COLUMN signalops.usage_counters.group_key IS 'The group, as the JSON list of the values of the meter''s group_by; [] when it has none.';
 COMMENT ON COLUMN signalops.usage_counters.period IS 'The billing period that it is billed in, by its first day.';
 COMMENT ON COLUMN signalops.usage_counters.aggregation IS 'The meter''s: what is made of the events.';
 COMMENT ON COLUMN signalops.usage_counters.is_late IS 'Whether the period in which the events happened was closed already.';
@@ -2743,38 +2737,7 @@ CREATE FUNCTION signalops.first_period(tenant uuid, zone text, made timestamp wi
 
 COMMENT ON FUNCTION signalops.first_period(tenant uuid, zone text, made timestamp with time zone) IS 'The first billing period of a tenant: of when it was made, or of the earliest usage that it sent in afterwards.';
 
-CREATE FUNCTION signalops.fix_time_zone() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  -- What a worker has in hand is still in the inbox for us, until it commits what it counted.
-  if new.closed_until > '-infinity' or exists (select from signalops.usage_counters u where u.tenant_id = new.id)
-    or exists (select from signalops.usage_adjustments a where a.tenant_id = new.id)
-    or exists (select from signalops.inbox i where i.tenant_id = new.id) then
-    raise 'the tenant % has usage in the time zone %, which is fixed by that: make another tenant', old.slug, old.time_zone
-      using errcode = 'check_violation', constraint = 'tenants_fixed_time_zone';
-  end if;
-  return new;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.fix_time_zone() IS 'Keeps the time zone of a tenant once something of it was or will be counted: its hours and periods lie in it.';
-
-CREATE FUNCTION signalops.forget_failures() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
-  where o.tenant_id = new.tenant_id and o.id = coalesce(new.outlet_id, new.id);
-  return null;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.forget_failures() IS 'Has a channel that is enabled again begin anew.';
-
-CREATE FUNCTION signalops.forget_groups(at_most integer) RETURNS bigint
+CREATE FUNCTION signalops.flush_digests(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -2782,27 +2745,42 @@ CREATE FUNCTION signalops.forget_groups(at_most integer) RETURNS bigint
     SET enable_mergejoin TO 'off'
     AS $$
 declare
-  one record;
-  forgotten bigint := 0;
+  in_batch uuid := signalops.new_id();
+  one signalops.digests;
+  notice uuid;
+  delivery uuid;
+  jobs jsonb := '[]';
 begin
   for one in
-    delete from signalops.rule_groups g
+    delete from signalops.digests d
     using (
-      select tenant_id, rule_id, since, group_key from signalops.rule_groups
-      where forget_at <= now() and due_at is null order by forget_at limit at_most for update skip locked
-    ) past
-    where g.tenant_id = past.tenant_id and g.rule_id = past.rule_id and g.since = past.since and g.group_key = past.group_key
-    returning g.tenant_id, g.rule_id, g.since, g.group_key
+      select g.tenant_id, g.rule_id from signalops.digests g
+      where g.due_at <= now() and not exists (
+        select from signalops.tenants t where t.id = g.tenant_id and t.status in ('suspended', 'deleting'))
+      order by g.due_at limit at_most for update skip locked
+    ) due
+    where d.tenant_id = due.tenant_id and d.rule_id = due.rule_id
+    returning d.*
   loop
-    delete from signalops.window_events w
-    where w.tenant_id = one.tenant_id and w.rule_id = one.rule_id and w.since = one.since and w.group_key = one.group_key;
-    forgotten := forgotten + 1;
+    notice := signalops.emit(one.tenant_id, in_batch, 'signalops.rule.digest', jsonb_build_object(
+      'rule', jsonb_build_object('id', one.rule_id, 'version', one.rule_version),
+      'since', one.opened_at, 'until', one.due_at, 'count', one.matched, 'events', one.events), one.causation_depth + 1::smallint);
+    delivery := signalops.new_id();
+    insert into signalops.matches (tenant_id, event_id, rule_id, rule_version)
+    values (one.tenant_id, notice, one.rule_id, one.rule_version);
+    insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id)
+    values (one.tenant_id, delivery, notice, one.rule_id, one.rule_version, one.channel_id);
+    jobs := jobs || jsonb_build_object('tenant', one.tenant_id, 'delivery', delivery);
   end loop;
-  return forgotten;
+  if jobs <> '[]' then
+    perform signalops.enqueue_deliveries(jobs);
+    perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
+  end if;
+  return jsonb_array_length(jobs);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.forget_groups(at_most integer) IS 'Removes groups of rules, with what their windows hold, that can''t matter any more; returns how many.';
+COMMENT ON FUNCTION signalops.flush_digests(at_most integer) IS 'Closes the digests that are due: each becomes an operational event signalops.rule.digest and one delivery of it, or stays as it is. Returns how many.';
 
 CREATE FUNCTION signalops.freeze_periods(closing_after interval, at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2813,16 +2791,16 @@ declare
 begin
   with due as materialized (
     -- All of it follows from the row that is locked: of two workers the second finds the tenant advanced, or locked.
-    select t.id, p.period, signalops.starts_at(p.period, t.time_zone) as starts_at, e.ends_at
+    select t.id, p.period, signalops.period_start(p.period, t.time_zone) as starts_at, e.ends_at
     from signalops.tenants t
     cross join lateral (select case when t.closed_until = '-infinity' then signalops.first_period(t.id, t.time_zone, t.created_at)
       else signalops.period_of(t.closed_until, t.time_zone) end as period) p
-    cross join lateral (select signalops.starts_at((p.period + interval '1 month')::date, t.time_zone) as ends_at) e
+    cross join lateral (select signalops.period_start((p.period + interval '1 month')::date, t.time_zone) as ends_at) e
     where e.ends_at <= now() - closing_after and t.status <> 'deleting' and not exists (
       select from signalops.inbox i
-      where i.tenant_id = t.id and i.event_id < signalops.id_at(e.ends_at) and i.replay_id is null
+      where i.tenant_id = t.id and i.event_id < signalops.uuid7_floor(e.ends_at) and i.replay_id is null
         -- What is held may wait for years; then it is late, as whatever is counted after the closing.
-        and not i.is_held)
+        and not i.is_parked)
     order by t.id limit at_most for update of t skip locked
   ), noted as (
     insert into signalops.billing_periods (tenant_id, period, starts_at, ends_at)
@@ -2835,29 +2813,16 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.freeze_periods(closing_after interval, at_most integer) IS 'Freezes the next period of tenants whose month ended so long ago, and of whom nothing waits that came before its end; returns of how many. It must be committed before note_barriers.';
+COMMENT ON FUNCTION signalops.freeze_periods(closing_after interval, at_most integer) IS 'Freezes the next period of tenants whose month ended so long ago, and of whom nothing waits that came before its end; returns of how many. It must be committed before record_barriers.';
 
-CREATE FUNCTION signalops.give_back(admitted jsonb, moment timestamp with time zone, place text) RETURNS TABLE(event_id uuid, verdict text, first_id uuid)
-    LANGUAGE plpgsql
+CREATE FUNCTION signalops.global_retention_cutoff(retention_days integer) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  repeated jsonb;
-begin
-  select jsonb_agg(i.item || jsonb_build_object('first', k.event_id, 'is_same', k.body_hash = decode(i.item ->> 'hash', 'hex')))
-  into repeated
-  from jsonb_array_elements(admitted) as i (item)
-  cross join lateral (
-    select * from signalops.idempotency_keys k where k.tenant_id = (i.item ->> 'tenant')::uuid and k.key = i.item ->> 'key' limit 1
-  ) k
-  where k.event_id <> signalops.placed(place, i.item ->> 'id');
-  perform signalops.recount(repeated, moment, -1);
-  return query
-    select r.id, case when r.is_same then 'duplicate' else 'conflict' end, r.first
-    from jsonb_to_recordset(repeated) as r (id uuid, is_same boolean, first uuid);
-end
+  select coalesce(min(k.since), now() - make_interval(days => retention_days)) from signalops.retention_cutoffs(retention_days) k
 $$;
 
-COMMENT ON FUNCTION signalops.give_back(admitted jsonb, moment timestamp with time zone, place text) IS 'Of events whose idempotency key was stored before, returns the first event and whether the body is the same, and uncounts them.';
+COMMENT ON FUNCTION signalops.global_retention_cutoff(retention_days integer) IS 'Before this nothing need be kept of any tenant; the retention is the installation''s, and tenants and plans may have others.';
 
 CREATE FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint DEFAULT 50, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, idempotency_key text DEFAULT NULL::text, body_hash bytea DEFAULT NULL::bytea) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2878,83 +2843,42 @@ $$;
 
 COMMENT ON FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint, expires_at timestamp with time zone, idempotency_key text, body_hash bytea) IS 'Grants the tenant that the transaction acts for credit; returns the grant.';
 
-CREATE FUNCTION signalops.grant_turns(decided jsonb) RETURNS TABLE(channel uuid, granted integer, priority integer)
+CREATE FUNCTION signalops.has_any_price(terms jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((((terms ->> 'baseFee'::text))::numeric > (0)::numeric) OR ((terms -> 'prices'::text) <> '[]'::jsonb));
+
+COMMENT ON FUNCTION signalops.has_any_price(terms jsonb) IS 'Whether anything costs something under these terms.';
+
+CREATE FUNCTION signalops.insert_events(flush jsonb, in_batch uuid, place text) RETURNS bigint
     LANGUAGE plpgsql
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
     AS $$
 declare
-  -- More jobs than workers have at hand delay whoever comes next: while so many wait, only who has sent little lately gets one at once.
-  is_full boolean := exists (
-    select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_full());
+  fresh bigint;
+  received timestamptz := signalops.uuid7_time((place || '-7000-8000-000000000000')::uuid);
 begin
-  return query
-    with asked as (
-      select m.tenant, m.channel, count(*)::integer as wanted
-      from jsonb_to_recordset(decided) as m (tenant uuid, channel uuid, outcome text, not_before timestamptz)
-      where coalesce(m.outcome, 'notified') = 'notified' and m.not_before is null
-      -- Lock order: channel_queues by key.
-      group by m.tenant, m.channel order by m.tenant, m.channel
-    ), taken as (
-      insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at)
-      select a.tenant, a.channel, signalops.channel_burst() - a.wanted, clock_timestamp() from asked a
-      on conflict (tenant_id, channel_id) do update set refilled_at = clock_timestamp(),
-        tokens = excluded.tokens - signalops.channel_burst() + least(signalops.channel_burst(),
-          greatest(q.tokens, 0) + signalops.channel_refill() * extract(epoch from clock_timestamp() - q.refilled_at))
-      returning q.channel_id, q.tokens
-    )
-    select a.channel,
-      case when is_full and t.tokens + a.wanted < signalops.channel_quiet() then 0 else greatest(0, a.wanted + least(0, floor(t.tokens))::integer) end,
-      case when t.tokens + a.wanted >= signalops.channel_quiet() then signalops.priority_quiet_channel() else signalops.priority_delivery() end
-    from asked a join taken t on t.channel_id = a.channel;
+  with incoming as materialized (
+    select signalops.repositioned_id(place, i.id) as event_id, i.* from jsonb_to_recordset(flush) as i (tenant uuid, id text, type text, source text, occurred_at timestamptz,
+      received_at timestamptz, payload jsonb, attributes jsonb, key text, hash text, over_limit boolean, correlation text, trace text)
+  ), keyed as (
+    insert into signalops.idempotency_keys (tenant_id, key, event_id, body_hash)
+    select tenant, key, incoming.event_id, decode(hash, 'hex') from incoming where key is not null
+    on conflict do nothing returning event_id
+  ), stored as (
+    insert into signalops.events (tenant_id, id, batch, type, source, occurred_at, received_at, payload, attributes, over_limit,
+      correlation, trace)
+    select tenant, incoming.event_id, in_batch, type, source, coalesce(occurred_at, received), coalesce(received_at, received), payload, attributes, coalesce(over_limit, false),
+      correlation, trace
+    from incoming where key is null or incoming.event_id in (select keyed.event_id from keyed)
+    returning tenant_id, id
+  ), waiting as (
+    insert into signalops.inbox (tenant_id, event_id, batch) select tenant_id, id, in_batch from stored
+  )
+  select count(*) into fresh from stored;
+  return fresh;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.grant_turns(decided jsonb) IS 'Says how many of a batch''s new deliveries get a job at once, by channel, and of which priority; the others wait for their channel''s turn.';
-
-CREATE FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    AS $$
-declare
-  tenant uuid := signalops.current_tenant();
-  known record;
-begin
-  select d.status, d.provider_id into known from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
-  if to_status in ('delivered', 'read') then
-    -- It was sent, whatever we know: the callback may overtake our record, and an attempt that was thought lost had succeeded.
-    update signalops.deliveries d set status = 'sent', next_attempt_at = null, updated_at = now()
-    where d.tenant_id = tenant and d.id = delivery and d.status <> 'sent' and signalops.may_become(d.status, 'sent');
-  elsif known.status = 'sending' then
-    return null;
-  elsif known.status is distinct from 'sent' or known.provider_id <> provider then
-    -- What failed is an earlier message: this one waits for its turn, is on its way or has arrived.
-    return false;
-  end if;
-  return signalops.advance_delivery(tenant, delivery, to_status, because);
-end
-$$;
-
-COMMENT ON FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) IS 'Moves a delivery of the tenant that the transaction acts for to what its provider says of a message: delivered, read, or dead with the reason. In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: it must be told again.';
-
-CREATE FUNCTION signalops.held_among(wanted uuid[]) RETURNS uuid[]
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-  select array_agg(h.id) from (
-    -- Lock order: tenants by id. Locked, so that none is resumed before what is set aside for it can be seen.
-    select t.id from signalops.tenants t where t.id = any (wanted) and t.status in ('suspended', 'deleting') order by t.id for share
-  ) h
-$$;
-
-COMMENT ON FUNCTION signalops.held_among(wanted uuid[]) IS 'Which of these tenants are suspended or being deleted, and remain so until the transaction ends; NULL: none. Nothing of theirs is begun.';
-
-CREATE FUNCTION signalops.id_at(moment timestamp with time zone) RETURNS uuid
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM moment) * (1000)::numeric)))::bigint), 12, '0'::text) || '00000000000000000000'::text))::uuid;
-
-COMMENT ON FUNCTION signalops.id_at(moment timestamp with time zone) IS 'The least UUIDv7 of a millisecond: ids compare with it as their times do, so it bounds time ranges and partitions.';
+COMMENT ON FUNCTION signalops.insert_events(flush jsonb, in_batch uuid, place text) IS 'Stores the events whose idempotency key is new, with ids placed in this transaction, and puts them into the inbox; returns how many were.';
 
 CREATE FUNCTION signalops.is_time_zone(wanted text) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -2968,6 +2892,12 @@ end
 $_$;
 
 COMMENT ON FUNCTION signalops.is_time_zone(wanted text) IS 'Whether a name is one of the IANA database, such as Europe/Berlin; abbreviations are not.';
+
+CREATE FUNCTION signalops.is_valid_transition(before text, after text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (((((((((((((((((((before = 'pending'::text) AND (after = 'sending'::text)) OR ((before = 'pending'::text) AND (after = 'cancelled'::text))) OR ((before = 'pending'::text) AND (after = 'retrying'::text))) OR ((before = 'sending'::text) AND (after = 'sent'::text))) OR ((before = 'sending'::text) AND (after = 'retrying'::text))) OR ((before = 'sending'::text) AND (after = 'dead'::text))) OR ((before = 'sending'::text) AND (after = 'suppressed'::text))) OR ((before = 'sending'::text) AND (after = 'cancelled'::text))) OR ((before = 'sending'::text) AND (after = 'pending'::text))) OR ((before = 'retrying'::text) AND (after = 'pending'::text))) OR ((before = 'retrying'::text) AND (after = 'cancelled'::text))) OR ((before = 'retrying'::text) AND (after = 'sent'::text))) OR ((before = 'pending'::text) AND (after = 'sent'::text))) OR ((before = 'sent'::text) AND (after = 'delivered'::text))) OR ((before = 'sent'::text) AND (after = 'read'::text))) OR ((before = 'sent'::text) AND (after = 'dead'::text))) OR ((before = 'delivered'::text) AND (after = 'read'::text))) OR ((before = 'dead'::text) AND (after = 'retrying'::text)));
+
+COMMENT ON FUNCTION signalops.is_valid_transition(before text, after text) IS 'The ways between the states of a delivery. To sent also from pending and retrying: an attempt that was thought lost had succeeded.';
 
 CREATE FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3000,66 +2930,12 @@ begin
   from jsonb_to_recordset(lines) as l (kind text, meter text, plan text, version integer, starts_at timestamptz, ends_at timestamptz,
     late_period date, aggregation text, events bigint, quantity numeric, included numeric, unit text, amount numeric, description text,
     details jsonb);
-  perform signalops.announce_invoice(made, case made.kind when 'invoice' then 'issued' else 'credited' end, made.reason);
+  perform signalops.emit_invoice_event(made, case made.kind when 'invoice' then 'issued' else 'credited' end, made.reason);
   return made.number;
 end
 $$;
 
 COMMENT ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) IS 'Issues an invoice or a credit note of a closed period, with its lines, and tells the tenant; returns its number. issued: columns of invoices; lines: columns of invoice_lines, in their order; numbers as strings.';
-
-CREATE FUNCTION signalops.keep(retention_days integer) RETURNS TABLE(tenant uuid, days integer, since timestamp with time zone)
-    LANGUAGE sql STABLE
-    AS $$
-  with needed as materialized (
-    -- Two partial indexes hold what is not sent yet.
-    select d.tenant_id, min(signalops.time_of(d.event_id)) as at from signalops.deliveries d
-    where d.status in ('pending', 'sending') and d.next_attempt_at is null group by d.tenant_id
-    union all
-    select d.tenant_id, min(signalops.time_of(d.event_id)) from signalops.deliveries d where d.next_attempt_at is not null group by d.tenant_id
-    union all
-    select g.tenant_id, min(signalops.time_of(e.id)) from signalops.digests g cross join unnest(g.events) as e (id) group by g.tenant_id
-  ), oldest as (
-    select n.tenant_id, min(n.at) as at from needed n group by n.tenant_id
-  )
-  select t.id, r.days, least(
-    now() - make_interval(days => r.days),
-    -- Days before it: the clocks of those who make ids, count and close differ, and an audit begins a day before its period.
-    coalesce((select b.starts_at from signalops.billing_periods b where b.tenant_id = t.id and b.closed_at is null order by b.period limit 1),
-      case when isfinite(t.closed_until) then t.closed_until else t.created_at end) - interval '2 days',
-    o.at,
-    signalops.time_of((select i.event_id from signalops.inbox i where i.tenant_id = t.id order by i.event_id limit 1)))
-  from signalops.tenants t
-  left join oldest o on o.tenant_id = t.id
-  cross join lateral (
-    select coalesce(t.retention_days, (
-      select (s.terms ->> 'retentionDays')::integer from signalops.subscriptions s
-      where s.tenant_id = t.id and s.starts_on <= (now() at time zone t.time_zone)::date order by s.starts_on desc limit 1
-    ), keep.retention_days) as days
-  ) r
-  where t.status <> 'deleting'
-$$;
-
-COMMENT ON FUNCTION signalops.keep(retention_days integer) IS 'For how many days each tenant''s events are kept, by its own retention, its plan''s or this of the installation; and since when they must be: at the latest since the oldest that waits, is still to be sent, or belongs to a billing period that is not closed.';
-
-CREATE FUNCTION signalops.keep_number() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-  insert into signalops.deleted_numbers (series, number) values (old.kind, old.number);
-  return null;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.keep_number() IS 'Notes that the number of a document was given, when the document goes with its tenant.';
-
-CREATE FUNCTION signalops.kept_from(retention_days integer) RETURNS timestamp with time zone
-    LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-  select coalesce(min(k.since), now() - make_interval(days => retention_days)) from signalops.keep(retention_days) k
-$$;
-
-COMMENT ON FUNCTION signalops.kept_from(retention_days integer) IS 'Before this nothing need be kept of any tenant; the retention is the installation''s, and tenants and plans may have others.';
 
 CREATE FUNCTION signalops.limit_cardinality() RETURNS TABLE(tenant uuid, of_period date)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3072,14 +2948,14 @@ declare
   version bigint;
 begin
   for one in
-    select s.tenant_id, s.period, s.rows, t.usage_rows from signalops.usage_sizes s
+    select s.tenant_id, s.period, s.rows, t.usage_rows from signalops.usage_row_counts s
     join signalops.tenants t on t.id = s.tenant_id
     -- What is late counts for a month that is open: the others are at rest.
-    where s.limited_since is null and s.period > current_date - 100 and s.rows >= t.usage_rows and t.status <> 'deleting'
+    where s.limited_from_version is null and s.period > current_date - 100 and s.rows >= t.usage_rows and t.status <> 'deleting'
     for update of s skip locked
   loop
-    update signalops.tenants set metering = metering + 1 where id = one.tenant_id returning metering into version;
-    update signalops.usage_sizes set limited_since = version where tenant_id = one.tenant_id and period = one.period;
+    update signalops.tenants set meters_version = meters_version + 1 where id = one.tenant_id returning meters_version into version;
+    update signalops.usage_row_counts set limited_from_version = version where tenant_id = one.tenant_id and period = one.period;
     in_batch := signalops.new_id();
     perform signalops.emit(one.tenant_id, in_batch, 'signalops.usage.cardinality_limit_reached',
       jsonb_build_object('period', to_char(one.period, 'YYYY-MM'), 'limit', one.usage_rows, 'rows', one.rows), 1::smallint);
@@ -3164,9 +3040,52 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.lock_deliveries(wanted jsonb) IS 'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all of them before their outlets.';
+COMMENT ON FUNCTION signalops.lock_deliveries(wanted jsonb) IS 'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all of them before their send_targets.';
 
-CREATE FUNCTION signalops.log_action() RETURNS trigger
+CREATE FUNCTION signalops.lock_suspended_tenants(wanted uuid[]) RETURNS uuid[]
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select array_agg(h.id) from (
+    -- Lock order: tenants by id. Locked, so that none is resumed before what is set aside for it can be seen.
+    select t.id from signalops.tenants t where t.id = any (wanted) and t.status in ('suspended', 'deleting') order by t.id for share
+  ) h
+$$;
+
+COMMENT ON FUNCTION signalops.lock_suspended_tenants(wanted uuid[]) IS 'Which of these tenants are suspended or being deleted, and remain so until the transaction ends; NULL: none. Nothing of theirs is begun.';
+
+CREATE FUNCTION signalops.log_bulk_action(tenant uuid, action text, targets uuid[], details jsonb DEFAULT '{}'::jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if cardinality(targets) = 1 then
+    perform signalops.log_tenant_action(tenant, action, targets[1]::text, null, details);
+  elsif cardinality(targets) > 1 then
+    perform signalops.log_tenant_action(tenant, action, null, null,
+      details || jsonb_build_object('count', cardinality(targets), 'ids', to_jsonb(targets[1:100])));
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.log_bulk_action(tenant uuid, action text, targets uuid[], details jsonb) IS 'Notes as one what is done to several things at once, with their count and the first hundred ids; nothing, when there are none.';
+
+CREATE FUNCTION signalops.log_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  was jsonb := signalops.changed_columns(coalesce(after, '{}'), coalesce(before, '{}'), secrets);
+  is_now jsonb := signalops.changed_columns(coalesce(before, '{}'), coalesce(after, '{}'), secrets);
+begin
+  if was is not null or is_now is not null then
+    perform signalops.write_audit_log(tenant, noun || '.' || signalops.action_verb(before, after), target_id, target,
+      jsonb_build_object('before', was, 'after', is_now));
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.log_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[]) IS 'Notes what became of a row: before is NULL when it was made, after when it was deleted. What changed nothing is not noted.';
+
+CREATE FUNCTION signalops.log_row_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3186,20 +3105,20 @@ begin
   if tg_op = 'DELETE' and exists (select from signalops.tenants t where t.id = of_tenant and t.status = 'deleting') then
     return null;
   end if;
-  perform signalops.note_change(tg_argv[0], of_tenant, subject ->> tg_argv[1], subject ->> tg_argv[2], was - left_out, is_now - left_out,
+  perform signalops.log_change(tg_argv[0], of_tenant, subject ->> tg_argv[1], subject ->> tg_argv[2], was - left_out, is_now - left_out,
     string_to_array(tg_argv[4], ','));
   return null;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.log_action() IS 'Notes in the audit log what became of a row. Arguments: what such a row is; the columns of its id and of its name; those left out; those with secrets, the last two with commas between.';
+COMMENT ON FUNCTION signalops.log_row_change() IS 'Notes in the audit log what became of a row. Arguments: what such a row is; the columns of its id and of its name; those left out; those with secrets, the last two with commas between.';
 
-CREATE FUNCTION signalops.log_rule() RETURNS trigger
+CREATE FUNCTION signalops.log_rule_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  left_out constant text[] := '{tenant_id,id,rule_id,version,created_at,updated_at,enabled_at,since,conditions}';
+  left_out constant text[] := '{tenant_id,id,rule_id,version,created_at,updated_at,enabled_at,state_version,conditions}';
   was jsonb;
   is_now jsonb := to_jsonb(new);
 begin
@@ -3211,12 +3130,26 @@ begin
   is_now := is_now || coalesce((
     select to_jsonb(v) from signalops.rule_versions v where (v.tenant_id, v.rule_id, v.version) = (new.tenant_id, new.id, new.active_version)
   ), '{}');
-  perform signalops.note_change('rule', new.tenant_id, new.id::text, new.name, was - left_out, is_now - left_out, '{}');
+  perform signalops.log_change('rule', new.tenant_id, new.id::text, new.name, was - left_out, is_now - left_out, '{}');
   return null;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.log_rule() IS 'Notes in the audit log what became of a rule, with what its active version says: one action, though several rows.';
+COMMENT ON FUNCTION signalops.log_rule_change() IS 'Notes in the audit log what became of a rule, with what its active version says: one action, though several rows.';
+
+CREATE FUNCTION signalops.log_tenant_action(tenant uuid, action text, target_id text, target text, details jsonb DEFAULT '{}'::jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not pg_has_role(coalesce(nullif(current_setting('role', true), 'none'), session_user), 'signalops_owner', 'member') then
+    perform signalops.require_tenant(tenant);
+  end if;
+  perform signalops.write_audit_log(tenant, action, target_id, target, jsonb_build_object('before', null, 'after', nullif(details, '{}')));
+end
+$$;
+
+COMMENT ON FUNCTION signalops.log_tenant_action(tenant uuid, action text, target_id text, target text, details jsonb) IS 'Notes an action that changes no row which is managed, with its details, for the tenant that the transaction acts for.';
 
 CREATE FUNCTION signalops.make_partitions(months_ahead integer DEFAULT 3) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3243,10 +3176,10 @@ begin
       continue when to_regclass(format('signalops.%I', part)) is not null;
       -- Attached, not made in place: that would wait for every query of the table, a dump for instance, and all traffic behind it.
       execute format('create table signalops.%I (like %s including defaults including constraints)', part, parent);
-      execute format('alter table signalops.%I set (%s)', part, signalops.storage_of((select relname from pg_class where oid = parent)));
+      execute format('alter table signalops.%I set (%s)', part, signalops.partition_storage((select relname from pg_class where oid = parent)));
       execute format('alter table %s attach partition signalops.%I for values from (%L) to (%L)', parent, part,
-        signalops.id_at(month::timestamp at time zone 'UTC'),
-        signalops.id_at((month + interval '1 month') at time zone 'UTC'));
+        signalops.uuid7_floor(month::timestamp at time zone 'UTC'),
+        signalops.uuid7_floor((month + interval '1 month') at time zone 'UTC'));
       -- Policies of the parent do not hold for a query on the partition itself: with none of its own it shows nothing.
       execute format('alter table signalops.%I enable row level security', part);
       execute format('alter table signalops.%I force row level security', part);
@@ -3268,12 +3201,6 @@ $$;
 
 COMMENT ON FUNCTION signalops.make_partitions(months_ahead integer) IS 'Makes the monthly partitions of every partitioned table, from this month to some months ahead; returns the names of new ones.';
 
-CREATE FUNCTION signalops.may_become(before text, after text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN (((((((((((((((((((before = 'pending'::text) AND (after = 'sending'::text)) OR ((before = 'pending'::text) AND (after = 'cancelled'::text))) OR ((before = 'pending'::text) AND (after = 'retrying'::text))) OR ((before = 'sending'::text) AND (after = 'sent'::text))) OR ((before = 'sending'::text) AND (after = 'retrying'::text))) OR ((before = 'sending'::text) AND (after = 'dead'::text))) OR ((before = 'sending'::text) AND (after = 'suppressed'::text))) OR ((before = 'sending'::text) AND (after = 'cancelled'::text))) OR ((before = 'sending'::text) AND (after = 'pending'::text))) OR ((before = 'retrying'::text) AND (after = 'pending'::text))) OR ((before = 'retrying'::text) AND (after = 'cancelled'::text))) OR ((before = 'retrying'::text) AND (after = 'sent'::text))) OR ((before = 'pending'::text) AND (after = 'sent'::text))) OR ((before = 'sent'::text) AND (after = 'delivered'::text))) OR ((before = 'sent'::text) AND (after = 'read'::text))) OR ((before = 'sent'::text) AND (after = 'dead'::text))) OR ((before = 'delivered'::text) AND (after = 'read'::text))) OR ((before = 'dead'::text) AND (after = 'retrying'::text)));
-
-COMMENT ON FUNCTION signalops.may_become(before text, after text) IS 'The ways between the states of a delivery. To sent also from pending and retrying: an attempt that was thought lost had succeeded.';
-
 CREATE TABLE signalops.tenants (
     id uuid NOT NULL,
     slug text NOT NULL,
@@ -3281,14 +3208,14 @@ CREATE TABLE signalops.tenants (
     status text DEFAULT 'active'::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     time_zone text DEFAULT 'UTC'::text NOT NULL,
-    metering bigint DEFAULT 0 NOT NULL,
+    meters_version bigint DEFAULT 0 NOT NULL,
     closed_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    scales bigint DEFAULT 0 NOT NULL,
+    limited_meters_version bigint DEFAULT 0 NOT NULL,
     rate_per_second numeric,
     rate_burst integer,
     status_reason text,
     status_since timestamp with time zone DEFAULT now() NOT NULL,
-    is_resuming boolean DEFAULT false NOT NULL,
+    is_draining boolean DEFAULT false NOT NULL,
     retention_days integer,
     usage_rows bigint DEFAULT 10000000 NOT NULL,
     CONSTRAINT tenants_check CHECK (((rate_per_second IS NULL) = (rate_burst IS NULL))),
@@ -3313,14 +3240,14 @@ COMMENT ON COLUMN signalops.tenants.name IS 'The name for people.';
 COMMENT ON COLUMN signalops.tenants.status IS 'active; suspended: requests are refused, and what was accepted waits; closed: refused for ever, what was accepted is still processed; deleting: its rows are being removed.';
 COMMENT ON COLUMN signalops.tenants.created_at IS 'When it was made.';
 COMMENT ON COLUMN signalops.tenants.time_zone IS 'IANA time zone in which its days and billing periods begin; fixed once something is counted.';
-COMMENT ON COLUMN signalops.tenants.metering IS 'Version of its meters: 0 until it has any, and one more with each change.';
+COMMENT ON COLUMN signalops.tenants.meters_version IS 'Version of its meters: 0 until it has any, and one more with each change.';
 COMMENT ON COLUMN signalops.tenants.closed_until IS 'End of the last billing period that is closed: what happened before and is counted from now on is late, and billed in the open period.';
-COMMENT ON COLUMN signalops.tenants.scales IS 'Version of its limited meters besides events, by which the API weighs what comes in: 0 until there are any, for most for ever.';
+COMMENT ON COLUMN signalops.tenants.limited_meters_version IS 'Version of its limited meters besides events, by which the API weighs what comes in: 0 until there are any, for most for ever.';
 COMMENT ON COLUMN signalops.tenants.rate_per_second IS 'Events a second that it may bring in with all its keys together; NULL: no limit.';
 COMMENT ON COLUMN signalops.tenants.rate_burst IS 'Events that it may bring in at once after a pause; NULL: no limit.';
 COMMENT ON COLUMN signalops.tenants.status_reason IS 'Why, as its refused requests are told; NULL: active, or nobody said.';
 COMMENT ON COLUMN signalops.tenants.status_since IS 'Since when it has that status.';
-COMMENT ON COLUMN signalops.tenants.is_resuming IS 'Whether something may still be held of it, though it is no longer suspended.';
+COMMENT ON COLUMN signalops.tenants.is_draining IS 'Whether something may still be held of it, though it is no longer suspended.';
 COMMENT ON COLUMN signalops.tenants.retention_days IS 'For how many days its events are kept; NULL: as its plan says (retentionDays), else as the installation does.';
 COMMENT ON COLUMN signalops.tenants.usage_rows IS 'Counters of groups and distinct values that are kept of a month, by hour; beyond them both are counted no more, and the totals still are.';
 
@@ -3329,36 +3256,6 @@ CREATE FUNCTION signalops.may_delete(tenant uuid) RETURNS boolean
     RETURN ((CURRENT_USER = 'signalops_owner'::name) AND (EXISTS (SELECT FROM signalops.tenants t WHERE ((t.id = may_delete.tenant) AND (t.status = 'deleting'::text)))));
 
 COMMENT ON FUNCTION signalops.may_delete(tenant uuid) IS 'Whether what is never deleted may be: all of a tenant that is being deleted, by the function of the owner which does that.';
-
-CREATE FUNCTION signalops.mend_queues() RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    AS $$
-declare
-  mended bigint;
-begin
-  with recursive waiting as (
-    -- Hops from channel to channel along the index: a group by would read all that waits.
-    (select d.tenant_id, d.channel_id, d.next_attempt_at from signalops.deliveries d
-      where d.next_attempt_at is not null order by d.tenant_id, d.channel_id, d.next_attempt_at limit 1)
-    union all
-    select n.* from waiting w, lateral (
-      select d.tenant_id, d.channel_id, d.next_attempt_at from signalops.deliveries d
-      where d.next_attempt_at is not null and (d.tenant_id, d.channel_id) > (w.tenant_id, w.channel_id)
-      order by d.tenant_id, d.channel_id, d.next_attempt_at limit 1) n
-  )
-  insert into signalops.channel_queues as q (tenant_id, channel_id, tokens, refilled_at, next_due_at)
-  select tenant_id, channel_id, 0, now(), next_attempt_at from waiting w
-  where not exists (select from signalops.tenants t where t.id = w.tenant_id and t.status in ('suspended', 'deleting'))
-  on conflict (tenant_id, channel_id) do update set next_due_at = excluded.next_due_at
-    where q.next_due_at is null or q.next_due_at > excluded.next_due_at;
-  get diagnostics mended = row_count;
-  return mended;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.mend_queues() IS 'Finds channels whose deliveries wait for less long than the channel is known to (put there by hand, or by the release before); returns how many.';
 
 CREATE FUNCTION signalops.merge_fields(known jsonb, seen jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -3376,35 +3273,11 @@ $$;
 
 COMMENT ON FUNCTION signalops.merge_fields(known jsonb, seen jsonb) IS 'Adds fields that were seen to those that are known, and their types to those of the known; at most 201.';
 
-CREATE FUNCTION signalops.move_credit() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-  update signalops.credit_grants set remaining = remaining + new.amount where tenant_id = new.tenant_id and id = new.grant_id;
-  return null;
-end
-$$;
+CREATE FUNCTION signalops.metered_quantity(event jsonb, of_meter text) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE of_meter WHEN 'events'::text THEN (1)::numeric ELSE COALESCE(((event #>> ARRAY['quantities'::text, of_meter]))::numeric, (0)::numeric) END;
 
-COMMENT ON FUNCTION signalops.move_credit() IS 'Moves what remains of a grant by an entry; its check refuses to overdraw.';
-
-CREATE FUNCTION signalops.move_status() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-  if (old.status, new.status) not in (('active', 'suspended'), ('suspended', 'active'), ('active', 'closed'), ('suspended', 'closed'),
-    ('closed', 'deleting')) then
-    raise 'a tenant that is % can''t become %: it goes from active to suspended and back, from either to closed, and then to deleting',
-      old.status, new.status using errcode = 'check_violation';
-  end if;
-  new.status_since := now();
-  if new.status = 'active' then
-    new.status_reason := null;
-  end if;
-  return new;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.move_status() IS 'Lets a tenant''s status take the ways there are, notes since when it has it, and forgets the reason when it ends.';
+COMMENT ON FUNCTION signalops.metered_quantity(event jsonb, of_meter text) IS 'How much an event of a flush adds to a meter.';
 
 CREATE FUNCTION signalops.position_time() RETURNS timestamp with time zone
     LANGUAGE plpgsql
@@ -3426,221 +3299,29 @@ CREATE FUNCTION signalops.new_id() RETURNS uuid
 
 COMMENT ON FUNCTION signalops.new_id() IS 'A new UUIDv7, for rows that SQL itself makes, in order to the microsecond (RFC 9562, 6.2, method 3) and announced as position_time says. PostgreSQL 18 has uuidv7(); 15 to 17 have not.';
 
-CREATE FUNCTION signalops.note(tenant uuid, action text, target_id text, target text, change jsonb) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-declare
-  said jsonb := nullif(current_setting('signalops.action', true), '');
-  -- That of SET ROLE, also within a SECURITY DEFINER function.
-  as_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
-  kind text := coalesce(said #>> '{actor,kind}', case when as_role in ('signalops_api', 'signalops_worker', 'signalops_platform')
-    then 'system' else 'sql' end);
-begin
-  -- What the processes make by themselves, such as invoices, is on record itself; what they change of people's is noted.
-  if kind = 'system' and action like '%.created' then
-    return;
-  end if;
-  insert into signalops.audit_log (tenant_id, id, actor_kind, actor, address, operation, action, target_id, target, change)
-  values (tenant, signalops.new_id(), kind, coalesce(said #>> '{actor,name}', case kind when 'sql' then session_user else as_role end),
-    said ->> 'address', said ->> 'operation', note.action, note.target_id, left(note.target, 500), note.change);
-end
-$$;
-
-COMMENT ON FUNCTION signalops.note(tenant uuid, action text, target_id text, target text, change jsonb) IS 'Adds to the audit log, as the owner: for the functions that know what was done. Who did it stands in the setting signalops.action.';
-
-CREATE FUNCTION signalops.note_action(tenant uuid, action text, target_id text, target text, details jsonb DEFAULT '{}'::jsonb) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  if not pg_has_role(coalesce(nullif(current_setting('role', true), 'none'), session_user), 'signalops_owner', 'member') then
-    perform signalops.require_tenant(tenant);
-  end if;
-  perform signalops.note(tenant, action, target_id, target, jsonb_build_object('before', null, 'after', nullif(details, '{}')));
-end
-$$;
-
-COMMENT ON FUNCTION signalops.note_action(tenant uuid, action text, target_id text, target text, details jsonb) IS 'Notes an action that changes no row which is managed, with its details, for the tenant that the transaction acts for.';
-
-CREATE FUNCTION signalops.note_actions(tenant uuid, action text, targets uuid[], details jsonb DEFAULT '{}'::jsonb) RETURNS void
+CREATE FUNCTION signalops.notify_key_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-  if cardinality(targets) = 1 then
-    perform signalops.note_action(tenant, action, targets[1]::text, null, details);
-  elsif cardinality(targets) > 1 then
-    perform signalops.note_action(tenant, action, null, null,
-      details || jsonb_build_object('count', cardinality(targets), 'ids', to_jsonb(targets[1:100])));
-  end if;
+  perform pg_notify('signalops_access', old.id::text);
+  return null;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.note_actions(tenant uuid, action text, targets uuid[], details jsonb) IS 'Notes as one what is done to several things at once, with their count and the first hundred ids; nothing, when there are none.';
+COMMENT ON FUNCTION signalops.notify_key_change() IS 'Tells every API process to look one key up again, or what it remembers of one tenant: what was revoked or suspended is refused from then on.';
 
-CREATE FUNCTION signalops.note_barriers() RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-  noted bigint;
-begin
-  if pg_current_xact_id_if_assigned() is not null then
-    raise 'note_barriers must be a transaction of its own: commit first' using errcode = 'active_sql_transaction';
-  end if;
-  -- This transaction gets its number now, after it saw the freezing committed. Whoever counts by the old closed_until had its number
-  -- before it read that. The xmax of a snapshot would not do: it lies behind the last that has ended, not behind the last that began.
-  -- A barrier of the future is another cluster's, out of a dump.
-  update signalops.billing_periods b set barrier = pg_current_xact_id()::text::bigint
-  where b.closed_at is null and (b.barrier is null or b.barrier >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint);
-  get diagnostics noted = row_count;
-  return noted;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.note_barriers() IS 'Notes for frozen periods which transactions have to end before they can be closed; returns for how many.';
-
-CREATE FUNCTION signalops.note_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[]) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-declare
-  was jsonb := signalops.changed(coalesce(after, '{}'), coalesce(before, '{}'), secrets);
-  is_now jsonb := signalops.changed(coalesce(before, '{}'), coalesce(after, '{}'), secrets);
-begin
-  if was is not null or is_now is not null then
-    perform signalops.note(tenant, noun || '.' || signalops.verb_of(before, after), target_id, target,
-      jsonb_build_object('before', was, 'after', is_now));
-  end if;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.note_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[]) IS 'Notes what became of a row: before is NULL when it was made, after when it was deleted. What changed nothing is not noted.';
-
-CREATE FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) RETURNS void
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-  with due as materialized (
-    select k.tenant_id, k.id, u.moment
-    from unnest(tenants, keys, moments) as u (tenant, key, moment)
-    join signalops.api_keys k on k.tenant_id = u.tenant and k.id = u.key
-    where k.last_used_at is null or k.last_used_at <= u.moment - interval '1 minute'
-    -- Whoever holds the row is noting the same in another process, or ends the key: neither is worth waiting for.
-    for no key update of k skip locked
-  )
-  update signalops.api_keys k set last_used_at = d.moment from due d where k.tenant_id = d.tenant_id and k.id = d.id
-$$;
-
-COMMENT ON FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) IS 'Notes when keys of any tenants were used, unless that of a key was noted less than a minute before.';
-
-CREATE FUNCTION signalops.note_outcome(tenant uuid, outlet uuid, delivery uuid, outcome text, pause interval) RETURNS timestamp with time zone
-    LANGUAGE plpgsql
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    AS $$
-declare
-  failing timestamptz;
-begin
-  if outcome = 'sent' then
-    update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
-    where o.tenant_id = tenant and o.id = outlet and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null);
-    return null;
-  elsif outcome not in ('temporary', 'throttled', 'broken') then
-    -- It says something of one message, and nothing of the outlet: another one may find out.
-    update signalops.outlets o set opened_until = clock_timestamp(), probe = null
-    where o.tenant_id = tenant and o.id = outlet and o.probe = delivery;
-    return null;
-  end if;
-  insert into signalops.outlets as o (tenant_id, id, failures, failing_since, opened_until)
-  values (tenant, outlet, (outcome = 'temporary')::integer, clock_timestamp(), clock_timestamp() + pause)
-  on conflict (tenant_id, id) do update set
-    -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the outlet for long.
-    failures = o.failures + case when o.opened_until is null or o.probe = delivery then excluded.failures else 0 end,
-    failing_since = coalesce(o.failing_since, excluded.failing_since),
-    opened_until = greatest(excluded.opened_until, case
-      when o.opened_until is not null and o.probe is distinct from delivery then o.opened_until
-      when outcome <> 'temporary' then case when o.probe = delivery then clock_timestamp() end
-      when o.failures >= signalops.circuit_failures() - 1 then clock_timestamp()
-        + least(signalops.circuit_longest_pause(), signalops.circuit_pause() * 2 ^ least(o.failures - signalops.circuit_failures() + 1, 10))
-      -- A probe after a pause that was asked for: the circuit closes again.
-      end),
-    probe = nullif(o.probe, delivery)
-  returning o.failing_since into failing;
-  return failing;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.note_outcome(tenant uuid, outlet uuid, delivery uuid, outcome text, pause interval) IS 'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each probe that fails for twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet fails.';
-
-CREATE FUNCTION signalops.note_resumption() RETURNS trigger
+CREATE FUNCTION signalops.notify_schema_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-  -- Closed right after it was resumed, it may have something held yet.
-  new.is_resuming := (old.status = 'suspended' or old.is_resuming) and new.status in ('active', 'closed');
-  return new;
+  perform pg_notify('signalops_schemas', coalesce(new.tenant_id, old.tenant_id)::text);
+  return null;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.note_resumption() IS 'Has what is held of a tenant go on when it is no longer suspended, whoever says so.';
+COMMENT ON FUNCTION signalops.notify_schema_change() IS 'Tells every API process whose schemas changed: events are held against the new ones from then on.';
 
-CREATE FUNCTION signalops.note_run(of_job text, of_error text) RETURNS void
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-  insert into signalops.maintenance as m (job, failed_at, error)
-  values (of_job, case when of_error is not null then now() end, left(of_error, 500))
-  on conflict (job) do update set
-    succeeded_at = case when of_error is null then now() else m.succeeded_at end,
-    failed_at = coalesce(excluded.failed_at, m.failed_at),
-    error = coalesce(excluded.error, m.error)
-$$;
-
-COMMENT ON FUNCTION signalops.note_run(of_job text, of_error text) IS 'Notes that a maintenance job has ended: well, or with an error.';
-
-CREATE FUNCTION signalops.note_types(seen jsonb) RETURNS void
-    LANGUAGE plpgsql
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    AS $$
-begin
-  perform signalops.act_for((select array_agg(distinct s.tenant) from jsonb_to_recordset(seen) as s (tenant uuid)));
-
-  with noted as (
-    -- Lock order: event_types by key.
-    select s.*, k.fields as known, k.type is null as is_new,
-      count(*) filter (where k.type is null) over (partition by s.tenant order by s.type) as place
-    from jsonb_to_recordset(seen)
-      as s (tenant uuid, type text, first uuid, last uuid, count bigint, fields jsonb, cut boolean, example jsonb)
-    left join lateral (
-      select e.type, e.fields from signalops.event_types e where e.tenant_id = s.tenant and e.type = s.type limit 1
-    ) k on true
-    -- What is deleted meanwhile must not come back.
-    where exists (select from signalops.tenants t where t.id = s.tenant and t.status <> 'deleting')
-    order by s.tenant, s.type
-  ), room as (
-    select n.tenant, 1000 - (select count(*) from signalops.event_types e where e.tenant_id = n.tenant) as places
-    from noted n where n.is_new group by n.tenant
-  )
-  insert into signalops.event_types as t (tenant_id, type, first_seen_at, last_seen_at, count, fields, fields_cut, example)
-  select n.tenant, n.type, signalops.time_of(n.first), signalops.time_of(n.last), n.count, n.fields, n.cut, n.example
-  from noted n left join room r on r.tenant = n.tenant
-  where not n.is_new or n.place <= r.places
-  order by n.tenant, n.type
-  on conflict (tenant_id, type) do update set
-    first_seen_at = least(t.first_seen_at, excluded.first_seen_at),
-    last_seen_at = greatest(t.last_seen_at, excluded.last_seen_at),
-    count = t.count + excluded.count,
-    fields = case when excluded.fields = '{}' then t.fields else signalops.merge_fields(t.fields, excluded.fields) end,
-    fields_cut = t.fields_cut or excluded.fields_cut,
-    example = coalesce(excluded.example, t.example);
-
-  perform signalops.act_for(null);
-end
-$$;
-
-COMMENT ON FUNCTION signalops.note_types(seen jsonb) IS 'Adds what a worker has seen to the catalogue: [{tenant, type, first, last, count, fields, cut, example}], first and last being ids of events. A tenant''s types beyond 1,000 are not catalogued: whoever puts ids into types fills nothing.';
-
-CREATE FUNCTION signalops.oldest_transaction() RETURNS bigint
+CREATE FUNCTION signalops.oldest_transaction_id() RETURNS bigint
     LANGUAGE sql
     AS $$
   -- The xmin of a snapshot would wait for the transactions of every database of the cluster. A transaction holds the lock on its number
@@ -3651,13 +3332,72 @@ CREATE FUNCTION signalops.oldest_transaction() RETURNS bigint
     select from pg_stat_activity a join pg_database d on d.oid = a.datid where a.pid = l.pid and d.datname <> current_database())
 $$;
 
-COMMENT ON FUNCTION signalops.oldest_transaction() IS 'The number of the oldest transaction of this database that has one and has not ended; without any, one that is not given yet.';
+COMMENT ON FUNCTION signalops.oldest_transaction_id() IS 'The number of the oldest transaction of this database that has one and has not ended; without any, one that is not given yet.';
+
+CREATE FUNCTION signalops.park_events(at_most integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  held uuid[];
+  digests bigint;
+  groups bigint;
+begin
+  if not exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
+    return 0;
+  end if;
+  held := signalops.lock_suspended_tenants(array(
+    (select d.tenant_id from signalops.digests d where d.due_at <= now() order by d.due_at limit at_most)
+    union
+    (select g.tenant_id from signalops.rule_states g where g.due_at <= now() order by g.due_at limit at_most)));
+  if held is null then
+    return 0;
+  end if;
+  update signalops.digests d set due_at = 'infinity'
+  from (
+    select d.tenant_id, d.rule_id from signalops.digests d
+    where d.due_at <= now() and d.tenant_id = any (held) order by d.due_at limit at_most for update skip locked
+  ) due
+  where d.tenant_id = due.tenant_id and d.rule_id = due.rule_id;
+  get diagnostics digests = row_count;
+  update signalops.rule_states g set due_at = 'infinity'
+  from (
+    select g.tenant_id, g.rule_id, g.state_version, g.group_key from signalops.rule_states g
+    where g.due_at <= now() and g.tenant_id = any (held) order by g.due_at limit at_most for update skip locked
+  ) due
+  where g.tenant_id = due.tenant_id and g.rule_id = due.rule_id and g.state_version = due.state_version and g.group_key = due.group_key;
+  get diagnostics groups = row_count;
+  return greatest(digests, groups);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.park_events(at_most integer) IS 'Takes digests and absences of tenants that are held out of the sweeps'' way, until they are resumed; returns how many of the more numerous.';
+
+CREATE FUNCTION signalops.partition_storage(parent name) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case parent
+    -- Each of its rows is updated twice or more.
+    when 'deliveries' then 'autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, '
+      'autovacuum_analyze_scale_factor = 0.02'
+    -- Written once: vacuum comes to set the visibility map, and statistics must keep up with a partition that begins empty.
+    else 'autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02' end
+$$;
+
+COMMENT ON FUNCTION signalops.partition_storage(parent name) IS 'The storage parameters of the partitions of a table; a partitioned table itself takes none.';
 
 CREATE FUNCTION signalops.partitions_ahead_alert() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 2;
 
 COMMENT ON FUNCTION signalops.partitions_ahead_alert() IS 'Alert: for how many months ahead there must be partitions; the job makes three.';
+
+CREATE FUNCTION signalops.period_start(day date, zone text) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN LEAST(((day)::timestamp without time zone AT TIME ZONE zone), ((((day)::timestamp without time zone - '00:00:01'::interval) AT TIME ZONE zone) + '00:00:01'::interval));
+
+COMMENT ON FUNCTION signalops.period_start(day date, zone text) IS 'The moment at which a day, or the period that it begins, starts in a time zone.';
 
 CREATE FUNCTION signalops.periods_ready(at_most integer) RETURNS TABLE(tenant uuid, period date)
     LANGUAGE sql SECURITY DEFINER
@@ -3668,7 +3408,7 @@ CREATE FUNCTION signalops.periods_ready(at_most integer) RETURNS TABLE(tenant uu
     select distinct on (b.tenant_id) b.tenant_id, b.period, b.barrier
     from signalops.billing_periods b where b.closed_at is null order by b.tenant_id, b.period
   ) o
-  where o.barrier <= (select signalops.oldest_transaction())
+  where o.barrier <= (select signalops.oldest_transaction_id())
   -- Workers that ask at once begin at different ends.
   order by random() limit at_most
 $$;
@@ -3685,16 +3425,16 @@ CREATE TABLE signalops.dead_letters (
     died_at timestamp with time zone DEFAULT signalops.position_time() NOT NULL,
     rule_id uuid,
     channel_id uuid,
-    ended_at timestamp with time zone,
-    ending text,
+    resolved_at timestamp with time zone,
+    resolution text,
     reason text,
     first_died_at timestamp with time zone DEFAULT signalops.position_time() NOT NULL,
     CONSTRAINT dead_letters_check CHECK (((delivery_id IS NOT NULL) = (kind = 'delivery'::text))),
-    CONSTRAINT dead_letters_check1 CHECK (((ended_at IS NULL) = (ending IS NULL))),
-    CONSTRAINT dead_letters_ending_check CHECK ((ending = ANY (ARRAY['retried'::text, 'discarded'::text]))),
+    CONSTRAINT dead_letters_check1 CHECK (((resolved_at IS NULL) = (resolution IS NULL))),
     CONSTRAINT dead_letters_error_check CHECK ((length(error) <= 500)),
     CONSTRAINT dead_letters_kind_check CHECK ((kind = ANY (ARRAY['event'::text, 'delivery'::text]))),
-    CONSTRAINT dead_letters_reason_check CHECK ((length(reason) <= 500))
+    CONSTRAINT dead_letters_reason_check CHECK ((length(reason) <= 500)),
+    CONSTRAINT dead_letters_resolution_check CHECK ((resolution = ANY (ARRAY['retried'::text, 'discarded'::text])))
 )
 WITH (autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.05');
 
@@ -3710,8 +3450,8 @@ COMMENT ON COLUMN signalops.dead_letters.error IS 'Why, in a sentence.';
 COMMENT ON COLUMN signalops.dead_letters.died_at IS 'When it was given up.';
 COMMENT ON COLUMN signalops.dead_letters.rule_id IS 'The rule of the delivery; NULL: an event died.';
 COMMENT ON COLUMN signalops.dead_letters.channel_id IS 'The channel of the delivery; NULL: an event died.';
-COMMENT ON COLUMN signalops.dead_letters.ended_at IS 'When it was retried or discarded; NULL: it waits for somebody to look.';
-COMMENT ON COLUMN signalops.dead_letters.ending IS 'retried or discarded.';
+COMMENT ON COLUMN signalops.dead_letters.resolved_at IS 'When it was retried or discarded; NULL: it waits for somebody to look.';
+COMMENT ON COLUMN signalops.dead_letters.resolution IS 'retried or discarded.';
 COMMENT ON COLUMN signalops.dead_letters.reason IS 'Why it was discarded, in the words of who did.';
 COMMENT ON COLUMN signalops.dead_letters.first_died_at IS 'When it was given up for the first time. Whoever follows the list and has seen it there goes on from here: were it given up again, its new place would hide what died in between.';
 
@@ -3719,7 +3459,7 @@ CREATE FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[] DEFAULT 
     LANGUAGE sql STABLE
     AS $$
   select l.* from signalops.dead_letters l
-  where l.tenant_id = tenant and l.ended_at is null and (letters is null or l.id = any (letters))
+  where l.tenant_id = tenant and l.resolved_at is null and (letters is null or l.id = any (letters))
     and (of_kind is null or l.kind = of_kind) and (channel is null or l.channel_id = channel)
     and (rule is null or l.rule_id = rule) and (like_error is null or strpos(lower(l.error), lower(like_error)) > 0)
     and (since is null or l.died_at >= since) and (until is null or l.died_at < until)
@@ -3759,26 +3499,6 @@ $$;
 
 COMMENT ON FUNCTION signalops.pick_deliveries(tenant uuid, statuses text[], rule uuid, channel uuid, lower_id uuid, upper_id uuid, upwards boolean, at_most integer) IS 'A page of a tenant''s deliveries in some states, of a rule and a channel (NULL: any), between two ids, newest first or upwards. It goes from each pair of a rule and its channel to the next: one index serves all filters, however rare what they let through is among millions.';
 
-CREATE FUNCTION signalops.placed(place text, id text) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (COALESCE((place || substr(id, 14)), id))::uuid;
-
-COMMENT ON FUNCTION signalops.placed(place text, id text) IS 'The UUIDv7 with the milliseconds of a place (13 characters) and the rest of an id that was made before its transaction began; without a place, the id.';
-
-CREATE FUNCTION signalops.plans_held(of_tenants uuid[] DEFAULT NULL::uuid[]) RETURNS TABLE(tenant uuid, plan text, version integer)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-  select t.id, c.plan, c.version from signalops.tenants t
-  cross join lateral (
-    select s.plan, s.version from signalops.subscriptions s
-    where s.tenant_id = t.id and s.starts_on <= (now() at time zone t.time_zone)::date order by s.starts_on desc limit 1
-  ) c
-  where of_tenants is null or t.id = any (of_tenants)
-$$;
-
-COMMENT ON FUNCTION signalops.plans_held(of_tenants uuid[]) IS 'The plan that each of some tenants, or of all, has today.';
-
 CREATE FUNCTION signalops.priority_backlog() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '-7'::integer;
@@ -3809,11 +3529,11 @@ CREATE FUNCTION signalops.priority_event() RETURNS integer
 
 COMMENT ON FUNCTION signalops.priority_event() IS 'Priority of jobs: single events, before all that is sent.';
 
-CREATE FUNCTION signalops.priority_quiet_channel() RETURNS integer
+CREATE FUNCTION signalops.priority_idle_channel() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '-5'::integer;
 
-COMMENT ON FUNCTION signalops.priority_quiet_channel() IS 'Priority of jobs: deliveries of a channel that has sent little lately.';
+COMMENT ON FUNCTION signalops.priority_idle_channel() IS 'Priority of jobs: deliveries of a channel that has sent little lately.';
 
 CREATE FUNCTION signalops.prune_jobs(history_days integer, at_most integer) RETURNS bigint
     LANGUAGE sql
@@ -3831,22 +3551,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) IS 'Removes jobs that ended so many days ago, with their events in the queue''s own log; returns how many.';
 
-CREATE FUNCTION signalops.put_back(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'procrastinate', 'pg_temp'
-    AS $$
-begin
-  perform signalops.require_tenant(tenant);
-  insert into signalops.inbox (tenant_id, event_id, batch, replay_id)
-  select tenant, e.id, in_batch, e.replay from jsonb_to_recordset(events) as e (id uuid, replay uuid);
-  perform procrastinate_defer_jobs_v1(array[
-    row('events', 'process_batch', priority, null, null, jsonb_build_object('batch', in_batch), now() + wait)::procrastinate_job_to_defer_v1]);
-end
-$$;
-
-COMMENT ON FUNCTION signalops.put_back(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) IS 'Leaves events [{id, replay}] of a batch in the inbox that the same transaction took out of it, for a job of their own after a while. For a tenant whose counters somebody has locked.';
-
-CREATE FUNCTION signalops.read_batch(wanted uuid) RETURNS TABLE(tenant uuid, ruleset bigint, metering bigint, time_zone text, closed_until timestamp with time zone, events text)
+CREATE FUNCTION signalops.read_batch(wanted uuid) RETURNS TABLE(tenant uuid, ruleset_version bigint, meters_version bigint, time_zone text, closed_until timestamp with time zone, events text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -3861,16 +3566,16 @@ begin
   perform set_config('idle_in_transaction_session_timeout', '10s', true);
   select array_agg(t.tenant_id), array_agg(t.event_id), array_agg(t.replay_id) into tenants, ids, replays
   from signalops.take_batch(wanted) t;
-  perform signalops.act_for(tenants);
+  perform signalops.set_tenant_group(tenants);
   -- From here on, not while another worker has the same batch: counters that somebody has locked must not keep other tenants.
   perform set_config('lock_timeout', '500ms', true);
   -- Closing a period waits for every transaction that may have read an older closed_until. Taking the batch gave this one its
   -- number, by which it is waited for; so closed_until is read after that, in a statement of its own.
   return query
-    select t.tenant_id, coalesce((select r.version from signalops.rulesets r where r.tenant_id = t.tenant_id), 0),
-      n.metering, n.time_zone, n.closed_until,
+    select t.tenant_id, coalesce((select r.version from signalops.ruleset_versions r where r.tenant_id = t.tenant_id), 0),
+      n.meters_version, n.time_zone, n.closed_until,
       -- One text per tenant: parsing it costs a third of loading as many rows.
-      json_agg(json_build_object('id', e.id, 'depth', e.depth, 'attributes', e.attributes,
+      json_agg(json_build_object('id', e.id, 'causation_depth', e.causation_depth, 'attributes', e.attributes,
         'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload, 'correlation', e.correlation,
         'replay', t.replay_id, 'replay_rules', p.rules) order by e.id)::text
     from unnest(tenants, ids, replays) as t (tenant_id, event_id, replay_id)
@@ -3882,14 +3587,360 @@ begin
       select r.rules from signalops.replays r where r.tenant_id = t.tenant_id and r.id = t.replay_id limit 1
     ) p on true
     cross join lateral (
-      select s.metering, s.time_zone, s.closed_until from signalops.tenants s where s.id = t.tenant_id limit 1
+      select s.meters_version, s.time_zone, s.closed_until from signalops.tenants s where s.id = t.tenant_id limit 1
     ) n
-    group by t.tenant_id, n.metering, n.time_zone, n.closed_until;
-  perform signalops.act_for(null);
+    group by t.tenant_id, n.meters_version, n.time_zone, n.closed_until;
+  perform signalops.set_tenant_group(null);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.read_batch(wanted uuid) IS 'Takes a batch and returns its events by tenant, with the versions of the rules and meters to use, the time zone, and until when the tenant''s billing periods are closed: [{id, depth, type, source, occurredAt, payload, attributes, replay, replay_rules}].';
+COMMENT ON FUNCTION signalops.read_batch(wanted uuid) IS 'Takes a batch and returns its events by tenant, with the versions of the rules and meters to use, the time zone, and until when the tenant''s billing periods are closed: [{id, causation_depth, type, source, occurredAt, payload, attributes, replay, replay_rules}].';
+
+CREATE FUNCTION signalops.recompute_demand(flush jsonb, asked jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN (SELECT jsonb_agg(w.*) AS jsonb_agg FROM (SELECT i.tenant, m.meter, sum(m.amount) AS amount, s.limited_meters_version FROM ((jsonb_to_recordset(recompute_demand.flush) i(tenant uuid, quantities jsonb) JOIN (SELECT DISTINCT a.tenant, a.limited_meters_version FROM jsonb_to_recordset(recompute_demand.asked) a(tenant uuid, limited_meters_version bigint)) s ON ((s.tenant = i.tenant))) CROSS JOIN LATERAL (SELECT 'events'::text AS meter, (1)::numeric AS amount UNION ALL SELECT u.key, (u.value)::numeric AS value FROM jsonb_each_text(i.quantities) u(key, value)) m) GROUP BY i.tenant, m.meter, s.limited_meters_version) w);
+
+COMMENT ON FUNCTION signalops.recompute_demand(flush jsonb, asked jsonb) IS 'What is left to be asked of the meters when some events of a flush were refused: [{tenant, meter, amount, limited_meters_version}], as accept takes it.';
+
+CREATE FUNCTION signalops.reconcilable_range(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, time_zone text, since timestamp with time zone, earliest uuid, lower uuid, upper uuid)
+    LANGUAGE sql STABLE
+    AS $$
+  select t.id, t.time_zone, k.since, greatest(
+      case when isfinite(k.since) then signalops.uuid7_floor(k.since) else l.least end,
+      -- The events of a flush came before it, and an entry may be made by a slower clock.
+      coalesce(signalops.uuid7_floor(signalops.period_start(of_period, t.time_zone) - interval '1 day'), l.least)),
+    coalesce(signalops.uuid7_floor(signalops.period_start(of_period, t.time_zone)), l.least),
+    coalesce(signalops.uuid7_floor(signalops.period_start((of_period + interval '1 month')::date, t.time_zone)), l.most)
+  from signalops.tenants t
+  cross join (values ('00000000-0000-0000-0000-000000000000'::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) l (least, most)
+  cross join (
+    -- The youngest of the oldest months that are stored: before it something is missing, and nothing can be said.
+    select max(p.oldest) as oldest
+    from (
+      select min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp at time zone 'UTC' as oldest
+      from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent in ('signalops.events'::regclass, 'signalops.usage_entries'::regclass, 'signalops.batch_results'::regclass)
+      group by i.inhparent
+    ) p
+  ) o
+  -- An hour later, since ids are made by several clocks.
+  cross join lateral (
+    select greatest(case when t.created_at >= o.oldest then '-infinity' else o.oldest + interval '1 hour' end,
+      (select x.kept_since + interval '1 hour' from signalops.retention_watermarks x where x.tenant_id = t.id)) as since
+  ) k
+  where of_tenant is null or t.id = of_tenant
+$$;
+
+COMMENT ON FUNCTION signalops.reconcilable_range(of_tenant uuid, of_period date) IS 'Since when a tenant''s events, batches and entries are all stored (-infinity: from its beginning); the earliest id that is of interest to a period (NULL: all time) and stored; and the ids between which the period lies.';
+
+CREATE FUNCTION signalops.reconcile(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    AS $$
+  select * from signalops.reconcile_accepted(of_tenant, of_period)
+  union all select * from signalops.reconcile_batches(of_tenant, of_period)
+  union all select * from signalops.reconcile_counters(of_tenant, of_period)
+  union all select * from signalops.reconcile_entries(of_tenant, of_period)
+  union all select * from signalops.reconcile_hash_chain(of_tenant, of_period)
+  union all select * from signalops.reconcile_invoices(of_tenant, of_period)
+  union all select * from signalops.reconcile_credits(of_tenant)
+$$;
+
+COMMENT ON FUNCTION signalops.reconcile(of_tenant uuid, of_period date) IS 'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops usage reconcile` does.';
+
+CREATE FUNCTION signalops.reconcile_acceptance(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, event uuid, ways bigint)
+    LANGUAGE sql STABLE
+    AS $$
+  with span as materialized (
+    select * from signalops.reconcilable_range(of_tenant, of_period)
+  ), counted as (
+    select n.tenant_id, i.event, count(*) as times
+    from span s
+    join signalops.usage_entries n on n.tenant_id = s.tenant_id and n.meter = 'events' and n.id >= s.earliest
+    cross join unnest(n.event_ids) as i (event)
+    group by n.tenant_id, i.event
+  )
+  select e.tenant_id, signalops.period_of(signalops.uuid7_time(e.batch), s.time_zone), e.id,
+    coalesce(c.times, 0) + (i.event_id is not null)::int + (d.id is not null)::int
+  from span s
+  join signalops.events e on e.tenant_id = s.tenant_id and e.causation_depth = 0
+    and e.batch >= s.lower and e.batch < s.upper and e.id >= s.earliest
+  left join counted c on c.tenant_id = e.tenant_id and c.event = e.id
+  left join signalops.inbox i on i.tenant_id = e.tenant_id and i.event_id = e.id and i.replay_id is null
+  left join signalops.dead_letters d on d.tenant_id = e.tenant_id and d.id = e.id and d.kind = 'event'
+    and d.resolution is distinct from 'retried'
+$$;
+
+COMMENT ON FUNCTION signalops.reconcile_acceptance(of_tenant uuid, of_period date) IS 'The stored events of tenants by the month of acceptance, and how many times each was counted, waits or is dead: once, if all is well.';
+
+CREATE FUNCTION signalops.reconcile_accepted(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    AS $$
+  with known as materialized (
+    select * from signalops.reconcile_acceptance(of_tenant, of_period)
+  ), stored as (
+    select k.tenant_id, k.period, count(*) filter (where k.ways > 0) as events from known k group by k.tenant_id, k.period
+  ), accepted as (
+    select q.tenant_id, q.period, q.accepted from signalops.accepted_counters q
+    where q.meter = 'events' and (of_tenant is null or q.tenant_id = of_tenant) and (of_period is null or q.period = of_period)
+  )
+  select k.tenant_id, k.period, 'event', k.event::text, 'counted, waiting or dead',
+    case k.ways when 0 then 'nothing of it' else format('%s of it at once', k.ways) end
+  from known k where k.ways <> 1
+  union all
+  select s.tenant_id, period, 'accepted', 'events', coalesce(a.accepted, 0)::text,
+    format('%s processed, waiting or dead', coalesce(e.events, 0))
+  from stored e full join accepted a using (tenant_id, period)
+  join signalops.reconcilable_range(of_tenant, of_period) s using (tenant_id)
+  where coalesce(a.accepted, 0) <> coalesce(e.events, 0) and signalops.period_start(period, s.time_zone) >= s.since
+$$;
+
+COMMENT ON FUNCTION signalops.reconcile_accepted(of_tenant uuid, of_period date) IS 'Checks accepted (what a month accepted = what was processed, waits or is dead) and event (each is exactly one of that).';
+
+CREATE FUNCTION signalops.reconcile_batches(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    AS $$
+  with span as materialized (
+    select * from signalops.reconcilable_range(of_tenant, of_period)
+  ), billed as (
+    select b.tenant_id, b.batch, b.billed from span s
+    join signalops.batch_results b on b.tenant_id = s.tenant_id and b.batch >= greatest(s.lower, s.earliest) and b.batch < s.upper
+    where b.billed > 0
+  ), counted as (
+    select n.tenant_id, n.batch, sum(n.events) as events from span s
+    join signalops.usage_entries n on n.tenant_id = s.tenant_id and n.meter = 'events'
+      and n.batch >= greatest(s.lower, s.earliest) and n.batch < s.upper
+    group by n.tenant_id, n.batch
+  )
+  select s.tenant_id, signalops.period_of(signalops.uuid7_time(batch), s.time_zone), 'batch', batch::text,
+    format('%s billed', coalesce(b.billed, 0)), format('%s counted', coalesce(c.events, 0))
+  from billed b full join counted c using (tenant_id, batch)
+  join span s using (tenant_id)
+  where b.billed is distinct from c.events
+$$;
+
+COMMENT ON FUNCTION signalops.reconcile_batches(of_tenant uuid, of_period date) IS 'Check batch: what a batch billed = what the entries of it count.';
+
+CREATE FUNCTION signalops.reconcile_counters(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    AS $$
+  with span as materialized (
+    select * from signalops.reconcilable_range(of_tenant, of_period)
+  ), ledger as (
+    select n.tenant_id, n.meter, n.hour, n.group_key, n.period, bool_or(n.is_late) as is_late, sum(n.events) as events,
+      sum(n.value) as total, max(n.value) as most, min(n.value) as least,
+      (array_agg(n.value order by n.latest_at desc, n.latest_event desc) filter (where n.latest_event is not null))[1] as latest
+    from span s
+    -- No entry is older than its hour: those of an hour since which all is stored are all there.
+    join signalops.usage_entries n on n.tenant_id = s.tenant_id and (of_period is null or n.period = of_period) and n.hour >= s.since
+    group by n.tenant_id, n.meter, n.hour, n.group_key, n.period
+  ), counters as (
+    select c.* from span s
+    join signalops.usage_counters c on c.tenant_id = s.tenant_id and (of_period is null or c.period = of_period) and c.hour >= s.since
+  ), held as (
+    select tenant_id, period, format('%s %s %s', meter, hour, group_key) as subject, l.events as expected_events, c.events as found_events,
+      case c.aggregation when 'max' then l.most when 'min' then l.least when 'latest' then l.latest else l.total end as expected_value,
+      c.value as found_value, coalesce(l.is_late = c.is_late, true) as is_placed
+    from ledger l full join counters c using (tenant_id, meter, hour, group_key, period)
+  )
+  select h.tenant_id, h.period, 'counter', h.subject,
+    case when h.expected_events is null then 'no entry'
+      else format('%s events, %s', h.expected_events, coalesce(trim_scale(h.expected_value)::text, 'no value')) end,
+    case when h.found_events is null then 'no counter'
+      else format('%s events, %s', h.found_events, coalesce(trim_scale(h.found_value)::text, 'no value')) end
+  from held h
+  where (h.expected_events, h.expected_value) is distinct from (h.found_events, h.found_value) or not h.is_placed
+$$;
+
+COMMENT ON FUNCTION signalops.reconcile_counters(of_tenant uuid, of_period date) IS 'Check counter: each is the aggregation of its entries. Of counters from before all entries are stored the seals tell.';
+
+CREATE FUNCTION signalops.reconcile_credits(of_tenant uuid) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    AS $$
+  select g.tenant_id, null::date, 'credit', g.id::text, coalesce(sum(e.amount), 0)::text, g.remaining::text
+  from signalops.credit_grants g
+  left join signalops.credit_entries e on e.tenant_id = g.tenant_id and e.grant_id = g.id
+  where of_tenant is null or g.tenant_id = of_tenant
+  group by g.tenant_id, g.id
+  having g.remaining <> coalesce(sum(e.amount), 0) or g.amount <> coalesce(sum(e.amount) filter (where e.kind = 'granted'), 0)
+  union all
+  select e.tenant_id, null, 'credit', e.grant_id::text, 'burned by an invoice', format('burned by %s, which is none', e.invoice_id)
+  from signalops.credit_entries e
+  left join signalops.invoices i on i.tenant_id = e.tenant_id and i.id = e.invoice_id
+  where e.invoice_id is not null and i.id is null and (of_tenant is null or e.tenant_id = of_tenant)
+$$;
+
+COMMENT ON FUNCTION signalops.reconcile_credits(of_tenant uuid) IS 'Check credit: what remains of a grant is the sum of its entries, and only invoices burn it. Credit belongs to no period.';
+
+CREATE FUNCTION signalops.reconcile_entries(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    AS $$
+  with span as materialized (
+    select * from signalops.reconcilable_range(of_tenant, of_period)
+  ), entries as (
+    select s.time_zone, s.since, n.* from span s
+    join signalops.usage_entries n on n.tenant_id = s.tenant_id and (of_period is null or n.period = of_period)
+  ), members as (
+    select n.tenant_id, n.period, n.meter, n.id, n.hour, i.event, e.id as stored, e.causation_depth,
+      date_trunc('hour', least(e.occurred_at, signalops.uuid7_time(e.id)), n.time_zone) as happened
+    from entries n
+    cross join unnest(n.event_ids) as i (event)
+    left join signalops.events e on e.tenant_id = n.tenant_id and e.id = i.event
+    where signalops.uuid7_time(i.event) >= n.since
+  )
+  select m.tenant_id, m.period, 'entry', format('%s %s', m.meter, m.id), 'events of its hour',
+    format('%s of others, such as %s', count(*), min(m.event::text))
+  from members m where m.stored is null or m.causation_depth > 0 or m.happened <> m.hour
+  group by m.tenant_id, m.period, m.meter, m.id
+  union all
+  select n.tenant_id, n.period, 'entry', format('%s %s', n.meter, n.id),
+    format('%s events, of %s', cardinality(n.event_ids), signalops.period_of(n.hour, n.time_zone)),
+    format('%s events, %s, %s %s', n.events, trim_scale(n.value), case when n.is_late then 'late in' else 'in' end, n.period)
+  from entries n
+  where n.events <> cardinality(n.event_ids) or n.meter = 'events' and n.value is distinct from n.events or case when n.is_late then n.period <= signalops.period_of(n.hour, n.time_zone)
+    else n.period <> signalops.period_of(n.hour, n.time_zone) end
+  union all
+  select n.tenant_id, min(n.period), 'twice', format('%s %s', n.meter, i.event), 'once', format('%s times', count(*))
+  from entries n cross join unnest(n.event_ids) as i (event)
+  group by n.tenant_id, n.meter, i.event having count(*) > 1
+$$;
+
+COMMENT ON FUNCTION signalops.reconcile_entries(of_tenant uuid, of_period date) IS 'Checks entry (its events are stored, and of its hour and period) and twice (no meter counts an event twice).';
+
+CREATE FUNCTION signalops.reconcile_hash_chain(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    AS $$
+  with closed as materialized (
+    select b.tenant_id, b.period, b.starts_at, b.ends_at, t.time_zone
+    from signalops.billing_periods b join signalops.tenants t on t.id = b.tenant_id
+    where b.closed_at is not null and (of_tenant is null or b.tenant_id = of_tenant) and (of_period is null or b.period = of_period)
+  ), meters as (
+    select c.*, 'events' as meter from closed c
+    union select c.*, m.key from closed c join signalops.meters m using (tenant_id)
+  ), counted as (
+    select m.tenant_id, m.period, (u.bucket at time zone m.time_zone)::date as day, m.meter, u.group_key, u.bucket < m.starts_at as is_late,
+      u.events, u.quantity
+    from meters m
+    cross join lateral signalops.usage_by(m.tenant_id, m.meter, '-infinity', m.ends_at, 'day', true, m.period) u
+  ), sealed as (
+    select d.tenant_id, d.period, d.day, d.meter, d.group_key, d.is_late, d.events, d.quantity from signalops.usage_daily d
+    where (of_tenant is null or d.tenant_id = of_tenant) and (of_period is null or d.period = of_period)
+  ), chain as (
+    -- All links, for the link before that of a period is another period's.
+    select s.*, lag(s.digest) over (partition by s.tenant_id order by s.period) as link,
+      signalops.digest_days(s.tenant_id, s.period, s.previous) as computed,
+      (select count(*) from signalops.usage_daily d where d.tenant_id = s.tenant_id and d.period = s.period) as present
+    from signalops.usage_hash_chain s where of_tenant is null or s.tenant_id = of_tenant
+  )
+  select tenant_id, period, 'sealed', format('%s %s %s', meter, day, group_key),
+    case when c.events is null then 'nothing counted' else format('%s events, %s', c.events, trim_scale(c.quantity)) end,
+    case when d.events is null then 'not sealed' else format('%s events, %s', d.events, trim_scale(d.quantity)) end
+  from counted c full join sealed d using (tenant_id, period, day, meter, group_key)
+  where (c.events, c.quantity, c.is_late) is distinct from (d.events, d.quantity, d.is_late)
+  union all
+  select h.tenant_id, h.period, 'chain', 'digest', encode(h.computed, 'hex'), encode(h.digest, 'hex')
+  from chain h where (of_period is null or h.period = of_period) and (h.digest <> h.computed or h.days <> h.present)
+  union all
+  select h.tenant_id, h.period, 'chain', 'previous', coalesce(encode(h.link, 'hex'), 'none'), coalesce(encode(h.previous, 'hex'), 'none')
+  from chain h where (of_period is null or h.period = of_period) and h.previous is distinct from h.link
+  union all
+  select c.tenant_id, c.period, 'chain', 'seal', 'one', 'none'
+  from closed c left join signalops.usage_hash_chain s using (tenant_id, period) where s.digest is null
+  union all
+  select t.id, null, 'chain', 'closed until', t.closed_until::text, coalesce(max(b.ends_at), '-infinity')::text
+  from signalops.tenants t left join signalops.billing_periods b on b.tenant_id = t.id
+  where of_period is null and (of_tenant is null or t.id = of_tenant)
+  group by t.id having t.closed_until <> coalesce(max(b.ends_at), '-infinity')
+$$;
+
+COMMENT ON FUNCTION signalops.reconcile_hash_chain(of_tenant uuid, of_period date) IS 'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of its totals and of the seal before; the last period is the one that the tenant is closed until). They hold also when the events have outlived their retention.';
+
+CREATE FUNCTION signalops.reconcile_invoices(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    AS $$
+  with issued as materialized (
+    select * from signalops.invoices i
+    where (of_tenant is null or i.tenant_id = of_tenant) and (of_period is null or i.period = of_period)
+  ), lines as materialized (
+    select i.period, i.kind as document, i.number, l.* from issued i
+    join signalops.invoice_lines l on l.tenant_id = i.tenant_id and l.invoice_id = i.id
+  ), added as (
+    select l.tenant_id, l.invoice_id as id, sum(l.amount) as total, -coalesce(sum(l.amount) filter (where l.kind = 'credit'), 0) as credited
+    from lines l group by l.tenant_id, l.invoice_id
+  ), burned as (
+    select e.tenant_id, e.invoice_id as id, -sum(e.amount) as amount from signalops.credit_entries e
+    where e.invoice_id is not null and (of_tenant is null or e.tenant_id = of_tenant) group by e.tenant_id, e.invoice_id
+  )
+  select l.tenant_id, l.period, 'line', format('%s %s line %s (%s)', l.document, l.number, l.position, l.meter),
+    format('%s events, %s', coalesce(u.events, 0), trim_scale(coalesce(u.quantity, 0))),
+    format('%s events, %s', coalesce(l.events, 0), trim_scale(coalesce(l.quantity, 0)))
+  from lines l
+  left join lateral signalops.usage_by(l.tenant_id, l.meter, l.starts_at, l.ends_at, null, false, l.period) u on true
+  where l.kind = 'usage' and l.document = 'invoice'
+    and (coalesce(u.events, 0), coalesce(u.quantity, 0)) <> (coalesce(l.events, 0), coalesce(l.quantity, 0))
+  union all
+  select l.tenant_id, l.period, 'line', format('%s %s line %s (%s, late)', l.document, l.number, l.position, l.meter),
+    trim_scale(coalesce(u.quantity, 0) - coalesce(b.quantity, 0))::text, trim_scale(l.quantity)::text
+  from lines l
+  left join lateral signalops.usage_by(l.tenant_id, l.meter, l.starts_at, l.ends_at, null, false, null, l.period) u on true
+  left join lateral signalops.usage_by(l.tenant_id, l.meter, l.starts_at, l.ends_at, null, false, null,
+    (l.period - interval '1 month')::date) b on true
+  where l.kind = 'late' and l.document = 'invoice' and coalesce(u.quantity, 0) - coalesce(b.quantity, 0) <> l.quantity
+  union all
+  select i.tenant_id, i.period, 'invoice', format('%s %s', i.kind, i.number),
+    format('%s %s, %s credited', coalesce(a.total, 0), i.currency, coalesce(a.credited, 0)),
+    format('%s %s, %s credited', i.total, i.currency, i.credited)
+  from issued i left join added a using (tenant_id, id)
+  where (i.total, i.credited, i.subtotal) <> (coalesce(a.total, 0), coalesce(a.credited, 0), coalesce(a.total + a.credited, 0))
+  union all
+  select i.tenant_id, i.period, 'burned', format('%s %s', i.kind, i.number),
+    coalesce(b.amount, 0)::text, (case when i.voided_at is null then i.credited else 0 end)::text
+  from issued i left join burned b using (tenant_id, id)
+  where coalesce(b.amount, 0) <> case when i.voided_at is null then i.credited else 0 end
+$$;
+
+COMMENT ON FUNCTION signalops.reconcile_invoices(of_tenant uuid, of_period date) IS 'Checks line (its quantity is the usage of its hours that the period bills), invoice (totals are sums of lines) and burned (what an invoice was credited was burned for it, and came back when it was voided).';
+
+CREATE FUNCTION signalops.reconcile_numbers() RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
+    LANGUAGE sql STABLE
+    AS $$
+  select null::uuid, null::date, 'number', format('%s %s', s.kind, n.number), case when n.number <= s.last then 'one' else 'none' end,
+    count(i.number)::text
+  from (
+    select k.kind, coalesce(max(l.last), 0) as last,
+      greatest(max(l.last), (select max(i.number) from signalops.invoices i where i.kind = k.kind), 0) as most
+    from (values ('invoice'), ('credit_note')) k (kind) left join signalops.invoice_numbers l on l.series = k.kind
+    group by k.kind
+  ) s
+  cross join lateral generate_series(1, s.most) as n (number)
+  left join (
+    select i.kind, i.number from signalops.invoices i union all select d.series, d.number from signalops.retired_invoice_numbers d
+  ) i on i.kind = s.kind and i.number = n.number
+  group by s.kind, s.last, n.number having count(i.number) <> (n.number <= s.last)::int
+$$;
+
+COMMENT ON FUNCTION signalops.reconcile_numbers() IS 'Check number: each number of a series is one document''s, of whatever tenant, also a deleted one, up to the last that was given.';
+
+CREATE FUNCTION signalops.record_barriers() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  noted bigint;
+begin
+  if pg_current_xact_id_if_assigned() is not null then
+    raise 'record_barriers must be a transaction of its own: commit first' using errcode = 'active_sql_transaction';
+  end if;
+  -- This transaction gets its number now, after it saw the freezing committed. Whoever counts by the old closed_until had its number
+  -- before it read that. The xmax of a snapshot would not do: it lies behind the last that has ended, not behind the last that began.
+  -- A barrier of the future is another cluster's, out of a dump.
+  update signalops.billing_periods b set barrier = pg_current_xact_id()::text::bigint
+  where b.closed_at is null and (b.barrier is null or b.barrier >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint);
+  get diagnostics noted = row_count;
+  return noted;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.record_barriers() IS 'Notes for frozen periods which transactions have to end before they can be closed; returns for how many.';
 
 CREATE FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -3899,25 +3950,25 @@ CREATE FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, r
 declare
   decided jsonb := results -> 'matches';
   recorded bigint;
-  place text := left(signalops.id_at(signalops.position_time())::text, 13);
+  place text := left(signalops.uuid7_floor(signalops.position_time())::text, 13);
 begin
-  perform signalops.act_for((select array_agg(p.tenant) from jsonb_to_recordset(results -> 'parts') as p (tenant uuid)));
+  perform signalops.set_tenant_group((select array_agg(p.tenant) from jsonb_to_recordset(results -> 'parts') as p (tenant uuid)));
 
   if coalesce(results -> 'groups', '[]') <> '[]' then
-    decided := decided || signalops.weigh(results -> 'groups');
+    decided := decided || signalops.evaluate_stateful_rules(results -> 'groups');
   end if;
   if decided <> '[]' then
     with matched as materialized (
       select m.*, coalesce(m.outcome, 'notified') as result from jsonb_to_recordset(decided) as m (tenant uuid, event uuid, rule uuid,
-        version integer, channel uuid, delivery text, outcome text, not_before timestamptz, context jsonb, replay uuid)
+        version integer, channel uuid, delivery text, outcome text, not_before timestamptz, window_context jsonb, replay uuid)
     ), noted as (
       insert into signalops.matches (tenant_id, event_id, rule_id, rule_version, outcome)
       select tenant, event, rule, version, result from matched
       -- Only a replay repeats a match; the first decision stays on record.
       on conflict do nothing
     )
-    insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id, next_attempt_at, context, replay_id)
-    select tenant, signalops.placed(place, delivery), event, rule, version, channel, not_before, context, replay from matched where result = 'notified';
+    insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id, next_attempt_at, window_context, replay_id)
+    select tenant, signalops.repositioned_id(place, delivery), event, rule, version, channel, not_before, window_context, replay from matched where result = 'notified';
   end if;
   if results -> 'dead' <> '[]' then
     insert into signalops.dead_letters (tenant_id, id, kind, event_id, error)
@@ -3925,56 +3976,159 @@ begin
     from jsonb_to_recordset(results -> 'dead') as d (tenant uuid, event uuid, error text)
     -- Somebody had it retried, and it died again.
     on conflict (tenant_id, id) do update
-      set error = excluded.error, died_at = signalops.position_time(), ended_at = null, ending = null, reason = null;
+      set error = excluded.error, died_at = signalops.position_time(), resolved_at = null, resolution = null, reason = null;
   end if;
 
   -- A batch that was bisected around a poisonous event is recorded in several parts.
-  insert into signalops.batches as b (tenant_id, batch, job_id, worker, ruleset, rules, metering, events, billed, dead)
-  select p.tenant, in_batch, job, worker, p.ruleset, p.rules, p.metering, p.events, p.billed, p.dead
+  insert into signalops.batch_results as b (tenant_id, batch, job_id, worker, ruleset_version, rules, meters_version, events, billed, dead)
+  select p.tenant, in_batch, job, worker, p.ruleset_version, p.rules, p.meters_version, p.events, p.billed, p.dead
   from jsonb_to_recordset(results -> 'parts')
-    as p (tenant uuid, ruleset bigint, rules integer, metering bigint, events integer, billed integer, dead integer)
+    as p (tenant uuid, ruleset_version bigint, rules integer, meters_version bigint, events integer, billed integer, dead integer)
   on conflict (tenant_id, batch) do update set events = b.events + excluded.events, billed = b.billed + excluded.billed,
     dead = b.dead + excluded.dead, processed_at = clock_timestamp()
-  where b.metering = excluded.metering;
+  where b.meters_version = excluded.meters_version;
   get diagnostics recorded = row_count;
   if recorded < jsonb_array_length(results -> 'parts') then
     raise 'the meters have changed since a part of this batch was counted' using errcode = 'serialization_failure';
   end if;
 
-  -- Lock order: rule_groups, digests, dead_letters, batches, channel_queues, usage; the last two stay locked until the commit.
+  -- Lock order: rule_states, digests, dead_letters, batches, channel_schedules, usage; the last two stay locked until the commit.
   if decided <> '[]' then
-    perform signalops.start_deliveries(decided, place);
+    perform signalops.enqueue_new_deliveries(decided, place);
   end if;
   if results -> 'metered' <> '[]' then
     perform signalops.count_usage(in_batch, results -> 'metered');
   end if;
 
-  perform signalops.act_for(null);
+  perform signalops.set_tenant_group(null);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) IS 'Records what was decided about a batch: matches, deliveries with their jobs, dead events, usage. {parts: [{tenant, ruleset, rules, metering, events, billed, dead}], matches: [{tenant, event, rule, version, channel, delivery, outcome, not_before, context, replay}], groups: what signalops.weigh takes, dead: [{tenant, event, error}], metered: what count_usage takes}.';
+COMMENT ON FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) IS 'Records what was decided about a batch: matches, deliveries with their jobs, dead events, usage. {parts: [{tenant, ruleset_version, rules, meters_version, events, billed, dead}], matches: [{tenant, event, rule, version, channel, delivery, outcome, not_before, window_context, replay}], groups: what signalops.evaluate_stateful_rules takes, dead: [{tenant, event, error}], metered: what count_usage takes}.';
 
-CREATE FUNCTION signalops.recount(admitted jsonb, moment timestamp with time zone, direction integer) RETURNS void
+CREATE FUNCTION signalops.record_circuit_outcome(tenant uuid, send_target uuid, delivery uuid, outcome text, pause interval) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  failing timestamptz;
+begin
+  if outcome = 'sent' then
+    update signalops.send_targets o set failures = 0, failing_since = null, circuit_open_until = null, half_open_delivery_id = null
+    where o.tenant_id = tenant and o.id = send_target and (o.failures > 0 or o.failing_since is not null or o.circuit_open_until is not null);
+    return null;
+  elsif outcome not in ('temporary', 'throttled', 'broken') then
+    -- It says something of one message, and nothing of the send_target: another one may find out.
+    update signalops.send_targets o set circuit_open_until = clock_timestamp(), half_open_delivery_id = null
+    where o.tenant_id = tenant and o.id = send_target and o.half_open_delivery_id = delivery;
+    return null;
+  end if;
+  insert into signalops.send_targets as o (tenant_id, id, failures, failing_since, circuit_open_until)
+  values (tenant, send_target, (outcome = 'temporary')::integer, clock_timestamp(), clock_timestamp() + pause)
+  on conflict (tenant_id, id) do update set
+    -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the send_target for long.
+    failures = o.failures + case when o.circuit_open_until is null or o.half_open_delivery_id = delivery then excluded.failures else 0 end,
+    failing_since = coalesce(o.failing_since, excluded.failing_since),
+    circuit_open_until = greatest(excluded.circuit_open_until, case
+      when o.circuit_open_until is not null and o.half_open_delivery_id is distinct from delivery then o.circuit_open_until
+      when outcome <> 'temporary' then case when o.half_open_delivery_id = delivery then clock_timestamp() end
+      when o.failures >= signalops.circuit_failures() - 1 then clock_timestamp()
+        + least(signalops.circuit_max_pause(), signalops.circuit_pause() * 2 ^ least(o.failures - signalops.circuit_failures() + 1, 10))
+      -- A half_open_delivery_id after a pause that was asked for: the circuit closes again.
+      end),
+    half_open_delivery_id = nullif(o.half_open_delivery_id, delivery)
+  returning o.failing_since into failing;
+  return failing;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.record_circuit_outcome(tenant uuid, send_target uuid, delivery uuid, outcome text, pause interval) IS 'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each half_open_delivery_id that fails for twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the send_target fails.';
+
+CREATE FUNCTION signalops.record_event_types(seen jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+  perform signalops.set_tenant_group((select array_agg(distinct s.tenant) from jsonb_to_recordset(seen) as s (tenant uuid)));
+
+  with noted as (
+    -- Lock order: event_types by key.
+    select s.*, k.fields as known, k.type is null as is_new,
+      count(*) filter (where k.type is null) over (partition by s.tenant order by s.type) as place
+    from jsonb_to_recordset(seen)
+      as s (tenant uuid, type text, first uuid, last uuid, count bigint, fields jsonb, cut boolean, example jsonb)
+    left join lateral (
+      select e.type, e.fields from signalops.event_types e where e.tenant_id = s.tenant and e.type = s.type limit 1
+    ) k on true
+    -- What is deleted meanwhile must not come back.
+    where exists (select from signalops.tenants t where t.id = s.tenant and t.status <> 'deleting')
+    order by s.tenant, s.type
+  ), room as (
+    select n.tenant, 1000 - (select count(*) from signalops.event_types e where e.tenant_id = n.tenant) as places
+    from noted n where n.is_new group by n.tenant
+  )
+  insert into signalops.event_types as t (tenant_id, type, first_seen_at, last_seen_at, count, fields, fields_cut, example)
+  select n.tenant, n.type, signalops.uuid7_time(n.first), signalops.uuid7_time(n.last), n.count, n.fields, n.cut, n.example
+  from noted n left join room r on r.tenant = n.tenant
+  where not n.is_new or n.place <= r.places
+  order by n.tenant, n.type
+  on conflict (tenant_id, type) do update set
+    first_seen_at = least(t.first_seen_at, excluded.first_seen_at),
+    last_seen_at = greatest(t.last_seen_at, excluded.last_seen_at),
+    count = t.count + excluded.count,
+    fields = case when excluded.fields = '{}' then t.fields else signalops.merge_fields(t.fields, excluded.fields) end,
+    fields_cut = t.fields_cut or excluded.fields_cut,
+    example = coalesce(excluded.example, t.example);
+
+  perform signalops.set_tenant_group(null);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.record_event_types(seen jsonb) IS 'Adds what a worker has seen to the catalogue: [{tenant, type, first, last, count, fields, cut, example}], first and last being ids of events. A tenant''s types beyond 1,000 are not catalogued: whoever puts ids into types fills nothing.';
+
+CREATE FUNCTION signalops.record_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with due as materialized (
+    select k.tenant_id, k.id, u.moment
+    from unnest(tenants, keys, moments) as u (tenant, key, moment)
+    join signalops.api_keys k on k.tenant_id = u.tenant and k.id = u.key
+    where k.last_used_at is null or k.last_used_at <= u.moment - interval '1 minute'
+    -- Whoever holds the row is noting the same in another process, or ends the key: neither is worth waiting for.
+    for no key update of k skip locked
+  )
+  update signalops.api_keys k set last_used_at = d.moment from due d where k.tenant_id = d.tenant_id and k.id = d.id
+$$;
+
+COMMENT ON FUNCTION signalops.record_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) IS 'Notes when keys of any tenants were used, unless that of a key was noted less than a minute before.';
+
+CREATE FUNCTION signalops.record_maintenance_run(of_job text, of_error text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  insert into signalops.maintenance_runs as m (job, failed_at, error)
+  values (of_job, case when of_error is not null then now() end, left(of_error, 500))
+  on conflict (job) do update set
+    succeeded_at = case when of_error is null then now() else m.succeeded_at end,
+    failed_at = coalesce(excluded.failed_at, m.failed_at),
+    error = coalesce(excluded.error, m.error)
+$$;
+
+COMMENT ON FUNCTION signalops.record_maintenance_run(of_job text, of_error text) IS 'Notes that a maintenance job has ended: well, or with an error.';
+
+CREATE FUNCTION signalops.record_used_number() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-  update signalops.quotas q set accepted = q.accepted + direction * w.amount
-  from (
-    select i.tenant, m.meter, sum(m.weight) as amount
-    from jsonb_to_recordset(admitted) as i (tenant uuid, weights jsonb)
-    cross join lateral (
-      select 'events' as meter, 1::numeric as weight union all
-      select u.key, u.value::numeric from jsonb_each_text(i.weights) as u (key, value)
-    ) m
-    group by i.tenant, m.meter
-  ) w
-  cross join lateral (select t.time_zone from signalops.tenants t where t.id = w.tenant limit 1) t
-  where q.tenant_id = w.tenant and q.period = signalops.period_of(moment, t.time_zone) and q.meter = w.meter;
+  insert into signalops.retired_invoice_numbers (series, number) values (old.kind, old.number);
+  return null;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.recount(admitted jsonb, moment timestamp with time zone, direction integer) IS 'Counts events of a flush (direction 1), or takes them back (-1); their quotas are locked already.';
+COMMENT ON FUNCTION signalops.record_used_number() IS 'Notes that the number of a document was given, when the document goes with its tenant.';
 
 CREATE FUNCTION signalops.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -4007,78 +4161,102 @@ $$;
 
 COMMENT ON FUNCTION signalops.refuse_log_change() IS 'Refuses everybody to change or delete actions, but for those of a tenant that is being deleted.';
 
-CREATE FUNCTION signalops.release_backtests(tenant uuid) RETURNS bigint
-    LANGUAGE plpgsql
+CREATE FUNCTION signalops.refuse_time_zone_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  released bigint;
 begin
-  perform signalops.act_as(tenant);
-  select count(signalops.enqueue_backtest(tenant, b.id)) into released from (
-    select b.id from signalops.backtests b
-    where b.tenant_id = tenant and b.status in ('queued', 'running') and not exists (
-      select from procrastinate.procrastinate_jobs j
-      -- One that is `doing` may just have found its tenant held; and of two jobs for a slice one finds it saved.
-      where j.status = 'todo' and j.task_name = 'run_backtest' and j.args ->> 'backtest' = b.id::text)
-    order by b.id
-  ) b;
-  return released;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.release_backtests(tenant uuid) IS 'Gives jobs to the backtests of a tenant that are not over and have none; returns how many.';
-
-CREATE FUNCTION signalops.release_events(tenant uuid, at_most integer) RETURNS bigint
-    LANGUAGE plpgsql
-    SET enable_seqscan TO 'off'
-    AS $$
-declare
-  released bigint;
-begin
-  -- No more than workers have at hand: others are not to step over them.
-  if exists (select from procrastinate.procrastinate_jobs j where j.queue_name = 'events' and j.status = 'todo' offset signalops.delivery_jobs_full() - 1) then
-    return 0;
+  -- What a worker has in hand is still in the inbox for us, until it commits what it counted.
+  if new.closed_until > '-infinity' or exists (select from signalops.usage_counters u where u.tenant_id = new.id)
+    or exists (select from signalops.usage_adjustments a where a.tenant_id = new.id)
+    or exists (select from signalops.inbox i where i.tenant_id = new.id) then
+    raise 'the tenant % has usage in the time zone %, which is fixed by that: make another tenant', old.slug, old.time_zone
+      using errcode = 'check_violation', constraint = 'tenants_fixed_time_zone';
   end if;
-  with oldest as (
-    select i.batch from signalops.inbox i where i.tenant_id = tenant and i.is_held order by i.batch limit at_most
-  ), released as (
-    -- Whole batches: the record of one names the one version of the meters by which it was counted.
-    update signalops.inbox i set is_held = false
-    where i.tenant_id = tenant and i.is_held and i.batch = any (array(select o.batch from oldest o))
-    returning i.batch
-  ), batches as (
-    select r.batch, count(*) as events from released r group by r.batch order by r.batch
-  )
-  -- Behind single events, as any bulk: a tenant that comes back delays nobody's.
-  select sum(b.events) into released from batches b
-  where signalops.enqueue('events', 'process_batch', signalops.priority_bulk(), jsonb_build_object('batch', b.batch)) is not null;
-  return coalesce(released, 0);
+  return new;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.release_events(tenant uuid, at_most integer) IS 'Gives jobs to the oldest held batches of a tenant, of about so many events, while not too many wait already; returns of how many events.';
+COMMENT ON FUNCTION signalops.refuse_time_zone_change() IS 'Keeps the time zone of a tenant once something of it was or will be counted: its hours and periods lie in it.';
 
-CREATE FUNCTION signalops.release_groups(tenant uuid, at_most integer) RETURNS bigint
-    LANGUAGE plpgsql
+CREATE FUNCTION signalops.repair_schedules() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     AS $$
 declare
-  released bigint;
+  mended bigint;
 begin
-  update signalops.rule_groups g set due_at = now()
-  from (
-    select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
-    where g.tenant_id = tenant and g.due_at = 'infinity' order by g.rule_id, g.since, g.group_key limit at_most for update
-  ) held
-  where g.tenant_id = held.tenant_id and g.rule_id = held.rule_id and g.since = held.since and g.group_key = held.group_key;
-  get diagnostics released = row_count;
-  return released;
+  with recursive waiting as (
+    -- Hops from channel to channel along the index: a group by would read all that waits.
+    (select d.tenant_id, d.channel_id, d.next_attempt_at from signalops.deliveries d
+      where d.next_attempt_at is not null order by d.tenant_id, d.channel_id, d.next_attempt_at limit 1)
+    union all
+    select n.* from waiting w, lateral (
+      select d.tenant_id, d.channel_id, d.next_attempt_at from signalops.deliveries d
+      where d.next_attempt_at is not null and (d.tenant_id, d.channel_id) > (w.tenant_id, w.channel_id)
+      order by d.tenant_id, d.channel_id, d.next_attempt_at limit 1) n
+  )
+  insert into signalops.channel_schedules as q (tenant_id, channel_id, tokens, refilled_at, next_due_at)
+  select tenant_id, channel_id, 0, now(), next_attempt_at from waiting w
+  where not exists (select from signalops.tenants t where t.id = w.tenant_id and t.status in ('suspended', 'deleting'))
+  on conflict (tenant_id, channel_id) do update set next_due_at = excluded.next_due_at
+    where q.next_due_at is null or q.next_due_at > excluded.next_due_at;
+  get diagnostics mended = row_count;
+  return mended;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.release_groups(tenant uuid, at_most integer) IS 'Has a tenant''s held absences looked at again, which gives each its whole time from the resumption on; returns of how many groups.';
+COMMENT ON FUNCTION signalops.repair_schedules() IS 'Finds channels whose deliveries wait for less long than the channel is known to (put there by hand, or by the release before); returns how many.';
 
-CREATE FUNCTION signalops.renew_quotas(tenant uuid, of_meter text) RETURNS void
+CREATE FUNCTION signalops.repositioned_id(place text, id text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (COALESCE((place || substr(id, 14)), id))::uuid;
+
+COMMENT ON FUNCTION signalops.repositioned_id(place text, id text) IS 'The UUIDv7 with the milliseconds of a place (13 characters) and the rest of an id that was made before its transaction began; without a place, the id.';
+
+CREATE FUNCTION signalops.requeue_events(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'procrastinate', 'pg_temp'
+    AS $$
+begin
+  perform signalops.require_tenant(tenant);
+  insert into signalops.inbox (tenant_id, event_id, batch, replay_id)
+  select tenant, e.id, in_batch, e.replay from jsonb_to_recordset(events) as e (id uuid, replay uuid);
+  perform procrastinate_defer_jobs_v1(array[
+    row('events', 'process_batch', priority, null, null, jsonb_build_object('batch', in_batch), now() + wait)::procrastinate_job_to_defer_v1]);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.requeue_events(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) IS 'Leaves events [{id, replay}] of a batch in the inbox that the same transaction took out of it, for a job of their own after a while. For a tenant whose counters somebody has locked.';
+
+CREATE FUNCTION signalops.require_tenant(tenant uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if tenant is distinct from signalops.current_tenant() then
+    raise 'the transaction acts for another tenant: select signalops.set_tenant(%) first', quote_literal(tenant)
+      using errcode = 'insufficient_privilege';
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.require_tenant(tenant uuid) IS 'Refuses a tenant that the transaction doesn''t act for: what row security does, for functions that run as the owner.';
+
+CREATE FUNCTION signalops.reset_circuit() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update signalops.send_targets o set failures = 0, failing_since = null, circuit_open_until = null, half_open_delivery_id = null
+  where o.tenant_id = new.tenant_id and o.id = coalesce(new.send_target_id, new.id);
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.reset_circuit() IS 'Has a channel that is enabled again begin anew.';
+
+CREATE FUNCTION signalops.reset_next_thresholds(tenant uuid, of_meter text) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
@@ -4088,46 +4266,33 @@ declare
   version bigint;
 begin
   -- Lock order: tenants; new_quotas, against flushes that make rows which can't be seen here; quotas by period and meter.
-  update signalops.tenants t set scales = t.scales + (of_meter <> 'events')::integer where t.id = tenant
-  returning t.scales - (of_meter <> 'events')::integer, t.scales, t.time_zone into before, version, zone;
+  update signalops.tenants t set limited_meters_version = t.limited_meters_version + (of_meter <> 'events')::integer where t.id = tenant
+  returning t.limited_meters_version - (of_meter <> 'events')::integer, t.limited_meters_version, t.time_zone into before, version, zone;
   if not found then
     return;
   end if;
   perform pg_advisory_xact_lock(hashtext('signalops.new_quotas'));
   month := signalops.period_of(now(), zone);
   if version > 0 then
-    insert into signalops.quotas (tenant_id, period, meter, scales)
-    select tenant, month, m.key, m.scales
-    from (select 'events' as key, before as scales union all select l.key, -1 from signalops.limited_meters l where l.tenant_id = tenant) m
+    insert into signalops.accepted_counters (tenant_id, period, meter, limited_meters_version)
+    select tenant, month, m.key, m.limited_meters_version
+    from (select 'events' as key, before as limited_meters_version union all select l.key, -1 from signalops.limited_meters l where l.tenant_id = tenant) m
     order by m.key
     on conflict do nothing;
   end if;
-  perform from signalops.quotas q where q.tenant_id = tenant order by q.period, q.meter for update;
-  update signalops.quotas q set calm_until = 0, scales = version,
-    accepted = case when q.meter = 'events' or q.scales = before then q.accepted else coalesce((
+  perform from signalops.accepted_counters q where q.tenant_id = tenant order by q.period, q.meter for update;
+  update signalops.accepted_counters q set next_threshold = 0, limited_meters_version = version,
+    accepted = case when q.meter = 'events' or q.limited_meters_version = before then q.accepted else coalesce((
       select greatest(sum(u.value), 0) from signalops.usage_counters u
       where u.tenant_id = tenant and u.meter = q.meter
-        and u.hour >= signalops.starts_at(q.period, zone)
-        and u.hour < signalops.starts_at((q.period + interval '1 month')::date, zone)), 0) end
+        and u.hour >= signalops.period_start(q.period, zone)
+        and u.hour < signalops.period_start((q.period + interval '1 month')::date, zone)), 0) end
   where q.tenant_id = tenant
     and (q.meter = 'events' or q.meter in (select l.key from signalops.limited_meters l where l.tenant_id = tenant));
 end
 $$;
 
-COMMENT ON FUNCTION signalops.renew_quotas(tenant uuid, of_meter text) IS 'Has accept find out anew what a tenant''s quotas allow; another meter than events starts a new version of tenants.scales, and a meter whose limit is new begins with what its counters hold of the month.';
-
-CREATE FUNCTION signalops.require_tenant(tenant uuid) RETURNS void
-    LANGUAGE plpgsql STABLE
-    AS $$
-begin
-  if tenant is distinct from signalops.current_tenant() then
-    raise 'the transaction acts for another tenant: select signalops.act_as(%) first', quote_literal(tenant)
-      using errcode = 'insufficient_privilege';
-  end if;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.require_tenant(tenant uuid) IS 'Refuses a tenant that the transaction doesn''t act for: what row security does, for functions that run as the owner.';
+COMMENT ON FUNCTION signalops.reset_next_thresholds(tenant uuid, of_meter text) IS 'Has accept find out anew what a tenant''s quotas allow; another meter than events starts a new version of tenants.limited_meters_version, and a meter whose limit is new begins with what its counters hold of the month.';
 
 CREATE FUNCTION signalops.resume_tenants(at_most integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4138,26 +4303,60 @@ declare
   resumed uuid[];
   released bigint;
 begin
-  resumed := array(select t.id from signalops.tenants t where t.is_resuming order by t.status_since limit 100 for no key update skip locked);
-  -- Lock order, of all of them: tenants, rule_groups, digests, channel_queues. Of each a little: a large backlog of one doesn't keep the
+  resumed := array(select t.id from signalops.tenants t where t.is_draining order by t.status_since limit 100 for no key update skip locked);
+  -- Lock order, of all of them: tenants, rule_states, digests, channel_schedules. Of each a little: a large backlog of one doesn't keep the
   -- channels and digests of the next waiting.
-  select coalesce(sum(signalops.release_backtests(r.id) + signalops.release_events(r.id, at_most) + signalops.release_groups(r.id, at_most)), 0)
+  select coalesce(sum(signalops.enqueue_parked_backtests(r.id) + signalops.unpark_events(r.id, at_most) + signalops.unpark_rule_states(r.id, at_most)), 0)
   into released from (select unnest(resumed) as id order by 1) r;
   -- These are few: rules and channels.
   perform from signalops.digests d where d.tenant_id = any (resumed) and d.due_at = 'infinity' order by d.tenant_id, d.rule_id for update;
   update signalops.digests d set due_at = now() where d.tenant_id = any (resumed) and d.due_at = 'infinity';
-  perform from signalops.channel_queues q
+  perform from signalops.channel_schedules q
   where q.tenant_id = any (resumed) and q.next_due_at = 'infinity' order by q.tenant_id, q.channel_id for update;
-  update signalops.channel_queues q set next_due_at = now() where q.tenant_id = any (resumed) and q.next_due_at = 'infinity';
-  update signalops.tenants t set is_resuming = exists (
-    select from signalops.inbox i where i.tenant_id = t.id and i.is_held) or exists (
-    select from signalops.rule_groups g where g.tenant_id = t.id and g.due_at = 'infinity')
+  update signalops.channel_schedules q set next_due_at = now() where q.tenant_id = any (resumed) and q.next_due_at = 'infinity';
+  update signalops.tenants t set is_draining = exists (
+    select from signalops.inbox i where i.tenant_id = t.id and i.is_parked) or exists (
+    select from signalops.rule_states g where g.tenant_id = t.id and g.due_at = 'infinity')
   where t.id = any (resumed);
   return released > 0;
 end
 $$;
 
 COMMENT ON FUNCTION signalops.resume_tenants(at_most integer) IS 'Lets a part of what is held of each tenant that was resumed go on, the oldest first; returns whether there may be more to do at once.';
+
+CREATE FUNCTION signalops.retention_cutoffs(retention_days integer) RETURNS TABLE(tenant uuid, days integer, since timestamp with time zone)
+    LANGUAGE sql STABLE
+    AS $$
+  with needed as materialized (
+    -- Two partial indexes hold what is not sent yet.
+    select d.tenant_id, min(signalops.uuid7_time(d.event_id)) as at from signalops.deliveries d
+    where d.status in ('pending', 'sending') and d.next_attempt_at is null group by d.tenant_id
+    union all
+    select d.tenant_id, min(signalops.uuid7_time(d.event_id)) from signalops.deliveries d where d.next_attempt_at is not null group by d.tenant_id
+    union all
+    select g.tenant_id, min(signalops.uuid7_time(e.id)) from signalops.digests g cross join unnest(g.events) as e (id) group by g.tenant_id
+  ), oldest as (
+    select n.tenant_id, min(n.at) as at from needed n group by n.tenant_id
+  )
+  select t.id, r.days, least(
+    now() - make_interval(days => r.days),
+    -- Days before it: the clocks of those who make ids, count and close differ, and an audit begins a day before its period.
+    coalesce((select b.starts_at from signalops.billing_periods b where b.tenant_id = t.id and b.closed_at is null order by b.period limit 1),
+      case when isfinite(t.closed_until) then t.closed_until else t.created_at end) - interval '2 days',
+    o.at,
+    signalops.uuid7_time((select i.event_id from signalops.inbox i where i.tenant_id = t.id order by i.event_id limit 1)))
+  from signalops.tenants t
+  left join oldest o on o.tenant_id = t.id
+  cross join lateral (
+    select coalesce(t.retention_days, (
+      select (s.terms ->> 'retentionDays')::integer from signalops.subscriptions s
+      where s.tenant_id = t.id and s.starts_on <= (now() at time zone t.time_zone)::date order by s.starts_on desc limit 1
+    ), retention_cutoffs.retention_days) as days
+  ) r
+  where t.status <> 'deleting'
+$$;
+
+COMMENT ON FUNCTION signalops.retention_cutoffs(retention_days integer) IS 'For how many days each tenant''s events are kept, by its own retention, its plan''s or this of the installation; and since when they must be: at the latest since the oldest that waits, is still to be sent, or belongs to a billing period that is not closed.';
 
 CREATE FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -4167,17 +4366,17 @@ declare
   channels uuid[];
   batches uuid[];
 begin
-  -- Lock order: deliveries by id, which guard their letters; dead_letters by id; outlets; channel_queues.
+  -- Lock order: deliveries by id, which guard their letters; dead_letters by id; send_targets; channel_schedules.
   perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (letters) order by d.id for update;
-  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null order by l.id for update;
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null order by l.id for update;
   with ended as (
-    update signalops.dead_letters l set ended_at = now(), ending = 'retried', reason = null
-    where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
+    update signalops.dead_letters l set resolved_at = now(), resolution = 'retried', reason = null
+    where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null
     returning l.kind, l.id, l.error
   ), again as (
     -- They wait for their channel's turn, which keeps them from pushing others aside.
     update signalops.deliveries d
-    set status = 'retrying', next_attempt_at = now(), attempts_before = d.attempts, updated_at = now(),
+    set status = 'retrying', next_attempt_at = now(), attempts_at_reset = d.attempts, updated_at = now(),
       -- What could not be rendered would fail again by the template that it had.
       rule_version = coalesce(case when d.id = any (array(select e.id from ended e where e.error like 'The template%' or e.error like '%rule''s template%'))
         then (select r.active_version from signalops.rules r where r.tenant_id = tenant and r.id = d.rule_id and r.deleted_at is null limit 1) end, d.rule_version)
@@ -4197,9 +4396,9 @@ begin
     (select array_agg(distinct batch) from waiting)
   into retried, channels, batches;
   perform signalops.close_circuits(tenant, channels);
-  perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
+  perform signalops.schedule_channel(tenant, c.id, now()) from unnest(channels) as c (id);
   perform signalops.enqueue('events', 'process_batch', signalops.priority_bulk(), jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
-  perform signalops.note_actions(tenant, 'dead-letter.retried', retried);
+  perform signalops.log_bulk_action(tenant, 'dead-letter.retried', retried);
   return coalesce(cardinality(retried), 0);
 end
 $$;
@@ -4221,8 +4420,8 @@ begin
   )
   select array_agg(id), array_agg(distinct channel_id order by channel_id) into retried, channels from waking;
   perform signalops.close_circuits(tenant, channels);
-  perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
-  perform signalops.note_actions(tenant, 'delivery.retried', retried);
+  perform signalops.schedule_channel(tenant, c.id, now()) from unnest(channels) as c (id);
+  perform signalops.log_bulk_action(tenant, 'delivery.retried', retried);
   return query select unnest(retried);
 end
 $$;
@@ -4255,6 +4454,20 @@ $$;
 
 COMMENT ON FUNCTION signalops.return_credits(tenant uuid, invoice uuid) IS 'Gives what an invoice burned back to its grants, once; returns how much. What comes back to a grant that has expired since expires with the next expire_credits: an expiry is a promise. Who voids for a reason of the operator''s own grants anew.';
 
+CREATE FUNCTION signalops.schedule_channel(tenant uuid, channel uuid, due timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into signalops.channel_schedules as q (tenant_id, channel_id, tokens, refilled_at, next_due_at)
+  values (tenant, channel, signalops.channel_burst(), clock_timestamp(), due)
+  on conflict (tenant_id, channel_id) do update set next_due_at = excluded.next_due_at
+  -- Most deliveries are due after another one of their channel: those need not wait for its row.
+  where q.next_due_at is null or q.next_due_at > excluded.next_due_at;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.schedule_channel(tenant uuid, channel uuid, due timestamp with time zone) IS 'Notes that a delivery of a channel waits without a job until a moment.';
+
 CREATE FUNCTION signalops.seal_period(tenant uuid, of_period date) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4268,14 +4481,14 @@ begin
   select b.starts_at, b.ends_at, t.time_zone into closing
   from signalops.billing_periods b join signalops.tenants t on t.id = b.tenant_id
   where b.tenant_id = tenant and b.period = of_period and b.closed_at is null
-    and b.barrier <= (select signalops.oldest_transaction())
+    and b.barrier <= (select signalops.oldest_transaction_id())
   for update of b skip locked;
   if not found then
     return false;
   end if;
 
-  insert into signalops.usage_days (tenant_id, period, day, meter, grp, is_late, aggregation, events, quantity)
-  select tenant, of_period, (u.bucket at time zone closing.time_zone)::date, m.key, u.grp, u.bucket < closing.starts_at,
+  insert into signalops.usage_daily (tenant_id, period, day, meter, group_key, is_late, aggregation, events, quantity)
+  select tenant, of_period, (u.bucket at time zone closing.time_zone)::date, m.key, u.group_key, u.bucket < closing.starts_at,
     m.aggregation, u.events, u.quantity
   from (
     select 'events' as key, 'count' as aggregation
@@ -4284,9 +4497,9 @@ begin
   cross join lateral signalops.usage_by(tenant, m.key, '-infinity', closing.ends_at, 'day', true, of_period) u;
   get diagnostics sealed = row_count;
 
-  select s.digest into before from signalops.usage_seals s
+  select s.digest into before from signalops.usage_hash_chain s
   where s.tenant_id = tenant and s.period < of_period order by s.period desc limit 1;
-  insert into signalops.usage_seals (tenant_id, period, digest, previous, days)
+  insert into signalops.usage_hash_chain (tenant_id, period, digest, previous, days)
   values (tenant, of_period, signalops.digest_days(tenant, of_period, before), before, sealed);
 
   -- Lock order: billing_periods, tenants. Locked before looking, as subscribe does: the plan that is given meanwhile may need the meters of the one before.
@@ -4305,46 +4518,6 @@ CREATE FUNCTION signalops.secret_destination(kind text, config jsonb) RETURNS js
 
 COMMENT ON FUNCTION signalops.secret_destination(kind text, config jsonb) IS 'To whom, and as what, a channel of this configuration sends its secret itself; NULL: to nobody whom the configuration names.';
 
-CREATE FUNCTION signalops.set_aside(at_most integer) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    AS $$
-declare
-  held uuid[];
-  digests bigint;
-  groups bigint;
-begin
-  if not exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
-    return 0;
-  end if;
-  held := signalops.held_among(array(
-    (select d.tenant_id from signalops.digests d where d.due_at <= now() order by d.due_at limit at_most)
-    union
-    (select g.tenant_id from signalops.rule_groups g where g.due_at <= now() order by g.due_at limit at_most)));
-  if held is null then
-    return 0;
-  end if;
-  update signalops.digests d set due_at = 'infinity'
-  from (
-    select d.tenant_id, d.rule_id from signalops.digests d
-    where d.due_at <= now() and d.tenant_id = any (held) order by d.due_at limit at_most for update skip locked
-  ) due
-  where d.tenant_id = due.tenant_id and d.rule_id = due.rule_id;
-  get diagnostics digests = row_count;
-  update signalops.rule_groups g set due_at = 'infinity'
-  from (
-    select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
-    where g.due_at <= now() and g.tenant_id = any (held) order by g.due_at limit at_most for update skip locked
-  ) due
-  where g.tenant_id = due.tenant_id and g.rule_id = due.rule_id and g.since = due.since and g.group_key = due.group_key;
-  get diagnostics groups = row_count;
-  return greatest(digests, groups);
-end
-$$;
-
-COMMENT ON FUNCTION signalops.set_aside(at_most integer) IS 'Takes digests and absences of tenants that are held out of the sweeps'' way, until they are resumed; returns how many of the more numerous.';
-
 CREATE FUNCTION signalops.set_plan_limits(tenant uuid, terms jsonb, from_day date) RETURNS void
     LANGUAGE sql
     AS $$
@@ -4361,6 +4534,22 @@ $$;
 
 COMMENT ON FUNCTION signalops.set_plan_limits(tenant uuid, terms jsonb, from_day date) IS 'Makes the limits of a plan hold from a day on.';
 
+CREATE FUNCTION signalops.set_tenant(tenant uuid) RETURNS void
+    LANGUAGE sql
+    AS $$ select set_config('signalops.tenant_id', tenant::text, true) $$;
+
+COMMENT ON FUNCTION signalops.set_tenant(tenant uuid) IS 'Sets the tenant of this transaction; the end of the transaction forgets it.';
+
+CREATE FUNCTION signalops.set_tenant_group(tenants uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform set_config('signalops.tenant_group', coalesce(tenants::text, ''), true);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.set_tenant_group(tenants uuid[]) IS 'Opens the rows of a group of tenants to the functions that handle a flush or a batch; NULL closes them again.';
+
 CREATE FUNCTION signalops.settle_deliveries(said jsonb) RETURNS SETOF uuid
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
@@ -4372,9 +4561,9 @@ declare
 begin
   -- What a crash of the server takes back is sent again, with the same id, as after a crash of the worker.
   perform set_config('synchronous_commit', 'off', true);
-  perform signalops.act_for((select array_agg(s.tenant) from jsonb_to_recordset(said) as s (tenant uuid)));
+  perform signalops.set_tenant_group((select array_agg(s.tenant) from jsonb_to_recordset(said) as s (tenant uuid)));
   locked := array(select l.delivery from signalops.lock_deliveries(said) l);
-  perform signalops.act_for(null);
+  perform signalops.set_tenant_group(null);
   for one in select * from jsonb_array_elements(said) loop
     -- Deleted while it was on its way.
     continue when (one ->> 'delivery')::uuid <> all (locked);
@@ -4385,7 +4574,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.settle_deliveries(said jsonb) IS 'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries died. What fails belongs to one outlet, and what succeeds comes in the order of the outlets: no two of them lock each other out.';
+COMMENT ON FUNCTION signalops.settle_deliveries(said jsonb) IS 'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries died. What fails belongs to one send_target, and what succeeds comes in the order of the send_targets: no two of them lock each other out.';
 
 CREATE FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) RETURNS boolean
     LANGUAGE plpgsql
@@ -4397,7 +4586,7 @@ declare
   failing_since timestamptz;
   is_dead boolean := false;
 begin
-  perform signalops.act_as(tenant);
+  perform signalops.set_tenant(tenant);
   insert into signalops.delivery_attempts
     (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome, status_code, answer, error, request_id)
   select tenant, delivery, settle_delivery.attempt, a.started_at, a.duration_ms, a.outcome, a.status_code, a.answer, a.error, a.request_id
@@ -4408,7 +4597,7 @@ begin
   -- attempt decides.
   update signalops.deliveries d set status = said ->> 'status', provider_id = said ->> 'provider_id', updated_at = now(),
     next_attempt_at = clock_timestamp() + make_interval(secs => case when said ->> 'delay' is not null then least((said ->> 'delay')::double precision, 3110400) end)
-  where d.tenant_id = tenant and d.id = delivery and signalops.may_become(d.status, said ->> 'status')
+  where d.tenant_id = tenant and d.id = delivery and signalops.is_valid_transition(d.status, said ->> 'status')
     and (d.attempts = settle_delivery.attempt or said ->> 'status' = 'sent')
   returning d.channel_id, d.status, d.next_attempt_at into settled;
   if found then
@@ -4418,18 +4607,18 @@ begin
     from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
   end if;
 
-  failing_since := signalops.note_outcome(tenant,
-    coalesce((select c.outlet_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1),
+  failing_since := signalops.record_circuit_outcome(tenant,
+    coalesce((select c.send_target_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1),
       settled.channel_id),
     delivery, said ->> 'outcome', make_interval(secs => case when said ->> 'pause' is not null then least(greatest((said ->> 'pause')::double precision, 0), 86400) end));
   if failing_since is not null then
-    update signalops.outlets o set last_error = left(said ->> 'error', 500)
+    update signalops.send_targets o set last_error = left(said ->> 'error', 500)
     where o.tenant_id = tenant and o.id = coalesce(
-      (select c.outlet_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1), settled.channel_id);
+      (select c.send_target_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1), settled.channel_id);
   end if;
-  -- After the outlet, as claim_delivery locks them.
+  -- After the send_target, as claim_delivery locks them.
   if settled.next_attempt_at is not null then
-    perform signalops.await_turn(tenant, settled.channel_id, settled.next_attempt_at);
+    perform signalops.schedule_channel(tenant, settled.channel_id, settled.next_attempt_at);
   end if;
   if said ->> 'outcome' = 'gone' then
     perform signalops.disable_channel(tenant, settled.channel_id, said ->> 'error');
@@ -4438,7 +4627,7 @@ begin
       to_char(failing_since at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), said ->> 'error'));
   end if;
   if is_dead then
-    perform signalops.bury_delivery(tenant, delivery, said ->> 'error');
+    perform signalops.dead_letter_delivery(tenant, delivery, said ->> 'error');
   end if;
   return is_dead;
 end
@@ -4474,113 +4663,40 @@ $$;
 
 COMMENT ON FUNCTION signalops.settled_time() IS 'The time before which all rows of lists have been committed or never will be. Waits a quarter of a second for a transaction that is adding some. To be called in a statement before the one that reads the list, whose snapshot must be the later one.';
 
-CREATE FUNCTION signalops.start_deliveries(decided jsonb, place text) RETURNS void
-    LANGUAGE plpgsql
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
+CREATE FUNCTION signalops.start_absence_timer() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  waiting jsonb;
-  jobs jsonb;
+  said record;
 begin
-  with turns as materialized (
-    select * from signalops.grant_turns(decided)
-  )
-  select
-    jsonb_agg(jsonb_build_object('tenant', m.tenant, 'delivery', m.delivery, 'channel', m.channel, 'due', m.due)) filter (where m.due is not null),
-    jsonb_agg(jsonb_build_object('tenant', m.tenant, 'delivery', m.delivery, 'priority', m.priority)) filter (where m.due is null)
-  into waiting, jobs
-  from (
-    select d.tenant, signalops.placed(place, d.delivery) as delivery, d.channel, t.priority, coalesce(d.not_before, case when t.granted < row_number() over (
-      partition by d.channel, d.not_before is null order by d.delivery) then clock_timestamp() end) as due
-    from jsonb_to_recordset(decided) as d (tenant uuid, delivery text, channel uuid, outcome text, not_before timestamptz)
-    left join turns t on t.channel = d.channel
-    where coalesce(d.outcome, 'notified') = 'notified'
-  ) m;
-  if jobs is not null then
-    perform signalops.enqueue_deliveries(jobs);
+  select v.state_version, v.absent into said from signalops.rule_versions v
+  where v.tenant_id = new.tenant_id and v.rule_id = new.id and v.version = new.active_version;
+  -- Groups are known from their first event on; without groups the time runs from the moment the rule is enabled.
+  if new.enabled and coalesce(said.absent -> 'groupBy', '[]') = '[]' and said.absent is not null then
+    insert into signalops.rule_states as g (tenant_id, rule_id, state_version, group_key, labels, due_at, expires_at)
+    values (new.tenant_id, new.id, said.state_version, '[]', '{}',
+      now() + (said.absent ->> 'after')::interval + coalesce(said.absent ->> 'allowedLateness', '0s')::interval, now())
+    on conflict (tenant_id, rule_id, state_version, group_key) do update set due_at = excluded.due_at, last_match_at = null
+    where tg_op = 'UPDATE' and not old.enabled;
   end if;
-  if waiting is null then
-    return;
-  end if;
-  update signalops.deliveries d set next_attempt_at = w.due
-  from jsonb_to_recordset(waiting) as w (tenant uuid, delivery uuid, due timestamptz)
-  where d.tenant_id = w.tenant and d.id = w.delivery and d.next_attempt_at is null;
-  perform signalops.await_turn(w.tenant, w.channel, w.due)
-  from (
-    select w.tenant, w.channel, min(w.due) as due from jsonb_to_recordset(waiting) as w (tenant uuid, channel uuid, due timestamptz)
-    group by w.tenant, w.channel order by w.tenant, w.channel
-  ) w;
+  return null;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.start_deliveries(decided jsonb, place text) IS 'Gives the new deliveries of a batch their jobs, as far as their channels have a turn; the others wait. Locks the channels until the commit.';
+COMMENT ON FUNCTION signalops.start_absence_timer() IS 'Starts the time of a rule with an absence. What a changed or disabled rule waits for, perhaps in very many groups, fire_absences passes over.';
 
-CREATE FUNCTION signalops.starts_at(day date, zone text) RETURNS timestamp with time zone
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN LEAST(((day)::timestamp without time zone AT TIME ZONE zone), ((((day)::timestamp without time zone - '00:00:01'::interval) AT TIME ZONE zone) + '00:00:01'::interval));
-
-COMMENT ON FUNCTION signalops.starts_at(day date, zone text) IS 'The moment at which a day, or the period that it begins, starts in a time zone.';
-
-CREATE FUNCTION signalops.storage_of(parent name) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    AS $$
-  select case parent
-    -- Each of its rows is updated twice or more.
-    when 'deliveries' then 'autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, '
-      'autovacuum_analyze_scale_factor = 0.02'
-    -- Written once: vacuum comes to set the visibility map, and statistics must keep up with a partition that begins empty.
-    else 'autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02' end
-$$;
-
-COMMENT ON FUNCTION signalops.storage_of(parent name) IS 'The storage parameters of the partitions of a table; a partitioned table itself takes none.';
-
-CREATE FUNCTION signalops.store(flush jsonb, in_batch uuid, place text) RETURNS bigint
+CREATE FUNCTION signalops.start_draining() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
-declare
-  fresh bigint;
-  received timestamptz := signalops.time_of((place || '-7000-8000-000000000000')::uuid);
 begin
-  with incoming as materialized (
-    select signalops.placed(place, i.id) as event_id, i.* from jsonb_to_recordset(flush) as i (tenant uuid, id text, type text, source text, occurred_at timestamptz,
-      received_at timestamptz, payload jsonb, attributes jsonb, key text, hash text, over_limit boolean, correlation text, trace text)
-  ), keyed as (
-    insert into signalops.idempotency_keys (tenant_id, key, event_id, body_hash)
-    select tenant, key, incoming.event_id, decode(hash, 'hex') from incoming where key is not null
-    on conflict do nothing returning event_id
-  ), stored as (
-    insert into signalops.events (tenant_id, id, batch, type, source, occurred_at, received_at, payload, attributes, over_limit,
-      correlation, trace)
-    select tenant, incoming.event_id, in_batch, type, source, coalesce(occurred_at, received), coalesce(received_at, received), payload, attributes, coalesce(over_limit, false),
-      correlation, trace
-    from incoming where key is null or incoming.event_id in (select keyed.event_id from keyed)
-    returning tenant_id, id
-  ), waiting as (
-    insert into signalops.inbox (tenant_id, event_id, batch) select tenant_id, id, in_batch from stored
-  )
-  select count(*) into fresh from stored;
-  return fresh;
+  -- Closed right after it was resumed, it may have something held yet.
+  new.is_draining := (old.status = 'suspended' or old.is_draining) and new.status in ('active', 'closed');
+  return new;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.store(flush jsonb, in_batch uuid, place text) IS 'Stores the events whose idempotency key is new, with ids placed in this transaction, and puts them into the inbox; returns how many were.';
-
-CREATE FUNCTION signalops.stretches(tenant uuid, in_period date) RETURNS TABLE(plan text, version integer, terms jsonb, starts_on date, ends_on date, days integer, of_days integer)
-    LANGUAGE sql STABLE PARALLEL SAFE
-    AS $$
-  with held as (
-    select s.plan, s.version, s.terms, greatest(s.starts_on, in_period) as first_day,
-      least(lead(s.starts_on, 1, 'infinity') over (order by s.starts_on), (in_period + interval '1 month')::date) as next_day
-    from signalops.subscriptions s
-    where s.tenant_id = tenant and s.starts_on < in_period + interval '1 month'
-  )
-  select h.plan, h.version, h.terms, h.first_day, h.next_day, h.next_day - h.first_day,
-    (in_period + interval '1 month')::date - in_period
-  from held h where h.first_day < h.next_day order by h.first_day
-$$;
-
-COMMENT ON FUNCTION signalops.stretches(tenant uuid, in_period date) IS 'The stretches of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are days of the of_days of the period. A period that begins before the tenant''s first plan has days of none.';
+COMMENT ON FUNCTION signalops.start_draining() IS 'Has what is held of a tenant go on when it is no longer suspended, whoever says so.';
 
 CREATE TABLE signalops.subscriptions (
     tenant_id uuid NOT NULL,
@@ -4631,8 +4747,8 @@ begin
 
   if exists (
     -- An invoice has one currency, and a period one invoice.
-    select from signalops.stretches(tenant, date_trunc('month', starts)::date) s
-    where s.starts_on < starts and signalops.charges(s.terms) and signalops.charges(offer.document)
+    select from signalops.billing_segments(tenant, date_trunc('month', starts)::date) s
+    where s.starts_on < starts and signalops.has_any_price(s.terms) and signalops.has_any_price(offer.document)
       and s.terms ->> 'currency' <> offer.document ->> 'currency'
   ) then
     raise 'the present period is billed in another currency than %: change the plan at the end of the period',
@@ -4686,12 +4802,12 @@ declare
 begin
   -- Nobody is held, as a rule: then this is a look at an empty index.
   if exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
-    held := signalops.held_among(array(
-      select distinct i.tenant_id from signalops.inbox i where i.batch = wanted and not i.is_held));
-    update signalops.inbox i set is_held = true where i.batch = wanted and not i.is_held and i.tenant_id = any (held);
+    held := signalops.lock_suspended_tenants(array(
+      select distinct i.tenant_id from signalops.inbox i where i.batch = wanted and not i.is_parked));
+    update signalops.inbox i set is_parked = true where i.batch = wanted and not i.is_parked and i.tenant_id = any (held);
   end if;
   return query
-    delete from signalops.inbox i where i.batch = wanted and not i.is_held returning i.tenant_id, i.event_id, i.replay_id;
+    delete from signalops.inbox i where i.batch = wanted and not i.is_parked returning i.tenant_id, i.event_id, i.replay_id;
 end
 $$;
 
@@ -4772,219 +4888,6 @@ $$;
 
 COMMENT ON FUNCTION signalops.take_tokens(flush jsonb, wanted jsonb) IS 'Takes a token an event out of each bucket that it pays, [{tenant, bucket, amount}]; where there are too few, for the first events of the flush. Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, after those refused before it), and without an event what each bucket holds now (pace: {rate, burst, left}).';
 
-CREATE FUNCTION signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, max_per_minute integer) RETURNS timestamp with time zone
-    LANGUAGE plpgsql
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    AS $$
-declare
-  found_outlet signalops.outlets;
-  moment timestamptz;
-  left_over double precision;
-begin
-  select * into found_outlet from signalops.outlets o where o.tenant_id = tenant and o.id = outlet;
-  -- The usual case takes no lock: nothing has failed, and nothing is limited.
-  if max_per_minute is null and found_outlet.opened_until is null then
-    return null;
-  end if;
-  if found_outlet.id is null then
-    insert into signalops.outlets (tenant_id, id) values (tenant, outlet) on conflict do nothing;
-  end if;
-  select * into found_outlet from signalops.outlets o where o.tenant_id = tenant and o.id = outlet for update;
-  -- Only now: a clock read before the lock may be older than refilled_at, and the same second would refill twice.
-  moment := clock_timestamp();
-  if found_outlet.opened_until > moment then
-    return found_outlet.opened_until;
-  end if;
-  if max_per_minute is not null then
-    left_over := signalops.tokens_at(moment, found_outlet.tokens, found_outlet.refilled_at, max_per_minute) - 1;
-    if left_over < 0 then
-      return moment + make_interval(secs => -left_over * 60 / max_per_minute);
-    end if;
-    update signalops.outlets o set tokens = left_over, refilled_at = moment where o.tenant_id = tenant and o.id = outlet;
-  end if;
-  if found_outlet.opened_until is not null then
-    -- This one finds out for all others; if its worker dies, another may in half a minute.
-    update signalops.outlets o set opened_until = moment + signalops.circuit_probe_timeout(), probe = delivery
-    where o.tenant_id = tenant and o.id = outlet;
-  end if;
-  return null;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.take_turn(tenant uuid, outlet uuid, delivery uuid, max_per_minute integer) IS 'Asks an outlet whether a delivery may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
-
-CREATE FUNCTION signalops.tell(wanted uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) RETURNS TABLE(event_id uuid, verdict text, of_meter text)
-    LANGUAGE plpgsql
-    AS $$
-declare
-  quota record;
-begin
-  for quota in
-    select q.period, q.meter, q.accepted, q.told, l.overage, l.hard, coalesce(l.hard, l.soft) as whole, p.points,
-      exists (
-        select from signalops.limits f where f.tenant_id = wanted and f.meter = q.meter and f.starts_on < q.period + interval '1 month'
-          and f.starts_on > (moment at time zone t.time_zone)::date) as is_changing
-    from signalops.tenants t
-    join signalops.quotas q on q.tenant_id = t.id and q.period = signalops.period_of(moment, t.time_zone) and q.meter = any (meters)
-    left join lateral signalops.limit_of(wanted, q.meter, (moment at time zone t.time_zone)::date) l on true
-    cross join lateral (
-      select coalesce(jsonb_object_agg(p.name, trim_scale(p.at)) filter (where (q.told ->> p.name)::numeric >= p.at is not true), '{}') as points
-      from (
-        select 'soft' as name, l.soft as at union all select 'hard', l.hard union all
-        select percent::text, percent * coalesce(l.hard, l.soft) / 100 from unnest(l.thresholds) as percent
-      ) p where p.at is not null
-    ) p
-    where t.id = wanted order by q.meter
-  loop
-    return query
-      select signalops.emit(wanted, in_batch, 'signalops.usage.' || k.kind || '_reached',
-        jsonb_build_object('meter', quota.meter, 'period', to_char(quota.period, 'YYYY-MM'), 'accepted', trim_scale(quota.accepted))
-        || case k.kind when 'threshold' then jsonb_build_object('limit', trim_scale(quota.whole), 'percent', p.key::integer)
-          when 'hard_limit' then jsonb_build_object('limit', p.value, 'overage', quota.overage)
-          else jsonb_build_object('limit', p.value) end, 1::smallint), k.kind, quota.meter
-      from jsonb_each(quota.points) as p (key, value)
-      cross join lateral (select case p.key when 'soft' then 'soft_limit' when 'hard' then 'hard_limit' else 'threshold' end as kind) k
-      where p.value::numeric <= quota.accepted or (p.key = 'hard' and quota.meter = any (refusing))
-      order by p.value::numeric, p.key;
-    update signalops.quotas q set told = q.told || p.reached, calm_until = p.next
-    from (
-      select coalesce(jsonb_object_agg(p.key, p.value) filter (where r.is_reached), '{}') as reached,
-        case when quota.is_changing then 0 else least(min(p.value::numeric) filter (where not r.is_reached), quota.hard, 'Infinity') end as next
-      from jsonb_each(quota.points) as p (key, value)
-      cross join lateral (
-        select p.value::numeric <= quota.accepted or (p.key = 'hard' and quota.meter = any (refusing)) as is_reached) r
-    ) p
-    where q.tenant_id = wanted and q.period = quota.period and q.meter = quota.meter
-      and (p.reached <> '{}' or q.calm_until <> p.next);
-  end loop;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.tell(wanted uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) IS 'Emits the notices of limits and thresholds that a tenant''s quotas have reached, each once, and notes until when there are none.';
-
-CREATE FUNCTION signalops.tell_absences(at_most integer) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-declare
-  in_batch uuid := signalops.new_id();
-  told bigint;
-begin
-  -- A suspended tenant's events were refused: what is not known to be absent gets its whole time again.
-  update signalops.rule_groups g set due_at = late.due_at
-  from (
-    select g.tenant_id, g.rule_id, g.since, g.group_key, greatest(t.status_since, g.seen_at) + v.time as due_at
-    from signalops.rule_groups g
-    cross join lateral (
-      select t.status_since from signalops.tenants t
-      where t.id = g.tenant_id and t.status = 'active' and t.status_since > t.created_at limit 1
-    ) t
-    cross join lateral (
-      select (v.absent ->> 'after')::interval + coalesce(v.absent ->> 'allowedLateness', '0s')::interval as time
-      from signalops.rule_versions v where v.tenant_id = g.tenant_id and v.rule_id = g.rule_id and v.version = g.since limit 1
-    ) v
-    where g.due_at <= now() - interval '1 second' and greatest(t.status_since, g.seen_at) + v.time > now()
-    order by g.due_at limit at_most for update of g skip locked
-  ) late
-  where g.tenant_id = late.tenant_id and g.rule_id = late.rule_id and g.since = late.since and g.group_key = late.group_key;
-
-  with due as (
-    select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
-    -- What came in before the time was up may still wait to be processed, or be on its way into the inbox.
-    where g.due_at <= now() - interval '1 second' and not exists (
-      select from signalops.inbox i where i.tenant_id = g.tenant_id and i.event_id < signalops.id_at(g.due_at))
-      and not exists (
-        select from signalops.tenants t where t.id = g.tenant_id and t.status in ('suspended', 'deleting'))
-    order by g.due_at limit at_most for update of g skip locked
-  ), spent as (
-    update signalops.rule_groups g set due_at = null, forget_at = now() + interval '1 hour'
-    from due where g.tenant_id = due.tenant_id and g.rule_id = due.rule_id and g.since = due.since and g.group_key = due.group_key
-    returning g.*
-  ), emitted as (
-    select signalops.emit(s.tenant_id, in_batch, 'signalops.rule.absent', jsonb_build_object(
-      'rule', jsonb_build_object('id', r.id, 'version', r.active_version),
-      'group', s.labels, 'lastSeenAt', s.seen_at, 'after', v.absent ->> 'after'), s.depth + 1::smallint)
-    from spent s
-    -- A closed tenant's events are refused, which is no news to anybody.
-    join signalops.tenants t on t.id = s.tenant_id and t.status = 'active'
-    -- A group that was not seen since the rule was enabled again may have been there meanwhile, unnoticed.
-    join signalops.rules r on r.tenant_id = s.tenant_id and r.id = s.rule_id and r.enabled
-      and (s.group_key = '[]' or coalesce(s.seen_at >= r.enabled_at, true))
-    join signalops.rule_versions v
-      on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version and v.since = s.since
-  )
-  select count(*) into told from emitted;
-  if told > 0 then
-    perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
-  end if;
-  return told;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.tell_absences(at_most integer) IS 'Emits signalops.rule.absent for each group in which nothing matched for as long as its rule says; the rule is notified of when that event is processed. Returns how many.';
-
-CREATE FUNCTION signalops.tell_alert(platform uuid, what text, condition jsonb) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-  if platform is not null then
-    perform signalops.act_as(platform);
-    perform signalops.announce('signalops.alert.' || what, condition, 1::smallint);
-  end if;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.tell_alert(platform uuid, what text, condition jsonb) IS 'Makes an alert an event of the operators'' tenant; without one it only stands in ops.alerts.';
-
-CREATE FUNCTION signalops.tell_digests(at_most integer) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-declare
-  in_batch uuid := signalops.new_id();
-  one signalops.digests;
-  notice uuid;
-  delivery uuid;
-  jobs jsonb := '[]';
-begin
-  for one in
-    delete from signalops.digests d
-    using (
-      select g.tenant_id, g.rule_id from signalops.digests g
-      where g.due_at <= now() and not exists (
-        select from signalops.tenants t where t.id = g.tenant_id and t.status in ('suspended', 'deleting'))
-      order by g.due_at limit at_most for update skip locked
-    ) due
-    where d.tenant_id = due.tenant_id and d.rule_id = due.rule_id
-    returning d.*
-  loop
-    notice := signalops.emit(one.tenant_id, in_batch, 'signalops.rule.digest', jsonb_build_object(
-      'rule', jsonb_build_object('id', one.rule_id, 'version', one.rule_version),
-      'since', one.opened_at, 'until', one.due_at, 'count', one.matched, 'events', one.events), one.depth + 1::smallint);
-    delivery := signalops.new_id();
-    insert into signalops.matches (tenant_id, event_id, rule_id, rule_version)
-    values (one.tenant_id, notice, one.rule_id, one.rule_version);
-    insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id)
-    values (one.tenant_id, delivery, notice, one.rule_id, one.rule_version, one.channel_id);
-    jobs := jobs || jsonb_build_object('tenant', one.tenant_id, 'delivery', delivery);
-  end loop;
-  if jobs <> '[]' then
-    perform signalops.enqueue_deliveries(jobs);
-    perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
-  end if;
-  return jsonb_array_length(jobs);
-end
-$$;
-
-COMMENT ON FUNCTION signalops.tell_digests(at_most integer) IS 'Closes the digests that are due: each becomes an operational event signalops.rule.digest and one delivery of it, or stays as it is. Returns how many.';
-
 CREATE FUNCTION signalops.tenant_tables() RETURNS SETOF regclass
     LANGUAGE sql STABLE
     AS $$
@@ -5004,19 +4907,266 @@ $$;
 
 COMMENT ON FUNCTION signalops.tenant_tables() IS 'Every table that has a tenant_id, as the catalogue knows them, with their partitions in them: what refers to others first.';
 
-CREATE FUNCTION signalops.time_of(id uuid) RETURNS timestamp with time zone
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN to_timestamp((((((('x'::text || lpad(translate("left"((id)::text, 13), '-'::text, ''::text), 16, '0'::text)))::bit(64))::bigint)::numeric / 1000.0))::double precision);
-
-COMMENT ON FUNCTION signalops.time_of(id uuid) IS 'The millisecond in which a UUIDv7 was made (RFC 9562, section 5.7).';
-
 CREATE FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, max_per_minute integer) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN LEAST((GREATEST((1)::numeric, ((max_per_minute)::numeric / 60.0)))::double precision, (COALESCE(tokens, (0)::double precision) + (((CASE WHEN (COALESCE(refilled_at, '-infinity'::timestamp with time zone) = '-infinity'::timestamp with time zone) THEN '1000000000'::numeric ELSE EXTRACT(epoch FROM (moment - refilled_at)) END * (max_per_minute)::numeric) / 60.0))::double precision));
 
-COMMENT ON FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, max_per_minute integer) IS 'How many messages an outlet with a rate limit may send at a moment: a second''s worth at most, and at least one.';
+COMMENT ON FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, max_per_minute integer) IS 'How many messages an send_target with a rate limit may send at a moment: a second''s worth at most, and at least one.';
 
-CREATE FUNCTION signalops.usage_by(tenant uuid, of_meter text, lower timestamp with time zone, upper timestamp with time zone, step text, by_group boolean, in_period date, until_period date DEFAULT NULL::date) RETURNS TABLE(bucket timestamp with time zone, grp text, events bigint, quantity numeric)
+CREATE FUNCTION signalops.try_acquire_slot(tenant uuid, send_target uuid, delivery uuid, max_per_minute integer) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  found_outlet signalops.send_targets;
+  moment timestamptz;
+  left_over double precision;
+begin
+  select * into found_outlet from signalops.send_targets o where o.tenant_id = tenant and o.id = send_target;
+  -- The usual case takes no lock: nothing has failed, and nothing is limited.
+  if max_per_minute is null and found_outlet.circuit_open_until is null then
+    return null;
+  end if;
+  if found_outlet.id is null then
+    insert into signalops.send_targets (tenant_id, id) values (tenant, send_target) on conflict do nothing;
+  end if;
+  select * into found_outlet from signalops.send_targets o where o.tenant_id = tenant and o.id = send_target for update;
+  -- Only now: a clock read before the lock may be older than refilled_at, and the same second would refill twice.
+  moment := clock_timestamp();
+  if found_outlet.circuit_open_until > moment then
+    return found_outlet.circuit_open_until;
+  end if;
+  if max_per_minute is not null then
+    left_over := signalops.tokens_at(moment, found_outlet.tokens, found_outlet.refilled_at, max_per_minute) - 1;
+    if left_over < 0 then
+      return moment + make_interval(secs => -left_over * 60 / max_per_minute);
+    end if;
+    update signalops.send_targets o set tokens = left_over, refilled_at = moment where o.tenant_id = tenant and o.id = send_target;
+  end if;
+  if found_outlet.circuit_open_until is not null then
+    -- This one finds out for all others; if its worker dies, another may in half a minute.
+    update signalops.send_targets o set circuit_open_until = moment + signalops.circuit_probe_timeout(), half_open_delivery_id = delivery
+    where o.tenant_id = tenant and o.id = send_target;
+  end if;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.try_acquire_slot(tenant uuid, send_target uuid, delivery uuid, max_per_minute integer) IS 'Asks an send_target whether a delivery may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
+
+CREATE FUNCTION signalops.try_count(asked jsonb, moment timestamp with time zone) RETURNS TABLE(tenant uuid, of_meter text, is_calm boolean)
+    LANGUAGE plpgsql
+    AS $$
+begin
+  -- Lock order: quotas by tenant and meter, rows that a month lacks yet included.
+  return query
+    insert into signalops.accepted_counters as q (tenant_id, period, meter, accepted, limited_meters_version)
+    select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.limited_meters_version
+    from (
+      select * from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint) order by a.tenant, a.meter
+    ) a
+    cross join lateral (select t.time_zone from signalops.tenants t where t.id = a.tenant and t.status <> 'deleting' limit 1) t
+    on conflict (tenant_id, period, meter) do update set accepted = q.accepted + excluded.accepted
+    where q.limited_meters_version = excluded.limited_meters_version and q.accepted + excluded.accepted < q.next_threshold
+    returning q.tenant_id, q.meter, q.accepted < q.next_threshold;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.try_count(asked jsonb, moment timestamp with time zone) IS 'Counts [{tenant, meter, amount, limited_meters_version}] and locks their quotas. Returns what it counted: calm where that was all there was to do, and not calm where the row is the first of its month; what is missing had something to tell or refuse, or was weighed by old limited_meters_version.';
+
+CREATE FUNCTION signalops.uncount_duplicates(admitted jsonb, moment timestamp with time zone, place text) RETURNS TABLE(event_id uuid, verdict text, first_id uuid)
+    LANGUAGE plpgsql
+    AS $$
+declare
+  repeated jsonb;
+begin
+  select jsonb_agg(i.item || jsonb_build_object('first', k.event_id, 'is_same', k.body_hash = decode(i.item ->> 'hash', 'hex')))
+  into repeated
+  from jsonb_array_elements(admitted) as i (item)
+  cross join lateral (
+    select * from signalops.idempotency_keys k where k.tenant_id = (i.item ->> 'tenant')::uuid and k.key = i.item ->> 'key' limit 1
+  ) k
+  where k.event_id <> signalops.repositioned_id(place, i.item ->> 'id');
+  perform signalops.update_counters(repeated, moment, -1);
+  return query
+    select r.id, case when r.is_same then 'duplicate' else 'conflict' end, r.first
+    from jsonb_to_recordset(repeated) as r (id uuid, is_same boolean, first uuid);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.uncount_duplicates(admitted jsonb, moment timestamp with time zone, place text) IS 'Of events whose idempotency key was stored before, returns the first event and whether the body is the same, and uncounts them.';
+
+CREATE FUNCTION signalops.unpark_events(tenant uuid, at_most integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  released bigint;
+begin
+  -- No more than workers have at hand: others are not to step over them.
+  if exists (select from procrastinate.procrastinate_jobs j where j.queue_name = 'events' and j.status = 'todo' offset signalops.delivery_jobs_full() - 1) then
+    return 0;
+  end if;
+  with oldest as (
+    select i.batch from signalops.inbox i where i.tenant_id = tenant and i.is_parked order by i.batch limit at_most
+  ), released as (
+    -- Whole batches: the record of one names the one version of the meters by which it was counted.
+    update signalops.inbox i set is_parked = false
+    where i.tenant_id = tenant and i.is_parked and i.batch = any (array(select o.batch from oldest o))
+    returning i.batch
+  ), batches as (
+    select r.batch, count(*) as events from released r group by r.batch order by r.batch
+  )
+  -- Behind single events, as any bulk: a tenant that comes back delays nobody's.
+  select sum(b.events) into released from batches b
+  where signalops.enqueue('events', 'process_batch', signalops.priority_bulk(), jsonb_build_object('batch', b.batch)) is not null;
+  return coalesce(released, 0);
+end
+$$;
+
+COMMENT ON FUNCTION signalops.unpark_events(tenant uuid, at_most integer) IS 'Gives jobs to the oldest held batches of a tenant, of about so many events, while not too many wait already; returns of how many events.';
+
+CREATE FUNCTION signalops.unpark_rule_states(tenant uuid, at_most integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  released bigint;
+begin
+  update signalops.rule_states g set due_at = now()
+  from (
+    select g.tenant_id, g.rule_id, g.state_version, g.group_key from signalops.rule_states g
+    where g.tenant_id = tenant and g.due_at = 'infinity' order by g.rule_id, g.state_version, g.group_key limit at_most for update
+  ) held
+  where g.tenant_id = held.tenant_id and g.rule_id = held.rule_id and g.state_version = held.state_version and g.group_key = held.group_key;
+  get diagnostics released = row_count;
+  return released;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.unpark_rule_states(tenant uuid, at_most integer) IS 'Has a tenant''s held absences looked at again, which gives each its whole time from the resumption on; returns of how many groups.';
+
+CREATE FUNCTION signalops.update_counters(admitted jsonb, moment timestamp with time zone, direction integer) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  update signalops.accepted_counters q set accepted = q.accepted + direction * w.amount
+  from (
+    select i.tenant, m.meter, sum(m.weight) as amount
+    from jsonb_to_recordset(admitted) as i (tenant uuid, quantities jsonb)
+    cross join lateral (
+      select 'events' as meter, 1::numeric as weight union all
+      select u.key, u.value::numeric from jsonb_each_text(i.quantities) as u (key, value)
+    ) m
+    group by i.tenant, m.meter
+  ) w
+  cross join lateral (select t.time_zone from signalops.tenants t where t.id = w.tenant limit 1) t
+  where q.tenant_id = w.tenant and q.period = signalops.period_of(moment, t.time_zone) and q.meter = w.meter;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.update_counters(admitted jsonb, moment timestamp with time zone, direction integer) IS 'Counts events of a flush (direction 1), or takes them back (-1); their quotas are locked already.';
+
+CREATE FUNCTION signalops.update_window(tenant uuid, rule uuid, state integer, in_group text, kind text, threshold numeric, span interval, keep interval, events jsonb, INOUT notified_ranges tstzmultirange, OUT crossings jsonb) RETURNS record
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  -- A count needs no more events before a new one than this. Sums and distinct values look at so many at most.
+  before_it bigint := case kind when 'count' then threshold - 1 else 20000 end;
+  seen_before timestamptz := (
+    select w.at from signalops.window_events w
+    where w.tenant_id = tenant and w.rule_id = rule and w.state_version = state and w.group_key = in_group
+    order by w.at desc limit 1);
+  touched tstzmultirange;
+  reached tstzmultirange;
+  near tstzmultirange;
+begin
+  with noted as (
+    insert into signalops.window_events (tenant_id, rule_id, state_version, group_key, at, event_id, value, distinct_value)
+    select tenant, rule, state, in_group, e.at, e.event, e.value, e.distinct_value
+    from jsonb_to_recordset(events) as e (event uuid, at timestamptz, value numeric, distinct_value text)
+    on conflict do nothing returning at
+  )
+  select range_agg(tstzrange(at, at + span)) into touched from noted;
+  if touched is null then
+    return; -- a replay of what counts already
+  end if;
+
+  with held as materialized (
+    select p.part, h.at, h.value, h.distinct_value
+    from unnest(touched) as p (part)
+    cross join lateral (
+      (select w.at, w.value, w.distinct_value from signalops.window_events w
+        where w.tenant_id = tenant and w.rule_id = rule and w.state_version = state and w.group_key = in_group
+          and w.at < lower(p.part) and w.at > lower(p.part) - span
+        order by w.at desc limit before_it)
+      union all
+      (select w.at, w.value, w.distinct_value from signalops.window_events w
+        where w.tenant_id = tenant and w.rule_id = rule and w.state_version = state and w.group_key = in_group
+          and w.at >= lower(p.part) and w.at < upper(p.part)
+        order by w.at limit 20000)
+    ) h
+  ), presences as (
+    select h.part, h.at as begins, h.at + span as ends, h.value from held h where kind <> 'distinct'
+    union all
+    select d.part, lower(d.presence), upper(d.presence), 1
+    from (
+      select h.part, unnest(range_agg(tstzrange(h.at, h.at + span))) as presence from held h where kind = 'distinct' group by h.distinct_value, h.part
+    ) d
+  ), levels as (
+    select part, moment, sum(change) over w as level, lead(moment) over w as next
+    from (
+      -- What began before the part is one step, at its beginning: half as many to sort.
+      select part, lower(part), sum(value) from presences where begins <= lower(part) group by part
+      union all
+      select part, begins, value from presences where begins > lower(part)
+      union all
+      select part, ends, -value from presences
+    ) as s (part, moment, change)
+    window w as (partition by part order by moment)
+  ), found as (
+    select part, unnest(range_agg(tstzrange(moment, next)) * tstzmultirange(part)) as stretch
+    from levels where level >= threshold and next is not null group by part
+  )
+  -- A sum may also rise when something negative leaves it: that counts once an event sees it, and not in the future.
+  select coalesce(range_agg(f.stretch), '{}') into reached
+  from found f where kind <> 'sum' or exists (select from held h where h.part = f.part and f.stretch @> h.at);
+
+  near := notified_ranges * tstzmultirange(tstzrange(lower(touched) - span, upper(touched), '[]'));
+  notified_ranges := notified_ranges - touched + reached - tstzmultirange(tstzrange(null, lower(touched) - keep));
+
+  with come as materialized (
+    select e.event, e.at from jsonb_to_recordset(events) as e (event uuid, at timestamptz)
+  )
+  select jsonb_agg(to_jsonb(t)) into crossings
+  from (
+    -- One event may bring about several stretches; it tells of the first.
+    select distinct on (c.event) c.event, m.value, lower(s.stretch) - span as since, lower(s.stretch) as until
+    from unnest(near - touched + reached) as s (stretch)
+    cross join lateral (
+      select e.event from come e
+      where e.at > lower(s.stretch) - span and e.at <= lower(s.stretch) order by e.at desc, e.event desc limit 1
+    ) c
+    cross join lateral (
+      -- Readers take numbers as doubles.
+      select case kind when 'distinct' then count(distinct w.distinct_value) else least(sum(w.value), 1.7e308) end as value
+      from signalops.window_events w
+      where w.tenant_id = tenant and w.rule_id = rule and w.state_version = state and w.group_key = in_group
+        and w.at > lower(s.stretch) - span and w.at <= lower(s.stretch)
+    ) m
+    -- Of what was notified_ranges, only what events have seen is known: what negative ones have taken away since may come again.
+    where s.stretch && reached and not s.stretch && (near * tstzmultirange(tstzrange(null, seen_before, '[]')))
+    order by c.event, lower(s.stretch)
+  ) t;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.update_window(tenant uuid, rule uuid, state integer, in_group text, kind text, threshold numeric, span interval, keep interval, events jsonb, INOUT notified_ranges tstzmultirange, OUT crossings jsonb) IS 'Adds [{event, at, value, distinct_value}] to a group''s window (count, sum or distinct) and returns the stretches notified_ranges and to be notified_ranges, with the crossings that are new: [{event, value, since, until}], the event being the one that brought it about. The group must be locked.';
+
+CREATE FUNCTION signalops.usage_by(tenant uuid, of_meter text, lower timestamp with time zone, upper timestamp with time zone, step text, by_group boolean, in_period date, until_period date DEFAULT NULL::date) RETURNS TABLE(bucket timestamp with time zone, group_key text, events bigint, quantity numeric)
     LANGUAGE plpgsql STABLE
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -5027,19 +5177,19 @@ declare
 begin
   return query
     with counted as (
-      select u.hour, u.grp, u.period, u.aggregation, u.events, u.value, u.latest_at, u.latest_event, 0::numeric as adjusted
+      select u.hour, u.group_key, u.period, u.aggregation, u.events, u.value, u.latest_at, u.latest_event, 0::numeric as adjusted
       from signalops.usage_counters u
       -- greatest passes over NULL: without a period the range is as it was asked for.
       where u.tenant_id = tenant and u.meter = of_meter
-        and u.hour >= greatest(lower, signalops.starts_at(in_period, zone)) and u.hour < upper
+        and u.hour >= greatest(lower, signalops.period_start(in_period, zone)) and u.hour < upper
         and (in_period is null or u.period = in_period and not u.is_late) and (until_period is null or u.period <= until_period)
       union all
       -- What a period bills late lies in hours before it: their range would read all that was billed in its own time.
-      select u.hour, u.grp, u.period, u.aggregation, u.events, u.value, u.latest_at, u.latest_event, 0
+      select u.hour, u.group_key, u.period, u.aggregation, u.events, u.value, u.latest_at, u.latest_event, 0
       from signalops.usage_counters u
       where u.tenant_id = tenant and u.period = in_period and u.meter = of_meter and u.is_late and u.hour >= lower and u.hour < upper
       union all
-      select a.hour, a.grp, a.period, null, 0, null, null, null, a.quantity
+      select a.hour, a.group_key, a.period, null, 0, null, null, null, a.quantity
       from signalops.usage_adjustments a
       where a.tenant_id = tenant and a.meter = of_meter and a.hour >= lower and a.hour < upper
         and (in_period is null or a.period = in_period) and (until_period is null or a.period <= until_period)
@@ -5048,12 +5198,12 @@ begin
       -- An hour is kept as it was counted: truncated again, the half of one after a change of the clock would join the other half.
       select case when step = 'hour' then c.hour end as slot,
         case step when 'day' then (c.hour at time zone zone)::date when 'month' then signalops.period_of(c.hour, zone) end as day,
-        case when by_group then c.grp else '[]' end as shown, c.*
+        case when by_group then c.group_key else '[]' end as shown, c.*
       from counted c
     ), differing as (
-      select p.slot, p.day, p.shown, count(distinct i.item) as items
+      select p.slot, p.day, p.shown, count(distinct i.distinct_value) as items
       from placed p
-      join signalops.usage_items i on (i.tenant_id, i.meter, i.hour, i.grp, i.period) = (tenant, of_meter, p.hour, p.grp, p.period)
+      join signalops.usage_distinct_values i on (i.tenant_id, i.meter, i.hour, i.group_key, i.period) = (tenant, of_meter, p.hour, p.group_key, p.period)
       where p.aggregation = 'unique_count'
       group by p.slot, p.day, p.shown
     ), summed as (
@@ -5063,7 +5213,7 @@ begin
       from placed p
       group by p.slot, p.day, p.shown
     )
-    select coalesce(s.slot, signalops.starts_at(s.day, zone), lower), s.shown, s.events, trim_scale(s.adjusted + coalesce(case s.aggregation
+    select coalesce(s.slot, signalops.period_start(s.day, zone), lower), s.shown, s.events, trim_scale(s.adjusted + coalesce(case s.aggregation
         when 'count' then s.events
         when 'sum' then s.total
         when 'max' then s.greatest
@@ -5080,11 +5230,17 @@ $$;
 
 COMMENT ON FUNCTION signalops.usage_by(tenant uuid, of_meter text, lower timestamp with time zone, upper timestamp with time zone, step text, by_group boolean, in_period date, until_period date) IS 'What a tenant''s meter counted in the hours from lower to before upper, with the adjustments: the one definition of a quantity. By hour, day or month in the tenant''s time zone (bucket: its start), or at once; by group, or all together ([]). Only what a period bills, or whatever it was billed in (NULL); or up to a period, what that and those before it bill. Nothing counted: no row.';
 
-CREATE FUNCTION signalops.verb_of(before jsonb, after jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    RETURN CASE WHEN (before IS NULL) THEN CASE WHEN ((after ->> 'replaces'::text) IS NULL) THEN 'created'::text ELSE 'rotated'::text END WHEN ((after IS NULL) OR (((before ->> 'deleted_at'::text) IS NULL) AND ((after ->> 'deleted_at'::text) IS NOT NULL))) THEN 'deleted'::text WHEN (((before ->> 'revoked_at'::text) IS NULL) AND ((after ->> 'revoked_at'::text) IS NOT NULL)) THEN 'revoked'::text WHEN (((before ->> 'voided_at'::text) IS NULL) AND ((after ->> 'voided_at'::text) IS NOT NULL)) THEN 'voided'::text WHEN (((before ->> 'ended_at'::text) IS NULL) AND ((after ->> 'ended_at'::text) IS NOT NULL)) THEN 'ended'::text WHEN ((before ->> 'status'::text) <> (after ->> 'status'::text)) THEN CASE (after ->> 'status'::text) WHEN 'active'::text THEN 'resumed'::text ELSE (after ->> 'status'::text) END WHEN ((before - '{enabled,disabled_because}'::text[]) = (after - '{enabled,disabled_because}'::text[])) THEN CASE (after ->> 'enabled'::text) WHEN 'true'::text THEN 'enabled'::text ELSE 'disabled'::text END ELSE 'changed'::text END;
+CREATE FUNCTION signalops.uuid7_floor(moment timestamp with time zone) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM moment) * (1000)::numeric)))::bigint), 12, '0'::text) || '00000000000000000000'::text))::uuid;
 
-COMMENT ON FUNCTION signalops.verb_of(before jsonb, after jsonb) IS 'What became of a row, as a verb: created, changed, deleted, disabled, revoked ...';
+COMMENT ON FUNCTION signalops.uuid7_floor(moment timestamp with time zone) IS 'The least UUIDv7 of a millisecond: ids compare with it as their times do, so it bounds time ranges and partitions.';
+
+CREATE FUNCTION signalops.uuid7_time(id uuid) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN to_timestamp((((((('x'::text || lpad(translate("left"((id)::text, 13), '-'::text, ''::text), 16, '0'::text)))::bit(64))::bigint)::numeric / 1000.0))::double precision);
+
+COMMENT ON FUNCTION signalops.uuid7_time(id uuid) IS 'The millisecond in which a UUIDv7 was made (RFC 9562, section 5.7).';
 
 CREATE FUNCTION signalops.version_limit() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5092,10 +5248,10 @@ CREATE FUNCTION signalops.version_limit() RETURNS trigger
     AS $$
 begin
   if tg_op in ('UPDATE', 'DELETE') then
-    perform signalops.renew_quotas(old.tenant_id, old.meter);
+    perform signalops.reset_next_thresholds(old.tenant_id, old.meter);
   end if;
   if tg_op = 'INSERT' or (tg_op = 'UPDATE' and (new.tenant_id, new.meter) <> (old.tenant_id, old.meter)) then
-    perform signalops.renew_quotas(new.tenant_id, new.meter);
+    perform signalops.reset_next_thresholds(new.tenant_id, new.meter);
   end if;
   return null;
 end
@@ -5109,7 +5265,7 @@ CREATE FUNCTION signalops.version_limited_meter() RETURNS trigger
     AS $$
 begin
   if exists (select from signalops.limits l where l.tenant_id = new.tenant_id and l.meter = new.key) then
-    perform signalops.renew_quotas(new.tenant_id, new.key);
+    perform signalops.reset_next_thresholds(new.tenant_id, new.key);
   end if;
   return null;
 end
@@ -5130,196 +5286,32 @@ begin
     raise 'the meter % counted something else before: choose another key', new.key
       using errcode = 'unique_violation', constraint = 'meters_one_meaning';
   elsif tg_op = 'UPDATE' and (
-    old.until is not null or (to_jsonb(new) - '{until,ended_at}'::text[]) <> (to_jsonb(old) - '{until,ended_at}'::text[])
+    old.end_version is not null or (to_jsonb(new) - '{end_version,ended_at}'::text[]) <> (to_jsonb(old) - '{end_version,ended_at}'::text[])
   ) then
     raise 'the meter % can be ended, not changed', old.key using errcode = 'check_violation';
   end if;
-  version := signalops.bump_metering(new.tenant_id);
+  version := signalops.bump_meters_version(new.tenant_id);
   if version is null and has_table_privilege('signalops.tenants', 'update') then
     -- Without a tenant: the owner's. Whoever else it is, the policy refuses the row.
-    update signalops.tenants set metering = metering + 1 where id = new.tenant_id returning metering into version;
+    update signalops.tenants set meters_version = meters_version + 1 where id = new.tenant_id returning meters_version into version;
   end if;
   if tg_op = 'INSERT' then
-    new.since := version;
+    new.first_version := version;
   else
-    new.until := version;
+    new.end_version := version;
     new.ended_at := coalesce(new.ended_at, now());
   end if;
   return new;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.version_meter() IS 'Gives meters the versions of the metering between which they count, and keeps them from being changed.';
+COMMENT ON FUNCTION signalops.version_meter() IS 'Gives meters the versions of the meters_version between which they count, and keeps them from being changed.';
 
-CREATE FUNCTION signalops.watch(platform_slug text) RETURNS TABLE(alert text, subject text, became text)
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-declare
-  platform uuid := (select t.id from signalops.tenants t where t.slug = platform_slug and t.status = 'active');
-  one record;
-begin
-  -- Of several workers one looks; what it tells and that it was told are one transaction.
-  if not pg_try_advisory_xact_lock(hashtext('signalops.watch')) then
-    return;
-  end if;
-  for one in
-    select coalesce(c.alert, a.alert) as alert, coalesce(c.subject, a.subject) as subject, c.severity, coalesce(c.value, a.value) as value,
-      coalesce(c.is_over, false) as is_over, c.alert is not null as is_near, c.raise_after, c.summary, c.remedy,
-      a.over_since, a.raised_at, a.calm_since, coalesce(c.calm_after, a.calm_after) as calm_after
-    from signalops.conditions(platform) c
-    full join signalops.alerts a on a.alert = c.alert and a.subject = c.subject
-    order by 1, 2
-  loop
-    if one.is_over then
-      insert into signalops.alerts as a (alert, subject, over_since, calm_after, value)
-      values (one.alert, one.subject, now(), one.calm_after, one.value)
-      on conflict (alert, subject) do update set value = excluded.value, calm_since = null;
-      if one.raised_at is null and now() - coalesce(one.over_since, now()) >= one.raise_after then
-        update signalops.alerts a set raised_at = now() where a.alert = one.alert and a.subject = one.subject;
-        perform signalops.tell_alert(platform, 'raised', jsonb_build_object('alert', one.alert, 'subject', one.subject,
-          'severity', one.severity, 'value', one.value, 'since', coalesce(one.over_since, now()), 'summary', one.summary,
-          'remedy', one.remedy));
-        return query select one.alert, one.subject, 'raised';
-      end if;
-    elsif one.over_since is null or one.is_near then
-      null; -- it never was, or hovers: neither told anew nor taken back
-    elsif one.raised_at is null then
-      delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
-    elsif now() - coalesce(one.calm_since, now()) >= one.calm_after then
-      delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
-      perform signalops.tell_alert(platform, 'resolved', jsonb_build_object('alert', one.alert, 'subject', one.subject,
-        'value', one.value, 'since', one.over_since, 'raisedAt', one.raised_at, 'until', now()));
-      return query select one.alert, one.subject, 'resolved';
-    elsif one.calm_since is null then
-      update signalops.alerts a set calm_since = now() where a.alert = one.alert and a.subject = one.subject;
-    end if;
-  end loop;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.watch(platform_slug text) IS 'Holds what is against the bounds; tells the tenant of the operators, named by its slug, what has gone out of them for long enough, and what has come back: once each. Returns what it told.';
-
-CREATE FUNCTION signalops.weigh(groups jsonb) RETURNS jsonb
-    LANGUAGE plpgsql
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    AS $_$
-declare
-  one record;
-  stretches tstzmultirange;
-  is_quiet boolean;
-  crossings jsonb;
-  weighed jsonb;
-  quiet timestamptz;
-  -- An array, flattened at the end: jsonb that grows is copied whole each time.
-  parts jsonb[] := '{}';
-  decided jsonb;
-begin
-  for one in
-    select *, e.first_at, e.last_at, e.deepest from jsonb_to_recordset(groups) as g (tenant uuid, rule uuid, version integer, since integer,
-      channel uuid, "group" text, labels jsonb, kind text, threshold numeric, span interval, lateness interval, cooldown interval,
-      digest_due timestamptz, events jsonb)
-    cross join lateral (
-      select min(e.at) as first_at, max(e.at) as last_at, max(e.depth) as deepest
-      from jsonb_to_recordset(g.events) as e (at timestamptz, depth smallint)
-    ) e
-    -- Lock order: rule_groups by key, then digests.
-    order by g.tenant, g.rule, g.since, g."group"
-  loop
-    stretches := null;
-    is_quiet := false;
-    crossings := null;
-    quiet := null;
-    if one.kind <> 'each' or one.cooldown is not null then
-      insert into signalops.rule_groups as s (tenant_id, rule_id, since, group_key, labels, seen_at, due_at, depth, forget_at)
-      values (one.tenant, one.rule, one.since, one."group", one.labels,
-        -- The notice of an absence has the same group and is no match.
-        case when one.kind <> 'each' then one.last_at end,
-        case one.kind when 'absent' then one.last_at + one.span + one.lateness end,
-        case one.kind when 'absent' then one.deepest else 0 end,
-        clock_timestamp() + one.span + one.lateness + coalesce(one.cooldown, '0') + interval '1 hour')
-      on conflict (tenant_id, rule_id, since, group_key) do update set
-        seen_at = greatest(s.seen_at, excluded.seen_at),
-        due_at = case when excluded.seen_at > s.seen_at or s.seen_at is null then greatest(s.due_at, excluded.due_at) else s.due_at end,
-        depth = case when excluded.seen_at is null then s.depth else excluded.depth end,
-        -- Moved once an hour: while no index is concerned the update is a cheap one (HOT).
-        forget_at = case when s.forget_at < excluded.forget_at - interval '1 hour' then excluded.forget_at else s.forget_at end
-      returning s.told, coalesce(s.quiet_until > clock_timestamp(), false) into stretches, is_quiet;
-    end if;
-
-    if one.kind in ('count', 'sum', 'distinct') then
-      select c.told, coalesce(c.crossings, '[]') into stretches, crossings
-      from signalops.cross_window(one.tenant, one.rule, one.since, one."group", one.kind, one.threshold, one.span,
-        one.span + one.lateness + interval '1 hour', one.events, stretches) c;
-      delete from signalops.window_events w
-      where w.tenant_id = one.tenant and w.rule_id = one.rule and w.since = one.since and w.group_key = one."group"
-        and w.at < one.first_at - one.span - one.lateness - interval '1 hour';
-    end if;
-
-    with events as (
-      select e.*, c.value, c.since, c.until,
-        e.verdict is null and (one.kind = 'each' or c.event is not null) as passes
-      from jsonb_to_recordset(one.events)
-        as e (event uuid, at timestamptz, verdict text, not_before timestamptz, delivery uuid, replay uuid, depth smallint)
-      left join jsonb_to_recordset(crossings) as c (event uuid, value numeric, since timestamptz, until timestamptz) using (event)
-    ), placed as (
-      select *, row_number() over (partition by passes order by at, event) as place from events
-    )
-    select jsonb_agg(jsonb_build_object('tenant', one.tenant, 'event', p.event, 'rule', one.rule, 'version', one.version,
-      'channel', one.channel, 'delivery', p.delivery, 'not_before', p.not_before, 'replay', p.replay, 'depth', p.depth,
-      'digest_due', one.digest_due,
-      'context', case when p.value is not null then
-        jsonb_build_object('value', p.value, 'group', one.labels, 'since', p.since, 'until', p.until) end,
-      'outcome', case
-        when p.passes and one.cooldown is not null and (is_quiet or p.place > 1) then 'cooldown'
-        when p.passes and one.digest_due is not null then 'digested'
-        when p.passes then 'notified'
-        when one.kind = 'each' or p.value is not null then p.verdict
-        else 'counted' end))
-    into weighed from placed p;
-    parts := parts || weighed;
-
-    if one.cooldown is not null and weighed @? '$[*] ? (@.outcome == "notified" || @.outcome == "digested")' then
-      quiet := clock_timestamp() + one.cooldown;
-    end if;
-    update signalops.rule_groups s set told = stretches, quiet_until = coalesce(quiet, s.quiet_until)
-    where s.tenant_id = one.tenant and s.rule_id = one.rule and s.since = one.since and s.group_key = one."group"
-      and (s.told <> stretches or quiet is not null);
-  end loop;
-  select coalesce(jsonb_agg(m.match), '[]') into decided
-  from unnest(parts) as p (part) cross join lateral jsonb_array_elements(p.part) as m (match);
-
-  -- After all groups: a rule's digest is one row, and whoever waits for it must hold no group that another one wants.
-  insert into signalops.digests as d (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, depth)
-  select m.tenant, m.rule, max(m.version), (array_agg(m.channel order by m.version desc))[1], max(m.digest_due), count(*),
-    (array_agg(m.event order by m.event))[1:signalops.digest_events()], max(m.depth)
-  from jsonb_to_recordset(decided) as m (tenant uuid, rule uuid, version integer, channel uuid, event uuid, digest_due timestamptz,
-    depth smallint, outcome text)
-  where m.outcome = 'digested'
-  group by m.tenant, m.rule order by m.tenant, m.rule
-  on conflict (tenant_id, rule_id) do update set matched = d.matched + excluded.matched,
-    events = (d.events || excluded.events)[1:signalops.digest_events()], depth = greatest(d.depth, excluded.depth),
-    rule_version = greatest(d.rule_version, excluded.rule_version),
-    channel_id = case when excluded.rule_version >= d.rule_version then excluded.channel_id else d.channel_id end;
-  return decided;
-end
-$_$;
-
-COMMENT ON FUNCTION signalops.weigh(groups jsonb) IS 'Decides what follows from matches of rules with state: [{tenant, rule, version, since, channel, group, labels, kind, threshold, span, lateness, cooldown, digest_due, events: [{event, at, weight, item, verdict, not_before, delivery, replay, depth}]}], one item per group; verdict is silenced or quiet where nobody is to be told. Returns matches with their outcomes, as record_batch takes them.';
-
-CREATE FUNCTION signalops.weight(event jsonb, of_meter text) RETURNS numeric
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE of_meter WHEN 'events'::text THEN (1)::numeric ELSE COALESCE(((event #>> ARRAY['weights'::text, of_meter]))::numeric, (0)::numeric) END;
-
-COMMENT ON FUNCTION signalops.weight(event jsonb, of_meter text) IS 'How much an event of a flush adds to a meter.';
-
-CREATE FUNCTION signalops.without_refused(flush jsonb, paced jsonb) RETURNS jsonb
+CREATE FUNCTION signalops.without_rate_limited(flush jsonb, paced jsonb) RETURNS jsonb
     LANGUAGE sql STABLE
-    RETURN (SELECT COALESCE(jsonb_agg(i.item ORDER BY i.n), '[]'::jsonb) AS "coalesce" FROM jsonb_array_elements(without_refused.flush) WITH ORDINALITY i(item, n) WHERE (NOT (EXISTS (SELECT FROM jsonb_to_recordset(without_refused.paced) p(event_id uuid) WHERE (p.event_id = ((i.item ->> 'id'::text))::uuid)))));
+    RETURN (SELECT COALESCE(jsonb_agg(i.item ORDER BY i.n), '[]'::jsonb) AS "coalesce" FROM jsonb_array_elements(without_rate_limited.flush) WITH ORDINALITY i(item, n) WHERE (NOT (EXISTS (SELECT FROM jsonb_to_recordset(without_rate_limited.paced) p(event_id uuid) WHERE (p.event_id = ((i.item ->> 'id'::text))::uuid)))));
 
-COMMENT ON FUNCTION signalops.without_refused(flush jsonb, paced jsonb) IS 'The events of a flush that take_tokens did not refuse.';
+COMMENT ON FUNCTION signalops.without_rate_limited(flush jsonb, paced jsonb) IS 'The events of a flush that take_tokens did not refuse.';
 
 CREATE FUNCTION signalops.without_secrets(value jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE
@@ -5347,25 +5339,33 @@ $_$;
 
 COMMENT ON FUNCTION signalops.without_secrets(value jsonb) IS 'A configuration as it may be shown to whoever reads the audit log: of URLs the origin alone, of headers the names, nothing that is called a secret.';
 
-CREATE FUNCTION signalops.worker_silence() RETURNS interval
+CREATE FUNCTION signalops.worker_timeout() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '00:00:05'::interval;
 
-COMMENT ON FUNCTION signalops.worker_silence() IS 'After how long without a heartbeat a worker counts as dead, and its jobs are given to others.';
+COMMENT ON FUNCTION signalops.worker_timeout() IS 'After how long without a heartbeat a worker counts as dead, and its jobs are given to others.';
 
-CREATE FUNCTION signalops.write_letter() RETURNS trigger
+CREATE FUNCTION signalops.write_audit_log(tenant uuid, action text, target_id text, target text, change jsonb) RETURNS void
     LANGUAGE plpgsql
     AS $$
+declare
+  said jsonb := nullif(current_setting('signalops.action', true), '');
+  -- That of SET ROLE, also within a SECURITY DEFINER function.
+  as_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+  kind text := coalesce(said #>> '{actor,kind}', case when as_role in ('signalops_api', 'signalops_worker', 'signalops_platform')
+    then 'system' else 'sql' end);
 begin
-  if new.delivery_id is not null then
-    select d.rule_id, d.channel_id into new.rule_id, new.channel_id
-    from signalops.deliveries d where d.tenant_id = new.tenant_id and d.id = new.delivery_id limit 1;
+  -- What the processes make by themselves, such as invoices, is on record itself; what they change of people's is noted.
+  if kind = 'system' and action like '%.created' then
+    return;
   end if;
-  return new;
+  insert into signalops.audit_log (tenant_id, id, actor_kind, actor, address, operation, action, target_id, target, change)
+  values (tenant, signalops.new_id(), kind, coalesce(said #>> '{actor,name}', case kind when 'sql' then session_user else as_role end),
+    said ->> 'address', said ->> 'operation', write_audit_log.action, write_audit_log.target_id, left(write_audit_log.target, 500), write_audit_log.change);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.write_letter() IS 'Notes rule and channel on a dead letter, whoever writes it: by them letters are found.';
+COMMENT ON FUNCTION signalops.write_audit_log(tenant uuid, action text, target_id text, target text, change jsonb) IS 'Adds to the audit log, as the owner: for the functions that know what was done. Who did it stands in the setting signalops.action.';
 
 CREATE TABLE signalops.audit_log (
     tenant_id uuid NOT NULL,
@@ -5398,7 +5398,7 @@ COMMENT ON COLUMN signalops.audit_log.change IS 'before and after: what changed,
 
 CREATE VIEW ops.actions AS
  SELECT l.id AS action_id,
-    signalops.time_of(l.id) AS done_at,
+    signalops.uuid7_time(l.id) AS done_at,
     t.slug AS tenant,
     l.actor_kind,
     l.actor,
@@ -5425,31 +5425,31 @@ COMMENT ON COLUMN ops.actions.target IS 'What it is called.';
 CREATE TABLE signalops.alerts (
     alert text NOT NULL,
     subject text NOT NULL,
-    over_since timestamp with time zone NOT NULL,
+    breached_at timestamp with time zone NOT NULL,
     raised_at timestamp with time zone,
-    calm_since timestamp with time zone,
-    calm_after interval NOT NULL,
+    recovering_since timestamp with time zone,
+    resolve_after interval NOT NULL,
     value double precision NOT NULL
 );
 
 ALTER TABLE ONLY signalops.alerts FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE signalops.alerts IS 'What is out of bounds now, or was until lately; a row goes when its end was told.';
-COMMENT ON COLUMN signalops.alerts.alert IS 'Which of signalops.conditions().';
+COMMENT ON COLUMN signalops.alerts.alert IS 'Which of signalops.alert_conditions().';
 COMMENT ON COLUMN signalops.alerts.subject IS 'What it is about: a tenant''s slug, a table, a job; empty: the installation.';
-COMMENT ON COLUMN signalops.alerts.over_since IS 'Since when it is out of bounds.';
+COMMENT ON COLUMN signalops.alerts.breached_at IS 'Since when it is out of bounds.';
 COMMENT ON COLUMN signalops.alerts.raised_at IS 'When that was told; NULL: it has not lasted long enough.';
-COMMENT ON COLUMN signalops.alerts.calm_since IS 'Since when it is within bounds again; NULL: it is not.';
-COMMENT ON COLUMN signalops.alerts.calm_after IS 'How long it must be within bounds until that is told.';
+COMMENT ON COLUMN signalops.alerts.recovering_since IS 'Since when it is within bounds again; NULL: it is not.';
+COMMENT ON COLUMN signalops.alerts.resolve_after IS 'How long it must be within bounds until that is told.';
 COMMENT ON COLUMN signalops.alerts.value IS 'How much, when it was last out of bounds.';
 
 CREATE VIEW ops.alerts AS
  SELECT alert,
     subject,
     value,
-    over_since,
+    breached_at,
     raised_at,
-    calm_since
+    recovering_since
    FROM signalops.alerts a
   WHERE (raised_at IS NOT NULL);
 
@@ -5457,20 +5457,20 @@ COMMENT ON VIEW ops.alerts IS 'The alerts that were raised and are not over.';
 COMMENT ON COLUMN ops.alerts.alert IS 'Which; signalops/watch/README.md has them all.';
 COMMENT ON COLUMN ops.alerts.subject IS 'What it is about: a tenant''s slug, a table, a job; empty: the installation.';
 COMMENT ON COLUMN ops.alerts.value IS 'How much, when it was last out of bounds.';
-COMMENT ON COLUMN ops.alerts.over_since IS 'Since when.';
+COMMENT ON COLUMN ops.alerts.breached_at IS 'Since when.';
 COMMENT ON COLUMN ops.alerts.raised_at IS 'When that was told.';
-COMMENT ON COLUMN ops.alerts.calm_since IS 'Since when it is within bounds again; told when that lasts; NULL: it is not.';
+COMMENT ON COLUMN ops.alerts.recovering_since IS 'Since when it is within bounds again; told when that lasts; NULL: it is not.';
 
 CREATE TABLE signalops.backtests (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
-    asked jsonb NOT NULL,
+    request jsonb NOT NULL,
     starts_at timestamp with time zone NOT NULL,
     ends_at timestamp with time zone NOT NULL,
     status text DEFAULT 'queued'::text NOT NULL,
-    slices integer DEFAULT 0 NOT NULL,
+    iterations integer DEFAULT 0 NOT NULL,
     scanned bigint DEFAULT 0 NOT NULL,
-    looked_until timestamp with time zone,
+    scanned_until timestamp with time zone,
     state jsonb,
     result jsonb,
     error text,
@@ -5487,13 +5487,13 @@ ALTER TABLE ONLY signalops.backtests FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE signalops.backtests IS 'Rules held against past events. A job does about a second of the work at a time, and saves here where it is: the newest 50 of a tenant.';
 COMMENT ON COLUMN signalops.backtests.tenant_id IS 'Whose events they are.';
 COMMENT ON COLUMN signalops.backtests.id IS 'UUIDv7.';
-COMMENT ON COLUMN signalops.backtests.asked IS 'What is held against what, as it was when it was asked for: {candidate, baseline, silences, types, examples}.';
+COMMENT ON COLUMN signalops.backtests.request IS 'What is held against what, as it was when it was asked for: {candidate, baseline, silences, types, examples}.';
 COMMENT ON COLUMN signalops.backtests.starts_at IS 'Events received from then on.';
 COMMENT ON COLUMN signalops.backtests.ends_at IS 'Events received before.';
 COMMENT ON COLUMN signalops.backtests.status IS 'queued -> running -> done; or -> failed, or -> cancelled.';
-COMMENT ON COLUMN signalops.backtests.slices IS 'How many slices of the work are saved: of two workers at one slice only the first saves it.';
+COMMENT ON COLUMN signalops.backtests.iterations IS 'How many iterations of the work are saved: of two workers at one slice only the first saves it.';
 COMMENT ON COLUMN signalops.backtests.scanned IS 'Events looked through.';
-COMMENT ON COLUMN signalops.backtests.looked_until IS 'All events received before are looked through; NULL: not begun.';
+COMMENT ON COLUMN signalops.backtests.scanned_until IS 'All events received before are looked through; NULL: not begun.';
 COMMENT ON COLUMN signalops.backtests.state IS 'From where the next slice goes on; NULL before the first and after the last.';
 COMMENT ON COLUMN signalops.backtests.result IS 'What was found, so far or in the end.';
 COMMENT ON COLUMN signalops.backtests.error IS 'Why it failed, in a sentence.';
@@ -5506,7 +5506,7 @@ CREATE VIEW ops.backtests AS
     b.id AS backtest_id,
     b.status,
     b.scanned AS events,
-    b.created_at AS asked_at,
+    b.created_at AS requested_at,
     b.updated_at AS saved_at,
     (b.updated_at - b.created_at) AS took,
     round(((b.scanned)::numeric / NULLIF(EXTRACT(epoch FROM (b.updated_at - b.created_at)), (0)::numeric))) AS events_per_second,
@@ -5520,7 +5520,7 @@ COMMENT ON COLUMN ops.backtests.tenant_id IS 'Its id.';
 COMMENT ON COLUMN ops.backtests.backtest_id IS 'The backtest.';
 COMMENT ON COLUMN ops.backtests.status IS 'queued, running, done, failed or cancelled.';
 COMMENT ON COLUMN ops.backtests.events IS 'Events looked through.';
-COMMENT ON COLUMN ops.backtests.asked_at IS 'When it was asked for.';
+COMMENT ON COLUMN ops.backtests.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN ops.backtests.saved_at IS 'When its work was saved last.';
 COMMENT ON COLUMN ops.backtests.took IS 'The time between, in which it may have waited for a worker.';
 COMMENT ON COLUMN ops.backtests.events_per_second IS 'Events by that time.';
@@ -5592,7 +5592,7 @@ CREATE TABLE signalops.channels (
     disabled_because text,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
-    outlet_id uuid,
+    send_target_id uuid,
     max_per_minute integer,
     CONSTRAINT channels_check CHECK (((deleted_at IS NULL) OR (NOT enabled))),
     CONSTRAINT channels_disabled_because_check CHECK ((length(disabled_because) <= 500)),
@@ -5617,8 +5617,8 @@ COMMENT ON COLUMN signalops.channels.retry_schedule IS 'Seconds before each furt
 COMMENT ON COLUMN signalops.channels.disabled_because IS 'Why SignalOps itself disabled it; NULL: it did not.';
 COMMENT ON COLUMN signalops.channels.updated_at IS 'When it was changed last.';
 COMMENT ON COLUMN signalops.channels.deleted_at IS 'When it was deleted; NULL: it is not. The row stays, since versions of rules name it; its secret is gone, its name free again.';
-COMMENT ON COLUMN signalops.channels.outlet_id IS 'The outlet that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
-COMMENT ON COLUMN signalops.channels.max_per_minute IS 'How many messages its outlet may send in a minute; NULL: as many as there are.';
+COMMENT ON COLUMN signalops.channels.send_target_id IS 'The send_target that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
+COMMENT ON COLUMN signalops.channels.max_per_minute IS 'How many messages its send_target may send in a minute; NULL: as many as there are.';
 
 CREATE TABLE signalops.rules (
     tenant_id uuid NOT NULL,
@@ -5663,9 +5663,9 @@ CREATE VIEW ops.dead_letters AS
      JOIN signalops.tenants t ON ((t.id = l.tenant_id)))
      LEFT JOIN signalops.rules r ON (((r.tenant_id = l.tenant_id) AND (r.id = l.rule_id))))
      LEFT JOIN signalops.channels c ON (((c.tenant_id = l.tenant_id) AND (c.id = l.channel_id))))
-  WHERE (l.ended_at IS NULL);
+  WHERE (l.resolved_at IS NULL);
 
-COMMENT ON VIEW ops.dead_letters IS 'Events and deliveries that were given up and wait for somebody to look: see ops.retry_letters and ops.discard_letters. One tenant''s are read along dead_letters_open.';
+COMMENT ON VIEW ops.dead_letters IS 'Events and deliveries that were given up and wait for somebody to look: see ops.retry_dead_letters and ops.discard_dead_letters. One tenant''s are read along dead_letters_open.';
 COMMENT ON COLUMN ops.dead_letters.tenant IS 'The tenant''s slug.';
 COMMENT ON COLUMN ops.dead_letters.tenant_id IS 'Its id.';
 COMMENT ON COLUMN ops.dead_letters.letter_id IS 'The letter: the id of the event or delivery.';
@@ -5677,32 +5677,6 @@ COMMENT ON COLUMN ops.dead_letters.channel IS 'The channel; NULL: it is an event
 COMMENT ON COLUMN ops.dead_letters.event_id IS 'The event.';
 COMMENT ON COLUMN ops.dead_letters.delivery_id IS 'The delivery; NULL: it is an event.';
 
-CREATE TABLE signalops.outlets (
-    tenant_id uuid NOT NULL,
-    id uuid NOT NULL,
-    failures integer DEFAULT 0 NOT NULL,
-    failing_since timestamp with time zone,
-    opened_until timestamp with time zone,
-    probe uuid,
-    tokens double precision DEFAULT 0 NOT NULL,
-    refilled_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    last_error text
-)
-WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
-
-ALTER TABLE ONLY signalops.outlets FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.outlets IS 'What sending through an outlet is like: made at its first failure, or with a rate limit. Exact across workers by its row lock.';
-COMMENT ON COLUMN signalops.outlets.tenant_id IS 'Whose outlet it is.';
-COMMENT ON COLUMN signalops.outlets.id IS 'The channel''s id, or channels.outlet_id.';
-COMMENT ON COLUMN signalops.outlets.failures IS 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
-COMMENT ON COLUMN signalops.outlets.failing_since IS 'When the first attempt after the last success failed; NULL: it works.';
-COMMENT ON COLUMN signalops.outlets.opened_until IS 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
-COMMENT ON COLUMN signalops.outlets.probe IS 'The delivery that finds out whether it works again; NULL: none is on its way.';
-COMMENT ON COLUMN signalops.outlets.tokens IS 'Messages that may be sent at once, as of refilled_at.';
-COMMENT ON COLUMN signalops.outlets.refilled_at IS 'When the tokens were counted.';
-COMMENT ON COLUMN signalops.outlets.last_error IS 'What the last attempt that failed came to; of interest while failing_since is set.';
-
 CREATE TABLE signalops.rule_versions (
     tenant_id uuid NOT NULL,
     rule_id uuid NOT NULL,
@@ -5712,7 +5686,7 @@ CREATE TABLE signalops.rule_versions (
     channel_id uuid NOT NULL,
     template jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    since integer DEFAULT 1 NOT NULL,
+    state_version integer DEFAULT 1 NOT NULL,
     conditions integer DEFAULT 1 NOT NULL,
     severity text DEFAULT 'info'::text NOT NULL,
     time_window jsonb,
@@ -5720,7 +5694,7 @@ CREATE TABLE signalops.rule_versions (
     cooldown jsonb,
     digest jsonb,
     active_hours jsonb,
-    CONSTRAINT rule_versions_check CHECK (((since >= 1) AND (since <= version))),
+    CONSTRAINT rule_versions_check CHECK (((state_version >= 1) AND (state_version <= version))),
     CONSTRAINT rule_versions_check1 CHECK (((absent IS NULL) OR (time_window IS NULL))),
     CONSTRAINT rule_versions_conditions_check CHECK ((conditions > 0)),
     CONSTRAINT rule_versions_severity_check CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'error'::text, 'critical'::text]))),
@@ -5738,7 +5712,7 @@ COMMENT ON COLUMN signalops.rule_versions.pattern IS 'The condition, as it was w
 COMMENT ON COLUMN signalops.rule_versions.channel_id IS 'The action: the channel to notify.';
 COMMENT ON COLUMN signalops.rule_versions.template IS 'The action: {subject, body} in Liquid; what is missing gets a default.';
 COMMENT ON COLUMN signalops.rule_versions.created_at IS 'When it was made.';
-COMMENT ON COLUMN signalops.rule_versions.since IS 'The version from which pattern, time_window and absent have stood as they do: what was counted since then still counts.';
+COMMENT ON COLUMN signalops.rule_versions.state_version IS 'The version from which pattern, time_window and absent have stood as they do: what was counted since then still counts.';
 COMMENT ON COLUMN signalops.rule_versions.conditions IS 'How many conditions the pattern has once every $or is expanded: what it costs to hold it compiled.';
 COMMENT ON COLUMN signalops.rule_versions.severity IS 'info, warning, error or critical: how urgent a notification is.';
 COMMENT ON COLUMN signalops.rule_versions.time_window IS 'Fires once when enough happens within a time: {count | sum | distinct, within, groupBy, lateness}; NULL: on each match.';
@@ -5746,6 +5720,32 @@ COMMENT ON COLUMN signalops.rule_versions.absent IS 'Fires when nothing matches 
 COMMENT ON COLUMN signalops.rule_versions.cooldown IS 'After a notification none for a time, per group: {for, groupBy}; NULL: none.';
 COMMENT ON COLUMN signalops.rule_versions.digest IS 'Matches are collected and told together: {every} or {at, timeZone}; NULL: at once.';
 COMMENT ON COLUMN signalops.rule_versions.active_hours IS 'When notifications go out: {timeZone, days, from, to, otherwise}; NULL: at any time.';
+
+CREATE TABLE signalops.send_targets (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    failing_since timestamp with time zone,
+    circuit_open_until timestamp with time zone,
+    half_open_delivery_id uuid,
+    tokens double precision DEFAULT 0 NOT NULL,
+    refilled_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    last_error text
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY signalops.send_targets FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.send_targets IS 'What sending through an send_target is like: made at its first failure, or with a rate limit. Exact across workers by its row lock.';
+COMMENT ON COLUMN signalops.send_targets.tenant_id IS 'Whose send_target it is.';
+COMMENT ON COLUMN signalops.send_targets.id IS 'The channel''s id, or channels.send_target_id.';
+COMMENT ON COLUMN signalops.send_targets.failures IS 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
+COMMENT ON COLUMN signalops.send_targets.failing_since IS 'When the first attempt after the last success failed; NULL: it works.';
+COMMENT ON COLUMN signalops.send_targets.circuit_open_until IS 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
+COMMENT ON COLUMN signalops.send_targets.half_open_delivery_id IS 'The delivery that finds out whether it works again; NULL: none is on its way.';
+COMMENT ON COLUMN signalops.send_targets.tokens IS 'Messages that may be sent at once, as of refilled_at.';
+COMMENT ON COLUMN signalops.send_targets.refilled_at IS 'When the tokens were counted.';
+COMMENT ON COLUMN signalops.send_targets.last_error IS 'What the last attempt that failed came to; of interest while failing_since is set.';
 
 CREATE VIEW ops.delivery_health AS
  SELECT t.slug AS tenant,
@@ -5762,11 +5762,11 @@ CREATE VIEW ops.delivery_health AS
     n.tried AS tried_in_an_hour,
     round((n.sent / NULLIF(n.tried, (0)::numeric)), 4) AS success_ratio,
         CASE
-            WHEN (o.opened_until > now()) THEN 'open'::text
-            WHEN (o.opened_until IS NOT NULL) THEN 'half-open'::text
+            WHEN (o.circuit_open_until > now()) THEN 'open'::text
+            WHEN (o.circuit_open_until IS NOT NULL) THEN 'half-open'::text
             ELSE 'closed'::text
         END AS breaker,
-    o.opened_until,
+    o.circuit_open_until,
     o.failing_since,
     n.oldest,
     (now() - n.oldest) AS oldest_age
@@ -5787,7 +5787,7 @@ CREATE VIEW ops.delivery_health AS
              CROSS JOIN LATERAL ( SELECT sum(k.waiting) FILTER (WHERE (u.status = 'pending'::text)) AS pending,
                     sum(k.waiting) FILTER (WHERE (u.status = 'sending'::text)) AS sending,
                     sum(k.waiting) FILTER (WHERE (u.status = 'retrying'::text)) AS retrying,
-                    min(signalops.time_of(f.id)) AS oldest
+                    min(signalops.uuid7_time(f.id)) AS oldest
                    FROM ((unnest(ARRAY['pending'::text, 'sending'::text, 'retrying'::text]) u(status)
                      CROSS JOIN LATERAL ( SELECT count(*) AS waiting
                            FROM signalops.deliveries s
@@ -5800,12 +5800,12 @@ CREATE VIEW ops.delivery_health AS
              CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (s.status = ANY (ARRAY['sent'::text, 'delivered'::text, 'read'::text]))) AS sent,
                     count(*) AS tried
                    FROM signalops.deliveries s
-                  WHERE ((s.tenant_id = p.tenant_id) AND (s.rule_id = p.rule_id) AND (s.channel_id = p.channel_id) AND (s.status = ANY (ARRAY['sent'::text, 'delivered'::text, 'read'::text, 'retrying'::text, 'dead'::text])) AND (s.id >= signalops.id_at((now() - '01:00:00'::interval))))) h)
+                  WHERE ((s.tenant_id = p.tenant_id) AND (s.rule_id = p.rule_id) AND (s.channel_id = p.channel_id) AND (s.status = ANY (ARRAY['sent'::text, 'delivered'::text, 'read'::text, 'retrying'::text, 'dead'::text])) AND (s.id >= signalops.uuid7_floor((now() - '01:00:00'::interval))))) h)
           GROUP BY p.tenant_id, p.channel_id) n ON (((n.tenant_id = c.tenant_id) AND (n.channel_id = c.id))))
-     LEFT JOIN signalops.outlets o ON (((o.tenant_id = c.tenant_id) AND (o.id = COALESCE(c.outlet_id, c.id)))))
+     LEFT JOIN signalops.send_targets o ON (((o.tenant_id = c.tenant_id) AND (o.id = COALESCE(c.send_target_id, c.id)))))
      CROSS JOIN LATERAL ( SELECT count(*) AS dead
            FROM signalops.dead_letters l
-          WHERE ((l.tenant_id = c.tenant_id) AND (l.channel_id = c.id) AND (l.ended_at IS NULL) AND (l.died_at >= (now() - '1 day'::interval)))) d)
+          WHERE ((l.tenant_id = c.tenant_id) AND (l.channel_id = c.id) AND (l.resolved_at IS NULL) AND (l.died_at >= (now() - '1 day'::interval)))) d)
   WHERE ((c.deleted_at IS NULL) OR (n.oldest IS NOT NULL));
 
 COMMENT ON VIEW ops.delivery_health IS 'Channels: what waits, what fails, and whether their circuit is open. Counted along deliveries_by_rule: it costs what it counts.';
@@ -5823,7 +5823,7 @@ COMMENT ON COLUMN ops.delivery_health.sent_in_an_hour IS 'Deliveries asked for i
 COMMENT ON COLUMN ops.delivery_health.tried_in_an_hour IS 'Deliveries asked for in the last hour that were tried: that arrived, are retried, or died.';
 COMMENT ON COLUMN ops.delivery_health.success_ratio IS 'The former of the latter, from 0 to 1; NULL: none was tried.';
 COMMENT ON COLUMN ops.delivery_health.breaker IS 'closed: it is called; open: it is not; half-open: one attempt finds out.';
-COMMENT ON COLUMN ops.delivery_health.opened_until IS 'Until when nobody calls it; NULL: its circuit is closed.';
+COMMENT ON COLUMN ops.delivery_health.circuit_open_until IS 'Until when nobody calls it; NULL: its circuit is closed.';
 COMMENT ON COLUMN ops.delivery_health.failing_since IS 'Since when every attempt has failed; NULL: it works.';
 COMMENT ON COLUMN ops.delivery_health.oldest IS 'When the first of those that are not over was asked for; NULL: all are.';
 COMMENT ON COLUMN ops.delivery_health.oldest_age IS 'How long ago that is.';
@@ -5833,7 +5833,7 @@ CREATE TABLE signalops.inbox (
     event_id uuid NOT NULL,
     batch uuid NOT NULL,
     replay_id uuid,
-    is_held boolean DEFAULT false NOT NULL
+    is_parked boolean DEFAULT false NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 
@@ -5844,22 +5844,22 @@ COMMENT ON COLUMN signalops.inbox.tenant_id IS 'Whose event it is.';
 COMMENT ON COLUMN signalops.inbox.event_id IS 'The event that waits.';
 COMMENT ON COLUMN signalops.inbox.batch IS 'The flush that stored it: one job processes one batch.';
 COMMENT ON COLUMN signalops.inbox.replay_id IS 'The replay that put it here; NULL: the event is new.';
-COMMENT ON COLUMN signalops.inbox.is_held IS 'Whether it waits for its tenant to be resumed; no job is for it till then.';
+COMMENT ON COLUMN signalops.inbox.is_parked IS 'Whether it waits for its tenant to be resumed; no job is for it till then.';
 
 CREATE VIEW ops.inbox_by_tenant AS
  SELECT t.slug AS tenant,
     i.tenant_id,
     t.status,
     i.waiting,
-    i.held,
+    i.parked,
     i.replayed,
     i.oldest,
     (now() - i.oldest) AS oldest_age
    FROM (( SELECT n.tenant_id,
             count(*) AS waiting,
-            count(*) FILTER (WHERE n.is_held) AS held,
+            count(*) FILTER (WHERE n.is_parked) AS parked,
             count(n.replay_id) AS replayed,
-            min(signalops.time_of(n.event_id)) FILTER (WHERE (n.replay_id IS NULL)) AS oldest
+            min(signalops.uuid7_time(n.event_id)) FILTER (WHERE (n.replay_id IS NULL)) AS oldest
            FROM signalops.inbox n
           GROUP BY n.tenant_id) i
      JOIN signalops.tenants t ON ((t.id = i.tenant_id)));
@@ -5869,7 +5869,7 @@ COMMENT ON COLUMN ops.inbox_by_tenant.tenant IS 'The tenant''s slug.';
 COMMENT ON COLUMN ops.inbox_by_tenant.tenant_id IS 'Its id.';
 COMMENT ON COLUMN ops.inbox_by_tenant.status IS 'active, suspended (then they wait for it to be resumed), closed or deleting.';
 COMMENT ON COLUMN ops.inbox_by_tenant.waiting IS 'Its events that wait.';
-COMMENT ON COLUMN ops.inbox_by_tenant.held IS 'Those of them that wait for it to be resumed.';
+COMMENT ON COLUMN ops.inbox_by_tenant.parked IS 'Those of them that wait for it to be resumed.';
 COMMENT ON COLUMN ops.inbox_by_tenant.replayed IS 'Those of them that a replay put there.';
 COMMENT ON COLUMN ops.inbox_by_tenant.oldest IS 'When the first of them was accepted, replays apart; NULL: there is no other.';
 COMMENT ON COLUMN ops.inbox_by_tenant.oldest_age IS 'How long ago that is.';
@@ -5896,7 +5896,7 @@ CREATE VIEW ops.job_history AS
           WHERE (h.job_id = j.id)) e)
   WHERE (j.status = ANY (ARRAY['failed'::procrastinate.procrastinate_job_status, 'aborted'::procrastinate.procrastinate_job_status, 'cancelled'::procrastinate.procrastinate_job_status, 'succeeded'::procrastinate.procrastinate_job_status]));
 
-COMMENT ON VIEW ops.job_history IS 'Jobs that are over and still stored: those that were given up or cancelled. Workers delete what succeeded; of a batch remains its row in signalops.batches, of a delivery its attempts. Why a job failed is not stored: the worker logs it with the number of the job.';
+COMMENT ON VIEW ops.job_history IS 'Jobs that are over and still stored: those that were given up or cancelled. Workers delete what succeeded; of a batch remains its row in signalops.batch_results, of a delivery its attempts. Why a job failed is not stored: the worker logs it with the number of the job.';
 COMMENT ON COLUMN ops.job_history.job_id IS 'The job.';
 COMMENT ON COLUMN ops.job_history.queue IS 'Its queue.';
 COMMENT ON COLUMN ops.job_history.task IS 'What it did.';
@@ -5971,9 +5971,9 @@ CREATE VIEW ops.partitions AS
             part.relname AS partition,
             part.oid AS part,
             (GREATEST(part.reltuples, (0)::real))::bigint AS rows_estimate,
-            signalops.time_of((b.bounds[1])::uuid) AS holds_from,
-            signalops.time_of((b.bounds[2])::uuid) AS holds_to,
-            max(signalops.time_of((b.bounds[2])::uuid)) OVER (PARTITION BY parent.oid) AS reaches_to
+            signalops.uuid7_time((b.bounds[1])::uuid) AS holds_from,
+            signalops.uuid7_time((b.bounds[2])::uuid) AS holds_to,
+            max(signalops.uuid7_time((b.bounds[2])::uuid)) OVER (PARTITION BY parent.oid) AS reaches_to
            FROM (((pg_inherits i
              JOIN pg_class parent ON (((parent.oid = i.inhparent) AND (parent.relkind = 'p'::"char") AND (parent.relnamespace = ('signalops'::regnamespace)::oid))))
              JOIN pg_class part ON ((part.oid = i.inhrelid)))
@@ -6012,7 +6012,7 @@ CREATE VIEW ops.running_jobs AS
     s.started_at,
     (clock_timestamp() - s.started_at) AS running_for,
     j.worker_id,
-    COALESCE((w.last_heartbeat > (now() - signalops.worker_silence())), false) AS is_worker_alive
+    COALESCE((w.last_heartbeat > (now() - signalops.worker_timeout())), false) AS is_worker_alive
    FROM ((procrastinate.procrastinate_jobs j
      LEFT JOIN procrastinate.procrastinate_workers w ON ((w.id = j.worker_id)))
      CROSS JOIN LATERAL ( SELECT max(e.at) AS started_at
@@ -6035,7 +6035,7 @@ CREATE VIEW ops.workers AS
  SELECT w.id AS worker_id,
     w.last_heartbeat,
     (now() - w.last_heartbeat) AS silent_for,
-    (w.last_heartbeat > (now() - signalops.worker_silence())) AS is_alive,
+    (w.last_heartbeat > (now() - signalops.worker_timeout())) AS is_alive,
     COALESCE(d.jobs, (0)::bigint) AS doing
    FROM (procrastinate.procrastinate_workers w
      LEFT JOIN ( SELECT j.worker_id,
@@ -6116,45 +6116,45 @@ COMMENT ON COLUMN signalops.matches.rule_id IS 'The rule that matched.';
 COMMENT ON COLUMN signalops.matches.rule_version IS 'The version that decided.';
 COMMENT ON COLUMN signalops.matches.outcome IS 'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is missing). silenced, quiet (active hours), cooldown: nobody was told. digested: is told with others.';
 
-CREATE TABLE signalops.rule_groups (
+CREATE TABLE signalops.rule_states (
     tenant_id uuid NOT NULL,
     rule_id uuid NOT NULL,
-    since integer NOT NULL,
+    state_version integer NOT NULL,
     group_key text NOT NULL,
     labels jsonb NOT NULL,
-    seen_at timestamp with time zone,
-    told tstzmultirange DEFAULT '{}'::tstzmultirange NOT NULL,
-    quiet_until timestamp with time zone,
+    last_match_at timestamp with time zone,
+    notified_ranges tstzmultirange DEFAULT '{}'::tstzmultirange NOT NULL,
+    cooldown_until timestamp with time zone,
     due_at timestamp with time zone,
-    forget_at timestamp with time zone NOT NULL,
-    depth smallint DEFAULT 0 NOT NULL
+    expires_at timestamp with time zone NOT NULL,
+    causation_depth smallint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 
-ALTER TABLE ONLY signalops.rule_groups FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.rule_states FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.rule_groups IS 'What a rule remembers of each of its groups. Its row lock makes many workers count as one.';
-COMMENT ON COLUMN signalops.rule_groups.tenant_id IS 'Whose rule it is.';
-COMMENT ON COLUMN signalops.rule_groups.rule_id IS 'The rule.';
-COMMENT ON COLUMN signalops.rule_groups.since IS 'The state''s version: rule_versions.since.';
-COMMENT ON COLUMN signalops.rule_groups.group_key IS 'The JSON list of the values of the fields it groups by, or its hash; []: the rule does not group.';
-COMMENT ON COLUMN signalops.rule_groups.labels IS 'The same values by field, for people.';
-COMMENT ON COLUMN signalops.rule_groups.seen_at IS 'The latest event time of a match; NULL: none since the rule was enabled.';
-COMMENT ON COLUMN signalops.rule_groups.told IS 'The stretches of event time for which a window was reached and told: what joins one of them is not told again.';
-COMMENT ON COLUMN signalops.rule_groups.quiet_until IS 'Until when the cooldown lasts.';
-COMMENT ON COLUMN signalops.rule_groups.due_at IS 'When an absence is told, unless something matches before; NULL: was told, or the rule has none.';
-COMMENT ON COLUMN signalops.rule_groups.forget_at IS 'When nothing that it remembers can matter any more.';
-COMMENT ON COLUMN signalops.rule_groups.depth IS 'The depth of the latest match (see events.depth): the notice of an absence is one deeper.';
+COMMENT ON TABLE signalops.rule_states IS 'What a rule remembers of each of its groups. Its row lock makes many workers count as one.';
+COMMENT ON COLUMN signalops.rule_states.tenant_id IS 'Whose rule it is.';
+COMMENT ON COLUMN signalops.rule_states.rule_id IS 'The rule.';
+COMMENT ON COLUMN signalops.rule_states.state_version IS 'The state''s version: rule_versions.state_version.';
+COMMENT ON COLUMN signalops.rule_states.group_key IS 'The JSON list of the values of the fields it groups by, or its hash; []: the rule does not group.';
+COMMENT ON COLUMN signalops.rule_states.labels IS 'The same values by field, for people.';
+COMMENT ON COLUMN signalops.rule_states.last_match_at IS 'The latest event time of a match; NULL: none since the rule was enabled.';
+COMMENT ON COLUMN signalops.rule_states.notified_ranges IS 'The stretches of event time for which a window was reached and told: what joins one of them is not told again.';
+COMMENT ON COLUMN signalops.rule_states.cooldown_until IS 'Until when the cooldown lasts.';
+COMMENT ON COLUMN signalops.rule_states.due_at IS 'When an absence is told, unless something matches before; NULL: was told, or the rule has none.';
+COMMENT ON COLUMN signalops.rule_states.expires_at IS 'When nothing that it remembers can matter any more.';
+COMMENT ON COLUMN signalops.rule_states.causation_depth IS 'The causation_depth of the latest match (see events.causation_depth): the notice of an absence is one deeper.';
 
 CREATE TABLE signalops.window_events (
     tenant_id uuid NOT NULL,
     rule_id uuid NOT NULL,
-    since integer NOT NULL,
+    state_version integer NOT NULL,
     group_key text NOT NULL,
     at timestamp with time zone NOT NULL,
     event_id uuid NOT NULL,
-    weight numeric NOT NULL,
-    item text
+    value numeric NOT NULL,
+    distinct_value text
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 
@@ -6163,12 +6163,12 @@ ALTER TABLE ONLY signalops.window_events FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE signalops.window_events IS 'The matches that rules'' windows hold: as long as one of them, or one that comes in late, may need it.';
 COMMENT ON COLUMN signalops.window_events.tenant_id IS 'Whose rule it is.';
 COMMENT ON COLUMN signalops.window_events.rule_id IS 'The rule.';
-COMMENT ON COLUMN signalops.window_events.since IS 'As in rule_groups.';
-COMMENT ON COLUMN signalops.window_events.group_key IS 'As in rule_groups.';
+COMMENT ON COLUMN signalops.window_events.state_version IS 'As in rule_states.';
+COMMENT ON COLUMN signalops.window_events.group_key IS 'As in rule_states.';
 COMMENT ON COLUMN signalops.window_events.at IS 'Event time: when it occurred, but not after it came in.';
 COMMENT ON COLUMN signalops.window_events.event_id IS 'The event.';
-COMMENT ON COLUMN signalops.window_events.weight IS 'What it adds: 1, or the measured number of a sum.';
-COMMENT ON COLUMN signalops.window_events.item IS 'The measured value where distinct ones count, as canonical JSON or its hash; else NULL.';
+COMMENT ON COLUMN signalops.window_events.value IS 'What it adds: 1, or the measured number of a sum.';
+COMMENT ON COLUMN signalops.window_events.distinct_value IS 'The measured value where distinct ones count, as canonical JSON or its hash; else NULL.';
 
 CREATE VIEW ops.slow_rules AS
  SELECT t.slug AS tenant,
@@ -6181,7 +6181,7 @@ CREATE VIEW ops.slow_rules AS
     octet_length((v.pattern)::text) AS pattern_bytes,
     COALESCE(m.matches, (0)::bigint) AS matches_in_an_hour,
     g.groups,
-    h.held AS held_events,
+    h.held AS window_events,
     d.dead AS dead_in_a_day
    FROM ((((((signalops.rules r
      JOIN signalops.tenants t ON ((t.id = r.tenant_id)))
@@ -6194,17 +6194,17 @@ CREATE VIEW ops.slow_rules AS
                     n.rule_id,
                     count(*) AS matches
                    FROM signalops.matches n
-                  WHERE ((n.tenant_id = a.id) AND (n.event_id >= signalops.id_at((now() - '01:00:00'::interval))))
+                  WHERE ((n.tenant_id = a.id) AND (n.event_id >= signalops.uuid7_floor((now() - '01:00:00'::interval))))
                   GROUP BY n.tenant_id, n.rule_id) s)) m ON (((m.tenant_id = r.tenant_id) AND (m.rule_id = r.id))))
      CROSS JOIN LATERAL ( SELECT count(*) AS groups
-           FROM signalops.rule_groups n
+           FROM signalops.rule_states n
           WHERE ((n.tenant_id = r.tenant_id) AND (n.rule_id = r.id))) g)
      CROSS JOIN LATERAL ( SELECT count(*) AS held
            FROM signalops.window_events n
           WHERE ((n.tenant_id = r.tenant_id) AND (n.rule_id = r.id))) h)
      CROSS JOIN LATERAL ( SELECT count(*) AS dead
            FROM signalops.dead_letters n
-          WHERE ((n.tenant_id = r.tenant_id) AND (n.rule_id = r.id) AND (n.ended_at IS NULL) AND (n.died_at >= (now() - '1 day'::interval)))) d)
+          WHERE ((n.tenant_id = r.tenant_id) AND (n.rule_id = r.id) AND (n.resolved_at IS NULL) AND (n.died_at >= (now() - '1 day'::interval)))) d)
   WHERE (r.deleted_at IS NULL);
 
 COMMENT ON VIEW ops.slow_rules IS 'What makes rules dear: their size, how often they match, what they remember, what comes of them. How long a rule takes to be evaluated is not stored, since all of a tenant''s are evaluated as one; a backtest times one alone: see ops.backtests.';
@@ -6218,7 +6218,7 @@ COMMENT ON COLUMN ops.slow_rules.conditions IS 'Conditions of its pattern once e
 COMMENT ON COLUMN ops.slow_rules.pattern_bytes IS 'The length of its pattern as JSON.';
 COMMENT ON COLUMN ops.slow_rules.matches_in_an_hour IS 'Events of the last hour that it matched.';
 COMMENT ON COLUMN ops.slow_rules.groups IS 'Groups that it remembers, each a row which a match locks.';
-COMMENT ON COLUMN ops.slow_rules.held_events IS 'Events that its windows hold.';
+COMMENT ON COLUMN ops.slow_rules.window_events IS 'Events that its windows hold.';
 COMMENT ON COLUMN ops.slow_rules.dead_in_a_day IS 'Its deliveries that died in the last 24 hours and wait for somebody to look, as for a template that fails.';
 
 CREATE VIEW ops.tables AS
@@ -6257,30 +6257,30 @@ COMMENT ON COLUMN ops.tables.last_autovacuum IS 'When autovacuum did; NULL: neve
 COMMENT ON COLUMN ops.tables.last_analyze IS 'When it was analyzed last, by whomever; NULL: never.';
 COMMENT ON COLUMN ops.tables.xid_age IS 'Transactions since it was frozen; at autovacuum_freeze_max_age it is vacuumed whatever its settings.';
 
-CREATE TABLE signalops.quotas (
+CREATE TABLE signalops.accepted_counters (
     tenant_id uuid NOT NULL,
     period date NOT NULL,
     accepted numeric DEFAULT 0 NOT NULL,
     meter text DEFAULT 'events'::text NOT NULL,
-    told jsonb DEFAULT '{}'::jsonb NOT NULL,
-    calm_until numeric DEFAULT 0 NOT NULL,
-    scales bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT quotas_accepted_check CHECK (((accepted >= (0)::numeric) AND (accepted < 'Infinity'::numeric))),
-    CONSTRAINT quotas_period_check CHECK ((EXTRACT(day FROM period) = (1)::numeric)),
-    CONSTRAINT quotas_told_check CHECK ((jsonb_typeof(told) = 'object'::text))
+    notified jsonb DEFAULT '{}'::jsonb NOT NULL,
+    next_threshold numeric DEFAULT 0 NOT NULL,
+    limited_meters_version bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT accepted_counters_accepted_check CHECK (((accepted >= (0)::numeric) AND (accepted < 'Infinity'::numeric))),
+    CONSTRAINT accepted_counters_notified_check CHECK ((jsonb_typeof(notified) = 'object'::text)),
+    CONSTRAINT accepted_counters_period_check CHECK ((EXTRACT(day FROM period) = (1)::numeric))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
 
-ALTER TABLE ONLY signalops.quotas FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.accepted_counters FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.quotas IS 'What was accepted in a month of each limited meter and of events, counted in the accepting transaction: the limit is exact across processes.';
-COMMENT ON COLUMN signalops.quotas.tenant_id IS 'Whose count it is.';
-COMMENT ON COLUMN signalops.quotas.period IS 'First day of the calendar month, in the tenant''s time zone.';
-COMMENT ON COLUMN signalops.quotas.accepted IS 'The amount accepted; duplicates, refusals and operational events do not count.';
-COMMENT ON COLUMN signalops.quotas.meter IS 'The meter''s key.';
-COMMENT ON COLUMN signalops.quotas.told IS 'The amounts of which the tenant was told, by what they are: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
-COMMENT ON COLUMN signalops.quotas.calm_until IS 'As long as accepted stays below it there is nothing to tell or to refuse, and accept looks at nothing else; 0: it has to find out.';
-COMMENT ON COLUMN signalops.quotas.scales IS 'The version of tenants.scales that it is counted by; a row that was left behind, since its meter had no limit, begins anew from usage_counters.';
+COMMENT ON TABLE signalops.accepted_counters IS 'What was accepted in a month of each limited meter and of events, counted in the accepting transaction: the limit is exact across processes.';
+COMMENT ON COLUMN signalops.accepted_counters.tenant_id IS 'Whose count it is.';
+COMMENT ON COLUMN signalops.accepted_counters.period IS 'First day of the calendar month, in the tenant''s time zone.';
+COMMENT ON COLUMN signalops.accepted_counters.accepted IS 'The amount accepted; duplicates, refusals and operational events do not count.';
+COMMENT ON COLUMN signalops.accepted_counters.meter IS 'The meter''s key.';
+COMMENT ON COLUMN signalops.accepted_counters.notified IS 'The amounts of which the tenant was told, by what they are: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
+COMMENT ON COLUMN signalops.accepted_counters.next_threshold IS 'As long as accepted stays below it there is nothing to tell or to refuse, and accept looks at nothing else; 0: it has to find out.';
+COMMENT ON COLUMN signalops.accepted_counters.limited_meters_version IS 'The version of tenants.limited_meters_version that it is counted by; a row that was left behind, since its meter had no limit, begins anew from usage_counters.';
 
 CREATE VIEW ops.tenant_usage AS
  SELECT t.slug AS tenant,
@@ -6296,7 +6296,7 @@ CREATE VIEW ops.tenant_usage AS
    FROM (((((signalops.tenants t
      CROSS JOIN LATERAL ( SELECT signalops.period_of(now(), t.time_zone) AS period,
             ((now() AT TIME ZONE t.time_zone))::date AS today) p)
-     JOIN signalops.quotas q ON (((q.tenant_id = t.id) AND (q.period = p.period))))
+     JOIN signalops.accepted_counters q ON (((q.tenant_id = t.id) AND (q.period = p.period))))
      LEFT JOIN LATERAL ( SELECT n.tenant_id,
             n.meter,
             n.origin,
@@ -6312,7 +6312,7 @@ CREATE VIEW ops.tenant_usage AS
          LIMIT 1) l ON (true))
      CROSS JOIN LATERAL ( SELECT sum(u.events) AS events
            FROM signalops.usage_counters u
-          WHERE ((u.tenant_id = t.id) AND (u.meter = q.meter) AND (u.period = p.period) AND (NOT u.is_late) AND (u.hour >= signalops.starts_at(p.period, t.time_zone)))) c)
+          WHERE ((u.tenant_id = t.id) AND (u.meter = q.meter) AND (u.period = p.period) AND (NOT u.is_late) AND (u.hour >= signalops.period_start(p.period, t.time_zone)))) c)
      CROSS JOIN LATERAL ( SELECT sum(u.events) AS events
            FROM signalops.usage_counters u
           WHERE ((u.tenant_id = t.id) AND (u.meter = q.meter) AND (u.period = p.period) AND u.is_late)) e);
@@ -6376,60 +6376,35 @@ COMMENT ON COLUMN signalops.api_keys.rate_burst IS 'Events that may come in with
 COMMENT ON COLUMN signalops.api_keys.digest IS 'HMAC-SHA256 of the whole key by the installation''s secret, behind 4 bytes that name the secret; NULL: a key of another format, or not used since it could be made.';
 COMMENT ON COLUMN signalops.api_keys.made_by IS 'The key that it was made by: it ends no later, and pays from that one''s bucket, too. NULL: a person made it.';
 
-CREATE VIEW signalops.audit_differences WITH (security_invoker='true') AS
- SELECT audit.tenant_id,
-    audit.period,
-    audit."check",
-    audit.subject,
-    audit.expected,
-    audit.found
-   FROM signalops.audit(NULL::uuid, NULL::date) audit(tenant_id, period, "check", subject, expected, found)
-UNION ALL
- SELECT audit_numbers.tenant_id,
-    audit_numbers.period,
-    audit_numbers."check",
-    audit_numbers.subject,
-    audit_numbers.expected,
-    audit_numbers.found
-   FROM signalops.audit_numbers() audit_numbers(tenant_id, period, "check", subject, expected, found);
-
-COMMENT ON VIEW signalops.audit_differences IS 'What does not add up, of all tenants and periods: expected is what the records beneath a figure say, found what stands there. For the owner of the schema; empty when every figure is proven.';
-COMMENT ON COLUMN signalops.audit_differences.tenant_id IS 'Whose; NULL: the operator''s.';
-COMMENT ON COLUMN signalops.audit_differences.period IS 'The billing period; NULL: it belongs to none.';
-COMMENT ON COLUMN signalops.audit_differences."check" IS 'accepted, event, batch, counter, entry, twice, sealed, chain, line, invoice, burned, credit or number: see the function audit_...';
-COMMENT ON COLUMN signalops.audit_differences.subject IS 'What is wrong.';
-COMMENT ON COLUMN signalops.audit_differences.expected IS 'What it should be.';
-COMMENT ON COLUMN signalops.audit_differences.found IS 'What it is.';
-
-CREATE TABLE signalops.batches (
+CREATE TABLE signalops.batch_results (
     tenant_id uuid NOT NULL,
     batch uuid NOT NULL,
     job_id bigint NOT NULL,
     worker text NOT NULL,
-    ruleset bigint NOT NULL,
+    ruleset_version bigint NOT NULL,
     rules integer NOT NULL,
     events integer NOT NULL,
     dead integer DEFAULT 0 NOT NULL,
     processed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    metering bigint DEFAULT 0 NOT NULL,
+    meters_version bigint DEFAULT 0 NOT NULL,
     billed integer NOT NULL
 )
 PARTITION BY RANGE (batch);
 
-ALTER TABLE ONLY signalops.batches FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.batch_results FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.batches IS 'What a worker did with one tenant''s events of one batch. Partitioned by month of the batch.';
-COMMENT ON COLUMN signalops.batches.tenant_id IS 'Whose events they were.';
-COMMENT ON COLUMN signalops.batches.batch IS 'UUIDv7; the flush that stored them.';
-COMMENT ON COLUMN signalops.batches.job_id IS 'The procrastinate job that processed it; finished jobs are deleted.';
-COMMENT ON COLUMN signalops.batches.worker IS 'The worker process: host and process id.';
-COMMENT ON COLUMN signalops.batches.ruleset IS 'The version of the tenant''s rules that it used.';
-COMMENT ON COLUMN signalops.batches.rules IS 'How many rules each event was held against.';
-COMMENT ON COLUMN signalops.batches.events IS 'Events processed and counted.';
-COMMENT ON COLUMN signalops.batches.dead IS 'Events that became dead letters instead.';
-COMMENT ON COLUMN signalops.batches.processed_at IS 'When, just before the commit.';
-COMMENT ON COLUMN signalops.batches.metering IS 'The version of the tenant''s meters that it used.';
-COMMENT ON COLUMN signalops.batches.billed IS 'Events of these that were counted: neither operational events nor replays.';
+COMMENT ON TABLE signalops.batch_results IS 'What a worker did with one tenant''s events of one batch. Partitioned by month of the batch.';
+COMMENT ON COLUMN signalops.batch_results.tenant_id IS 'Whose events they were.';
+COMMENT ON COLUMN signalops.batch_results.batch IS 'UUIDv7; the flush that stored them.';
+COMMENT ON COLUMN signalops.batch_results.job_id IS 'The procrastinate job that processed it; finished jobs are deleted.';
+COMMENT ON COLUMN signalops.batch_results.worker IS 'The worker process: host and process id.';
+COMMENT ON COLUMN signalops.batch_results.ruleset_version IS 'The version of the tenant''s rules that it used.';
+COMMENT ON COLUMN signalops.batch_results.rules IS 'How many rules each event was held against.';
+COMMENT ON COLUMN signalops.batch_results.events IS 'Events processed and counted.';
+COMMENT ON COLUMN signalops.batch_results.dead IS 'Events that became dead letters instead.';
+COMMENT ON COLUMN signalops.batch_results.processed_at IS 'When, just before the commit.';
+COMMENT ON COLUMN signalops.batch_results.meters_version IS 'The version of the tenant''s meters that it used.';
+COMMENT ON COLUMN signalops.batch_results.billed IS 'Events of these that were counted: neither operational events nor replays.';
 
 CREATE TABLE signalops.billing_periods (
     tenant_id uuid NOT NULL,
@@ -6455,7 +6430,7 @@ COMMENT ON COLUMN signalops.billing_periods.frozen_at IS 'When tenants.closed_un
 COMMENT ON COLUMN signalops.billing_periods.barrier IS 'A transaction that began after the freezing was committed; when all before it have ended, nobody counts by the old closed_until.';
 COMMENT ON COLUMN signalops.billing_periods.closed_at IS 'When it was sealed and invoiced; NULL: not yet.';
 
-CREATE TABLE signalops.channel_queues (
+CREATE TABLE signalops.channel_schedules (
     tenant_id uuid NOT NULL,
     channel_id uuid NOT NULL,
     tokens double precision NOT NULL,
@@ -6464,14 +6439,14 @@ CREATE TABLE signalops.channel_queues (
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 
-ALTER TABLE ONLY signalops.channel_queues FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.channel_schedules FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.channel_queues IS 'The turns of the channels: who has sent little lately gets jobs at once, the others share what workers can do.';
-COMMENT ON COLUMN signalops.channel_queues.tenant_id IS 'Whose channel it is.';
-COMMENT ON COLUMN signalops.channel_queues.channel_id IS 'The channel.';
-COMMENT ON COLUMN signalops.channel_queues.tokens IS 'Deliveries that may have a job at once, as of refilled_at: 1,000, and 500 more a second.';
-COMMENT ON COLUMN signalops.channel_queues.refilled_at IS 'When the tokens were counted.';
-COMMENT ON COLUMN signalops.channel_queues.next_due_at IS 'When the first of its deliveries that wait without a job is due; NULL: none waits.';
+COMMENT ON TABLE signalops.channel_schedules IS 'The turns of the channels: who has sent little lately gets jobs at once, the others share what workers can do.';
+COMMENT ON COLUMN signalops.channel_schedules.tenant_id IS 'Whose channel it is.';
+COMMENT ON COLUMN signalops.channel_schedules.channel_id IS 'The channel.';
+COMMENT ON COLUMN signalops.channel_schedules.tokens IS 'Deliveries that may have a job at once, as of refilled_at: 1,000, and 500 more a second.';
+COMMENT ON COLUMN signalops.channel_schedules.refilled_at IS 'When the tokens were counted.';
+COMMENT ON COLUMN signalops.channel_schedules.next_due_at IS 'When the first of its deliveries that wait without a job is due; NULL: none waits.';
 
 CREATE TABLE signalops.credit_entries (
     tenant_id uuid NOT NULL,
@@ -6536,19 +6511,6 @@ COMMENT ON COLUMN signalops.credit_grants.created_at IS 'When it was granted.';
 COMMENT ON COLUMN signalops.credit_grants.idempotency_key IS 'With which it was sent; NULL: without one.';
 COMMENT ON COLUMN signalops.credit_grants.body_hash IS 'SHA-256 of what was sent with the key: the key stands for nothing else.';
 
-CREATE TABLE signalops.deleted_numbers (
-    series text NOT NULL,
-    number bigint NOT NULL,
-    CONSTRAINT deleted_numbers_number_check CHECK ((number > 0)),
-    CONSTRAINT deleted_numbers_series_check CHECK ((series = ANY (ARRAY['invoice'::text, 'credit_note'::text])))
-);
-
-ALTER TABLE ONLY signalops.deleted_numbers FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.deleted_numbers IS 'The numbers of documents that went with their tenants: no other document is given one, and none is missing.';
-COMMENT ON COLUMN signalops.deleted_numbers.series IS 'invoice or credit_note.';
-COMMENT ON COLUMN signalops.deleted_numbers.number IS 'The number that the document had.';
-
 CREATE TABLE signalops.delivery_attempts (
     tenant_id uuid NOT NULL,
     delivery_id uuid NOT NULL,
@@ -6591,7 +6553,7 @@ CREATE TABLE signalops.digests (
     due_at timestamp with time zone NOT NULL,
     matched bigint NOT NULL,
     events uuid[] NOT NULL,
-    depth smallint NOT NULL,
+    causation_depth smallint NOT NULL,
     CONSTRAINT digests_events_check CHECK (((cardinality(events) >= 1) AND (cardinality(events) <= signalops.digest_events()))),
     CONSTRAINT digests_matched_check CHECK ((matched > 0))
 )
@@ -6608,7 +6570,7 @@ COMMENT ON COLUMN signalops.digests.opened_at IS 'When the first match came.';
 COMMENT ON COLUMN signalops.digests.due_at IS 'When it is told.';
 COMMENT ON COLUMN signalops.digests.matched IS 'How many matches it holds.';
 COMMENT ON COLUMN signalops.digests.events IS 'The first 100 of their events.';
-COMMENT ON COLUMN signalops.digests.depth IS 'The largest depth of them (see events.depth).';
+COMMENT ON COLUMN signalops.digests.causation_depth IS 'The largest causation_depth of them (see events.causation_depth).';
 
 CREATE TABLE signalops.event_schemas (
     tenant_id uuid NOT NULL,
@@ -6639,7 +6601,7 @@ CREATE TABLE signalops.events (
     received_at timestamp with time zone NOT NULL,
     payload jsonb NOT NULL,
     attributes jsonb,
-    depth smallint DEFAULT 0 NOT NULL,
+    causation_depth smallint DEFAULT 0 NOT NULL,
     over_limit boolean DEFAULT false NOT NULL,
     correlation character varying(128),
     trace character varying(55)
@@ -6658,7 +6620,7 @@ COMMENT ON COLUMN signalops.events.occurred_at IS 'When it happened, in the prod
 COMMENT ON COLUMN signalops.events.received_at IS 'When it came in, by the clock of the API process.';
 COMMENT ON COLUMN signalops.events.payload IS 'The producer''s object.';
 COMMENT ON COLUMN signalops.events.attributes IS 'CloudEvents attributes beyond type, source and time (id, subject, extensions ...); NULL: none.';
-COMMENT ON COLUMN signalops.events.depth IS '0: sent by the tenant, and billed. 1 and above: an operational event of SignalOps, caused by an event one level up.';
+COMMENT ON COLUMN signalops.events.causation_depth IS '0: sent by the tenant, and billed. 1 and above: an operational event of SignalOps, caused by an event one level up.';
 COMMENT ON COLUMN signalops.events.over_limit IS 'Accepted beyond a hard limit whose overage is accept.';
 COMMENT ON COLUMN signalops.events.correlation IS 'The X-Request-Id, or else the trace-id, that the request of the event came with; NULL when it came with neither.';
 COMMENT ON COLUMN signalops.events.trace IS 'The traceparent (W3C Trace Context) that the request of the event came with.';
@@ -6673,10 +6635,10 @@ CREATE VIEW signalops.event_status WITH (security_invoker='true') AS
     e.received_at,
     e.payload,
     e.attributes,
-    e.depth,
+    e.causation_depth,
         CASE
             WHEN ((i.event_id IS NOT NULL) AND (i.replay_id IS NULL)) THEN 'pending'::text
-            WHEN ((d.id IS NOT NULL) AND (d.ending IS DISTINCT FROM 'retried'::text)) THEN 'dead'::text
+            WHEN ((d.id IS NOT NULL) AND (d.resolution IS DISTINCT FROM 'retried'::text)) THEN 'dead'::text
             ELSE 'processed'::text
         END AS status,
     e.over_limit,
@@ -6713,19 +6675,6 @@ COMMENT ON COLUMN signalops.event_types.count IS 'The events of this type that w
 COMMENT ON COLUMN signalops.event_types.fields IS 'The fields seen in samples: {path: {types: [...], example: ...}}, at most 200; paths as patterns name them.';
 COMMENT ON COLUMN signalops.event_types.fields_cut IS 'There are further fields.';
 COMMENT ON COLUMN signalops.event_types.example IS 'A recent event of at most 16 KiB; NULL: none was that small.';
-
-CREATE TABLE signalops.expiries (
-    tenant_id uuid NOT NULL,
-    kept_since timestamp with time zone NOT NULL,
-    is_expiring boolean DEFAULT true NOT NULL
-);
-
-ALTER TABLE ONLY signalops.expiries FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.expiries IS 'Tenants whose events expire before the partitions in which they are, and how far that has come.';
-COMMENT ON COLUMN signalops.expiries.tenant_id IS 'Whose it is.';
-COMMENT ON COLUMN signalops.expiries.kept_since IS 'Since when all that was accepted is kept; of what is older some is gone, or all. It never goes back, whatever the retention becomes.';
-COMMENT ON COLUMN signalops.expiries.is_expiring IS 'Whether there may be something older, which signalops.expire is to remove.';
 
 CREATE TABLE signalops.idempotency_keys (
     tenant_id uuid NOT NULL,
@@ -6809,8 +6758,8 @@ COMMENT ON COLUMN signalops.invoice_numbers.last IS 'The last that was given. Wh
 CREATE TABLE signalops.meters (
     tenant_id uuid NOT NULL,
     key text NOT NULL,
-    since bigint NOT NULL,
-    until bigint,
+    first_version bigint NOT NULL,
+    end_version bigint,
     name text NOT NULL,
     aggregation text NOT NULL,
     field text,
@@ -6823,9 +6772,9 @@ CREATE TABLE signalops.meters (
     ended_at timestamp with time zone,
     allows_negative boolean DEFAULT true NOT NULL,
     CONSTRAINT meters_aggregation_check CHECK ((aggregation = ANY (ARRAY['count'::text, 'sum'::text, 'max'::text, 'min'::text, 'avg'::text, 'latest'::text, 'unique_count'::text]))),
-    CONSTRAINT meters_check CHECK ((until > since)),
+    CONSTRAINT meters_check CHECK ((end_version > first_version)),
     CONSTRAINT meters_check1 CHECK (((field IS NULL) = (aggregation = 'count'::text))),
-    CONSTRAINT meters_check2 CHECK (((ended_at IS NULL) = (until IS NULL))),
+    CONSTRAINT meters_check2 CHECK (((ended_at IS NULL) = (end_version IS NULL))),
     CONSTRAINT meters_key_check CHECK (((key ~ '^[a-z][a-z0-9_]{0,62}$'::text) AND (key <> 'events'::text))),
     CONSTRAINT meters_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
     CONSTRAINT meters_origin_check CHECK ((origin = ANY (ARRAY['tenant'::text, 'plan'::text]))),
@@ -6838,8 +6787,8 @@ ALTER TABLE ONLY signalops.meters FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE signalops.meters IS 'What of a tenant''s events is counted, besides their number (the meter events). Never changed, only ended: a key means the same for ever.';
 COMMENT ON COLUMN signalops.meters.tenant_id IS 'Whose events it counts.';
 COMMENT ON COLUMN signalops.meters.key IS 'Its name in usage, prices and limits, such as api_calls.';
-COMMENT ON COLUMN signalops.meters.since IS 'The first version of the tenant''s metering in which it counts.';
-COMMENT ON COLUMN signalops.meters.until IS 'The first version in which it counts no more; NULL: it counts.';
+COMMENT ON COLUMN signalops.meters.first_version IS 'The first version of the tenant''s meters_version in which it counts.';
+COMMENT ON COLUMN signalops.meters.end_version IS 'The first version in which it counts no more; NULL: it counts.';
 COMMENT ON COLUMN signalops.meters.name IS 'The name for people.';
 COMMENT ON COLUMN signalops.meters.aggregation IS 'What is made of the events: how many, or of a field the sum, max, min, avg, latest value, or how many different ones.';
 COMMENT ON COLUMN signalops.meters.field IS 'Path of the field, such as payload.bytes; NULL for count.';
@@ -6855,7 +6804,7 @@ COMMENT ON COLUMN signalops.meters.allows_negative IS 'Whether values below 0 co
 CREATE VIEW signalops.limited_meters WITH (security_invoker='true') AS
  SELECT tenant_id,
     key,
-    since,
+    first_version,
     name,
     aggregation,
     field,
@@ -6864,26 +6813,26 @@ CREATE VIEW signalops.limited_meters WITH (security_invoker='true') AS
     group_by,
     allows_negative
    FROM signalops.meters m
-  WHERE ((until IS NULL) AND (aggregation = ANY (ARRAY['count'::text, 'sum'::text])) AND (EXISTS ( SELECT
+  WHERE ((end_version IS NULL) AND (aggregation = ANY (ARRAY['count'::text, 'sum'::text])) AND (EXISTS ( SELECT
            FROM signalops.limits l
           WHERE ((l.tenant_id = m.tenant_id) AND (l.meter = m.key) AND (COALESCE(l.soft, l.hard) IS NOT NULL)))));
 
 COMMENT ON VIEW signalops.limited_meters IS 'The meters besides events that the API weighs incoming events by: those with a limit now, earlier, or later.';
 
-CREATE TABLE signalops.maintenance (
+CREATE TABLE signalops.maintenance_runs (
     job text NOT NULL,
     succeeded_at timestamp with time zone DEFAULT now() NOT NULL,
     failed_at timestamp with time zone,
     error text
 );
 
-ALTER TABLE ONLY signalops.maintenance FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.maintenance_runs FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.maintenance IS 'The jobs that keep the installation in order, and when each last did.';
-COMMENT ON COLUMN signalops.maintenance.job IS 'Its name in the queue.';
-COMMENT ON COLUMN signalops.maintenance.succeeded_at IS 'When it last ended well, or was first heard of.';
-COMMENT ON COLUMN signalops.maintenance.failed_at IS 'When it last failed; NULL: not since it was first heard of.';
-COMMENT ON COLUMN signalops.maintenance.error IS 'Why it did, without values.';
+COMMENT ON TABLE signalops.maintenance_runs IS 'The jobs that keep the installation in order, and when each last did.';
+COMMENT ON COLUMN signalops.maintenance_runs.job IS 'Its name in the queue.';
+COMMENT ON COLUMN signalops.maintenance_runs.succeeded_at IS 'When it last ended well, or was first heard of.';
+COMMENT ON COLUMN signalops.maintenance_runs.failed_at IS 'When it last failed; NULL: not since it was first heard of.';
+COMMENT ON COLUMN signalops.maintenance_runs.error IS 'Why it did, without values.';
 
 CREATE TABLE signalops.plans (
     plan text NOT NULL,
@@ -6921,6 +6870,31 @@ COMMENT ON COLUMN signalops.rate_buckets.bucket IS 'tenant, or the id of one of 
 COMMENT ON COLUMN signalops.rate_buckets.level IS 'Tokens that it held at that moment: what has come in since, by the present rate and up to the burst, is added when it is next used.';
 COMMENT ON COLUMN signalops.rate_buckets.at IS 'When that was, by the database''s clock.';
 
+CREATE VIEW signalops.reconciliation_differences WITH (security_invoker='true') AS
+ SELECT reconcile.tenant_id,
+    reconcile.period,
+    reconcile."check",
+    reconcile.subject,
+    reconcile.expected,
+    reconcile.found
+   FROM signalops.reconcile(NULL::uuid, NULL::date) reconcile(tenant_id, period, "check", subject, expected, found)
+UNION ALL
+ SELECT reconcile_numbers.tenant_id,
+    reconcile_numbers.period,
+    reconcile_numbers."check",
+    reconcile_numbers.subject,
+    reconcile_numbers.expected,
+    reconcile_numbers.found
+   FROM signalops.reconcile_numbers() reconcile_numbers(tenant_id, period, "check", subject, expected, found);
+
+COMMENT ON VIEW signalops.reconciliation_differences IS 'What does not add up, of all tenants and periods: expected is what the records beneath a figure say, found what stands there. For the owner of the schema; empty when every figure is proven.';
+COMMENT ON COLUMN signalops.reconciliation_differences.tenant_id IS 'Whose; NULL: the operator''s.';
+COMMENT ON COLUMN signalops.reconciliation_differences.period IS 'The billing period; NULL: it belongs to none.';
+COMMENT ON COLUMN signalops.reconciliation_differences."check" IS 'accepted, event, batch, counter, entry, twice, sealed, chain, line, invoice, burned, credit or number: see the function audit_...';
+COMMENT ON COLUMN signalops.reconciliation_differences.subject IS 'What is wrong.';
+COMMENT ON COLUMN signalops.reconciliation_differences.expected IS 'What it should be.';
+COMMENT ON COLUMN signalops.reconciliation_differences.found IS 'What it is.';
+
 CREATE TABLE signalops.replays (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -6944,16 +6918,42 @@ COMMENT ON COLUMN signalops.replays.events IS 'How many events were put into the
 COMMENT ON COLUMN signalops.replays.batches IS 'In these batches; the events themselves keep the batch that they came with.';
 COMMENT ON COLUMN signalops.replays.requested_at IS 'When it was asked for.';
 
-CREATE TABLE signalops.rulesets (
+CREATE TABLE signalops.retention_watermarks (
+    tenant_id uuid NOT NULL,
+    kept_since timestamp with time zone NOT NULL,
+    is_expiring boolean DEFAULT true NOT NULL
+);
+
+ALTER TABLE ONLY signalops.retention_watermarks FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.retention_watermarks IS 'Tenants whose events expire before the partitions in which they are, and how far that has come.';
+COMMENT ON COLUMN signalops.retention_watermarks.tenant_id IS 'Whose it is.';
+COMMENT ON COLUMN signalops.retention_watermarks.kept_since IS 'Since when all that was accepted is kept; of what is older some is gone, or all. It never goes back, whatever the retention becomes.';
+COMMENT ON COLUMN signalops.retention_watermarks.is_expiring IS 'Whether there may be something older, which signalops.expire is to remove.';
+
+CREATE TABLE signalops.retired_invoice_numbers (
+    series text NOT NULL,
+    number bigint NOT NULL,
+    CONSTRAINT retired_invoice_numbers_number_check CHECK ((number > 0)),
+    CONSTRAINT retired_invoice_numbers_series_check CHECK ((series = ANY (ARRAY['invoice'::text, 'credit_note'::text])))
+);
+
+ALTER TABLE ONLY signalops.retired_invoice_numbers FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.retired_invoice_numbers IS 'The numbers of documents that went with their tenants: no other document is given one, and none is missing.';
+COMMENT ON COLUMN signalops.retired_invoice_numbers.series IS 'invoice or credit_note.';
+COMMENT ON COLUMN signalops.retired_invoice_numbers.number IS 'The number that the document had.';
+
+CREATE TABLE signalops.ruleset_versions (
     tenant_id uuid NOT NULL,
     version bigint DEFAULT 1 NOT NULL
 );
 
-ALTER TABLE ONLY signalops.rulesets FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.ruleset_versions FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.rulesets IS 'How often a tenant''s rules changed: a worker''s compiled rules hold for one value only.';
-COMMENT ON COLUMN signalops.rulesets.tenant_id IS 'Whose rules they are.';
-COMMENT ON COLUMN signalops.rulesets.version IS 'Counted up in the transaction of each change.';
+COMMENT ON TABLE signalops.ruleset_versions IS 'How often a tenant''s rules changed: a worker''s compiled rules hold for one value only.';
+COMMENT ON COLUMN signalops.ruleset_versions.tenant_id IS 'Whose rules they are.';
+COMMENT ON COLUMN signalops.ruleset_versions.version IS 'Counted up in the transaction of each change.';
 
 CREATE TABLE signalops.silences (
     tenant_id uuid NOT NULL,
@@ -7004,20 +7004,20 @@ COMMENT ON COLUMN signalops.suppressions.detail IS 'What the recipient''s server
 COMMENT ON COLUMN signalops.suppressions.delivery_id IS 'The delivery that it came of.';
 COMMENT ON COLUMN signalops.suppressions.created_at IS 'When it was heard of.';
 
-CREATE TABLE signalops.sweeps (
+CREATE TABLE signalops.sweep_cursors (
     relation text NOT NULL,
     next_block bigint DEFAULT 0 NOT NULL,
     begun_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     ended_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
 );
 
-ALTER TABLE ONLY signalops.sweeps FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.sweep_cursors FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.sweeps IS 'Tables that are not partitioned and have no index by the age of their events: each is read through once a day, some blocks at a time.';
-COMMENT ON COLUMN signalops.sweeps.relation IS 'The table.';
-COMMENT ON COLUMN signalops.sweeps.next_block IS 'From which block on the present sweep is to read it.';
-COMMENT ON COLUMN signalops.sweeps.begun_at IS 'When the present sweep, or the last, began.';
-COMMENT ON COLUMN signalops.sweeps.ended_at IS 'When the last sweep ended; before begun_at: one is under way.';
+COMMENT ON TABLE signalops.sweep_cursors IS 'Tables that are not partitioned and have no index by the age of their events: each is read through once a day, some blocks at a time.';
+COMMENT ON COLUMN signalops.sweep_cursors.relation IS 'The table.';
+COMMENT ON COLUMN signalops.sweep_cursors.next_block IS 'From which block on the present sweep is to read it.';
+COMMENT ON COLUMN signalops.sweep_cursors.begun_at IS 'When the present sweep, or the last, began.';
+COMMENT ON COLUMN signalops.sweep_cursors.ended_at IS 'When the last sweep ended; before begun_at: one is under way.';
 
 CREATE TABLE signalops.tenant_deletions (
     id uuid NOT NULL,
@@ -7043,6 +7043,26 @@ COMMENT ON COLUMN signalops.tenant_deletions.removed IS 'How many rows were remo
 COMMENT ON COLUMN signalops.tenant_deletions.remaining IS 'How many were left, by table, counted in the transaction that removed the tenant itself: 0 of each; NULL: it is not finished.';
 COMMENT ON COLUMN signalops.tenant_deletions.finished_at IS 'When nothing was left; NULL: it is being deleted.';
 
+CREATE TABLE signalops.usage_distinct_values (
+    tenant_id uuid NOT NULL,
+    meter text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    group_key text NOT NULL,
+    period date NOT NULL,
+    distinct_value text NOT NULL
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.05');
+
+ALTER TABLE ONLY signalops.usage_distinct_values FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.usage_distinct_values IS 'The different values that a meter of unique_count has met, by hour: those of a day or a month are not the sum of the hours''.';
+COMMENT ON COLUMN signalops.usage_distinct_values.tenant_id IS 'Whose usage it is.';
+COMMENT ON COLUMN signalops.usage_distinct_values.meter IS 'The meter''s key.';
+COMMENT ON COLUMN signalops.usage_distinct_values.hour IS 'As of the counter.';
+COMMENT ON COLUMN signalops.usage_distinct_values.group_key IS 'As of the counter.';
+COMMENT ON COLUMN signalops.usage_distinct_values.period IS 'As of the counter.';
+COMMENT ON COLUMN signalops.usage_distinct_values.distinct_value IS 'The value as JSON; long ones as their SHA-256.';
+
 CREATE TABLE signalops.usage_entries (
     tenant_id uuid NOT NULL,
     meter text NOT NULL,
@@ -7050,7 +7070,7 @@ CREATE TABLE signalops.usage_entries (
     id uuid NOT NULL,
     batch uuid NOT NULL,
     hour timestamp with time zone NOT NULL,
-    grp text NOT NULL,
+    group_key text NOT NULL,
     is_late boolean NOT NULL,
     events integer NOT NULL,
     value numeric,
@@ -7070,7 +7090,7 @@ COMMENT ON COLUMN signalops.usage_entries.period IS 'The billing period that it 
 COMMENT ON COLUMN signalops.usage_entries.id IS 'UUIDv7 made by the worker that processed the batch.';
 COMMENT ON COLUMN signalops.usage_entries.batch IS 'The batch in which the events were processed.';
 COMMENT ON COLUMN signalops.usage_entries.hour IS 'Start of the hour in which the events happened, in the tenant''s time zone.';
-COMMENT ON COLUMN signalops.usage_entries.grp IS 'The group, as the JSON list of the values of the meter''s group_by; [] when it has none.';
+COMMENT ON COLUMN signalops.usage_entries.group_key IS 'The group, as the JSON list of the values of the meter''s group_by; [] when it has none.';
 COMMENT ON COLUMN signalops.usage_entries.is_late IS 'Whether the period in which the events happened was closed already.';
 COMMENT ON COLUMN signalops.usage_entries.events IS 'How many events.';
 COMMENT ON COLUMN signalops.usage_entries.value IS 'Their number (count), sum (sum, avg), extreme (max, min) or latest value; NULL for unique_count.';
@@ -7078,67 +7098,50 @@ COMMENT ON COLUMN signalops.usage_entries.latest_at IS 'When the latest of them 
 COMMENT ON COLUMN signalops.usage_entries.latest_event IS 'The latest of them; NULL but for latest.';
 COMMENT ON COLUMN signalops.usage_entries.event_ids IS 'The events.';
 
-CREATE TABLE signalops.usage_items (
-    tenant_id uuid NOT NULL,
-    meter text NOT NULL,
-    hour timestamp with time zone NOT NULL,
-    grp text NOT NULL,
-    period date NOT NULL,
-    item text NOT NULL
-)
-WITH (autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.05');
-
-ALTER TABLE ONLY signalops.usage_items FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.usage_items IS 'The different values that a meter of unique_count has met, by hour: those of a day or a month are not the sum of the hours''.';
-COMMENT ON COLUMN signalops.usage_items.tenant_id IS 'Whose usage it is.';
-COMMENT ON COLUMN signalops.usage_items.meter IS 'The meter''s key.';
-COMMENT ON COLUMN signalops.usage_items.hour IS 'As of the counter.';
-COMMENT ON COLUMN signalops.usage_items.grp IS 'As of the counter.';
-COMMENT ON COLUMN signalops.usage_items.period IS 'As of the counter.';
-COMMENT ON COLUMN signalops.usage_items.item IS 'The value as JSON; long ones as their SHA-256.';
-
-CREATE TABLE signalops.usage_seals (
+CREATE TABLE signalops.usage_hash_chain (
     tenant_id uuid NOT NULL,
     period date NOT NULL,
     digest bytea NOT NULL,
     previous bytea,
     days integer NOT NULL,
     sealed_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT usage_seals_days_check CHECK ((days >= 0)),
-    CONSTRAINT usage_seals_digest_check CHECK ((length(digest) = 32)),
-    CONSTRAINT usage_seals_previous_check CHECK ((length(previous) = 32))
+    CONSTRAINT usage_hash_chain_days_check CHECK ((days >= 0)),
+    CONSTRAINT usage_hash_chain_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT usage_hash_chain_previous_check CHECK ((length(previous) = 32))
 );
 
-ALTER TABLE ONLY signalops.usage_seals FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.usage_hash_chain FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.usage_seals IS 'A hash chain over the sealed figures, a link for each closed period: who changes a figure must forge all that follow.';
-COMMENT ON COLUMN signalops.usage_seals.tenant_id IS 'Whose chain it is.';
-COMMENT ON COLUMN signalops.usage_seals.period IS 'The period that is sealed.';
-COMMENT ON COLUMN signalops.usage_seals.digest IS 'SHA-256 of the previous digest and the period''s figures: see signalops.digest_days.';
-COMMENT ON COLUMN signalops.usage_seals.previous IS 'The digest of the period before; NULL: it is the first.';
-COMMENT ON COLUMN signalops.usage_seals.days IS 'How many rows of usage_days it covers.';
-COMMENT ON COLUMN signalops.usage_seals.sealed_at IS 'When.';
+COMMENT ON TABLE signalops.usage_hash_chain IS 'A hash chain over the sealed figures, a link for each closed period: who changes a figure must forge all that follow.';
+COMMENT ON COLUMN signalops.usage_hash_chain.tenant_id IS 'Whose chain it is.';
+COMMENT ON COLUMN signalops.usage_hash_chain.period IS 'The period that is sealed.';
+COMMENT ON COLUMN signalops.usage_hash_chain.digest IS 'SHA-256 of the previous digest and the period''s figures: see signalops.digest_days.';
+COMMENT ON COLUMN signalops.usage_hash_chain.previous IS 'The digest of the period before; NULL: it is the first.';
+COMMENT ON COLUMN signalops.usage_hash_chain.days IS 'How many rows of usage_daily it covers.';
+COMMENT ON COLUMN signalops.usage_hash_chain.sealed_at IS 'When.';
 
-CREATE TABLE signalops.usage_sizes (
+CREATE TABLE signalops.usage_row_counts (
     tenant_id uuid NOT NULL,
     period date NOT NULL,
     rows bigint NOT NULL,
-    limited_since bigint,
-    CONSTRAINT usage_sizes_rows_check CHECK ((rows >= 0))
+    limited_from_version bigint,
+    CONSTRAINT usage_row_counts_rows_check CHECK ((rows >= 0))
 )
 WITH (fillfactor='50');
 
-ALTER TABLE ONLY signalops.usage_sizes FORCE ROW LEVEL SECURITY;
+ALTER TABLE ONLY signalops.usage_row_counts FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.usage_sizes IS 'How many counters of groups and distinct values a tenant''s usage of a month takes: what one event can multiply.';
-COMMENT ON COLUMN signalops.usage_sizes.tenant_id IS 'Whose usage it is.';
-COMMENT ON COLUMN signalops.usage_sizes.period IS 'As of the counters.';
-COMMENT ON COLUMN signalops.usage_sizes.rows IS 'Rows of usage_items, and of usage_counters with a group.';
-COMMENT ON COLUMN signalops.usage_sizes.limited_since IS 'The version of the metering from which on neither groups nor distinct values are kept for the month; NULL: they are.';
+COMMENT ON TABLE signalops.usage_row_counts IS 'How many counters of groups and distinct values a tenant''s usage of a month takes: what one event can multiply.';
+COMMENT ON COLUMN signalops.usage_row_counts.tenant_id IS 'Whose usage it is.';
+COMMENT ON COLUMN signalops.usage_row_counts.period IS 'As of the counters.';
+COMMENT ON COLUMN signalops.usage_row_counts.rows IS 'Rows of usage_distinct_values, and of usage_counters with a group.';
+COMMENT ON COLUMN signalops.usage_row_counts.limited_from_version IS 'The version of the meters_version from which on neither groups nor distinct values are kept for the month; NULL: they are.';
 
 ALTER TABLE ONLY ops.paused_queues
     ADD CONSTRAINT paused_queues_pkey PRIMARY KEY (queue);
+
+ALTER TABLE ONLY signalops.accepted_counters
+    ADD CONSTRAINT accepted_counters_pkey PRIMARY KEY (tenant_id, period, meter);
 
 ALTER TABLE ONLY signalops.alerts
     ADD CONSTRAINT alerts_pkey PRIMARY KEY (alert, subject);
@@ -7152,14 +7155,14 @@ ALTER TABLE ONLY signalops.audit_log
 ALTER TABLE ONLY signalops.backtests
     ADD CONSTRAINT backtests_pkey PRIMARY KEY (tenant_id, id);
 
-ALTER TABLE ONLY signalops.batches
-    ADD CONSTRAINT batches_pkey PRIMARY KEY (tenant_id, batch);
+ALTER TABLE ONLY signalops.batch_results
+    ADD CONSTRAINT batch_results_pkey PRIMARY KEY (tenant_id, batch);
 
 ALTER TABLE ONLY signalops.billing_periods
     ADD CONSTRAINT billing_periods_pkey PRIMARY KEY (tenant_id, period);
 
-ALTER TABLE ONLY signalops.channel_queues
-    ADD CONSTRAINT channel_queues_pkey PRIMARY KEY (tenant_id, channel_id);
+ALTER TABLE ONLY signalops.channel_schedules
+    ADD CONSTRAINT channel_schedules_pkey PRIMARY KEY (tenant_id, channel_id);
 
 ALTER TABLE ONLY signalops.channels
     ADD CONSTRAINT channels_pkey PRIMARY KEY (tenant_id, id);
@@ -7175,9 +7178,6 @@ ALTER TABLE ONLY signalops.credit_grants
 
 ALTER TABLE ONLY signalops.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (tenant_id, id);
-
-ALTER TABLE ONLY signalops.deleted_numbers
-    ADD CONSTRAINT deleted_numbers_pkey PRIMARY KEY (series, number);
 
 ALTER TABLE ONLY signalops.deliveries
     ADD CONSTRAINT deliveries_pkey PRIMARY KEY (tenant_id, id);
@@ -7196,9 +7196,6 @@ ALTER TABLE ONLY signalops.event_types
 
 ALTER TABLE ONLY signalops.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (tenant_id, id);
-
-ALTER TABLE ONLY signalops.expiries
-    ADD CONSTRAINT expiries_pkey PRIMARY KEY (tenant_id);
 
 ALTER TABLE ONLY signalops.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key);
@@ -7227,23 +7224,17 @@ ALTER TABLE ONLY signalops.invoices
 ALTER TABLE ONLY signalops.limits
     ADD CONSTRAINT limits_pkey PRIMARY KEY (tenant_id, meter, origin, starts_on);
 
-ALTER TABLE ONLY signalops.maintenance
-    ADD CONSTRAINT maintenance_pkey PRIMARY KEY (job);
+ALTER TABLE ONLY signalops.maintenance_runs
+    ADD CONSTRAINT maintenance_runs_pkey PRIMARY KEY (job);
 
 ALTER TABLE ONLY signalops.matches
     ADD CONSTRAINT matches_pkey PRIMARY KEY (tenant_id, event_id, rule_id);
 
 ALTER TABLE ONLY signalops.meters
-    ADD CONSTRAINT meters_pkey PRIMARY KEY (tenant_id, key, since);
-
-ALTER TABLE ONLY signalops.outlets
-    ADD CONSTRAINT outlets_pkey PRIMARY KEY (tenant_id, id);
+    ADD CONSTRAINT meters_pkey PRIMARY KEY (tenant_id, key, first_version);
 
 ALTER TABLE ONLY signalops.plans
     ADD CONSTRAINT plans_pkey PRIMARY KEY (plan, version);
-
-ALTER TABLE ONLY signalops.quotas
-    ADD CONSTRAINT quotas_pkey PRIMARY KEY (tenant_id, period, meter);
 
 ALTER TABLE ONLY signalops.rate_buckets
     ADD CONSTRAINT rate_buckets_pkey PRIMARY KEY (tenant_id, bucket);
@@ -7251,8 +7242,14 @@ ALTER TABLE ONLY signalops.rate_buckets
 ALTER TABLE ONLY signalops.replays
     ADD CONSTRAINT replays_pkey PRIMARY KEY (tenant_id, id);
 
-ALTER TABLE ONLY signalops.rule_groups
-    ADD CONSTRAINT rule_groups_pkey PRIMARY KEY (tenant_id, rule_id, since, group_key);
+ALTER TABLE ONLY signalops.retention_watermarks
+    ADD CONSTRAINT retention_watermarks_pkey PRIMARY KEY (tenant_id);
+
+ALTER TABLE ONLY signalops.retired_invoice_numbers
+    ADD CONSTRAINT retired_invoice_numbers_pkey PRIMARY KEY (series, number);
+
+ALTER TABLE ONLY signalops.rule_states
+    ADD CONSTRAINT rule_states_pkey PRIMARY KEY (tenant_id, rule_id, state_version, group_key);
 
 ALTER TABLE ONLY signalops.rule_versions
     ADD CONSTRAINT rule_versions_pkey PRIMARY KEY (tenant_id, rule_id, version);
@@ -7260,8 +7257,11 @@ ALTER TABLE ONLY signalops.rule_versions
 ALTER TABLE ONLY signalops.rules
     ADD CONSTRAINT rules_pkey PRIMARY KEY (tenant_id, id);
 
-ALTER TABLE ONLY signalops.rulesets
-    ADD CONSTRAINT rulesets_pkey PRIMARY KEY (tenant_id);
+ALTER TABLE ONLY signalops.ruleset_versions
+    ADD CONSTRAINT ruleset_versions_pkey PRIMARY KEY (tenant_id);
+
+ALTER TABLE ONLY signalops.send_targets
+    ADD CONSTRAINT send_targets_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY signalops.silences
     ADD CONSTRAINT silences_pkey PRIMARY KEY (tenant_id, id);
@@ -7278,8 +7278,8 @@ ALTER TABLE ONLY signalops.suppressions
 ALTER TABLE ONLY signalops.suppressions
     ADD CONSTRAINT suppressions_tenant_id_address_key UNIQUE (tenant_id, address);
 
-ALTER TABLE ONLY signalops.sweeps
-    ADD CONSTRAINT sweeps_pkey PRIMARY KEY (relation);
+ALTER TABLE ONLY signalops.sweep_cursors
+    ADD CONSTRAINT sweep_cursors_pkey PRIMARY KEY (relation);
 
 ALTER TABLE ONLY signalops.tenant_deletions
     ADD CONSTRAINT tenant_deletions_pkey PRIMARY KEY (id);
@@ -7297,25 +7297,25 @@ ALTER TABLE ONLY signalops.usage_adjustments
     ADD CONSTRAINT usage_adjustments_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY signalops.usage_counters
-    ADD CONSTRAINT usage_counters_pkey PRIMARY KEY (tenant_id, meter, hour, grp, period);
+    ADD CONSTRAINT usage_counters_pkey PRIMARY KEY (tenant_id, meter, hour, group_key, period);
 
-ALTER TABLE ONLY signalops.usage_days
-    ADD CONSTRAINT usage_days_pkey PRIMARY KEY (tenant_id, period, day, meter, grp);
+ALTER TABLE ONLY signalops.usage_daily
+    ADD CONSTRAINT usage_daily_pkey PRIMARY KEY (tenant_id, period, day, meter, group_key);
+
+ALTER TABLE ONLY signalops.usage_distinct_values
+    ADD CONSTRAINT usage_distinct_values_pkey PRIMARY KEY (tenant_id, meter, hour, group_key, period, distinct_value);
 
 ALTER TABLE ONLY signalops.usage_entries
     ADD CONSTRAINT usage_entries_pkey PRIMARY KEY (tenant_id, meter, period, id);
 
-ALTER TABLE ONLY signalops.usage_items
-    ADD CONSTRAINT usage_items_pkey PRIMARY KEY (tenant_id, meter, hour, grp, period, item);
+ALTER TABLE ONLY signalops.usage_hash_chain
+    ADD CONSTRAINT usage_hash_chain_pkey PRIMARY KEY (tenant_id, period);
 
-ALTER TABLE ONLY signalops.usage_seals
-    ADD CONSTRAINT usage_seals_pkey PRIMARY KEY (tenant_id, period);
-
-ALTER TABLE ONLY signalops.usage_sizes
-    ADD CONSTRAINT usage_sizes_pkey PRIMARY KEY (tenant_id, period);
+ALTER TABLE ONLY signalops.usage_row_counts
+    ADD CONSTRAINT usage_row_counts_pkey PRIMARY KEY (tenant_id, period);
 
 ALTER TABLE ONLY signalops.window_events
-    ADD CONSTRAINT window_events_pkey PRIMARY KEY (tenant_id, rule_id, since, group_key, at, event_id);
+    ADD CONSTRAINT window_events_pkey PRIMARY KEY (tenant_id, rule_id, state_version, group_key, at, event_id);
 
 CREATE INDEX api_keys_by_prefix ON signalops.api_keys USING btree (prefix);
 
@@ -7327,7 +7327,7 @@ CREATE INDEX audit_log_by_target ON ONLY signalops.audit_log USING btree (tenant
 
 CREATE INDEX billing_periods_open ON signalops.billing_periods USING btree (tenant_id, period) WHERE (closed_at IS NULL);
 
-CREATE INDEX channel_queues_by_due ON signalops.channel_queues USING btree (next_due_at) WHERE (next_due_at IS NOT NULL);
+CREATE INDEX channel_schedules_by_due ON signalops.channel_schedules USING btree (next_due_at) WHERE (next_due_at IS NOT NULL);
 
 CREATE INDEX channels_by_id ON signalops.channels USING btree (id);
 
@@ -7341,13 +7341,13 @@ CREATE INDEX credit_grants_expiring ON signalops.credit_grants USING btree (expi
 
 CREATE INDEX credit_grants_remaining ON signalops.credit_grants USING btree (tenant_id, currency) WHERE (remaining > (0)::numeric);
 
-CREATE INDEX dead_letters_by_channel ON signalops.dead_letters USING btree (tenant_id, channel_id, died_at DESC, id DESC) WHERE (ended_at IS NULL);
+CREATE INDEX dead_letters_by_channel ON signalops.dead_letters USING btree (tenant_id, channel_id, died_at DESC, id DESC) WHERE (resolved_at IS NULL);
 
-CREATE INDEX dead_letters_by_kind ON signalops.dead_letters USING btree (tenant_id, kind, died_at DESC, id DESC) WHERE (ended_at IS NULL);
+CREATE INDEX dead_letters_by_kind ON signalops.dead_letters USING btree (tenant_id, kind, died_at DESC, id DESC) WHERE (resolved_at IS NULL);
 
-CREATE INDEX dead_letters_by_rule ON signalops.dead_letters USING btree (tenant_id, rule_id, died_at DESC, id DESC) WHERE (ended_at IS NULL);
+CREATE INDEX dead_letters_by_rule ON signalops.dead_letters USING btree (tenant_id, rule_id, died_at DESC, id DESC) WHERE (resolved_at IS NULL);
 
-CREATE INDEX dead_letters_open ON signalops.dead_letters USING btree (tenant_id, died_at DESC, id DESC) WHERE (ended_at IS NULL);
+CREATE INDEX dead_letters_open ON signalops.dead_letters USING btree (tenant_id, died_at DESC, id DESC) WHERE (resolved_at IS NULL);
 
 CREATE INDEX deliveries_by_event ON ONLY signalops.deliveries USING btree (tenant_id, event_id);
 
@@ -7365,23 +7365,23 @@ CREATE INDEX digests_by_due ON signalops.digests USING btree (due_at);
 
 CREATE INDEX events_by_type ON ONLY signalops.events USING btree (tenant_id, type, id);
 
-CREATE INDEX expiries_unfinished ON signalops.expiries USING btree (tenant_id) WHERE is_expiring;
+CREATE INDEX expiries_unfinished ON signalops.retention_watermarks USING btree (tenant_id) WHERE is_expiring;
 
-CREATE INDEX inbox_by_batch ON signalops.inbox USING btree (batch) WHERE (NOT is_held);
+CREATE INDEX inbox_by_batch ON signalops.inbox USING btree (batch) WHERE (NOT is_parked);
 
-CREATE INDEX inbox_held ON signalops.inbox USING btree (tenant_id, batch) WHERE is_held;
+CREATE INDEX inbox_parked ON signalops.inbox USING btree (tenant_id, batch) WHERE is_parked;
 
 CREATE INDEX invoices_by_corrected ON signalops.invoices USING btree (tenant_id, corrects) WHERE (corrects IS NOT NULL);
 
 CREATE UNIQUE INDEX invoices_by_period ON signalops.invoices USING btree (tenant_id, period, currency) WHERE ((kind = 'invoice'::text) AND (voided_at IS NULL));
 
-CREATE UNIQUE INDEX meters_active ON signalops.meters USING btree (tenant_id, key) WHERE (until IS NULL);
+CREATE UNIQUE INDEX meters_active ON signalops.meters USING btree (tenant_id, key) WHERE (end_version IS NULL);
 
-CREATE INDEX rule_groups_by_due ON signalops.rule_groups USING btree (due_at) WHERE (due_at IS NOT NULL);
+CREATE INDEX rule_states_by_due ON signalops.rule_states USING btree (due_at) WHERE (due_at IS NOT NULL);
 
-CREATE INDEX rule_groups_by_forget ON signalops.rule_groups USING btree (forget_at);
+CREATE INDEX rule_states_by_expiry ON signalops.rule_states USING btree (expires_at);
 
-CREATE INDEX rule_groups_held ON signalops.rule_groups USING btree (tenant_id) WHERE (due_at = 'infinity'::timestamp with time zone);
+CREATE INDEX rule_states_parked ON signalops.rule_states USING btree (tenant_id) WHERE (due_at = 'infinity'::timestamp with time zone);
 
 CREATE INDEX rule_versions_recent ON signalops.rule_versions USING btree (tenant_id, created_at);
 
@@ -7391,39 +7391,27 @@ CREATE INDEX tenant_deletions_by_slug ON signalops.tenant_deletions USING btree 
 
 CREATE INDEX tenant_deletions_unfinished ON signalops.tenant_deletions USING btree (begun_at) WHERE (finished_at IS NULL);
 
-CREATE INDEX tenants_held ON signalops.tenants USING btree (id) WHERE (status = ANY (ARRAY['suspended'::text, 'deleting'::text]));
+CREATE INDEX tenants_draining ON signalops.tenants USING btree (status_since) WHERE is_draining;
 
-CREATE INDEX tenants_resuming ON signalops.tenants USING btree (status_since) WHERE is_resuming;
+CREATE INDEX tenants_suspended ON signalops.tenants USING btree (id) WHERE (status = ANY (ARRAY['suspended'::text, 'deleting'::text]));
 
 CREATE INDEX usage_adjustments_by_meter ON signalops.usage_adjustments USING btree (tenant_id, meter, hour);
 
 CREATE INDEX usage_counters_late ON signalops.usage_counters USING btree (tenant_id, period, meter) WHERE is_late;
 
-CREATE INDEX usage_sizes_by_period ON signalops.usage_sizes USING btree (period) WHERE (limited_since IS NULL);
+CREATE INDEX usage_sizes_by_period ON signalops.usage_row_counts USING btree (period) WHERE (limited_from_version IS NULL);
 
-CREATE TRIGGER announce_key_change AFTER UPDATE ON signalops.api_keys FOR EACH ROW WHEN ((((((((old.hash IS DISTINCT FROM new.hash) OR (old.scopes IS DISTINCT FROM new.scopes)) OR (old.allowed_cidrs IS DISTINCT FROM new.allowed_cidrs)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.revoked_at IS DISTINCT FROM new.revoked_at)) OR (old.rate_per_second IS DISTINCT FROM new.rate_per_second)) OR (old.rate_burst IS DISTINCT FROM new.rate_burst))) EXECUTE FUNCTION signalops.announce_key_change();
-
-COMMENT ON TRIGGER announce_key_change ON signalops.api_keys IS 'A revoked key is refused at once everywhere.';
-
-CREATE TRIGGER announce_key_change AFTER UPDATE ON signalops.tenants FOR EACH ROW WHEN ((((old.status IS DISTINCT FROM new.status) OR (old.rate_per_second IS DISTINCT FROM new.rate_per_second)) OR (old.rate_burst IS DISTINCT FROM new.rate_burst))) EXECUTE FUNCTION signalops.announce_key_change();
-
-COMMENT ON TRIGGER announce_key_change ON signalops.tenants IS 'A suspended tenant is refused at once everywhere.';
-
-CREATE TRIGGER announce_key_deletion AFTER DELETE ON signalops.api_keys FOR EACH ROW EXECUTE FUNCTION signalops.announce_key_change();
+CREATE TRIGGER announce_key_deletion AFTER DELETE ON signalops.api_keys FOR EACH ROW EXECUTE FUNCTION signalops.notify_key_change();
 
 COMMENT ON TRIGGER announce_key_deletion ON signalops.api_keys IS 'Nor is one let in that is gone.';
 
-CREATE TRIGGER announce_key_deletion AFTER DELETE ON signalops.tenants FOR EACH ROW EXECUTE FUNCTION signalops.announce_key_change();
+CREATE TRIGGER announce_key_deletion AFTER DELETE ON signalops.tenants FOR EACH ROW EXECUTE FUNCTION signalops.notify_key_change();
 
 COMMENT ON TRIGGER announce_key_deletion ON signalops.tenants IS 'Nor is one let in that is gone.';
 
-CREATE TRIGGER announce_schema_change AFTER INSERT OR DELETE OR UPDATE ON signalops.event_schemas FOR EACH ROW EXECUTE FUNCTION signalops.announce_schema_change();
+CREATE TRIGGER apply_credit_entry AFTER INSERT ON signalops.credit_entries FOR EACH ROW EXECUTE FUNCTION signalops.apply_credit_entry();
 
-COMMENT ON TRIGGER announce_schema_change ON signalops.event_schemas IS 'A change is live in every API process at once.';
-
-CREATE CONSTRAINT TRIGGER arm_absence AFTER INSERT OR UPDATE OF enabled, active_version ON signalops.rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION signalops.arm_absence();
-
-COMMENT ON TRIGGER arm_absence ON signalops.rules IS 'A dead man''s switch runs from the moment its rule is enabled.';
+COMMENT ON TRIGGER apply_credit_entry ON signalops.credit_entries IS 'What remains is what the entries add up to, whoever writes them.';
 
 CREATE TRIGGER bind_secret BEFORE UPDATE OF config, kind, secret ON signalops.channels FOR EACH ROW WHEN (((old.secret IS NOT NULL) AND (new.secret = old.secret) AND (signalops.secret_destination(old.kind, old.config) IS DISTINCT FROM signalops.secret_destination(new.kind, new.config)))) EXECUTE FUNCTION signalops.bind_secret();
 
@@ -7441,109 +7429,109 @@ CREATE TRIGGER check_limit BEFORE INSERT OR UPDATE ON signalops.limits FOR EACH 
 
 COMMENT ON TRIGGER check_limit ON signalops.limits IS 'A limit is of events, or of a meter that counts or sums.';
 
-CREATE TRIGGER check_way BEFORE UPDATE OF status ON signalops.deliveries FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION signalops.check_way();
+CREATE TRIGGER check_status_change BEFORE UPDATE OF status ON signalops.tenants FOR EACH ROW WHEN ((new.status <> old.status)) EXECUTE FUNCTION signalops.check_status_change();
 
-COMMENT ON TRIGGER check_way ON signalops.deliveries IS 'No late callback and no second worker takes a delivery back.';
+COMMENT ON TRIGGER check_status_change ON signalops.tenants IS 'What is closed stays closed, and only what is closed is deleted, whoever asks.';
 
-CREATE TRIGGER fix_time_zone BEFORE UPDATE OF time_zone ON signalops.tenants FOR EACH ROW WHEN ((new.time_zone <> old.time_zone)) EXECUTE FUNCTION signalops.fix_time_zone();
+CREATE TRIGGER enforce_transition BEFORE UPDATE OF status ON signalops.deliveries FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION signalops.enforce_transition();
 
-COMMENT ON TRIGGER fix_time_zone ON signalops.tenants IS 'An hour that was counted in one time zone may not exist in another.';
+COMMENT ON TRIGGER enforce_transition ON signalops.deliveries IS 'No late callback and no second worker takes a delivery back.';
 
-CREATE TRIGGER forget_failures AFTER UPDATE OF enabled ON signalops.channels FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION signalops.forget_failures();
+CREATE TRIGGER fill_dead_letter BEFORE INSERT ON signalops.dead_letters FOR EACH ROW EXECUTE FUNCTION signalops.fill_dead_letter();
 
-COMMENT ON TRIGGER forget_failures ON signalops.channels IS 'What failed for days may not disable it at once again.';
+COMMENT ON TRIGGER fill_dead_letter ON signalops.dead_letters IS 'A letter can be found by rule and channel.';
 
-CREATE TRIGGER keep_number AFTER DELETE ON signalops.invoices FOR EACH ROW EXECUTE FUNCTION signalops.keep_number();
-
-COMMENT ON TRIGGER keep_number ON signalops.invoices IS 'Numbers stay without gaps.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.api_keys FOR EACH ROW EXECUTE FUNCTION signalops.log_action('key', 'id', 'label', 'last_used_at,digest', 'hash');
-
-COMMENT ON TRIGGER log_action ON signalops.api_keys IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT ON signalops.backtests FOR EACH ROW EXECUTE FUNCTION signalops.log_action('backtest', 'id', '', 'state,result,slices,scanned,looked_until,error', '');
-
-COMMENT ON TRIGGER log_action ON signalops.backtests IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.channels FOR EACH ROW EXECUTE FUNCTION signalops.log_action('channel', 'id', 'name', 'outlet_id', 'config,secret');
-
-COMMENT ON TRIGGER log_action ON signalops.channels IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.credit_grants FOR EACH ROW EXECUTE FUNCTION signalops.log_action('credit', 'id', 'reason', 'remaining', '');
-
-COMMENT ON TRIGGER log_action ON signalops.credit_grants IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.event_schemas FOR EACH ROW EXECUTE FUNCTION signalops.log_action('event-schema', 'type', 'type', '', '');
-
-COMMENT ON TRIGGER log_action ON signalops.event_schemas IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.invoices FOR EACH ROW EXECUTE FUNCTION signalops.log_action('invoice', 'id', 'number', '', '');
-
-COMMENT ON TRIGGER log_action ON signalops.invoices IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.limits FOR EACH ROW EXECUTE FUNCTION signalops.log_action('limit', 'meter', 'meter', 'set_at', '');
-
-COMMENT ON TRIGGER log_action ON signalops.limits IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.meters FOR EACH ROW EXECUTE FUNCTION signalops.log_action('meter', 'key', 'name', 'since,until', '');
-
-COMMENT ON TRIGGER log_action ON signalops.meters IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.plans FOR EACH ROW EXECUTE FUNCTION signalops.log_action('plan', 'plan', 'version', '', '');
-
-COMMENT ON TRIGGER log_action ON signalops.plans IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.replays FOR EACH ROW EXECUTE FUNCTION signalops.log_action('replay', 'id', 'reason', 'batches', '');
-
-COMMENT ON TRIGGER log_action ON signalops.replays IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER DELETE OR UPDATE ON signalops.rule_versions FOR EACH ROW EXECUTE FUNCTION signalops.log_action('rule-version', 'rule_id', 'version', '', '');
-
-COMMENT ON TRIGGER log_action ON signalops.rule_versions IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER DELETE ON signalops.rules FOR EACH ROW EXECUTE FUNCTION signalops.log_action('rule', 'id', 'name', 'enabled_at', '');
-
-COMMENT ON TRIGGER log_action ON signalops.rules IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.silences FOR EACH ROW EXECUTE FUNCTION signalops.log_action('silence', 'id', 'reason', '', '');
-
-COMMENT ON TRIGGER log_action ON signalops.silences IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.subscriptions FOR EACH ROW EXECUTE FUNCTION signalops.log_action('subscription', 'id', 'plan', 'terms', '');
-
-COMMENT ON TRIGGER log_action ON signalops.subscriptions IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.suppressions FOR EACH ROW EXECUTE FUNCTION signalops.log_action('suppression', 'id', 'address', '', '');
-
-COMMENT ON TRIGGER log_action ON signalops.suppressions IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.tenants FOR EACH ROW EXECUTE FUNCTION signalops.log_action('tenant', 'id', 'slug', 'metering,closed_until,scales,status_since,is_resuming', '');
-
-COMMENT ON TRIGGER log_action ON signalops.tenants IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_action AFTER INSERT OR DELETE OR UPDATE ON signalops.usage_adjustments FOR EACH ROW EXECUTE FUNCTION signalops.log_action('adjustment', 'id', 'meter', 'idempotency_key,body_hash', '');
-
-COMMENT ON TRIGGER log_action ON signalops.usage_adjustments IS 'Who did it is on record in the audit log.';
-
-CREATE TRIGGER log_cancellation AFTER UPDATE OF status ON signalops.backtests FOR EACH ROW WHEN (((new.status = 'cancelled'::text) AND (old.status <> 'cancelled'::text))) EXECUTE FUNCTION signalops.log_action('backtest', 'id', '', 'state,result,slices,scanned,looked_until,error', '');
+CREATE TRIGGER log_cancellation AFTER UPDATE OF status ON signalops.backtests FOR EACH ROW WHEN (((new.status = 'cancelled'::text) AND (old.status <> 'cancelled'::text))) EXECUTE FUNCTION signalops.log_row_change('backtest', 'id', '', 'state,result,slices,scanned,scanned_until,error', '');
 
 COMMENT ON TRIGGER log_cancellation ON signalops.backtests IS 'Who did it is on record in the audit log.';
 
-CREATE CONSTRAINT TRIGGER log_rule AFTER INSERT OR UPDATE ON signalops.rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION signalops.log_rule();
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.api_keys FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('key', 'id', 'label', 'last_used_at,digest', 'hash');
 
-COMMENT ON TRIGGER log_rule ON signalops.rules IS 'Who did it is on record in the audit log, with what the rule says.';
+COMMENT ON TRIGGER log_row_change ON signalops.api_keys IS 'Who did it is on record in the audit log.';
 
-CREATE TRIGGER move_credit AFTER INSERT ON signalops.credit_entries FOR EACH ROW EXECUTE FUNCTION signalops.move_credit();
+CREATE TRIGGER log_row_change AFTER INSERT ON signalops.backtests FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('backtest', 'id', '', 'state,result,slices,scanned,scanned_until,error', '');
 
-COMMENT ON TRIGGER move_credit ON signalops.credit_entries IS 'What remains is what the entries add up to, whoever writes them.';
+COMMENT ON TRIGGER log_row_change ON signalops.backtests IS 'Who did it is on record in the audit log.';
 
-CREATE TRIGGER move_status BEFORE UPDATE OF status ON signalops.tenants FOR EACH ROW WHEN ((new.status <> old.status)) EXECUTE FUNCTION signalops.move_status();
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.channels FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('channel', 'id', 'name', 'send_target_id', 'config,secret');
 
-COMMENT ON TRIGGER move_status ON signalops.tenants IS 'What is closed stays closed, and only what is closed is deleted, whoever asks.';
+COMMENT ON TRIGGER log_row_change ON signalops.channels IS 'Who did it is on record in the audit log.';
 
-CREATE TRIGGER note_resumption BEFORE UPDATE OF status ON signalops.tenants FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION signalops.note_resumption();
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.credit_grants FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('credit', 'id', 'reason', 'remaining', '');
 
-COMMENT ON TRIGGER note_resumption ON signalops.tenants IS 'Resuming is a change of status, also in SQL.';
+COMMENT ON TRIGGER log_row_change ON signalops.credit_grants IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.event_schemas FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('event-schema', 'type', 'type', '', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.event_schemas IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.invoices FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('invoice', 'id', 'number', '', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.invoices IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.limits FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('limit', 'meter', 'meter', 'set_at', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.limits IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.meters FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('meter', 'key', 'name', 'first_version,end_version', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.meters IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.plans FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('plan', 'plan', 'version', '', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.plans IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.replays FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('replay', 'id', 'reason', 'batches', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.replays IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER DELETE OR UPDATE ON signalops.rule_versions FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('rule-version', 'rule_id', 'version', '', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.rule_versions IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER DELETE ON signalops.rules FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('rule', 'id', 'name', 'enabled_at', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.rules IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.silences FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('silence', 'id', 'reason', '', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.silences IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.subscriptions FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('subscription', 'id', 'plan', 'terms', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.subscriptions IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.suppressions FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('suppression', 'id', 'address', '', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.suppressions IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.tenants FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('tenant', 'id', 'slug', 'meters_version,closed_until,limited_meters_version,status_since,is_draining', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.tenants IS 'Who did it is on record in the audit log.';
+
+CREATE TRIGGER log_row_change AFTER INSERT OR DELETE OR UPDATE ON signalops.usage_adjustments FOR EACH ROW EXECUTE FUNCTION signalops.log_row_change('adjustment', 'id', 'meter', 'idempotency_key,body_hash', '');
+
+COMMENT ON TRIGGER log_row_change ON signalops.usage_adjustments IS 'Who did it is on record in the audit log.';
+
+CREATE CONSTRAINT TRIGGER log_rule_change AFTER INSERT OR UPDATE ON signalops.rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION signalops.log_rule_change();
+
+COMMENT ON TRIGGER log_rule_change ON signalops.rules IS 'Who did it is on record in the audit log, with what the rule says.';
+
+CREATE TRIGGER notify_key_change AFTER UPDATE ON signalops.api_keys FOR EACH ROW WHEN ((((((((old.hash IS DISTINCT FROM new.hash) OR (old.scopes IS DISTINCT FROM new.scopes)) OR (old.allowed_cidrs IS DISTINCT FROM new.allowed_cidrs)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.revoked_at IS DISTINCT FROM new.revoked_at)) OR (old.rate_per_second IS DISTINCT FROM new.rate_per_second)) OR (old.rate_burst IS DISTINCT FROM new.rate_burst))) EXECUTE FUNCTION signalops.notify_key_change();
+
+COMMENT ON TRIGGER notify_key_change ON signalops.api_keys IS 'A revoked key is refused at once everywhere.';
+
+CREATE TRIGGER notify_key_change AFTER UPDATE ON signalops.tenants FOR EACH ROW WHEN ((((old.status IS DISTINCT FROM new.status) OR (old.rate_per_second IS DISTINCT FROM new.rate_per_second)) OR (old.rate_burst IS DISTINCT FROM new.rate_burst))) EXECUTE FUNCTION signalops.notify_key_change();
+
+COMMENT ON TRIGGER notify_key_change ON signalops.tenants IS 'A suspended tenant is refused at once everywhere.';
+
+CREATE TRIGGER notify_schema_change AFTER INSERT OR DELETE OR UPDATE ON signalops.event_schemas FOR EACH ROW EXECUTE FUNCTION signalops.notify_schema_change();
+
+COMMENT ON TRIGGER notify_schema_change ON signalops.event_schemas IS 'A change is live in every API process at once.';
+
+CREATE TRIGGER record_used_number AFTER DELETE ON signalops.invoices FOR EACH ROW EXECUTE FUNCTION signalops.record_used_number();
+
+COMMENT ON TRIGGER record_used_number ON signalops.invoices IS 'Numbers stay without gaps.';
 
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON signalops.audit_log FOR EACH ROW EXECUTE FUNCTION signalops.refuse_log_change();
 
@@ -7573,13 +7561,13 @@ CREATE TRIGGER refuse_change BEFORE UPDATE ON signalops.subscriptions FOR EACH R
 
 COMMENT ON TRIGGER refuse_change ON signalops.subscriptions IS 'By these terms it was billed. Deleted are those that have not begun to count: see subscribe.';
 
-CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON signalops.usage_days FOR EACH ROW EXECUTE FUNCTION signalops.refuse_change('adjust the usage, which the open period bills');
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON signalops.usage_daily FOR EACH ROW EXECUTE FUNCTION signalops.refuse_change('adjust the usage, which the open period bills');
 
-COMMENT ON TRIGGER refuse_change ON signalops.usage_days IS 'A sealed figure stays as it was.';
+COMMENT ON TRIGGER refuse_change ON signalops.usage_daily IS 'A sealed figure stays as it was.';
 
-CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON signalops.usage_seals FOR EACH ROW EXECUTE FUNCTION signalops.refuse_change('adjust the usage, which the open period bills');
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON signalops.usage_hash_chain FOR EACH ROW EXECUTE FUNCTION signalops.refuse_change('adjust the usage, which the open period bills');
 
-COMMENT ON TRIGGER refuse_change ON signalops.usage_seals IS 'The chain is only added to.';
+COMMENT ON TRIGGER refuse_change ON signalops.usage_hash_chain IS 'The chain is only added to.';
 
 CREATE TRIGGER refuse_deletion BEFORE DELETE ON signalops.credit_grants FOR EACH ROW EXECUTE FUNCTION signalops.refuse_change('let it expire');
 
@@ -7589,9 +7577,25 @@ CREATE TRIGGER refuse_deletion BEFORE DELETE ON signalops.invoices FOR EACH ROW 
 
 COMMENT ON TRIGGER refuse_deletion ON signalops.invoices IS 'Numbers have no gaps: a voided invoice stays on record.';
 
+CREATE TRIGGER refuse_time_zone_change BEFORE UPDATE OF time_zone ON signalops.tenants FOR EACH ROW WHEN ((new.time_zone <> old.time_zone)) EXECUTE FUNCTION signalops.refuse_time_zone_change();
+
+COMMENT ON TRIGGER refuse_time_zone_change ON signalops.tenants IS 'An hour that was counted in one time zone may not exist in another.';
+
 CREATE TRIGGER refuse_truncation BEFORE TRUNCATE ON signalops.audit_log FOR EACH STATEMENT EXECUTE FUNCTION signalops.refuse_log_change();
 
 COMMENT ON TRIGGER refuse_truncation ON signalops.audit_log IS 'What was done stays on record.';
+
+CREATE TRIGGER reset_circuit AFTER UPDATE OF enabled ON signalops.channels FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION signalops.reset_circuit();
+
+COMMENT ON TRIGGER reset_circuit ON signalops.channels IS 'What failed for days may not disable it at once again.';
+
+CREATE CONSTRAINT TRIGGER start_absence_timer AFTER INSERT OR UPDATE OF enabled, active_version ON signalops.rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION signalops.start_absence_timer();
+
+COMMENT ON TRIGGER start_absence_timer ON signalops.rules IS 'A dead man''s switch runs from the moment its rule is enabled.';
+
+CREATE TRIGGER start_draining BEFORE UPDATE OF status ON signalops.tenants FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION signalops.start_draining();
+
+COMMENT ON TRIGGER start_draining ON signalops.tenants IS 'Resuming is a change of status, also in SQL.';
 
 CREATE TRIGGER subscribe_to_free AFTER INSERT ON signalops.tenants FOR EACH ROW EXECUTE FUNCTION signalops.subscribe_to_free();
 
@@ -7608,10 +7612,6 @@ COMMENT ON TRIGGER version_limited_meter ON signalops.meters IS 'The API weighs 
 CREATE TRIGGER version_meter BEFORE INSERT OR UPDATE ON signalops.meters FOR EACH ROW EXECUTE FUNCTION signalops.version_meter();
 
 COMMENT ON TRIGGER version_meter ON signalops.meters IS 'A figure of last year means what it meant then.';
-
-CREATE TRIGGER write_letter BEFORE INSERT ON signalops.dead_letters FOR EACH ROW EXECUTE FUNCTION signalops.write_letter();
-
-COMMENT ON TRIGGER write_letter ON signalops.dead_letters IS 'A letter can be found by rule and channel.';
 
 ALTER TABLE ONLY signalops.api_keys
     ADD CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES signalops.tenants(id) ON DELETE CASCADE;
@@ -7667,8 +7667,8 @@ ALTER TABLE ONLY signalops.rule_versions
 ALTER TABLE ONLY signalops.rules
     ADD CONSTRAINT rules_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES signalops.tenants(id) ON DELETE CASCADE;
 
-ALTER TABLE ONLY signalops.rulesets
-    ADD CONSTRAINT rulesets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES signalops.tenants(id) ON DELETE CASCADE;
+ALTER TABLE ONLY signalops.ruleset_versions
+    ADD CONSTRAINT ruleset_versions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES signalops.tenants(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY signalops.silences
     ADD CONSTRAINT silences_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES signalops.tenants(id) ON DELETE CASCADE;
@@ -7682,8 +7682,10 @@ ALTER TABLE ONLY signalops.suppressions
 ALTER TABLE ONLY signalops.usage_adjustments
     ADD CONSTRAINT usage_adjustments_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES signalops.tenants(id) ON DELETE CASCADE;
 
-ALTER TABLE ONLY signalops.usage_seals
-    ADD CONSTRAINT usage_seals_tenant_id_period_fkey FOREIGN KEY (tenant_id, period) REFERENCES signalops.billing_periods(tenant_id, period);
+ALTER TABLE ONLY signalops.usage_hash_chain
+    ADD CONSTRAINT usage_hash_chain_tenant_id_period_fkey FOREIGN KEY (tenant_id, period) REFERENCES signalops.billing_periods(tenant_id, period);
+
+ALTER TABLE signalops.accepted_counters ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.alerts ENABLE ROW LEVEL SECURITY;
 
@@ -7693,11 +7695,11 @@ ALTER TABLE signalops.audit_log ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.backtests ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE signalops.batches ENABLE ROW LEVEL SECURITY;
+ALTER TABLE signalops.batch_results ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.billing_periods ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE signalops.channel_queues ENABLE ROW LEVEL SECURITY;
+ALTER TABLE signalops.channel_schedules ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.channels ENABLE ROW LEVEL SECURITY;
 
@@ -7706,8 +7708,6 @@ ALTER TABLE signalops.credit_entries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE signalops.credit_grants ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.dead_letters ENABLE ROW LEVEL SECURITY;
-
-ALTER TABLE signalops.deleted_numbers ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.deliveries ENABLE ROW LEVEL SECURITY;
 
@@ -7721,8 +7721,6 @@ ALTER TABLE signalops.event_types ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.events ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE signalops.expiries ENABLE ROW LEVEL SECURITY;
-
 ALTER TABLE signalops.idempotency_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.inbox ENABLE ROW LEVEL SECURITY;
@@ -7735,7 +7733,7 @@ ALTER TABLE signalops.invoices ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.limits ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE signalops.maintenance ENABLE ROW LEVEL SECURITY;
+ALTER TABLE signalops.maintenance_runs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.matches ENABLE ROW LEVEL SECURITY;
 
@@ -7757,7 +7755,9 @@ CREATE POLICY operators_read ON signalops.tenant_deletions FOR SELECT TO signalo
 
 COMMENT ON POLICY operators_read ON signalops.tenant_deletions IS 'Operators of the installation read what was deleted.';
 
-ALTER TABLE signalops.outlets ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_tenant ON signalops.accepted_counters USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+
+COMMENT ON POLICY own_tenant ON signalops.accepted_counters IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
 CREATE POLICY own_tenant ON signalops.api_keys USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
@@ -7771,17 +7771,17 @@ CREATE POLICY own_tenant ON signalops.backtests USING ((tenant_id = ( SELECT sig
 
 COMMENT ON POLICY own_tenant ON signalops.backtests IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
-CREATE POLICY own_tenant ON signalops.batches USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+CREATE POLICY own_tenant ON signalops.batch_results USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
-COMMENT ON POLICY own_tenant ON signalops.batches IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+COMMENT ON POLICY own_tenant ON signalops.batch_results IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
 CREATE POLICY own_tenant ON signalops.billing_periods USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
 COMMENT ON POLICY own_tenant ON signalops.billing_periods IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
-CREATE POLICY own_tenant ON signalops.channel_queues USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+CREATE POLICY own_tenant ON signalops.channel_schedules USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
-COMMENT ON POLICY own_tenant ON signalops.channel_queues IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+COMMENT ON POLICY own_tenant ON signalops.channel_schedules IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
 CREATE POLICY own_tenant ON signalops.channels USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
@@ -7823,10 +7823,6 @@ CREATE POLICY own_tenant ON signalops.events USING ((tenant_id = ( SELECT signal
 
 COMMENT ON POLICY own_tenant ON signalops.events IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
-CREATE POLICY own_tenant ON signalops.expiries USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
-
-COMMENT ON POLICY own_tenant ON signalops.expiries IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
-
 CREATE POLICY own_tenant ON signalops.idempotency_keys USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
 COMMENT ON POLICY own_tenant ON signalops.idempotency_keys IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
@@ -7855,14 +7851,6 @@ CREATE POLICY own_tenant ON signalops.meters USING ((tenant_id = ( SELECT signal
 
 COMMENT ON POLICY own_tenant ON signalops.meters IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
-CREATE POLICY own_tenant ON signalops.outlets USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
-
-COMMENT ON POLICY own_tenant ON signalops.outlets IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
-
-CREATE POLICY own_tenant ON signalops.quotas USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
-
-COMMENT ON POLICY own_tenant ON signalops.quotas IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
-
 CREATE POLICY own_tenant ON signalops.rate_buckets USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
 COMMENT ON POLICY own_tenant ON signalops.rate_buckets IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
@@ -7871,9 +7859,13 @@ CREATE POLICY own_tenant ON signalops.replays USING ((tenant_id = ( SELECT signa
 
 COMMENT ON POLICY own_tenant ON signalops.replays IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
-CREATE POLICY own_tenant ON signalops.rule_groups USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+CREATE POLICY own_tenant ON signalops.retention_watermarks USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
-COMMENT ON POLICY own_tenant ON signalops.rule_groups IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+COMMENT ON POLICY own_tenant ON signalops.retention_watermarks IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+
+CREATE POLICY own_tenant ON signalops.rule_states USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+
+COMMENT ON POLICY own_tenant ON signalops.rule_states IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
 CREATE POLICY own_tenant ON signalops.rule_versions USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
@@ -7883,9 +7875,13 @@ CREATE POLICY own_tenant ON signalops.rules USING ((tenant_id = ( SELECT signalo
 
 COMMENT ON POLICY own_tenant ON signalops.rules IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
-CREATE POLICY own_tenant ON signalops.rulesets USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+CREATE POLICY own_tenant ON signalops.ruleset_versions USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
-COMMENT ON POLICY own_tenant ON signalops.rulesets IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+COMMENT ON POLICY own_tenant ON signalops.ruleset_versions IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+
+CREATE POLICY own_tenant ON signalops.send_targets USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+
+COMMENT ON POLICY own_tenant ON signalops.send_targets IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
 CREATE POLICY own_tenant ON signalops.silences USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
@@ -7911,29 +7907,33 @@ CREATE POLICY own_tenant ON signalops.usage_counters USING ((tenant_id = ( SELEC
 
 COMMENT ON POLICY own_tenant ON signalops.usage_counters IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
-CREATE POLICY own_tenant ON signalops.usage_days USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+CREATE POLICY own_tenant ON signalops.usage_daily USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
-COMMENT ON POLICY own_tenant ON signalops.usage_days IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+COMMENT ON POLICY own_tenant ON signalops.usage_daily IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+
+CREATE POLICY own_tenant ON signalops.usage_distinct_values USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+
+COMMENT ON POLICY own_tenant ON signalops.usage_distinct_values IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
 CREATE POLICY own_tenant ON signalops.usage_entries USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
 COMMENT ON POLICY own_tenant ON signalops.usage_entries IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
-CREATE POLICY own_tenant ON signalops.usage_items USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+CREATE POLICY own_tenant ON signalops.usage_hash_chain USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
-COMMENT ON POLICY own_tenant ON signalops.usage_items IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+COMMENT ON POLICY own_tenant ON signalops.usage_hash_chain IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
-CREATE POLICY own_tenant ON signalops.usage_seals USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
+CREATE POLICY own_tenant ON signalops.usage_row_counts USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
-COMMENT ON POLICY own_tenant ON signalops.usage_seals IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
-
-CREATE POLICY own_tenant ON signalops.usage_sizes USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
-
-COMMENT ON POLICY own_tenant ON signalops.usage_sizes IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+COMMENT ON POLICY own_tenant ON signalops.usage_row_counts IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
 
 CREATE POLICY own_tenant ON signalops.window_events USING ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT signalops.current_tenant() AS current_tenant)));
 
 COMMENT ON POLICY own_tenant ON signalops.window_events IS 'Rows of the current tenant are all that can be seen or written; without a tenant there are none.';
+
+CREATE POLICY owner_acts ON signalops.accepted_counters TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.accepted_counters IS 'A limit that changes has quotas weighed anew; the audit holds them against the events.';
 
 CREATE POLICY owner_acts ON signalops.alerts TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -7951,17 +7951,17 @@ CREATE POLICY owner_acts ON signalops.backtests TO signalops_owner USING (true) 
 
 COMMENT ON POLICY owner_acts ON signalops.backtests IS 'Those of expired time are found by reading through the table.';
 
-CREATE POLICY owner_acts ON signalops.batches TO signalops_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_acts ON signalops.batch_results TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.batches IS 'The audit holds what was accepted against what was processed.';
+COMMENT ON POLICY owner_acts ON signalops.batch_results IS 'The audit holds what was accepted against what was processed.';
 
 CREATE POLICY owner_acts ON signalops.billing_periods TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.billing_periods IS 'Periods of all tenants are found and closed by narrow functions.';
 
-CREATE POLICY owner_acts ON signalops.channel_queues TO signalops_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_acts ON signalops.channel_schedules TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.channel_queues IS 'enqueue_due_deliveries goes from channel to channel.';
+COMMENT ON POLICY owner_acts ON signalops.channel_schedules IS 'enqueue_due_deliveries goes from channel to channel.';
 
 CREATE POLICY owner_acts ON signalops.channels TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -7979,10 +7979,6 @@ CREATE POLICY owner_acts ON signalops.dead_letters TO signalops_owner USING (tru
 
 COMMENT ON POLICY owner_acts ON signalops.dead_letters IS 'The audit counts the events that died.';
 
-CREATE POLICY owner_acts ON signalops.deleted_numbers TO signalops_owner USING (true) WITH CHECK (true);
-
-COMMENT ON POLICY owner_acts ON signalops.deleted_numbers IS 'The deletion of a tenant notes them, and the audit of all numbers reads them.';
-
 CREATE POLICY owner_acts ON signalops.deliveries TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.deliveries IS 'enqueue_due_deliveries and enqueue_lost_deliveries sweep all tenants for what has no job.';
@@ -7993,15 +7989,11 @@ COMMENT ON POLICY owner_acts ON signalops.delivery_attempts IS 'Those of tenants
 
 CREATE POLICY owner_acts ON signalops.digests TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.digests IS 'tell_digests sweeps all tenants for what is due.';
+COMMENT ON POLICY owner_acts ON signalops.digests IS 'flush_digests sweeps all tenants for what is due.';
 
 CREATE POLICY owner_acts ON signalops.events TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.events IS 'The command line finds out whose event an id is.';
-
-CREATE POLICY owner_acts ON signalops.expiries TO signalops_owner USING (true) WITH CHECK (true);
-
-COMMENT ON POLICY owner_acts ON signalops.expiries IS 'The removal of what has expired goes from tenant to tenant.';
 
 CREATE POLICY owner_acts ON signalops.idempotency_keys TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -8027,49 +8019,53 @@ CREATE POLICY owner_acts ON signalops.limits TO signalops_owner USING (true) WIT
 
 COMMENT ON POLICY owner_acts ON signalops.limits IS 'The command line sets the limits of a tenant; a change has them weighed anew.';
 
-CREATE POLICY owner_acts ON signalops.maintenance TO signalops_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_acts ON signalops.maintenance_runs TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.maintenance IS 'It is the installation''s, and of no tenant.';
+COMMENT ON POLICY owner_acts ON signalops.maintenance_runs IS 'It is the installation''s, and of no tenant.';
 
 CREATE POLICY owner_acts ON signalops.matches TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.matches IS 'tell_digests notes the match that it makes.';
+COMMENT ON POLICY owner_acts ON signalops.matches IS 'flush_digests notes the match that it makes.';
 
 CREATE POLICY owner_acts ON signalops.meters TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.meters IS 'The command line lists the meters of a tenant; the audit reads what they count.';
 
-CREATE POLICY owner_acts ON signalops.outlets TO signalops_owner USING (true) WITH CHECK (true);
-
-COMMENT ON POLICY owner_acts ON signalops.outlets IS 'enqueue_due_deliveries passes by outlets whose circuit is open; forget_failures closes it.';
-
 CREATE POLICY owner_acts ON signalops.plans TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.plans IS 'The command line writes plans, and subscribe copies them to tenants.';
 
-CREATE POLICY owner_acts ON signalops.quotas TO signalops_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_acts ON signalops.retention_watermarks TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.quotas IS 'A limit that changes has quotas weighed anew; the audit holds them against the events.';
+COMMENT ON POLICY owner_acts ON signalops.retention_watermarks IS 'The removal of what has expired goes from tenant to tenant.';
 
-CREATE POLICY owner_acts ON signalops.rule_groups TO signalops_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_acts ON signalops.retired_invoice_numbers TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.rule_groups IS 'tell_absences and forget_groups sweep all tenants; arm_absence acts for whoever changes a rule.';
+COMMENT ON POLICY owner_acts ON signalops.retired_invoice_numbers IS 'The deletion of a tenant notes them, and the audit of all numbers reads them.';
+
+CREATE POLICY owner_acts ON signalops.rule_states TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.rule_states IS 'fire_absences and expire_rule_states sweep all tenants; start_absence_timer acts for whoever changes a rule.';
 
 CREATE POLICY owner_acts ON signalops.rule_versions TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.rule_versions IS 'tell_absences and arm_absence read what the rule says.';
+COMMENT ON POLICY owner_acts ON signalops.rule_versions IS 'fire_absences and start_absence_timer read what the rule says.';
 
 CREATE POLICY owner_acts ON signalops.rules TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.rules IS 'tell_absences asks whether the rule still stands.';
+COMMENT ON POLICY owner_acts ON signalops.rules IS 'fire_absences asks whether the rule still stands.';
+
+CREATE POLICY owner_acts ON signalops.send_targets TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.send_targets IS 'enqueue_due_deliveries passes by send_targets whose circuit is open; reset_circuit closes it.';
 
 CREATE POLICY owner_acts ON signalops.subscriptions TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.subscriptions IS 'Making a tenant subscribes it, and the command line lists tenants with their plans.';
 
-CREATE POLICY owner_acts ON signalops.sweeps TO signalops_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_acts ON signalops.sweep_cursors TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.sweeps IS 'The removal of what has expired notes how far it is.';
+COMMENT ON POLICY owner_acts ON signalops.sweep_cursors IS 'The removal of what has expired notes how far it is.';
 
 CREATE POLICY owner_acts ON signalops.tenant_deletions TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -8087,29 +8083,29 @@ CREATE POLICY owner_acts ON signalops.usage_counters TO signalops_owner USING (t
 
 COMMENT ON POLICY owner_acts ON signalops.usage_counters IS 'The audit holds counters against their entries.';
 
-CREATE POLICY owner_acts ON signalops.usage_days TO signalops_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_acts ON signalops.usage_daily TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.usage_days IS 'seal_period alone writes them; the audit holds them against the counters.';
+COMMENT ON POLICY owner_acts ON signalops.usage_daily IS 'seal_period alone writes them; the audit holds them against the counters.';
+
+CREATE POLICY owner_acts ON signalops.usage_distinct_values TO signalops_owner USING (true) WITH CHECK (true);
+
+COMMENT ON POLICY owner_acts ON signalops.usage_distinct_values IS 'The audit counts different values anew.';
 
 CREATE POLICY owner_acts ON signalops.usage_entries TO signalops_owner USING (true) WITH CHECK (true);
 
 COMMENT ON POLICY owner_acts ON signalops.usage_entries IS 'The audit holds counters against their entries.';
 
-CREATE POLICY owner_acts ON signalops.usage_items TO signalops_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_acts ON signalops.usage_hash_chain TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.usage_items IS 'The audit counts different values anew.';
+COMMENT ON POLICY owner_acts ON signalops.usage_hash_chain IS 'seal_period alone writes them; the audit computes them anew.';
 
-CREATE POLICY owner_acts ON signalops.usage_seals TO signalops_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_acts ON signalops.usage_row_counts TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.usage_seals IS 'seal_period alone writes them; the audit computes them anew.';
-
-CREATE POLICY owner_acts ON signalops.usage_sizes TO signalops_owner USING (true) WITH CHECK (true);
-
-COMMENT ON POLICY owner_acts ON signalops.usage_sizes IS 'limit_cardinality looks for those that are too large; the audit counts anew by them.';
+COMMENT ON POLICY owner_acts ON signalops.usage_row_counts IS 'limit_cardinality looks for those that are too large; the audit counts anew by them.';
 
 CREATE POLICY owner_acts ON signalops.window_events TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.window_events IS 'forget_groups removes what is past.';
+COMMENT ON POLICY owner_acts ON signalops.window_events IS 'expire_rule_states removes what is past.';
 
 ALTER TABLE signalops.plans ENABLE ROW LEVEL SECURITY;
 
@@ -8117,19 +8113,23 @@ CREATE POLICY platform_reads ON signalops.audit_log FOR SELECT TO signalops_plat
 
 COMMENT ON POLICY platform_reads ON signalops.audit_log IS 'Operators of the installation read what was done in all of it.';
 
-ALTER TABLE signalops.quotas ENABLE ROW LEVEL SECURITY;
-
 ALTER TABLE signalops.rate_buckets ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.replays ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE signalops.rule_groups ENABLE ROW LEVEL SECURITY;
+ALTER TABLE signalops.retention_watermarks ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE signalops.retired_invoice_numbers ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE signalops.rule_states ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.rule_versions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.rules ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE signalops.rulesets ENABLE ROW LEVEL SECURITY;
+ALTER TABLE signalops.ruleset_versions ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE signalops.send_targets ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.silences ENABLE ROW LEVEL SECURITY;
 
@@ -8137,107 +8137,107 @@ ALTER TABLE signalops.subscriptions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.suppressions ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE signalops.sweeps ENABLE ROW LEVEL SECURITY;
+ALTER TABLE signalops.sweep_cursors ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.tenant_deletions ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY tenant_group_signalops_api ON signalops.api_keys TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_api ON signalops.accepted_counters TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_api ON signalops.accepted_counters IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_api ON signalops.api_keys TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_api ON signalops.api_keys IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_api ON signalops.events TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_api ON signalops.events TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_api ON signalops.events IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_api ON signalops.idempotency_keys TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_api ON signalops.idempotency_keys TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_api ON signalops.idempotency_keys IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_api ON signalops.inbox TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_api ON signalops.inbox TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_api ON signalops.inbox IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_api ON signalops.limits TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_api ON signalops.limits TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_api ON signalops.limits IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_api ON signalops.quotas TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
-
-COMMENT ON POLICY tenant_group_signalops_api ON signalops.quotas IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
-
-CREATE POLICY tenant_group_signalops_api ON signalops.rate_buckets TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_api ON signalops.rate_buckets TO signalops_api USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_api ON signalops.rate_buckets IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_api ON signalops.tenants TO signalops_api USING ((id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_api ON signalops.tenants TO signalops_api USING ((id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_api ON signalops.tenants IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.batches TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.batch_results TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
-COMMENT ON POLICY tenant_group_signalops_worker ON signalops.batches IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.batch_results IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.channel_queues TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.channel_schedules TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
-COMMENT ON POLICY tenant_group_signalops_worker ON signalops.channel_queues IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.channel_schedules IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.dead_letters TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.dead_letters TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.dead_letters IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.deliveries TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.deliveries TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.deliveries IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.digests TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.digests TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.digests IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.event_types TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.event_types TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.event_types IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.events TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.events TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.events IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.matches TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.matches TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.matches IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.replays TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.replays TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.replays IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.rule_groups TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.rule_states TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
-COMMENT ON POLICY tenant_group_signalops_worker ON signalops.rule_groups IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.rule_states IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.rulesets TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.ruleset_versions TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
-COMMENT ON POLICY tenant_group_signalops_worker ON signalops.rulesets IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.ruleset_versions IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.tenants TO signalops_worker USING ((id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.tenants TO signalops_worker USING ((id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.tenants IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.usage_counters TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.usage_counters TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.usage_counters IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.usage_entries TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.usage_distinct_values TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
+
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.usage_distinct_values IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+
+CREATE POLICY tenant_group_signalops_worker ON signalops.usage_entries TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.usage_entries IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.usage_items TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.usage_row_counts TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
-COMMENT ON POLICY tenant_group_signalops_worker ON signalops.usage_items IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
+COMMENT ON POLICY tenant_group_signalops_worker ON signalops.usage_row_counts IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
-CREATE POLICY tenant_group_signalops_worker ON signalops.usage_sizes TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
-
-COMMENT ON POLICY tenant_group_signalops_worker ON signalops.usage_sizes IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
-
-CREATE POLICY tenant_group_signalops_worker ON signalops.window_events TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_group() AS current_group)::uuid[])));
+CREATE POLICY tenant_group_signalops_worker ON signalops.window_events TO signalops_worker USING ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))) WITH CHECK ((tenant_id = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[])));
 
 COMMENT ON POLICY tenant_group_signalops_worker ON signalops.window_events IS 'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.';
 
@@ -8247,15 +8247,15 @@ ALTER TABLE signalops.usage_adjustments ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.usage_counters ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE signalops.usage_days ENABLE ROW LEVEL SECURITY;
+ALTER TABLE signalops.usage_daily ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE signalops.usage_distinct_values ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.usage_entries ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE signalops.usage_items ENABLE ROW LEVEL SECURITY;
+ALTER TABLE signalops.usage_hash_chain ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE signalops.usage_seals ENABLE ROW LEVEL SECURITY;
-
-ALTER TABLE signalops.usage_sizes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE signalops.usage_row_counts ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE signalops.window_events ENABLE ROW LEVEL SECURITY;
 
@@ -8276,19 +8276,19 @@ GRANT ALL ON FUNCTION ops.cancel_deliveries(tenant text, deliveries uuid[]) TO s
 REVOKE ALL ON FUNCTION ops.cancel_job(job bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION ops.cancel_job(job bigint, reason text) TO signalops_operator;
 
-REVOKE ALL ON FUNCTION ops.discard_letters(tenant text, letters uuid[], reason text) FROM PUBLIC;
-GRANT ALL ON FUNCTION ops.discard_letters(tenant text, letters uuid[], reason text) TO signalops_operator;
+REVOKE ALL ON FUNCTION ops.discard_dead_letters(tenant text, letters uuid[], reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.discard_dead_letters(tenant text, letters uuid[], reason text) TO signalops_operator;
 
 REVOKE ALL ON FUNCTION ops.drain_queue(queue text, at_most interval, OUT is_paused boolean, OUT ready bigint, OUT doing bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION ops.drain_queue(queue text, at_most interval, OUT is_paused boolean, OUT ready bigint, OUT doing bigint) TO signalops_operator;
 
 REVOKE ALL ON FUNCTION ops.find_tenant(named text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION ops.log_installation_action(action text, target text, about jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION ops.measurements() FROM PUBLIC;
 GRANT ALL ON FUNCTION ops.measurements() TO signalops_platform;
 GRANT ALL ON FUNCTION ops.measurements() TO signalops_operator;
-
-REVOKE ALL ON FUNCTION ops.note(action text, target text, about jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ops.pause_queue(queue text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION ops.pause_queue(queue text, reason text) TO signalops_operator;
@@ -8296,9 +8296,9 @@ GRANT ALL ON FUNCTION ops.pause_queue(queue text, reason text) TO signalops_oper
 REVOKE ALL ON FUNCTION ops.queues() FROM PUBLIC;
 GRANT ALL ON FUNCTION ops.queues() TO signalops_operator;
 
-REVOKE ALL ON FUNCTION ops.require_reason(reason text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ops.require_ids(ids uuid[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION ops.require_some(ids uuid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ops.require_reason(reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION ops.resume_queue(queue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION ops.resume_queue(queue text) TO signalops_operator;
@@ -8306,14 +8306,14 @@ GRANT ALL ON FUNCTION ops.resume_queue(queue text) TO signalops_operator;
 REVOKE ALL ON FUNCTION ops.resume_tenant(tenant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION ops.resume_tenant(tenant text) TO signalops_operator;
 
+REVOKE ALL ON FUNCTION ops.retry_dead_letters(tenant text, letters uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION ops.retry_dead_letters(tenant text, letters uuid[]) TO signalops_operator;
+
 REVOKE ALL ON FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) TO signalops_operator;
 
 REVOKE ALL ON FUNCTION ops.retry_job(job bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION ops.retry_job(job bigint) TO signalops_operator;
-
-REVOKE ALL ON FUNCTION ops.retry_letters(tenant text, letters uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION ops.retry_letters(tenant text, letters uuid[]) TO signalops_operator;
 
 REVOKE ALL ON FUNCTION ops.suspend_tenant(tenant text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION ops.suspend_tenant(tenant text, reason text) TO signalops_operator;
@@ -8326,38 +8326,19 @@ REVOKE ALL ON FUNCTION signalops.add_adjustment(tenant uuid, new_id uuid, of_met
 GRANT ALL ON FUNCTION signalops.add_adjustment(tenant uuid, new_id uuid, of_meter text, at timestamp with time zone, of_grp text, quantity numeric, reason text, author text, key_id uuid, idempotency_key text, body_hash bytea) TO signalops_api;
 GRANT ALL ON FUNCTION signalops.add_adjustment(tenant uuid, new_id uuid, of_meter text, at timestamp with time zone, of_grp text, quantity numeric, reason text, author text, key_id uuid, idempotency_key text, body_hash bytea) TO signalops_platform;
 
-REVOKE ALL ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) TO signalops_api;
-GRANT ALL ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) TO signalops_worker;
-GRANT ALL ON FUNCTION signalops.announce(event_type text, about jsonb, at_depth smallint) TO signalops_platform;
+REVOKE ALL ON FUNCTION signalops.alert_conditions(platform uuid) FROM PUBLIC;
 
-GRANT SELECT ON TABLE signalops.invoices TO signalops_api;
-GRANT SELECT ON TABLE signalops.invoices TO signalops_worker;
-GRANT SELECT ON TABLE signalops.invoices TO signalops_platform;
-
-GRANT UPDATE(voided_at) ON TABLE signalops.invoices TO signalops_platform;
-
-GRANT UPDATE(void_reason) ON TABLE signalops.invoices TO signalops_platform;
-
-GRANT UPDATE(voided_by) ON TABLE signalops.invoices TO signalops_platform;
-
-REVOKE ALL ON FUNCTION signalops.announce_invoice(about signalops.invoices, what text, why text) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.announce_invoice(about signalops.invoices, what text, why text) TO signalops_platform;
-
-REVOKE ALL ON FUNCTION signalops.arm_absence() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION signalops.audit_span(of_tenant uuid, of_period date) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.audit_span(of_tenant uuid, of_period date) TO signalops_api;
-GRANT ALL ON FUNCTION signalops.audit_span(of_tenant uuid, of_period date) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) TO signalops_api;
 
 REVOKE ALL ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.bind_secret() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION signalops.bump_metering(tenant uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.bump_metering(tenant uuid) TO signalops_api;
-GRANT ALL ON FUNCTION signalops.bump_metering(tenant uuid) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.bump_meters_version(tenant uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.bump_meters_version(tenant uuid) TO signalops_api;
+GRANT ALL ON FUNCTION signalops.bump_meters_version(tenant uuid) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) TO signalops_worker;
@@ -8373,20 +8354,41 @@ REVOKE ALL ON FUNCTION signalops.close_circuits(tenant uuid, channels uuid[]) FR
 GRANT ALL ON FUNCTION signalops.close_circuits(tenant uuid, channels uuid[]) TO signalops_api;
 GRANT ALL ON FUNCTION signalops.close_circuits(tenant uuid, channels uuid[]) TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.conditions(platform uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION signalops.current_plans(of_tenants uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.current_plans(of_tenants uuid[]) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.delete_rows(tenant uuid, target regclass, at_most bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.delete_slice(tenant uuid, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.delete_slice(tenant uuid, at_most integer) TO signalops_worker;
 
-GRANT SELECT ON TABLE signalops.usage_days TO signalops_api;
-GRANT SELECT ON TABLE signalops.usage_days TO signalops_worker;
+GRANT SELECT ON TABLE signalops.usage_daily TO signalops_api;
+GRANT SELECT ON TABLE signalops.usage_daily TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.drop_partition(retention_days integer, audit_log_days integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.drop_partition(retention_days integer, audit_log_days integer) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.emit_alert(platform uuid, what text, condition jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.emit_and_enqueue(event_type text, about jsonb, at_depth smallint) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.emit_and_enqueue(event_type text, about jsonb, at_depth smallint) TO signalops_api;
+GRANT ALL ON FUNCTION signalops.emit_and_enqueue(event_type text, about jsonb, at_depth smallint) TO signalops_worker;
+GRANT ALL ON FUNCTION signalops.emit_and_enqueue(event_type text, about jsonb, at_depth smallint) TO signalops_platform;
+
+GRANT SELECT ON TABLE signalops.invoices TO signalops_api;
+GRANT SELECT ON TABLE signalops.invoices TO signalops_worker;
+GRANT SELECT ON TABLE signalops.invoices TO signalops_platform;
+
+GRANT UPDATE(voided_at) ON TABLE signalops.invoices TO signalops_platform;
+
+GRANT UPDATE(void_reason) ON TABLE signalops.invoices TO signalops_platform;
+
+GRANT UPDATE(voided_by) ON TABLE signalops.invoices TO signalops_platform;
+
+REVOKE ALL ON FUNCTION signalops.emit_invoice_event(about signalops.invoices, what text, why text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.emit_invoice_event(about signalops.invoices, what text, why text) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) TO signalops_api;
@@ -8413,11 +8415,19 @@ GRANT ALL ON FUNCTION signalops.enqueue_lost_batches(older_than interval, at_mos
 REVOKE ALL ON FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.enqueue_parked_backtests(tenant uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.evaluate_alerts(platform_slug text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.evaluate_alerts(platform_slug text) TO signalops_worker;
+
 REVOKE ALL ON FUNCTION signalops.expire(retention_days integer, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.expire(retention_days integer, at_most integer) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.expire_credits(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.expire_credits(at_most integer) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.expire_rule_states(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.expire_rule_states(at_most integer) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) TO signalops_worker;
@@ -8439,7 +8449,7 @@ GRANT UPDATE(next_attempt_at) ON TABLE signalops.deliveries TO signalops_api;
 
 GRANT UPDATE(updated_at) ON TABLE signalops.deliveries TO signalops_api;
 
-GRANT UPDATE(attempts_before) ON TABLE signalops.deliveries TO signalops_api;
+GRANT UPDATE(attempts_at_reset) ON TABLE signalops.deliveries TO signalops_api;
 
 REVOKE ALL ON FUNCTION signalops.find_tenant(wanted_id uuid, wanted_slug text) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.find_tenant(wanted_id uuid, wanted_slug text) TO signalops_api;
@@ -8447,38 +8457,29 @@ GRANT ALL ON FUNCTION signalops.find_tenant(wanted_id uuid, wanted_slug text) TO
 REVOKE ALL ON FUNCTION signalops.finish_deletion(tenant uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.finish_deletion(tenant uuid) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.fire_absences(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.fire_absences(at_most integer) TO signalops_worker;
+
 GRANT ALL ON FUNCTION signalops.period_of(moment timestamp with time zone, zone text) TO signalops_operator;
 
 GRANT SELECT ON TABLE signalops.usage_counters TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.usage_counters TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.fix_time_zone() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION signalops.forget_failures() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION signalops.forget_groups(at_most integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.forget_groups(at_most integer) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.flush_digests(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.flush_digests(at_most integer) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.freeze_periods(closing_after interval, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.freeze_periods(closing_after interval, at_most integer) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.global_retention_cutoff(retention_days integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.global_retention_cutoff(retention_days integer) TO signalops_worker;
+
 REVOKE ALL ON FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint, expires_at timestamp with time zone, idempotency_key text, body_hash bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint, expires_at timestamp with time zone, idempotency_key text, body_hash bytea) TO signalops_platform;
-
-REVOKE ALL ON FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) TO signalops_api;
-
-REVOKE ALL ON FUNCTION signalops.held_among(wanted uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.held_among(wanted uuid[]) TO signalops_worker;
-
-GRANT ALL ON FUNCTION signalops.id_at(moment timestamp with time zone) TO signalops_operator;
 
 REVOKE ALL ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) TO signalops_worker;
 GRANT ALL ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) TO signalops_platform;
-
-REVOKE ALL ON FUNCTION signalops.kept_from(retention_days integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.kept_from(retention_days integer) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.limit_cardinality() FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.limit_cardinality() TO signalops_worker;
@@ -8497,9 +8498,15 @@ GRANT UPDATE(overage) ON TABLE signalops.limits TO signalops_platform;
 
 GRANT UPDATE(set_at) ON TABLE signalops.limits TO signalops_platform;
 
-REVOKE ALL ON FUNCTION signalops.log_action() FROM PUBLIC;
+REVOKE ALL ON FUNCTION signalops.lock_suspended_tenants(wanted uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.lock_suspended_tenants(wanted uuid[]) TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.log_rule() FROM PUBLIC;
+REVOKE ALL ON FUNCTION signalops.log_row_change() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.log_rule_change() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.log_tenant_action(tenant uuid, action text, target_id text, target text, details jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.log_tenant_action(tenant uuid, action text, target_id text, target text, details jsonb) TO signalops_api;
 
 REVOKE ALL ON FUNCTION signalops.make_partitions(months_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.make_partitions(months_ahead integer) TO signalops_worker;
@@ -8529,20 +8536,10 @@ GRANT SELECT(status_since) ON TABLE signalops.tenants TO signalops_platform;
 
 GRANT SELECT(retention_days),UPDATE(retention_days) ON TABLE signalops.tenants TO signalops_platform;
 
-REVOKE ALL ON FUNCTION signalops.mend_queues() FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.mend_queues() TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.park_events(at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.park_events(at_most integer) TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.note_action(tenant uuid, action text, target_id text, target text, details jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.note_action(tenant uuid, action text, target_id text, target text, details jsonb) TO signalops_api;
-
-REVOKE ALL ON FUNCTION signalops.note_barriers() FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.note_barriers() TO signalops_worker;
-
-REVOKE ALL ON FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) TO signalops_api;
-
-REVOKE ALL ON FUNCTION signalops.note_run(of_job text, of_error text) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.note_run(of_job text, of_error text) TO signalops_worker;
+GRANT ALL ON FUNCTION signalops.period_start(day date, zone text) TO signalops_operator;
 
 REVOKE ALL ON FUNCTION signalops.periods_ready(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.periods_ready(at_most integer) TO signalops_worker;
@@ -8550,26 +8547,37 @@ GRANT ALL ON FUNCTION signalops.periods_ready(at_most integer) TO signalops_work
 GRANT SELECT ON TABLE signalops.dead_letters TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.dead_letters TO signalops_worker;
 
-GRANT UPDATE(ended_at) ON TABLE signalops.dead_letters TO signalops_api;
+GRANT UPDATE(resolved_at) ON TABLE signalops.dead_letters TO signalops_api;
 
-GRANT UPDATE(ending) ON TABLE signalops.dead_letters TO signalops_api;
+GRANT UPDATE(resolution) ON TABLE signalops.dead_letters TO signalops_api;
 
 GRANT UPDATE(reason) ON TABLE signalops.dead_letters TO signalops_api;
-
-REVOKE ALL ON FUNCTION signalops.plans_held(of_tenants uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.plans_held(of_tenants uuid[]) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.put_back(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.put_back(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.reconcilable_range(of_tenant uuid, of_period date) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.reconcilable_range(of_tenant uuid, of_period date) TO signalops_api;
+GRANT ALL ON FUNCTION signalops.reconcilable_range(of_tenant uuid, of_period date) TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.release_backtests(tenant uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION signalops.record_barriers() FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.record_barriers() TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.release_events(tenant uuid, at_most integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION signalops.record_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.record_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) TO signalops_api;
 
-REVOKE ALL ON FUNCTION signalops.release_groups(tenant uuid, at_most integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION signalops.record_maintenance_run(of_job text, of_error text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.record_maintenance_run(of_job text, of_error text) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.refuse_time_zone_change() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION signalops.repair_schedules() FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.repair_schedules() TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.requeue_events(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.requeue_events(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) TO signalops_worker;
+
+REVOKE ALL ON FUNCTION signalops.reset_circuit() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.resume_tenants(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.resume_tenants(at_most integer) TO signalops_worker;
@@ -8585,16 +8593,13 @@ GRANT ALL ON FUNCTION signalops.secret_destination(kind text, config jsonb) TO s
 GRANT ALL ON FUNCTION signalops.secret_destination(kind text, config jsonb) TO signalops_worker;
 GRANT ALL ON FUNCTION signalops.secret_destination(kind text, config jsonb) TO signalops_platform;
 
-REVOKE ALL ON FUNCTION signalops.set_aside(at_most integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.set_aside(at_most integer) TO signalops_worker;
-
 REVOKE ALL ON FUNCTION signalops.settle_deliveries(said jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.settle_deliveries(said jsonb) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) TO signalops_worker;
 
-GRANT ALL ON FUNCTION signalops.starts_at(day date, zone text) TO signalops_operator;
+REVOKE ALL ON FUNCTION signalops.start_absence_timer() FROM PUBLIC;
 
 GRANT SELECT ON TABLE signalops.subscriptions TO signalops_api;
 GRANT SELECT ON TABLE signalops.subscriptions TO signalops_worker;
@@ -8608,22 +8613,17 @@ REVOKE ALL ON FUNCTION signalops.subscribe_to_free() FROM PUBLIC;
 REVOKE ALL ON FUNCTION signalops.take_batch(wanted uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.take_batch(wanted uuid) TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.tell_absences(at_most integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.tell_absences(at_most integer) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.unpark_events(tenant uuid, at_most integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION signalops.tell_alert(platform uuid, what text, condition jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION signalops.unpark_rule_states(tenant uuid, at_most integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION signalops.tell_digests(at_most integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.tell_digests(at_most integer) TO signalops_worker;
+GRANT ALL ON FUNCTION signalops.uuid7_floor(moment timestamp with time zone) TO signalops_operator;
 
-GRANT ALL ON FUNCTION signalops.time_of(id uuid) TO signalops_operator;
+GRANT ALL ON FUNCTION signalops.uuid7_time(id uuid) TO signalops_operator;
 
 REVOKE ALL ON FUNCTION signalops.version_limit() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.version_limited_meter() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION signalops.watch(platform_slug text) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.watch(platform_slug text) TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.audit_log TO signalops_api;
 GRANT SELECT ON TABLE signalops.audit_log TO signalops_platform;
@@ -8649,11 +8649,11 @@ GRANT SELECT ON TABLE signalops.rules TO signalops_worker;
 
 GRANT SELECT ON TABLE ops.dead_letters TO signalops_operator;
 
-GRANT SELECT ON TABLE signalops.outlets TO signalops_api;
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.outlets TO signalops_worker;
-
 GRANT SELECT,INSERT ON TABLE signalops.rule_versions TO signalops_api;
 GRANT SELECT ON TABLE signalops.rule_versions TO signalops_worker;
+
+GRANT SELECT ON TABLE signalops.send_targets TO signalops_api;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.send_targets TO signalops_worker;
 
 GRANT SELECT ON TABLE ops.delivery_health TO signalops_operator;
 
@@ -8679,8 +8679,8 @@ GRANT SELECT ON TABLE ops.queue_health TO signalops_operator;
 GRANT SELECT ON TABLE signalops.matches TO signalops_api;
 GRANT SELECT,INSERT ON TABLE signalops.matches TO signalops_worker;
 
-GRANT SELECT ON TABLE signalops.rule_groups TO signalops_api;
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.rule_groups TO signalops_worker;
+GRANT SELECT ON TABLE signalops.rule_states TO signalops_api;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.rule_states TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.window_events TO signalops_api;
 GRANT SELECT,INSERT,DELETE ON TABLE signalops.window_events TO signalops_worker;
@@ -8689,9 +8689,9 @@ GRANT SELECT ON TABLE ops.slow_rules TO signalops_operator;
 
 GRANT SELECT ON TABLE ops.tables TO signalops_operator;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.quotas TO signalops_api;
-GRANT SELECT ON TABLE signalops.quotas TO signalops_worker;
-GRANT SELECT ON TABLE signalops.quotas TO signalops_platform;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.accepted_counters TO signalops_api;
+GRANT SELECT ON TABLE signalops.accepted_counters TO signalops_worker;
+GRANT SELECT ON TABLE signalops.accepted_counters TO signalops_platform;
 
 GRANT SELECT ON TABLE ops.tenant_usage TO signalops_operator;
 
@@ -8743,14 +8743,14 @@ GRANT INSERT(digest) ON TABLE signalops.api_keys TO signalops_platform;
 GRANT INSERT(made_by) ON TABLE signalops.api_keys TO signalops_api;
 GRANT SELECT(made_by),INSERT(made_by) ON TABLE signalops.api_keys TO signalops_platform;
 
-GRANT SELECT ON TABLE signalops.batches TO signalops_api;
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.batches TO signalops_worker;
+GRANT SELECT ON TABLE signalops.batch_results TO signalops_api;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.batch_results TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.billing_periods TO signalops_api;
 GRANT SELECT ON TABLE signalops.billing_periods TO signalops_worker;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.channel_queues TO signalops_api;
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.channel_queues TO signalops_worker;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.channel_schedules TO signalops_api;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.channel_schedules TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.credit_entries TO signalops_api;
 GRANT SELECT ON TABLE signalops.credit_entries TO signalops_worker;
@@ -8777,10 +8777,6 @@ GRANT SELECT ON TABLE signalops.event_status TO signalops_worker;
 GRANT SELECT ON TABLE signalops.event_types TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.event_types TO signalops_worker;
 
-GRANT SELECT ON TABLE signalops.expiries TO signalops_api;
-GRANT SELECT ON TABLE signalops.expiries TO signalops_worker;
-GRANT SELECT ON TABLE signalops.expiries TO signalops_platform;
-
 GRANT SELECT,INSERT ON TABLE signalops.idempotency_keys TO signalops_api;
 
 GRANT SELECT ON TABLE signalops.invoice_lines TO signalops_api;
@@ -8796,8 +8792,8 @@ GRANT SELECT(tenant_id) ON TABLE signalops.meters TO signalops_platform;
 GRANT INSERT(key) ON TABLE signalops.meters TO signalops_api;
 GRANT SELECT(key) ON TABLE signalops.meters TO signalops_platform;
 
-GRANT INSERT(since) ON TABLE signalops.meters TO signalops_api;
-GRANT SELECT(since) ON TABLE signalops.meters TO signalops_platform;
+GRANT INSERT(first_version) ON TABLE signalops.meters TO signalops_api;
+GRANT SELECT(first_version) ON TABLE signalops.meters TO signalops_platform;
 
 GRANT INSERT(name) ON TABLE signalops.meters TO signalops_api;
 GRANT SELECT(name) ON TABLE signalops.meters TO signalops_platform;
@@ -8840,8 +8836,12 @@ GRANT SELECT,INSERT,UPDATE ON TABLE signalops.rate_buckets TO signalops_api;
 GRANT SELECT,INSERT ON TABLE signalops.replays TO signalops_api;
 GRANT SELECT ON TABLE signalops.replays TO signalops_worker;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.rulesets TO signalops_api;
-GRANT SELECT ON TABLE signalops.rulesets TO signalops_worker;
+GRANT SELECT ON TABLE signalops.retention_watermarks TO signalops_api;
+GRANT SELECT ON TABLE signalops.retention_watermarks TO signalops_worker;
+GRANT SELECT ON TABLE signalops.retention_watermarks TO signalops_platform;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.ruleset_versions TO signalops_api;
+GRANT SELECT ON TABLE signalops.ruleset_versions TO signalops_worker;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.silences TO signalops_api;
 GRANT SELECT ON TABLE signalops.silences TO signalops_worker;
@@ -8851,14 +8851,14 @@ GRANT SELECT ON TABLE signalops.suppressions TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.tenant_deletions TO signalops_platform;
 
+GRANT SELECT ON TABLE signalops.usage_distinct_values TO signalops_api;
+GRANT SELECT,INSERT ON TABLE signalops.usage_distinct_values TO signalops_worker;
+
 GRANT SELECT ON TABLE signalops.usage_entries TO signalops_api;
 GRANT SELECT,INSERT ON TABLE signalops.usage_entries TO signalops_worker;
 
-GRANT SELECT ON TABLE signalops.usage_items TO signalops_api;
-GRANT SELECT,INSERT ON TABLE signalops.usage_items TO signalops_worker;
+GRANT SELECT ON TABLE signalops.usage_hash_chain TO signalops_api;
+GRANT SELECT ON TABLE signalops.usage_hash_chain TO signalops_worker;
 
-GRANT SELECT ON TABLE signalops.usage_seals TO signalops_api;
-GRANT SELECT ON TABLE signalops.usage_seals TO signalops_worker;
-
-GRANT SELECT ON TABLE signalops.usage_sizes TO signalops_api;
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.usage_sizes TO signalops_worker;
+GRANT SELECT ON TABLE signalops.usage_row_counts TO signalops_api;
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.usage_row_counts TO signalops_worker;

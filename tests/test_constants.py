@@ -17,8 +17,8 @@ DEFINED = """
 SAID = {
     "signalops/send/README.md": (
         r"the (?P<circuit_failures>fifth) failure in a row",
-        r"opens an outlet's circuit for (?P<circuit_pause>\d+ s)",
-        r"up to (?P<circuit_longest_pause>\d+ minutes)",
+        r"opens a send target's circuit for (?P<circuit_pause>\d+ s)",
+        r"up to (?P<circuit_max_pause>\d+ minutes)",
     ),
     "signalops/web/README.md": (r"After (?P<circuit_failures>five) failures in a row",),
     "signalops/rules/README.md": (r"the first (?P<digest_events>\d+) events",),

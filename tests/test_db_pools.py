@@ -94,7 +94,7 @@ async def be_terminated(pool: db.Pool) -> None:
 async def roll_back_by_hand(pool: db.Pool) -> None:
     async with db.as_tenant(pool, OURS) as connection:
         async with connection.transaction():
-            await db.act_as(connection, TenantId(clock.new_id()))
+            await db.set_tenant(connection, TenantId(clock.new_id()))
             raise psycopg.Rollback
         await connection.execute("select 1")
 
@@ -150,7 +150,7 @@ async def test_cancelled_at_any_turn_of_the_loop_a_tenant_is_forgotten(pool: db.
     assert turns > 3
 
 
-_BOUNDARIES = [f"{when} {what}" for what in ("BEGIN", "act_as", "select 1", "COMMIT") for when in ("before", "after")]
+_BOUNDARIES = [f"{when} {what}" for what in ("BEGIN", "set_tenant", "select 1", "COMMIT") for when in ("before", "after")]
 
 
 @pytest.mark.parametrize("boundary", _BOUNDARIES)

@@ -38,7 +38,7 @@ async def test_two_workers_on_one_batch_count_it_once(pipeline: Pipeline, acme: 
     await asyncio.gather(*(pipeline.journey.process_batch(batch, job) for job in (1, 2, 3)))
 
     assert (pipeline.used(acme), pipeline.used(globex)) == (20, 20)
-    assert pipeline.rows("select tenant_id, events, dead from signalops.batches order by tenant_id") == [
+    assert pipeline.rows("select tenant_id, events, dead from signalops.batch_results order by tenant_id") == [
         (acme.id, 20, 0),
         (globex.id, 20, 0),
     ]
@@ -72,7 +72,7 @@ async def test_a_batch_is_held_against_its_own_tenants_rules_alone(pipeline: Pip
     make_rule(pipeline.owner, acme, {"type": ["user.signup"]})
     await pipeline.journey.process_batch(await pipeline.accept((acme, {}), (globex, {})), 1)
     assert pipeline.rows("select tenant_id from signalops.matches") == [(acme.id,)]
-    assert sorted(pipeline.rows("select tenant_id, rules from signalops.batches")) == sorted([(acme.id, 1), (globex.id, 0)])
+    assert sorted(pipeline.rows("select tenant_id, rules from signalops.batch_results")) == sorted([(acme.id, 1), (globex.id, 0)])
 
 
 async def test_a_change_of_rules_holds_from_the_next_batch_and_is_on_record(pipeline: Pipeline, acme: Tenant) -> None:
@@ -93,12 +93,12 @@ async def test_a_change_of_rules_holds_from_the_next_batch_and_is_on_record(pipe
 
     matched = "select payload ->> 'plan', rule_version from signalops.matches m join signalops.events e on e.id = m.event_id"
     assert sorted(pipeline.rows(matched)) == [("free", 2), ("pro", 1)]
-    assert pipeline.rows("select ruleset from signalops.batches order by batch") == [(1,), (2,)]
+    assert pipeline.rows("select ruleset_version from signalops.batch_results order by batch") == [(1,), (2,)]
 
     pipeline.owner.execute("update signalops.rules set enabled = false where id = %s", [rule])
     await pipeline.journey.process_batch(await pipeline.accept((acme, {"plan": "free"})), 3)
     assert len(pipeline.rows(matched)) == 2
-    assert pipeline.rows("select ruleset, rules from signalops.batches order by batch desc limit 1") == [(3, 0)]
+    assert pipeline.rows("select ruleset_version, rules from signalops.batch_results order by batch desc limit 1") == [(3, 0)]
 
 
 async def test_a_rule_of_the_first_grammar_decides_as_it_was_written(pipeline: Pipeline, acme: Tenant) -> None:
@@ -125,9 +125,9 @@ async def test_operational_events_are_processed_and_not_billed(pipeline: Pipelin
         ("signalops.usage.soft_limit_reached", 1),
         ("user.signup", 3),
     ]
-    assert pipeline.rows("select events from signalops.batches") == [(4,)]
+    assert pipeline.rows("select events from signalops.batch_results") == [(4,)]
     assert pipeline.used(acme) == 3
-    assert pipeline.rows("select accepted from signalops.quotas") == [(3,)]
+    assert pipeline.rows("select accepted from signalops.accepted_counters") == [(3,)]
     assert len(pipeline.rows("select from signalops.matches")) == 1
 
 
@@ -143,7 +143,7 @@ async def test_a_poisonous_event_dies_alone(pipeline: Pipeline, acme: Tenant, gl
     assert sorted(tenant for tenant, *_ in letters) == sorted([acme.id, acme.id, globex.id, globex.id])
     assert {kind for _, kind, _ in letters} == {"event"}
     assert all("this event is poisonous" in error for *_, error in letters)
-    assert pipeline.rows("select events, dead from signalops.batches") == [(7, 2), (7, 2)]
+    assert pipeline.rows("select events, dead from signalops.batch_results") == [(7, 2), (7, 2)]
     assert (pipeline.used(acme), pipeline.used(globex)) == (7, 7)
     assert pipeline.rows("select status, count(*) from signalops.event_status group by 1 order by 1") == [
         ("dead", 4),
@@ -175,7 +175,7 @@ async def test_an_outage_in_the_middle_leaves_the_batch_as_it_was(pipeline: Pipe
     with pytest.raises(psycopg.OperationalError):
         await pipeline.journey.process_batch(batch, 1)
     assert len(pipeline.rows("select from signalops.inbox")) == 1
-    assert (pipeline.used(acme), pipeline.rows("select from signalops.batches")) == (0, [])
+    assert (pipeline.used(acme), pipeline.rows("select from signalops.batch_results")) == (0, [])
 
     pipeline.owner.execute("drop trigger hang_up on signalops.usage_counters")
     await pipeline.journey.process_batch(batch, 1)

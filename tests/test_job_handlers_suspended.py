@@ -40,7 +40,7 @@ def queued(pipeline: Pipeline) -> list[UUID]:
 
 
 def held(pipeline: Pipeline) -> list[tuple[Any, ...]]:
-    return pipeline.rows("select tenant_id from signalops.inbox where is_held")
+    return pipeline.rows("select tenant_id from signalops.inbox where is_parked")
 
 
 async def suspended_with_a_backlog(pipeline: Pipeline, acme: Tenant, globex: Tenant, batches: int = 1) -> list[BatchId]:
@@ -65,7 +65,7 @@ async def test_its_events_wait_and_those_of_others_in_the_batch_do_not(pipeline:
     await suspended_with_a_backlog(pipeline, acme, globex)
     assert (pipeline.used(acme), pipeline.used(globex)) == (0, 1)
     assert held(pipeline) == [(acme.id,), (acme.id,)]
-    pipeline.owner.execute("update signalops.inbox set batch = signalops.id_at(now() - interval '1 hour')")
+    pipeline.owner.execute("update signalops.inbox set batch = signalops.uuid7_floor(now() - interval '1 hour')")
     await tick(pipeline)
     assert queued(pipeline) == [], "no sweep gives a job to what is held"
 
@@ -80,7 +80,7 @@ async def test_what_is_resumed_goes_on_the_oldest_first_and_is_counted_once(
     for batch in queued(pipeline):
         await pipeline.journey.process_batch(BatchId(batch), 2)
     assert (pipeline.used(acme), pipeline.used(globex), held(pipeline)) == (6, 3, [])
-    assert pipeline.rows("select is_resuming from signalops.tenants where id = %s", acme.id) == [(False,)]
+    assert pipeline.rows("select is_draining from signalops.tenants where id = %s", acme.id) == [(False,)]
 
 
 async def test_a_large_backlog_is_resumed_in_slices_that_leave_the_queue_to_others(
@@ -88,7 +88,7 @@ async def test_a_large_backlog_is_resumed_in_slices_that_leave_the_queue_to_othe
 ) -> None:
     await suspended_with_a_backlog(pipeline, acme, globex)
     pipeline.owner.execute(
-        "insert into signalops.inbox (tenant_id, event_id, batch, is_held) "
+        "insert into signalops.inbox (tenant_id, event_id, batch, is_parked) "
         "select %s, signalops.new_id(), signalops.new_id(), true from generate_series(1, 5000)",
         [acme.id],
     )
@@ -136,13 +136,13 @@ async def test_a_large_backlog_of_one_does_not_keep_the_next_waiting(pipeline: P
     await suspended_with_a_backlog(pipeline, acme, globex)
     rule = make_rule(pipeline.owner, globex, {}, digest={"every": "1h"})
     pipeline.owner.execute(
-        "insert into signalops.inbox (tenant_id, event_id, batch, is_held) "
+        "insert into signalops.inbox (tenant_id, event_id, batch, is_parked) "
         "select %s, signalops.new_id(), signalops.new_id(), true from generate_series(1, 5000)",
         [acme.id],
     )
     become(pipeline, globex, "suspended")
     pipeline.owner.execute(
-        "insert into signalops.digests (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, depth) "
+        "insert into signalops.digests (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, causation_depth) "
         "select tenant_id, rule_id, 1, channel_id, 'infinity', 1, array[rule_id], 0 "
         "from signalops.rule_versions where rule_id = %s",
         [rule],
@@ -197,8 +197,8 @@ async def test_deliveries_wait_without_an_attempt_and_go_on(notified: Pipeline, 
     state = "select status, attempts, next_attempt_at is not null from signalops.deliveries"
     assert notified.rows(state) == [("pending", 0, True)] * 2
     assert notified.jobs("send_delivery") == []
-    assert notified.rows("select from signalops.channel_queues where next_due_at <= now() + interval '1 year'") == []
-    assert notified.rows("select from signalops.outlets") == []
+    assert notified.rows("select from signalops.channel_schedules where next_due_at <= now() + interval '1 year'") == []
+    assert notified.rows("select from signalops.send_targets") == []
 
     become(notified, acme, "active")
     await notified.journey.enqueue_due()
@@ -208,11 +208,11 @@ async def test_deliveries_wait_without_an_attempt_and_go_on(notified: Pipeline, 
 async def test_what_waits_for_its_next_attempt_is_passed_over_once(notified: Pipeline, acme: Tenant) -> None:
     forget_jobs(notified)
     notified.owner.execute("update signalops.deliveries set next_attempt_at = now()")
-    notified.owner.execute("update signalops.channel_queues set next_due_at = now()")
+    notified.owner.execute("update signalops.channel_schedules set next_due_at = now()")
     for _ in range(2):
         await tick(notified)
     assert notified.jobs("send_delivery") == []
-    assert notified.rows("select distinct next_due_at::text from signalops.channel_queues") == [("infinity",)]
+    assert notified.rows("select distinct next_due_at::text from signalops.channel_schedules") == [("infinity",)]
     become(notified, acme, "active")
     await notified.journey.enqueue_due()
     assert len(notified.jobs("send_delivery")) == 2
@@ -230,15 +230,15 @@ async def test_digests_are_told_when_their_tenant_is_resumed(pipeline: Pipeline,
     await pipeline.journey.enqueue_due()
     await pipeline.journey.tell_due()
     assert pipeline.rows("select count(*) from signalops.deliveries") == [(1,)]
-    assert pipeline.rows("select payload ->> 'until' < 'i' from signalops.events where depth = 1") == [(True,)]
+    assert pipeline.rows("select payload ->> 'until' < 'i' from signalops.events where causation_depth = 1") == [(True,)]
 
 
 async def test_an_absence_gets_its_whole_time_again(pipeline: Pipeline, acme: Tenant) -> None:
     make_rule(pipeline.owner, acme, {"type": ["user.signup"]}, absent={"after": "15m"})
     make_rule(pipeline.owner, acme, {"type": ["user.gone"]}, absent={"after": "15m"})
     pipeline.owner.execute("update signalops.tenants set created_at = now() - interval '1 day'")
-    one = "(select min(rule_id::text)::uuid from signalops.rule_groups)"
-    pipeline.owner.execute(f"update signalops.rule_groups set due_at = now() - interval '2 s' where rule_id = {one}".encode())
+    one = "(select min(rule_id::text)::uuid from signalops.rule_states)"
+    pipeline.owner.execute(f"update signalops.rule_states set due_at = now() - interval '2 s' where rule_id = {one}".encode())
     become(pipeline, acme, "suspended")
     for _ in range(2):
         await tick(pipeline)
@@ -246,14 +246,14 @@ async def test_an_absence_gets_its_whole_time_again(pipeline: Pipeline, acme: Te
 
     become(pipeline, acme, "active")
     # The other's time is up right after the resumption.
-    pipeline.owner.execute(f"update signalops.rule_groups set due_at = now() - interval '2 s' where rule_id <> {one}".encode())
+    pipeline.owner.execute(f"update signalops.rule_states set due_at = now() - interval '2 s' where rule_id <> {one}".encode())
     await pipeline.journey.enqueue_due()
-    pipeline.owner.execute("update signalops.rule_groups set due_at = due_at - interval '2 s'")
+    pipeline.owner.execute("update signalops.rule_states set due_at = due_at - interval '2 s'")
     await pipeline.journey.tell_due()
     assert pipeline.rows("select from signalops.events where type = %s", ABSENT) == []
     left = """
         select extract(epoch from g.due_at - t.status_since)
-        from signalops.rule_groups g join signalops.tenants t on t.id = g.tenant_id"""
+        from signalops.rule_states g join signalops.tenants t on t.id = g.tenant_id"""
     assert [float(seconds) for (seconds,) in pipeline.rows(left)] == [900, 900]
 
 
@@ -266,9 +266,9 @@ async def test_what_was_seen_after_the_resumption_is_not_told_as_absent(pipeline
     pipeline.owner.execute("alter table signalops.tenants disable trigger user")
     pipeline.owner.execute("update signalops.tenants set status_since = now() - interval '1 hour'")
     pipeline.owner.execute("alter table signalops.tenants enable trigger user")
-    pipeline.owner.execute("update signalops.rule_groups set due_at = 'infinity', seen_at = now() - interval '1 minute'")
+    pipeline.owner.execute("update signalops.rule_states set due_at = 'infinity', last_match_at = now() - interval '1 minute'")
     await pipeline.journey.enqueue_due()
-    pipeline.owner.execute("update signalops.rule_groups set due_at = due_at - interval '2 s'")
+    pipeline.owner.execute("update signalops.rule_states set due_at = due_at - interval '2 s'")
     await pipeline.journey.tell_due()
     assert pipeline.rows("select from signalops.events where type = %s", ABSENT) == []
 
@@ -288,7 +288,8 @@ async def test_a_period_is_closed_without_what_is_held_which_is_late_then(
 ) -> None:
     pipeline.owner.execute("update signalops.tenants set created_at = now() - interval '40 days' where id = %s", [acme.id])
     pipeline.owner.execute(
-        "insert into signalops.inbox (tenant_id, event_id, batch) values (%s, signalops.id_at(now() - interval '35 days'), %s)",
+        "insert into signalops.inbox (tenant_id, event_id, batch) values (%s, signalops.uuid7_floor(now() - "
+        "interval '35 days'), %s)",
         [acme.id, clock.new_id()],
     )
 
@@ -297,13 +298,13 @@ async def test_a_period_is_closed_without_what_is_held_which_is_late_then(
             return await invoices.freeze_periods(connection, CLOSING_AFTER, 100)
 
     assert await frozen() == 0
-    pipeline.owner.execute("update signalops.inbox set is_held = true")
+    pipeline.owner.execute("update signalops.inbox set is_parked = true")
     assert await frozen() == 1
 
 
 async def test_it_is_shown_as_held_and_not_as_lag(pipeline: Pipeline, acme: Tenant, globex: Tenant, settings: Settings) -> None:
     await suspended_with_a_backlog(pipeline, acme, globex)
-    pipeline.owner.execute("update signalops.inbox set batch = signalops.id_at(now() - interval '1 hour')")
+    pipeline.owner.execute("update signalops.inbox set batch = signalops.uuid7_floor(now() - interval '1 hour')")
     findings = {finding.check: finding for finding in await diagnose(settings)}
     assert findings["lost events"].ok
     assert findings["held events"].detail == "1 suspended tenants: 2 of their events wait"

@@ -28,7 +28,7 @@ def let_wait(pipeline: Pipeline, seconds: int, count: int) -> set[str]:
       where id in (select id from signalops.deliveries where status = 'pending' order by id limit %s) returning id::text
     """
     waiting = {delivery for (delivery,) in pipeline.rows(query, seconds, count)}
-    pipeline.rows("select signalops.mend_queues()")
+    pipeline.rows("select signalops.repair_schedules()")
     return waiting
 
 
@@ -96,7 +96,7 @@ async def make_lost(pipeline: Pipeline, tenant: Tenant, count: int) -> set[str]:
     for _ in range(count):
         await pipeline.accept((tenant, {}))
     pipeline.owner.execute("truncate procrastinate.procrastinate_jobs cascade")
-    earlier = "signalops.id_at(signalops.time_of(batch) - interval '1 minute')"
+    earlier = "signalops.uuid7_floor(signalops.uuid7_time(batch) - interval '1 minute')"
     pipeline.owner.execute(f"update signalops.inbox set batch = {earlier}".encode())
     return {batch for (batch,) in pipeline.rows("select distinct batch::text from signalops.inbox")}
 
@@ -156,7 +156,7 @@ async def test_partitions_are_made_while_others_read_and_write(pipeline: Pipelin
     assert drop_next_month(pipeline) == 7
     with pipeline.owner.transaction():
         pipeline.owner.execute("select from signalops.events")
-        pipeline.owner.execute("update signalops.events set depth = 0")
+        pipeline.owner.execute("update signalops.events set causation_depth = 0")
         async with asyncio.timeout(5):
             await pipeline.journey.make_partitions()
             await pipeline.accept((acme, {}))

@@ -60,13 +60,13 @@ async def test_a_locked_tenant_waits_in_the_inbox_and_the_others_are_processed(
             break
         await asyncio.sleep(0.1)  # its turn comes by time
     assert (pipeline.used(acme), waiting(pipeline, acme)) == (4, 0)
-    assert pipeline.number_of("select from signalops.batches") == 6
+    assert pipeline.number_of("select from signalops.batch_results") == 6
 
 
 async def test_much_to_do_is_done_in_several_transactions(
     pipeline: Pipeline, acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, "MOST_WEIGHT", 50)
+    monkeypatch.setattr(processor, "MAX_ROWS", 50)
     window: dict[str, Any] = {"count": 3, "within": "1h", "groupBy": ["payload.n"]}
     for _ in range(10):
         make_rule(pipeline.owner, acme, {"type": ["user.signup"]}, time_window=window)
@@ -78,4 +78,4 @@ async def test_much_to_do_is_done_in_several_transactions(
     assert (pipeline.used(acme), waiting(pipeline, acme)) == (20, 0)
     # Each group of five events has crossed once, for each of the rules.
     assert pipeline.number_of("select from signalops.deliveries") == 4 * 10
-    assert pipeline.number_of("select from signalops.batches where events = 20") == 1
+    assert pipeline.number_of("select from signalops.batch_results where events = 20") == 1

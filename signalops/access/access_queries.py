@@ -93,10 +93,10 @@ async def revoke_key(connection: db.Connection, tenant: TenantId, key: UUID, wit
 
 async def note_digest(connection: db.Connection, tenant: TenantId, key: KeyId, digest: bytes) -> None:
     """Note the digest of a key that has none, or one by a secret that is not used any more."""
-    await connection.execute(SQL["note-digest"], {"tenant": tenant, "key": key, "digest": digest})
+    await connection.execute(SQL["store-key-digest"], {"tenant": tenant, "key": key, "digest": digest})
 
 
 async def note_uses(connection: db.Connection, uses: Mapping[tuple[TenantId, KeyId], datetime]) -> None:
     """Note when keys were used, of any tenants; a key's at most once a minute."""
     tenants, keys = [list(ids) for ids in zip(*uses, strict=True)]
-    await connection.execute(SQL["note-uses"], {"tenants": tenants, "keys": keys, "moments": list(uses.values())})
+    await connection.execute(SQL["record-key-uses"], {"tenants": tenants, "keys": keys, "moments": list(uses.values())})

@@ -56,7 +56,7 @@ def for_tenant(slug: str, work: Callable[[db.Connection, TenantId], Awaitable[Re
         found = await find_tenant(connection, slug)
         if found is None:
             raise Unusable(f"There is no tenant {slug!r}: see `signalops tenant list`.")
-        await db.act_as(connection, found.id)
+        await db.set_tenant(connection, found.id)
         return await work(connection, found.id)
 
     return as_owner(acting)

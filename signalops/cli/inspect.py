@@ -43,7 +43,7 @@ def trace(event: Annotated[UUID, typer.Argument(help="The event's id, from the a
         tenant = await watch_store.tenant_of(connection, EventId(event))
         if tenant is None:
             return None
-        await db.act_as(connection, tenant.id)
+        await db.set_tenant(connection, tenant.id)
         shown = await read_path(connection, tenant.id, EventId(event))
         if shown is None:
             return None
@@ -69,7 +69,7 @@ def _tree(shown: JsonObject) -> Tree:
         tree.add(f"processed {done['processedAt']:%F %T.%f} by job {done['job']} of worker {done['worker']}")
         if "error" in done:
             tree.add(f"dead: {done['error']}")
-        rules = tree.add(f"{done['rulesEvaluated']} rules evaluated (version {done['ruleset']} of the set)")
+        rules = tree.add(f"{done['rulesEvaluated']} rules evaluated (version {done['rulesetVersion']} of the set)")
     else:
         rules = tree.add("held until its tenant is resumed" if shown.get("held") else "waits in the inbox")
     for match in shown["matches"]:

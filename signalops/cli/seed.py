@@ -42,7 +42,7 @@ async def _seed(settings: Settings) -> str:
             return "The tenant acme is there already."
         tenant = TenantId(clock.new_id())
         await add_tenant(connection, id=tenant, slug="acme", name="Acme")
-        await db.act_as(connection, tenant)
+        await db.set_tenant(connection, tenant)
         await set_limit(connection, tenant, LimitTerms(meter="events", soft=100_000, hard=120_000))
         key = {"prefix": _PREFIX, "hash": _HASH, "label": "first documentation", "scopes": _SCOPES}
         await access.add_key(connection, tenant=tenant, id=clock.new_id(), **key)

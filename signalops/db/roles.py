@@ -12,7 +12,7 @@ Role = Literal["owner", "api", "worker", "operator", "platform"]
 # A jobs table that was vacuumed while empty leaves cached generic plans that scan it as if it still were: seconds a fetch.
 SESSION = (
     "-c plan_cache_mode=force_custom_plan -c timezone=UTC -c search_path=signalops,procrastinate "
-    # Compiling the statement that weighs windows took 186 ms, each time; nothing here runs for long enough to gain by it.
+    # Compiling the statement of evaluate_stateful_rules took 186 ms, each time; nothing here runs for long enough to gain by it.
     "-c jit=off -c idle_in_transaction_session_timeout=60s"
 )
 # No request may keep one of the API's few connections for longer.

@@ -47,7 +47,7 @@ async def as_owner(settings: Settings) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def as_platform(connections: Pool) -> AsyncIterator[Connection]:
-    """Open a transaction of an operator, across tenants; `act_as` lets it into the rows of one."""
+    """Open a transaction of an operator, across tenants; `set_tenant` lets it into the rows of one."""
     with translated():
         async with connections.connection() as connection, connection.transaction():
             await _name_action(connection)
@@ -71,7 +71,7 @@ async def as_tenant(connections: Pool, tenant: TenantId) -> AsyncIterator[Connec
     with translated():
         async with connections.connection() as connection, connection.transaction():
             # In one round trip.
-            statement = "select signalops.act_as(%s), set_config('signalops.action', %s, true)"
+            statement = "select signalops.set_tenant(%s), set_config('signalops.action', %s, true)"
             await connection.execute(statement, [tenant, _action()])
             yield connection
 
@@ -101,9 +101,9 @@ def _action() -> str:
     return orjson.dumps(asdict(action)).decode() if action else ""
 
 
-async def act_as(connection: Connection, tenant: TenantId) -> None:
+async def set_tenant(connection: Connection, tenant: TenantId) -> None:
     """Set the tenant of the transaction that a connection is in."""
-    await connection.execute("select signalops.act_as(%s)", [tenant])
+    await connection.execute("select signalops.set_tenant(%s)", [tenant])
 
 
 async def beside(connection: Connection, work: Callable[[], Result]) -> Result:

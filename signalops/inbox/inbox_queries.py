@@ -20,9 +20,9 @@ class Part(NamedTuple):
     """
 
     tenant: TenantId
-    ruleset: int
+    ruleset_version: int
     events: list[db.Row]
-    metering: int = 0
+    meters_version: int = 0
     time_zone: str = "UTC"
     closed_until: datetime | None = None
     size: int = 0
@@ -37,8 +37,8 @@ class Results:
     groups: list[GroupRow] = field(default_factory=list)
     dead: list[DeadEvent] = field(default_factory=list)
     metered: list[MeteredRow] = field(default_factory=list)
-    weight: int = 0
-    """How many rows are weighed and written: for each match one, for five distinct values as well."""
+    rows: int = 0
+    """How many rows are written: for each match one, for five distinct values as well."""
 
     def add(self, more: "Results") -> None:
         """Add what was decided about further events."""
@@ -47,15 +47,15 @@ class Results:
         self.groups += more.groups
         self.dead += more.dead
         self.metered += more.metered
-        self.weight += more.weight
+        self.rows += more.rows
 
 
 async def read_batch(connection: db.Connection, batch: BatchId) -> list[Part]:
     """Take a batch out of the inbox, for this transaction to process; empty when another worker did."""
     rows = await db.tuples(connection, SQL["read-batch"], {"batch": batch}, prepare=True)
     return [
-        Part(TenantId(tenant), ruleset, orjson.loads(events), metering, zone, closed, len(events))
-        for tenant, ruleset, events, metering, zone, closed in rows
+        Part(TenantId(tenant), ruleset_version, orjson.loads(events), meters_version, zone, closed, len(events))
+        for tenant, ruleset_version, events, meters_version, zone, closed in rows
     ]
 
 
@@ -70,17 +70,17 @@ async def wait_briefly(connection: db.Connection) -> None:
     await connection.execute(SQL["wait-briefly"])
 
 
-async def put_back(connection: db.Connection, batch: BatchId, part: Part, seconds: float, priority: int = 0) -> None:
+async def requeue_events(connection: db.Connection, batch: BatchId, part: Part, seconds: float, priority: int = 0) -> None:
     """Leave a part of a batch in the inbox, for a job of its own after some seconds."""
     events: list[BatchEvent] = [{"id": event["id"], "replay": event["replay"]} for event in part.events]
     written = orjson.dumps(events).decode()
     fields = {"batch": batch, "tenant": part.tenant, "events": written, "seconds": seconds, "priority": priority}
-    await connection.execute(SQL["put-back"], fields)
+    await connection.execute(SQL["requeue-events"], fields)
 
 
-async def set_aside(connection: db.Connection, at_most: int) -> int:
+async def park_events(connection: db.Connection, at_most: int) -> int:
     """Take digests and absences of tenants that are held out of the sweeps' way; return how many of the more numerous."""
-    return int(await db.value(connection, SQL["set-aside"], {"at_most": at_most}) or 0)
+    return int(await db.value(connection, SQL["park-events"], {"at_most": at_most}) or 0)
 
 
 async def resume(connection: db.Connection, at_most: int) -> bool:
@@ -101,7 +101,7 @@ async def enqueue_lost(connection: db.Connection, at_most: int) -> tuple[int, in
 
 async def tell_due(connection: db.Connection, at_most: int) -> tuple[int, int]:
     """Send the digests and the absences that are due; return the number of each."""
-    first, second = await db.the_tuple(connection, SQL["tell-due"], {"at_most": at_most})
+    first, second = await db.the_tuple(connection, SQL["fire-due"], {"at_most": at_most})
     return first, second
 
 

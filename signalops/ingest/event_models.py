@@ -106,16 +106,16 @@ class Incoming(NamedTuple):
 
     id: until it is stored; the transaction that stores it gives it the time of its own (`Stored`).
 
-    weights: what it adds to its tenant's limited meters, weighed in the version `scales` of them; 0: it has none. buckets: the
-    rate limits that it pays, a token each. correlation: the id that its producer gave the request.
+    quantities: what it adds to its tenant's limited meters, in their version `limited_meters_version`; 0: it has none. buckets:
+    the rate limits that it pays, a token each. correlation: the id that its producer gave the request.
     """
 
     tenant: TenantId
     id: EventId
     row: bytes
     warnings: Sequence[Fault] = ()
-    scales: int = 0
-    weights: Mapping[str, Decimal] = {}
+    limited_meters_version: int = 0
+    quantities: Mapping[str, Decimal] = {}
     buckets: tuple[str, ...] = ()
     correlation: str | None = None
 

@@ -70,12 +70,14 @@ def _paying(events: list[Incoming], paid: Iterable[tuple[TenantId, str]]) -> lis
 def _asked(events: list[Incoming]) -> list[MeterAmount]:
     """Sum up what the events of each tenant add to each of its limited meters."""
     counts = Counter(event.tenant for event in events)
-    weights: dict[TenantId, dict[str, Decimal]] = {}
-    scales = {event.tenant: event.scales for event in events if event.scales}
-    for event in events if scales else ():
-        sums = weights.setdefault(event.tenant, {})
-        for meter, amount in event.weights.items():
+    quantities: dict[TenantId, dict[str, Decimal]] = {}
+    limited_meters_version = {event.tenant: event.limited_meters_version for event in events if event.limited_meters_version}
+    for event in events if limited_meters_version else ():
+        sums = quantities.setdefault(event.tenant, {})
+        for meter, amount in event.quantities.items():
             sums[meter] = _EXACT.add(sums.get(meter, Decimal(0)), amount)
     amounts = [(tenant, "events", Decimal(count)) for tenant, count in counts.items()]
-    amounts += [(tenant, meter, amount) for tenant, sums in weights.items() for meter, amount in sums.items()]
-    return [{"tenant": t, "meter": m, "amount": a, "scales": scales.get(t, 0)} for t, m, a in amounts]
+    amounts += [(tenant, meter, amount) for tenant, sums in quantities.items() for meter, amount in sums.items()]
+    return [
+        {"tenant": t, "meter": m, "amount": a, "limited_meters_version": limited_meters_version.get(t, 0)} for t, m, a in amounts
+    ]

@@ -13,7 +13,7 @@ from signalops.errors import Invalid, Overloaded, Problem, Unavailable
 from signalops.ingest import event_queries
 from signalops.ingest.apart import Apart
 from signalops.ingest.event_models import Incoming, Outcomes, Request, Stored
-from signalops.ingest.limited_meters import Scales, weighed
+from signalops.ingest.limited_meters import LimitedMeterReader, with_quantities
 from signalops.ingest.outcomes import Flushed, translated
 from signalops.ingest.rate_limit_cache import RateLimitCache
 from signalops.types import BatchId, EventId, TenantId
@@ -68,12 +68,17 @@ class Flusher:
     """One lane into the database: a bounded queue of requests, and the task that empties it."""
 
     def __init__(
-        self, connections: tuple[db.Pool, db.Pool], scales: Scales, rates: RateLimitCache, priority: int, limits: Limits
+        self,
+        connections: tuple[db.Pool, db.Pool],
+        limited_meters: LimitedMeterReader,
+        rates: RateLimitCache,
+        priority: int,
+        limits: Limits,
     ) -> None:
         """Flush over the first pool; the second is for tenants whose counters somebody else has locked."""
         self._connections, reserve = connections
         self._apart = Apart(lambda requests: self._answer(requests, reserve), self._taken)
-        self._scales = scales
+        self._limited_meters = limited_meters
         self.rates = rates
         self._priority = priority
         self._limits = limits
@@ -238,7 +243,7 @@ class Flusher:
 
     async def _refresh_and_store(self, events: list[Incoming], connections: db.Pool) -> Flushed:
         try:
-            await self._scales.refresh({event.tenant for event in events})
+            await self._limited_meters.refresh({event.tenant for event in events})
             return await self._store(events, connections)
         except db.BUSY:
             return Flushed({}, events)
@@ -257,7 +262,9 @@ class Flusher:
         began, batch = time.perf_counter(), BatchId(clock.new_id())
         try:
             async with connections.connection() as connection:
-                rows = await event_queries.accept(connection, weighed(self._scales, events), batch, self._priority)
+                rows = await event_queries.accept(
+                    connection, with_quantities(self._limited_meters, events), batch, self._priority
+                )
         except db.BUSY:
             raise
         except db.UNSTORABLE as error:

@@ -21,7 +21,7 @@ from signalops.supervise import watched
 from signalops.types import JsonObject
 
 HEARTBEAT = 1.0
-NoteRun = Callable[[str, str | None], Awaitable[None]]
+RecordRun = Callable[[str, str | None], Awaitable[None]]
 
 
 class _Maintaining(Worker):
@@ -78,8 +78,8 @@ def make_app(connections: db.Pool, concurrency: int, around: Around, listening: 
     )
 
 
-def register(app: App, jobs: Iterable[Job | Periodic], note_run: NoteRun) -> None:
-    """Register jobs; `note_run` records how one that is to be recorded ended: its name, and its error or None."""
+def register(app: App, jobs: Iterable[Job | Periodic], record_run: RecordRun) -> None:
+    """Register jobs; `record_run` records how one that is to be recorded ended: its name, and its error or None."""
 
     async def rescue() -> None:
         await rescue_stalled(app.job_manager, WORKER_SILENCE)
@@ -89,7 +89,7 @@ def register(app: App, jobs: Iterable[Job | Periodic], note_run: NoteRun) -> Non
         if isinstance(job, Job):
             _enqueued(app, job)
         else:
-            _periodic(app, job.name, job.cron, partial(_recorded, job, note_run) if job.is_recorded else job.run)
+            _periodic(app, job.name, job.cron, partial(_recorded, job, record_run) if job.is_recorded else job.run)
 
 
 def _enqueued(app: App, job: Job) -> None:
@@ -99,14 +99,14 @@ def _enqueued(app: App, job: Job) -> None:
         await job.run(context.job.id, **arguments)
 
 
-async def _recorded(job: Periodic, note_run: NoteRun) -> None:
+async def _recorded(job: Periodic, record_run: RecordRun) -> None:
     try:
         await job.run()
     except Exception as error:
         with suppress(*db.OUTAGE):
-            await note_run(job.name, db.redact(error))
+            await record_run(job.name, db.redact(error))
         raise
-    await note_run(job.name, None)
+    await record_run(job.name, None)
 
 
 def _periodic(app: App, name: str, cron: str, body: Callable[[], Awaitable[None]]) -> None:

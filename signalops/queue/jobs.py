@@ -23,7 +23,7 @@ class Job:
 class Periodic:
     """A job that runs by the clock: `cron` has six fields, the last being seconds.
 
-    is_recorded: its last success and failure stand in signalops.maintenance, since nobody would notice its failure for days.
+    is_recorded: its last success and failure stand in signalops.maintenance_runs, since nobody would notice its failure for days.
     """
 
     name: str

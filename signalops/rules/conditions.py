@@ -17,10 +17,10 @@ _ZERO = timedelta(0)
 
 
 class Measure(NamedTuple):
-    """What an event adds to a window: a weight, and for distinct values which one."""
+    """What an event adds to a window: a value, and for distinct values which one."""
 
-    weight: Decimal
-    item: str | None
+    value: Decimal
+    distinct_value: str | None
 
 
 _ONE = Measure(Decimal(1), None)
@@ -31,10 +31,10 @@ class RuleConditions:
     """The conditions over time and the noise control of one version of a rule.
 
     kind: each match fires; or the count, sum or number of distinct values within `span` reaches `threshold`; or nothing
-    matched for `span`. `since` names the state that is counted on.
+    matched for `span`. `state_version` names the state that is counted on.
     """
 
-    since: int
+    state_version: int
     kind: Kind
     threshold: Decimal
     span: timedelta
@@ -46,14 +46,14 @@ class RuleConditions:
     hours: Hours | None
 
     @classmethod
-    def of(cls, conditions: Conditions, since: int) -> Self | None:
+    def of(cls, conditions: Conditions, state_version: int) -> Self | None:
         """Return the conditions of a rule; None if each match notifies at once."""
         if not (conditions.window or conditions.absent or conditions.cooldown or conditions.digest or conditions.active_hours):
             return None
         condition = _Condition.of(conditions.window, conditions.absent)
         grouped = conditions.window or conditions.absent or conditions.cooldown
         return cls(
-            since,
+            state_version,
             *condition,
             Grouping(grouped.group_by if grouped else ()),
             _measured(conditions.window),
@@ -66,7 +66,7 @@ class RuleConditions:
     def stored(cls, row: Mapping[str, Any]) -> Self | None:
         """Return the plan of a version as the database keeps it."""
         members = {name: row[column] for name, column in COLUMNS.items()}
-        return cls.of(Conditions.model_validate(members), row["since"])
+        return cls.of(Conditions.model_validate(members), row["state_version"])
 
     @property
     def has_state(self) -> bool:
@@ -78,8 +78,8 @@ class RuleConditions:
         if self.measured is None:
             return _ONE
         if self.kind == "distinct":
-            item = self.measured.item(event)
-            return None if item is None else Measure(Decimal(1), item)
+            distinct_value = self.measured.item(event)
+            return None if distinct_value is None else Measure(Decimal(1), distinct_value)
         number = self.measured.number(event)
         return None if number is None else Measure(number, None)
 

@@ -1,7 +1,8 @@
 """Evaluates a tenant's rules on the events of a batch: immediate notifications, and matches that depend on earlier events.
 
 A match of a plain rule is decided here. A match of a rule with a window, an absence, a cooldown or a digest is passed to
-signalops.weigh, by group: the earlier state is known only under the lock of the group, in the transaction of the batch.
+signalops.evaluate_stateful_rules, by group: the earlier state is known only under the lock of the group, in the transaction of
+the batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from signalops.types import RuleId
 Event = Mapping[str, Any]
 NOTICE = "signalops.rule.absent"
 DEEPEST = 3
-"""Maximum depth of operational events that cause one another, so that a rule on them can't loop."""
+"""Maximum causation depth of operational events that cause one another, so that a rule on them can't loop."""
 MOST_STEPS = 1_000_000
 """Steps for the events of one part together: a second or two."""
 _NOTHING = Measure(Decimal(0), None)
@@ -45,7 +46,7 @@ class _Match(NamedTuple):
 
 
 def decide(compiled: CompiledRules, part: Part, results: Results) -> Decided:
-    """Hold one tenant's events against its rules; add what was decided, and what is to be weighed, to the results.
+    """Evaluate one tenant's rules on its events; add the decisions, and the groups for evaluate_stateful_rules, to the results.
 
     An event that takes more steps than one may is not matched. After so many steps of all together the rest is left.
     """
@@ -65,9 +66,9 @@ def decide(compiled: CompiledRules, part: Part, results: Results) -> Decided:
 def _decide(compiled: CompiledRules, decisions: "_Decisions", event: Event, budget: Budget) -> None:
     seen = as_seen(event, event["attributes"])
     rules = compiled.rules.match(seen, budget)
-    if event["depth"] or event.get("replay"):
+    if event["causation_depth"] or event.get("replay"):
         rules = _narrowed(event, rules)
-        if event["type"] == NOTICE and event["depth"]:
+        if event["type"] == NOTICE and event["causation_depth"]:
             decisions.announce(compiled, event, seen)
     if rules:
         decisions.add(event, seen, rules, compiled.is_silenced(seen, decisions.now, budget))
@@ -75,9 +76,9 @@ def _decide(compiled: CompiledRules, decisions: "_Decisions", event: Event, budg
 
 def _narrowed(event: Event, rules: Sequence[ActiveRule]) -> list[ActiveRule]:
     """Leave out what must not match: a rule the notices of itself, a replay other rules than it asks for."""
-    if event["depth"] > DEEPEST:
+    if event["causation_depth"] > DEEPEST:
         return []
-    about_rule = event["payload"].get("rule", {}).get("id") if event["depth"] else None
+    about_rule = event["payload"].get("rule", {}).get("id") if event["causation_depth"] else None
     wanted = event.get("replay_rules")
     return [rule for rule in rules if str(rule.id) != about_rule and (wanted is None or str(rule.id) in wanted)]
 
@@ -136,13 +137,13 @@ class _Decisions:
         member: GroupEvent = {
             "event": event["id"],
             "at": _time_of(event),
-            "weight": str(measure.weight),
-            "item": measure.item,
+            "value": str(measure.value),
+            "distinct_value": measure.distinct_value,
             "verdict": verdict,
             "not_before": not_before,
             "delivery": clock.new_id_in_order(),
             "replay": event.get("replay"),
-            "depth": event["depth"],
+            "causation_depth": event["causation_depth"],
         }
         self._members(match.rule, plan, kind, group).append(member)
 
@@ -163,7 +164,7 @@ class _Decisions:
         if event.get("replay"):
             noted["replay"] = event["replay"]
         self._results.matches.append(noted)
-        self._results.weight += 1
+        self._results.rows += 1
 
     def _members(self, rule: ActiveRule, plan: RuleConditions, kind: Kind, group: Group) -> list[GroupEvent]:
         """Return the events of a group, for one more of them; it is made when it is new."""
@@ -173,7 +174,7 @@ class _Decisions:
                 "tenant": self._tenant,
                 "rule": rule.id,
                 "version": rule.version,
-                "since": plan.since,
+                "state_version": plan.state_version,
                 "channel": rule.channel,
                 "group": group.key,
                 "labels": group.labels,
@@ -186,7 +187,7 @@ class _Decisions:
                 "events": [],
             }
             self._results.groups.append(known)
-        self._results.weight += 1
+        self._results.rows += 1
         return known["events"]
 
 

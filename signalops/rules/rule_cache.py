@@ -34,11 +34,11 @@ class RuleCache:
         return compiled
 
     async def _load(self, connection: db.Connection, tenant: TenantId, version: int) -> CompiledRules:
-        await db.act_as(connection, tenant)
+        await db.set_tenant(connection, tenant)
         rows = await rule_queries.active_rules(connection, tenant)
         silences = await rule_queries.active_silences(connection, tenant)
         rules = [row for row in rows if row["id"] is not None]
-        compiling = partial(compile_rules, rows[0]["ruleset"], rules, silences, partial(_report, tenant))
+        compiling = partial(compile_rules, rows[0]["ruleset_version"], rules, silences, partial(_report, tenant))
         if len(rules) < _LARGE:
             return compiling()
         # In a thread, one at a time: a tenant with very many rules that changes them all day must not stop the others' batches.

@@ -49,7 +49,7 @@ class RuleRegistry:
         content = await self._content(connection, tenant, new)
         rule = RuleId(await db.new_id(connection))
         await rule_queries.add_rule(connection, tenant, rule, new.name, new.enabled)
-        await rule_queries.add_version(connection, tenant, rule, {"version": 1, "since": 1}, content)
+        await rule_queries.add_version(connection, tenant, rule, {"version": 1, "state_version": 1}, content)
         await self._check_versions(connection, tenant)
         await _check_room(connection, tenant, self._most)
         return rule
@@ -66,7 +66,7 @@ class RuleRegistry:
         if not _same(said, content, _SAID):
             version = active + 1
             since = before["state_version"] if _same(said, content, _COUNTED) else version
-            await rule_queries.add_version(connection, tenant, rule, {"version": version, "since": since}, content)
+            await rule_queries.add_version(connection, tenant, rule, {"version": version, "state_version": since}, content)
             await self._check_versions(connection, tenant)
         name = held["name"] if change.name is None else change.name
         enabled = held["enabled"] if change.enabled is None else change.enabled
@@ -177,7 +177,7 @@ async def _switch(connection: db.Connection, tenant: TenantId, rule: RuleId, hel
 async def _check_room(connection: db.Connection, tenant: TenantId, most: int | None = None) -> None:
     """Refuse what a change has led to if it is too much.
 
-    After the change, whose trigger holds the tenant's row of rulesets: two at once can't both be the last.
+    After the change, whose trigger holds the tenant's row of ruleset_versions: two at once can't both be the last.
     """
     rules, conditions = await rule_queries.count_rules(connection, tenant)
     if most is not None and rules > most:

@@ -3,7 +3,7 @@
 Input: a job {tenant, delivery, more}. Output: messages through the channels of the deliveries, and the result of each attempt.
 
 Writes: `deliveries` (inserted by record_batch), `delivery_attempts`, `dead_letters` of kind delivery, `channels` with their
-`outlets` and `channel_queues`, and `suppressions`.
+`send_targets` and `channel_schedules`, and `suppressions`.
 
 Invariant: a delivery ends as `sent` (and may become `delivered` and `read`), `cancelled`, `suppressed`, or `dead` with a dead
 letter. Every attempt is recorded unless its worker died, and all attempts of one delivery carry the same id (webhook-id,

@@ -24,21 +24,21 @@ Wanted = tuple[TenantId, DeliveryId]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery in hand: its channel and the outlet of that, its attempt (1, 2, ...), and what it needs.
+    """A delivery in hand: its channel and its send target, its attempt (1, 2, ...), and what it needs.
 
-    None is what was deleted meanwhile. `attempts_before` were made before a person had it retried. `about` says whether
+    None is what was deleted meanwhile. `attempts_at_reset` were made before a person had it retried. `about` says whether
     the event is one of the tenant's, or reports a digest or an absence of the rule itself. `suppressed`: the address bounced or
     complained before.
     """
 
     tenant: TenantId
     delivery: DeliveryId
-    outlet: UUID
+    send_target: UUID
     channel: ChannelId
     attempt: int
-    attempts_before: int
+    attempts_at_reset: int
     about: NotificationKind
-    context: db.Row | None
+    window_context: db.Row | None
     replay: bool
     event: db.Row | None
     rule: db.Row | None
@@ -60,7 +60,7 @@ class Attempt:
 
     tenant: TenantId
     delivery: DeliveryId
-    outlet: UUID
+    send_target: UUID
     channel: ChannelId
     number: int
     started_at: datetime

@@ -82,11 +82,11 @@ class AttemptWriter:
 
 
 def _without_crossing(flush: list[Waiting]) -> Iterable[list[Waiting]]:
-    """Yield what may go in one statement: all successes, and the failures of each outlet, so that no locks can cross."""
+    """Yield what may go in one statement: all successes, and the failures of each send target, so that no locks can cross."""
     flush.sort(key=_place)
     return (list(group) for _, group in groupby(flush, key=lambda waiting: _place(waiting)[0]))
 
 
 def _place(waiting: Waiting) -> tuple[str, UUID, UUID]:
     attempt = waiting[0]
-    return "" if attempt.outcome.kind == "sent" else str(attempt.outlet), attempt.outlet, attempt.channel
+    return "" if attempt.outcome.kind == "sent" else str(attempt.send_target), attempt.send_target, attempt.channel

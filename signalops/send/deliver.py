@@ -105,7 +105,7 @@ class Sender:
         outcome = await self._send(claim, listed)
         milliseconds = (time.perf_counter() - began) * 1000
         status, delay = self._next(outcome, claim)
-        of_whom = (claim.tenant, claim.delivery, claim.outlet, claim.channel, claim.attempt)
+        of_whom = (claim.tenant, claim.delivery, claim.send_target, claim.channel, claim.attempt)
         died = await self._recorder.record(
             attempt_queries.Attempt(*of_whom, started_at, round(milliseconds), outcome, status, delay, self._patience)
         )
@@ -154,7 +154,7 @@ class Sender:
         if outcome.verdict == "suppress":
             return "suppressed", None
         if outcome.verdict == "retry":
-            schedule, made = claim.retry_schedule or self._schedule, claim.attempt - claim.attempts_before
+            schedule, made = claim.retry_schedule or self._schedule, claim.attempt - claim.attempts_at_reset
             delay = backoff.next_attempt(schedule, made, outcome.retry_after, self._rng)
             return ("retrying", delay) if delay is not None else ("dead", None)
         return "dead", None
@@ -175,5 +175,5 @@ def _notification_of(claim: attempt_queries.Claim, listed: list[JsonObject]) -> 
     event = {name: claim.event[name] for name in ("id", "type", "source", "occurredAt", "payload")}
     rule = {name: claim.rule[name] for name in ("id", "name", "version", "severity")}
     zone = claim.rule["timeZone"]
-    notification = Notification(event, rule, claim.about, claim.context, listed, claim.replay, zone)
+    notification = Notification(event, rule, claim.about, claim.window_context, listed, claim.replay, zone)
     return notification, claim.template

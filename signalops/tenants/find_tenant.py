@@ -20,7 +20,7 @@ async def find(connection: db.Connection, wanted: str) -> FoundTenant:
     found = await tenant_queries.find_tenant(connection, wanted)
     if found is None:
         raise _unknown()
-    await db.act_as(connection, found.id)
+    await db.set_tenant(connection, found.id)
     return found
 
 

@@ -22,7 +22,7 @@ async def find_tenant(connection: db.Connection, wanted: str) -> FoundTenant | N
 
 async def hold_tenant(connection: db.Connection, tenant: TenantId) -> TenantStatus | None:
     """Return a tenant's status, which stays as it is until the end of the transaction; None when it is gone."""
-    found: TenantStatus | None = await db.value(connection, SQL["hold-tenant"], {"id": tenant})
+    found: TenantStatus | None = await db.value(connection, SQL["lock-tenant"], {"id": tenant})
     return found
 
 

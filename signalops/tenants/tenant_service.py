@@ -19,7 +19,7 @@ async def create(connection: db.Connection, new: TenantIn, author: str) -> Tenan
     """Make a tenant with its plan and limits; Conflict when the slug is taken, Invalid by path."""
     tenant = TenantId(await db.new_id(connection))
     await tenant_queries.add_tenant(connection, id=tenant, slug=new.slug, name=new.name, time_zone=new.time_zone)
-    await db.act_as(connection, tenant)
+    await db.set_tenant(connection, tenant)
     await subscribe(connection, tenant, PlanWanted(plan=new.plan, at_once=True), author)
     for index, terms in enumerate(new.limits):
         await set_limit(connection, tenant, terms, f"limits.{index}.meter")

@@ -30,8 +30,8 @@ async def usage(connection: db.Connection, tenant: TenantId, query: UsageQuery, 
     if meter is None:
         raise NotFound(f"There is no meter {query.meter!r}: see GET /api/meters, or leave it out for all events.")
     span = Span.of(query, meter.zone, at or clock.now())
-    grp = None if query.group is None else group_key(meter.group_by, query.group)
-    asked = {"meter": query.meter, "lower": span.lower, "upper": span.upper, "grp": grp}
+    group = None if query.group is None else group_key(meter.group_by, query.group)
+    asked = {"meter": query.meter, "lower": span.lower, "upper": span.upper, "group_key": group}
     rows = await _rows(connection, tenant, query, asked)
     whole = await _whole(connection, tenant, meter.aggregation, asked, rows)
     return Usage(
@@ -82,14 +82,14 @@ async def _whole(
     if aggregation in ("count", "sum"):
         # The windows are all of it, and reading a year twice would take twice as long.
         return {name: reduce(EXACT.add, (row[name] for row in rows), Decimal(0)) for name in ("events", "quantity")}
-    by_group = asked["grp"] is not None
+    by_group = asked["group_key"] is not None
     total = await usage_queries.usage_by(connection, tenant, **asked, step=None, by_group=by_group, limit=1)
     return total[0] if total else {"events": 0, "quantity": Decimal(0) if aggregation in ADDITIVE else None}
 
 
 def _window(row: db.Row, bounds: tuple[datetime, datetime], group_by: Sequence[str]) -> UsageWindow:
     start, end = bounds
-    group = group_of(group_by, row["grp"])
+    group = group_of(group_by, row["group_key"])
     return UsageWindow(start=start, end=end, quantity=row["quantity"], events=row["events"], group=group)
 
 

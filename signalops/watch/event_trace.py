@@ -14,7 +14,7 @@ async def follow(connection: db.Connection, tenant: TenantId, event: EventId) ->
     shown |= {"occurredAt": row["occurred_at"], "receivedAt": row["received_at"], "payload": row["payload"]}
     if row["attributes"]:
         shown["attributes"] = row["attributes"]
-    if row["depth"]:
+    if row["causation_depth"]:
         shown["operational"] = True
     if row["over_limit"]:
         shown["overLimit"] = True
@@ -33,7 +33,7 @@ def _processing(row: JsonObject) -> JsonObject | None:
     if row["processed_at"] is None:
         return None
     shown = {"processedAt": row["processed_at"], "job": row["job_id"], "worker": row["worker"]}
-    shown |= {"ruleset": row["ruleset"], "rulesEvaluated": row["rules"]}
+    shown |= {"rulesetVersion": row["ruleset_version"], "rulesEvaluated": row["rules"]}
     return shown | ({"error": row["error"], "diedAt": row["died_at"]} if row["error"] else {})
 
 
@@ -46,7 +46,7 @@ def _delivery(row: JsonObject) -> JsonObject:
         "createdAt": row["created_at"],
         "updatedAt": row["updated_at"],
         "nextAttemptAt": row["next_attempt_at"],
-        "window": row["context"],
+        "window": row["window_context"],
         "replay": row["replay_id"],
         "error": row["dead_because"],
         "attempts": row["attempt_log"],

@@ -88,10 +88,10 @@ class Api:
         self._admission = Admission(gate, failures, Pools(self._connections, self._platform), config)
         self._rates = RateLimitCache()
         limits = Limits(config.max_waiting_events, config.max_flush_events, config.flush_linger_ms / 1000)
-        scales = LimitedMeters(self._connections)
+        limited_meters = LimitedMeters(self._connections)
         # A batch is processed after the single events that wait: a tenant's bulk load never delays another's single events.
         self._single, self._bulk = (
-            Flusher((own, self._connections), scales, self._rates, priority, limits)
+            Flusher((own, self._connections), limited_meters, self._rates, priority, limits)
             for own, priority in zip(self._flushing, (PRIORITY_EVENT, PRIORITY_BULK), strict=True)
         )
         self._draining = False

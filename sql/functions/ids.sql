@@ -1,15 +1,15 @@
 -- UUIDv7 ids, positions in lists, and up to where a list is settled.
 
-create or replace function signalops.id_at(moment timestamptz) returns uuid
+create or replace function signalops.uuid7_floor(moment timestamptz) returns uuid
 language sql immutable strict parallel safe
 return (lpad(to_hex(floor(extract(epoch from moment) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid;
-comment on function signalops.id_at is
+comment on function signalops.uuid7_floor is
   'The least UUIDv7 of a millisecond: ids compare with it as their times do, so it bounds time ranges and partitions.';
 
-create or replace function signalops.time_of(id uuid) returns timestamptz
+create or replace function signalops.uuid7_time(id uuid) returns timestamptz
 language sql immutable strict parallel safe
 return to_timestamp(('x' || lpad(translate(left(id::text, 13), '-', ''), 16, '0'))::bit(64)::bigint / 1000.0);
-comment on function signalops.time_of is 'The millisecond in which a UUIDv7 was made (RFC 9562, section 5.7).';
+comment on function signalops.uuid7_time is 'The millisecond in which a UUIDv7 was made (RFC 9562, section 5.7).';
 
 create or replace function signalops.position_time() returns timestamptz
 language plpgsql as $$
@@ -36,10 +36,10 @@ comment on function signalops.new_id is
   'A new UUIDv7, for rows that SQL itself makes, in order to the microsecond (RFC 9562, 6.2, method 3) and announced as position_time says. '
   'PostgreSQL 18 has uuidv7(); 15 to 17 have not.';
 
-create or replace function signalops.placed(place text, id text) returns uuid
+create or replace function signalops.repositioned_id(place text, id text) returns uuid
 language sql immutable parallel safe
 return coalesce(place || substr(id, 14), id)::uuid;
-comment on function signalops.placed is
+comment on function signalops.repositioned_id is
   'The UUIDv7 with the milliseconds of a place (13 characters) and the rest of an id that was made before its transaction began; without a place, '
   'the id.';
 

@@ -7,33 +7,33 @@ return nullif(current_setting('signalops.tenant_id', true), '')::uuid;
 comment on function signalops.current_tenant is
   'The tenant that this transaction acts for; NULL when none is set, and then no row of any tenant is visible.';
 
-create or replace function signalops.act_as(tenant uuid) returns void
+create or replace function signalops.set_tenant(tenant uuid) returns void
 language sql volatile
 as $$ select set_config('signalops.tenant_id', tenant::text, true) $$;
-comment on function signalops.act_as is 'Sets the tenant of this transaction; the end of the transaction forgets it.';
+comment on function signalops.set_tenant is 'Sets the tenant of this transaction; the end of the transaction forgets it.';
 
 -- A flush holds events of many tenants. One statement for all of them costs half of one statement per tenant (measured with
 -- 64 events of 50 tenants), so for its duration the rows of exactly these tenants are visible.
-create or replace function signalops.current_group() returns uuid[]
+create or replace function signalops.current_tenant_group() returns uuid[]
 language sql stable parallel safe
 return nullif(current_setting('signalops.tenant_group', true), '')::uuid[];
-comment on function signalops.current_group is
+comment on function signalops.current_tenant_group is
   'The tenants of the flush or batch that signalops.accept, read_batch or record_batch is at; NULL outside of them.';
 
-create or replace function signalops.act_for(tenants uuid[]) returns void
+create or replace function signalops.set_tenant_group(tenants uuid[]) returns void
 language plpgsql volatile as $$
 begin
   perform set_config('signalops.tenant_group', coalesce(tenants::text, ''), true);
 end
 $$;
-comment on function signalops.act_for is
+comment on function signalops.set_tenant_group is
   'Opens the rows of a group of tenants to the functions that handle a flush or a batch; NULL closes them again.';
 
 create or replace function signalops.require_tenant(tenant uuid) returns void
 language plpgsql stable as $$
 begin
   if tenant is distinct from signalops.current_tenant() then
-    raise 'the transaction acts for another tenant: select signalops.act_as(%) first', quote_literal(tenant)
+    raise 'the transaction acts for another tenant: select signalops.set_tenant(%) first', quote_literal(tenant)
       using errcode = 'insufficient_privilege';
   end if;
 end
@@ -57,50 +57,50 @@ begin
       ('events', 'tenant_id', '{api,worker}', 'The command line finds out whose event an id is.'),
       ('idempotency_keys', 'tenant_id', '{api}', 'Those of expired events are found by reading through the table.'),
       ('inbox', 'tenant_id', '{api}', 'take_batch removes a batch before it knows the tenants in it.'),
-      ('batches', 'tenant_id', '{worker}', 'The audit holds what was accepted against what was processed.'),
+      ('batch_results', 'tenant_id', '{worker}', 'The audit holds what was accepted against what was processed.'),
       ('event_types', 'tenant_id', '{worker}', null),
       ('event_schemas', 'tenant_id', '{}', null),
       ('replays', 'tenant_id', '{worker}', null),
       ('channels', 'tenant_id', '{}', 'find_called_channel looks a channel up before any tenant is known.'),
-      ('outlets', 'tenant_id', '{}', 'enqueue_due_deliveries passes by outlets whose circuit is open; forget_failures closes it.'),
-      ('channel_queues', 'tenant_id', '{worker}', 'enqueue_due_deliveries goes from channel to channel.'),
+      ('send_targets', 'tenant_id', '{}', 'enqueue_due_deliveries passes by send_targets whose circuit is open; reset_circuit closes it.'),
+      ('channel_schedules', 'tenant_id', '{worker}', 'enqueue_due_deliveries goes from channel to channel.'),
       ('suppressions', 'tenant_id', '{}', null),
       ('deliveries', 'tenant_id', '{worker}', 'enqueue_due_deliveries and enqueue_lost_deliveries sweep all tenants for what has no job.'),
       ('delivery_attempts', 'tenant_id', '{}', 'Those of tenants that keep them for a shorter time are removed.'),
       ('dead_letters', 'tenant_id', '{worker}', 'The audit counts the events that died.'),
-      ('rules', 'tenant_id', '{}', 'tell_absences asks whether the rule still stands.'),
-      ('rule_versions', 'tenant_id', '{}', 'tell_absences and arm_absence read what the rule says.'),
-      ('rulesets', 'tenant_id', '{worker}', null),
+      ('rules', 'tenant_id', '{}', 'fire_absences asks whether the rule still stands.'),
+      ('rule_versions', 'tenant_id', '{}', 'fire_absences and start_absence_timer read what the rule says.'),
+      ('ruleset_versions', 'tenant_id', '{worker}', null),
       ('silences', 'tenant_id', '{}', null),
-      ('matches', 'tenant_id', '{worker}', 'tell_digests notes the match that it makes.'),
-      ('rule_groups', 'tenant_id', '{worker}', 'tell_absences and forget_groups sweep all tenants; arm_absence acts for whoever changes a rule.'),
-      ('window_events', 'tenant_id', '{worker}', 'forget_groups removes what is past.'),
-      ('digests', 'tenant_id', '{worker}', 'tell_digests sweeps all tenants for what is due.'),
+      ('matches', 'tenant_id', '{worker}', 'flush_digests notes the match that it makes.'),
+      ('rule_states', 'tenant_id', '{worker}', 'fire_absences and expire_rule_states sweep all tenants; start_absence_timer acts for whoever changes a rule.'),
+      ('window_events', 'tenant_id', '{worker}', 'expire_rule_states removes what is past.'),
+      ('digests', 'tenant_id', '{worker}', 'flush_digests sweeps all tenants for what is due.'),
       ('backtests', 'tenant_id', '{}', 'Those of expired time are found by reading through the table.'),
       ('meters', 'tenant_id', '{}', 'The command line lists the meters of a tenant; the audit reads what they count.'),
       ('usage_counters', 'tenant_id', '{worker}', 'The audit holds counters against their entries.'),
       ('usage_entries', 'tenant_id', '{worker}', 'The audit holds counters against their entries.'),
-      ('usage_items', 'tenant_id', '{worker}', 'The audit counts different values anew.'),
-      ('usage_sizes', 'tenant_id', '{worker}', 'limit_cardinality looks for those that are too large; the audit counts anew by them.'),
+      ('usage_distinct_values', 'tenant_id', '{worker}', 'The audit counts different values anew.'),
+      ('usage_row_counts', 'tenant_id', '{worker}', 'limit_cardinality looks for those that are too large; the audit counts anew by them.'),
       ('limits', 'tenant_id', '{api}', 'The command line sets the limits of a tenant; a change has them weighed anew.'),
-      ('quotas', 'tenant_id', '{api}', 'A limit that changes has quotas weighed anew; the audit holds them against the events.'),
+      ('accepted_counters', 'tenant_id', '{api}', 'A limit that changes has quotas weighed anew; the audit holds them against the events.'),
       ('usage_adjustments', 'tenant_id', '{}', 'The command line corrects usage; the audit reads the corrections.'),
       ('plans', null, '{}', 'The command line writes plans, and subscribe copies them to tenants.'),
       ('subscriptions', 'tenant_id', '{}', 'Making a tenant subscribes it, and the command line lists tenants with their plans.'),
       ('credit_grants', 'tenant_id', '{}', 'Only functions move credit; the audit holds it against its entries.'),
       ('credit_entries', 'tenant_id', '{}', 'Only functions move credit; the audit adds the entries up.'),
       ('billing_periods', 'tenant_id', '{}', 'Periods of all tenants are found and closed by narrow functions.'),
-      ('usage_days', 'tenant_id', '{}', 'seal_period alone writes them; the audit holds them against the counters.'),
-      ('usage_seals', 'tenant_id', '{}', 'seal_period alone writes them; the audit computes them anew.'),
+      ('usage_daily', 'tenant_id', '{}', 'seal_period alone writes them; the audit holds them against the counters.'),
+      ('usage_hash_chain', 'tenant_id', '{}', 'seal_period alone writes them; the audit computes them anew.'),
       ('invoices', 'tenant_id', '{}', 'issue_invoice alone writes them; the audit holds them against their lines.'),
       ('invoice_lines', 'tenant_id', '{}', 'issue_invoice alone writes them; the audit adds them up.'),
       ('invoice_numbers', null, '{}', 'issue_invoice takes numbers; the audit looks for gaps.'),
-      ('deleted_numbers', null, '{}', 'The deletion of a tenant notes them, and the audit of all numbers reads them.'),
+      ('retired_invoice_numbers', null, '{}', 'The deletion of a tenant notes them, and the audit of all numbers reads them.'),
       ('audit_log', 'tenant_id', '{}', 'Actions are noted by functions of the owner, so that nobody can note those of others.'),
       ('alerts', null, '{}', 'They are the installation''s, and of no tenant.'),
-      ('maintenance', null, '{}', 'It is the installation''s, and of no tenant.'),
-      ('expiries', 'tenant_id', '{}', 'The removal of what has expired goes from tenant to tenant.'),
-      ('sweeps', null, '{}', 'The removal of what has expired notes how far it is.')
+      ('maintenance_runs', null, '{}', 'It is the installation''s, and of no tenant.'),
+      ('retention_watermarks', 'tenant_id', '{}', 'The removal of what has expired goes from tenant to tenant.'),
+      ('sweep_cursors', null, '{}', 'The removal of what has expired notes how far it is.')
     ), special (relation, name, command, role, condition, reason) as (values
       ('tenants', 'operators_act', 'ALL', 'signalops_platform', 'true',
         'Operators list, make and change tenants; of what these have they see one''s at a time.'),
@@ -119,7 +119,7 @@ begin
     from tables where tenant_column is not null
     union all
     select relation, 'tenant_group_signalops_' || process, 'ALL', 'signalops_' || process,
-      format('(%I = ANY (( SELECT signalops.current_group() AS current_group)::uuid[]))', tenant_column),
+      format('(%I = ANY (( SELECT signalops.current_tenant_group() AS current_tenant_group)::uuid[]))', tenant_column),
       'While a flush or a batch is handled, the rows of the tenants in it can be seen and written, and no others.'
     from tables, unnest(handled_by::text[]) as process
     union all

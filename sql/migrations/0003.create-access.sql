@@ -8,14 +8,14 @@ create table signalops.tenants (
   status text not null default 'active' check (status in ('active', 'suspended', 'closed', 'deleting')),
   created_at timestamptz not null default now(),
   time_zone text not null default 'UTC',
-  metering bigint not null default 0,
+  meters_version bigint not null default 0,
   closed_until timestamptz not null default '-infinity',
-  scales bigint not null default 0,
+  limited_meters_version bigint not null default 0,
   rate_per_second numeric check (rate_per_second between 0.000001 and 1000000),
   rate_burst integer check (rate_burst between 1 and 1000000),
   status_reason text check (length(status_reason) between 1 and 500),
   status_since timestamptz not null default now(),
-  is_resuming boolean not null default false,
+  is_draining boolean not null default false,
   retention_days integer check (retention_days between 1 and 36500),
   usage_rows bigint not null default 10000000 check (usage_rows > 0),
   check ((rate_per_second is null) = (rate_burst is null)),
@@ -30,24 +30,24 @@ comment on column signalops.tenants.status is
   'its rows are being removed.';
 comment on column signalops.tenants.created_at is 'When it was made.';
 comment on column signalops.tenants.time_zone is 'IANA time zone in which its days and billing periods begin; fixed once something is counted.';
-comment on column signalops.tenants.metering is 'Version of its meters: 0 until it has any, and one more with each change.';
+comment on column signalops.tenants.meters_version is 'Version of its meters: 0 until it has any, and one more with each change.';
 comment on column signalops.tenants.closed_until is
   'End of the last billing period that is closed: what happened before and is counted from now on is late, and billed in the open period.';
-comment on column signalops.tenants.scales is
+comment on column signalops.tenants.limited_meters_version is
   'Version of its limited meters besides events, by which the API weighs what comes in: 0 until there are any, for most for ever.';
 comment on column signalops.tenants.rate_per_second is 'Events a second that it may bring in with all its keys together; NULL: no limit.';
 comment on column signalops.tenants.rate_burst is 'Events that it may bring in at once after a pause; NULL: no limit.';
 comment on column signalops.tenants.status_reason is 'Why, as its refused requests are told; NULL: active, or nobody said.';
 comment on column signalops.tenants.status_since is 'Since when it has that status.';
-comment on column signalops.tenants.is_resuming is 'Whether something may still be held of it, though it is no longer suspended.';
+comment on column signalops.tenants.is_draining is 'Whether something may still be held of it, though it is no longer suspended.';
 comment on column signalops.tenants.retention_days is
   'For how many days its events are kept; NULL: as its plan says (retentionDays), else as the installation does.';
 comment on column signalops.tenants.usage_rows is
   'Counters of groups and distinct values that are kept of a month, by hour; beyond them both are counted no more, and the totals still are.';
--- Serves held_among, take_batch and set_aside: empty as a rule.
-create index tenants_held on signalops.tenants (id) where status in ('suspended', 'deleting');
+-- Serves lock_suspended_tenants, take_batch and park_events: empty as a rule.
+create index tenants_suspended on signalops.tenants (id) where status in ('suspended', 'deleting');
 -- Serves resume_tenants.
-create index tenants_resuming on signalops.tenants (status_since) where is_resuming;
+create index tenants_draining on signalops.tenants (status_since) where is_draining;
 
 create table signalops.api_keys (
   tenant_id uuid not null references signalops.tenants on delete cascade,

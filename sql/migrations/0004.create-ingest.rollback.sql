@@ -3,7 +3,7 @@
 drop table signalops.replays;
 drop table signalops.event_schemas;
 drop table signalops.event_types;
-drop table signalops.batches;
+drop table signalops.batch_results;
 drop table signalops.inbox;
 drop table signalops.idempotency_keys;
 drop table signalops.events;

@@ -11,7 +11,7 @@ create table signalops.events (
   received_at timestamptz not null,
   payload jsonb not null,
   attributes jsonb,
-  depth smallint not null default 0,
+  causation_depth smallint not null default 0,
   over_limit boolean not null default false,
   correlation varchar(128),
   trace varchar(55),
@@ -27,7 +27,7 @@ comment on column signalops.events.occurred_at is 'When it happened, in the prod
 comment on column signalops.events.received_at is 'When it came in, by the clock of the API process.';
 comment on column signalops.events.payload is 'The producer''s object.';
 comment on column signalops.events.attributes is 'CloudEvents attributes beyond type, source and time (id, subject, extensions ...); NULL: none.';
-comment on column signalops.events.depth is
+comment on column signalops.events.causation_depth is
   '0: sent by the tenant, and billed. 1 and above: an operational event of SignalOps, caused by an event one level up.';
 comment on column signalops.events.over_limit is 'Accepted beyond a hard limit whose overage is accept.';
 comment on column signalops.events.correlation is
@@ -54,7 +54,7 @@ create table signalops.inbox (
   event_id uuid not null,
   batch uuid not null,
   replay_id uuid,
-  is_held boolean not null default false,
+  is_parked boolean not null default false,
   primary key (tenant_id, event_id)
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table signalops.inbox is
@@ -63,38 +63,38 @@ comment on column signalops.inbox.tenant_id is 'Whose event it is.';
 comment on column signalops.inbox.event_id is 'The event that waits.';
 comment on column signalops.inbox.batch is 'The flush that stored it: one job processes one batch.';
 comment on column signalops.inbox.replay_id is 'The replay that put it here; NULL: the event is new.';
-comment on column signalops.inbox.is_held is 'Whether it waits for its tenant to be resumed; no job is for it till then.';
+comment on column signalops.inbox.is_parked is 'Whether it waits for its tenant to be resumed; no job is for it till then.';
 -- Serves take_batch, enqueue_lost_batches and list-replays.
-create index inbox_by_batch on signalops.inbox (batch) where not is_held;
--- Serves release_events, list-replays and held-tenants.
-create index inbox_held on signalops.inbox (tenant_id, batch) where is_held;
+create index inbox_by_batch on signalops.inbox (batch) where not is_parked;
+-- Serves unpark_events, list-replays and suspended-tenants.
+create index inbox_parked on signalops.inbox (tenant_id, batch) where is_parked;
 
-create table signalops.batches (
+create table signalops.batch_results (
   tenant_id uuid not null,
   batch uuid not null,
   job_id bigint not null,
   worker text not null,
-  ruleset bigint not null,
+  ruleset_version bigint not null,
   rules integer not null,
   events integer not null,
   dead integer not null default 0,
   processed_at timestamptz not null default clock_timestamp(),
-  metering bigint not null default 0,
+  meters_version bigint not null default 0,
   billed integer not null,
   primary key (tenant_id, batch)
 ) partition by range (batch);
-comment on table signalops.batches is 'What a worker did with one tenant''s events of one batch. Partitioned by month of the batch.';
-comment on column signalops.batches.tenant_id is 'Whose events they were.';
-comment on column signalops.batches.batch is 'UUIDv7; the flush that stored them.';
-comment on column signalops.batches.job_id is 'The procrastinate job that processed it; finished jobs are deleted.';
-comment on column signalops.batches.worker is 'The worker process: host and process id.';
-comment on column signalops.batches.ruleset is 'The version of the tenant''s rules that it used.';
-comment on column signalops.batches.rules is 'How many rules each event was held against.';
-comment on column signalops.batches.events is 'Events processed and counted.';
-comment on column signalops.batches.dead is 'Events that became dead letters instead.';
-comment on column signalops.batches.processed_at is 'When, just before the commit.';
-comment on column signalops.batches.metering is 'The version of the tenant''s meters that it used.';
-comment on column signalops.batches.billed is 'Events of these that were counted: neither operational events nor replays.';
+comment on table signalops.batch_results is 'What a worker did with one tenant''s events of one batch. Partitioned by month of the batch.';
+comment on column signalops.batch_results.tenant_id is 'Whose events they were.';
+comment on column signalops.batch_results.batch is 'UUIDv7; the flush that stored them.';
+comment on column signalops.batch_results.job_id is 'The procrastinate job that processed it; finished jobs are deleted.';
+comment on column signalops.batch_results.worker is 'The worker process: host and process id.';
+comment on column signalops.batch_results.ruleset_version is 'The version of the tenant''s rules that it used.';
+comment on column signalops.batch_results.rules is 'How many rules each event was held against.';
+comment on column signalops.batch_results.events is 'Events processed and counted.';
+comment on column signalops.batch_results.dead is 'Events that became dead letters instead.';
+comment on column signalops.batch_results.processed_at is 'When, just before the commit.';
+comment on column signalops.batch_results.meters_version is 'The version of the tenant''s meters that it used.';
+comment on column signalops.batch_results.billed is 'Events of these that were counted: neither operational events nor replays.';
 
 create table signalops.event_types (
   tenant_id uuid not null,

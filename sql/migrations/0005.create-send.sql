@@ -14,7 +14,7 @@ create table signalops.channels (
   disabled_because text check (length(disabled_because) <= 500),
   updated_at timestamptz not null default now(),
   deleted_at timestamptz,
-  outlet_id uuid,
+  send_target_id uuid,
   max_per_minute integer check (max_per_minute > 0),
   primary key (tenant_id, id),
   check (deleted_at is null or not enabled)
@@ -33,39 +33,39 @@ comment on column signalops.channels.disabled_because is 'Why SignalOps itself d
 comment on column signalops.channels.updated_at is 'When it was changed last.';
 comment on column signalops.channels.deleted_at is
   'When it was deleted; NULL: it is not. The row stays, since versions of rules name it; its secret is gone, its name free again.';
-comment on column signalops.channels.outlet_id is
-  'The outlet that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
-comment on column signalops.channels.max_per_minute is 'How many messages its outlet may send in a minute; NULL: as many as there are.';
+comment on column signalops.channels.send_target_id is
+  'The send_target that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
+comment on column signalops.channels.max_per_minute is 'How many messages its send_target may send in a minute; NULL: as many as there are.';
 -- Serves add-channel: a tenant has one channel of a name.
 create unique index channels_by_name on signalops.channels (tenant_id, name) where deleted_at is null;
 -- Serves find_called_channel. Not unique: uniqueness across tenants would tell one tenant of another's.
 create index channels_by_id on signalops.channels (id);
 
-create table signalops.outlets (
+create table signalops.send_targets (
   tenant_id uuid not null,
   id uuid not null,
   failures integer not null default 0,
   failing_since timestamptz,
-  opened_until timestamptz,
-  probe uuid,
+  circuit_open_until timestamptz,
+  half_open_delivery_id uuid,
   tokens double precision not null default 0,
   refilled_at timestamptz not null default '-infinity',
   last_error text,
   primary key (tenant_id, id)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-comment on table signalops.outlets is
-  'What sending through an outlet is like: made at its first failure, or with a rate limit. Exact across workers by its row lock.';
-comment on column signalops.outlets.tenant_id is 'Whose outlet it is.';
-comment on column signalops.outlets.id is 'The channel''s id, or channels.outlet_id.';
-comment on column signalops.outlets.failures is 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
-comment on column signalops.outlets.failing_since is 'When the first attempt after the last success failed; NULL: it works.';
-comment on column signalops.outlets.opened_until is 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
-comment on column signalops.outlets.probe is 'The delivery that finds out whether it works again; NULL: none is on its way.';
-comment on column signalops.outlets.tokens is 'Messages that may be sent at once, as of refilled_at.';
-comment on column signalops.outlets.refilled_at is 'When the tokens were counted.';
-comment on column signalops.outlets.last_error is 'What the last attempt that failed came to; of interest while failing_since is set.';
+comment on table signalops.send_targets is
+  'What sending through an send_target is like: made at its first failure, or with a rate limit. Exact across workers by its row lock.';
+comment on column signalops.send_targets.tenant_id is 'Whose send_target it is.';
+comment on column signalops.send_targets.id is 'The channel''s id, or channels.send_target_id.';
+comment on column signalops.send_targets.failures is 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
+comment on column signalops.send_targets.failing_since is 'When the first attempt after the last success failed; NULL: it works.';
+comment on column signalops.send_targets.circuit_open_until is 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
+comment on column signalops.send_targets.half_open_delivery_id is 'The delivery that finds out whether it works again; NULL: none is on its way.';
+comment on column signalops.send_targets.tokens is 'Messages that may be sent at once, as of refilled_at.';
+comment on column signalops.send_targets.refilled_at is 'When the tokens were counted.';
+comment on column signalops.send_targets.last_error is 'What the last attempt that failed came to; of interest while failing_since is set.';
 
-create table signalops.channel_queues (
+create table signalops.channel_schedules (
   tenant_id uuid not null,
   channel_id uuid not null,
   tokens double precision not null,
@@ -73,15 +73,15 @@ create table signalops.channel_queues (
   next_due_at timestamptz,
   primary key (tenant_id, channel_id)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-comment on table signalops.channel_queues is
+comment on table signalops.channel_schedules is
   'The turns of the channels: who has sent little lately gets jobs at once, the others share what workers can do.';
-comment on column signalops.channel_queues.tenant_id is 'Whose channel it is.';
-comment on column signalops.channel_queues.channel_id is 'The channel.';
-comment on column signalops.channel_queues.tokens is 'Deliveries that may have a job at once, as of refilled_at: 1,000, and 500 more a second.';
-comment on column signalops.channel_queues.refilled_at is 'When the tokens were counted.';
-comment on column signalops.channel_queues.next_due_at is 'When the first of its deliveries that wait without a job is due; NULL: none waits.';
+comment on column signalops.channel_schedules.tenant_id is 'Whose channel it is.';
+comment on column signalops.channel_schedules.channel_id is 'The channel.';
+comment on column signalops.channel_schedules.tokens is 'Deliveries that may have a job at once, as of refilled_at: 1,000, and 500 more a second.';
+comment on column signalops.channel_schedules.refilled_at is 'When the tokens were counted.';
+comment on column signalops.channel_schedules.next_due_at is 'When the first of its deliveries that wait without a job is due; NULL: none waits.';
 -- Serves enqueue_due_deliveries.
-create index channel_queues_by_due on signalops.channel_queues (next_due_at) where next_due_at is not null;
+create index channel_schedules_by_due on signalops.channel_schedules (next_due_at) where next_due_at is not null;
 
 create table signalops.suppressions (
   tenant_id uuid not null references signalops.tenants on delete cascade,
@@ -117,10 +117,10 @@ create table signalops.deliveries (
   next_attempt_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  context jsonb,
+  window_context jsonb,
   replay_id uuid,
   provider_id text check (length(provider_id) <= 500),
-  attempts_before smallint not null default 0,
+  attempts_at_reset smallint not null default 0,
   primary key (tenant_id, id),
   constraint waits_or_is_in_hand check (case status when 'retrying' then (next_attempt_at is not null) when 'pending' then true else
     (next_attempt_at is null) end)
@@ -134,15 +134,15 @@ comment on column signalops.deliveries.rule_version is 'In which version; its te
 comment on column signalops.deliveries.channel_id is 'Where it goes.';
 comment on column signalops.deliveries.status is
   'pending (has a job, or waits for its turn) -> sending -> sent -> delivered -> read; or -> retrying (waits) -> pending; or -> dead (has a dead '
-  'letter), cancelled, suppressed. signalops.may_become knows all ways.';
+  'letter), cancelled, suppressed. signalops.is_valid_transition knows all ways.';
 comment on column signalops.deliveries.attempts is 'Attempts begun.';
 comment on column signalops.deliveries.next_attempt_at is 'When the sweep enqueues it; only while it waits.';
 comment on column signalops.deliveries.created_at is 'When the rule asked for it.';
 comment on column signalops.deliveries.updated_at is 'When the status changed last.';
-comment on column signalops.deliveries.context is 'What a window saw when it fired: {value, group, since, until}; NULL without one.';
+comment on column signalops.deliveries.window_context is 'What a window saw when it fired: {value, group, since, until}; NULL without one.';
 comment on column signalops.deliveries.replay_id is 'The replay that asked for it; NULL: the event itself did.';
 comment on column signalops.deliveries.provider_id is 'The provider''s own id of the message, by which it calls back.';
-comment on column signalops.deliveries.attempts_before is 'Attempts made before a person had it retried: the schedule begins anew after them.';
+comment on column signalops.deliveries.attempts_at_reset is 'Attempts made before a person had it retried: the schedule begins anew after them.';
 -- Serves deliveries-of-event.
 create index deliveries_by_event on signalops.deliveries (tenant_id, event_id);
 -- Serves enqueue_lost_deliveries.
@@ -153,7 +153,7 @@ create index deliveries_by_replay on signalops.deliveries (tenant_id, replay_id)
 create index deliveries_by_provider on signalops.deliveries (tenant_id, channel_id, provider_id) where provider_id is not null;
 -- Serves pick_deliveries.
 create index deliveries_by_rule on signalops.deliveries (tenant_id, rule_id, channel_id, status, id);
--- Serves enqueue_due_deliveries and mend_queues: what waits in a channel, in the order in which it is due.
+-- Serves enqueue_due_deliveries and repair_schedules: what waits in a channel, in the order in which it is due.
 create index deliveries_by_turn on signalops.deliveries (tenant_id, channel_id, next_attempt_at) where next_attempt_at is not null;
 
 create table signalops.delivery_attempts (
@@ -193,13 +193,13 @@ create table signalops.dead_letters (
   died_at timestamptz not null,
   rule_id uuid,
   channel_id uuid,
-  ended_at timestamptz,
-  ending text check (ending in ('retried', 'discarded')),
+  resolved_at timestamptz,
+  resolution text check (resolution in ('retried', 'discarded')),
   reason text check (length(reason) <= 500),
   first_died_at timestamptz not null,
   primary key (tenant_id, id),
   check ((delivery_id is not null) = (kind = 'delivery')),
-  check ((ended_at is null) = (ending is null))
+  check ((resolved_at is null) = (resolution is null))
 ) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 comment on table signalops.dead_letters is 'What kept failing: an event that could not be processed, or a delivery after its last attempt.';
 comment on column signalops.dead_letters.tenant_id is 'Whose it is.';
@@ -211,17 +211,17 @@ comment on column signalops.dead_letters.error is 'Why, in a sentence.';
 comment on column signalops.dead_letters.died_at is 'When it was given up.';
 comment on column signalops.dead_letters.rule_id is 'The rule of the delivery; NULL: an event died.';
 comment on column signalops.dead_letters.channel_id is 'The channel of the delivery; NULL: an event died.';
-comment on column signalops.dead_letters.ended_at is 'When it was retried or discarded; NULL: it waits for somebody to look.';
-comment on column signalops.dead_letters.ending is 'retried or discarded.';
+comment on column signalops.dead_letters.resolved_at is 'When it was retried or discarded; NULL: it waits for somebody to look.';
+comment on column signalops.dead_letters.resolution is 'retried or discarded.';
 comment on column signalops.dead_letters.reason is 'Why it was discarded, in the words of who did.';
 comment on column signalops.dead_letters.first_died_at is
   'When it was given up for the first time. Whoever follows the list and has seen it there goes on from here: were it given up again, its new place '
   'would hide what died in between.';
 -- Serves pick_dead_letters: what waits for somebody to look, newest first.
-create index dead_letters_open on signalops.dead_letters (tenant_id, died_at desc, id desc) where ended_at is null;
+create index dead_letters_open on signalops.dead_letters (tenant_id, died_at desc, id desc) where resolved_at is null;
 -- Serves pick_dead_letters with a kind.
-create index dead_letters_by_kind on signalops.dead_letters (tenant_id, kind, died_at desc, id desc) where ended_at is null;
+create index dead_letters_by_kind on signalops.dead_letters (tenant_id, kind, died_at desc, id desc) where resolved_at is null;
 -- Serves pick_dead_letters with a channel.
-create index dead_letters_by_channel on signalops.dead_letters (tenant_id, channel_id, died_at desc, id desc) where ended_at is null;
+create index dead_letters_by_channel on signalops.dead_letters (tenant_id, channel_id, died_at desc, id desc) where resolved_at is null;
 -- Serves pick_dead_letters with a rule.
-create index dead_letters_by_rule on signalops.dead_letters (tenant_id, rule_id, died_at desc, id desc) where ended_at is null;
+create index dead_letters_by_rule on signalops.dead_letters (tenant_id, rule_id, died_at desc, id desc) where resolved_at is null;

@@ -3,9 +3,9 @@
 drop table signalops.backtests;
 drop table signalops.digests;
 drop table signalops.window_events;
-drop table signalops.rule_groups;
+drop table signalops.rule_states;
 drop table signalops.matches;
 drop table signalops.silences;
-drop table signalops.rulesets;
+drop table signalops.ruleset_versions;
 drop table signalops.rule_versions;
 drop table signalops.rules;

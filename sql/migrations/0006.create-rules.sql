@@ -37,7 +37,7 @@ create table signalops.rule_versions (
   channel_id uuid not null,
   template jsonb not null,
   created_at timestamptz not null default now(),
-  since integer not null default 1,
+  state_version integer not null default 1,
   conditions integer not null default 1 check (conditions > 0),
   severity text not null default 'info' check (severity in ('info', 'warning', 'error', 'critical')),
   time_window jsonb,
@@ -48,7 +48,7 @@ create table signalops.rule_versions (
   primary key (tenant_id, rule_id, version),
   foreign key (tenant_id, channel_id) references signalops.channels,
   foreign key (tenant_id, rule_id) references signalops.rules on delete cascade,
-  check (since >= 1 and since <= version),
+  check (state_version >= 1 and state_version <= version),
   check (absent is null or time_window is null)
 );
 comment on table signalops.rule_versions is
@@ -62,7 +62,7 @@ comment on column signalops.rule_versions.pattern is 'The condition, as it was w
 comment on column signalops.rule_versions.channel_id is 'The action: the channel to notify.';
 comment on column signalops.rule_versions.template is 'The action: {subject, body} in Liquid; what is missing gets a default.';
 comment on column signalops.rule_versions.created_at is 'When it was made.';
-comment on column signalops.rule_versions.since is
+comment on column signalops.rule_versions.state_version is
   'The version from which pattern, time_window and absent have stood as they do: what was counted since then still counts.';
 comment on column signalops.rule_versions.conditions is
   'How many conditions the pattern has once every $or is expanded: what it costs to hold it compiled.';
@@ -76,13 +76,13 @@ comment on column signalops.rule_versions.active_hours is 'When notifications go
 -- Serves count-versions: those of the last days.
 create index rule_versions_recent on signalops.rule_versions (tenant_id, created_at);
 
-create table signalops.rulesets (
+create table signalops.ruleset_versions (
   tenant_id uuid primary key references signalops.tenants on delete cascade,
   version bigint not null default 1
 );
-comment on table signalops.rulesets is 'How often a tenant''s rules changed: a worker''s compiled rules hold for one value only.';
-comment on column signalops.rulesets.tenant_id is 'Whose rules they are.';
-comment on column signalops.rulesets.version is 'Counted up in the transaction of each change.';
+comment on table signalops.ruleset_versions is 'How often a tenant''s rules changed: a worker''s compiled rules hold for one value only.';
+comment on column signalops.ruleset_versions.tenant_id is 'Whose rules they are.';
+comment on column signalops.ruleset_versions.version is 'Counted up in the transaction of each change.';
 
 create table signalops.silences (
   tenant_id uuid not null references signalops.tenants on delete cascade,
@@ -124,61 +124,61 @@ comment on column signalops.matches.outcome is
   'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is '
   'missing). silenced, quiet (active hours), cooldown: nobody was told. digested: is told with others.';
 
-create table signalops.rule_groups (
+create table signalops.rule_states (
   tenant_id uuid not null,
   rule_id uuid not null,
-  since integer not null,
+  state_version integer not null,
   group_key text not null,
   labels jsonb not null,
-  seen_at timestamptz,
-  told tstzmultirange not null default '{}',
-  quiet_until timestamptz,
+  last_match_at timestamptz,
+  notified_ranges tstzmultirange not null default '{}',
+  cooldown_until timestamptz,
   due_at timestamptz,
-  forget_at timestamptz not null,
-  depth smallint not null default 0,
-  primary key (tenant_id, rule_id, since, group_key)
+  expires_at timestamptz not null,
+  causation_depth smallint not null default 0,
+  primary key (tenant_id, rule_id, state_version, group_key)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-comment on table signalops.rule_groups is 'What a rule remembers of each of its groups. Its row lock makes many workers count as one.';
-comment on column signalops.rule_groups.tenant_id is 'Whose rule it is.';
-comment on column signalops.rule_groups.rule_id is 'The rule.';
-comment on column signalops.rule_groups.since is 'The state''s version: rule_versions.since.';
-comment on column signalops.rule_groups.group_key is
+comment on table signalops.rule_states is 'What a rule remembers of each of its groups. Its row lock makes many workers count as one.';
+comment on column signalops.rule_states.tenant_id is 'Whose rule it is.';
+comment on column signalops.rule_states.rule_id is 'The rule.';
+comment on column signalops.rule_states.state_version is 'The state''s version: rule_versions.state_version.';
+comment on column signalops.rule_states.group_key is
   'The JSON list of the values of the fields it groups by, or its hash; []: the rule does not group.';
-comment on column signalops.rule_groups.labels is 'The same values by field, for people.';
-comment on column signalops.rule_groups.seen_at is 'The latest event time of a match; NULL: none since the rule was enabled.';
-comment on column signalops.rule_groups.told is
+comment on column signalops.rule_states.labels is 'The same values by field, for people.';
+comment on column signalops.rule_states.last_match_at is 'The latest event time of a match; NULL: none since the rule was enabled.';
+comment on column signalops.rule_states.notified_ranges is
   'The stretches of event time for which a window was reached and told: what joins one of them is not told again.';
-comment on column signalops.rule_groups.quiet_until is 'Until when the cooldown lasts.';
-comment on column signalops.rule_groups.due_at is 'When an absence is told, unless something matches before; NULL: was told, or the rule has none.';
-comment on column signalops.rule_groups.forget_at is 'When nothing that it remembers can matter any more.';
-comment on column signalops.rule_groups.depth is 'The depth of the latest match (see events.depth): the notice of an absence is one deeper.';
--- Serves tell_absences.
-create index rule_groups_by_due on signalops.rule_groups (due_at) where due_at is not null;
--- Serves forget_groups.
-create index rule_groups_by_forget on signalops.rule_groups (forget_at);
--- Serves release_groups.
-create index rule_groups_held on signalops.rule_groups (tenant_id) where due_at = 'infinity';
+comment on column signalops.rule_states.cooldown_until is 'Until when the cooldown lasts.';
+comment on column signalops.rule_states.due_at is 'When an absence is told, unless something matches before; NULL: was told, or the rule has none.';
+comment on column signalops.rule_states.expires_at is 'When nothing that it remembers can matter any more.';
+comment on column signalops.rule_states.causation_depth is 'The causation_depth of the latest match (see events.causation_depth): the notice of an absence is one deeper.';
+-- Serves fire_absences.
+create index rule_states_by_due on signalops.rule_states (due_at) where due_at is not null;
+-- Serves expire_rule_states.
+create index rule_states_by_expiry on signalops.rule_states (expires_at);
+-- Serves unpark_rule_states.
+create index rule_states_parked on signalops.rule_states (tenant_id) where due_at = 'infinity';
 
 create table signalops.window_events (
   tenant_id uuid not null,
   rule_id uuid not null,
-  since integer not null,
+  state_version integer not null,
   group_key text not null,
   at timestamptz not null,
   event_id uuid not null,
-  weight numeric not null,
-  item text,
-  primary key (tenant_id, rule_id, since, group_key, at, event_id)
+  value numeric not null,
+  distinct_value text,
+  primary key (tenant_id, rule_id, state_version, group_key, at, event_id)
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table signalops.window_events is 'The matches that rules'' windows hold: as long as one of them, or one that comes in late, may need it.';
 comment on column signalops.window_events.tenant_id is 'Whose rule it is.';
 comment on column signalops.window_events.rule_id is 'The rule.';
-comment on column signalops.window_events.since is 'As in rule_groups.';
-comment on column signalops.window_events.group_key is 'As in rule_groups.';
+comment on column signalops.window_events.state_version is 'As in rule_states.';
+comment on column signalops.window_events.group_key is 'As in rule_states.';
 comment on column signalops.window_events.at is 'Event time: when it occurred, but not after it came in.';
 comment on column signalops.window_events.event_id is 'The event.';
-comment on column signalops.window_events.weight is 'What it adds: 1, or the measured number of a sum.';
-comment on column signalops.window_events.item is 'The measured value where distinct ones count, as canonical JSON or its hash; else NULL.';
+comment on column signalops.window_events.value is 'What it adds: 1, or the measured number of a sum.';
+comment on column signalops.window_events.distinct_value is 'The measured value where distinct ones count, as canonical JSON or its hash; else NULL.';
 
 create table signalops.digests (
   tenant_id uuid not null,
@@ -189,7 +189,7 @@ create table signalops.digests (
   due_at timestamptz not null,
   matched bigint not null check (matched > 0),
   events uuid[] not null,
-  depth smallint not null,
+  causation_depth smallint not null,
   primary key (tenant_id, rule_id)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table signalops.digests is 'The digests that are being collected. The transaction that removes one makes its delivery.';
@@ -201,20 +201,20 @@ comment on column signalops.digests.opened_at is 'When the first match came.';
 comment on column signalops.digests.due_at is 'When it is told.';
 comment on column signalops.digests.matched is 'How many matches it holds.';
 comment on column signalops.digests.events is 'The first 100 of their events.';
-comment on column signalops.digests.depth is 'The largest depth of them (see events.depth).';
--- Serves tell_digests.
+comment on column signalops.digests.causation_depth is 'The largest causation_depth of them (see events.causation_depth).';
+-- Serves flush_digests.
 create index digests_by_due on signalops.digests (due_at);
 
 create table signalops.backtests (
   tenant_id uuid not null references signalops.tenants on delete cascade,
   id uuid not null,
-  asked jsonb not null,
+  request jsonb not null,
   starts_at timestamptz not null,
   ends_at timestamptz not null,
   status text not null default 'queued' check (status in ('queued', 'running', 'done', 'failed', 'cancelled')),
-  slices integer not null default 0,
+  iterations integer not null default 0,
   scanned bigint not null default 0,
-  looked_until timestamptz,
+  scanned_until timestamptz,
   state jsonb,
   result jsonb,
   error text,
@@ -229,14 +229,14 @@ comment on table signalops.backtests is
   'Rules held against past events. A job does about a second of the work at a time, and saves here where it is: the newest 50 of a tenant.';
 comment on column signalops.backtests.tenant_id is 'Whose events they are.';
 comment on column signalops.backtests.id is 'UUIDv7.';
-comment on column signalops.backtests.asked is
+comment on column signalops.backtests.request is
   'What is held against what, as it was when it was asked for: {candidate, baseline, silences, types, examples}.';
 comment on column signalops.backtests.starts_at is 'Events received from then on.';
 comment on column signalops.backtests.ends_at is 'Events received before.';
 comment on column signalops.backtests.status is 'queued -> running -> done; or -> failed, or -> cancelled.';
-comment on column signalops.backtests.slices is 'How many slices of the work are saved: of two workers at one slice only the first saves it.';
+comment on column signalops.backtests.iterations is 'How many iterations of the work are saved: of two workers at one slice only the first saves it.';
 comment on column signalops.backtests.scanned is 'Events looked through.';
-comment on column signalops.backtests.looked_until is 'All events received before are looked through; NULL: not begun.';
+comment on column signalops.backtests.scanned_until is 'All events received before are looked through; NULL: not begun.';
 comment on column signalops.backtests.state is 'From where the next slice goes on; NULL before the first and after the last.';
 comment on column signalops.backtests.result is 'What was found, so far or in the end.';
 comment on column signalops.backtests.error is 'Why it failed, in a sentence.';

@@ -4,8 +4,8 @@
 create table signalops.meters (
   tenant_id uuid not null references signalops.tenants on delete cascade,
   key text not null check (key ~ '^[a-z][a-z0-9_]{0,62}$' and key <> 'events'),
-  since bigint not null,
-  until bigint,
+  first_version bigint not null,
+  end_version bigint,
   name text not null check (length(name) between 1 and 200),
   aggregation text not null check (aggregation in ('count', 'sum', 'max', 'min', 'avg', 'latest', 'unique_count')),
   field text,
@@ -17,17 +17,17 @@ create table signalops.meters (
   created_at timestamptz not null default now(),
   ended_at timestamptz,
   allows_negative boolean not null default true,
-  primary key (tenant_id, key, since),
-  check (until > since),
+  primary key (tenant_id, key, first_version),
+  check (end_version > first_version),
   check ((field is null) = (aggregation = 'count')),
-  check ((ended_at is null) = (until is null))
+  check ((ended_at is null) = (end_version is null))
 );
 comment on table signalops.meters is
   'What of a tenant''s events is counted, besides their number (the meter events). Never changed, only ended: a key means the same for ever.';
 comment on column signalops.meters.tenant_id is 'Whose events it counts.';
 comment on column signalops.meters.key is 'Its name in usage, prices and limits, such as api_calls.';
-comment on column signalops.meters.since is 'The first version of the tenant''s metering in which it counts.';
-comment on column signalops.meters.until is 'The first version in which it counts no more; NULL: it counts.';
+comment on column signalops.meters.first_version is 'The first version of the tenant''s meters_version in which it counts.';
+comment on column signalops.meters.end_version is 'The first version in which it counts no more; NULL: it counts.';
 comment on column signalops.meters.name is 'The name for people.';
 comment on column signalops.meters.aggregation is
   'What is made of the events: how many, or of a field the sum, max, min, avg, latest value, or how many different ones.';
@@ -42,13 +42,13 @@ comment on column signalops.meters.ended_at is 'When it ended; NULL: it counts.'
 comment on column signalops.meters.allows_negative is
   'Whether values below 0 count; of a plan''s meter not, unless the plan says so: who is billed sends them.';
 -- Serves active-meters. And there is one meter of a key at a time.
-create unique index meters_active on signalops.meters (tenant_id, key) where until is null;
+create unique index meters_active on signalops.meters (tenant_id, key) where end_version is null;
 
 create table signalops.usage_counters (
   tenant_id uuid not null,
   meter text not null,
   hour timestamptz not null,
-  grp text not null,
+  group_key text not null,
   period date not null check (extract(day from period) = 1),
   aggregation text not null,
   is_late boolean not null,
@@ -56,14 +56,14 @@ create table signalops.usage_counters (
   value numeric,
   latest_at timestamptz,
   latest_event uuid,
-  primary key (tenant_id, meter, hour, grp, period)
+  primary key (tenant_id, meter, hour, group_key, period)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 comment on table signalops.usage_counters is
   'Usage by hour and group: added to in the transaction that takes the events out of the inbox, so each is counted exactly once.';
 comment on column signalops.usage_counters.tenant_id is 'Whose usage it is.';
 comment on column signalops.usage_counters.meter is 'The meter''s key; events: all events.';
 comment on column signalops.usage_counters.hour is 'Start of the hour in which the events happened, in the tenant''s time zone.';
-comment on column signalops.usage_counters.grp is 'The group, as the JSON list of the values of the meter''s group_by; [] when it has none.';
+comment on column signalops.usage_counters.group_key is 'The group, as the JSON list of the values of the meter''s group_by; [] when it has none.';
 comment on column signalops.usage_counters.period is 'The billing period that it is billed in, by its first day.';
 comment on column signalops.usage_counters.aggregation is 'The meter''s: what is made of the events.';
 comment on column signalops.usage_counters.is_late is 'Whether the period in which the events happened was closed already.';
@@ -82,7 +82,7 @@ create table signalops.usage_entries (
   id uuid not null,
   batch uuid not null,
   hour timestamptz not null,
-  grp text not null,
+  group_key text not null,
   is_late boolean not null,
   events integer not null check (events > 0),
   value numeric,
@@ -99,7 +99,7 @@ comment on column signalops.usage_entries.period is 'The billing period that it 
 comment on column signalops.usage_entries.id is 'UUIDv7 made by the worker that processed the batch.';
 comment on column signalops.usage_entries.batch is 'The batch in which the events were processed.';
 comment on column signalops.usage_entries.hour is 'Start of the hour in which the events happened, in the tenant''s time zone.';
-comment on column signalops.usage_entries.grp is 'The group, as the JSON list of the values of the meter''s group_by; [] when it has none.';
+comment on column signalops.usage_entries.group_key is 'The group, as the JSON list of the values of the meter''s group_by; [] when it has none.';
 comment on column signalops.usage_entries.is_late is 'Whether the period in which the events happened was closed already.';
 comment on column signalops.usage_entries.events is 'How many events.';
 comment on column signalops.usage_entries.value is 'Their number (count), sum (sum, avg), extreme (max, min) or latest value; NULL for unique_count.';
@@ -107,40 +107,40 @@ comment on column signalops.usage_entries.latest_at is 'When the latest of them 
 comment on column signalops.usage_entries.latest_event is 'The latest of them; NULL but for latest.';
 comment on column signalops.usage_entries.event_ids is 'The events.';
 
-create table signalops.usage_items (
+create table signalops.usage_distinct_values (
   tenant_id uuid not null,
   meter text not null,
   hour timestamptz not null,
-  grp text not null,
+  group_key text not null,
   period date not null,
-  item text not null,
-  primary key (tenant_id, meter, hour, grp, period, item)
+  distinct_value text not null,
+  primary key (tenant_id, meter, hour, group_key, period, distinct_value)
 ) with (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
-comment on table signalops.usage_items is
+comment on table signalops.usage_distinct_values is
   'The different values that a meter of unique_count has met, by hour: those of a day or a month are not the sum of the hours''.';
-comment on column signalops.usage_items.tenant_id is 'Whose usage it is.';
-comment on column signalops.usage_items.meter is 'The meter''s key.';
-comment on column signalops.usage_items.hour is 'As of the counter.';
-comment on column signalops.usage_items.grp is 'As of the counter.';
-comment on column signalops.usage_items.period is 'As of the counter.';
-comment on column signalops.usage_items.item is 'The value as JSON; long ones as their SHA-256.';
+comment on column signalops.usage_distinct_values.tenant_id is 'Whose usage it is.';
+comment on column signalops.usage_distinct_values.meter is 'The meter''s key.';
+comment on column signalops.usage_distinct_values.hour is 'As of the counter.';
+comment on column signalops.usage_distinct_values.group_key is 'As of the counter.';
+comment on column signalops.usage_distinct_values.period is 'As of the counter.';
+comment on column signalops.usage_distinct_values.distinct_value is 'The value as JSON; long ones as their SHA-256.';
 
-create table signalops.usage_sizes (
+create table signalops.usage_row_counts (
   tenant_id uuid not null,
   period date not null,
   rows bigint not null check (rows >= 0),
-  limited_since bigint,
+  limited_from_version bigint,
   primary key (tenant_id, period)
 ) with (fillfactor = 50);
-comment on table signalops.usage_sizes is
+comment on table signalops.usage_row_counts is
   'How many counters of groups and distinct values a tenant''s usage of a month takes: what one event can multiply.';
-comment on column signalops.usage_sizes.tenant_id is 'Whose usage it is.';
-comment on column signalops.usage_sizes.period is 'As of the counters.';
-comment on column signalops.usage_sizes.rows is 'Rows of usage_items, and of usage_counters with a group.';
-comment on column signalops.usage_sizes.limited_since is
-  'The version of the metering from which on neither groups nor distinct values are kept for the month; NULL: they are.';
+comment on column signalops.usage_row_counts.tenant_id is 'Whose usage it is.';
+comment on column signalops.usage_row_counts.period is 'As of the counters.';
+comment on column signalops.usage_row_counts.rows is 'Rows of usage_distinct_values, and of usage_counters with a group.';
+comment on column signalops.usage_row_counts.limited_from_version is
+  'The version of the meters_version from which on neither groups nor distinct values are kept for the month; NULL: they are.';
 -- Serves limit_cardinality: the months that are still counted for.
-create index usage_sizes_by_period on signalops.usage_sizes (period) where limited_since is null;
+create index usage_sizes_by_period on signalops.usage_row_counts (period) where limited_from_version is null;
 
 create table signalops.limits (
   tenant_id uuid not null references signalops.tenants on delete cascade,
@@ -169,35 +169,35 @@ comment on column signalops.limits.thresholds is 'Percentages of hard (of soft, 
 comment on column signalops.limits.overage is 'What becomes of events beyond hard: refuse, or accept (and mark).';
 comment on column signalops.limits.set_at is 'When it was set.';
 
-create table signalops.quotas (
+create table signalops.accepted_counters (
   tenant_id uuid not null,
   period date not null check (extract(day from period) = 1),
   accepted numeric not null default 0 check (accepted >= 0 and accepted < 'Infinity'),
   meter text not null default 'events',
-  told jsonb not null default '{}' check (jsonb_typeof(told) = 'object'),
-  calm_until numeric not null default 0,
-  scales bigint not null default 0,
+  notified jsonb not null default '{}' check (jsonb_typeof(notified) = 'object'),
+  next_threshold numeric not null default 0,
+  limited_meters_version bigint not null default 0,
   primary key (tenant_id, period, meter)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
-comment on table signalops.quotas is
+comment on table signalops.accepted_counters is
   'What was accepted in a month of each limited meter and of events, counted in the accepting transaction: the limit is exact across processes.';
-comment on column signalops.quotas.tenant_id is 'Whose count it is.';
-comment on column signalops.quotas.period is 'First day of the calendar month, in the tenant''s time zone.';
-comment on column signalops.quotas.accepted is 'The amount accepted; duplicates, refusals and operational events do not count.';
-comment on column signalops.quotas.meter is 'The meter''s key.';
-comment on column signalops.quotas.told is
+comment on column signalops.accepted_counters.tenant_id is 'Whose count it is.';
+comment on column signalops.accepted_counters.period is 'First day of the calendar month, in the tenant''s time zone.';
+comment on column signalops.accepted_counters.accepted is 'The amount accepted; duplicates, refusals and operational events do not count.';
+comment on column signalops.accepted_counters.meter is 'The meter''s key.';
+comment on column signalops.accepted_counters.notified is
   'The amounts of which the tenant was told, by what they are: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
-comment on column signalops.quotas.calm_until is
+comment on column signalops.accepted_counters.next_threshold is
   'As long as accepted stays below it there is nothing to tell or to refuse, and accept looks at nothing else; 0: it has to find out.';
-comment on column signalops.quotas.scales is
-  'The version of tenants.scales that it is counted by; a row that was left behind, since its meter had no limit, begins anew from usage_counters.';
+comment on column signalops.accepted_counters.limited_meters_version is
+  'The version of tenants.limited_meters_version that it is counted by; a row that was left behind, since its meter had no limit, begins anew from usage_counters.';
 
 create table signalops.usage_adjustments (
   tenant_id uuid not null references signalops.tenants on delete cascade,
   id uuid not null,
   meter text not null,
   hour timestamptz not null,
-  grp text not null,
+  group_key text not null,
   period date not null,
   is_late boolean not null,
   quantity numeric not null check (quantity <> 0 and quantity not in ('NaN', 'Infinity', '-Infinity')),
@@ -216,7 +216,7 @@ comment on column signalops.usage_adjustments.tenant_id is 'Whose usage it corre
 comment on column signalops.usage_adjustments.id is 'UUIDv7.';
 comment on column signalops.usage_adjustments.meter is 'The meter''s key; one that counts, sums or counts different values.';
 comment on column signalops.usage_adjustments.hour is 'As of a counter: the hour whose usage is corrected.';
-comment on column signalops.usage_adjustments.grp is 'As of a counter.';
+comment on column signalops.usage_adjustments.group_key is 'As of a counter.';
 comment on column signalops.usage_adjustments.period is 'The billing period that it is billed in, by its first day.';
 comment on column signalops.usage_adjustments.is_late is 'Whether the period of the hour was closed already.';
 comment on column signalops.usage_adjustments.quantity is 'What is added, in the meter''s unit; negative: taken off.';

@@ -101,9 +101,9 @@ comment on column signalops.credit_entries.kind is 'granted, burned by an invoic
 comment on column signalops.credit_entries.amount is 'What it adds to the grant; negative: takes off.';
 comment on column signalops.credit_entries.invoice_id is 'The invoice that burned it, or whose voiding returned it.';
 comment on column signalops.credit_entries.created_at is 'When it was made.';
--- Serves return_credits and audit_invoices.
+-- Serves return_credits and reconcile_invoices.
 create index credit_entries_by_invoice on signalops.credit_entries (tenant_id, invoice_id) where invoice_id is not null;
--- Serves audit_credits.
+-- Serves reconcile_credits.
 create index credit_entries_by_grant on signalops.credit_entries (tenant_id, grant_id);
 
 create table signalops.billing_periods (
@@ -128,34 +128,34 @@ comment on column signalops.billing_periods.frozen_at is 'When tenants.closed_un
 comment on column signalops.billing_periods.barrier is
   'A transaction that began after the freezing was committed; when all before it have ended, nobody counts by the old closed_until.';
 comment on column signalops.billing_periods.closed_at is 'When it was sealed and invoiced; NULL: not yet.';
--- Serves note_barriers and periods_ready.
+-- Serves record_barriers and periods_ready.
 create index billing_periods_open on signalops.billing_periods (tenant_id, period) where closed_at is null;
 
-create table signalops.usage_days (
+create table signalops.usage_daily (
   tenant_id uuid not null,
   period date not null,
   day date not null,
   meter text not null,
-  grp text not null,
+  group_key text not null,
   is_late boolean not null,
   aggregation text not null,
   events bigint not null,
   quantity numeric,
-  primary key (tenant_id, period, day, meter, grp)
+  primary key (tenant_id, period, day, meter, group_key)
 ) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
-comment on table signalops.usage_days is
+comment on table signalops.usage_daily is
   'The sealed figures of closed periods, by day: what stays when the events behind them have outlived their retention.';
-comment on column signalops.usage_days.tenant_id is 'Whose usage it is.';
-comment on column signalops.usage_days.period is 'The period that it is billed in.';
-comment on column signalops.usage_days.day is 'The day on which it happened, in the tenant''s time zone; before the period: late.';
-comment on column signalops.usage_days.meter is 'The meter''s key; events: all events.';
-comment on column signalops.usage_days.grp is 'The group, as of usage_counters.';
-comment on column signalops.usage_days.is_late is 'Whether it happened in an earlier period, which was closed already.';
-comment on column signalops.usage_days.aggregation is 'The meter''s: what is made of the events.';
-comment on column signalops.usage_days.events is 'How many events.';
-comment on column signalops.usage_days.quantity is 'The day''s figure, with its adjustments.';
+comment on column signalops.usage_daily.tenant_id is 'Whose usage it is.';
+comment on column signalops.usage_daily.period is 'The period that it is billed in.';
+comment on column signalops.usage_daily.day is 'The day on which it happened, in the tenant''s time zone; before the period: late.';
+comment on column signalops.usage_daily.meter is 'The meter''s key; events: all events.';
+comment on column signalops.usage_daily.group_key is 'The group, as of usage_counters.';
+comment on column signalops.usage_daily.is_late is 'Whether it happened in an earlier period, which was closed already.';
+comment on column signalops.usage_daily.aggregation is 'The meter''s: what is made of the events.';
+comment on column signalops.usage_daily.events is 'How many events.';
+comment on column signalops.usage_daily.quantity is 'The day''s figure, with its adjustments.';
 
-create table signalops.usage_seals (
+create table signalops.usage_hash_chain (
   tenant_id uuid not null,
   period date not null,
   digest bytea not null check (length(digest) = 32),
@@ -165,14 +165,14 @@ create table signalops.usage_seals (
   primary key (tenant_id, period),
   foreign key (tenant_id, period) references signalops.billing_periods
 );
-comment on table signalops.usage_seals is
+comment on table signalops.usage_hash_chain is
   'A hash chain over the sealed figures, a link for each closed period: who changes a figure must forge all that follow.';
-comment on column signalops.usage_seals.tenant_id is 'Whose chain it is.';
-comment on column signalops.usage_seals.period is 'The period that is sealed.';
-comment on column signalops.usage_seals.digest is 'SHA-256 of the previous digest and the period''s figures: see signalops.digest_days.';
-comment on column signalops.usage_seals.previous is 'The digest of the period before; NULL: it is the first.';
-comment on column signalops.usage_seals.days is 'How many rows of usage_days it covers.';
-comment on column signalops.usage_seals.sealed_at is 'When.';
+comment on column signalops.usage_hash_chain.tenant_id is 'Whose chain it is.';
+comment on column signalops.usage_hash_chain.period is 'The period that is sealed.';
+comment on column signalops.usage_hash_chain.digest is 'SHA-256 of the previous digest and the period''s figures: see signalops.digest_days.';
+comment on column signalops.usage_hash_chain.previous is 'The digest of the period before; NULL: it is the first.';
+comment on column signalops.usage_hash_chain.days is 'How many rows of usage_daily it covers.';
+comment on column signalops.usage_hash_chain.sealed_at is 'When.';
 
 create table signalops.invoices (
   tenant_id uuid not null references signalops.tenants,
@@ -295,12 +295,12 @@ comment on column signalops.invoice_numbers.series is 'invoice or credit_note.';
 comment on column signalops.invoice_numbers.last is
   'The last that was given. Whoever takes the next holds the row until it commits, so a failure leaves no gap.';
 
-create table signalops.deleted_numbers (
+create table signalops.retired_invoice_numbers (
   series text not null check (series in ('invoice', 'credit_note')),
   number bigint not null check (number > 0),
   primary key (series, number)
 );
-comment on table signalops.deleted_numbers is
+comment on table signalops.retired_invoice_numbers is
   'The numbers of documents that went with their tenants: no other document is given one, and none is missing.';
-comment on column signalops.deleted_numbers.series is 'invoice or credit_note.';
-comment on column signalops.deleted_numbers.number is 'The number that the document had.';
+comment on column signalops.retired_invoice_numbers.series is 'invoice or credit_note.';
+comment on column signalops.retired_invoice_numbers.number is 'The number that the document had.';

@@ -1,8 +1,8 @@
 -- What runs the installation: the audit log, alerts, retention, queues that are paused.
 
 drop table ops.paused_queues;
-drop table signalops.sweeps;
-drop table signalops.expiries;
-drop table signalops.maintenance;
+drop table signalops.sweep_cursors;
+drop table signalops.retention_watermarks;
+drop table signalops.maintenance_runs;
 drop table signalops.alerts;
 drop table signalops.audit_log;

@@ -36,61 +36,61 @@ create index audit_log_by_id on signalops.audit_log (id);
 create table signalops.alerts (
   alert text not null,
   subject text not null,
-  over_since timestamptz not null,
+  breached_at timestamptz not null,
   raised_at timestamptz,
-  calm_since timestamptz,
-  calm_after interval not null,
+  recovering_since timestamptz,
+  resolve_after interval not null,
   value double precision not null,
   primary key (alert, subject)
 );
 comment on table signalops.alerts is 'What is out of bounds now, or was until lately; a row goes when its end was told.';
-comment on column signalops.alerts.alert is 'Which of signalops.conditions().';
+comment on column signalops.alerts.alert is 'Which of signalops.alert_conditions().';
 comment on column signalops.alerts.subject is 'What it is about: a tenant''s slug, a table, a job; empty: the installation.';
-comment on column signalops.alerts.over_since is 'Since when it is out of bounds.';
+comment on column signalops.alerts.breached_at is 'Since when it is out of bounds.';
 comment on column signalops.alerts.raised_at is 'When that was told; NULL: it has not lasted long enough.';
-comment on column signalops.alerts.calm_since is 'Since when it is within bounds again; NULL: it is not.';
-comment on column signalops.alerts.calm_after is 'How long it must be within bounds until that is told.';
+comment on column signalops.alerts.recovering_since is 'Since when it is within bounds again; NULL: it is not.';
+comment on column signalops.alerts.resolve_after is 'How long it must be within bounds until that is told.';
 comment on column signalops.alerts.value is 'How much, when it was last out of bounds.';
 
-create table signalops.maintenance (
+create table signalops.maintenance_runs (
   job text primary key,
   succeeded_at timestamptz not null default now(),
   failed_at timestamptz,
   error text
 );
-comment on table signalops.maintenance is 'The jobs that keep the installation in order, and when each last did.';
-comment on column signalops.maintenance.job is 'Its name in the queue.';
-comment on column signalops.maintenance.succeeded_at is 'When it last ended well, or was first heard of.';
-comment on column signalops.maintenance.failed_at is 'When it last failed; NULL: not since it was first heard of.';
-comment on column signalops.maintenance.error is 'Why it did, without values.';
+comment on table signalops.maintenance_runs is 'The jobs that keep the installation in order, and when each last did.';
+comment on column signalops.maintenance_runs.job is 'Its name in the queue.';
+comment on column signalops.maintenance_runs.succeeded_at is 'When it last ended well, or was first heard of.';
+comment on column signalops.maintenance_runs.failed_at is 'When it last failed; NULL: not since it was first heard of.';
+comment on column signalops.maintenance_runs.error is 'Why it did, without values.';
 
-create table signalops.expiries (
+create table signalops.retention_watermarks (
   tenant_id uuid primary key,
   kept_since timestamptz not null,
   is_expiring boolean not null default true
 );
-comment on table signalops.expiries is 'Tenants whose events expire before the partitions in which they are, and how far that has come.';
-comment on column signalops.expiries.tenant_id is 'Whose it is.';
-comment on column signalops.expiries.kept_since is
+comment on table signalops.retention_watermarks is 'Tenants whose events expire before the partitions in which they are, and how far that has come.';
+comment on column signalops.retention_watermarks.tenant_id is 'Whose it is.';
+comment on column signalops.retention_watermarks.kept_since is
   'Since when all that was accepted is kept; of what is older some is gone, or all. It never goes back, whatever the retention becomes.';
-comment on column signalops.expiries.is_expiring is 'Whether there may be something older, which signalops.expire is to remove.';
+comment on column signalops.retention_watermarks.is_expiring is 'Whether there may be something older, which signalops.expire is to remove.';
 -- Serves expire.
-create index expiries_unfinished on signalops.expiries (tenant_id) where is_expiring;
+create index expiries_unfinished on signalops.retention_watermarks (tenant_id) where is_expiring;
 
-create table signalops.sweeps (
+create table signalops.sweep_cursors (
   relation text primary key,
   next_block bigint not null default 0,
   begun_at timestamptz not null default '-infinity',
   ended_at timestamptz not null default '-infinity'
 );
-comment on table signalops.sweeps is
+comment on table signalops.sweep_cursors is
   'Tables that are not partitioned and have no index by the age of their events: each is read through once a day, some blocks at a time.';
-comment on column signalops.sweeps.relation is 'The table.';
-comment on column signalops.sweeps.next_block is 'From which block on the present sweep is to read it.';
-comment on column signalops.sweeps.begun_at is 'When the present sweep, or the last, began.';
-comment on column signalops.sweeps.ended_at is 'When the last sweep ended; before begun_at: one is under way.';
+comment on column signalops.sweep_cursors.relation is 'The table.';
+comment on column signalops.sweep_cursors.next_block is 'From which block on the present sweep is to read it.';
+comment on column signalops.sweep_cursors.begun_at is 'When the present sweep, or the last, began.';
+comment on column signalops.sweep_cursors.ended_at is 'When the last sweep ended; before begun_at: one is under way.';
 
-insert into signalops.sweeps (relation) values ('backtests'), ('dead_letters'), ('idempotency_keys');
+insert into signalops.sweep_cursors (relation) values ('backtests'), ('dead_letters'), ('idempotency_keys');
 
 create table ops.paused_queues (
   queue text primary key,

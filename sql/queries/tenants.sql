@@ -7,14 +7,14 @@ insert into signalops.tenants (id, slug, name, time_zone) values (%(id)s, %(slug
 select id, slug, status from signalops.tenants
 where id = %(id)s or slug = %(slug)s order by id = %(id)s desc nulls last limit 1;
 
--- hold-tenant: the status of a tenant, which nobody else changes until the end of the transaction
+-- lock-tenant: the status of a tenant, which nobody else changes until the end of the transaction
 select status from signalops.tenants where id = %(id)s for no key update;
 
 -- read-tenant: a tenant with the plan that it has today
 select t.id, t.slug, t.name, t.time_zone as "timeZone", t.status, t.status_reason as "statusReason", t.status_since as "statusSince",
   h.plan, t.created_at as "createdAt", t.rate_per_second::float8 as rate, t.rate_burst as burst,
   t.retention_days as "retentionDays"
-from signalops.tenants t cross join lateral signalops.plans_held(array[t.id]) h where t.id = %(id)s;
+from signalops.tenants t cross join lateral signalops.current_plans(array[t.id]) h where t.id = %(id)s;
 
 -- list-tenants: a page of tenants between two ids, of one status or of all, with the plans that they have today
 with page as materialized (
@@ -24,7 +24,7 @@ with page as materialized (
 )
 select p.id, p.slug, p.name, p.time_zone as "timeZone", p.status, p.status_reason as "statusReason", p.status_since as "statusSince",
   h.plan, p.created_at as "createdAt"
-from page p join signalops.plans_held(array(select id from page)) h on h.tenant = p.id
+from page p join signalops.current_plans(array(select id from page)) h on h.tenant = p.id
 order by case when %(upwards)s then p.id end, p.id desc;
 
 -- every-tenant: id and slug of every tenant, for the owner's command line
@@ -46,5 +46,5 @@ update signalops.tenants set status = %(status)s, status_reason = %(reason)s whe
 select to_char(p.period, 'YYYY-MM') as period, coalesce(q.accepted, 0)::bigint as events
 from signalops.tenants t
 cross join lateral (select signalops.period_of(now(), t.time_zone) as period) p
-left join signalops.quotas q on q.tenant_id = t.id and q.period = p.period and q.meter = 'events'
+left join signalops.accepted_counters q on q.tenant_id = t.id and q.period = p.period and q.meter = 'events'
 where t.id = %(id)s;

@@ -24,7 +24,7 @@ from tests.support.tenants import Tenant
 from tests.support.worlds.pipeline import Pipeline
 
 PLANTED = "xylophone-payload"
-_OURS = ("tenant_deletions", "deleted_numbers", "audit_log")
+_OURS = ("tenant_deletions", "retired_invoice_numbers", "audit_log")
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def live(pipeline: Pipeline, tenant: Tenant) -> None:
     await pipeline.journey.process_batch(await pipeline.accept(*[(tenant, {"word": PLANTED, "n": n}) for n in range(20)]), 1)
     await pipeline.accept((tenant, {"word": PLANTED}))
     pipeline.owner.execute(
-        "insert into signalops.backtests (tenant_id, id, asked, starts_at, ends_at) "
+        "insert into signalops.backtests (tenant_id, id, request, starts_at, ends_at) "
         "values (%s, %s, %s, now(), now() + interval '1 h')",
         [tenant.id, clock.new_id(), Jsonb({"word": PLANTED})],
     )
@@ -121,7 +121,9 @@ async def test_nothing_is_left_but_the_proof_and_nobody_else_is_touched(
         kept = {row for row in rows if mine in row}
         assert kept - {row for row in after[table] if mine in row} <= (
             # what the shared batch changed
-            kept if table in ("quotas", "usage_counters", "rule_groups", "digests", "channel_queues", "outlets") else set()
+            kept
+            if table in ("accepted_counters", "usage_counters", "rule_states", "digests", "channel_schedules", "send_targets")
+            else set()
         ), table
 
     async with db.as_platform(platform) as connection:
@@ -209,7 +211,7 @@ async def test_a_worker_killed_between_slices_loses_nothing(pipeline: Pipeline, 
 async def test_a_worker_killed_before_the_last_transaction_loses_nothing(
     pipeline: Pipeline, doomed: Tenant, settings: Settings
 ) -> None:
-    gone = "select where not exists (select from signalops.rulesets where tenant_id = %(id)s) and not exists ("
+    gone = "select where not exists (select from signalops.ruleset_versions where tenant_id = %(id)s) and not exists ("
     gone += "select from signalops.api_keys where tenant_id = %(id)s)"
     with psycopg.connect(db.admin_url(settings)) as other:
         other.execute("select 1")  # it has begun, so it is waited for
@@ -257,7 +259,7 @@ async def test_events_that_are_posted_meanwhile_leave_nothing(pipeline: Pipeline
     posted = await posting
     assert posted > 0
     assert pipeline.rows("select from signalops.tenants where id = %s", doomed.id) == []
-    for table in ("events", "inbox", "quotas", "idempotency_keys"):
+    for table in ("events", "inbox", "accepted_counters", "idempotency_keys"):
         assert pipeline.rows(f"select from signalops.{table} where tenant_id = %s", doomed.id) == [], table
     assert len(pipeline.rows("select from signalops.events where tenant_id = %s", globex.id)) == posted + 1
 
@@ -284,7 +286,7 @@ async def test_what_was_on_its_way_is_not_written_afterwards(pipeline: Pipeline,
     seen = {"tenant": doomed.id, "type": PLANTED, "first": delivery, "last": delivery, "count": 1, "fields": {}, "cut": False}
     async with worker_pool.connection() as connection:
         await connection.execute("select signalops.settle_deliveries(%s)", [orjson.dumps([said]).decode()])
-        await connection.execute("select signalops.note_types(%s)", [orjson.dumps([seen]).decode()])
+        await connection.execute("select signalops.record_event_types(%s)", [orjson.dumps([seen]).decode()])
     assert names(dump(pipeline.owner), doomed) <= {"tenant_deletions", "audit_log", "procrastinate_jobs"}
 
 
@@ -295,7 +297,7 @@ async def test_a_rate_limited_key_that_is_remembered_leaves_no_bucket(
     wanted = orjson.dumps([{"tenant": doomed.id, "bucket": "tenant", "amount": 1}]).decode()
     flush = orjson.dumps([{"id": clock.new_id(), "tenant": doomed.id, "buckets": [1]}]).decode()
     async with api_pool.connection() as connection, connection.transaction():
-        await connection.execute("select signalops.act_for(array[%s::uuid])", [doomed.id])
+        await connection.execute("select signalops.set_tenant_group(array[%s::uuid])", [doomed.id])
         await connection.execute("select signalops.take_tokens(%s, %s)", [flush, wanted])
     assert pipeline.rows("select from signalops.rate_buckets where tenant_id = %s", doomed.id) == []
 
@@ -325,7 +327,7 @@ async def test_a_job_that_it_shares_with_others_stays_for_them(
 
 async def test_ledgers_are_deleted_with_their_tenant_alone(pipeline: Pipeline, acme: Tenant, settings: Settings) -> None:
     fill(pipeline.owner, acme)
-    ledgers = ("usage_days", "usage_seals", "credit_entries", "credit_grants", "invoice_lines", "invoices", "audit_log")
+    ledgers = ("usage_daily", "usage_hash_chain", "credit_entries", "credit_grants", "invoice_lines", "invoices", "audit_log")
     for statuses in ((), ("suspended", "active"), ("closed",), ("deleting",)):
         become(pipeline.owner, acme, *statuses)
         for table in ledgers:
@@ -339,5 +341,5 @@ async def test_the_numbers_of_its_invoices_are_not_missing(pipeline: Pipeline, a
     become(pipeline.owner, acme, "closed")
     await ask(platform, acme.slug, acme.slug)
     await pipeline.journey.delete_tenant(acme.id)
-    assert pipeline.rows("select * from signalops.deleted_numbers") == [("invoice", 1)]
-    assert pipeline.rows("select * from signalops.audit_numbers()") == []
+    assert pipeline.rows("select * from signalops.retired_invoice_numbers") == [("invoice", 1)]
+    assert pipeline.rows("select * from signalops.reconcile_numbers()") == []

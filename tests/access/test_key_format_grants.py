@@ -27,7 +27,7 @@ def acting(owner: psycopg.Connection, role: LiteralString, tenant: Tenant | None
     with owner.transaction(force_rollback=True):
         owner.execute(b"set local role signalops_" + role.encode())
         if tenant:
-            owner.execute("select signalops.act_as(%s)", [tenant.id])
+            owner.execute("select signalops.set_tenant(%s)", [tenant.id])
         yield
 
 
@@ -64,7 +64,7 @@ def test_the_api_removes_no_key(owner: psycopg.Connection, acme: Tenant, stateme
 
 
 def test_the_worker_reaches_no_key(owner: psycopg.Connection, acme: Tenant) -> None:
-    note = "select signalops.note_key_uses('{}', '{}', '{}')"
+    note = "select signalops.record_key_uses('{}', '{}', '{}')"
     with acting(owner, "api", None):
         owner.execute(note)
     for statement in ("select from signalops.api_keys", note):

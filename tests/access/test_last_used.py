@@ -101,12 +101,12 @@ async def test_what_could_not_be_written_is_written_later(api_pool: db.Pool, own
     _, key = add_key(owner, acme, new_key())
     uses = LastUsed(api_pool)
     uses.note(acme.id, KeyId(key))
-    owner.execute("alter function signalops.note_key_uses rename to away")
+    owner.execute("alter function signalops.record_key_uses rename to away")
     with hearing("last_used.flush_failed") as unwritten:
         await uses.flush()
         assert unwritten.get_nowait()["keys"] == 1
     assert used(owner, key) is None
-    owner.execute("alter function signalops.away rename to note_key_uses")
+    owner.execute("alter function signalops.away rename to record_key_uses")
     await uses.flush()
     assert used(owner, key) is not None
 

@@ -19,12 +19,12 @@ from tests.bench.installation import Installation, Server, Wrong
 from tests.bench.processes import api
 from tests.bench.views import somewhere
 
-PARENTS = ("events", "matches", "batches", "deliveries", "delivery_attempts", "usage_entries", "audit_log")
+PARENTS = ("events", "matches", "batch_results", "deliveries", "delivery_attempts", "usage_entries", "audit_log")
 _MONTH = """
   create table signalops.{0}_2024_01 partition of signalops.{0}
-  for values from (signalops.id_at('2024-01-01Z')) to (signalops.id_at('2024-02-01Z'))"""
+  for values from (signalops.uuid7_floor('2024-01-01Z')) to (signalops.uuid7_floor('2024-02-01Z'))"""
 # A UUIDv7 of a moment of that month that is like no other.
-_ID = """(left(signalops.id_at('2024-01-01Z'::timestamptz + n::float8 / {all} * interval '30 days')::text, 14)
+_ID = """(left(signalops.uuid7_floor('2024-01-01Z'::timestamptz + n::float8 / {all} * interval '30 days')::text, 14)
   || '7' || substr(md5(n::text), 1, 3) || '-8' || substr(md5(n::text), 4, 3) || '-' || substr(md5(n::text), 7, 12))::uuid"""
 _EVENTS = """
   insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)

@@ -122,7 +122,7 @@ def book(tenants: int, rules: int) -> list[CompiledRules]:
     def row(number: int) -> Json:
         pattern = kinds[number % len(kinds)](number)
         said: Json = {"grammar": 2, "pattern": pattern, **without, "time_window": window if number % 5 == 0 else None}
-        return said | {"id": clock.new_id(), "version": 1, "since": 1, "channel_id": clock.new_id()}
+        return said | {"id": clock.new_id(), "version": 1, "state_version": 1, "channel_id": clock.new_id()}
 
     every = ([row(tenant * rules + number) for number in range(rules)] for tenant in range(tenants))
     return [compile_rules(1, rows, (), lambda *_: None) for rows in every]

@@ -21,7 +21,7 @@ EVENTS_ONLY = ("-q", "events")
 _NOW = "select clock_timestamp()"
 _STORED = "select count(*) from signalops.events"
 _WAITING = "select count(*) from signalops.inbox"
-_PROCESSED = "select coalesce(sum(events), 0) from signalops.batches"
+_PROCESSED = "select coalesce(sum(events), 0) from signalops.batch_results"
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _drain(home: Installation, deliveries: int) -> Round:
         with metered({"worker": pid, "PostgreSQL": home.postmaster()}) as cpu:
             _await_empty(home)
     _require_processed_once(home, deliveries)
-    first, last = (home.value(f"select {end}(processed_at) from signalops.batches") for end in ("min", "max"))
+    first, last = (home.value(f"select {end}(processed_at) from signalops.batch_results") for end in ("min", "max"))
     span = (last - first).total_seconds()
     return Round({"processed, events/s": backlog.EVENTS / span}, backlog.EVENTS - float(began_with), span, cpu)
 
@@ -132,7 +132,7 @@ def _received_to_processed(home: Installation, since: object) -> dict[str, float
     end, word = ("pg_xact_commit_timestamp(b.xmin)", "committed") if tracked else ("b.processed_at", "about to commit")
     times = home.value(
         "select percentile_cont(array[0.5, 0.99]) within group (order by extract(epoch from took) * 1000) from ("
-        f"select {end} - e.received_at as took from signalops.events e join signalops.batches b using (tenant_id, batch) "
+        f"select {end} - e.received_at as took from signalops.events e join signalops.batch_results b using (tenant_id, batch) "
         f"where e.received_at >= '{since}') as times"
     )
     return {f"received to processed ({word}) {p}, ms": value for p, value in zip(("p50", "p99"), times, strict=True)}
@@ -142,7 +142,7 @@ def _require_stored(home: Installation, *loads: wrk.Load) -> None:
     """wrk hangs up on the requests of its last moment: those alone may be stored without an answer that it saw."""
     answered, in_flight = sum(load.events for load in loads), sum(load.in_flight for load in loads)
     stored = home.value(_STORED)
-    counted = home.value("select sum(accepted) from signalops.quotas where meter = 'events'")
+    counted = home.value("select sum(accepted) from signalops.accepted_counters where meter = 'events'")
     if not answered <= stored <= answered + in_flight:
         raise Wrong(f"{answered} events were answered with 202 ({in_flight} more may be), and {stored} are stored")
     if stored != counted:

@@ -136,14 +136,14 @@ def _wait(home: Installation) -> None:
     dead = home.connection.execute(_DEAD, {"secret": sealed}).fetchone()
     assert dead
     home.connection.execute(_WAIT, {"count": MILLION, "tenant": dead[0], "channel": dead[1]})
-    home.connection.execute("select signalops.mend_queues()")
+    home.connection.execute("select signalops.repair_schedules()")
     if home.value("select count(*) from signalops.deliveries where next_attempt_at is not null") != MILLION:
         raise Wrong("there are not a million deliveries that wait")
 
 
 def _both(home: Installation, seconds: int) -> Round:
     """Ingest and process as fast as they can, as `tests.bench --only both` does, with all queues."""
-    processed = "select coalesce(sum(events), 0)::float from signalops.batches"
+    processed = "select coalesce(sum(events), 0)::float from signalops.batch_results"
     with api(home) as (url, api_pid), worker(home) as pid:
         wrk.load(url, home, WARM_UP)
         before, began = home.value(processed), time.monotonic()

@@ -33,11 +33,11 @@ REQUESTS = 200
 
 _AGGREGATIONS = ("count", "sum", "max", "min", "avg", "latest", "unique_count", "sum", "count")
 _METER = """
-  insert into signalops.meters (tenant_id, key, since, name, aggregation, field, grammar, pattern, origin)
+  insert into signalops.meters (tenant_id, key, first_version, name, aggregation, field, grammar, pattern, origin)
   select id, %(key)s, 0, %(key)s, %(aggregation)s, %(field)s, 2, %(pattern)s, 'tenant' from signalops.tenants"""
 # One row for each hour, as a year of steady traffic leaves them; the day's and the month's figures are made of them.
 _YEAR = """
-  insert into signalops.usage_counters (tenant_id, meter, hour, grp, period, aggregation, is_late, events, value)
+  insert into signalops.usage_counters (tenant_id, meter, hour, group_key, period, aggregation, is_late, events, value)
   select t.id, 'events', h, '[]', date_trunc('month', h at time zone 'UTC'), 'count', false, n.events, n.events
   from signalops.tenants t,
     generate_series(date_trunc('hour', now(), 'UTC') - interval '8759 hours', now(), '1 hour') as h,
@@ -58,7 +58,7 @@ _PLAN = {
 }
 # A month of hours, of two meters, that ended long enough ago to be closed.
 _MONTH = """
-  insert into signalops.usage_counters (tenant_id, meter, hour, grp, period, aggregation, is_late, events, value)
+  insert into signalops.usage_counters (tenant_id, meter, hour, group_key, period, aggregation, is_late, events, value)
   select t.id, m.meter, h, '[]', %(month)s, 'count', false, 100, 100
   from signalops.tenants t, (values ('events'), ('calls')) as m (meter),
     generate_series(%(month)s::date::timestamp at time zone 'UTC',
@@ -172,7 +172,7 @@ def _fill_month(home: Installation) -> None:
         [Jsonb(PlanDocument.model_validate(_PLAN).model_dump(mode="json"))],
     )
     home.connection.execute(
-        "select signalops.subscribe(t.id, 'bench', true, 'bench') from signalops.tenants t, signalops.act_as(t.id)"
+        "select signalops.subscribe(t.id, 'bench', true, 'bench') from signalops.tenants t, signalops.set_tenant(t.id)"
     )
     # As if they had subscribed then, which nobody may say of a subscription.
     home.connection.execute("set session_replication_role = replica")

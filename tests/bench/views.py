@@ -49,19 +49,22 @@ _FILL: dict[str, tuple[int, str]] = {
         800,
         f"{_OF}, {_RULE}, 1, 2, '{{}}', {_CHANNEL}, '{{}}'",
     ),
-    "outlets (tenant_id, id, opened_until)": (800, f"{_OF}, {_CHANNEL}, case when n % 20 = 0 then now() + interval '1 h' end"),
-    "quotas (tenant_id, period, accepted)": (200, f"{_OF}, date_trunc('month', now(), 'UTC')::date, 50000"),
+    "send_targets (tenant_id, id, circuit_open_until)": (
+        800,
+        f"{_OF}, {_CHANNEL}, case when n % 20 = 0 then now() + interval '1 h' end",
+    ),
+    "accepted_counters (tenant_id, period, accepted)": (200, f"{_OF}, date_trunc('month', now(), 'UTC')::date, 50000"),
     "limits (tenant_id, meter, origin, starts_on, hard)": (200, f"{_OF}, 'events', 'plan', '2000-01-01', 100000"),
-    "usage_counters (tenant_id, meter, hour, grp, period, aggregation, is_late, events)": (
+    "usage_counters (tenant_id, meter, hour, group_key, period, aggregation, is_late, events)": (
         200 * 24 * 30,
         f"{_OF}, 'events', date_trunc('hour', now()) - n / 200 * interval '1 hour', '[]',"
         " date_trunc('month', now(), 'UTC')::date, 'count', false, 70",
     ),
-    "rule_groups (tenant_id, rule_id, since, group_key, labels, forget_at)": (
+    "rule_states (tenant_id, rule_id, state_version, group_key, labels, expires_at)": (
         100_000,
         f"{_OF}, {_RULE}, 1, n::text, '{{}}', now()",
     ),
-    "window_events (tenant_id, rule_id, since, group_key, at, event_id, weight)": (
+    "window_events (tenant_id, rule_id, state_version, group_key, at, event_id, value)": (
         200_000,
         f"{_OF}, {_RULE}, 1, n::text, now(), {_OF}, 1",
     ),

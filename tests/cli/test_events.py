@@ -36,4 +36,4 @@ def test_what_the_api_refuses_is_refused(signalops: Run, owner: psycopg.Connecti
         assert said in refused.err, refused.err
     owner.execute("update signalops.tenants set status = 'suspended' where slug = 'acme'")
     assert "suspended" in signalops(*SIGNUP).err
-    assert owner.execute("select from signalops.events where depth = 0").fetchall() == []
+    assert owner.execute("select from signalops.events where causation_depth = 0").fetchall() == []

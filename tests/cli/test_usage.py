@@ -36,7 +36,7 @@ def test_usage_is_printed_for_people_and_for_scripts(signalops: Run, counters: C
 def test_usage_is_printed_by_group(signalops: Run, counters: Counters) -> None:
     meter = counters.make_meter("traffic", "sum", ["payload.region"])
     for region in ("eu", "us"):
-        counters.count(clock.now(), meter=meter, aggregation="sum", grp=f'["{region}"]', value="0.5")
+        counters.count(clock.now(), meter=meter, aggregation="sum", group_key=f'["{region}"]', value="0.5")
     asked = ("usage", "show", "--tenant", "acme", "--meter", meter)
     assert signalops(*asked, "--by-group").out.count('{"payload.region":') == 2
     used = json.loads(signalops(*asked, "--group", '{"payload.region": "eu"}', "--json").out)

@@ -145,6 +145,6 @@ async def test_at_the_hard_limit_the_part_that_fits_is_accepted_in_order(
     assert _statuses(answer) == expected.split()
     assert _kinds(answer) == ["quota-exceeded"] * 2
     assert {answer.json["results"][place]["id"] for place in (1, 6)} == {first.json["id"]}
-    types = owner.execute("select type from signalops.events where depth = 0 order by id").fetchall()
+    types = owner.execute("select type from signalops.events where causation_depth = 0 order by id").fetchall()
     assert types == [("kept",), ("n.0",), ("n.1",), ("n.2",)]
     assert rows(owner) == {"events": 5, "keys": 2, "inbox": 5, "accepted": 4, "jobs": 2}

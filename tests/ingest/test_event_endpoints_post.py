@@ -29,7 +29,7 @@ async def test_an_event_is_stored_counted_and_handed_to_the_queue_in_one_flush(
     assert (row["tenant_id"], row["type"], row["source"]) == (acme.id, "user.signup", "web")
     assert row["payload"] == {"email": "user@example.com"}
     assert row["occurred_at"].isoformat() == f"{TODAY}T11:00:00.500000+00:00"
-    assert (row["attributes"], row["depth"]) == (None, 0)
+    assert (row["attributes"], row["causation_depth"]) == (None, 0)
     waits = owner.execute("select tenant_id, event_id, batch from signalops.inbox").fetchall()
     assert waits == [(acme.id, UUID(event), row["batch"])]
     jobs = owner.execute("select queue_name, status, priority, args from procrastinate.procrastinate_jobs").fetchall()

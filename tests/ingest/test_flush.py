@@ -32,7 +32,7 @@ async def narrow(settings: Settings) -> AsyncIterator[Client]:
 def _held(owner: psycopg.Connection) -> Iterator[None]:
     """Hold the tenants' counters, so that no flush of theirs gets past them."""
     with owner.transaction():
-        assert owner.execute("select from signalops.quotas for update").fetchall()
+        assert owner.execute("select from signalops.accepted_counters for update").fetchall()
         yield
 
 

@@ -49,7 +49,7 @@ async def test_a_tenant_has_a_quarter_of_the_bytes_that_may_wait(
     await api.post(small, acme)
     await api.post(small, globex)
     with hearing("events.flushed") as flushed, owner.transaction():
-        owner.execute("select from signalops.quotas for update")
+        owner.execute("select from signalops.accepted_counters for update")
         answers = [asyncio.create_task(api.post(large, acme)) for _ in range(3)]
         done, waiting = await asyncio.wait(answers, timeout=5, return_when=asyncio.FIRST_COMPLETED)
         assert {task.result().status for task in done} == {503}

@@ -94,7 +94,7 @@ async def test_a_repeat_is_answered_even_beyond_a_limit_that_was_lowered(
 async def test_the_month_before_does_not_count(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     set_limit(owner, acme.id, hard=1)
     before = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).date().replace(day=1)
-    add(owner, "quotas", acme.id, period=before, accepted=1)
+    add(owner, "accepted_counters", acme.id, period=before, accepted=1)
     assert (await api.post(SIGNUP, acme)).status == 202
 
 
@@ -105,12 +105,12 @@ async def test_the_soft_limit_is_a_fact_and_an_event_exactly_once(
     with hearing("usage.soft_limit_reached") as heard:
         answers = await _post_at_once(apis, acme, [f"k{number}" for number in range(100)])
     assert {answer.status for answer in answers} == {202}
-    ((notice, depth, payload),) = owner.execute(
-        "select id::text, depth, payload from signalops.events where type = %s", [NOTICE]
+    ((notice, causation_depth, payload),) = owner.execute(
+        "select id::text, causation_depth, payload from signalops.events where type = %s", [NOTICE]
     ).fetchall()
     assert (payload["limit"], payload["period"]) == (20, f"{datetime.now(UTC):%Y-%m}")
     assert 20 <= payload["accepted"] <= 100
-    assert depth == 1
+    assert causation_depth == 1
     fact = heard.get_nowait()
     assert (fact["tenant"], str(fact["event"])) == (acme.id, notice)
     assert heard.empty()

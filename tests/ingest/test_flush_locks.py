@@ -26,7 +26,7 @@ async def timed(api: Client, tenant: Tenant) -> tuple[Answer, float]:
     return answer, time.monotonic() - began
 
 
-@pytest.mark.parametrize("table", ["quotas", "rate_buckets"])
+@pytest.mark.parametrize("table", ["accepted_counters", "rate_buckets"])
 async def test_a_locked_tenant_waits_and_nobody_else(
     api: Client, owner: psycopg.Connection, acme: Tenant, locker: psycopg.Connection, table: str
 ) -> None:
@@ -56,7 +56,7 @@ async def test_events_sent_while_it_waits_are_stored_once_it_is_free(
 ) -> None:
     for tenant in (acme, globex):
         await api.post(SIGNUP, tenant)
-    locker.execute("select from signalops.quotas where tenant_id = %s for update", [acme.id])
+    locker.execute("select from signalops.accepted_counters where tenant_id = %s for update", [acme.id])
     first = asyncio.create_task(api.post(SIGNUP, acme))
     assert (await api.post(SIGNUP, globex)).status == 202
     await asyncio.wait([first], timeout=0.05)

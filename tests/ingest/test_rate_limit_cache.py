@@ -127,7 +127,7 @@ async def test_a_rate_that_changes_holds_at_once_in_every_process(
 async def test_what_was_told_of_a_rate_is_not_believed_for_long(
     api: Client, owner: psycopg.Connection, acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner.execute("alter table signalops.tenants disable trigger announce_key_change")
+    owner.execute("alter table signalops.tenants disable trigger notify_key_change")
     set_rate(owner, acme, SLOW, 1)
     assert [(await api.post(SIGNUP, acme)).status for _ in range(2)] == [202, 429]
     set_rate(owner, acme, 1_000_000, 1_000_000)
@@ -159,5 +159,5 @@ async def test_a_refused_tenant_takes_nothing_of_another_in_the_same_flush(
     answers = await asyncio.gather(*(api.post(SIGNUP, tenant) for _ in range(20) for tenant in (acme, globex)))
     assert [answer.status for answer in answers[1::2]] == [202] * 20
     assert sorted(answer.status for answer in answers[::2]) == [202] * 5 + [429] * 15
-    counted = owner.execute("select accepted from signalops.quotas where tenant_id = %s", [acme.id]).fetchone()
+    counted = owner.execute("select accepted from signalops.accepted_counters where tenant_id = %s", [acme.id]).fetchone()
     assert counted == (5,)

@@ -98,14 +98,14 @@ async def test_what_was_told_to_be_empty_refuses_without_a_statement(
 
 async def test_events_that_are_weighed_anew_pay_once(api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant) -> None:
     set_rate(owner, acme, 0.01, 5)
-    add_meter(owner, acme.id, "m", since=0, pattern={"type": ["a.b"]})
+    add_meter(owner, acme.id, "m", first_version=0, pattern={"type": ["a.b"]})
     set_limit(owner, acme.id, "m", hard=100)
     async with flushing(api_pool) as flusher:
         events = [paying(acme) for _ in range(7)]
         outcomes = await flusher.submit(events)
     assert [isinstance(outcomes[event.id], Stored) for event in events] == [True] * 5 + [False] * 2
     assert bucket(owner, acme).level == pytest.approx(0, abs=0.01)
-    quotas = owner.execute("select meter, accepted::int from signalops.quotas order by meter").fetchall()
+    quotas = owner.execute("select meter, accepted::int from signalops.accepted_counters order by meter").fetchall()
     assert quotas == [("events", 5), ("m", 5)]
 
 

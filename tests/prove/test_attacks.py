@@ -36,8 +36,8 @@ EVENTS = 25
 APART = 0.2
 LATENCY = """
   select extract(epoch from b.processed_at - e.received_at)::float8
-  from signalops.events e left join signalops.batches b on b.tenant_id = e.tenant_id and b.batch = e.batch
-  where e.tenant_id = %s and e.depth = 0 order by e.id
+  from signalops.events e left join signalops.batch_results b on b.tenant_id = e.tenant_id and b.batch = e.batch
+  where e.tenant_id = %s and e.causation_depth = 0 order by e.id
 """
 
 

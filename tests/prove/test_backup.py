@@ -83,7 +83,7 @@ async def goes_on(restored: Settings, tenant: Tenant, before: dict[str, UUID], a
             await eventually(lambda: owner.execute(LEFT).fetchone() == (0,), 30)
         kept = [(tenant.id, event) for event in all_of_it.values() if event in stored]
         assert violations(owner, kept) == []
-        assert owner.execute("select * from signalops.audit(null, null)").fetchall() == []
+        assert owner.execute("select * from signalops.reconcile(null, null)").fetchall() == []
     async with running(restored) as api:
         key, event = next(iter(before.items()))
         again = await api.post({**SIGNUP, "idempotencyKey": key}, tenant)

@@ -23,7 +23,7 @@ from signalops.config import Settings
 from signalops.errors import Problem
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import Incoming
-from signalops.ingest.limited_meters import weighed
+from signalops.ingest.limited_meters import with_quantities
 from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
 from signalops.send.dead_letters import dead_letter_queries as letters
@@ -59,7 +59,7 @@ class Operations:
     journey: JobHandlers
     tenants: list[Tenant]
     random: Random
-    scales: LimitedMeters
+    limited_meters: LimitedMeters
 
     def anyone(self) -> TenantId:
         return self.random.choice(self.tenants).id
@@ -70,9 +70,9 @@ class Operations:
         flush = [self._event(tenant) for tenant in chosen]
         batch = BatchId(clock.new_id())
         async with self.api.connection() as connection:
-            rows = await event_queries.accept(connection, weighed(self.scales, flush), batch, 0)
+            rows = await event_queries.accept(connection, with_quantities(self.limited_meters, flush), batch, 0)
         if stale := {tenant for _, verdict, tenant, *_ in rows if verdict == "stale"}:
-            await self.scales.refresh(stale)
+            await self.limited_meters.refresh(stale)
 
     def _event(self, tenant: Tenant) -> Incoming:
         payload = {"v": self.random.randint(1, 3), "g": str(self.random.randint(1, 3))}
@@ -138,18 +138,18 @@ class Operations:
             ),
         ]
         async with self.operator.connection() as connection, connection.transaction():
-            await db.act_as(connection, tenant)
+            await db.set_tenant(connection, tenant)
             query, values = self.random.choice(changes)
             await connection.execute(query.encode(), values)
 
     async def begin_month(self) -> None:
         """Rows that a month lacks: the next flushes make them."""
         async with self.operator.connection() as connection:
-            query = "delete from signalops.quotas where ctid = (select ctid from signalops.quotas order by random() limit 1)"
-            await connection.execute(query)
+            chosen = "select ctid from signalops.accepted_counters order by random() limit 1"
+            await connection.execute(f"delete from signalops.accepted_counters where ctid = ({chosen})".encode())
 
     async def limit(self) -> None:
-        """Limits of a tenant that change, and with them the versions by which its events are weighed."""
+        """Limits of a tenant that change, and with them the versions by which quantities are computed."""
         async with self.operator.connection() as connection:
             await limits.set_limit(
                 connection,
@@ -167,9 +167,9 @@ class Operations:
         async with db.as_tenant(self.api, tenant) as connection:
             chosen = {"ids": None, "kind": None, "channel": None, "rule": None, "error": None, "since": None, "until": None}
             if self.random.random() < 0.7:
-                await letters.retry_letters(connection, tenant, 10, **chosen)
+                await letters.retry_dead_letters(connection, tenant, 10, **chosen)
             else:
-                await letters.discard_letters(connection, tenant, 2, "no use", **chosen)
+                await letters.discard_dead_letters(connection, tenant, 2, "no use", **chosen)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ BREAKING: dict[str, LiteralString] = {
         update signalops.usage_counters set events = events + 1""",
     "every counter is the sum of its entries": "update signalops.usage_counters set events = events + 1",
     "every event is in one entry of the meter of all": "delete from signalops.usage_entries",
-    "every batch is on record with as many events as it has": "update signalops.batches set events = events - 1",
+    "every batch is on record with as many events as it has": "update signalops.batch_results set events = events - 1",
     "every replay is on record with as many events as it has": """
         insert into signalops.replays (tenant_id, id, reason, events, batches)
         select tenant_id, signalops.new_id(), 'r', 1, '{}' from signalops.events limit 1""",
@@ -80,7 +80,7 @@ async def test_every_way_to_break_an_invariant_of_sending_is_named(
     await traffic.accept(batches=1)
     await process_all(traffic, worker_pool, settings)
     assert [said.split(":")[0] for said in unsettled(traffic.owner)] == ["every delivery has ended"]
-    traffic.owner.execute("alter table signalops.deliveries disable trigger check_way")
+    traffic.owner.execute("alter table signalops.deliveries disable trigger enforce_transition")
     traffic.owner.execute("update signalops.deliveries set status = 'sent', attempts = 1")
     traffic.owner.execute(
         "insert into signalops.delivery_attempts (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome)"

@@ -59,7 +59,7 @@ def _never() -> bool:
 
 
 def _quota(owner: psycopg.Connection, meter: str) -> int:
-    ((accepted,),) = owner.execute("select accepted from signalops.quotas where meter = %s", [meter]).fetchall()
+    ((accepted,),) = owner.execute("select accepted from signalops.accepted_counters where meter = %s", [meter]).fetchall()
     return int(accepted)
 
 
@@ -79,7 +79,7 @@ async def test_the_limit_of_events_is_exact_told_of_once_and_raised_at_once(
     assert [(await client.post(SIGNUP, acme)).status for client in (*apis, *apis)] == [202] * 3 + [429] * 3
     notices = owner.execute(
         "select split_part(type, '.', 3), payload ->> 'percent', (payload ->> 'limit')::int, count(*) "
-        "from signalops.events where depth = 1 group by 1, 2, 3 order by 3, 1, 2"
+        "from signalops.events where causation_depth = 1 group by 1, 2, 3 order by 3, 1, 2"
     ).fetchall()
     assert notices == [
         ("soft_limit_reached", None, 150, 1),
@@ -97,7 +97,7 @@ async def test_a_meter_limited_in_mid_traffic_is_exact_from_the_commit_on(
 
     async def limit() -> int:
         """Limit the traffic once some events are in; return how many were when the limit was set."""
-        await eventually(lambda: bool(owner.execute("select from signalops.quotas where accepted > 100").rowcount))
+        await eventually(lambda: bool(owner.execute("select from signalops.accepted_counters where accepted > 100").rowcount))
         with owner.transaction():
             _make_traffic(owner, acme, hard=100)
             # Nothing of the tenant comes in between this and the commit.
@@ -112,7 +112,7 @@ async def test_a_meter_limited_in_mid_traffic_is_exact_from_the_commit_on(
     counts = await posting
     assert counts["accepted"] - before == 100 // GIGABYTES
     assert (_quota(owner, "traffic"), _quota(owner, "events")) == (100 // GIGABYTES * GIGABYTES, counts["accepted"])
-    ((stored,),) = owner.execute("select count(*) from signalops.events where depth = 0").fetchall()
+    ((stored,),) = owner.execute("select count(*) from signalops.events where causation_depth = 0").fetchall()
     assert stored == counts["accepted"]
     assert before > 100
     assert counts["rejected"]

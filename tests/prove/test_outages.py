@@ -67,7 +67,7 @@ async def test_the_service_is_back_at_once_after_an_outage_of_any_length(
         began = time.monotonic()
         await eventually(load.has(before + 20), seconds=SOON)
         with psycopg.connect(db.admin_url(settings), autocommit=True) as owner:
-            batches = "select count(*) from signalops.batches where processed_at > pg_postmaster_start_time()"
+            batches = "select count(*) from signalops.batch_results where processed_at > pg_postmaster_start_time()"
             left = SOON - (time.monotonic() - began)
             await eventually(lambda: owner.execute(batches).fetchone() != (0,), seconds=left)
             load.stop()
@@ -90,14 +90,14 @@ async def test_what_has_fallen_silent_is_hung_up_on(traffic: Traffic, settings: 
         await load.ready()
         running = asyncio.create_task(load.run())
         await eventually(load.has(200))
-        await eventually(lambda: traffic.number_of("select from signalops.batches") > 0)
+        await eventually(lambda: traffic.number_of("select from signalops.batch_results") > 0)
         relay.silence()
         await asyncio.sleep(0.5)  # what had been answered before is counted
-        before, processed = len(load.acknowledged), traffic.number_of("select from signalops.batches")
+        before, processed = len(load.acknowledged), traffic.number_of("select from signalops.batch_results")
         began = time.monotonic()
         await eventually(load.has(before + 20), seconds=NOTICED)
         left = NOTICED + SOON - (time.monotonic() - began)
-        await eventually(lambda: traffic.number_of("select from signalops.batches") > processed, seconds=left)
+        await eventually(lambda: traffic.number_of("select from signalops.batch_results") > processed, seconds=left)
         load.stop()
         await running
         await eventually(traffic.is_done, seconds=30)

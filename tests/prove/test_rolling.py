@@ -79,7 +79,7 @@ async def test_the_release_before_and_this_one_share_the_work(
         stored = [(tenant.id, event) for load in (at_old, at_new) for (tenant, _), event in load.acknowledged.items()]
         assert violations(owner, stored) == []
         assert unsettled(owner) == []
-        assert owner.execute("select * from signalops.audit(null, null)").fetchall() == []
+        assert owner.execute("select * from signalops.reconcile(null, null)").fetchall() == []
         assert len(receiver.received) >= len(stored)
     assert (at_old.refused, at_new.refused) == (set(), set())
 

@@ -38,5 +38,5 @@ async def test_events_sent_after_a_change_are_decided_by_it_in_every_worker(
             await eventually(lambda: owner.execute("select from signalops.inbox").rowcount == 0)
     matched = owner.execute("select event_id::text, rule_version from signalops.matches").fetchall()
     assert dict(matched) == expected
-    workers = owner.execute("select count(distinct worker) from signalops.batches").fetchone()
+    workers = owner.execute("select count(distinct worker) from signalops.batch_results").fetchone()
     assert workers == (2,)

@@ -42,7 +42,7 @@ async def kill_at_gate(traffic: Traffic, settings: Settings, table: str) -> None
     traffic.remove_gate()
 
 
-@pytest.mark.parametrize("step", ["rule_groups", "window_events", "matches", "deliveries", "batches", "usage_counters"])
+@pytest.mark.parametrize("step", ["rule_states", "window_events", "matches", "deliveries", "batch_results", "usage_counters"])
 async def test_a_crossing_is_told_once(traffic: Traffic, settings: Settings, step: str) -> None:
     rule = make_rule(traffic.owner, traffic.tenants[0], PAID, time_window=WINDOW)
     await traffic.accept(batches=3)
@@ -54,7 +54,7 @@ async def test_a_crossing_is_told_once(traffic: Traffic, settings: Settings, ste
     assert traffic.number_of("select from signalops.window_events") == 30
 
 
-@pytest.mark.parametrize("step", ["digests", "matches", "batches"])
+@pytest.mark.parametrize("step", ["digests", "matches", "batch_results"])
 async def test_a_match_is_collected_once(traffic: Traffic, settings: Settings, step: str) -> None:
     make_rule(traffic.owner, traffic.tenants[0], PAID, digest={"every": "1h"})
     await traffic.accept(batches=3)
@@ -82,10 +82,10 @@ async def test_a_digest_is_told_once(traffic: Traffic, settings: Settings, step:
     assert (notified(traffic.owner, rule), counted) == (1, [(30,)])
 
 
-@pytest.mark.parametrize("step", ["rule_groups", "events", "inbox", "matches"])
+@pytest.mark.parametrize("step", ["rule_states", "events", "inbox", "matches"])
 async def test_an_absence_is_told_once(traffic: Traffic, settings: Settings, step: str) -> None:
     rule = make_rule(traffic.owner, traffic.tenants[0], {"type": ["heartbeat"]}, absent={"after": "1h"})
-    traffic.owner.execute("update signalops.rule_groups set due_at = now() - interval '2 seconds'")
+    traffic.owner.execute("update signalops.rule_states set due_at = now() - interval '2 seconds'")
     await kill_at_gate(traffic, settings, step)
     assert notified(traffic.owner, rule) == 0
     async with worker(settings), worker(settings):

@@ -73,7 +73,7 @@ async def test_a_stored_event_is_tried_and_nothing_is_sent_or_counted(
     assert (tried["matches"], tried["message"]["subject"]) == (True, "1 of /shop")
     sample = {"type": "order.paid", "payload": {"n": 1}, "attributes": {"tier": "gold", "id": "abc", "type": "x"}}
     assert (await _try(api, acme, draft(pattern=pattern), sample))["matches"] is True
-    for table in ("rules", "matches", "deliveries", "usage_counters", "rule_groups"):
+    for table in ("rules", "matches", "deliveries", "usage_counters", "rule_states"):
         assert owner.execute(f"select count(*) from signalops.{table}").fetchone() == (0,), table
 
 

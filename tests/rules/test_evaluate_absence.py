@@ -19,7 +19,7 @@ ABSENT = "signalops.rule.absent"
 
 def expire(orders: Orders) -> None:
     """Let the time of every absence be up."""
-    orders.owner.execute("update signalops.rule_groups set due_at = now() - interval '2 seconds' where due_at is not null")
+    orders.owner.execute("update signalops.rule_states set due_at = now() - interval '2 seconds' where due_at is not null")
 
 
 async def look(orders: Orders) -> int:
@@ -56,7 +56,7 @@ async def test_a_match_puts_it_off_and_rearms_it(orders: Orders) -> None:
 async def test_what_waits_in_the_inbox_is_not_absent(orders: Orders) -> None:
     orders.rule(absent={"after": "15m"})
     batch = await orders.store((6 * 60, {}))
-    orders.owner.execute("update signalops.rule_groups set due_at = now() + interval '1 millisecond'")
+    orders.owner.execute("update signalops.rule_states set due_at = now() + interval '1 millisecond'")
     orders.owner.execute("select pg_sleep(1.1)")
     await orders.journey.tell_due()
     await orders.journey.process_batch(batch, 1)
@@ -94,14 +94,14 @@ async def test_groups_that_were_not_seen_since_it_was_enabled_again_are_not_miss
     expire(orders)
     assert await look(orders) == 1
     assert orders.rows("select payload -> 'group' from signalops.events where type = %s", ABSENT) == [({"payload.host": "b"},)]
-    assert orders.rows("select due_at from signalops.rule_groups") == [(None,), (None,)]
+    assert orders.rows("select due_at from signalops.rule_states") == [(None,), (None,)]
 
 
 async def test_disabling_a_rule_waits_for_none_of_its_groups(orders: Orders, settings: Settings) -> None:
     rule = orders.rule(absent={"after": "15m", "groupBy": ["payload.host"]})
     await orders.see((6 * 60, {"host": "a"}))
     with psycopg.connect(db.admin_url(settings)) as worker:
-        worker.execute("select from signalops.rule_groups for update")
+        worker.execute("select from signalops.rule_states for update")
         orders.owner.execute("set lock_timeout = '2s'")
         orders.owner.execute("update signalops.rules set enabled = false where id = %s", [rule])
     expire(orders)
@@ -115,8 +115,8 @@ async def test_two_rules_that_miss_one_anothers_notices_come_to_rest(orders: Ord
     for _ in range(10):
         await look(orders)
         expire(orders)
-    assert orders.rows("select max(depth), count(*) from signalops.events") == [(4, 8)]
-    assert orders.rows("select due_at from signalops.rule_groups") == [(None,), (None,)]
+    assert orders.rows("select max(causation_depth), count(*) from signalops.events") == [(4, 8)]
+    assert orders.rows("select due_at from signalops.rule_states") == [(None,), (None,)]
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ def test_a_notice_is_the_absent_rules_alone(
 ) -> None:
     rule = RuleId(clock.new_id())
     row = dict.fromkeys(("time_window", "absent", "cooldown", "digest", "active_hours"))
-    row |= {"id": rule, "version": 2, "since": 1, "channel_id": rule, "grammar": 2, "pattern": {"type": ["never"]}}
+    row |= {"id": rule, "version": 2, "state_version": 1, "channel_id": rule, "grammar": 2, "pattern": {"type": ["never"]}}
     compiled = compile_rules(1, [row | {"cooldown": {"for": "1h"}} | conditions], [], lambda rule, error: pytest.fail(error))
     payload = {"rule": {"id": str(rule), "version": 1}, "group": {}}
-    event = {"id": str(clock.new_id()), "depth": 1, "type": ABSENT, "source": "signalops", "payload": payload}
+    event = {"id": str(clock.new_id()), "causation_depth": 1, "type": ABSENT, "source": "signalops", "payload": payload}
     event |= {"occurredAt": clock.now().isoformat(), "attributes": None}
     if replays:
         wanted = rule if replays == "itself" else clock.new_id()
@@ -151,7 +151,7 @@ async def test_another_rule_may_listen_to_the_notice_and_the_rule_itself_does_no
     orders.rule({"type": [ABSENT]})
     expire(orders)
     assert await look(orders) == 2
-    assert orders.rows("select due_at from signalops.rule_groups") == [(None,)]
+    assert orders.rows("select due_at from signalops.rule_states") == [(None,)]
 
 
 async def test_a_tenant_can_not_forge_the_notice(orders: Orders) -> None:

@@ -1,4 +1,5 @@
-"""signalops.weigh against a naive model (brute force over all moments at which anything can change) and against a backtest."""
+"""signalops.evaluate_stateful_rules against a naive model (brute force over all moments at which anything can change) and
+against a backtest."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -96,10 +97,10 @@ def _runs(minutes: set[int]) -> Iterator[set[int]]:
         yield run
 
 
-def weighed(connection: psycopg.Connection, kind: Kind, batches: Sequence[Sequence[Seen]], threshold: int) -> list[int]:
+def evaluated(connection: psycopg.Connection, kind: Kind, batches: Sequence[Sequence[Seen]], threshold: int) -> list[int]:
     """Return how many notifications each batch brings about in the database."""
     tenant, rule, channel = (str(clock.new_id()) for _ in range(3))
-    group: dict[str, Any] = {"tenant": tenant, "rule": rule, "version": 1, "since": 1, "channel": channel, "group": "[]"}
+    group: dict[str, Any] = {"tenant": tenant, "rule": rule, "version": 1, "state_version": 1, "channel": channel, "group": "[]"}
     group |= {"labels": {}, "kind": kind, "threshold": threshold, "span": f"{SPAN} minutes", "lateness": "1 day"}
     fired = []
     for batch in batches:
@@ -107,14 +108,14 @@ def weighed(connection: psycopg.Connection, kind: Kind, batches: Sequence[Sequen
             {
                 "event": str(clock.new_id()),
                 "at": (START + timedelta(minutes=e.minute)).isoformat(),
-                "weight": e.value if kind == "sum" else 1,
-                "item": str(e.value) if kind == "distinct" else None,
+                "value": e.value if kind == "sum" else 1,
+                "distinct_value": str(e.value) if kind == "distinct" else None,
                 "delivery": str(clock.new_id()),
-                "depth": 0,
+                "causation_depth": 0,
             }
             for e in batch
         ]
-        row = connection.execute("select signalops.weigh(%s)", [Jsonb([group | {"events": events}])]).fetchone()
+        row = connection.execute("select signalops.evaluate_stateful_rules(%s)", [Jsonb([group | {"events": events}])]).fetchone()
         assert row is not None
         told = [match["event"] for match in row[0] if match["outcome"] == "notified"]
         assert len(row[0]) == len(batch)
@@ -136,11 +137,11 @@ def simulated(kind: Kind, events: Sequence[Seen], threshold: int) -> list[int]:
     plan = RuleConditions.of(Conditions.model_validate({"window": window}), 1)
     assert plan
     backtest = Window(plan)
-    weights = [Decimal(e.value if kind == "sum" else 1) for e in events]
+    values = [Decimal(e.value if kind == "sum" else 1) for e in events]
     items = [str(e.value) if kind == "distinct" else None for e in events]
     return [
-        int(backtest.add(e.minute * 60_000_000, Measure(weight, item)))
-        for e, weight, item in zip(events, weights, items, strict=True)
+        int(backtest.add(e.minute * 60_000_000, Measure(value, item)))
+        for e, value, item in zip(events, values, items, strict=True)
     ]
 
 
@@ -163,7 +164,7 @@ def test_the_database_fires_as_the_naive_model_does(connection: psycopg.Connecti
             batches.append(events[:size])
             events = events[size:]
         expected = naive(kind, batches, threshold)
-        assert weighed(connection, kind, batches, threshold) == expected
+        assert evaluated(connection, kind, batches, threshold) == expected
         outcomes.add(sum(expected))
 
     agree()
@@ -178,7 +179,7 @@ def test_the_database_fires_as_a_backtest_does(connection: psycopg.Connection, k
     @given(EVENTS, st.integers(1, 8))
     def agree(events: list[Seen], threshold: int) -> None:
         expected = simulated(kind, events, threshold)
-        assert weighed(connection, kind, [[event] for event in events], threshold) == expected
+        assert evaluated(connection, kind, [[event] for event in events], threshold) == expected
         fired.add(sum(expected))
 
     agree()

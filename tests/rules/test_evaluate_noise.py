@@ -40,7 +40,7 @@ async def test_a_cooldown_tells_once_per_group_until_it_is_over(orders: Orders) 
     orders.rule(cooldown={"for": "10m", "groupBy": ["payload.user"]})
     assert await orders.see((0, {"user": "a"}), (1, {"user": "b"}), (2, {"user": "a"})) == [NOTIFIED, NOTIFIED, COOLDOWN]
     assert await orders.see((3, {"user": "a"}), (4, {"user": "c"})) == [COOLDOWN, NOTIFIED]
-    orders.owner.execute("update signalops.rule_groups set quiet_until = now()")
+    orders.owner.execute("update signalops.rule_states set cooldown_until = now()")
     assert await orders.see((5, {"user": "a"}), (6, {"user": "a"})) == [NOTIFIED, COOLDOWN]
 
 
@@ -77,7 +77,7 @@ async def test_a_digest_tells_all_its_matches_in_one_delivery(orders: Orders) ->
     ((kind, payload),) = orders.rows(
         "select e.type, e.payload from signalops.deliveries d join signalops.events e on e.id = d.event_id"
     )
-    events = [str(id) for (id,) in orders.rows("select id from signalops.events where depth = 0 order by id")]
+    events = [str(id) for (id,) in orders.rows("select id from signalops.events where causation_depth = 0 order by id")]
     assert (kind, payload["count"], payload["events"]) == ("signalops.rule.digest", 3, events)
     assert payload["rule"] == {"id": str(rule), "version": 1}
     assert orders.rows("select from signalops.digests") == []
@@ -110,7 +110,7 @@ async def test_a_digest_of_operational_events_does_not_feed_itself_for_ever(orde
         await orders.journey.tell_due()
         for (batch,) in orders.rows("select distinct batch from signalops.inbox"):
             await orders.journey.process_batch(batch, 1)
-    assert orders.rows("select max(depth) from signalops.events") == [(4,)]
+    assert orders.rows("select max(causation_depth) from signalops.events") == [(4,)]
     assert orders.rows("select from signalops.digests") == []
 
 
@@ -138,7 +138,7 @@ async def test_outside_active_hours_nobody_is_told_if_the_rule_says_so(orders: O
     await orders.journey.process_batch(batch, 1)
     assert orders.outcomes(batch) == ["quiet", "quiet"]
     assert orders.deliveries() == 0
-    assert orders.rows("select quiet_until from signalops.rule_groups") == [(None,)]
+    assert orders.rows("select cooldown_until from signalops.rule_states") == [(None,)]
 
 
 async def test_a_digest_waits_for_active_hours(orders: Orders) -> None:

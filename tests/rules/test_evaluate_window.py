@@ -52,7 +52,7 @@ async def test_a_late_event_hides_nothing_of_the_present_however_much_lies_betwe
     rule = orders.rule(time_window={"count": 2, "within": "1m", **DAY})
     await orders.see((60, {}))
     orders.owner.execute(
-        """insert into signalops.window_events select tenant_id, rule_id, since, group_key, at + n * interval '0.1 s',
+        """insert into signalops.window_events select tenant_id, rule_id, state_version, group_key, at + n * interval '0.1 s',
             gen_random_uuid(), 1 from signalops.window_events, generate_series(1, 20000) n"""
     )
     assert orders.rows("select count(*) from signalops.window_events where rule_id = %s", rule) == [(20001,)]
@@ -72,7 +72,7 @@ async def test_groups_are_counted_apart_and_missing_values_are_a_group(orders: O
     assert await orders.see(*[(n, user) for n, user in enumerate(users)]) == [
         *[COUNTED, COUNTED, NOTIFIED, COUNTED, COUNTED, NOTIFIED, NOTIFIED]
     ]
-    labels = orders.rows("select context -> 'group' ->> 'payload.user' from signalops.deliveries order by id")
+    labels = orders.rows("select window_context -> 'group' ->> 'payload.user' from signalops.deliveries order by id")
     assert labels == [("1",), (None,), ("a",)]
 
 
@@ -82,7 +82,7 @@ async def test_a_sum_counts_numbers_in_decimals_and_leaves_out_what_has_none(ord
     assert await orders.see(*[(n, {"amount": amount}) for n, amount in enumerate(amounts)]) == [
         *[COUNTED, "ignored", "ignored", "ignored", COUNTED, NOTIFIED]
     ]
-    assert orders.rows("select context ->> 'value' from signalops.deliveries") == [("0.3",)]
+    assert orders.rows("select window_context ->> 'value' from signalops.deliveries") == [("0.3",)]
 
 
 async def test_refunds_are_taken_off_a_sum(orders: Orders) -> None:
@@ -105,7 +105,7 @@ async def test_a_sum_that_a_refund_took_away_may_be_reached_again(orders: Orders
 async def test_the_sum_of_the_greatest_numbers_can_still_be_read(orders: Orders) -> None:
     orders.rule(time_window={"sum": {"field": "payload.amount", "atLeast": 1}, "within": "10m", **DAY})
     assert await orders.see((0, {"amount": [1e308, 1e308]}), (1, {"amount": 5e-324})) == [NOTIFIED, COUNTED]
-    ((context,),) = orders.rows("select context from signalops.deliveries")
+    ((context,),) = orders.rows("select window_context from signalops.deliveries")
     assert context["value"] == 1.7e308
 
 
@@ -132,7 +132,7 @@ async def test_a_time_in_the_future_counts_as_now(orders: Orders) -> None:
 async def test_the_delivery_says_what_the_window_saw(orders: Orders) -> None:
     orders.rule(time_window={"count": 2, "within": "10m", "groupBy": ["payload.user"], **DAY})
     await orders.see((0, {"user": "a"}), (5, {"user": "a"}))
-    ((context,),) = orders.rows("select context from signalops.deliveries")
+    ((context,),) = orders.rows("select window_context from signalops.deliveries")
     assert (context["value"], context["group"]) == (2, {"payload.user": "a"})
     assert context["since"] < context["until"]
 
@@ -143,7 +143,7 @@ async def test_many_workers_fire_once_per_group(orders: Orders) -> None:
         *(orders.store(*[(n / 10, {"user": n % 4}) for n in range(turn, 60, 6)]) for turn in range(6) for _ in range(2))
     )
     await asyncio.gather(*(orders.journey.process_batch(batch, 1) for batch in batches))
-    per_group = orders.rows("select context -> 'group' ->> 'payload.user', count(*) from signalops.deliveries group by 1")
+    per_group = orders.rows("select window_context -> 'group' ->> 'payload.user', count(*) from signalops.deliveries group by 1")
     assert sorted(per_group) == [("0", 1), ("1", 1), ("2", 1), ("3", 1)]
 
 
@@ -152,7 +152,7 @@ async def test_a_new_version_of_the_condition_counts_afresh(orders: Orders) -> N
     await orders.see((0, {}))
     orders.owner.execute(
         """insert into signalops.rule_versions select (v).* from
-            (select jsonb_populate_record(v, '{"version": 2, "since": 2}') as v from signalops.rule_versions v) v"""
+            (select jsonb_populate_record(v, '{"version": 2, "state_version": 2}') as v from signalops.rule_versions v) v"""
     )
     orders.owner.execute("update signalops.rules set active_version = 2 where id = %s", [rule])
     assert await orders.see((1, {})) == [COUNTED]
@@ -163,12 +163,12 @@ async def test_an_event_changes_no_index_of_its_group(orders: Orders) -> None:
     orders.rule(time_window={"count": 3, "within": "1m"}, cooldown={"for": "1h"})
     now = 6 * 60
     await orders.see((now, {}))
-    before = orders.rows("select forget_at, due_at from signalops.rule_groups")
+    before = orders.rows("select expires_at, due_at from signalops.rule_states")
     await orders.see((now, {}), (now, {}))
-    assert orders.rows("select forget_at, due_at from signalops.rule_groups") == before
-    orders.owner.execute("update signalops.rule_groups set forget_at = now()")
+    assert orders.rows("select expires_at, due_at from signalops.rule_states") == before
+    orders.owner.execute("update signalops.rule_states set expires_at = now()")
     await orders.see((now, {}))
-    assert orders.rows("select forget_at > now() + interval '1 hour' from signalops.rule_groups") == [(True,)]
+    assert orders.rows("select expires_at > now() + interval '1 hour' from signalops.rule_states") == [(True,)]
 
 
 async def test_what_can_not_matter_any_more_is_forgotten(orders: Orders) -> None:
@@ -176,6 +176,6 @@ async def test_what_can_not_matter_any_more_is_forgotten(orders: Orders) -> None
     await orders.see((60, {}))
     await orders.journey.tidy()
     assert len(orders.rows("select from signalops.window_events")) == 1
-    orders.owner.execute("update signalops.rule_groups set forget_at = now()")
+    orders.owner.execute("update signalops.rule_states set expires_at = now()")
     await orders.journey.tidy()
-    assert orders.rows("select from signalops.window_events union all select from signalops.rule_groups") == []
+    assert orders.rows("select from signalops.window_events union all select from signalops.rule_states") == []

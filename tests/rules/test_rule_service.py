@@ -125,7 +125,7 @@ async def test_a_rule_is_switched_off_and_on(api: Client, owner: psycopg.Connect
         assert (answer.status, answer.json["enabled"], answer.json["version"]) == (200, enabled, 1)
         assert (await api.get(f"{RULES}/{rule['id']}", acme)).json["enabled"] is enabled
     # Each change that is one is a version of the whole set: added, disabled, enabled.
-    assert owner.execute("select version from signalops.rulesets").fetchone() == (3,)
+    assert owner.execute("select version from signalops.ruleset_versions").fetchone() == (3,)
 
 
 async def test_a_deleted_rule_is_gone_and_its_name_free(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:

@@ -94,9 +94,9 @@ async def test_what_can_t_be_is_refused_by_path(api: Client, owner: psycopg.Conn
 
 async def test_a_silence_counts_as_a_change_of_the_rules(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     path = (await api.post(silence(), acme, SILENCES)).headers["location"]
-    assert owner.execute("select version from signalops.rulesets").fetchone() == (1,)
+    assert owner.execute("select version from signalops.ruleset_versions").fetchone() == (1,)
     await api.request("DELETE", path, acme)
-    assert owner.execute("select version from signalops.rulesets").fetchone() == (2,)
+    assert owner.execute("select version from signalops.ruleset_versions").fetchone() == (2,)
 
 
 async def test_another_tenant_s_silence_answers_like_an_unknown_one(api: Client, acme: Tenant, globex: Tenant) -> None:

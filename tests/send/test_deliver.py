@@ -170,7 +170,7 @@ async def test_an_attempt_that_is_on_record_already_is_not_sent_again(outbox: Ou
     async with outbox.worker.connection() as connection:
         [claim] = await attempt_queries.claim(connection, [(outbox.tenant, delivery)], [])
     outcome = Outcome("sent", 200)
-    whose = (claim.tenant, claim.delivery, claim.outlet, claim.channel, claim.attempt)
+    whose = (claim.tenant, claim.delivery, claim.send_target, claim.channel, claim.attempt)
     attempt = attempt_queries.Attempt(*whose, clock.now(), 1, outcome, "sent", None, 60.0)
     recorder = AttemptWriter(outbox.worker)
     assert [await recorder.record(attempt) for _ in range(2)] == [False, False]
@@ -311,7 +311,7 @@ async def test_no_retry_after_keeps_an_attempt_off_the_record(
     row = outbox.row(delivery)
     assert (row["status"], len(outbox.attempts(delivery))) == ("retrying", 1)
     assert 0 < row["wait"] <= 86_400 * 1.2
-    paused = outbox.owner.execute("select opened_until - now() <= '1 day' from signalops.outlets").fetchone()
+    paused = outbox.owner.execute("select circuit_open_until - now() <= '1 day' from signalops.send_targets").fetchone()
     assert paused in ((True,), (None,))
 
 
@@ -339,7 +339,7 @@ async def test_an_outcome_that_can_t_be_stored_is_stored_without_what_the_receiv
     cases: list[tuple[OutcomeKind, DeliveryStatus]] = [("sent", "sent"), ("temporary", "retrying")]
     for claim, (kind, status) in zip(claims, cases, strict=True):
         outcome = Outcome(kind, 10**12, "thanks", "It failed.")  # no integer of PostgreSQL's
-        of_whom = (claim.tenant, claim.delivery, claim.outlet, claim.channel, claim.attempt)
+        of_whom = (claim.tenant, claim.delivery, claim.send_target, claim.channel, claim.attempt)
         delay = 5.0 if status == "retrying" else None
         await recorder.record(attempt_queries.Attempt(*of_whom, clock.now(), 1, outcome, status, delay, 1e6))
         (attempt,) = outbox.attempts(claim.delivery)

@@ -50,7 +50,7 @@ async def test_a_plain_rule_s_event_has_no_window_and_no_list(outbox: Outbox, re
 async def test_a_window_is_told_to_the_template_and_the_receiver(outbox: Outbox, receiver: Receiver) -> None:
     channel = await hook(outbox, receiver)
     rule = outbox.rule(channel, {"body": "{{ window.value }} {{ window.group['payload.user'] }} {{ window.until }}"})
-    data = await sent(outbox, receiver, outbox.told(channel, outbox.event({}), rule, context=WINDOW))
+    data = await sent(outbox, receiver, outbox.told(channel, outbox.event({}), rule, window_context=WINDOW))
     assert data["window"] == WINDOW
     assert data["body"] == "5 u1 2026-11-01T12:00:00Z"
 
@@ -127,9 +127,9 @@ async def test_such_an_event_of_a_tenant_or_another_rule_is_one_like_any_other(
 ) -> None:
     channel = await hook(outbox, receiver)
     rule, other = outbox.rule(channel, {}), outbox.rule(channel, {})
-    for told_by, depth in ((rule, 0), (other, 1)):
+    for told_by, causation_depth in ((rule, 0), (other, 1)):
         payload = {"rule": {"id": str(told_by)}, "events": ["no id"]}
-        data = await sent(outbox, receiver, outbox.told(channel, outbox.event(payload, type_, depth), rule))
+        data = await sent(outbox, receiver, outbox.told(channel, outbox.event(payload, type_, causation_depth), rule))
         assert data["subject"] == type_
         assert "events" not in data
 

@@ -24,7 +24,7 @@ from tests.support.tenants import Tenant, make_tenant
 from tests.support.worlds.outbox import Outbox
 
 ONE_WAITS = "update signalops.deliveries set next_attempt_at = now() - interval '1 s' where next_attempt_at is not null"
-TURN = "update signalops.channel_queues set next_due_at = now() - interval '1 s' where next_due_at is not null"
+TURN = "update signalops.channel_schedules set next_due_at = now() - interval '1 s' where next_due_at is not null"
 SENDS = """
   select (one ->> 'tenant')::uuid as tenant, (one ->> 'delivery')::uuid as delivery, priority
   from procrastinate.procrastinate_jobs, lateral (
@@ -53,18 +53,18 @@ class Pace:
         with self.outbox.owner.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query, values or None).fetchall()
 
-    def outlet(self) -> dict[str, Any]:
-        """Return the only outlet, with `open_for`, its seconds until somebody may try."""
-        (outlet,) = self.rows(
-            "select failures, opened_until, extract(epoch from opened_until - clock_timestamp())::float as open_for"
-            " from signalops.outlets"
+    def send_target(self) -> dict[str, Any]:
+        """Return the only send_target, with `open_for`, its seconds until somebody may try."""
+        (send_target,) = self.rows(
+            "select failures, circuit_open_until, extract(epoch from circuit_open_until - clock_timestamp())::float as open_for"
+            " from signalops.send_targets"
         )
-        return outlet
+        return send_target
 
     def let_time_pass(self) -> None:
         """Have every wait be over."""
         self.outbox.owner.execute(
-            "update signalops.outlets set opened_until = now() - interval '1 s' where opened_until is not null"
+            "update signalops.send_targets set circuit_open_until = now() - interval '1 s' where circuit_open_until is not null"
         )
         self.outbox.owner.execute(ONE_WAITS)
         self.outbox.owner.execute(TURN)
@@ -105,12 +105,12 @@ async def test_the_fifth_failure_in_a_row_opens_the_circuit(pace: Pace, receiver
     receiver.answers.append(web.Response(status=204))
     for delivery in pace.waiting(5):
         await pace.deliver(delivery)
-    assert pace.outlet()["opened_until"] is None, "a success between them"
+    assert pace.send_target()["circuit_open_until"] is None, "a success between them"
     down(receiver, 5)
     for delivery in pace.waiting(5):
-        assert pace.outlet()["opened_until"] is None
+        assert pace.send_target()["circuit_open_until"] is None
         await pace.deliver(delivery)
-    assert 10 < pace.outlet()["open_for"] <= 15
+    assert 10 < pace.send_target()["open_for"] <= 15
 
 
 async def test_what_an_open_circuit_puts_back_counts_no_attempt(pace: Pace, receiver: Receiver) -> None:
@@ -119,7 +119,7 @@ async def test_what_an_open_circuit_puts_back_counts_no_attempt(pace: Pace, rece
     await pace.deliver(delivery)
     row = pace.outbox.row(delivery)
     assert (row["status"], row["attempts"], pace.outbox.attempts(delivery)) == ("pending", 0, [])
-    assert row["next_attempt_at"] == pace.outlet()["opened_until"]
+    assert row["next_attempt_at"] == pace.send_target()["circuit_open_until"]
     assert len(receiver.received) == 5
 
 
@@ -143,8 +143,8 @@ async def test_of_many_workers_one_alone_probes_and_its_success_closes_the_circu
     assert len(receiver.received) == 6, "five that failed, and one probe"
     go.set()
     await asyncio.gather(*workers)
-    assert pace.outlet()["opened_until"] is None
-    assert pace.outlet()["failures"] == 0
+    assert pace.send_target()["circuit_open_until"] is None
+    assert pace.send_target()["failures"] == 0
     pace.let_time_pass()
     assert await pace.sweep() == 16
     for send in pace.sends():
@@ -158,14 +158,14 @@ async def test_a_probe_that_fails_opens_the_circuit_for_twice_as_long(pace: Pace
         pace.let_time_pass()
         down(receiver, 1)
         await pace.deliver(*pace.waiting(1))
-        assert seconds - 5 < pace.outlet()["open_for"] <= seconds
+        assert seconds - 5 < pace.send_target()["open_for"] <= seconds
 
 
 async def test_a_burst_that_fails_at_once_opens_the_circuit_as_five_do(pace: Pace, receiver: Receiver) -> None:
     down(receiver, 40)
     await pace.deliver(*pace.waiting(40))
     assert len(receiver.received) == 40
-    assert 10 < pace.outlet()["open_for"] <= 15
+    assert 10 < pace.send_target()["open_for"] <= 15
 
 
 async def test_a_probe_that_says_nothing_of_the_outlet_leaves_it_to_the_next(pace: Pace, receiver: Receiver) -> None:
@@ -177,7 +177,7 @@ async def test_a_probe_that_says_nothing_of_the_outlet_leaves_it_to_the_next(pac
     assert pace.outbox.row(first)["status"] == "dead"
     await pace.deliver(second)
     assert pace.outbox.row(second)["status"] == "sent"
-    assert pace.outlet()["opened_until"] is None
+    assert pace.send_target()["circuit_open_until"] is None
 
 
 async def test_a_probe_whose_worker_dies_is_followed_by_another_in_half_a_minute(pace: Pace, receiver: Receiver) -> None:
@@ -191,7 +191,7 @@ async def test_a_probe_whose_worker_dies_is_followed_by_another_in_half_a_minute
         )
     await pace.deliver(next_one)
     assert pace.outbox.row(next_one)["attempts"] == 0
-    assert 20 < pace.outlet()["open_for"] <= 30
+    assert 20 < pace.send_target()["open_for"] <= 30
     pace.let_time_pass()
     pace.outbox.wake(next_one)
     await pace.deliver(next_one)
@@ -203,7 +203,7 @@ async def test_who_asks_for_patience_is_left_alone_for_as_long(pace: Pace, recei
     receiver.answers.append(web.Response(status=status, headers={"Retry-After": "120"}))
     throttled, next_one = pace.waiting(2)
     await pace.deliver(throttled)
-    assert 110 < pace.outlet()["open_for"] <= 120
+    assert 110 < pace.send_target()["open_for"] <= 120
     assert pace.outbox.row(throttled)["wait"] >= 119
     await pace.deliver(next_one)
     assert (pace.outbox.row(next_one)["attempts"], len(receiver.received)) == (0, 1)
@@ -213,7 +213,7 @@ async def test_a_429_without_a_time_closes_nothing(pace: Pace, receiver: Receive
     down(receiver, 6, status=429)
     for delivery in pace.waiting(6):
         await pace.deliver(delivery)
-    assert pace.outlet()["opened_until"] is None
+    assert pace.send_target()["circuit_open_until"] is None
     assert len(receiver.received) == 6
 
 
@@ -236,7 +236,7 @@ async def test_a_rate_limit_refills_by_a_second_s_worth(pace: Pace, receiver: Re
     first, second, third = pace.waiting(3)
     await pace.deliver(first, second)
     assert len(receiver.received) == 1
-    pace.outbox.owner.execute("update signalops.outlets set refilled_at = refilled_at - interval '1 hour'")
+    pace.outbox.owner.execute("update signalops.send_targets set refilled_at = refilled_at - interval '1 hour'")
     for delivery in (second, third):
         if pace.outbox.row(delivery)["status"] == "pending":
             pace.outbox.wake(delivery)
@@ -251,17 +251,17 @@ async def test_the_sweep_wakes_no_more_than_a_rate_limit_admits(pace: Pace, rece
     assert len(pace.sends()) == 10
     for send in pace.sends():
         await pace.deliver(send["delivery"])
-    pace.outbox.owner.execute("update signalops.outlets set tokens = 0.5, refilled_at = now()")
+    pace.outbox.owner.execute("update signalops.send_targets set tokens = 0.5, refilled_at = now()")
     pace.outbox.owner.execute(TURN)
     await limit(pace, 6)
     assert await pace.sweep() == 0
-    (turn,) = pace.rows("select extract(epoch from next_due_at - now())::float as seconds from signalops.channel_queues")
+    (turn,) = pace.rows("select extract(epoch from next_due_at - now())::float as seconds from signalops.channel_schedules")
     assert 4 < turn["seconds"] <= 5, "half a message is left to wait for, at six a minute"
 
 
 async def test_channels_of_one_account_share_its_limit_and_its_circuit(pace: Pace, receiver: Receiver) -> None:
     other, _ = await pace.outbox.channel("webhook", "other", url=receiver.url)
-    pace.outbox.owner.execute("update signalops.channels set outlet_id = %s, max_per_minute = 60", [clock.new_id()])
+    pace.outbox.owner.execute("update signalops.channels set send_target_id = %s, max_per_minute = 60", [clock.new_id()])
     (mine,), (theirs,) = pace.waiting(1), pace.waiting(1, other)
     await pace.deliver(mine)
     await pace.deliver(theirs)
@@ -271,14 +271,14 @@ async def test_channels_of_one_account_share_its_limit_and_its_circuit(pace: Pac
     (theirs,) = pace.waiting(1, other)
     await pace.deliver(theirs)
     assert pace.outbox.row(theirs)["attempts"] == 0
-    assert len(pace.rows("select from signalops.outlets")) == 1
+    assert len(pace.rows("select from signalops.send_targets")) == 1
 
 
 async def test_a_channel_that_fails_for_days_is_disabled_and_the_tenant_told_once(pace: Pace, receiver: Receiver) -> None:
     down(receiver, 3)
     first, second, third = pace.waiting(3)
     await pace.deliver(first)
-    failing = "update signalops.outlets set failing_since = now() - make_interval(days => %s)"
+    failing = "update signalops.send_targets set failing_since = now() - make_interval(days => %s)"
     pace.outbox.owner.execute(failing, [4])
     await pace.deliver(second)
     assert pace.rows("select from signalops.channels where enabled")
@@ -289,7 +289,7 @@ async def test_a_channel_that_fails_for_days_is_disabled_and_the_tenant_told_onc
     assert "The receiver answered 500" in channel["disabled_because"]
     await pace.deliver(*pace.waiting(2))
     assert len(receiver.received) == 3
-    (event,) = pace.rows("select type, depth, payload from signalops.events where depth > 0")
+    (event,) = pace.rows("select type, causation_depth, payload from signalops.events where causation_depth > 0")
     assert event["type"] == "signalops.channel.disabled"
     assert event["payload"]["channel"]["id"] == str(pace.channel)
     assert event["payload"]["reason"] == channel["disabled_because"]
@@ -297,13 +297,13 @@ async def test_a_channel_that_fails_for_days_is_disabled_and_the_tenant_told_onc
 
 async def test_a_channel_that_is_enabled_again_begins_anew(pace: Pace, receiver: Receiver) -> None:
     await open_circuit(pace, receiver)
-    pace.outbox.owner.execute("update signalops.outlets set failing_since = now() - interval '6 days'")
+    pace.outbox.owner.execute("update signalops.send_targets set failing_since = now() - interval '6 days'")
     pace.outbox.owner.execute("update signalops.channels set enabled = false")
     pace.outbox.owner.execute("update signalops.channels set enabled = true")
     down(receiver, 1)
     await pace.deliver(*pace.waiting(1))
     assert pace.rows("select from signalops.channels where enabled")
-    assert (pace.outlet()["failures"], pace.outlet()["opened_until"]) == (1, None)
+    assert (pace.send_target()["failures"], pace.send_target()["circuit_open_until"]) == (1, None)
 
 
 async def test_410_disables_at_once_and_the_backlog_becomes_letters_without_a_notice_each(pace: Pace, receiver: Receiver) -> None:
@@ -313,8 +313,8 @@ async def test_410_disables_at_once_and_the_backlog_becomes_letters_without_a_no
     await pace.deliver(*pace.waiting(30))
     assert len(receiver.received) == 1
     assert pace.statuses() == {"dead": 31}
-    assert len(pace.rows("select from signalops.dead_letters where ended_at is null")) == 31
-    events = pace.rows("select type from signalops.events where depth > 0")
+    assert len(pace.rows("select from signalops.dead_letters where resolved_at is null")) == 31
+    events = pace.rows("select type from signalops.events where causation_depth > 0")
     assert [event["type"] for event in events] == ["signalops.channel.disabled"]
 
 
@@ -337,13 +337,13 @@ async def test_a_death_is_an_event_for_rules_and_a_notice_that_dies_itself_ends(
         await pace.deliver(delivery)
         assert await process_all(pace) == 1
         rows = pace.rows(
-            "select d.id, e.depth from signalops.deliveries d join signalops.events e on e.id = d.event_id"
+            "select d.id, e.causation_depth from signalops.deliveries d join signalops.events e on e.id = d.event_id"
             " where status = 'pending'"
         )
         if not rows:
             break
         delivery = rows[0]["id"]
-        depths.append(rows[0]["depth"])
+        depths.append(rows[0]["causation_depth"])
     assert depths == list(range(1, len(depths) + 1))
     assert 1 <= len(depths) < 9
     assert set(pace.statuses()) == {"dead"}
@@ -356,7 +356,7 @@ async def test_an_attempt_of_a_delivery_retried_by_a_person_begins_the_schedule_
     waits = []
     for round_ in range(6):
         await pace.deliver(delivery)
-        pace.outbox.owner.execute("delete from signalops.outlets")
+        pace.outbox.owner.execute("delete from signalops.send_targets")
         row = pace.outbox.row(delivery)
         if row["status"] == "dead":
             if round_ > 3:
@@ -366,7 +366,7 @@ async def test_an_attempt_of_a_delivery_retried_by_a_person_begins_the_schedule_
             waits.append(round(row["wait"], -2))
         pace.outbox.wake(delivery)
     assert waits == [100, 200, 100, 200]
-    assert (row["status"], row["attempts"], row["attempts_before"]) == ("dead", 6, 3)
+    assert (row["status"], row["attempts"], row["attempts_at_reset"]) == ("dead", 6, 3)
     assert len(pace.rows("select from signalops.dead_letters")) == 1
 
 
@@ -454,11 +454,11 @@ async def test_the_sweep_stops_when_workers_have_enough_at_hand(pace: Pace) -> N
 
 async def test_an_open_circuit_costs_the_sweep_nothing_and_lets_one_go_when_it_is_over(pace: Pace, receiver: Receiver) -> None:
     await open_circuit(pace, receiver)
-    pace.outbox.owner.execute("delete from signalops.channel_queues")
+    pace.outbox.owner.execute("delete from signalops.channel_schedules")
     await many(pace, pace.channel, 500)
     assert await pace.sweep() == 0
-    (turn,) = pace.rows("select next_due_at from signalops.channel_queues")
-    assert turn["next_due_at"] == pace.outlet()["opened_until"]
+    (turn,) = pace.rows("select next_due_at from signalops.channel_schedules")
+    assert turn["next_due_at"] == pace.send_target()["circuit_open_until"]
     pace.let_time_pass()
     await JobHandlers(pace.outbox.worker, pace.sender).enqueue_due()
     assert len(pace.sends()) == 1
@@ -488,7 +488,7 @@ async def test_who_sends_more_than_workers_can_waits_for_a_turn(pace: Pace) -> N
     ]
     granted = []
     for _ in range(3):
-        (row,) = pace.rows("select granted, priority from signalops.grant_turns(%s)", Jsonb(wanted))
+        (row,) = pace.rows("select granted, priority from signalops.assign_slots(%s)", Jsonb(wanted))
         granted.append((row["granted"], row["priority"]))
     assert granted[0] == (700, -5)
     assert granted[1][1] == granted[2][1] == -6

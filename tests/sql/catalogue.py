@@ -109,8 +109,8 @@ RULES = [
         "no role but the owner may truncate, which no policy stops",
         f"""select relname from ({TABLES}) as t, aclexplode(relacl) as granted
         where privilege_type = 'TRUNCATE' and grantee::regrole::text <> 'signalops_owner'""",
-        "grant truncate on signalops.quotas to signalops_api",
-        "quotas",
+        "grant truncate on signalops.accepted_counters to signalops_api",
+        "accepted_counters",
     ),
     Rule(
         "no role of the product is a superuser or bypasses row security",

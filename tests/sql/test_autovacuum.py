@@ -4,10 +4,19 @@ import psycopg
 
 HOT = {
     "updated": [
-        *("inbox", "quotas", "usage_counters", "outlets", "channel_queues", "rule_groups", "window_events", "digests"),
+        *(
+            "inbox",
+            "accepted_counters",
+            "usage_counters",
+            "send_targets",
+            "channel_schedules",
+            "rule_states",
+            "window_events",
+            "digests",
+        ),
         *("rate_buckets", "deliveries"),
     ],
-    "inserted": ["events", "matches", "batches", "usage_entries", "delivery_attempts", "idempotency_keys", "audit_log"],
+    "inserted": ["events", "matches", "batch_results", "usage_entries", "delivery_attempts", "idempotency_keys", "audit_log"],
 }
 NEEDED = {"updated": "autovacuum_vacuum_scale_factor", "inserted": "autovacuum_vacuum_insert_scale_factor"}
 SETTINGS = """

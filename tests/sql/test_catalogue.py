@@ -26,7 +26,7 @@ def test_rule_holds_and_its_check_can_fail(owner: psycopg.Connection, rule: Rule
 def test_the_walk_sees_the_tables_and_their_partitions(owner: psycopg.Connection) -> None:
     seen = {name: partition for _, name, partition, *_ in owner.execute(TABLES)}
     assert {"tenants", "events", "inbox", "usage_counters"} <= {name for name, partition in seen.items() if not partition}
-    partitioned = {"audit_log", "events", "matches", "deliveries", "delivery_attempts", "batches", "usage_entries"}
+    partitioned = {"audit_log", "events", "matches", "deliveries", "delivery_attempts", "batch_results", "usage_entries"}
     assert {name[: -len("_2026_01")] for name, partition in seen.items() if partition} == partitioned
 
 

@@ -30,24 +30,29 @@ def keys_of(shape: Any) -> set[str]:
 CONTRACTS = {
     "EventRow": Contract(
         keys_of(contracts.EventRow),
-        (("store", "flush"), ("recount", "admitted"), ("asked_of", "asked_of.flush")),
+        (("insert_events", "flush"), ("update_counters", "admitted"), ("recompute_demand", "recompute_demand.flush")),
         added=frozenset({"over_limit", "received_at"}),
         unread=frozenset({"buckets"}),
     ),
-    "MeterAmount": Contract(keys_of(contracts.MeterAmount), (("count_in", "asked"), ("accept", "asked"), ("admit", "asked"))),
+    "MeterAmount": Contract(
+        keys_of(contracts.MeterAmount), (("try_count", "asked"), ("accept", "asked"), ("apply_limits", "asked"))
+    ),
     "BucketAmount": Contract(keys_of(contracts.BucketAmount), (("take_tokens", "wanted"), ("lock_buckets", "wanted"))),
     "PartRow": Contract(keys_of(contracts.PartRow), (("record_batch", "results -> 'parts'"),)),
     "MatchRow": Contract(
-        keys_of(contracts.MatchRow), (("record_batch", "decided"), ("start_deliveries", "decided")), frozenset({"context"})
+        keys_of(contracts.MatchRow),
+        (("record_batch", "decided"), ("enqueue_new_deliveries", "decided")),
+        frozenset({"window_context"}),
     ),
-    "GroupRow": Contract(keys_of(contracts.GroupRow), (("weigh", "groups"),)),
+    "GroupRow": Contract(keys_of(contracts.GroupRow), (("evaluate_stateful_rules", "groups"),)),
     "GroupEvent": Contract(
-        keys_of(contracts.GroupEvent), (("weigh", "one.events"), ("weigh", "g.events"), ("cross_window", "events"))
+        keys_of(contracts.GroupEvent),
+        (("evaluate_stateful_rules", "one.events"), ("evaluate_stateful_rules", "g.events"), ("update_window", "events")),
     ),
     "DeadEvent": Contract(keys_of(contracts.DeadEvent), (("record_batch", "results -> 'dead'"),)),
     "MeteredRow": Contract(keys_of(contracts.MeteredRow), (("count_usage", "metered"),)),
-    "BatchEvent": Contract(keys_of(contracts.BatchEvent), (("put_back", "events"),)),
-    "SeenType": Contract(keys_of(contracts.SeenType), (("note_types", "seen"),)),
+    "BatchEvent": Contract(keys_of(contracts.BatchEvent), (("requeue_events", "events"),)),
+    "SeenType": Contract(keys_of(contracts.SeenType), (("record_event_types", "seen"),)),
     "WantedDelivery": Contract(
         keys_of(contracts.WantedDelivery), (("claim_deliveries", "wanted"), ("lock_deliveries", "wanted"))
     ),

@@ -37,14 +37,14 @@ def acting(owner: psycopg.Connection, role: str, tenant: UUID | None) -> Iterato
     with owner.transaction(force_rollback=True):
         owner.execute(sql.SQL("set local role {}").format(sql.Identifier(f"signalops_{role}")))
         if tenant is not None:
-            owner.execute("select signalops.act_as(%s)", [tenant])
+            owner.execute("select signalops.set_tenant(%s)", [tenant])
         yield
 
 
-TAKEN_IN = ("tenants", "quotas", "idempotency_keys", "events", "inbox")
+TAKEN_IN = ("tenants", "accepted_counters", "idempotency_keys", "events", "inbox")
 PROCESSED = (
-    *("tenants", "events", "rulesets", "matches", "deliveries", "batches"),
-    *("usage_entries", "usage_counters", "usage_items", "usage_sizes"),
+    *("tenants", "events", "ruleset_versions", "matches", "deliveries", "batch_results"),
+    *("usage_entries", "usage_counters", "usage_distinct_values", "usage_row_counts"),
 )
 
 
@@ -65,7 +65,7 @@ async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(api_pool
         async with connection.transaction():
             await event_queries.accept(connection, events, batch, 0)
             assert await seen(connection) == nothing, "in the same transaction"
-            await db.act_as(connection, acme.id)
+            await db.set_tenant(connection, acme.id)
             assert await seen(connection) == dict.fromkeys(nothing, 1), "the positive control: one's own"
         assert await seen(connection) == nothing, "in the same session"
         twin = incoming(acme.id, EventIn(type="a.b"))
@@ -83,7 +83,7 @@ def metered_of(tenant: TenantId, event: UUID) -> MeteredRow:
         "aggregation": "unique_count",
         "period": date(2026, 11, 1),
         "hour": datetime(2026, 11, 23, tzinfo=UTC),
-        "grp": "[]",
+        "group_key": "[]",
         "is_late": False,
         "events": 1,
         "event_ids": [str(event)],
@@ -92,7 +92,7 @@ def metered_of(tenant: TenantId, event: UUID) -> MeteredRow:
 
 
 def part_of(tenant: TenantId) -> PartRow:
-    return {"tenant": tenant, "ruleset": 1, "rules": 1, "metering": 0, "events": 1, "dead": 0, "billed": 1}
+    return {"tenant": tenant, "ruleset_version": 1, "rules": 1, "meters_version": 0, "events": 1, "dead": 0, "billed": 1}
 
 
 async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
@@ -121,7 +121,7 @@ async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
             results = inbox.Results(parts, [match], metered=metered)
             await inbox.record_batch(connection, batch, 1, "w", results)
             assert await seen(connection, PROCESSED) == nothing, "in the same transaction"
-            await db.act_as(connection, acme.id)
+            await db.set_tenant(connection, acme.id)
             assert await seen(connection, PROCESSED) == dict.fromkeys(PROCESSED, 1), "the positive control: one's own"
         assert await seen(connection, PROCESSED) == nothing, "in the same session"
 
@@ -131,7 +131,7 @@ async def test_a_flush_opens_exactly_its_own_tenants(api_pool: db.Pool, owner: p
     owner.execute("delete from signalops.events where tenant_id = %s", [ours])
     async with api_pool.connection() as connection, connection.transaction():
         await connection.execute("select set_config('signalops.tenant_group', %s, true)", [f"{{{ours}}}"])
-        assert await seen(connection) == {"tenants": 1, "quotas": 1, "idempotency_keys": 1, "events": 0, "inbox": 1}
+        assert await seen(connection) == {"tenants": 1, "accepted_counters": 1, "idempotency_keys": 1, "events": 0, "inbox": 1}
 
 
 def test_keys_of_a_prefix_are_found_before_a_tenant_is_known_and_nothing_else(owner: psycopg.Connection, acme: Tenant) -> None:

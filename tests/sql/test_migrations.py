@@ -127,7 +127,7 @@ def test_partitions_reach_ahead_and_take_rows_at_their_edges(owner: psycopg.Conn
         for edge in ("interval '0'", "interval '1 month' - interval '1 millisecond'"):
             statement = (
                 "insert into signalops.matches (tenant_id, event_id, rule_id, rule_version) "
-                f"values (%s, signalops.id_at(%s + make_interval(months => %s) + {edge}), %s, 1)"
+                f"values (%s, signalops.uuid7_floor(%s + make_interval(months => %s) + {edge}), %s, 1)"
             )
             owner.execute(statement.encode(), [tenant, month, ahead, clock.new_id()])
     counts = "select count(*) from signalops.matches group by tableoid"

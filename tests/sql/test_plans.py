@@ -33,51 +33,53 @@ class Hot:
         return f"{self.query} {said}".strip()
 
 
-def weighed() -> str:
+def group_rows() -> str:
     """Return results whose one match belongs to a window."""
     tenant, rule = clock.new_id(), clock.new_id()
-    event = {"event": clock.new_id(), "at": clock.now(), "weight": "1", "delivery": clock.new_id(), "depth": 0}
-    group = {"tenant": tenant, "rule": rule, "version": 1, "since": 1, "channel": rule, "group": "[]", "labels": {}}
+    event = {"event": clock.new_id(), "at": clock.now(), "value": "1", "delivery": clock.new_id(), "causation_depth": 0}
+    group = {"tenant": tenant, "rule": rule, "version": 1, "state_version": 1, "channel": rule, "group": "[]", "labels": {}}
     group |= {"kind": "count", "threshold": "1", "span": "60 seconds", "lateness": "60 seconds", "events": [event]}
-    part = {"tenant": tenant, "ruleset": 1, "rules": 1, "metering": 0, "events": 1, "dead": 0, "billed": 1}
+    part = {"tenant": tenant, "ruleset_version": 1, "rules": 1, "meters_version": 0, "events": 1, "dead": 0, "billed": 1}
     return orjson.dumps({"parts": [part], "matches": [], "groups": [group], "dead": []}).decode()
 
 
 def metered() -> str:
     """Return results that add to a counter."""
     tenant, now = clock.new_id(), clock.now()
-    part = {"tenant": tenant, "ruleset": 0, "rules": 0, "metering": 1, "events": 1, "dead": 0, "billed": 1}
-    entry = {"tenant": tenant, "id": clock.new_id(), "meter": "users", "aggregation": "unique_count", "grp": "[]"}
+    part = {"tenant": tenant, "ruleset_version": 0, "rules": 0, "meters_version": 1, "events": 1, "dead": 0, "billed": 1}
+    entry = {"tenant": tenant, "id": clock.new_id(), "meter": "users", "aggregation": "unique_count", "group_key": "[]"}
     entry |= {"hour": now, "period": now.date().replace(day=1), "is_late": False, "events": 1}
     entry |= {"event_ids": [clock.new_id()], "items": ["1"]}
     return orjson.dumps({"parts": [part], "matches": [], "groups": [], "dead": [], "metered": [entry]}).decode()
 
 
-WEIGHED = {**{"batches_pkey": 1, "matches_pkey": 1, "rule_groups_pkey": 1, "window_events_pkey": 1, "channel_queues_pkey": 1}}
-METERED = {"batches_pkey": 1, "usage_counters_pkey": 1, "usage_items_pkey": 1}
+STATEFUL_RULES = {
+    **{"batch_results_pkey": 1, "matches_pkey": 1, "rule_states_pkey": 1, "window_events_pkey": 1, "channel_schedules_pkey": 1}
+}
+METERED = {"batch_results_pkey": 1, "usage_counters_pkey": 1, "usage_distinct_values_pkey": 1}
 TOLD = {
-    "tenants_held": 1,
+    "tenants_suspended": 1,
     "tenants_pkey": 1,
     "digests_by_due": 1,
     "digests_pkey": 1,
-    "rule_groups_by_due": 1,
-    "rule_groups_pkey": 1,
+    "rule_states_by_due": 1,
+    "rule_states_pkey": 1,
     "inbox_pkey": 1,
 }
 TIDIED = {
-    "tenants_held": 1,
-    "rule_groups_by_forget": 1,
-    "rule_groups_pkey": 1,
+    "tenants_suspended": 1,
+    "rule_states_by_expiry": 1,
+    "rule_states_pkey": 1,
     "window_events_pkey": 1,
     "deliveries_by_turn": 4,
-    "channel_queues_pkey": 1,
+    "channel_schedules_pkey": 1,
 }
 SWEPT = {
     **{
-        "tenants_held": 1,
-        "channel_queues_by_due": 1,
-        "channel_queues_pkey": 1,
-        "outlets_pkey": 1,
+        "tenants_suspended": 1,
+        "channel_schedules_by_due": 1,
+        "channel_schedules_pkey": 1,
+        "send_targets_pkey": 1,
         "deliveries_by_turn": 4,
         "deliveries_pkey": 1,
     }
@@ -85,27 +87,29 @@ SWEPT = {
 HOT = [
     Hot("api", "access/access", "find-keys", {"tenants_pkey": 1, "api_keys_by_prefix": 1}),
     Hot("api", "ingest/ingest", "accept", {"tenants_pkey": 1, "idempotency_keys_pkey": 1}),
-    Hot("worker", "inbox/inbox", "read-batch", {"tenants_held": 1, "tenants_pkey": 1, "inbox_by_batch": 1, "events_pkey": 2}),
-    Hot("worker", "inbox/inbox", "record-batch", {"batches_pkey": 1, "matches_pkey": 1, "channel_queues_pkey": 1}),
-    Hot("worker", "inbox/inbox", "record-batch", WEIGHED, results=weighed(), about="weighed"),
+    Hot(
+        "worker", "inbox/inbox", "read-batch", {"tenants_suspended": 1, "tenants_pkey": 1, "inbox_by_batch": 1, "events_pkey": 2}
+    ),
+    Hot("worker", "inbox/inbox", "record-batch", {"batch_results_pkey": 1, "matches_pkey": 1, "channel_schedules_pkey": 1}),
+    Hot("worker", "inbox/inbox", "record-batch", STATEFUL_RULES, results=group_rows(), about="group_rows"),
     Hot("worker", "inbox/inbox", "record-batch", METERED, results=metered(), about="metered"),
     Hot("worker", "rules/rules", "active-rules", {}),
     Hot("worker", "usage/meters", "active-meters", {"tenants_pkey": 1, "meters_active": 1}),
     Hot("worker", "inbox/inbox", "enqueue-due", SWEPT),
-    Hot("worker", "inbox/inbox", "tell-due", TOLD),
+    Hot("worker", "inbox/inbox", "fire-due", TOLD),
     Hot("worker", "inbox/inbox", "tidy", TIDIED),
     Hot(
         "worker",
         "send/send",
         "claim-deliveries",
-        {"tenants_held": 1, "tenants_pkey": 1, "deliveries_pkey": 1, "outlets_pkey": 1, "events_pkey": 1},
+        {"tenants_suspended": 1, "tenants_pkey": 1, "deliveries_pkey": 1, "send_targets_pkey": 1, "events_pkey": 1},
     ),
-    Hot("worker", "send/send", "settle-deliveries", {"deliveries_pkey": 1, "outlets_pkey": 1}),
+    Hot("worker", "send/send", "settle-deliveries", {"deliveries_pkey": 1, "send_targets_pkey": 1}),
     Hot(
         "api",
         "watch/watch",
         "event",
-        {"tenants_pkey": 1, "events_pkey": 1, "inbox_pkey": 1, "dead_letters_pkey": 1, "batches_pkey": 1},
+        {"tenants_pkey": 1, "events_pkey": 1, "inbox_pkey": 1, "dead_letters_pkey": 1, "batch_results_pkey": 1},
     ),
     Hot("api", "watch/watch", "matches-of-event", {"matches_pkey": 1}),
     Hot(
@@ -131,7 +135,7 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
     told = {"id": new, "type": "a.b", "occurred_at": now, "received_at": now, "payload": {}, "key": "new", "hash": "00"}
     match = {"tenant": tenant, "event": new, "rule": new, "version": 1, "channel": new, "delivery": new}
     decided = {
-        "parts": [{"tenant": tenant, "ruleset": 1, "rules": 1, "metering": 0, "events": 1, "dead": 0, "billed": 1}],
+        "parts": [{"tenant": tenant, "ruleset_version": 1, "rules": 1, "meters_version": 0, "events": 1, "dead": 0, "billed": 1}],
         "matches": [match],
         "dead": [],
     }
@@ -142,7 +146,7 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
     return ids | {
         "flush": orjson.dumps([{"tenant": tenant} | told]),
         "buckets": None,
-        "asked": orjson.dumps([{"tenant": tenant, "meter": "events", "amount": 1, "scales": 0}]),
+        "asked": orjson.dumps([{"tenant": tenant, "meter": "events", "amount": 1, "limited_meters_version": 0}]),
         "results": orjson.dumps(decided).decode(),
         "batch": found("select batch from signalops.inbox where tenant_id = %(tenant)s order by batch limit 1"),
         "event": found("select id from signalops.events where tenant_id = %(tenant)s and type = 'rare.type' order by id limit 1"),

@@ -70,7 +70,7 @@ async def test_a_batch_is_read_and_recorded_in_one_statement_each(
     first, second, third = [await accept(lone.api, acme, globex, acme) for _ in range(3)]
     async with statements(lone.worker, lone.trace) as sent:
         await lone.journey.process_batch(first, 1)
-    load = ["act_as", "rulesets", "silences"]
+    load = ["set_tenant", "ruleset_versions", "silences"]
     assert sent == ["BEGIN", "read_batch", *load, *load, "record_batch", "COMMIT"]
 
     async with statements(lone.worker, lone.trace) as sent:
@@ -78,10 +78,10 @@ async def test_a_batch_is_read_and_recorded_in_one_statement_each(
     assert sent == ["BEGIN", "read_batch", "record_batch", "COMMIT"]
 
     make_rule(owner, acme, {"type": ["user.signup"]})
-    owner.execute("update signalops.tenants set metering = 1 where id = %s", [globex.id])
+    owner.execute("update signalops.tenants set meters_version = 1 where id = %s", [globex.id])
     async with statements(lone.worker, lone.trace) as sent:
         await lone.journey.process_batch(third, 3)
-    changed = sorted([(acme.id, load), (globex.id, ["act_as", "tenants"])])
+    changed = sorted([(acme.id, load), (globex.id, ["set_tenant", "tenants"])])
     assert sent == ["BEGIN", "read_batch", *changed[0][1], *changed[1][1], "record_batch", "COMMIT"], "only what changed"
 
     async with statements(lone.worker, lone.trace) as sent:

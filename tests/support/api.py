@@ -249,7 +249,7 @@ _ROWS = """
 select (select count(*) from signalops.events) as events,
   (select count(*) from signalops.idempotency_keys) as keys,
   (select count(*) from signalops.inbox) as inbox,
-  (select coalesce(sum(accepted), 0)::int from signalops.quotas where meter = 'events') as accepted,
+  (select coalesce(sum(accepted), 0)::int from signalops.accepted_counters where meter = 'events') as accepted,
   (select count(*) from procrastinate.procrastinate_jobs where task_name = 'process_batch') as jobs
 """
 

@@ -31,7 +31,7 @@ class Counters:
         """Make a meter of all events; return its key."""
         field = None if aggregation == "count" else "payload.n"
         columns = {"field": field, "group_by": list(group_by), "unit": "GB"}
-        add_meter(self.owner, self.tenant.id, key, aggregation, since=1, **columns)
+        add_meter(self.owner, self.tenant.id, key, aggregation, first_version=1, **columns)
         return key
 
     def month_of(self, moment: datetime) -> date:
@@ -41,7 +41,7 @@ class Counters:
     def count(self, moment: datetime, events: int = 1, late: date | None = None, **more: Any) -> None:
         """Count events of a moment, late when the period that bills them is named; more: columns of the counter, and items."""
         hour = clock.hour_of(moment, self.zone)
-        slot = {"tenant": self.tenant.id, "hour": hour, "period": late or self.month_of(hour), "grp": "[]"}
+        slot = {"tenant": self.tenant.id, "hour": hour, "period": late or self.month_of(hour), "group_key": "[]"}
         counted = {"meter": "events", "aggregation": "count", "events": events, "value": events, "is_late": bool(late)}
         metered = {**slot, **counted, "id": clock.new_id(), "event_ids": [clock.new_id()], **more}
         text = orjson.dumps([metered], default=str).decode()

@@ -16,7 +16,7 @@ CHANNELS, DELIVERIES, LETTERS = "/api/channels", "/api/deliveries", "/api/dead-l
 def die(owner: psycopg.Connection, tenant: UUID, delivery: UUID, error: str = "The receiver answered 500.") -> None:
     """Let a pending delivery die, as a worker would after its last attempt."""
     with owner.transaction():
-        owner.execute("select signalops.act_as(%s)", [tenant])
+        owner.execute("select signalops.set_tenant(%s)", [tenant])
         owner.execute("update signalops.deliveries set status = 'sending', attempts = 1 where id = %s", [delivery])
         died = owner.execute("select signalops.advance_delivery(%s, %s, 'dead', %s)", [tenant, delivery, error])
         assert died.fetchone() == (True,)

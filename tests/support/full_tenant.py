@@ -27,7 +27,7 @@ def settle(owner: psycopg.Connection) -> Tenant:
     for table, own in _named_for(tenant).items():
         rows[table] |= own
     with owner.transaction():
-        # Without triggers: the rule would count its own change into rulesets.
+        # Without triggers: the rule would count its own change into ruleset_versions.
         owner.execute("set local session_replication_role = replica")
         for table, row in rows.items():
             insert(owner, table, row)
@@ -45,15 +45,15 @@ def meter_of(tenant: object) -> str:
 
 def _named_for(tenant: UUID) -> dict[str, dict[str, Any]]:
     meter, of_type = {"meter": meter_of(tenant)}, {"type": f"of.{tenant}"}
-    counted = ("usage_entries", "usage_counters", "usage_items", "usage_adjustments", "limits")
+    counted = ("usage_entries", "usage_counters", "usage_distinct_values", "usage_adjustments", "limits")
     return {
         **dict.fromkeys(("event_types", "event_schemas", "events"), of_type),
         **dict.fromkeys(counted, meter),
-        "tenants": {"metering": 1},
+        "tenants": {"meters_version": 1},
         "meters": {"key": meter_of(tenant), "pattern": of_type | {"type": [of_type["type"]]}},
         "channels": {"name": f"c-{tenant}"},
         "rules": {"name": f"r-{tenant}"},
-        "backtests": {"asked": {"candidate": {"rule": {"id": tenant, "name": "r", "version": 1}}, "types": None}},
+        "backtests": {"request": {"candidate": {"rule": {"id": tenant, "name": "r", "version": 1}}, "types": None}},
         "rule_versions": {"pattern": {"type": [f"of.{tenant}"]}},
         "silences": {"pattern": {"type": [f"of.{tenant}"]}},
         "audit_log": {"target_id": str(tenant), "change": {"before": None, "after": {}}},

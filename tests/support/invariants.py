@@ -16,35 +16,35 @@ INVARIANTS: dict[str, LiteralString] = {
         left join signalops.events e on e.tenant_id = a.tenant_id and e.id = a.id
         group by a.id having count(e.id) <> 1""",
     "nothing is stored but what was acknowledged": """
-        select e.id from signalops.events e where e.depth = 0 and not e.id = any (%(events)s::uuid[])""",
+        select e.id from signalops.events e where e.causation_depth = 0 and not e.id = any (%(events)s::uuid[])""",
     "every event is processed": "select id from signalops.event_status where status <> 'processed'",
     "the inbox is empty": "select event_id from signalops.inbox",
     "usage is the events processed, and those are the events accepted": """
         select t.slug, u.used, q.accepted, e.events from signalops.tenants t,
           lateral (select coalesce(sum(events), 0) as used from signalops.usage_counters
             where tenant_id = t.id and meter = 'events') as u,
-          lateral (select coalesce(sum(accepted), 0) as accepted from signalops.quotas
+          lateral (select coalesce(sum(accepted), 0) as accepted from signalops.accepted_counters
             where tenant_id = t.id and meter = 'events') as q,
-          lateral (select count(*) as events from signalops.events where tenant_id = t.id and depth = 0) as e
+          lateral (select count(*) as events from signalops.events where tenant_id = t.id and causation_depth = 0) as e
         where u.used <> e.events or q.accepted <> e.events""",
     "every counter is the sum of its entries": """
-        select tenant_id, meter, hour, grp, period, c.events, sum(e.events) from signalops.usage_counters c
-        full join signalops.usage_entries e using (tenant_id, meter, hour, grp, period)
+        select tenant_id, meter, hour, group_key, period, c.events, sum(e.events) from signalops.usage_counters c
+        full join signalops.usage_entries e using (tenant_id, meter, hour, group_key, period)
         group by 1, 2, 3, 4, 5, 6
         having c.events is distinct from sum(e.events) or sum(e.events) <> sum(cardinality(e.event_ids))""",
     "every event is in one entry of the meter of all": """
-        select e.tenant_id, e.id, count(u.id) from (select * from signalops.events where depth = 0) e
+        select e.tenant_id, e.id, count(u.id) from (select * from signalops.events where causation_depth = 0) e
         full join (select tenant_id, unnest(event_ids) as id from signalops.usage_entries where meter = 'events') u
           using (tenant_id, id)
         group by e.tenant_id, e.id having count(e.id) <> 1 or count(u.id) <> 1""",
     "every batch is on record with as many events as it has": """
-        select tenant_id, batch, b.events, count(e.id) from signalops.batches b
+        select tenant_id, batch, b.events, count(e.id) from signalops.batch_results b
         full join signalops.events e using (tenant_id, batch)
         where not exists (select from signalops.replays r where r.tenant_id = b.tenant_id and b.batch = any (r.batches))
         group by 1, 2, 3 having b.events is distinct from count(e.id)""",
     "every replay is on record with as many events as it has": """
         select r.id, r.events, sum(b.events) from signalops.replays r
-        left join signalops.batches b on b.tenant_id = r.tenant_id and b.batch = any (r.batches)
+        left join signalops.batch_results b on b.tenant_id = r.tenant_id and b.batch = any (r.batches)
         group by r.tenant_id, r.id having r.events <> coalesce(sum(b.events), 0)""",
     "each match has exactly one delivery": """
         select event_id, rule_id, count(d.id) from (select * from signalops.matches where outcome = 'notified') m
@@ -59,7 +59,7 @@ SENDING: dict[str, LiteralString] = {
         where next_attempt_at is not null or status not in ('sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed')""",
     "what is dead has its letter, and nothing else has one": """
         select d.id, d.status, l.error from signalops.deliveries d
-        full join (select * from signalops.dead_letters where kind = 'delivery' and ended_at is null) l
+        full join (select * from signalops.dead_letters where kind = 'delivery' and resolved_at is null) l
           on l.tenant_id = d.tenant_id and l.delivery_id = d.id
         where (d.status = 'dead') is distinct from (l.id is not null)""",
     "no attempt has a number beyond those that were made": """
@@ -70,7 +70,7 @@ SENDING: dict[str, LiteralString] = {
           select from signalops.delivery_attempts a
           where a.tenant_id = d.tenant_id and a.delivery_id = d.id and a.outcome = 'sent')""",
 }
-TABLES = ("events", "inbox", "matches", "deliveries", "batches", "usage_entries", "usage_counters", "quotas")
+TABLES = ("events", "inbox", "matches", "deliveries", "batch_results", "usage_entries", "usage_counters", "accepted_counters")
 
 
 def violations(owner: psycopg.Connection, acknowledged: Acknowledged) -> list[str]:
@@ -95,7 +95,7 @@ def _leaks(owner: psycopg.Connection) -> list[tuple[str, str, str]]:
         for role in ("signalops_api", "signalops_worker"):
             with owner.transaction():
                 owner.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
-                owner.execute("select signalops.act_as(%s)", [tenant])
+                owner.execute("select signalops.set_tenant(%s)", [tenant])
                 for table in TABLES:
                     seen = sql.SQL("select from signalops.{} where tenant_id <> %s").format(sql.Identifier(table))
                     if owner.execute(seen, [tenant]).rowcount:

@@ -30,7 +30,7 @@ def add_early_partition(connection: psycopg.Connection, table: str) -> None:
     connection.execute(
         f"do $$ begin execute format('create table signalops.{table}_early partition of signalops.{table}"
         " for values from (%L) to (%L)', '00000000-0000-0000-0000-000000000000',"
-        " signalops.id_at(date_trunc('month', now(), 'UTC'))); end $$".encode()
+        " signalops.uuid7_floor(date_trunc('month', now(), 'UTC'))); end $$".encode()
     )
 
 
@@ -44,7 +44,7 @@ def fill(owner: psycopg.Connection, tenant: UUID) -> dict[str, Row]:
     """Store a row of each table; return them."""
     rows = rows_of(tenant, clock.now())
     with owner.transaction():
-        # Without triggers: the rule would count its own change into rulesets.
+        # Without triggers: the rule would count its own change into ruleset_versions.
         owner.execute("set local session_replication_role = replica")
         for table, row in rows.items():
             insert(owner, table, row)
@@ -93,9 +93,9 @@ def add_delivery(owner: psycopg.Connection, tenant: UUID, channel: UUID, rule: U
 
 
 def add_meter(owner: psycopg.Connection, tenant: UUID, key: str, aggregation: str = "count", **columns: Any) -> None:
-    """Store a meter, as of the tenant's next version unless `since` is given."""
+    """Store a meter, as of the tenant's next version unless `first_version` is given."""
     row = rows_of(tenant, clock.now())["meters"]
-    del row["since"]
+    del row["first_version"]
     insert(owner, "meters", row | {"key": key, "name": key.title(), "aggregation": aggregation} | columns)
 
 

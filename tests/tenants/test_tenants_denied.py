@@ -62,7 +62,7 @@ def test_the_role_reads_nothing_of_what_tenants_send_and_receive(owner: psycopg.
     fill(owner, acme)
     with owner.transaction(force_rollback=True):
         owner.execute("set local role signalops_platform")
-        owner.execute("select signalops.act_as(%s)", [acme])
+        owner.execute("select signalops.set_tenant(%s)", [acme])
         assert owner.execute("select slug from signalops.tenants where id = %s", [acme]).rowcount == 1
         assert owner.execute("select id from signalops.api_keys").rowcount == 1, "the positive control"
         for secret in ("select hash from signalops.api_keys", "select digest from signalops.api_keys"):

@@ -9,7 +9,7 @@ from tests.tenants.test_tenant_endpoints_plans import GOLD
 
 
 def kept(owner: psycopg.Connection, tenant: Tenant) -> tuple[int]:
-    row = owner.execute("select days from signalops.keep(400) where tenant = %s", [tenant.id]).fetchone()
+    row = owner.execute("select days from signalops.retention_cutoffs(400) where tenant = %s", [tenant.id]).fetchone()
     assert row is not None
     days: tuple[int] = row
     return days

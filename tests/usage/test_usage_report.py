@@ -72,7 +72,7 @@ async def test_any_days_and_full_hours_are_shown_without_limits(api: Client, cou
 async def test_meters_are_shown_by_group_in_their_unit(api: Client, counters: Counters) -> None:
     meter = counters.make_meter("traffic", "sum", ["payload.region", "payload.plan"])
     for group, value in (('["eu",1]', "0.1"), ('["us",null]', "2"), ("sha256:ab", "7"), ('["eu",1]', "0.2")):
-        counters.count(at("2026-02-03"), meter=meter, aggregation="sum", grp=group, value=value)
+        counters.count(at("2026-02-03"), meter=meter, aggregation="sum", group_key=group, value=value)
 
     async def used(**params: object) -> tuple[str, list[tuple[str, object]]]:
         shown = (await api.get("/api/usage", counters.tenant, meter=meter, period="2026-02", **params)).json
@@ -93,7 +93,7 @@ async def test_a_meter_that_has_ended_is_still_shown_and_an_unknown_one_is_not_f
     shown = (await api.get("/api/usage", counters.tenant, meter=meter)).json
     assert (shown["quantity"], shown["events"]) == (None, 0)
     counters.count(at("2026-02-03"), meter=meter, aggregation="max", value=-4)
-    counters.owner.execute("update signalops.meters set until = 9")
+    counters.owner.execute("update signalops.meters set end_version = 9")
     shown = (await api.get("/api/usage", counters.tenant, meter=meter, period="2026-02")).json
     assert shown["quantity"] == "-4"
     problem = assert_problem(await api.get("/api/usage", counters.tenant, meter="traffic"), 404, "not-found")
@@ -131,7 +131,7 @@ async def test_what_is_not_understood_is_refused_by_name(api: Client, counters: 
 async def test_more_windows_than_an_answer_holds_are_refused(api: Client, counters: Counters) -> None:
     meter = counters.make_meter("m", "count", ["payload.id"])
     counters.owner.execute(
-        "insert into signalops.usage_counters (tenant_id, meter, hour, grp, period, aggregation, is_late, events, value) "
+        "insert into signalops.usage_counters (tenant_id, meter, hour, group_key, period, aggregation, is_late, events, value) "
         "select %s, %s, '2026-02-01Z', format('[%%s]', n), '2026-02-01', 'count', false, 1, 1 from generate_series(1, 10001) n",
         [counters.tenant.id, meter],
     )

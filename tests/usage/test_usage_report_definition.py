@@ -25,7 +25,7 @@ AGGREGATIONS = ("count", "sum", "max", "min", "avg", "latest", "unique_count")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/Santiago")
 BILLED = (None, date(2027, 12, 1), date(2028, 4, 1))
 
-BY = "select bucket, grp, events, quantity from signalops.usage_by(%s, %s, %s, %s, %s, %s, %s, %s)"
+BY = "select bucket, group_key, events, quantity from signalops.usage_by(%s, %s, %s, %s, %s, %s, %s, %s)"
 
 Quantities = dict[tuple[datetime, str], tuple[int, Decimal]]
 
@@ -48,7 +48,7 @@ class Event(NamedTuple):
     """An event as it is counted: by its own period, or late by another."""
 
     moment: datetime
-    grp: str
+    group_key: str
     value: Decimal
     late: date | None
     id: UUID
@@ -58,7 +58,7 @@ class Adjusted(NamedTuple):
     """A correction."""
 
     hour: datetime
-    grp: str
+    group_key: str
     period: date
     quantity: Decimal
 
@@ -83,9 +83,9 @@ def store(counters: Counters, meter: str, aggregation: str, events: Iterable[Eve
     """Count events as workers do: some at a time, of one counter each."""
 
     def slot(event: Event) -> tuple[Any, ...]:
-        return hour_of(event.moment, counters.zone), event.grp, event.late or date.min
+        return hour_of(event.moment, counters.zone), event.group_key, event.late or date.min
 
-    for (_, grp, _), some in groupby(sorted(events, key=slot), key=slot):
+    for (_, group_key, _), some in groupby(sorted(events, key=slot), key=slot):
         together = list(some)
         for part in filter(None, (together[::2], together[1::2])):
             last, values = max(part, key=_age), [event.value for event in part]
@@ -96,18 +96,19 @@ def store(counters: Counters, meter: str, aggregation: str, events: Iterable[Eve
                 more |= {"latest_at": last.moment, "latest_event": last.id}
             if aggregation == "unique_count":
                 more = {"value": None, "items": list(map(str, set(values)))}
-            more |= {"meter": meter, "aggregation": aggregation, "grp": grp}
+            more |= {"meter": meter, "aggregation": aggregation, "group_key": group_key}
             counters.count(last.moment, len(part), last.late, **more)
 
 
 def adjust(counters: Counters, meter: str, events: Iterable[Event]) -> list[Adjusted]:
     """Store corrections of the hours of some events."""
     made = [
-        Adjusted(hour_of(e.moment, counters.zone), e.grp, e.late or counters.month_of(e.moment), Decimal(index))
+        Adjusted(hour_of(e.moment, counters.zone), e.group_key, e.late or counters.month_of(e.moment), Decimal(index))
         for index, e in enumerate(events, 1)
     ]
     counters.owner.cursor().executemany(
-        "insert into signalops.usage_adjustments (tenant_id, id, meter, hour, grp, period, is_late, quantity, reason, author) "
+        "insert into signalops.usage_adjustments (tenant_id, id, meter, hour, group_key, period, is_late, "
+        "quantity, reason, author) "
         "values (%s, signalops.new_id(), %s, %s, %s, %s, false, %s, 'r', 'a')",
         [(counters.tenant.id, meter, *one) for one in made],
     )
@@ -154,16 +155,16 @@ def naive(
         is_billed = (asked.in_period is None or period == asked.in_period) and period <= (asked.until or date.max)
         return asked.lower <= hour < asked.upper and is_billed
 
-    def place(hour: datetime, grp: str) -> tuple[datetime, str]:
-        return bucket(hour, asked.step, counters.zone, asked.lower), grp if asked.by_group else "[]"
+    def place(hour: datetime, group_key: str) -> tuple[datetime, str]:
+        return bucket(hour, asked.step, counters.zone, asked.lower), group_key if asked.by_group else "[]"
 
     for event in events:
         hour = hour_of(event.moment, counters.zone)
         if is_asked(hour, event.late or counters.month_of(hour)):
-            own[place(hour, event.grp)].append(event)
+            own[place(hour, event.group_key)].append(event)
     for one in adjusted:
         if is_asked(one.hour, one.period):
-            added[place(one.hour, one.grp)] += one.quantity
+            added[place(one.hour, one.group_key)] += one.quantity
     return {
         key: (len(own[key]), (quantity(aggregation, own[key]) if own[key] else 0) + added[key])
         for key in own.keys() | added.keys()
@@ -205,14 +206,14 @@ def test_only_the_tenant_that_is_acted_for_is_read(settings: Settings, counters:
     asked = [counters.tenant.id, "events", *WHOLE]
     with psycopg.connect(db.dsn(settings, role)) as connection:
         assert connection.execute(BY, asked).fetchall() == []
-        connection.execute("select signalops.act_as(%s)", [counters.tenant.id])
+        connection.execute("select signalops.set_tenant(%s)", [counters.tenant.id])
         assert connection.execute(BY, asked).fetchall() == [(WHOLE.lower, "[]", 1, 1)]
 
 
 def fill_2027(counters: Counters) -> None:
     """Count an event an hour of two meters, and a late one of March."""
     counters.owner.execute(
-        "insert into signalops.usage_counters (tenant_id, meter, hour, grp, period, aggregation, is_late, events, value) "
+        "insert into signalops.usage_counters (tenant_id, meter, hour, group_key, period, aggregation, is_late, events, value) "
         "select %s, m, h, '[]', signalops.period_of(h, 'UTC'), 'count', false, 1, 1 "
         "from generate_series('2027-01-01Z'::timestamptz, '2027-12-31 23:00Z', '1 hour') h, unnest(array['events', 'm']) m",
         [counters.tenant.id],

@@ -18,7 +18,7 @@ DIE = """
   values (%s, signalops.new_id(), 'event', signalops.new_id(), 'a bug')"""
 LATE = """
   insert into signalops.inbox (tenant_id, event_id, batch)
-  values (%s, signalops.new_id(), signalops.id_at(now() - %s * interval '1 s'))"""
+  values (%s, signalops.new_id(), signalops.uuid7_floor(now() - %s * interval '1 s'))"""
 TOLD = "select type, payload ->> 'alert', payload ->> 'subject' from signalops.events where tenant_id = %s order by id"
 
 
@@ -39,8 +39,8 @@ class Watcher:
     async def look(self, seconds_later: int = 0) -> list[tuple[str, ...]]:
         """Look, when some seconds have passed; return what was told till now: (raised or resolved, alert, subject)."""
         self._owner.execute(
-            "update signalops.alerts set over_since = over_since - %(s)s * interval '1 s', "
-            "calm_since = calm_since - %(s)s * interval '1 s'",
+            "update signalops.alerts set breached_at = breached_at - %(s)s * interval '1 s', "
+            "recovering_since = recovering_since - %(s)s * interval '1 s'",
             {"s": seconds_later},
         )
         await alerts.watch(self._connections, self._ours.slug)
@@ -60,7 +60,7 @@ async def test_each_crossing_is_told_once_and_its_end_once(watcher: Watcher, own
         assert await watcher.look() == [("raised", "dead_letters", "acme")]
         owner.execute(DIE, [acme.id])
         assert len(await watcher.look(60)) == 1
-        owner.execute("update signalops.dead_letters set ended_at = now(), ending = 'discarded'")
+        owner.execute("update signalops.dead_letters set resolved_at = now(), resolution = 'discarded'")
         assert len(await watcher.look()) == 1  # it may come back
         assert len(await watcher.look(800)) == 1
         assert (await watcher.look(200))[1:] == [("resolved", "dead_letters", "acme")]
@@ -82,7 +82,8 @@ async def test_what_lasts_for_a_moment_or_hovers_is_not_told_anew(
     assert await watcher.look(15) == [("raised", "events_wait", "")]
     for lag in (40, 80, 40, 80):
         owner.execute(
-            "update signalops.inbox set batch = signalops.id_at(now() - %s * interval '1 s') where tenant_id = %s", [lag, acme.id]
+            "update signalops.inbox set batch = signalops.uuid7_floor(now() - %s * interval '1 s') where tenant_id = %s",
+            [lag, acme.id],
         )
         assert len(await watcher.look(120)) == 1
     owner.execute("delete from signalops.inbox")
@@ -100,22 +101,22 @@ CONDITIONS = {
     ("hard_limit", "acme events"): """
         insert into signalops.limits (tenant_id, meter, origin, starts_on, soft, hard)
         select id, 'events', 'plan', '2000-01-01', 5, 10 from signalops.tenants where slug = 'acme';
-        insert into signalops.quotas (tenant_id, period, accepted)
+        insert into signalops.accepted_counters (tenant_id, period, accepted)
         select id, date_trunc('month', now(), 'UTC')::date, 10 from signalops.tenants where slug = 'acme'""",
     ("soft_limit", "acme events"): """
         insert into signalops.limits (tenant_id, meter, origin, starts_on, soft, hard)
         select id, 'events', 'plan', '2000-01-01', 5, 10 from signalops.tenants where slug = 'acme';
-        insert into signalops.quotas (tenant_id, period, accepted)
+        insert into signalops.accepted_counters (tenant_id, period, accepted)
         select id, date_trunc('month', now(), 'UTC')::date, 7 from signalops.tenants where slug = 'acme'""",
-    ("partitions", "batches"): """
+    ("partitions", "batch_results"): """
         do $$ declare part regclass; begin
-          for part in select inhrelid::regclass from pg_inherits where inhparent = 'signalops.batches'::regclass
+          for part in select inhrelid::regclass from pg_inherits where inhparent = 'signalops.batch_results'::regclass
             and right(inhrelid::regclass::text, 7) > to_char(now() at time zone 'UTC', 'YYYY_MM')
           loop execute 'drop table ' || part; end loop; end $$""",
     (
         "maintenance",
         "retain",
-    ): "insert into signalops.maintenance (job, succeeded_at) values ('retain', now() - interval '4 hours')",
+    ): "insert into signalops.maintenance_runs (job, succeeded_at) values ('retain', now() - interval '4 hours')",
     ("period_stuck", "acme"): """
         insert into signalops.billing_periods (tenant_id, period, starts_at, ends_at, frozen_at)
         select id, '2026-01-01', '2026-01-01', '2026-02-01', now() - interval '2 days'
@@ -141,7 +142,9 @@ async def test_what_it_could_not_commit_is_told_by_the_next(
     """The backend dies when all is written and nothing committed."""
     owner.execute(DIE, [acme.id])
     with closing(psycopg.connect(db.dsn(settings, "worker"))) as doomed:
-        assert doomed.execute("select alert, became from signalops.watch('operators')").fetchall() == [("dead_letters", "raised")]
+        assert doomed.execute("select alert, became from signalops.evaluate_alerts('operators')").fetchall() == [
+            ("dead_letters", "raised")
+        ]
         assert await watcher.look() == []  # one looks at a time
         owner.execute("select pg_terminate_backend(%s, 5000)", [doomed.info.backend_pid])
     assert await watcher.look() == [("raised", "dead_letters", "acme")]
@@ -178,4 +181,4 @@ async def test_an_alert_arrives_by_an_ordinary_rule(
     (request,) = receiver.received
     assert b"failed_jobs of process_batch: jobs were given up" in request.body
     assert owner.execute("select alert, subject from ops.alerts").fetchall() == [("failed_jobs", "process_batch")]
-    assert owner.execute("select job from signalops.maintenance where failed_at is null").fetchall() != []
+    assert owner.execute("select job from signalops.maintenance_runs where failed_at is null").fetchall() != []

@@ -39,7 +39,7 @@ async def test_a_processed_event_names_its_job_its_rules_and_its_deliveries(pipe
     shown = await path(pipeline, acme)
     assert shown["status"] == "processed"
     processing = shown["processing"]
-    assert (processing["job"], processing["ruleset"], processing["rulesEvaluated"]) == (77, 2, 2)
+    assert (processing["job"], processing["rulesetVersion"], processing["rulesEvaluated"]) == (77, 2, 2)
     assert processing["processedAt"] >= shown["receivedAt"]
     assert shown["matches"] == [{"id": rules[0], "name": f"rule {rules[0]}", "version": 1, "outcome": "notified"}]
     (delivery,) = shown["deliveries"]
@@ -84,7 +84,7 @@ async def test_a_rule_that_was_deleted_since_is_named_so(pipeline: Pipeline, acm
 async def test_an_operational_event_is_marked(pipeline: Pipeline, acme: Tenant) -> None:
     set_limit(pipeline.owner, acme.id, soft=1)
     await pipeline.accept((acme, {}))
-    ((notice,),) = pipeline.rows("select id from signalops.events where depth = 1")
+    ((notice,),) = pipeline.rows("select id from signalops.events where causation_depth = 1")
     shown = await path(pipeline, acme, notice)
     assert (shown["operational"], shown["source"]) == (True, "signalops")
 

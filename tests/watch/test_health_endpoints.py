@@ -21,7 +21,7 @@ async def test_a_reading_whose_connection_dies_is_refused_and_the_next_one_works
     event = (await api.post(SIGNUP, acme)).headers["location"]
     for path in ("/api/events", event, "/api/usage"):
         with owner.transaction():
-            owner.execute("lock table signalops.events, signalops.quotas in access exclusive mode")
+            owner.execute("lock table signalops.events, signalops.accepted_counters in access exclusive mode")
             reading = asyncio.create_task(api.get(path, acme))
             owner.execute("select pg_terminate_backend(%s)", [await blocked_backend()])
             answer = await reading

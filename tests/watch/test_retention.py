@@ -12,11 +12,11 @@ from signalops.watch.retention import Retainer, Retention
 from tests.support.api import SIGNUP, Client
 from tests.support.tenants import Tenant
 
-PARENTS = ["delivery_attempts", "deliveries", "matches", "batches", "usage_entries", "events", "audit_log"]
+PARENTS = ["delivery_attempts", "deliveries", "matches", "batch_results", "usage_entries", "events", "audit_log"]
 KEPT = Retention(events=400, audit_log=400, jobs=30)
 OLD = """
   insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)
-  select %(tenant)s, signalops.id_at(at), signalops.id_at(at), 'a.b', at, at, '{}'
+  select %(tenant)s, signalops.uuid7_floor(at), signalops.uuid7_floor(at), 'a.b', at, at, '{}'
   from (select '2024-01-15'::timestamptz) as t (at)
 """
 
@@ -27,7 +27,7 @@ def old(owner: psycopg.Connection, acme: Tenant) -> list[str]:
     for parent in PARENTS:
         owner.execute(
             f"create table signalops.{parent}_2024_01 partition of signalops.{parent} "
-            "for values from (signalops.id_at('2024-01-01Z')) to (signalops.id_at('2024-02-01Z'))".encode()
+            "for values from (signalops.uuid7_floor('2024-01-01Z')) to (signalops.uuid7_floor('2024-02-01Z'))".encode()
         )
     owner.execute("update signalops.tenants set created_at = '2024-01-01', closed_until = '2026-01-01'")
     owner.execute(OLD, {"tenant": acme.id})
@@ -47,7 +47,7 @@ async def test_what_expired_goes_as_a_whole_and_the_rest_stays(
     assert (await retainer.run(5))[0] == old
     assert (await retainer.run(5))[0] == []
     assert owner.execute("select id::text from signalops.events").fetchall() == [(stored.json["id"],)]
-    differences = owner.execute('select "check", subject from signalops.audit(null, null)').fetchall()
+    differences = owner.execute('select "check", subject from signalops.reconcile(null, null)').fetchall()
     assert differences == [("chain", "closed until")]  # the closing was only said; of what is gone nothing
 
 

@@ -131,7 +131,7 @@ class EventTypeCatalog:
             return
         async with self._connections.connection() as connection:
             while self._rows:
-                await event_type_queries.note_types(connection, self._rows[:_MOST_AT_ONCE])
+                await event_type_queries.record_event_types(connection, self._rows[:_MOST_AT_ONCE])
                 del self._rows[:_MOST_AT_ONCE]
 
     def _forget(self) -> None:

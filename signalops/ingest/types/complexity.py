@@ -13,7 +13,7 @@ import orjson
 from signalops.errors import Invalid
 from signalops.types import JsonObject
 
-MOST_WEIGHT = 2000
+MAX_COMPLEXITY = 2000
 _DEPTH = 64
 # Measured: how many times of what other keywords cost; a regular expression takes up to a microsecond a byte.
 _COSTLY = {"pattern": 32, "multipleOf": 16, "enum": 4, "const": 4}
@@ -26,30 +26,30 @@ _MAPS = {"properties", "patternProperties", "dependentSchemas", "dependentRequir
 _MOVING = {"$dynamicRef", "$recursiveRef"}
 
 
-class _Scale:
-    """Weighs the parts of one schema; each part once, since references can reach it exponentially often."""
+class _ComplexityMeasure:
+    """Measures the parts of one schema, each part once, since references can reach it exponentially often."""
 
     def __init__(self, schema: JsonObject) -> None:
         self._schema = schema
-        self._weights: dict[int, int] = {}
+        self._complexities: dict[int, int] = {}
 
-    def weigh(self, part: Any, path: str, depth: int = 0) -> int:
+    def measure(self, part: Any, path: str, depth: int = 0) -> int:
         if isinstance(part, list):
-            return sum(self.weigh(inner, path, depth) for inner in part)
+            return sum(self.measure(inner, path, depth) for inner in part)
         if not isinstance(part, dict):
             return 1
         if depth > _DEPTH:
             raise Invalid.at(
                 path, f"nests deeper than {_DEPTH} levels, or refers to itself; write the levels out, or leave it open"
             )
-        if id(part) not in self._weights:
-            weight = 1 + sum(self._keyword(name, value, f"{path}.{name}", depth + 1) for name, value in part.items())
-            self._weights[id(part)] = weight * (_UNEVALUATED if any(k.startswith("unevaluated") for k in part) else 1)
-        return self._weights[id(part)]
+        if id(part) not in self._complexities:
+            complexity = 1 + sum(self._keyword(name, value, f"{path}.{name}", depth + 1) for name, value in part.items())
+            self._complexities[id(part)] = complexity * (_UNEVALUATED if any(k.startswith("unevaluated") for k in part) else 1)
+        return self._complexities[id(part)]
 
     def _keyword(self, name: str, value: Any, path: str, depth: int) -> int:
         if name == "$ref":
-            return self.weigh(self._resolve(value, path), path, depth)
+            return self.measure(self._resolve(value, path), path, depth)
         if name in _NUMBERS:
             _require_plain(value, path)
         if name in _COSTLY:
@@ -58,13 +58,13 @@ class _Scale:
             return 0
         if name in _MAPS and isinstance(value, dict):
             return self._map(name, value, path, depth)
-        return self.weigh(value, path, depth)
+        return self.measure(value, path, depth)
 
     def _map(self, name: str, parts: JsonObject, path: str, depth: int) -> int:
-        weights = [self.weigh(part, f"{path}.{key}", depth) for key, part in parts.items()]
+        complexities = [self.measure(part, f"{path}.{key}", depth) for key, part in parts.items()]
         if name == "properties":  # each is looked up, and a value is only one of them
-            return max(weights, default=0) + len(weights) // 2
-        return sum(weights) + len(weights) * _COSTLY["pattern" if name == "patternProperties" else "const"]
+            return max(complexities, default=0) + len(complexities) // 2
+        return sum(complexities) + len(complexities) * _COSTLY["pattern" if name == "patternProperties" else "const"]
 
     def _resolve(self, reference: Any, path: str) -> Any:
         """Follow a JSON Pointer (RFC 6901) as a fragment."""
@@ -80,13 +80,13 @@ class _Scale:
         return found
 
 
-def weight_of(schema: JsonObject) -> int:
-    """Return the weight of a schema; raise Invalid when it is too heavy, or can't be weighed."""
+def complexity_of(schema: JsonObject) -> int:
+    """Return the complexity of a schema; raise Invalid when it exceeds MAX_COMPLEXITY, or has no bound."""
     _refuse_identities(schema, "schema")
-    weight = _Scale(schema).weigh(schema, "schema")
-    if weight > MOST_WEIGHT:
-        raise Invalid.at("schema", "is too costly to hold each event against; leave out alternatives and nesting")
-    return weight
+    complexity = _ComplexityMeasure(schema).measure(schema, "schema")
+    if complexity > MAX_COMPLEXITY:
+        raise Invalid.at("schema", "is too costly to validate each event against; leave out alternatives and nesting")
+    return complexity
 
 
 def _require_plain(value: Any, path: str) -> None:

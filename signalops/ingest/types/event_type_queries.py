@@ -9,9 +9,9 @@ from signalops.types import TenantId
 SQL = db.queries("ingest/types")
 
 
-async def note_types(connection: db.Connection, seen: list[SeenType]) -> None:
+async def record_event_types(connection: db.Connection, seen: list[SeenType]) -> None:
     """Add to the catalogue: tenant, type, first and last (ids of events), count, fields, cut and example of each type."""
-    await connection.execute(SQL["note-types"], {"seen": orjson.dumps(seen).decode()})
+    await connection.execute(SQL["record-event-types"], {"seen": orjson.dumps(seen).decode()})
 
 
 async def list_types(connection: db.Connection, tenant: TenantId, after: str, limit: int) -> list[db.Row]:

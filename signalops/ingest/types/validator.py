@@ -17,14 +17,14 @@ import orjson
 from pydantic import Field
 
 from signalops.errors import Invalid
-from signalops.ingest.types.complexity import weight_of
+from signalops.ingest.types.complexity import complexity_of
 from signalops.models import ApiModel
 from signalops.types import JsonObject
 
 MOST_BYTES = 64 * 1024
 MOST_FAULTS = 10
 _MOST_WORK = 10_000_000
-"""Bytes of a payload times the weight of its schema: 0.2 s in the worst case that was found."""
+"""Bytes of a payload times the complexity of its schema: 0.2 s in the worst case that was found."""
 _LIGHT = 100_000
 """The same, up to which the event loop is used: 4 ms in the worst case that was found, or a tenth of it with numbers such as
 5e-324, each of which costs fifteen times as much."""
@@ -61,9 +61,9 @@ class Schema:
         return len(self.text)
 
     @cached_property
-    def weight(self) -> int:
+    def complexity(self) -> int:
         """How costly it is; Invalid when it is too costly."""
-        return weight_of(self._schema)
+        return complexity_of(self._schema)
 
     @cached_property
     def _validator(self) -> jsonschema_rs.Draft202012Validator | jsonschema_rs.Draft7Validator:
@@ -80,7 +80,7 @@ class Schema:
 
     def is_light(self, row: bytes) -> bool:
         """Return whether an event of this JSON can be validated on the event loop."""
-        work = len(row) * self.weight
+        work = len(row) * self.complexity
         return work <= _LIGHT // 10 or (work <= _LIGHT and not _EXTREME.search(row))
 
     @cached_property
@@ -92,12 +92,14 @@ class Schema:
         """Raise Invalid, naming the path, if the schema can't validate events."""
         if self.size > MOST_BYTES:
             raise Invalid.at("schema", f"is larger than {MOST_BYTES} bytes; shorten it")
-        assert self.weight, "weighed before it is compiled: an endless reference must not reach the library"
+        assert self.complexity, (
+            "the complexity is measured before the schema is compiled: an endless reference must not reach the library"
+        )
         assert self._validator
 
     def faults(self, payload: JsonObject, size: int) -> list[Fault]:
         """Return the first faults of a payload, whose JSON has about so many bytes; none when it is valid."""
-        work = size * self.weight
+        work = size * self.complexity
         if work > _MOST_WORK:
             return [whole("is too large to be held against its schema: send less, or simplify the schema")]
         if self._validator.is_valid(payload):

@@ -14,17 +14,17 @@ MOST_BYTES = 1024 * 1024
 """Payload that is read at once, as it is stored: perhaps compressed."""
 
 
-async def take_turn(connection: db.Connection, tenant: TenantId) -> int:
+async def try_acquire_slot(connection: db.Connection, tenant: TenantId) -> int:
     """Return how many backtests of a tenant are not over; until the transaction ends nobody else adds one."""
-    await connection.execute(SQL["take-turn"], {"tenant": tenant})
+    await connection.execute(SQL["try-acquire-slot"], {"tenant": tenant})
     row = await db.row(connection, SQL["count-unfinished"], {"tenant": tenant})
     return int(row["count"]) if row else 0
 
 
-async def add(connection: db.Connection, tenant: TenantId, backtest: UUID, asked: db.Row, span: db.Row) -> None:
+async def add(connection: db.Connection, tenant: TenantId, backtest: UUID, request: db.Row, span: db.Row) -> None:
     """Store a backtest of a span {starts_at, ends_at}, and enqueue its first slice."""
     await connection.execute(
-        SQL["add-backtest"], {"tenant": tenant, "id": backtest, "asked": db.Jsonb(asked, orjson.dumps), **span}
+        SQL["add-backtest"], {"tenant": tenant, "id": backtest, "request": db.Jsonb(request, orjson.dumps), **span}
     )
 
 
@@ -38,9 +38,9 @@ async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> d
     return await db.row(connection, SQL["find-backtest"], {"tenant": tenant, "id": backtest})
 
 
-async def is_held(connection: db.Connection, tenant: TenantId) -> bool:
+async def is_parked(connection: db.Connection, tenant: TenantId) -> bool:
     """Tell whether a tenant is suspended or being deleted: its backtests wait then."""
-    return bool(await db.value(connection, SQL["is-held"], {"tenant": tenant}))
+    return bool(await db.value(connection, SQL["is-parked"], {"tenant": tenant}))
 
 
 async def list_(connection: db.Connection, tenant: TenantId, upwards: bool, window: db.Row) -> list[db.Row]:
@@ -66,10 +66,10 @@ async def read_events(connection: db.Connection, tenant: TenantId, events: Itera
     return {event["id"]: event for event in found}
 
 
-async def save(connection: db.Connection, tenant: TenantId, backtest: UUID, slices: int, found: db.Row) -> bool:
-    """Save a slice, the one after so many: {status, looked_until, scanned, state, result, error}; False if it is too late."""
+async def save(connection: db.Connection, tenant: TenantId, backtest: UUID, iterations: int, found: db.Row) -> bool:
+    """Save a slice, the one after so many: {status, scanned_until, scanned, state, result, error}; False if it is too late."""
     documents = {name: None if found[name] is None else db.Jsonb(found[name], orjson.dumps) for name in ("state", "result")}
-    place = {"tenant": tenant, "id": backtest, "slices": slices}
+    place = {"tenant": tenant, "id": backtest, "iterations": iterations}
     return await db.row(connection, SQL["save-slice"], found | documents | place) is not None
 
 

@@ -46,7 +46,7 @@ class Backtester:
     async def run(self, tenant: TenantId, backtest: UUID) -> None:
         """Run the next slice, unless the backtest has ended or its tenant is suspended; resuming the tenant enqueues it again."""
         async with db.as_tenant(self._connections, tenant) as connection:
-            if await backtest_queries.is_held(connection, tenant):
+            if await backtest_queries.is_parked(connection, tenant):
                 return
             row = await backtest_queries.find(connection, tenant, backtest)
         if row is None or row["status"] not in ("queued", "running"):
@@ -59,7 +59,7 @@ class Backtester:
         except db.REFUSAL:
             raise  # an outage, or the operator's to mend: the job is run again
         except Exception as error:
-            found = {name: row[name] for name in ("scanned", "looked_until", "result")}
+            found = {name: row[name] for name in ("scanned", "scanned_until", "result")}
             found |= {"status": "failed", "state": None, "error": repr(error)[:500]}
         await self._save(tenant, row, found)
 
@@ -99,10 +99,10 @@ class Backtester:
         if event is None:
             return shown | {"message": None, "fault": "The event is too large to be read here, or gone."}
         window = notification.context if notification.kind == "event" else None
-        asked = work.candidate
-        what = RenderContext(event, asked["rule"], notification.kind, window, listed, asked.get("timeZone", "UTC"))
+        request = work.candidate
+        what = RenderContext(event, request["rule"], notification.kind, window, listed, request.get("timeZone", "UTC"))
         try:
-            message = await self._render(work.tenant, asked["channel"], asked["draft"]["template"], what)
+            message = await self._render(work.tenant, request["channel"], request["draft"]["template"], what)
         except Invalid as error:
             return shown | {"message": None, "fault": error.detail}
         parts = {"subject": message.subject, "body": message.body, "html": message.html}
@@ -111,7 +111,7 @@ class Backtester:
     async def _save(self, tenant: TenantId, row: Mapping[str, Any], found: JsonObject) -> None:
         backtest, is_over = row["id"], found["status"] != "running"
         async with db.as_tenant(self._connections, tenant) as connection:
-            if not await backtest_queries.save(connection, tenant, backtest, row["slices"], found):
+            if not await backtest_queries.save(connection, tenant, backtest, row["iterations"], found):
                 return  # cancelled, or another worker was first
             if not is_over:
                 await backtest_queries.enqueue(connection, tenant, backtest)
@@ -125,24 +125,24 @@ class _Work:
 
     def __init__(self, tenant: TenantId, row: Mapping[str, Any]) -> None:
         self.tenant = tenant
-        asked, state = row["asked"], row["state"] or {}
-        self.candidate, self._baseline = asked["candidate"], asked["baseline"]
-        self.types: list[str] | None = asked["types"]
+        request, state = row["request"], row["state"] or {}
+        self.candidate, self._baseline = request["candidate"], request["baseline"]
+        self.types: list[str] | None = request["types"]
         self._ends_at: datetime = row["ends_at"]
-        self._most_events: int = asked["limits"]["events"]
-        self._most_seconds: float = asked["limits"]["seconds"]
+        self._most_events: int = request["limits"]["events"]
+        self._most_seconds: float = request["limits"]["seconds"]
         self.spent: float = state.get("spent", 0.0)
         self._after = UUID(state["after"]) if state else UUID(int=clock.least_id(row["starts_at"]).int - 1)
         self._reason: str | None = None
         self._is_through = False
-        self.report = Report(row["starts_at"], self._ends_at, asked["examples"], state.get("report"))
-        silences = [_silence(silence) for silence in asked["silences"]]
+        self.report = Report(row["starts_at"], self._ends_at, request["examples"], state.get("report"))
+        silences = [_silence(silence) for silence in request["silences"]]
 
         def is_silenced(event: Event, now: datetime) -> bool:
             return any(s.starts_at <= now < s.ends_at and s.pattern.matches(event) for s in silences)
 
         sinks = {"candidate": self.report.add_notification, "baseline": self.report.add_baseline_notification}
-        chosen = {name: asked[name] for name in sinks if asked[name]}
+        chosen = {name: request[name] for name in sinks if request[name]}
         self._rules = RuleSet({name: compiled(c["draft"]["grammar"], c["draft"]["pattern"]) for name, c in chosen.items()})
         self._simulations = {name: _simulation(c, is_silenced, sinks[name]) for name, c in chosen.items()}
         for name, simulation in self._simulations.items():
@@ -219,7 +219,7 @@ class _Work:
 
     def found(self) -> JsonObject:
         """Return what is saved: the result, and, unless this was the end, from where to go on."""
-        found = {"scanned": self.report.scanned, "looked_until": self._until, "result": self.result(), "error": None}
+        found = {"scanned": self.report.scanned, "scanned_until": self._until, "result": self.result(), "error": None}
         if self.is_done:
             return found | {"status": "done", "state": None}
         state: JsonObject = {name: simulation.state() for name, simulation in self._simulations.items()}

@@ -31,14 +31,14 @@ class Desk:
         self._templates = templates
         self._limits = limits
 
-    async def ask(self, connection: db.Connection, tenant: TenantId, asked: BacktestRequest) -> UUID:
+    async def ask(self, connection: db.Connection, tenant: TenantId, request: BacktestRequest) -> UUID:
         """Store a backtest, enqueue it, and return its id; Invalid, NotFound, or Conflict when there are too many."""
-        span = _span(asked)
-        pinned = await self._pinned(connection, tenant, asked)
+        span = _span(request)
+        pinned = await self._pinned(connection, tenant, request)
         silences = await backtest_queries.past_silences(connection, tenant, span)
         limits = {"events": self._limits.events, "seconds": self._limits.seconds}
-        about = {"types": asked.types, "examples": asked.examples, "silences": silences, "limits": limits}
-        if await backtest_queries.take_turn(connection, tenant) >= self._limits.unfinished:
+        about = {"types": request.types, "examples": request.examples, "silences": silences, "limits": limits}
+        if await backtest_queries.try_acquire_slot(connection, tenant) >= self._limits.unfinished:
             raise Conflict(
                 f"{self._limits.unfinished} backtests are unfinished: wait for one, or cancel one (see GET /api/rules/backtests)."
             )
@@ -46,12 +46,12 @@ class Desk:
         await backtest_queries.add(connection, tenant, backtest, pinned | about, span)
         return backtest
 
-    async def _pinned(self, connection: db.Connection, tenant: TenantId, asked: BacktestRequest) -> JsonObject:
+    async def _pinned(self, connection: db.Connection, tenant: TenantId, request: BacktestRequest) -> JsonObject:
         """Return the rule to evaluate and the active version of the same rule, pinned against later changes."""
-        candidate = await choose(connection, tenant, self._templates, asked.rule)
+        candidate = await choose(connection, tenant, self._templates, request.rule)
         baseline = None
-        if asked.rule.id is not None:
-            active = await choose(connection, tenant, self._templates, StoredRule(id=asked.rule.id))
+        if request.rule.id is not None:
+            active = await choose(connection, tenant, self._templates, StoredRule(id=request.rule.id))
             if active.rule["version"] != candidate.rule["version"]:
                 baseline = active
                 candidate.rule["id"] = active.rule["id"]
@@ -68,10 +68,10 @@ async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> M
 
 def shown(row: Mapping[str, Any]) -> JsonObject:
     """Write a backtest in the words of the API."""
-    rule = {name: row["asked"]["candidate"]["rule"][name] for name in ("id", "name", "version")}
-    span = {"from": row["starts_at"], "to": row["ends_at"], "types": row["asked"]["types"]}
+    rule = {name: row["request"]["candidate"]["rule"][name] for name in ("id", "name", "version")}
+    span = {"from": row["starts_at"], "to": row["ends_at"], "types": row["request"]["types"]}
     about = {"createdAt": row["created_at"], "updatedAt": row["updated_at"], "error": row["error"]}
-    progress = {"scanned": row["scanned"], "total": _estimate(row), "until": row["looked_until"]}
+    progress = {"scanned": row["scanned"], "total": _estimate(row), "until": row["scanned_until"]}
     state = {"id": row["id"], "status": row["status"], "rule": rule, "progress": progress, "result": row["result"]}
     return {**state, **span, **about}
 
@@ -79,18 +79,18 @@ def shown(row: Mapping[str, Any]) -> JsonObject:
 def _estimate(row: Mapping[str, Any]) -> int | None:
     """Return how many events there probably are, from how many there were in the part of the time that is done."""
     starts_at: datetime = row["starts_at"]
-    until: datetime | None = row["looked_until"]
+    until: datetime | None = row["scanned_until"]
     if until is None or until <= starts_at:
         return None
     whole: timedelta = row["ends_at"] - starts_at
     return round(int(row["scanned"]) * (whole / (until - starts_at)))
 
 
-def _span(asked: BacktestRequest) -> dict[str, datetime]:
+def _span(request: BacktestRequest) -> dict[str, datetime]:
     now = clock.now()
-    if asked.from_ >= now:
+    if request.from_ >= now:
         raise Invalid("from: lies in the future; name a time before now.")
-    return {"starts_at": asked.from_, "ends_at": min(asked.to or now, now)}
+    return {"starts_at": request.from_, "ends_at": min(request.to or now, now)}
 
 
 def _said(chosen: ResolvedRule) -> JsonObject:

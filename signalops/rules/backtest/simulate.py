@@ -1,7 +1,7 @@
 """Simulates one version of a rule on past events, by the time of the events. Pure.
 
 Event by event in the order of receipt: pattern (matched by the caller) -> window or absence -> silences -> active hours ->
-cooldown -> digest, as decide and signalops.weigh do for new events. Times are microseconds since 1970.
+cooldown -> digest, as decide and signalops.evaluate_stateful_rules do for new events. Times are microseconds since 1970.
 """
 
 import heapq
@@ -42,11 +42,11 @@ class _Group:
     window: Window | None = None
     seen_at: int | None = None
     due_at: int | None = None
-    quiet_until: int = 0
+    cooldown_until: int = 0
 
     def state(self) -> list[Any]:
         window = self.window and self.window.state()
-        return [self.labels, window, self.seen_at, self.due_at, self.quiet_until]
+        return [self.labels, window, self.seen_at, self.due_at, self.cooldown_until]
 
     @classmethod
     def of(cls, plan: RuleConditions, state: list[Any]) -> Self:
@@ -93,7 +93,7 @@ class Simulation:
     def take(self, event: Event, seen: Event, now: int) -> Outcome | None:
         """Take in an event that the pattern matches, as it is and as patterns see it; None if it must not match."""
         self.advance(now)
-        if event["depth"] and not self._may_match(event):
+        if event["causation_depth"] and not self._may_match(event):
             return None
         plan = self._plan
         if plan is None or plan.kind == "each":
@@ -126,7 +126,7 @@ class Simulation:
         for key, group in list(self._groups.items()):
             if group.window is not None:
                 group.window.forget(horizon)
-            is_over = group.quiet_until <= now and group.due_at is None and (group.seen_at or 0) < last
+            is_over = group.cooldown_until <= now and group.due_at is None and (group.seen_at or 0) < last
             if is_over and not group.window:
                 del self._groups[key]
 
@@ -153,7 +153,7 @@ class Simulation:
     def _may_match(self, event: Event) -> bool:
         """A rule matches no notice of its own, and operational events caused by one another to some depth only."""
         about_rule = event["payload"].get("rule", {}).get("id")
-        return event["depth"] <= DEEPEST and (self._rule["id"] is None or about_rule != str(self._rule["id"]))
+        return event["causation_depth"] <= DEEPEST and (self._rule["id"] is None or about_rule != str(self._rule["id"]))
 
     def _count(self, plan: RuleConditions, event: Event, at: int, notification: Notification) -> Outcome:
         if notification.at - at > plan.lateness // _MICROSECOND:
@@ -224,10 +224,10 @@ class Simulation:
     def _cool(self, plan: RuleConditions, event: Event, now: int, key: str | None) -> bool:
         """Begin a cooldown; False while one lasts."""
         group = self._groups.setdefault(plan.grouping.of(event).key if key is None else key, _Group({}))
-        if group.quiet_until > now:
+        if group.cooldown_until > now:
             return False
         assert plan.cooldown is not None
-        group.quiet_until = now + plan.cooldown // _MICROSECOND
+        group.cooldown_until = now + plan.cooldown // _MICROSECOND
         return True
 
     def _collect(self, plan: RuleConditions, notification: Notification, moment: datetime) -> None:

@@ -26,15 +26,15 @@ class Entry(NamedTuple):
     """An event in a window."""
 
     at: int
-    weight: Decimal
-    item: str | None
+    value: Decimal
+    distinct_value: str | None
 
 
 class Window:
     """The events of one group of a window, in the order of their times.
 
     An event that comes in order costs a few steps; one out of order is held against all those within a span before and
-    after it, in a count against no more than the threshold's number on each side. As soon as a weight is below zero the
+    after it, in a count against no more than the threshold's number on each side. As soon as a value is below zero the
     measure can rise by what expires, and stretches can vanish: from then on what was notified is kept, and all is looked at.
     """
 
@@ -58,7 +58,7 @@ class Window:
     def add(self, at: int, measure: Measure) -> bool:
         """Take an event in; return whether it fires."""
         entry = Entry(at, *measure)
-        if entry.weight < 0 and self._notified is None:
+        if entry.value < 0 and self._notified is None:
             self._notified = list(stretches(self._entries, self._span, self._threshold))
         if self._notified is not None:
             return self._starts_range(entry, self._notified)
@@ -86,17 +86,20 @@ class Window:
 
     def state(self) -> JsonObject:
         """Return what it holds, as JSON takes it."""
-        return {"entries": [[at, str(weight), item] for at, weight, item in self._entries], "notified": self._notified}
+        return {
+            "entries": [[at, str(value), distinct_value] for at, value, distinct_value in self._entries],
+            "notified": self._notified,
+        }
 
     @classmethod
     def of(cls, plan: RuleConditions, state: JsonObject) -> Self:
         """Return the window that held this."""
-        entries = (Entry(at, Decimal(weight), item) for at, weight, item in state["entries"])
+        entries = (Entry(at, Decimal(value), distinct_value) for at, value, distinct_value in state["entries"])
         notified = state["notified"]
         return cls(plan, entries, None if notified is None else ((begins, ends) for begins, ends in notified))
 
     def _append(self, entry: Entry) -> bool:
-        """Move the window on to the newest event. As nothing comes later and nothing weighs less than zero, the measure only
+        """Move the window on to the newest event. As nothing comes later and no value is below zero, the measure only
         falls from here: the event fires if it reaches the threshold now, and what was before it, up to it, did not."""
         is_later = not self._entries or entry.at > self._newest
         if is_later:
@@ -193,7 +196,7 @@ def stretches(entries: Sequence[Entry], span: int, threshold: Decimal) -> Iterat
 
 
 class _Total:
-    """The sum of the weights, or the number of different items."""
+    """The sum of the values, or the number of distinct values."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._items: Counter[str] = Counter()
@@ -206,22 +209,22 @@ class _Total:
         return Decimal(len(self._items)) if self._items else self._sum
 
     def add(self, entry: Entry) -> None:
-        if entry.item is None:
-            self._sum += entry.weight
+        if entry.distinct_value is None:
+            self._sum += entry.value
         else:
-            self._items[entry.item] += 1
+            self._items[entry.distinct_value] += 1
 
     def remove(self, entry: Entry) -> None:
-        if entry.item is None:
-            self._sum -= entry.weight
+        if entry.distinct_value is None:
+            self._sum -= entry.value
             return
-        self._items[entry.item] -= 1
-        if not self._items[entry.item]:
-            del self._items[entry.item]
+        self._items[entry.distinct_value] -= 1
+        if not self._items[entry.distinct_value]:
+            del self._items[entry.distinct_value]
 
     def with_(self, entry: Entry) -> Decimal:
         """Return the value with one more."""
-        return self.value + (entry.weight if entry.item is None else entry.item not in self._items)
+        return self.value + (entry.value if entry.distinct_value is None else entry.distinct_value not in self._items)
 
 
 def _joined(pieces: Iterable[Stretch]) -> list[Stretch]:

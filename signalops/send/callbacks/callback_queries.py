@@ -21,7 +21,7 @@ async def hear(connection: db.Connection, tenant: TenantId, heard: Heard, channe
     """Apply a status; return whether the delivery changed, None if the report must be sent again. Finds it by id or channel."""
     fields: dict[str, object] = {"tenant": tenant, "channel": channel, "delivery": heard.delivery, "status": heard.status}
     fields |= {"provider": storable(heard.provider_id, PROVIDER_ID_LIMIT), "error": storable(heard.error, ERROR_LIMIT)}
-    moved: bool | None = await db.value(connection, SQL["hear-of-delivery"], fields)
+    moved: bool | None = await db.value(connection, SQL["apply-provider-status"], fields)
     return moved
 
 

@@ -23,7 +23,7 @@ class Held(TypedDict):
     disabled_because: str | None
     retry_schedule: list[int] | None
     max_per_minute: int | None
-    outlet_id: UUID | None
+    send_target_id: UUID | None
     updated_at: datetime
 
 
@@ -41,7 +41,7 @@ async def list_channels(connection: db.Connection, tenant: TenantId, **wanted: A
 
 async def hold_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Held | None:
     """Return a channel as it stands and hold it; None if there is none."""
-    held: Any = await db.row(connection, SQL["hold-channel"], {"tenant": tenant, "id": channel})
+    held: Any = await db.row(connection, SQL["lock-channel"], {"tenant": tenant, "id": channel})
     found: Held | None = held
     return found
 
@@ -64,7 +64,7 @@ async def delete_channel(connection: db.Connection, tenant: TenantId, channel: C
 
 async def note_test(connection: db.Connection, tenant: TenantId, channel: ChannelId, name: str) -> None:
     """Note in the audit log that a channel is tried out."""
-    await connection.execute(SQL["note-test"], {"tenant": tenant, "id": channel, "name": name})
+    await connection.execute(SQL["log-channel-test"], {"tenant": tenant, "id": channel, "name": name})
 
 
 async def rules_of_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> list[str]:

@@ -61,7 +61,7 @@ class ChannelRegistry:
             enabled=new.enabled,
             retry_schedule=new.retry_schedule,
             max_per_minute=new.max_per_minute,
-            outlet_id=_outlet(tenant, new.kind, channel.account(kept)),
+            send_target_id=_send_target(tenant, new.kind, channel.account(kept)),
         )
         return Added(added, channel.made_here(given, kept))
 
@@ -81,7 +81,7 @@ class ChannelRegistry:
         held["config"] = checked.model_dump(mode="json", exclude_unset=True)
         held["retry_schedule"] = change.retry_schedule
         held["max_per_minute"] = change.max_per_minute
-        held["outlet_id"] = _outlet(tenant, held["kind"], checked.account(kept))
+        held["send_target_id"] = _send_target(tenant, held["kind"], checked.account(kept))
         held["name"] = held["name"] if change.name is None else change.name
         await channel_queries.change_channel(connection, tenant, channel, _switched(held, change.enabled))
         return None if given is None else checked.made_here(given, kept)
@@ -176,8 +176,8 @@ def _made(kind: ChannelKind, config: Mapping[str, Any], given: str | None) -> st
     return made
 
 
-def _outlet(tenant: TenantId, kind: ChannelKind, account: str | None) -> UUID | None:
-    """Return the outlet that a tenant's channels of one account share: its pace and its circuit."""
+def _send_target(tenant: TenantId, kind: ChannelKind, account: str | None) -> UUID | None:
+    """Return the send target that a tenant's channels of one account share: its pace and its circuit."""
     return None if account is None else uuid5(tenant, f"{kind} {account}")
 
 

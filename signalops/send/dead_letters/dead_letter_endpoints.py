@@ -56,7 +56,7 @@ async def list_letters(connection: db.Connection, caller: Caller, query: Letters
     "deliveries:*",
     most_bytes=_MANY_BYTES,
 )
-async def retry_letters(connection: db.Connection, caller: Caller, body: LettersRetried) -> LettersDone:
+async def retry_dead_letters(connection: db.Connection, caller: Caller, body: LettersRetried) -> LettersDone:
     """Give dead letters another chance, at most 10,000 at once.
 
     Deliveries are tried again, with a schedule of their own; events are processed again, and counted then.
@@ -71,7 +71,7 @@ async def retry_letters(connection: db.Connection, caller: Caller, body: Letters
     "deliveries:*",
     most_bytes=_MANY_BYTES,
 )
-async def discard_letters(connection: db.Connection, caller: Caller, body: LettersDiscarded) -> LettersDone:
+async def discard_dead_letters(connection: db.Connection, caller: Caller, body: LettersDiscarded) -> LettersDone:
     """Give dead letters up for good, at most 10,000 at once; they stay on record with the reason."""
     return await (dead_letter_service.count if body.dry_run else dead_letter_service.discard_many)(
         connection, caller.tenant, body

@@ -29,8 +29,8 @@ class LetterShown(ApiModel):
     channel: ChannelTold | None = Field(description="Of a delivery.")
     error: str
     died_at: datetime
-    ended_at: datetime | None = Field(description="When it was retried or discarded; null: it waits.")
-    ending: Literal["retried", "discarded"] | None
+    resolved_at: datetime | None = Field(description="When it was retried or discarded; null: it waits.")
+    resolution: Literal["retried", "discarded"] | None
     reason: str | None = Field(description="Why it was discarded.")
 
 

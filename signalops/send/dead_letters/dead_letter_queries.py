@@ -25,12 +25,12 @@ async def count_letters(connection: db.Connection, tenant: TenantId, **chosen: A
     return await _number(connection, "count-dead-letters", {**_ALL, "tenant": tenant, **chosen})
 
 
-async def retry_letters(connection: db.Connection, tenant: TenantId, limit: int, **chosen: Any) -> int:
+async def retry_dead_letters(connection: db.Connection, tenant: TenantId, limit: int, **chosen: Any) -> int:
     """Retry the newest of the chosen letters; return how many."""
     return await _number(connection, "retry-dead-letters", {**_ALL, "tenant": tenant, "limit": limit, **chosen})
 
 
-async def discard_letters(connection: db.Connection, tenant: TenantId, limit: int, reason: str, **chosen: Any) -> int:
+async def discard_dead_letters(connection: db.Connection, tenant: TenantId, limit: int, reason: str, **chosen: Any) -> int:
     """Discard the newest of the chosen letters; return how many."""
     fields = {**_ALL, "tenant": tenant, "limit": limit, "reason": reason, **chosen}
     return await _number(connection, "discard-dead-letters", fields)

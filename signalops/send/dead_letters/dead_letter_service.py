@@ -25,31 +25,33 @@ async def count(connection: db.Connection, tenant: TenantId, asked: LettersRetri
 
 async def retry_many(connection: db.Connection, tenant: TenantId, asked: LettersRetried) -> LettersDone:
     """Give the newest of the chosen letters another chance."""
-    done = await dead_letter_queries.retry_letters(connection, tenant, MOST, **_chosen(asked))
+    done = await dead_letter_queries.retry_dead_letters(connection, tenant, MOST, **_chosen(asked))
     return LettersDone(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(asked)))
 
 
 async def discard_many(connection: db.Connection, tenant: TenantId, asked: LettersDiscarded) -> LettersDone:
     """Give the newest of the chosen letters up for good."""
-    done = await dead_letter_queries.discard_letters(connection, tenant, MOST, asked.reason, **_chosen(asked))
+    done = await dead_letter_queries.discard_dead_letters(connection, tenant, MOST, asked.reason, **_chosen(asked))
     return LettersDone(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(asked)))
 
 
 async def retry(connection: db.Connection, tenant: TenantId, letter: UUID) -> LetterShown:
     """Give a letter another chance; NotFound, or Conflict if it has ended."""
-    return await _ended(connection, tenant, letter, await dead_letter_queries.retry_letters(connection, tenant, 1, ids=[letter]))
+    return await _ended(
+        connection, tenant, letter, await dead_letter_queries.retry_dead_letters(connection, tenant, 1, ids=[letter])
+    )
 
 
 async def discard(connection: db.Connection, tenant: TenantId, letter: UUID, reason: str) -> LetterShown:
     """Give a letter up for good; NotFound, or Conflict if it has ended."""
-    done = await dead_letter_queries.discard_letters(connection, tenant, 1, reason, ids=[letter])
+    done = await dead_letter_queries.discard_dead_letters(connection, tenant, 1, reason, ids=[letter])
     return await _ended(connection, tenant, letter, done)
 
 
 async def _ended(connection: db.Connection, tenant: TenantId, letter: UUID, done: int) -> LetterShown:
     shown = await show(connection, tenant, letter)
     if not done:
-        raise Conflict(f"The dead letter was {shown.ending} already: see what became of it.", ending=shown.ending)
+        raise Conflict(f"The dead letter was {shown.resolution} already: see what became of it.", resolution=shown.resolution)
     return shown
 
 

@@ -37,7 +37,7 @@ async def adjust(
     fields = {
         "id": await db.new_id(connection),
         "at": _recent(asked.at or clock.now(), backfill_days),
-        "grp": "[]" if asked.group is None else group_key(meter.group_by, asked.group),
+        "group_key": "[]" if asked.group is None else group_key(meter.group_by, asked.group),
         "key": sent.key,
         "idempotency_key": sent.idempotency_key,
         "body_hash": sent.idempotency_key and body_hash(asked),
@@ -56,7 +56,7 @@ async def adjust(
 def shown(row: JsonObject, group_by: Sequence[str]) -> AdjustmentShown:
     """Write a row in the words of the API."""
     own = {name: row[name] for name in ("id", "meter", "quantity", "hour", "period", "reason", "author")}
-    group = group_of(group_by, row["grp"])
+    group = group_of(group_by, row["group_key"])
     return AdjustmentShown(**own, group=group, late=row["is_late"], created_at=row["created_at"])
 
 

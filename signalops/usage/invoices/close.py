@@ -48,7 +48,7 @@ class Closer:
     async def _freeze(self) -> int:
         async with self._connections.connection() as connection:
             frozen = await invoice_queries.freeze_periods(connection, self._closing_after, AT_MOST)
-            await invoice_queries.note_barriers(connection)
+            await invoice_queries.record_barriers(connection)
         if frozen:
             telemetry.emit("periods.frozen", periods=frozen)
         return frozen

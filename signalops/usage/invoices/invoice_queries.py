@@ -22,9 +22,9 @@ async def freeze_periods(connection: db.Connection, closing_after: timedelta, at
     return row["freeze_periods"] if row else 0
 
 
-async def note_barriers(connection: db.Connection) -> None:
+async def record_barriers(connection: db.Connection) -> None:
     """Note what has to end before frozen periods can be closed; a transaction of its own, after that of freeze_periods."""
-    await connection.execute(SQL["note-barriers"])
+    await connection.execute(SQL["record-barriers"])
 
 
 async def periods_ready(connection: db.Connection, at_most: int) -> list[tuple[TenantId, date]]:
@@ -41,7 +41,7 @@ async def seal_period(connection: db.Connection, tenant: TenantId, period: date)
 
 async def stretches_used(connection: db.Connection, tenant: TenantId, period: date) -> list[tuple[Stretch, dict[str, Used]]]:
     """Return the stretches of a period, each with what the period bills of the meters that have a price."""
-    rows = await _all(connection, "stretches-used", tenant=tenant, period=period)
+    rows = await _all(connection, "billing-segments-used", tenant=tenant, period=period)
     return [(_stretch(row), {m: _used(usage) for m, usage in row["used"].items()}) for row in rows]
 
 

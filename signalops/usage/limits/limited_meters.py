@@ -16,9 +16,9 @@ from signalops.usage.meters.compiled_meters import CompiledMeters, compile_meter
 class LimitedMeters:
     """The limited meters of the tenants that an API process has met lately, compiled.
 
-    A tenant's version (tenants.scales) is 0 until a meter besides events is limited. A process that has not met a tenant takes
-    it for one without: signalops.accept answers that this is stale, and the meters are read then. They measure as the worker
-    counts, but for negative values: a limit knows only growth, so these weigh nothing.
+    A tenant's version (tenants.limited_meters_version) is 0 until a meter besides events is limited. A process that has not met
+    a tenant takes it for one without: signalops.accept answers that this is stale, and the meters are read then. They measure
+    as the worker counts, but for negative values: a limit knows only growth, so these quantities nothing.
     """
 
     def __init__(self, connections: db.Pool) -> None:
@@ -30,10 +30,10 @@ class LimitedMeters:
         known = self._cache.get(tenant.int)
         return known.version if known else 0
 
-    def weigh(self, tenant: TenantId, event: Mapping[str, Any]) -> Mapping[str, Decimal]:
+    def quantities(self, tenant: TenantId, event: Mapping[str, Any]) -> Mapping[str, Decimal]:
         """Return what an event {id, type, source, occurredAt, payload, attributes} adds to limited meters."""
         known = self._cache.get(tenant.int)
-        assert known, "only events of a tenant with a version are weighed"
+        assert known, "only for tenants with a known version"
         seen = as_seen(event, event["attributes"])
         readings = {meter.key: reading.value for meter, reading, _ in known.read(seen)}
         return {key: value for key, value in readings.items() if value and value > 0}
@@ -44,7 +44,7 @@ class LimitedMeters:
             async with db.as_tenant(self._connections, tenant) as connection:
                 rows = await limit_queries.limited_meters(connection, tenant)
             meters = [row for row in rows if row["key"] is not None]
-            self._cache.put(tenant.int, compile_meters(rows[0]["scales"], meters, partial(_report, tenant)))
+            self._cache.put(tenant.int, compile_meters(rows[0]["limited_meters_version"], meters, partial(_report, tenant)))
 
 
 def _report(tenant: TenantId, meter: str, error: str) -> None:

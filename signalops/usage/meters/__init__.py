@@ -1,8 +1,8 @@
 """Meters: what is counted of a tenant's events, besides their number.
 
 `meter_service` writes meters, `meter_cache` caches the compiled meters, `count` evaluates them for a batch. Writes: meters;
-through signalops.count_usage also usage_entries, usage_counters and usage_items. Invariant: a counter is the sum of its entries,
-and each billed event is in exactly one entry of each meter that counts it.
+through signalops.count_usage also usage_entries, usage_counters and usage_distinct_values. Invariant: a counter is the sum of
+its entries, and each billed event is in exactly one entry of each meter that counts it.
 """
 
 from signalops.usage.meters.compiled_meters import CompiledMeters

@@ -11,7 +11,7 @@ Row = Mapping[str, Any]
 
 
 class CompiledMeters(NamedTuple):
-    """A tenant's meters; `version` is that of its metering, `size` about how many bytes they take.
+    """A tenant's meters; `version` is that of its meters, `size` about how many bytes they take.
 
     limited: the months, by their first days, in which it has more groups and distinct values than are kept.
     counts_values: whether one of them counts distinct values, of which an event may have thousands.

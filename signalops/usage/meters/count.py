@@ -22,14 +22,14 @@ Members = list[tuple[Event, Reading]]
 def count(meters: CompiledMeters, part: Part, results: Results) -> int:
     """Add to the results what one tenant's events count, as signalops.count_usage takes it; return how many are billed.
 
-    Operational events (depth above 0) are processed and never billed; a replay was billed the first time.
+    Operational events (causation_depth above 0) are processed and never billed; a replay was billed the first time.
     """
-    billed = [event for event in part.events if event["depth"] == 0 and not event.get("replay")]
+    billed = [event for event in part.events if event["causation_depth"] == 0 and not event.get("replay")]
     for slot, events in _by_slot(part, billed).items():
         results.metered.append(_entry(part.tenant, ALL_EVENTS, slot, ALL_GROUPS, [(event, ONE) for event in events]))
         for (meter, group), members in _metered(meters, slot, events).items():
             results.metered.append(entry := _entry(part.tenant, meter, slot, group, members))
-            results.weight += len(entry.get("items", ())) // 5
+            results.rows += len(entry.get("items", ())) // 5
     return len(billed)
 
 
@@ -63,7 +63,7 @@ def _entry(tenant: TenantId, meter: Meter, slot: Slot, group: str, members: Memb
         "period": slot.period,
         "hour": slot.hour,
         "is_late": slot.is_late,
-        "grp": group,
+        "group_key": group,
         "events": len(members),
         "event_ids": [event["id"] for event, _ in members],
     }

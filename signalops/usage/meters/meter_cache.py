@@ -27,10 +27,10 @@ class MeterCache:
         return compiled
 
     async def _load(self, connection: db.Connection, tenant: TenantId) -> CompiledMeters:
-        await db.act_as(connection, tenant)
+        await db.set_tenant(connection, tenant)
         rows = await meter_queries.active_meters(connection, tenant)
         meters = [row for row in rows if row["key"] is not None]
-        return compile_meters(rows[0]["metering"], meters, partial(_report, tenant), rows[0]["limited"])
+        return compile_meters(rows[0]["meters_version"], meters, partial(_report, tenant), rows[0]["limited"])
 
 
 def _report(tenant: TenantId, meter: str, error: str) -> None:

@@ -11,7 +11,7 @@ SQL = db.queries("usage/meters")
 
 
 async def active_meters(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
-    """Return metering, key and what it counts of each meter that counts now."""
+    """Return meters_version, key and what it counts of each meter that counts now."""
     return await db.rows(connection, SQL["active-meters"], {"tenant": tenant})
 
 

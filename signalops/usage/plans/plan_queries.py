@@ -77,4 +77,4 @@ async def plans_of(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
 
 async def stretches(connection: db.Connection, tenant: TenantId, period: date) -> list[Stretch]:
     """Return the stretches of the period that begins on a day, in order."""
-    return await db.records(connection, Stretch, SQL["stretches"], {"tenant": tenant, "period": period})
+    return await db.records(connection, Stretch, SQL["billing-segments"], {"tenant": tenant, "period": period})

@@ -2,5 +2,6 @@
 
 Input: all that usage has written, and the events. Output: differences, and the events behind an invoice line. Writes nothing.
 Invariant: no figure is checked against itself, but against the records beneath it: events, entries, counters, sealed days, lines,
-invoices. SQL compares what it can (signalops.audit, the view audit_differences); `recount` and `reprice` do the rest.
+invoices. SQL compares what it can (signalops.reconcile, the view reconciliation_differences); `recount` and `reprice` do the
+rest.
 """

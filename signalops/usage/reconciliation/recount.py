@@ -31,7 +31,7 @@ class Slip(NamedTuple):
 
     hour: datetime
     batch: UUID
-    metering: int
+    meters_version: int
     entries: list[db.Row]
 
     @property
@@ -89,13 +89,13 @@ class Recount:
         expected, stored = self._recounted(slip, events), _by_key(slip.entries)
         for key in sorted(expected.keys() | stored.keys()):
             entry, entries = expected.get(key), stored.get(key, [])
-            meter, hour, grp = key
+            meter, hour, group_key = key
             period = min((stands["period"] for stands in entries), default=None)
             if entry and period:
-                met[meter, grp, period].update(entry.get("items", ()))
+                met[meter, group_key, period].update(entry.get("items", ()))
             should, does = _expected(entry), _stored(entries, entry)
             if should != does:
-                subject = f"{meter} {hour.isoformat()} {grp} of the batch {slip.batch}"
+                subject = f"{meter} {hour.isoformat()} {group_key} of the batch {slip.batch}"
                 others = " (others)" if str(should) == str(does) else ""
                 yield self._difference("recount", period, subject, str(should or "nothing"), f"{does or 'nothing'}{others}")
 
@@ -103,8 +103,8 @@ class Recount:
         """Return what a worker would count of the events of a slip today, by the meters of then."""
         results = Results()
         stored = [events[event] for event in sorted(slip.events)]
-        part = Part(self._what.tenant, 0, stored, slip.metering, self._what.time_zone)
-        count(self._compiled(slip.metering), part, results)
+        part = Part(self._what.tenant, 0, stored, slip.meters_version, self._what.time_zone)
+        count(self._compiled(slip.meters_version), part, results)
         return {_key(entry): entry for entry in results.metered if entry["meter"] != DEFAULT}
 
     async def _items(self, hour: datetime, met: Mapping[Counter, set[str]], unsure: bool) -> list[Difference]:
@@ -115,9 +115,10 @@ class Recount:
         stored = await reconciliation_queries.items(self._connection, self._what, hour, unique)
         expected = {counter: items for counter, items in met.items() if items}
         return [
-            self._difference("items", period, f"{meter} {hour.isoformat()} {grp}", _many(should), _many(does, should))
-            for meter, grp, period in sorted(expected.keys() | stored.keys())
-            if (should := expected.get((meter, grp, period), set())) != (does := stored.get((meter, grp, period), set()))
+            self._difference("items", period, f"{meter} {hour.isoformat()} {group_key}", _many(should), _many(does, should))
+            for meter, group_key, period in sorted(expected.keys() | stored.keys())
+            if (should := expected.get((meter, group_key, period), set()))
+            != (does := stored.get((meter, group_key, period), set()))
         ]
 
     def _difference(self, check: str, period: date | None, subject: str, expected: str, found: str) -> Difference:
@@ -128,8 +129,10 @@ class Recount:
         def report(meter: str, error: str) -> None:
             telemetry.emit("meter.compile_failed", tenant=self._what.tenant, meter=meter, error=error)
 
-        rows = [m for m in self._meters if m["since"] <= version and (m["until"] is None or version < m["until"])]
-        limited = (month["period"] for month in self._limited if month["limited_since"] <= version)
+        rows = [
+            m for m in self._meters if m["first_version"] <= version and (m["end_version"] is None or version < m["end_version"])
+        ]
+        limited = (month["period"] for month in self._limited if month["limited_from_version"] <= version)
         return compile_meters(version, rows, report, limited)
 
 
@@ -142,7 +145,7 @@ async def _chunks(entries: AsyncIterator[db.Row]) -> AsyncIterator[list[Slip]]:
             if slips and (slips[-1].hour != entry["hour"] or events >= _AT_ONCE):
                 yield slips
                 slips, events = [], 0
-            slips.append(Slip(entry["hour"], entry["batch"], entry["metering"], []))
+            slips.append(Slip(entry["hour"], entry["batch"], entry["meters_version"], []))
         slips[-1].entries.append(entry)
         events += entry["events"] if entry["meter"] == DEFAULT else 0
     if slips:
@@ -150,7 +153,7 @@ async def _chunks(entries: AsyncIterator[db.Row]) -> AsyncIterator[list[Slip]]:
 
 
 def _key(entry: Mapping[str, Any]) -> Key:
-    return entry["meter"], entry["hour"], entry["grp"]
+    return entry["meter"], entry["hour"], entry["group_key"]
 
 
 def _by_key(entries: list[db.Row]) -> dict[Key, list[db.Row]]:

@@ -49,7 +49,7 @@ INSIDE = (
     Check("waiting jobs", "oldest-job", "Start more workers, or see in their logs what holds them up.", is_warning=True),
     Check("lost events", "lost-batches", "Start a worker: its sweep gives them a new job within a minute."),
     Check("maintenance", "maintenance", "See the worker's log; a worker must serve the queue `maintenance`.", is_warning=True),
-    Check("held events", "held-tenants", "Resume the tenants whose events are to go on."),
+    Check("held events", "suspended-tenants", "Resume the tenants whose events are to go on."),
     Check(
         "vacuum",
         "vacuum",

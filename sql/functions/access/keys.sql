@@ -20,7 +20,7 @@ comment on function signalops.find_keys is
   'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that they are held to: the one look-up that happens before a '
   'tenant is known.';
 
-create or replace function signalops.note_key_uses(tenants uuid[], keys uuid[], moments timestamptz[]) returns void
+create or replace function signalops.record_key_uses(tenants uuid[], keys uuid[], moments timestamptz[]) returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
   with due as materialized (
     select k.tenant_id, k.id, u.moment
@@ -32,32 +32,32 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
   )
   update signalops.api_keys k set last_used_at = d.moment from due d where k.tenant_id = d.tenant_id and k.id = d.id
 $$;
-comment on function signalops.note_key_uses is 'Notes when keys of any tenants were used, unless that of a key was noted less than a minute before.';
+comment on function signalops.record_key_uses is 'Notes when keys of any tenants were used, unless that of a key was noted less than a minute before.';
 
-create or replace function signalops.announce_key_change() returns trigger
+create or replace function signalops.notify_key_change() returns trigger
 language plpgsql as $$
 begin
   perform pg_notify('signalops_access', old.id::text);
   return null;
 end
 $$;
-comment on function signalops.announce_key_change is
+comment on function signalops.notify_key_change is
   'Tells every API process to look one key up again, or what it remembers of one tenant: what was revoked or suspended is refused from then on.';
 
 -- For each row that has changed: for each statement, whoever revoked a revoked key again made all processes look up all keys.
-create or replace trigger announce_key_change after update on signalops.api_keys for each row
+create or replace trigger notify_key_change after update on signalops.api_keys for each row
 when ((old.hash, old.scopes, old.allowed_cidrs, old.expires_at, old.revoked_at, old.rate_per_second, old.rate_burst)
   is distinct from (new.hash, new.scopes, new.allowed_cidrs, new.expires_at, new.revoked_at, new.rate_per_second, new.rate_burst))
-execute function signalops.announce_key_change();
-comment on trigger announce_key_change on signalops.api_keys is 'A revoked key is refused at once everywhere.';
+execute function signalops.notify_key_change();
+comment on trigger notify_key_change on signalops.api_keys is 'A revoked key is refused at once everywhere.';
 
-create or replace trigger announce_key_change after update on signalops.tenants for each row
+create or replace trigger notify_key_change after update on signalops.tenants for each row
 when ((old.status, old.rate_per_second, old.rate_burst) is distinct from (new.status, new.rate_per_second, new.rate_burst))
-execute function signalops.announce_key_change();
-comment on trigger announce_key_change on signalops.tenants is 'A suspended tenant is refused at once everywhere.';
+execute function signalops.notify_key_change();
+comment on trigger notify_key_change on signalops.tenants is 'A suspended tenant is refused at once everywhere.';
 
-create or replace trigger announce_key_deletion after delete on signalops.api_keys for each row execute function signalops.announce_key_change();
+create or replace trigger announce_key_deletion after delete on signalops.api_keys for each row execute function signalops.notify_key_change();
 comment on trigger announce_key_deletion on signalops.api_keys is 'Nor is one let in that is gone.';
 
-create or replace trigger announce_key_deletion after delete on signalops.tenants for each row execute function signalops.announce_key_change();
+create or replace trigger announce_key_deletion after delete on signalops.tenants for each row execute function signalops.notify_key_change();
 comment on trigger announce_key_deletion on signalops.tenants is 'Nor is one let in that is gone.';

@@ -7,7 +7,7 @@ return least(greatest(1, max_per_minute / 60.0), coalesce(tokens, 0)
   + case when coalesce(refilled_at, '-infinity') = '-infinity' then 1e9 else extract(epoch from moment - refilled_at) end
     * max_per_minute / 60.0);
 comment on function signalops.tokens_at is
-  'How many messages an outlet with a rate limit may send at a moment: a second''s worth at most, and at least one.';
+  'How many messages an send_target with a rate limit may send at a moment: a second''s worth at most, and at least one.';
 
 create or replace function signalops.lock_buckets(wanted jsonb) returns void
 language sql volatile as $$
@@ -98,28 +98,28 @@ comment on function signalops.take_tokens is
   'Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, after those refused before it), '
   'and without an event what each bucket holds now (pace: {rate, burst, left}).';
 
-create or replace function signalops.without_refused(flush jsonb, paced jsonb) returns jsonb
+create or replace function signalops.without_rate_limited(flush jsonb, paced jsonb) returns jsonb
 language sql stable
 return (
   select coalesce(jsonb_agg(i.item order by i.n), '[]')
   from jsonb_array_elements(flush) with ordinality as i (item, n)
   where not exists (
     select from jsonb_to_recordset(paced) as p (event_id uuid) where p.event_id = (i.item ->> 'id')::uuid));
-comment on function signalops.without_refused is 'The events of a flush that take_tokens did not refuse.';
+comment on function signalops.without_rate_limited is 'The events of a flush that take_tokens did not refuse.';
 
-create or replace function signalops.asked_of(flush jsonb, asked jsonb) returns jsonb
+create or replace function signalops.recompute_demand(flush jsonb, asked jsonb) returns jsonb
 language sql stable
 return (
   select jsonb_agg(w)
   from (
-    select i.tenant, m.meter, sum(m.amount) as amount, s.scales
-    from jsonb_to_recordset(flush) as i (tenant uuid, weights jsonb)
-    join (select distinct a.tenant, a.scales from jsonb_to_recordset(asked) as a (tenant uuid, scales bigint)) s on s.tenant = i.tenant
+    select i.tenant, m.meter, sum(m.amount) as amount, s.limited_meters_version
+    from jsonb_to_recordset(flush) as i (tenant uuid, quantities jsonb)
+    join (select distinct a.tenant, a.limited_meters_version from jsonb_to_recordset(asked) as a (tenant uuid, limited_meters_version bigint)) s on s.tenant = i.tenant
     cross join lateral (
       select 'events' as meter, 1::numeric as amount union all
-      select u.key, u.value::numeric from jsonb_each_text(i.weights) as u (key, value)
+      select u.key, u.value::numeric from jsonb_each_text(i.quantities) as u (key, value)
     ) m
-    group by i.tenant, m.meter, s.scales
+    group by i.tenant, m.meter, s.limited_meters_version
   ) w);
-comment on function signalops.asked_of is
-  'What is left to be asked of the meters when some events of a flush were refused: [{tenant, meter, amount, scales}], as accept takes it.';
+comment on function signalops.recompute_demand is
+  'What is left to be asked of the meters when some events of a flush were refused: [{tenant, meter, amount, limited_meters_version}], as accept takes it.';

@@ -1,31 +1,31 @@
 -- Hard limits while accepting: quotas are locked and counted in the accepting transaction.
 
-create or replace function signalops.weight(event jsonb, of_meter text) returns numeric
+create or replace function signalops.metered_quantity(event jsonb, of_meter text) returns numeric
 language sql immutable parallel safe
-return case of_meter when 'events' then 1 else coalesce((event #>> array['weights', of_meter])::numeric, 0) end;
-comment on function signalops.weight is 'How much an event of a flush adds to a meter.';
+return case of_meter when 'events' then 1 else coalesce((event #>> array['quantities', of_meter])::numeric, 0) end;
+comment on function signalops.metered_quantity is 'How much an event of a flush adds to a meter.';
 
-create or replace function signalops.count_in(asked jsonb, moment timestamptz) returns table (tenant uuid, of_meter text, is_calm boolean)
+create or replace function signalops.try_count(asked jsonb, moment timestamptz) returns table (tenant uuid, of_meter text, is_calm boolean)
 language plpgsql volatile as $$
 begin
   -- Lock order: quotas by tenant and meter, rows that a month lacks yet included.
   return query
-    insert into signalops.quotas as q (tenant_id, period, meter, accepted, scales)
-    select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.scales
+    insert into signalops.accepted_counters as q (tenant_id, period, meter, accepted, limited_meters_version)
+    select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.limited_meters_version
     from (
-      select * from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, scales bigint) order by a.tenant, a.meter
+      select * from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint) order by a.tenant, a.meter
     ) a
     cross join lateral (select t.time_zone from signalops.tenants t where t.id = a.tenant and t.status <> 'deleting' limit 1) t
     on conflict (tenant_id, period, meter) do update set accepted = q.accepted + excluded.accepted
-    where q.scales = excluded.scales and q.accepted + excluded.accepted < q.calm_until
-    returning q.tenant_id, q.meter, q.accepted < q.calm_until;
+    where q.limited_meters_version = excluded.limited_meters_version and q.accepted + excluded.accepted < q.next_threshold
+    returning q.tenant_id, q.meter, q.accepted < q.next_threshold;
 end
 $$;
-comment on function signalops.count_in is
-  'Counts [{tenant, meter, amount, scales}] and locks their quotas. Returns what it counted: calm where that was all there was to do, and not calm '
-  'where the row is the first of its month; what is missing had something to tell or refuse, or was weighed by old scales.';
+comment on function signalops.try_count is
+  'Counts [{tenant, meter, amount, limited_meters_version}] and locks their quotas. Returns what it counted: calm where that was all there was to do, and not calm '
+  'where the row is the first of its month; what is missing had something to tell or refuse, or was weighed by old limited_meters_version.';
 
-create or replace function signalops.admit(wanted uuid, moment timestamptz, asked jsonb, offered jsonb, counted text[], made text[])
+create or replace function signalops.apply_limits(wanted uuid, moment timestamptz, asked jsonb, offered jsonb, counted text[], made text[])
 returns table (event jsonb, refused_by text, period_end timestamptz)
 language plpgsql volatile as $$
 declare
@@ -40,18 +40,18 @@ declare
   blocked text;
   verdicts text[] := '{}';
 begin
-  select t.time_zone, signalops.period_of(moment, t.time_zone), t.scales into zone, month, version
+  select t.time_zone, signalops.period_of(moment, t.time_zone), t.limited_meters_version into zone, month, version
   from signalops.tenants t where t.id = wanted and t.status <> 'deleting';
-  -- What count_in has counted already is counted again by what comes in; and the row that it made may hold for newer scales.
-  update signalops.quotas q set accepted = q.accepted - a.amount, scales = case when q.meter = any (made) then version else q.scales end
+  -- What try_count has counted already is counted again by what comes in; and the row that it made may hold for newer limited_meters_version.
+  update signalops.accepted_counters q set accepted = q.accepted - a.amount, limited_meters_version = case when q.meter = any (made) then version else q.limited_meters_version end
   from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
   where a.tenant = wanted and a.meter = any (counted)
     and q.tenant_id = wanted and q.period = month and q.meter = a.meter;
 
   if not exists (
-    select from jsonb_to_recordset(asked) as a (tenant uuid, meter text, scales bigint)
-    join signalops.quotas q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
-    where a.tenant = wanted and a.meter = 'events' and a.scales = q.scales
+    select from jsonb_to_recordset(asked) as a (tenant uuid, meter text, limited_meters_version bigint)
+    join signalops.accepted_counters q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
+    where a.tenant = wanted and a.meter = 'events' and a.limited_meters_version = q.limited_meters_version
   ) then
     return;
   end if;
@@ -60,14 +60,14 @@ begin
     array_agg(coalesce(l.overage = 'refuse', false) order by q.meter), bool_and(a.amount <= r.room)
   into meters, rooms, refuses, enough
   from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
-  join signalops.quotas q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
+  join signalops.accepted_counters q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
   left join lateral signalops.limit_of(wanted, q.meter, (moment at time zone zone)::date) l on true
   cross join lateral (select coalesce(l.hard - q.accepted, 'Infinity') as room) r
   where a.tenant = wanted;
 
   for place in
     select i.item, i.ord::integer, i.stored, min(i.ord) over (partition by coalesce(i.item ->> 'key', E'\n' || i.ord))::integer as first,
-      array(select signalops.weight(i.item, m) from unnest(meters) with ordinality as u (m, n) order by u.n) as needs
+      array(select signalops.metered_quantity(i.item, m) from unnest(meters) with ordinality as u (m, n) order by u.n) as needs
     from (
       select o.item, o.ord, k.key is not null as stored
       from jsonb_array_elements(offered) with ordinality as o (item, ord)
@@ -94,25 +94,25 @@ begin
       end if;
       verdicts[place.ord] := refused_by;
     end if;
-    period_end := signalops.starts_at((month + interval '1 month')::date, zone);
+    period_end := signalops.period_start((month + interval '1 month')::date, zone);
     return next;
   end loop;
 end
 $$;
-comment on function signalops.admit is
-  'The careful path of accept, for a tenant whose quotas have something to tell or refuse: undoes what count_in counted, and returns each of its '
-  'events with the meter that refuses it, or marked when it is over a limit. Nothing at all when it was weighed by old scales.';
+comment on function signalops.apply_limits is
+  'The careful path of accept, for a tenant whose quotas have something to tell or refuse: undoes what try_count counted, and returns each of its '
+  'events with the meter that refuses it, or marked when it is over a limit. Nothing at all when it was weighed by old limited_meters_version.';
 
-create or replace function signalops.recount(admitted jsonb, moment timestamptz, direction integer) returns void
+create or replace function signalops.update_counters(admitted jsonb, moment timestamptz, direction integer) returns void
 language plpgsql volatile as $$
 begin
-  update signalops.quotas q set accepted = q.accepted + direction * w.amount
+  update signalops.accepted_counters q set accepted = q.accepted + direction * w.amount
   from (
     select i.tenant, m.meter, sum(m.weight) as amount
-    from jsonb_to_recordset(admitted) as i (tenant uuid, weights jsonb)
+    from jsonb_to_recordset(admitted) as i (tenant uuid, quantities jsonb)
     cross join lateral (
       select 'events' as meter, 1::numeric as weight union all
-      select u.key, u.value::numeric from jsonb_each_text(i.weights) as u (key, value)
+      select u.key, u.value::numeric from jsonb_each_text(i.quantities) as u (key, value)
     ) m
     group by i.tenant, m.meter
   ) w
@@ -120,4 +120,4 @@ begin
   where q.tenant_id = w.tenant and q.period = signalops.period_of(moment, t.time_zone) and q.meter = w.meter;
 end
 $$;
-comment on function signalops.recount is 'Counts events of a flush (direction 1), or takes them back (-1); their quotas are locked already.';
+comment on function signalops.update_counters is 'Counts events of a flush (direction 1), or takes them back (-1); their quotas are locked already.';

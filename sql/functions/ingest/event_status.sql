@@ -1,9 +1,9 @@
 -- The view of events with their state.
 
 create or replace view signalops.event_status with (security_invoker = true) as
-select e.tenant_id, e.id, e.batch, e.type, e.source, e.occurred_at, e.received_at, e.payload, e.attributes, e.depth,
+select e.tenant_id, e.id, e.batch, e.type, e.source, e.occurred_at, e.received_at, e.payload, e.attributes, e.causation_depth,
   case when i.event_id is not null and i.replay_id is null then 'pending'
-    when d.id is not null and d.ending is distinct from 'retried' then 'dead' else 'processed' end as status,
+    when d.id is not null and d.resolution is distinct from 'retried' then 'dead' else 'processed' end as status,
   e.over_limit, e.correlation
 from signalops.events e
 left join signalops.inbox i on i.tenant_id = e.tenant_id and i.event_id = e.id

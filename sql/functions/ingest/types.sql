@@ -15,10 +15,10 @@ $$;
 comment on function signalops.merge_fields is
   'Adds fields that were seen to those that are known, and their types to those of the known; at most 201.';
 
-create or replace function signalops.note_types(seen jsonb) returns void
+create or replace function signalops.record_event_types(seen jsonb) returns void
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 begin
-  perform signalops.act_for((select array_agg(distinct s.tenant) from jsonb_to_recordset(seen) as s (tenant uuid)));
+  perform signalops.set_tenant_group((select array_agg(distinct s.tenant) from jsonb_to_recordset(seen) as s (tenant uuid)));
 
   with noted as (
     -- Lock order: event_types by key.
@@ -37,7 +37,7 @@ begin
     from noted n where n.is_new group by n.tenant
   )
   insert into signalops.event_types as t (tenant_id, type, first_seen_at, last_seen_at, count, fields, fields_cut, example)
-  select n.tenant, n.type, signalops.time_of(n.first), signalops.time_of(n.last), n.count, n.fields, n.cut, n.example
+  select n.tenant, n.type, signalops.uuid7_time(n.first), signalops.uuid7_time(n.last), n.count, n.fields, n.cut, n.example
   from noted n left join room r on r.tenant = n.tenant
   where not n.is_new or n.place <= r.places
   order by n.tenant, n.type
@@ -49,23 +49,23 @@ begin
     fields_cut = t.fields_cut or excluded.fields_cut,
     example = coalesce(excluded.example, t.example);
 
-  perform signalops.act_for(null);
+  perform signalops.set_tenant_group(null);
 end
 $$;
-comment on function signalops.note_types is
+comment on function signalops.record_event_types is
   'Adds what a worker has seen to the catalogue: [{tenant, type, first, last, count, fields, cut, example}], first and last being ids of events. A '
   'tenant''s types beyond 1,000 are not catalogued: whoever puts ids into types fills nothing.';
 
-create or replace function signalops.announce_schema_change() returns trigger
+create or replace function signalops.notify_schema_change() returns trigger
 language plpgsql as $$
 begin
   perform pg_notify('signalops_schemas', coalesce(new.tenant_id, old.tenant_id)::text);
   return null;
 end
 $$;
-comment on function signalops.announce_schema_change is
+comment on function signalops.notify_schema_change is
   'Tells every API process whose schemas changed: events are held against the new ones from then on.';
 
-create or replace trigger announce_schema_change after insert or update or delete on signalops.event_schemas
-  for each row execute function signalops.announce_schema_change();
-comment on trigger announce_schema_change on signalops.event_schemas is 'A change is live in every API process at once.';
+create or replace trigger notify_schema_change after insert or update or delete on signalops.event_schemas
+  for each row execute function signalops.notify_schema_change();
+comment on trigger notify_schema_change on signalops.event_schemas is 'A change is live in every API process at once.';

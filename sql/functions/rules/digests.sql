@@ -3,7 +3,7 @@
 alter table signalops.digests drop constraint if exists digests_events_check,
   add constraint digests_events_check check (cardinality(events) between 1 and signalops.digest_events());
 
-create or replace function signalops.tell_digests(at_most integer) returns bigint
+create or replace function signalops.flush_digests(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
@@ -26,7 +26,7 @@ begin
   loop
     notice := signalops.emit(one.tenant_id, in_batch, 'signalops.rule.digest', jsonb_build_object(
       'rule', jsonb_build_object('id', one.rule_id, 'version', one.rule_version),
-      'since', one.opened_at, 'until', one.due_at, 'count', one.matched, 'events', one.events), one.depth + 1::smallint);
+      'since', one.opened_at, 'until', one.due_at, 'count', one.matched, 'events', one.events), one.causation_depth + 1::smallint);
     delivery := signalops.new_id();
     insert into signalops.matches (tenant_id, event_id, rule_id, rule_version)
     values (one.tenant_id, notice, one.rule_id, one.rule_version);
@@ -41,6 +41,6 @@ begin
   return jsonb_array_length(jobs);
 end
 $$;
-comment on function signalops.tell_digests is
+comment on function signalops.flush_digests is
   'Closes the digests that are due: each becomes an operational event signalops.rule.digest and one delivery of it, or stays as it is. Returns how '
   'many.';

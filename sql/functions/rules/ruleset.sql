@@ -3,8 +3,8 @@
 create or replace function signalops.bump_ruleset() returns trigger
 language plpgsql as $$
 begin
-  insert into signalops.rulesets (tenant_id) values (coalesce(new.tenant_id, old.tenant_id))
-  on conflict (tenant_id) do update set version = signalops.rulesets.version + 1;
+  insert into signalops.ruleset_versions (tenant_id) values (coalesce(new.tenant_id, old.tenant_id))
+  on conflict (tenant_id) do update set version = signalops.ruleset_versions.version + 1;
   return null;
 exception when foreign_key_violation then
   return null; -- the tenant itself is being deleted

@@ -1,41 +1,41 @@
--- The circuit breaker of an outlet.
+-- The circuit breaker of an send_target.
 
-create or replace function signalops.note_outcome(tenant uuid, outlet uuid, delivery uuid, outcome text, pause interval) returns timestamptz
+create or replace function signalops.record_circuit_outcome(tenant uuid, send_target uuid, delivery uuid, outcome text, pause interval) returns timestamptz
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   failing timestamptz;
 begin
   if outcome = 'sent' then
-    update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
-    where o.tenant_id = tenant and o.id = outlet and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null);
+    update signalops.send_targets o set failures = 0, failing_since = null, circuit_open_until = null, half_open_delivery_id = null
+    where o.tenant_id = tenant and o.id = send_target and (o.failures > 0 or o.failing_since is not null or o.circuit_open_until is not null);
     return null;
   elsif outcome not in ('temporary', 'throttled', 'broken') then
-    -- It says something of one message, and nothing of the outlet: another one may find out.
-    update signalops.outlets o set opened_until = clock_timestamp(), probe = null
-    where o.tenant_id = tenant and o.id = outlet and o.probe = delivery;
+    -- It says something of one message, and nothing of the send_target: another one may find out.
+    update signalops.send_targets o set circuit_open_until = clock_timestamp(), half_open_delivery_id = null
+    where o.tenant_id = tenant and o.id = send_target and o.half_open_delivery_id = delivery;
     return null;
   end if;
-  insert into signalops.outlets as o (tenant_id, id, failures, failing_since, opened_until)
-  values (tenant, outlet, (outcome = 'temporary')::integer, clock_timestamp(), clock_timestamp() + pause)
+  insert into signalops.send_targets as o (tenant_id, id, failures, failing_since, circuit_open_until)
+  values (tenant, send_target, (outcome = 'temporary')::integer, clock_timestamp(), clock_timestamp() + pause)
   on conflict (tenant_id, id) do update set
-    -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the outlet for long.
-    failures = o.failures + case when o.opened_until is null or o.probe = delivery then excluded.failures else 0 end,
+    -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the send_target for long.
+    failures = o.failures + case when o.circuit_open_until is null or o.half_open_delivery_id = delivery then excluded.failures else 0 end,
     failing_since = coalesce(o.failing_since, excluded.failing_since),
-    opened_until = greatest(excluded.opened_until, case
-      when o.opened_until is not null and o.probe is distinct from delivery then o.opened_until
-      when outcome <> 'temporary' then case when o.probe = delivery then clock_timestamp() end
+    circuit_open_until = greatest(excluded.circuit_open_until, case
+      when o.circuit_open_until is not null and o.half_open_delivery_id is distinct from delivery then o.circuit_open_until
+      when outcome <> 'temporary' then case when o.half_open_delivery_id = delivery then clock_timestamp() end
       when o.failures >= signalops.circuit_failures() - 1 then clock_timestamp()
-        + least(signalops.circuit_longest_pause(), signalops.circuit_pause() * 2 ^ least(o.failures - signalops.circuit_failures() + 1, 10))
-      -- A probe after a pause that was asked for: the circuit closes again.
+        + least(signalops.circuit_max_pause(), signalops.circuit_pause() * 2 ^ least(o.failures - signalops.circuit_failures() + 1, 10))
+      -- A half_open_delivery_id after a pause that was asked for: the circuit closes again.
       end),
-    probe = nullif(o.probe, delivery)
+    half_open_delivery_id = nullif(o.half_open_delivery_id, delivery)
   returning o.failing_since into failing;
   return failing;
 end
 $$;
-comment on function signalops.note_outcome is
-  'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each probe that fails for twice '
-  'as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the outlet fails.';
+comment on function signalops.record_circuit_outcome is
+  'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each half_open_delivery_id that fails for twice '
+  'as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the send_target fails.';
 
 create or replace function signalops.disable_channel(tenant uuid, channel uuid, because text) returns boolean
 language plpgsql volatile as $$
@@ -47,7 +47,7 @@ begin
   if not found then
     return false;
   end if;
-  perform signalops.announce('signalops.channel.disabled', jsonb_build_object(
+  perform signalops.emit_and_enqueue('signalops.channel.disabled', jsonb_build_object(
     'channel', jsonb_build_object('id', channel, 'name', called), 'reason', left(because, 500)), 1::smallint);
   return true;
 end
@@ -55,19 +55,19 @@ $$;
 comment on function signalops.disable_channel is
   'Disables a channel that wants or brings nothing any more, and tells the tenant: signalops.channel.disabled.';
 
-create or replace function signalops.forget_failures() returns trigger
+create or replace function signalops.reset_circuit() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
-  where o.tenant_id = new.tenant_id and o.id = coalesce(new.outlet_id, new.id);
+  update signalops.send_targets o set failures = 0, failing_since = null, circuit_open_until = null, half_open_delivery_id = null
+  where o.tenant_id = new.tenant_id and o.id = coalesce(new.send_target_id, new.id);
   return null;
 end
 $$;
-comment on function signalops.forget_failures is 'Has a channel that is enabled again begin anew.';
+comment on function signalops.reset_circuit is 'Has a channel that is enabled again begin anew.';
 
-create or replace trigger forget_failures after update of enabled on signalops.channels
-  for each row when (new.enabled and not old.enabled) execute function signalops.forget_failures();
-comment on trigger forget_failures on signalops.channels is 'What failed for days may not disable it at once again.';
+create or replace trigger reset_circuit after update of enabled on signalops.channels
+  for each row when (new.enabled and not old.enabled) execute function signalops.reset_circuit();
+comment on trigger reset_circuit on signalops.channels is 'What failed for days may not disable it at once again.';
 
 create or replace function signalops.close_circuits(tenant uuid, channels uuid[]) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -79,28 +79,28 @@ begin
     perform signalops.require_tenant(tenant);
   end if;
   closed := array(
-    select o.id from signalops.outlets o
-    where o.tenant_id = tenant and (o.failures > 0 or o.failing_since is not null or o.opened_until is not null) and o.id in (
-      select coalesce(c.outlet_id, c.id) from signalops.channels c where c.tenant_id = tenant and c.id = any (channels))
+    select o.id from signalops.send_targets o
+    where o.tenant_id = tenant and (o.failures > 0 or o.failing_since is not null or o.circuit_open_until is not null) and o.id in (
+      select coalesce(c.send_target_id, c.id) from signalops.channels c where c.tenant_id = tenant and c.id = any (channels))
     order by o.id for update);
   if closed = '{}' then
     return;
   end if;
-  update signalops.outlets o set failures = 0, failing_since = null, opened_until = null, probe = null
+  update signalops.send_targets o set failures = 0, failing_since = null, circuit_open_until = null, half_open_delivery_id = null
   where o.tenant_id = tenant and o.id = any (closed);
   -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set. Lock order:
-  -- deliveries come before outlets, so those that somebody has locked, who may want the outlet next, are skipped.
+  -- deliveries come before send_targets, so those that somebody has locked, who may want the send_target next, are skipped.
   with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
     where d.tenant_id = tenant and d.id in (
       select w.id from signalops.deliveries w
       where w.tenant_id = tenant and w.status = 'pending' and w.next_attempt_at > now() and w.next_attempt_at < 'infinity'
-        and w.channel_id in (select c.id from signalops.channels c where c.tenant_id = tenant and coalesce(c.outlet_id, c.id) = any (closed))
+        and w.channel_id in (select c.id from signalops.channels c where c.tenant_id = tenant and coalesce(c.send_target_id, c.id) = any (closed))
       order by w.next_attempt_at limit 10000 for update skip locked)
     returning d.channel_id
   )
   select array_agg(distinct channel_id) into due from waking;
-  perform signalops.await_turn(tenant, c.id, now()) from (select unnest(due) as id order by 1) c;
+  perform signalops.schedule_channel(tenant, c.id, now()) from (select unnest(due) as id order by 1) c;
 end
 $$;
 comment on function signalops.close_circuits is

@@ -1,7 +1,7 @@
 -- Attempts: a worker claims deliveries.
 
 create or replace function signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) returns table (
-  outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb, replay boolean, about text, event json, rule
+  send_target uuid, channel uuid, attempt smallint, attempts_at_reset smallint, window_context jsonb, replay boolean, about text, event json, rule
   json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean
 )
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
@@ -9,10 +9,10 @@ declare
   asked record;
   wait_until timestamptz;
 begin
-  perform signalops.act_as(tenant);
+  perform signalops.set_tenant(tenant);
   -- `not in`: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for each claim, once a
   -- burst has made it large.
-  select d.channel_id, coalesce(c.outlet_id, d.channel_id) as outlet, c.max_per_minute, c.enabled into asked
+  select d.channel_id, coalesce(c.send_target_id, d.channel_id) as send_target, c.max_per_minute, c.enabled into asked
   from signalops.deliveries d
   left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true
   where d.tenant_id = tenant and d.id = delivery and d.next_attempt_at is null
@@ -24,23 +24,23 @@ begin
   if asked.channel_id = any (busy) then
     wait_until := clock_timestamp() + interval '1 second';
   elsif asked.enabled then -- what can't be sent any more need not wait to be told so
-    wait_until := signalops.take_turn(tenant, asked.outlet, delivery, asked.max_per_minute);
+    wait_until := signalops.try_acquire_slot(tenant, asked.send_target, delivery, asked.max_per_minute);
   end if;
   if wait_until is not null then
     update signalops.deliveries d set status = 'pending', next_attempt_at = wait_until, updated_at = now()
     where d.tenant_id = tenant and d.id = delivery;
-    perform signalops.await_turn(tenant, asked.channel_id, wait_until);
+    perform signalops.schedule_channel(tenant, asked.channel_id, wait_until);
     return;
   end if;
   return query
     with claimed as (
       update signalops.deliveries d set status = 'sending', attempts = d.attempts + 1, updated_at = now()
       where d.tenant_id = tenant and d.id = delivery
-      returning d.event_id, d.rule_id, d.rule_version, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id
+      returning d.event_id, d.rule_id, d.rule_version, d.channel_id, d.attempts, d.attempts_at_reset, d.window_context, d.replay_id
     )
-    select asked.outlet, d.channel_id, d.attempts, d.attempts_before, d.context, d.replay_id is not null,
+    select asked.send_target, d.channel_id, d.attempts, d.attempts_at_reset, d.window_context, d.replay_id is not null,
       -- Only of the rule itself: to another one that matches such an event, and of what a tenant sends by that name, it is an event.
-      case when e.depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
+      case when e.causation_depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
         case e.type when 'signalops.rule.digest' then 'digest' when 'signalops.rule.absent' then 'absence' else 'event' end
         else 'event' end,
       case when e.id is not null then json_build_object(
@@ -80,10 +80,10 @@ end
 $$;
 comment on function signalops.lock_deliveries is
   'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all of them before '
-  'their outlets.';
+  'their send_targets.';
 
 create or replace function signalops.claim_deliveries(wanted jsonb, busy uuid[])
-returns table (tenant uuid, delivery uuid, outlet uuid, channel uuid, attempt smallint, attempts_before smallint, context jsonb,
+returns table (tenant uuid, delivery uuid, send_target uuid, channel uuid, attempt smallint, attempts_at_reset smallint, window_context jsonb,
   replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean,
   retry_schedule integer[], suppressed boolean)
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
@@ -96,21 +96,21 @@ declare
 begin
   -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
-  -- Lock order: all deliveries (lock_deliveries), tenants, outlets, channel_queues, these by channel.
-  perform signalops.act_for((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
+  -- Lock order: all deliveries (lock_deliveries), tenants, send_targets, channel_schedules, these by channel.
+  perform signalops.set_tenant_group((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
   select array_agg(l.tenant order by l.tenant, l.channel_id, l.delivery), array_agg(l.delivery order by l.tenant, l.channel_id, l.delivery),
     array_agg(l.channel_id order by l.tenant, l.channel_id, l.delivery)
   into tenants, deliveries, channels from signalops.lock_deliveries(wanted) l;
-  perform signalops.act_for(null);
-  held := signalops.held_among(tenants);
+  perform signalops.set_tenant_group(null);
+  held := signalops.lock_suspended_tenants(tenants);
   for one in select * from unnest(tenants, deliveries, channels) as u (tenant, delivery, channel) loop
     if one.tenant = any (held) then
-      perform signalops.act_as(one.tenant);
+      perform signalops.set_tenant(one.tenant);
       update signalops.deliveries d set status = 'pending', next_attempt_at = clock_timestamp(), updated_at = now()
       where d.tenant_id = one.tenant and d.id = one.delivery and d.next_attempt_at is null
         and d.status not in ('retrying', 'sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed');
       -- For ever, as far as the sweep can see: resuming the tenant wakes its channels.
-      perform signalops.await_turn(one.tenant, one.channel, 'infinity');
+      perform signalops.schedule_channel(one.tenant, one.channel, 'infinity');
       continue;
     end if;
     return query select one.tenant, one.delivery, c.* from signalops.claim_delivery(one.tenant, one.delivery, busy) c;

@@ -7,7 +7,7 @@ declare
   failing_since timestamptz;
   is_dead boolean := false;
 begin
-  perform signalops.act_as(tenant);
+  perform signalops.set_tenant(tenant);
   insert into signalops.delivery_attempts
     (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome, status_code, answer, error, request_id)
   select tenant, delivery, settle_delivery.attempt, a.started_at, a.duration_ms, a.outcome, a.status_code, a.answer, a.error, a.request_id
@@ -18,7 +18,7 @@ begin
   -- attempt decides.
   update signalops.deliveries d set status = said ->> 'status', provider_id = said ->> 'provider_id', updated_at = now(),
     next_attempt_at = clock_timestamp() + make_interval(secs => case when said ->> 'delay' is not null then least((said ->> 'delay')::double precision, 3110400) end)
-  where d.tenant_id = tenant and d.id = delivery and signalops.may_become(d.status, said ->> 'status')
+  where d.tenant_id = tenant and d.id = delivery and signalops.is_valid_transition(d.status, said ->> 'status')
     and (d.attempts = settle_delivery.attempt or said ->> 'status' = 'sent')
   returning d.channel_id, d.status, d.next_attempt_at into settled;
   if found then
@@ -28,18 +28,18 @@ begin
     from signalops.deliveries d where d.tenant_id = tenant and d.id = delivery;
   end if;
 
-  failing_since := signalops.note_outcome(tenant,
-    coalesce((select c.outlet_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1),
+  failing_since := signalops.record_circuit_outcome(tenant,
+    coalesce((select c.send_target_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1),
       settled.channel_id),
     delivery, said ->> 'outcome', make_interval(secs => case when said ->> 'pause' is not null then least(greatest((said ->> 'pause')::double precision, 0), 86400) end));
   if failing_since is not null then
-    update signalops.outlets o set last_error = left(said ->> 'error', 500)
+    update signalops.send_targets o set last_error = left(said ->> 'error', 500)
     where o.tenant_id = tenant and o.id = coalesce(
-      (select c.outlet_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1), settled.channel_id);
+      (select c.send_target_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1), settled.channel_id);
   end if;
-  -- After the outlet, as claim_delivery locks them.
+  -- After the send_target, as claim_delivery locks them.
   if settled.next_attempt_at is not null then
-    perform signalops.await_turn(tenant, settled.channel_id, settled.next_attempt_at);
+    perform signalops.schedule_channel(tenant, settled.channel_id, settled.next_attempt_at);
   end if;
   if said ->> 'outcome' = 'gone' then
     perform signalops.disable_channel(tenant, settled.channel_id, said ->> 'error');
@@ -48,7 +48,7 @@ begin
       to_char(failing_since at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), said ->> 'error'));
   end if;
   if is_dead then
-    perform signalops.bury_delivery(tenant, delivery, said ->> 'error');
+    perform signalops.dead_letter_delivery(tenant, delivery, said ->> 'error');
   end if;
   return is_dead;
 end
@@ -66,9 +66,9 @@ declare
 begin
   -- What a crash of the server takes back is sent again, with the same id, as after a crash of the worker.
   perform set_config('synchronous_commit', 'off', true);
-  perform signalops.act_for((select array_agg(s.tenant) from jsonb_to_recordset(said) as s (tenant uuid)));
+  perform signalops.set_tenant_group((select array_agg(s.tenant) from jsonb_to_recordset(said) as s (tenant uuid)));
   locked := array(select l.delivery from signalops.lock_deliveries(said) l);
-  perform signalops.act_for(null);
+  perform signalops.set_tenant_group(null);
   for one in select * from jsonb_array_elements(said) loop
     -- Deleted while it was on its way.
     continue when (one ->> 'delivery')::uuid <> all (locked);
@@ -80,4 +80,4 @@ end
 $$;
 comment on function signalops.settle_deliveries is
   'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries died. '
-  'What fails belongs to one outlet, and what succeeds comes in the order of the outlets: no two of them lock each other out.';
+  'What fails belongs to one send_target, and what succeeds comes in the order of the send_targets: no two of them lock each other out.';

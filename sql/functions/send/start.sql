@@ -1,20 +1,20 @@
 -- Deliveries that a batch starts, and their jobs.
 
-create or replace function signalops.start_deliveries(decided jsonb, place text) returns void
+create or replace function signalops.enqueue_new_deliveries(decided jsonb, place text) returns void
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   waiting jsonb;
   jobs jsonb;
 begin
   with turns as materialized (
-    select * from signalops.grant_turns(decided)
+    select * from signalops.assign_slots(decided)
   )
   select
     jsonb_agg(jsonb_build_object('tenant', m.tenant, 'delivery', m.delivery, 'channel', m.channel, 'due', m.due)) filter (where m.due is not null),
     jsonb_agg(jsonb_build_object('tenant', m.tenant, 'delivery', m.delivery, 'priority', m.priority)) filter (where m.due is null)
   into waiting, jobs
   from (
-    select d.tenant, signalops.placed(place, d.delivery) as delivery, d.channel, t.priority, coalesce(d.not_before, case when t.granted < row_number() over (
+    select d.tenant, signalops.repositioned_id(place, d.delivery) as delivery, d.channel, t.priority, coalesce(d.not_before, case when t.granted < row_number() over (
       partition by d.channel, d.not_before is null order by d.delivery) then clock_timestamp() end) as due
     from jsonb_to_recordset(decided) as d (tenant uuid, delivery text, channel uuid, outcome text, not_before timestamptz)
     left join turns t on t.channel = d.channel
@@ -29,14 +29,14 @@ begin
   update signalops.deliveries d set next_attempt_at = w.due
   from jsonb_to_recordset(waiting) as w (tenant uuid, delivery uuid, due timestamptz)
   where d.tenant_id = w.tenant and d.id = w.delivery and d.next_attempt_at is null;
-  perform signalops.await_turn(w.tenant, w.channel, w.due)
+  perform signalops.schedule_channel(w.tenant, w.channel, w.due)
   from (
     select w.tenant, w.channel, min(w.due) as due from jsonb_to_recordset(waiting) as w (tenant uuid, channel uuid, due timestamptz)
     group by w.tenant, w.channel order by w.tenant, w.channel
   ) w;
 end
 $$;
-comment on function signalops.start_deliveries is
+comment on function signalops.enqueue_new_deliveries is
   'Gives the new deliveries of a batch their jobs, as far as their channels have a turn; the others wait. Locks the channels until the commit.';
 
 create or replace function signalops.enqueue_deliveries(wanted jsonb) returns bigint

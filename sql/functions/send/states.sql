@@ -1,6 +1,6 @@
 -- The states of a delivery and the transitions between them.
 
-create or replace function signalops.may_become(before text, after text) returns boolean
+create or replace function signalops.is_valid_transition(before text, after text) returns boolean
 language sql immutable strict parallel safe
 return (before, after) in (
   ('pending', 'sending'), ('pending', 'cancelled'), ('pending', 'retrying'),
@@ -9,25 +9,25 @@ return (before, after) in (
   ('retrying', 'pending'), ('retrying', 'cancelled'), ('retrying', 'sent'), ('pending', 'sent'),
   ('sent', 'delivered'), ('sent', 'read'), ('sent', 'dead'), ('delivered', 'read'),
   ('dead', 'retrying'));
-comment on function signalops.may_become is
+comment on function signalops.is_valid_transition is
   'The ways between the states of a delivery. To sent also from pending and retrying: an attempt that was thought lost had succeeded.';
 
-create or replace function signalops.check_way() returns trigger
+create or replace function signalops.enforce_transition() returns trigger
 language plpgsql as $$
 begin
-  if not signalops.may_become(old.status, new.status) then
+  if not signalops.is_valid_transition(old.status, new.status) then
     raise 'a delivery can not become % once it is %', new.status, old.status using errcode = 'check_violation';
   end if;
   return new;
 end
 $$;
-comment on function signalops.check_way is 'Refuses to move a delivery against its ways.';
+comment on function signalops.enforce_transition is 'Refuses to move a delivery against its ways.';
 
-create or replace trigger check_way before update of status on signalops.deliveries
-  for each row when (old.status is distinct from new.status) execute function signalops.check_way();
-comment on trigger check_way on signalops.deliveries is 'No late callback and no second worker takes a delivery back.';
+create or replace trigger enforce_transition before update of status on signalops.deliveries
+  for each row when (old.status is distinct from new.status) execute function signalops.enforce_transition();
+comment on trigger enforce_transition on signalops.deliveries is 'No late callback and no second worker takes a delivery back.';
 
-create or replace function signalops.announce(event_type text, about jsonb, at_depth smallint) returns uuid
+create or replace function signalops.emit_and_enqueue(event_type text, about jsonb, at_depth smallint) returns uuid
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   in_batch uuid := signalops.new_id();
@@ -37,14 +37,14 @@ begin
   return event;
 end
 $$;
-comment on function signalops.announce is 'Emits an operational event of the tenant that the transaction acts for, with its job.';
+comment on function signalops.emit_and_enqueue is 'Emits an operational event of the tenant that the transaction acts for, with its job.';
 
-create or replace function signalops.bury_delivery(tenant uuid, delivery uuid, because text) returns void
+create or replace function signalops.dead_letter_delivery(tenant uuid, delivery uuid, because text) returns void
 language plpgsql volatile as $$
 declare
   lost record;
 begin
-  select d.event_id, d.rule_id, d.channel_id, d.attempts, coalesce(e.depth, 0) as depth, c.enabled into lost
+  select d.event_id, d.rule_id, d.channel_id, d.attempts, coalesce(e.causation_depth, 0) as causation_depth, c.enabled into lost
   from signalops.deliveries d
   left join signalops.events e on e.tenant_id = d.tenant_id and e.id = d.event_id
   left join signalops.channels c on c.tenant_id = d.tenant_id and c.id = d.channel_id
@@ -52,25 +52,25 @@ begin
   insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
   values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
   on conflict (tenant_id, id) do update
-    set error = excluded.error, died_at = signalops.position_time(), ended_at = null, ending = null, reason = null;
+    set error = excluded.error, died_at = signalops.position_time(), resolved_at = null, resolution = null, reason = null;
   -- Of a channel that is disabled the tenant was told once; its backlog would be so many more notices.
   if lost.enabled then
-    perform signalops.announce('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
+    perform signalops.emit_and_enqueue('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
       'rule', jsonb_build_object('id', lost.rule_id), 'channel', jsonb_build_object('id', lost.channel_id),
-      'attempts', lost.attempts, 'error', left(because, 500)), (lost.depth + 1)::smallint);
+      'attempts', lost.attempts, 'error', left(because, 500)), (lost.causation_depth + 1)::smallint);
   end if;
 end
 $$;
-comment on function signalops.bury_delivery is
+comment on function signalops.dead_letter_delivery is
   'Writes the dead letter of a delivery that has just died, and tells the tenant: signalops.delivery.dead.';
 
 create or replace function signalops.advance_delivery(tenant uuid, delivery uuid, to_status text, because text default null) returns boolean
 language plpgsql volatile as $$
 begin
   update signalops.deliveries d set status = to_status, updated_at = now()
-  where d.tenant_id = tenant and d.id = delivery and signalops.may_become(d.status, to_status);
+  where d.tenant_id = tenant and d.id = delivery and signalops.is_valid_transition(d.status, to_status);
   if found and to_status = 'dead' then
-    perform signalops.bury_delivery(tenant, delivery, because);
+    perform signalops.dead_letter_delivery(tenant, delivery, because);
   end if;
   return found;
 end

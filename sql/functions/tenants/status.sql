@@ -17,7 +17,7 @@ comment on function signalops.find_tenant is
   'The tenant with an id or a slug, one of which is NULL, and the names of the rate limits that its users are held to: the look-up for a token '
   'whose signature was verified.';
 
-create or replace function signalops.move_status() returns trigger
+create or replace function signalops.check_status_change() returns trigger
 language plpgsql as $$
 begin
   if (old.status, new.status) not in (('active', 'suspended'), ('suspended', 'active'), ('active', 'closed'), ('suspended', 'closed'),
@@ -32,28 +32,28 @@ begin
   return new;
 end
 $$;
-comment on function signalops.move_status is
+comment on function signalops.check_status_change is
   'Lets a tenant''s status take the ways there are, notes since when it has it, and forgets the reason when it ends.';
 
-create or replace trigger move_status before update of status on signalops.tenants
-  for each row when (new.status <> old.status) execute function signalops.move_status();
-comment on trigger move_status on signalops.tenants is 'What is closed stays closed, and only what is closed is deleted, whoever asks.';
+create or replace trigger check_status_change before update of status on signalops.tenants
+  for each row when (new.status <> old.status) execute function signalops.check_status_change();
+comment on trigger check_status_change on signalops.tenants is 'What is closed stays closed, and only what is closed is deleted, whoever asks.';
 
-create or replace function signalops.note_resumption() returns trigger
+create or replace function signalops.start_draining() returns trigger
 language plpgsql as $$
 begin
   -- Closed right after it was resumed, it may have something held yet.
-  new.is_resuming := (old.status = 'suspended' or old.is_resuming) and new.status in ('active', 'closed');
+  new.is_draining := (old.status = 'suspended' or old.is_draining) and new.status in ('active', 'closed');
   return new;
 end
 $$;
-comment on function signalops.note_resumption is 'Has what is held of a tenant go on when it is no longer suspended, whoever says so.';
+comment on function signalops.start_draining is 'Has what is held of a tenant go on when it is no longer suspended, whoever says so.';
 
-create or replace trigger note_resumption before update of status on signalops.tenants
-  for each row when (old.status is distinct from new.status) execute function signalops.note_resumption();
-comment on trigger note_resumption on signalops.tenants is 'Resuming is a change of status, also in SQL.';
+create or replace trigger start_draining before update of status on signalops.tenants
+  for each row when (old.status is distinct from new.status) execute function signalops.start_draining();
+comment on trigger start_draining on signalops.tenants is 'Resuming is a change of status, also in SQL.';
 
-create or replace function signalops.fix_time_zone() returns trigger
+create or replace function signalops.refuse_time_zone_change() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   -- What a worker has in hand is still in the inbox for us, until it commits what it counted.
@@ -66,9 +66,9 @@ begin
   return new;
 end
 $$;
-comment on function signalops.fix_time_zone is
+comment on function signalops.refuse_time_zone_change is
   'Keeps the time zone of a tenant once something of it was or will be counted: its hours and periods lie in it.';
 
-create or replace trigger fix_time_zone before update of time_zone on signalops.tenants
-  for each row when (new.time_zone <> old.time_zone) execute function signalops.fix_time_zone();
-comment on trigger fix_time_zone on signalops.tenants is 'An hour that was counted in one time zone may not exist in another.';
+create or replace trigger refuse_time_zone_change before update of time_zone on signalops.tenants
+  for each row when (new.time_zone <> old.time_zone) execute function signalops.refuse_time_zone_change();
+comment on trigger refuse_time_zone_change on signalops.tenants is 'An hour that was counted in one time zone may not exist in another.';

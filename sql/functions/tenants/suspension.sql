@@ -1,16 +1,16 @@
 -- Suspended tenants: what is queued of them is set aside, and released when they are resumed.
 
-create or replace function signalops.held_among(wanted uuid[]) returns uuid[]
+create or replace function signalops.lock_suspended_tenants(wanted uuid[]) returns uuid[]
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
   select array_agg(h.id) from (
     -- Lock order: tenants by id. Locked, so that none is resumed before what is set aside for it can be seen.
     select t.id from signalops.tenants t where t.id = any (wanted) and t.status in ('suspended', 'deleting') order by t.id for share
   ) h
 $$;
-comment on function signalops.held_among is
+comment on function signalops.lock_suspended_tenants is
   'Which of these tenants are suspended or being deleted, and remain so until the transaction ends; NULL: none. Nothing of theirs is begun.';
 
-create or replace function signalops.set_aside(at_most integer) returns bigint
+create or replace function signalops.park_events(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   held uuid[];
@@ -20,10 +20,10 @@ begin
   if not exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
     return 0;
   end if;
-  held := signalops.held_among(array(
+  held := signalops.lock_suspended_tenants(array(
     (select d.tenant_id from signalops.digests d where d.due_at <= now() order by d.due_at limit at_most)
     union
-    (select g.tenant_id from signalops.rule_groups g where g.due_at <= now() order by g.due_at limit at_most)));
+    (select g.tenant_id from signalops.rule_states g where g.due_at <= now() order by g.due_at limit at_most)));
   if held is null then
     return 0;
   end if;
@@ -34,20 +34,20 @@ begin
   ) due
   where d.tenant_id = due.tenant_id and d.rule_id = due.rule_id;
   get diagnostics digests = row_count;
-  update signalops.rule_groups g set due_at = 'infinity'
+  update signalops.rule_states g set due_at = 'infinity'
   from (
-    select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
+    select g.tenant_id, g.rule_id, g.state_version, g.group_key from signalops.rule_states g
     where g.due_at <= now() and g.tenant_id = any (held) order by g.due_at limit at_most for update skip locked
   ) due
-  where g.tenant_id = due.tenant_id and g.rule_id = due.rule_id and g.since = due.since and g.group_key = due.group_key;
+  where g.tenant_id = due.tenant_id and g.rule_id = due.rule_id and g.state_version = due.state_version and g.group_key = due.group_key;
   get diagnostics groups = row_count;
   return greatest(digests, groups);
 end
 $$;
-comment on function signalops.set_aside is
+comment on function signalops.park_events is
   'Takes digests and absences of tenants that are held out of the sweeps'' way, until they are resumed; returns how many of the more numerous.';
 
-create or replace function signalops.release_events(tenant uuid, at_most integer) returns bigint
+create or replace function signalops.unpark_events(tenant uuid, at_most integer) returns bigint
 language plpgsql volatile set enable_seqscan = off as $$
 declare
   released bigint;
@@ -57,11 +57,11 @@ begin
     return 0;
   end if;
   with oldest as (
-    select i.batch from signalops.inbox i where i.tenant_id = tenant and i.is_held order by i.batch limit at_most
+    select i.batch from signalops.inbox i where i.tenant_id = tenant and i.is_parked order by i.batch limit at_most
   ), released as (
     -- Whole batches: the record of one names the one version of the meters by which it was counted.
-    update signalops.inbox i set is_held = false
-    where i.tenant_id = tenant and i.is_held and i.batch = any (array(select o.batch from oldest o))
+    update signalops.inbox i set is_parked = false
+    where i.tenant_id = tenant and i.is_parked and i.batch = any (array(select o.batch from oldest o))
     returning i.batch
   ), batches as (
     select r.batch, count(*) as events from released r group by r.batch order by r.batch
@@ -72,33 +72,33 @@ begin
   return coalesce(released, 0);
 end
 $$;
-comment on function signalops.release_events is
+comment on function signalops.unpark_events is
   'Gives jobs to the oldest held batches of a tenant, of about so many events, while not too many wait already; returns of how many events.';
 
-create or replace function signalops.release_groups(tenant uuid, at_most integer) returns bigint
+create or replace function signalops.unpark_rule_states(tenant uuid, at_most integer) returns bigint
 language plpgsql volatile set enable_seqscan = off as $$
 declare
   released bigint;
 begin
-  update signalops.rule_groups g set due_at = now()
+  update signalops.rule_states g set due_at = now()
   from (
-    select g.tenant_id, g.rule_id, g.since, g.group_key from signalops.rule_groups g
-    where g.tenant_id = tenant and g.due_at = 'infinity' order by g.rule_id, g.since, g.group_key limit at_most for update
+    select g.tenant_id, g.rule_id, g.state_version, g.group_key from signalops.rule_states g
+    where g.tenant_id = tenant and g.due_at = 'infinity' order by g.rule_id, g.state_version, g.group_key limit at_most for update
   ) held
-  where g.tenant_id = held.tenant_id and g.rule_id = held.rule_id and g.since = held.since and g.group_key = held.group_key;
+  where g.tenant_id = held.tenant_id and g.rule_id = held.rule_id and g.state_version = held.state_version and g.group_key = held.group_key;
   get diagnostics released = row_count;
   return released;
 end
 $$;
-comment on function signalops.release_groups is
+comment on function signalops.unpark_rule_states is
   'Has a tenant''s held absences looked at again, which gives each its whole time from the resumption on; returns of how many groups.';
 
-create or replace function signalops.release_backtests(tenant uuid) returns bigint
+create or replace function signalops.enqueue_parked_backtests(tenant uuid) returns bigint
 language plpgsql volatile as $$
 declare
   released bigint;
 begin
-  perform signalops.act_as(tenant);
+  perform signalops.set_tenant(tenant);
   select count(signalops.enqueue_backtest(tenant, b.id)) into released from (
     select b.id from signalops.backtests b
     where b.tenant_id = tenant and b.status in ('queued', 'running') and not exists (
@@ -110,7 +110,7 @@ begin
   return released;
 end
 $$;
-comment on function signalops.release_backtests is 'Gives jobs to the backtests of a tenant that are not over and have none; returns how many.';
+comment on function signalops.enqueue_parked_backtests is 'Gives jobs to the backtests of a tenant that are not over and have none; returns how many.';
 
 create or replace function signalops.resume_tenants(at_most integer) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
@@ -118,20 +118,20 @@ declare
   resumed uuid[];
   released bigint;
 begin
-  resumed := array(select t.id from signalops.tenants t where t.is_resuming order by t.status_since limit 100 for no key update skip locked);
-  -- Lock order, of all of them: tenants, rule_groups, digests, channel_queues. Of each a little: a large backlog of one doesn't keep the
+  resumed := array(select t.id from signalops.tenants t where t.is_draining order by t.status_since limit 100 for no key update skip locked);
+  -- Lock order, of all of them: tenants, rule_states, digests, channel_schedules. Of each a little: a large backlog of one doesn't keep the
   -- channels and digests of the next waiting.
-  select coalesce(sum(signalops.release_backtests(r.id) + signalops.release_events(r.id, at_most) + signalops.release_groups(r.id, at_most)), 0)
+  select coalesce(sum(signalops.enqueue_parked_backtests(r.id) + signalops.unpark_events(r.id, at_most) + signalops.unpark_rule_states(r.id, at_most)), 0)
   into released from (select unnest(resumed) as id order by 1) r;
   -- These are few: rules and channels.
   perform from signalops.digests d where d.tenant_id = any (resumed) and d.due_at = 'infinity' order by d.tenant_id, d.rule_id for update;
   update signalops.digests d set due_at = now() where d.tenant_id = any (resumed) and d.due_at = 'infinity';
-  perform from signalops.channel_queues q
+  perform from signalops.channel_schedules q
   where q.tenant_id = any (resumed) and q.next_due_at = 'infinity' order by q.tenant_id, q.channel_id for update;
-  update signalops.channel_queues q set next_due_at = now() where q.tenant_id = any (resumed) and q.next_due_at = 'infinity';
-  update signalops.tenants t set is_resuming = exists (
-    select from signalops.inbox i where i.tenant_id = t.id and i.is_held) or exists (
-    select from signalops.rule_groups g where g.tenant_id = t.id and g.due_at = 'infinity')
+  update signalops.channel_schedules q set next_due_at = now() where q.tenant_id = any (resumed) and q.next_due_at = 'infinity';
+  update signalops.tenants t set is_draining = exists (
+    select from signalops.inbox i where i.tenant_id = t.id and i.is_parked) or exists (
+    select from signalops.rule_states g where g.tenant_id = t.id and g.due_at = 'infinity')
   where t.id = any (resumed);
   return released > 0;
 end

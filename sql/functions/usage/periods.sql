@@ -19,11 +19,11 @@ language sql immutable parallel safe
 return date_trunc('month', moment at time zone zone)::date;
 comment on function signalops.period_of is 'The billing period of a moment: the first day of the calendar month in a time zone.';
 
-create or replace function signalops.starts_at(day date, zone text) returns timestamptz
+create or replace function signalops.period_start(day date, zone text) returns timestamptz
 language sql immutable parallel safe
 -- Where the clock goes back at midnight, as in Havana, a day's first midnight is the one that follows the day before.
 return least(day::timestamp at time zone zone, (day::timestamp - interval '1 second') at time zone zone + interval '1 second');
-comment on function signalops.starts_at is 'The moment at which a day, or the period that it begins, starts in a time zone.';
+comment on function signalops.period_start is 'The moment at which a day, or the period that it begins, starts in a time zone.';
 
 create or replace function signalops.first_period(tenant uuid, zone text, made timestamptz) returns date
 language sql stable

@@ -43,13 +43,13 @@ create or replace trigger refuse_change before update on signalops.subscriptions
 comment on trigger refuse_change on signalops.subscriptions is
   'By these terms it was billed. Deleted are those that have not begun to count: see subscribe.';
 
-create or replace trigger refuse_change before update or delete on signalops.usage_days
+create or replace trigger refuse_change before update or delete on signalops.usage_daily
   for each row execute function signalops.refuse_change('adjust the usage, which the open period bills');
-comment on trigger refuse_change on signalops.usage_days is 'A sealed figure stays as it was.';
+comment on trigger refuse_change on signalops.usage_daily is 'A sealed figure stays as it was.';
 
-create or replace trigger refuse_change before update or delete on signalops.usage_seals
+create or replace trigger refuse_change before update or delete on signalops.usage_hash_chain
   for each row execute function signalops.refuse_change('adjust the usage, which the open period bills');
-comment on trigger refuse_change on signalops.usage_seals is 'The chain is only added to.';
+comment on trigger refuse_change on signalops.usage_hash_chain is 'The chain is only added to.';
 
 create or replace trigger refuse_deletion before delete on signalops.credit_grants
   for each row execute function signalops.refuse_change('let it expire');

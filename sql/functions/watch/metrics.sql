@@ -28,11 +28,11 @@ begin
   select m.name, '{}'::jsonb, m.value::double precision
   from (
     select (select count(*) from (select from signalops.inbox limit exactly) i) as inbox,
-      (select count(*) from (select from signalops.inbox where is_held limit exactly) i) as held,
-      (select count(*) from (select from signalops.dead_letters where ended_at is null limit exactly) l) as letters,
+      (select count(*) from (select from signalops.inbox where is_parked limit exactly) i) as held,
+      (select count(*) from (select from signalops.dead_letters where resolved_at is null limit exactly) l) as letters,
       pg_stat_get_live_tuples('signalops.inbox'::regclass) as inbox_estimate,
       -- Of the batch, which says when it was put there; what is replayed is older.
-      (select signalops.time_of(i.batch) from signalops.inbox i where not i.is_held order by i.batch limit 1) as oldest,
+      (select signalops.uuid7_time(i.batch) from signalops.inbox i where not i.is_parked order by i.batch limit 1) as oldest,
       (select max(s.transaction_age) from ops.sessions s where s.pid <> pg_backend_pid()) as transaction_age
   ) c
   cross join lateral (values
@@ -60,10 +60,10 @@ begin
   return query
   select m.name, m.labels || jsonb_build_object('kind', k.kind), m.value::double precision
   from (
-    select c.kind, count(*) filter (where not c.enabled) as disabled, count(*) filter (where o.opened_until is not null) as opened,
-      count(*) filter (where o.opened_until is null) as closed
+    select c.kind, count(*) filter (where not c.enabled) as disabled, count(*) filter (where o.circuit_open_until is not null) as opened,
+      count(*) filter (where o.circuit_open_until is null) as closed
     from signalops.channels c
-    left join signalops.outlets o on o.tenant_id = c.tenant_id and o.id = coalesce(c.outlet_id, c.id)
+    left join signalops.send_targets o on o.tenant_id = c.tenant_id and o.id = coalesce(c.send_target_id, c.id)
     where c.deleted_at is null group by c.kind
   ) k
   cross join lateral (values
@@ -79,7 +79,7 @@ begin
   cross join lateral (
     select signalops.period_of(now(), t.time_zone) as period, (now() at time zone t.time_zone)::date as today
   ) p
-  join signalops.quotas q on q.tenant_id = t.id and q.period = p.period
+  join signalops.accepted_counters q on q.tenant_id = t.id and q.period = p.period
   cross join lateral (
     select n.soft, n.hard from signalops.limits n where n.tenant_id = t.id and n.meter = q.meter and n.starts_on <= p.today
     order by n.origin desc, n.starts_on desc limit 1

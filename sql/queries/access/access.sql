@@ -43,8 +43,8 @@ with recursive doomed as (
 update signalops.api_keys k set revoked_at = now()
 from doomed d where k.tenant_id = %(tenant)s and k.id = d.id and k.revoked_at is null;
 
--- note-digest: notes the digest of a key that has none, or one by an earlier secret
+-- store-key-digest: notes the digest of a key that has none, or one by an earlier secret
 update signalops.api_keys set digest = %(digest)s where tenant_id = %(tenant)s and id = %(key)s and digest is distinct from %(digest)s;
 
--- note-uses: notes when keys were used, at most once a minute
-select signalops.note_key_uses(%(tenants)s, %(keys)s, %(moments)s);
+-- record-key-uses: notes when keys were used, at most once a minute
+select signalops.record_key_uses(%(tenants)s, %(keys)s, %(moments)s);

@@ -1,7 +1,7 @@
 -- Station ingest: replays. All run in a transaction of the tenant.
 
 -- choose-events: past events between two ids, one by one or all, and whether they can be replayed
-select e.id, case when e.depth > 0 then 'operational' when i.event_id is not null then 'waiting' when e.status = 'dead' then 'dead'
+select e.id, case when e.causation_depth > 0 then 'operational' when i.event_id is not null then 'waiting' when e.status = 'dead' then 'dead'
   else 'chosen' end as verdict
 from signalops.event_status e
 left join signalops.inbox i on i.tenant_id = e.tenant_id and i.event_id = e.id -- also what another replay has put there
@@ -30,8 +30,8 @@ from unnest(%(batches)s::uuid[]) as batch;
 
 -- list-replays: a page of a tenant's replays between two ids, or one of them, with how far they are
 select r.id, r.reason, r.rules, r.events, r.requested_at as "requestedAt",
-  (select count(*) from signalops.inbox i where i.tenant_id = r.tenant_id and i.batch = any (r.batches) and not i.is_held)
-    + (select count(*) from signalops.inbox i where i.tenant_id = r.tenant_id and i.batch = any (r.batches) and i.is_held) as waiting,
+  (select count(*) from signalops.inbox i where i.tenant_id = r.tenant_id and i.batch = any (r.batches) and not i.is_parked)
+    + (select count(*) from signalops.inbox i where i.tenant_id = r.tenant_id and i.batch = any (r.batches) and i.is_parked) as waiting,
   (select count(*) from signalops.deliveries d where d.tenant_id = r.tenant_id and d.replay_id = r.id) as deliveries
 from signalops.replays r
 where r.tenant_id = %(tenant)s and r.id > %(lower)s and r.id < %(upper)s and (%(id)s::uuid is null or r.id = %(id)s)

@@ -1,7 +1,7 @@
 -- Station ingest: the catalogue of event types, and their schemas.
 
--- note-types: adds what a worker has seen to the catalogue
-select signalops.note_types(%(seen)s::text::jsonb);
+-- record-event-types: adds what a worker has seen to the catalogue
+select signalops.record_event_types(%(seen)s::text::jsonb);
 
 -- list-types: a page of a tenant's catalogue, by type
 select t.type, t.first_seen_at as "firstSeenAt", t.last_seen_at as "lastSeenAt", t.count, t.fields, t.fields_cut as "fieldsCut", t.example,

@@ -1,6 +1,6 @@
 -- Station rules: backtests. All run in a transaction of the tenant.
 
--- take-turn: makes those who ask for a backtest of one tenant at once do so one after the other
+-- try-acquire-slot: makes those who ask for a backtest of one tenant at once do so one after the other
 select pg_advisory_xact_lock(hashtextextended('signalops.backtests ' || %(tenant)s::text, 0));
 
 -- count-unfinished: how many backtests of a tenant are not over
@@ -8,8 +8,8 @@ select count(*) from signalops.backtests where tenant_id = %(tenant)s and status
 
 -- add-backtest: stores what is asked for, enqueues its first slice, and drops what is over but for the newest 49
 with added as (
-  insert into signalops.backtests (tenant_id, id, asked, starts_at, ends_at)
-  values (%(tenant)s, %(id)s, %(asked)s, %(starts_at)s, %(ends_at)s)
+  insert into signalops.backtests (tenant_id, id, request, starts_at, ends_at)
+  values (%(tenant)s, %(id)s, %(request)s, %(starts_at)s, %(ends_at)s)
 ), dropped as (
   delete from signalops.backtests where tenant_id = %(tenant)s and status not in ('queued', 'running') and id <= (
     select b.id from signalops.backtests b where b.tenant_id = %(tenant)s order by b.id desc offset 49 limit 1)
@@ -24,11 +24,11 @@ order by id;
 -- find-backtest: one backtest, whatever its state
 select * from signalops.backtests where tenant_id = %(tenant)s and id = %(id)s;
 
--- is-held: whether the tenant is suspended, or being deleted
-select signalops.held_among(array[%(tenant)s::uuid]) is not null;
+-- is-parked: whether the tenant is suspended, or being deleted
+select signalops.lock_suspended_tenants(array[%(tenant)s::uuid]) is not null;
 
 -- list-backtests: a page of a tenant's backtests between two ids, without what only their work needs
-select id, asked, starts_at, ends_at, status, scanned, looked_until, null as result, error, created_at, updated_at
+select id, request, starts_at, ends_at, status, scanned, scanned_until, null as result, error, created_at, updated_at
 from signalops.backtests where tenant_id = %(tenant)s and id > %(lower)s and id < %(upper)s
 order by case when %(upwards)s then id end, id desc limit %(limit)s;
 
@@ -41,7 +41,7 @@ where tenant_id = %(tenant)s and id = %(id)s and status in ('queued', 'running')
 select set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true);
 
 -- read-past: a tenant's next events between two ids, in the order of receipt; no more at once than is held lightly
-select json_agg(json_build_object('id', id, 'depth', depth, 'attributes', attributes, 'type', type, 'source', source,
+select json_agg(json_build_object('id', id, 'causation_depth', causation_depth, 'attributes', attributes, 'type', type, 'source', source,
   'occurredAt', occurred_at, 'payload', payload) order by id)::text
 from (
   select e.*, sum(pg_column_size(e.payload)) over (order by e.id rows between unbounded preceding and 1 preceding) as bytes_before
@@ -52,7 +52,7 @@ from (
 where coalesce(bytes_before, 0) < %(bytes)s;
 
 -- read-past-of-types: the same, of some types; type by type, so that rare ones are found without reading the rest
-select json_agg(json_build_object('id', id, 'depth', depth, 'attributes', attributes, 'type', type, 'source', source,
+select json_agg(json_build_object('id', id, 'causation_depth', causation_depth, 'attributes', attributes, 'type', type, 'source', source,
   'occurredAt', occurred_at, 'payload', payload) order by id)::text
 from (
   select e.*, sum(pg_column_size(e.payload)) over (order by e.id rows between unbounded preceding and 1 preceding) as bytes_before
@@ -77,9 +77,9 @@ where coalesce(bytes_before, 0) < %(bytes)s;
 
 -- save-slice: saves where a backtest is and what it has found; no row if it was cancelled, or another worker saved this slice
 update signalops.backtests
-set status = %(status)s, slices = slices + 1, scanned = %(scanned)s, looked_until = %(looked_until)s, state = %(state)s,
+set status = %(status)s, iterations = iterations + 1, scanned = %(scanned)s, scanned_until = %(scanned_until)s, state = %(state)s,
   result = %(result)s, error = %(error)s, updated_at = now()
-where tenant_id = %(tenant)s and id = %(id)s and slices = %(slices)s and status in ('queued', 'running')
+where tenant_id = %(tenant)s and id = %(id)s and iterations = %(iterations)s and status in ('queued', 'running')
 returning id;
 
 -- enqueue-slice: enqueues the next slice of a backtest

@@ -1,9 +1,9 @@
 -- Station rules: what the tenant's rules say.
 
 -- active-rules: every enabled rule of a tenant in its active version, with the version of the whole set
-select s.version as ruleset, r.id, v.version, v.grammar, v.pattern, v.channel_id, v.since,
+select s.version as ruleset_version, r.id, v.version, v.grammar, v.pattern, v.channel_id, v.state_version,
   v.time_window, v.absent, v.cooldown, v.digest, v.active_hours
-from signalops.rulesets s
+from signalops.ruleset_versions s
 left join signalops.rules r on r.tenant_id = s.tenant_id and r.enabled
 left join signalops.rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version
 where s.tenant_id = %(tenant)s
@@ -17,9 +17,9 @@ insert into signalops.rules (tenant_id, id, name, enabled, active_version)
 values (%(tenant)s, %(id)s, %(name)s, %(enabled)s, 1);
 
 -- add-version: stores a new version of a rule
-insert into signalops.rule_versions (tenant_id, rule_id, version, since, grammar, pattern, conditions, channel_id, template, severity,
+insert into signalops.rule_versions (tenant_id, rule_id, version, state_version, grammar, pattern, conditions, channel_id, template, severity,
   time_window, absent, cooldown, digest, active_hours)
-values (%(tenant)s, %(rule)s, %(version)s, %(since)s, %(grammar)s, %(pattern)s, %(conditions)s, %(channel)s, %(template)s, %(severity)s,
+values (%(tenant)s, %(rule)s, %(version)s, %(state_version)s, %(grammar)s, %(pattern)s, %(conditions)s, %(channel)s, %(template)s, %(severity)s,
   %(window)s, %(absent)s, %(cooldown)s, %(digest)s, %(activeHours)s);
 
 -- count-rules: how many rules a tenant has, and how many conditions those that decide have together
@@ -65,7 +65,7 @@ limit %(limit)s;
 
 -- list-versions: the versions of a rule below a number, newest first
 select v.version, v.grammar, v.pattern, v.template, v.severity, v.time_window as "window", v.absent, v.cooldown, v.digest,
-  v.active_hours as "activeHours", v.created_at as "createdAt", v.since as state_version,
+  v.active_hours as "activeHours", v.created_at as "createdAt", v.state_version,
   json_build_object('id', c.id, 'name', c.name, 'kind', c.kind) as channel
 from signalops.rules r
 join signalops.rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id

@@ -3,8 +3,8 @@
 -- find-called-channel: whose channel is called back, and its sealed secret, before any tenant is known
 select tenant_id, secret from signalops.find_called_channel(%(channel)s);
 
--- hear-of-delivery: moves a delivery to what its provider says of a message; a channel's provider speaks for that channel alone
-select signalops.hear_of_delivery(
+-- apply-provider-status: moves a delivery to what its provider says of a message; a channel's provider speaks for that channel alone
+select signalops.apply_provider_status(
   case when %(delivery)s::uuid is null then signalops.find_sent(%(tenant)s, %(channel)s::uuid, %(provider)s) else (
     select d.id from signalops.deliveries d
     where d.tenant_id = %(tenant)s and d.id = %(delivery)s and (%(channel)s::uuid is null or d.channel_id = %(channel)s)) end,

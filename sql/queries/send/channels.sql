@@ -2,21 +2,21 @@
 
 -- add-channel: stores a channel
 insert into signalops.channels
-  (tenant_id, id, name, kind, config, secret, enabled, retry_schedule, max_per_minute, outlet_id)
+  (tenant_id, id, name, kind, config, secret, enabled, retry_schedule, max_per_minute, send_target_id)
 values (%(tenant)s, %(id)s, %(name)s, %(kind)s, %(config)s, %(secret)s, %(enabled)s, %(retry_schedule)s, %(max_per_minute)s,
-  %(outlet_id)s);
+  %(send_target_id)s);
 
 -- list-channels: a tenant's channels without their secrets, one of them or those between two ids; they are few enough to be sorted
 select id, name, kind, config, secret is not null as "hasSecret", enabled, disabled_because as "disabledBecause",
   retry_schedule as "retrySchedule", max_per_minute as "maxPerMinute", created_at as "createdAt", updated_at as "updatedAt",
-  case when h.opened_until > now() then h.opened_until end as "pausedUntil",
-  json_build_object('state', case when h.opened_until > now() then 'paused' when h.failing_since is not null then 'failing' else 'healthy' end,
-    'since', h.failing_since, 'until', case when h.opened_until > now() then h.opened_until end,
+  case when h.circuit_open_until > now() then h.circuit_open_until end as "pausedUntil",
+  json_build_object('state', case when h.circuit_open_until > now() then 'paused' when h.failing_since is not null then 'failing' else 'healthy' end,
+    'since', h.failing_since, 'until', case when h.circuit_open_until > now() then h.circuit_open_until end,
     'lastError', case when h.failing_since is not null then h.last_error end) as health
 from signalops.channels c
 left join lateral (
-  select o.opened_until, o.failing_since, o.last_error from signalops.outlets o
-  where o.tenant_id = c.tenant_id and o.id = coalesce(c.outlet_id, c.id) limit 1
+  select o.circuit_open_until, o.failing_since, o.last_error from signalops.send_targets o
+  where o.tenant_id = c.tenant_id and o.id = coalesce(c.send_target_id, c.id) limit 1
 ) h on true
 where tenant_id = %(tenant)s and deleted_at is null and id > %(lower)s and id < %(upper)s
   and (%(id)s::uuid is null or id = %(id)s) and (%(kind)s::text is null or kind = %(kind)s)
@@ -25,9 +25,9 @@ where tenant_id = %(tenant)s and deleted_at is null and id > %(lower)s and id < 
 order by case when %(upwards)s then id end, id desc
 limit %(limit)s;
 
--- hold-channel: a channel with its sealed secret, held until the transaction ends
+-- lock-channel: a channel with its sealed secret, held until the transaction ends
 -- For update, not less: a rule that is being added holds the key, so to delete a channel waits for it.
-select kind, name, config, secret, enabled, disabled_because, retry_schedule, max_per_minute, outlet_id, updated_at
+select kind, name, config, secret, enabled, disabled_because, retry_schedule, max_per_minute, send_target_id, updated_at
 from signalops.channels
 where tenant_id = %(tenant)s and id = %(id)s and deleted_at is null
 for update;
@@ -35,7 +35,7 @@ for update;
 -- change-channel: changes a channel
 update signalops.channels
 set name = %(name)s, config = %(config)s, secret = %(secret)s, enabled = %(enabled)s, disabled_because = %(disabled_because)s,
-  retry_schedule = %(retry_schedule)s, max_per_minute = %(max_per_minute)s, outlet_id = %(outlet_id)s, updated_at = clock_timestamp()
+  retry_schedule = %(retry_schedule)s, max_per_minute = %(max_per_minute)s, send_target_id = %(send_target_id)s, updated_at = clock_timestamp()
 where tenant_id = %(tenant)s and id = %(id)s;
 
 -- close-circuit: lets a channel send at once, whatever pause its receiver asked for
@@ -45,8 +45,8 @@ select signalops.close_circuits(%(tenant)s, array[%(id)s::uuid]);
 update signalops.channels set deleted_at = now(), enabled = false, secret = null, updated_at = clock_timestamp()
 where tenant_id = %(tenant)s and id = %(id)s;
 
--- note-test: notes in the audit log that a channel is tried out, which changes nothing of it
-select signalops.note_action(%(tenant)s, 'channel.tested', %(id)s::uuid::text, %(name)s);
+-- log-channel-test: notes in the audit log that a channel is tried out, which changes nothing of it
+select signalops.log_tenant_action(%(tenant)s, 'channel.tested', %(id)s::uuid::text, %(name)s);
 
 -- rules-of-channel: the names of the enabled rules that notify through a channel now
 select r.name from signalops.rules r

@@ -20,25 +20,25 @@ select id from signalops.pick_deliveries(%(tenant)s, %(statuses)s, %(rule)s, %(c
 select d.id, d.status, d.attempts, d.next_attempt_at as "nextAttemptAt", d.created_at as "createdAt", d.updated_at as "updatedAt",
   json_build_object('id', d.event_id, 'type', e.type) as event,
   json_build_object('id', d.rule_id, 'name', r.name, 'version', d.rule_version) as rule,
-  json_build_object('id', d.channel_id, 'name', c.name, 'kind', c.kind) as channel, o.opened_until as "pausedUntil",
+  json_build_object('id', d.channel_id, 'name', c.name, 'kind', c.kind) as channel, o.circuit_open_until as "pausedUntil",
   case
     when d.next_attempt_at is null then case when d.status = 'pending' then 'worker' end
     when d.next_attempt_at = 'infinity' then 'resumption'
-    when o.opened_until is not null then 'circuit'
+    when o.circuit_open_until is not null then 'circuit'
     when d.status = 'retrying' then 'retry'
     else 'turn'
   end as "waitsFor",
-  d.context as "window", d.replay_id as replay, d.provider_id as "providerId", l.error, a.error as "lastError"
+  d.window_context as "window", d.replay_id as replay, d.provider_id as "providerId", l.error, a.error as "lastError"
 from unnest(%(ids)s::uuid[]) as w (id)
 cross join lateral (select * from signalops.deliveries where tenant_id = %(tenant)s and id = w.id limit 1) d
 left join lateral (select type from signalops.events where tenant_id = %(tenant)s and id = d.event_id limit 1) e on true
 left join lateral (select name from signalops.rules where tenant_id = %(tenant)s and id = d.rule_id limit 1) r on true
 left join lateral (
-  select name, kind, outlet_id from signalops.channels where tenant_id = %(tenant)s and id = d.channel_id limit 1
+  select name, kind, send_target_id from signalops.channels where tenant_id = %(tenant)s and id = d.channel_id limit 1
 ) c on true
 left join lateral (
-  select o.opened_until from signalops.outlets o
-  where o.tenant_id = %(tenant)s and o.id = coalesce(c.outlet_id, d.channel_id) and o.opened_until > now() limit 1
+  select o.circuit_open_until from signalops.send_targets o
+  where o.tenant_id = %(tenant)s and o.id = coalesce(c.send_target_id, d.channel_id) and o.circuit_open_until > now() limit 1
 ) o on true
 left join lateral (
   select a.error from signalops.delivery_attempts a
@@ -65,7 +65,7 @@ select id from signalops.pick_dead_letters(%(tenant)s, %(ids)s::uuid[], %(kind)s
   %(limit)s, %(beyond)s::uuid, %(upwards)s);
 
 -- read-dead-letters: some dead letters with the names of what they belong to, in the order of their ids as given
-select l.id, l.kind, l.error, l.died_at as "diedAt", l.ended_at as "endedAt", l.ending, l.reason,
+select l.id, l.kind, l.error, l.died_at as "diedAt", l.resolved_at as "resolvedAt", l.resolution, l.reason,
   json_build_object('id', l.event_id, 'type', e.type) as event,
   case when l.kind = 'delivery' then json_build_object('id', l.rule_id, 'name', r.name) end as rule,
   case when l.kind = 'delivery' then json_build_object('id', l.channel_id, 'name', c.name, 'kind', c.kind) end as channel

@@ -3,8 +3,8 @@
 -- freeze-periods: freezes the periods of all tenants that ended long enough ago; of how many tenants
 select signalops.freeze_periods(%(closing_after)s, %(at_most)s);
 
--- note-barriers: notes for frozen periods what has to end before they can be closed
-select signalops.note_barriers();
+-- record-barriers: notes for frozen periods what has to end before they can be closed
+select signalops.record_barriers();
 
 -- periods-ready: the frozen periods of all tenants that can be closed
 select tenant, period from signalops.periods_ready(%(at_most)s);
@@ -12,15 +12,15 @@ select tenant, period from signalops.periods_ready(%(at_most)s);
 -- seal-period: writes down the figures of a frozen period of the current tenant; whether it was ours to close
 select signalops.seal_period(%(tenant)s, %(period)s);
 
--- stretches-used: the stretches of a period under one plan each, with what it bills of each meter that has a price
+-- billing-segments-used: the stretches of a period under one plan each, with what it bills of each meter that has a price
 select s.plan, s.version, s.terms::text, s.days, s.of_days, e.starts_at, e.ends_at, coalesce((
     select jsonb_object_agg(p.meter, jsonb_build_object('events', u.events, 'quantity', u.quantity::text))
     from jsonb_to_recordset(s.terms -> 'prices') as p (meter text)
     cross join lateral signalops.usage_by(t.id, p.meter, e.starts_at, e.ends_at, null, false, %(period)s) u), '{}') as used
 from signalops.tenants t
-cross join lateral signalops.stretches(t.id, %(period)s) s
+cross join lateral signalops.billing_segments(t.id, %(period)s) s
 cross join lateral (
-  select signalops.starts_at(s.starts_on, t.time_zone) as starts_at, signalops.starts_at(s.ends_on, t.time_zone) as ends_at
+  select signalops.period_start(s.starts_on, t.time_zone) as starts_at, signalops.period_start(s.ends_on, t.time_zone) as ends_at
 ) e
 where t.id = %(tenant)s order by e.starts_at;
 
@@ -37,9 +37,9 @@ with late as (
 select l.meter, l.month, s.plan, s.version, s.terms::text, s.days, s.of_days, e.starts_at, e.ends_at, now.events,
   coalesce(before.quantity, 0) as before, coalesce(after.quantity, 0) as after
 from late l
-cross join lateral signalops.stretches(%(tenant)s, l.month) s
+cross join lateral signalops.billing_segments(%(tenant)s, l.month) s
 cross join lateral (
-  select signalops.starts_at(s.starts_on, l.time_zone) as starts_at, signalops.starts_at(s.ends_on, l.time_zone) as ends_at
+  select signalops.period_start(s.starts_on, l.time_zone) as starts_at, signalops.period_start(s.ends_on, l.time_zone) as ends_at
 ) e
 cross join lateral signalops.usage_by(%(tenant)s, l.meter, e.starts_at, e.ends_at, null, false, %(period)s) now
 left join lateral signalops.usage_by(%(tenant)s, l.meter, e.starts_at, e.ends_at, null, false, null,
@@ -48,11 +48,11 @@ left join lateral signalops.usage_by(%(tenant)s, l.meter, e.starts_at, e.ends_at
 order by l.month, e.starts_at, l.meter;
 
 -- open-period: the bounds of a period of a tenant that is not closed yet, the present one by default
-select p.period, signalops.starts_at(p.period, t.time_zone) as starts_at,
-  signalops.starts_at((p.period + interval '1 month')::date, t.time_zone) as ends_at
+select p.period, signalops.period_start(p.period, t.time_zone) as starts_at,
+  signalops.period_start((p.period + interval '1 month')::date, t.time_zone) as ends_at
 from signalops.tenants t
 cross join lateral (select coalesce(%(period)s, signalops.period_of(now(), t.time_zone)) as period) p
-where t.id = %(tenant)s and signalops.starts_at(p.period, t.time_zone) <= now()
+where t.id = %(tenant)s and signalops.period_start(p.period, t.time_zone) <= now()
   and not exists (select from signalops.billing_periods b where b.tenant_id = t.id and b.period >= p.period and b.closed_at is not null);
 
 -- issue-invoice: issues an invoice or a credit note with its lines; its number
@@ -92,5 +92,5 @@ with voided as (
   update signalops.invoices set voided_at = now(), void_reason = %(reason)s, voided_by = %(author)s
   where tenant_id = %(tenant)s and id = %(id)s returning *
 )
-select signalops.return_credits(v.tenant_id, v.id), signalops.announce_invoice(v.*::signalops.invoices, 'voided', v.void_reason)
+select signalops.return_credits(v.tenant_id, v.id), signalops.emit_invoice_event(v.*::signalops.invoices, 'voided', v.void_reason)
 from voided v;

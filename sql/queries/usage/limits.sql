@@ -1,19 +1,19 @@
 -- Station usage: how much of a meter may be accepted in a month.
 
 -- limited-meters: the meters by which a tenant's incoming events are weighed, with their version; one row without a meter for none
-select t.scales, m.key, m.aggregation, m.field, m.grammar, m.pattern, m.group_by, m.allows_negative
+select t.limited_meters_version, m.key, m.aggregation, m.field, m.grammar, m.pattern, m.group_by, m.allows_negative
 from signalops.tenants t
 left join signalops.limited_meters m on m.tenant_id = t.id
 where t.id = %(tenant)s;
 
 -- list-limits: the limits that hold today, with what is accepted in this month and the amounts of which notices were emitted
 select l.meter, l.origin, l.starts_on, l.soft, l.hard, l.thresholds, l.overage, p.period,
-  coalesce(q.accepted, 0) as accepted, coalesce(q.told, '{}') as notified
+  coalesce(q.accepted, 0) as accepted, coalesce(q.notified, '{}') as notified
 from signalops.tenants t
 cross join lateral (select signalops.period_of(now(), t.time_zone) as period) p
 cross join lateral (select distinct s.meter from signalops.limits s where s.tenant_id = t.id) s
 cross join lateral signalops.limit_of(t.id, s.meter, (now() at time zone t.time_zone)::date) l
-left join signalops.quotas q on q.tenant_id = t.id and q.period = p.period and q.meter = l.meter
+left join signalops.accepted_counters q on q.tenant_id = t.id and q.period = p.period and q.meter = l.meter
 where t.id = %(tenant)s and coalesce(l.soft, l.hard) is not null
 order by l.meter;
 

@@ -10,7 +10,7 @@ select plan, version, document, created_at from signalops.plans where plan = %(p
 select distinct on (p.plan) p.plan, p.version, p.document ->> 'name' as name, p.document ->> 'currency' as currency,
   p.document ->> 'baseFee' as base_fee, coalesce(h.tenants, 0) as tenants, p.created_at
 from signalops.plans p
-left join (select plan, count(*) as tenants from signalops.plans_held() group by plan) h on h.plan = p.plan
+left join (select plan, count(*) as tenants from signalops.current_plans() group by plan) h on h.plan = p.plan
 order by p.plan, p.version desc;
 
 -- add-plan: stores a version of a plan
@@ -23,7 +23,7 @@ select s.plan, s.version, s.starts_on from signalops.subscribe(%(tenant)s, %(pla
 select s.plan, s.version, s.terms, s.starts_on, date_trunc('month', n.today)::date as period,
   coalesce(t.retention_days, (s.terms ->> 'retentionDays')::integer) as retention_days, x.kept_since
 from signalops.tenants t
-left join signalops.expiries x on x.tenant_id = t.id
+left join signalops.retention_watermarks x on x.tenant_id = t.id
 cross join lateral (select (now() at time zone t.time_zone)::date as today) n
 join signalops.subscriptions s on s.tenant_id = t.id and s.starts_on >= (
   select c.starts_on from signalops.subscriptions c
@@ -31,5 +31,5 @@ join signalops.subscriptions s on s.tenant_id = t.id and s.starts_on >= (
 )
 where t.id = %(tenant)s order by s.starts_on;
 
--- stretches: the stretches of a period under one plan each
-select plan, version, terms, starts_on, ends_on, days, of_days from signalops.stretches(%(tenant)s, %(period)s);
+-- billing-segments: the stretches of a period under one plan each
+select plan, version, terms, starts_on, ends_on, days, of_days from signalops.billing_segments(%(tenant)s, %(period)s);

@@ -109,21 +109,21 @@ from (
 -- lost-batches: whether accepted events wait without a job
 with recursive waiting as (
   -- Hops from batch to batch along the index, as signalops.enqueue_lost_batches does.
-  (select batch from signalops.inbox where not is_held order by batch limit 1)
+  (select batch from signalops.inbox where not is_parked order by batch limit 1)
   union all
-  select (select i.batch from signalops.inbox i where not i.is_held and i.batch > w.batch order by i.batch limit 1)
-  from waiting w where w.batch < signalops.id_at(now() - interval '1 minute')
+  select (select i.batch from signalops.inbox i where not i.is_parked and i.batch > w.batch order by i.batch limit 1)
+  from waiting w where w.batch < signalops.uuid7_floor(now() - interval '1 minute')
 )
 select count(*) = 0, case when count(*) = 0 then 'every event that waits has a job' else format('%s batches wait without a job', count(*)) end
 from waiting
-where batch < signalops.id_at(now() - interval '1 minute') and not exists (
+where batch < signalops.uuid7_floor(now() - interval '1 minute') and not exists (
   select from procrastinate.procrastinate_jobs j
   where j.status in ('todo', 'doing') and j.task_name = 'process_batch' and j.args ->> 'batch' = waiting.batch::text
     and (j.scheduled_at is null or j.scheduled_at < now() + interval '2 minutes'));
 
--- held-tenants: how much waits for suspended tenants to be resumed
+-- suspended-tenants: how much waits for suspended tenants to be resumed
 select true, case when count(*) = 0 then 'no tenant is suspended' else format('%s suspended tenants: %s of their events wait',
-  count(*), (select count(*) from signalops.inbox i where i.is_held)) end
+  count(*), (select count(*) from signalops.inbox i where i.is_parked)) end
 from signalops.tenants t where t.status = 'suspended';
 
 -- connections: how many connections the server, the database and a role admit, less those for a superuser; and the live workers
@@ -160,7 +160,7 @@ select pg_notify(%s, '');
 -- maintenance: whether the jobs that keep the installation in order do
 select count(*) = 0, coalesce(string_agg(format('%s has not succeeded since %s (%s)', m.job, to_char(m.succeeded_at, 'YYYY-MM-DD HH24:MI'),
   coalesce(m.error, 'it did not run')), ', '), 'each job succeeded within three hours')
-from signalops.maintenance m where m.succeeded_at < now() - interval '3 hours';
+from signalops.maintenance_runs m where m.succeeded_at < now() - interval '3 hours';
 
 -- active-tenant: whether a tenant is there
 select exists (select from signalops.tenants t where t.slug = %s and t.status = 'active');

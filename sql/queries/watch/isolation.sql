@@ -40,10 +40,10 @@ where role.rolname is distinct from 'signalops_owner' and not (role.rolname = 's
     select from unnest(array[pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)]) as condition
     where condition is not null and replace(condition, 'signalops.', '') not in (
       format('(%%s = ( SELECT current_tenant() AS current_tenant))', r.attname),
-      format('(%%s = ANY (( SELECT current_group() AS current_group)::uuid[]))', r.attname)))
+      format('(%%s = ANY (( SELECT current_tenant_group() AS current_tenant_group)::uuid[]))', r.attname)))
 union all
 select 'function', p.oid::regprocedure::text, 'its callers', 'sets for whom the transaction acts: declare it with the reason'
-from pg_proc p where p.pronamespace = 'signalops'::regnamespace and p.prosrc ~ 'perform signalops.act_|set_config\(''signalops'
+from pg_proc p where p.pronamespace = 'signalops'::regnamespace and p.prosrc ~ 'perform signalops.set_tenant|set_config\(''signalops'
   and not p.proname = any (%(functions)s)
 union all
 select 'function', p.oid::regprocedure::text, 'its callers', case when p.proowner <> 'signalops_owner'::regrole

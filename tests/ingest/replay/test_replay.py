@@ -30,7 +30,7 @@ async def test_chosen_events_are_told_again_and_billed_once(replaying: Replaying
 
     assert replaying.deliveries() == [(pro, None), (other, None), (pro, replay)]
     assert replaying.used() == 3
-    assert replaying.rows("select accepted from signalops.quotas") == [(3,)]
+    assert replaying.rows("select accepted from signalops.accepted_counters") == [(3,)]
     shown = await replaying.shown(answer)
     assert (shown["waiting"], shown["deliveries"], shown["reason"]) == (0, 1, "the receiver lost them")
     assert len(replaying.rows("select from signalops.matches")) == 2
@@ -121,7 +121,7 @@ async def test_what_waits_is_dead_or_operational_is_skipped(replaying: Replaying
     dead, operational = await replaying.accept({}, {})
     await replaying.process()
     add(replaying.owner, "dead_letters", replaying.tenant.id, id=dead, event_id=dead)
-    replaying.owner.execute("update signalops.events set depth = 1 where id = %s", [operational])
+    replaying.owner.execute("update signalops.events set causation_depth = 1 where id = %s", [operational])
     (waiting,) = await replaying.accept({})
     answer = await replaying.replay(events=[dead, operational, waiting])
     assert answer.json["events"] == 0
@@ -163,12 +163,12 @@ async def test_a_worker_that_dies_in_the_middle_has_done_nothing(replaying: Repl
     replaying.owner.execute(
         "create function signalops.hang_up() returns trigger language plpgsql security definer as "
         "$$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$; "
-        "create trigger hang_up before insert on signalops.batches execute function signalops.hang_up();"
+        "create trigger hang_up before insert on signalops.batch_results execute function signalops.hang_up();"
     )
     with pytest.raises(psycopg.OperationalError):
         await replaying.process()
     assert (await replaying.shown(answer))["waiting"] == 1
-    replaying.owner.execute("drop trigger hang_up on signalops.batches")
+    replaying.owner.execute("drop trigger hang_up on signalops.batch_results")
     await replaying.process()
     shown = await replaying.shown(answer)
     assert (shown["waiting"], shown["deliveries"], replaying.used()) == (0, 1, 1)

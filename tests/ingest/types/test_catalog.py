@@ -23,7 +23,7 @@ PAID = {"type": "invoice.paid", "payload": {"amount": 5, "items": [{"sku": "a"},
 
 def noted(event_type: str = "a.b", payload: dict[str, Any] | None = None) -> dict[str, Any]:
     """An event as a worker sees it."""
-    about = {"id": str(clock.new_id()), "depth": 0, "attributes": None, "type": event_type, "source": None}
+    about = {"id": str(clock.new_id()), "causation_depth": 0, "attributes": None, "type": event_type, "source": None}
     return about | {"occurredAt": "2026-11-23T12:00:00+00:00", "payload": payload or {}}
 
 
@@ -68,10 +68,10 @@ async def test_what_dies_is_not_counted_and_its_neighbours_are(
 
 async def test_what_is_rolled_back_is_not_counted(api: Client, owner: psycopg.Connection, acme: Tenant, process: Process) -> None:
     await api.post(SIGNUP, acme)
-    owner.execute("revoke insert on signalops.batches from signalops_worker")
+    owner.execute("revoke insert on signalops.batch_results from signalops_worker")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         await process()
-    owner.execute("grant insert on signalops.batches to signalops_worker")
+    owner.execute("grant insert on signalops.batch_results to signalops_worker")
     await process()
     assert (await api.get("/api/event-types/user.signup", acme)).json["count"] == 1
 
@@ -209,5 +209,5 @@ async def test_tenants_of_a_flush_are_visible_in_it_and_never_after(acme: Tenant
     async with worker_pool.connection() as connection, connection.transaction():
         visible = "select tenant_id from signalops.event_types"
         assert await (await connection.execute(visible)).fetchall() == []
-        await db.act_as(connection, acme.id)
+        await db.set_tenant(connection, acme.id)
         assert await (await connection.execute(visible)).fetchall() == [(acme.id,)]

@@ -19,7 +19,7 @@ async def test_a_worker_that_stops_writes_the_rest(
     async with asyncio.timeout(30), Process(settings, "signalops", "work") as worker:
         for n in range(1, 6):
             await api.post(SIGNUP, acme)
-            while owner.execute("select from signalops.batches").rowcount < n:
+            while owner.execute("select from signalops.batch_results").rowcount < n:
                 await api.get("/healthz")
         worker.send(signal.SIGTERM)
         await worker.ended()

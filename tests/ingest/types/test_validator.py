@@ -9,7 +9,7 @@ import pytest
 
 from signalops import clock, sandbox
 from signalops.errors import Invalid
-from signalops.ingest.types.complexity import MOST_WEIGHT, weight_of
+from signalops.ingest.types.complexity import MAX_COMPLEXITY, complexity_of
 from signalops.ingest.types.schema_cache import PayloadValidator, StoredSchema
 from signalops.ingest.types.validator import MOST_BYTES, MOST_FAULTS, Schema
 from signalops.types import TenantId
@@ -83,7 +83,7 @@ def test_formats_are_checked() -> None:
         ({"properties": {"a": {"$dynamicRef": "#a"}}}, "schema.properties.a.$dynamicRef", "not supported"),
         ({"properties": {"tree": {"$ref": "#"}}}, "schema.properties.tree.$ref", "itself"),
         ({"description": "x" * MOST_BYTES}, "schema", "larger than"),
-        ({"anyOf": [{"type": "string"}] * (MOST_WEIGHT + 1)}, "schema", "too costly"),
+        ({"anyOf": [{"type": "string"}] * (MAX_COMPLEXITY + 1)}, "schema", "too costly"),
         ({"enum": ["x" * 20_000]}, "schema", "too costly"),
     ],
 )
@@ -195,6 +195,6 @@ async def test_a_large_payload_of_any_numbers_does_not_keep_the_event_loop(keywo
 
 
 def test_a_common_schema_weighs_little() -> None:
-    assert weight_of(ORDER) < 20
+    assert complexity_of(ORDER) < 20
     wide = {"properties": {f"p{n}": {"type": "string", "maxLength": 20} for n in range(500)}}
-    assert weight_of(wide) < 300
+    assert complexity_of(wide) < 300

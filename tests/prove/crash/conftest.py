@@ -19,7 +19,7 @@ WINDOW = {"count": 10, "within": "1d"}
 UNTOLD = """
   select e.id from signalops.events e
   left join signalops.matches m on m.tenant_id = e.tenant_id and m.event_id = e.id and m.rule_id = any (%s)
-  where e.depth = 0 and (e.payload ->> 'rare')::boolean <> (m.rule_id is not null)
+  where e.causation_depth = 0 and (e.payload ->> 'rare')::boolean <> (m.rule_id is not null)
 """
 
 

@@ -36,7 +36,7 @@ class Slot(NamedTuple):
     tenant: UUID
     meter: str
     hour: datetime
-    grp: str
+    group_key: str
     period: date
 
 
@@ -53,8 +53,8 @@ class Order(NamedTuple):
     def slot(self, meter: Meter) -> Slot:
         """Return where a meter counts it."""
         hour = self.moment.astimezone(ZoneInfo(self.time_zone)).replace(minute=0, second=0, microsecond=0)
-        grp = json.dumps([self.is_rare] if meter.group_by else [])
-        return Slot(self.tenant, meter.key, hour, grp, hour.date().replace(day=1))
+        group_key = json.dumps([self.is_rare] if meter.group_by else [])
+        return Slot(self.tenant, meter.key, hour, group_key, hour.date().replace(day=1))
 
 
 ALL = Meter("events", "count")
@@ -68,17 +68,17 @@ METERS = (
     Meter("different", "unique_count", "payload.key", BY_RARE),
 )
 ORDERS = """
-  select least(e.occurred_at, signalops.time_of(e.id)) as moment, e.id, e.tenant_id as tenant,
+  select least(e.occurred_at, signalops.uuid7_time(e.id)) as moment, e.id, e.tenant_id as tenant,
     (e.payload ->> 'key')::numeric as number, (e.payload ->> 'rare')::boolean as is_rare, t.time_zone
-  from signalops.events e join signalops.tenants t on t.id = e.tenant_id where e.depth = 0
+  from signalops.events e join signalops.tenants t on t.id = e.tenant_id where e.causation_depth = 0
 """
 COUNTERS = """
-  select c.tenant_id, c.meter, c.hour, c.grp, c.period, c.events, c.value, c.latest_event, (
-    select count(*) from signalops.usage_items i
-    where (i.tenant_id, i.meter, i.hour, i.grp, i.period) = (c.tenant_id, c.meter, c.hour, c.grp, c.period))
+  select c.tenant_id, c.meter, c.hour, c.group_key, c.period, c.events, c.value, c.latest_event, (
+    select count(*) from signalops.usage_distinct_values i
+    where (i.tenant_id, i.meter, i.hour, i.group_key, i.period) = (c.tenant_id, c.meter, c.hour, c.group_key, c.period))
   from signalops.usage_counters c
 """
-ENTRIES = "select tenant_id, meter, hour, grp, period, unnest(event_ids) from signalops.usage_entries"
+ENTRIES = "select tenant_id, meter, hour, group_key, period, unnest(event_ids) from signalops.usage_entries"
 
 
 def make_meters(owner: psycopg.Connection, tenant: Tenant) -> None:

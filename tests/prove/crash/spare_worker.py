@@ -28,7 +28,7 @@ async def survivor(settings: Settings) -> AsyncIterator[App]:
             await journey.catalogue.flush()
 
         app = make_app(db.pool(settings, "worker", 4, is_hasty=True), 4, around, db.listening(settings, "worker"))
-        register(app, jobs_of(journey), journey.note_run)
+        register(app, jobs_of(journey), journey.record_maintenance_run)
         async with app.open_async():
             yield app
         await sender.close()

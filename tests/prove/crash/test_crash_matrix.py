@@ -13,8 +13,8 @@ from tests.prove.crash.spare_worker import finish
 from tests.support.processes import Process, eventually, worker
 
 # For each tenant its meters, its rules and its silences.
-LOADED = ("act_as", "tenants", "act_as 2", "rulesets", "silences")
-LOADED_NEXT = ("act_as 3", "tenants 2", "act_as 4", "rulesets 2", "silences 2")
+LOADED = ("set_tenant", "tenants", "set_tenant 2", "ruleset_versions", "silences")
+LOADED_NEXT = ("set_tenant 3", "tenants 2", "set_tenant 4", "ruleset_versions 2", "silences 2")
 READ = ("prepare read_batch", "read_batch")
 RECORDED = ("prepare record_batch", "record_batch")
 STATEMENTS = ("fetch_job", "BEGIN", *READ, *LOADED, *LOADED_NEXT, *RECORDED, "COMMIT", "finish_job")

@@ -23,7 +23,7 @@ LONGEST = 60
 
 async def processed(batches: int, shop: Shop) -> None:
     """Return when so many more batches are processed."""
-    query = "select from signalops.batches"
+    query = "select from signalops.batch_results"
     before = shop.number_of(query)
     await eventually(lambda: shop.number_of(query) >= before + batches)
 

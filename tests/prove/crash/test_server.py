@@ -15,16 +15,16 @@ from tests.support.processes import eventually
 TABLES = (
     "inbox",
     "digests",
-    "rule_groups",
+    "rule_states",
     "window_events",
     "matches",
     "deliveries",
-    "channel_queues",
-    "batches",
+    "channel_schedules",
+    "batch_results",
     "usage_entries",
-    "usage_items",
+    "usage_distinct_values",
     "usage_counters",
-    "usage_sizes",
+    "usage_row_counts",
 )
 WRITTEN = """
   select distinct c.relname from pg_locks l join pg_class c on c.oid = l.relation

@@ -51,7 +51,7 @@ async def test_the_message_is_the_one_that_would_have_been_sent(backtesting: Bac
 
 async def test_it_sends_nothing_counts_nothing_and_writes_its_own_row_alone(backtesting: Backtesting) -> None:
     backtesting.store(plans("pro") * 3)
-    tables = ("deliveries", "matches", "usage_counters", "inbox", "batches", "rule_groups", "window_events", "digests")
+    tables = ("deliveries", "matches", "usage_counters", "inbox", "batch_results", "rule_states", "window_events", "digests")
     before = {table: backtesting.number_of(f"select from signalops.{table}") for table in tables}
     await backtesting.result(backtesting.draft(window={"within": "1m", "count": 2}, cooldown="1m", digest={"every": "1m"}))
     assert {table: backtesting.number_of(f"select from signalops.{table}") for table in tables} == before
@@ -181,7 +181,7 @@ async def test_a_cancelled_backtest_does_no_further_slice(backtesting: Backtesti
 async def test_the_limit_of_events_ends_it_and_is_told(backtesting: Backtesting) -> None:
     backtesting.store(plans(*["pro"] * 30))
     answer = await backtesting.ask(backtesting.draft())
-    backtesting.owner.execute("update signalops.backtests set asked = jsonb_set(asked, '{limits,events}', '10')")
+    backtesting.owner.execute("update signalops.backtests set request = jsonb_set(request, '{limits,events}', '10')")
     await backtesting.run()
     shown = await backtesting.shown(answer)
     assert (shown["status"], shown["result"]["scanned"]) == ("done", 10)
@@ -198,7 +198,7 @@ async def test_the_limits_of_time_and_memory(backtesting: Backtesting, monkeypat
     await backtesting.run()
     assert (await backtesting.shown(answer))["result"]["truncated"]["reason"] == "memory"
     answer = await backtesting.ask(backtesting.draft())
-    backtesting.owner.execute("update signalops.backtests set asked = jsonb_set(asked, '{limits,seconds}', '0')")
+    backtesting.owner.execute("update signalops.backtests set request = jsonb_set(request, '{limits,seconds}', '0')")
     await backtesting.run()
     assert (await backtesting.shown(answer))["result"]["truncated"]["reason"] == "time"
 
@@ -275,7 +275,7 @@ async def test_what_cannot_be_done_names_its_path(backtesting: Backtesting, aske
 async def test_a_backtest_that_breaks_fails_with_the_reason(backtesting: Backtesting) -> None:
     answer = await backtesting.ask(backtesting.draft())
     backtesting.owner.execute(
-        """update signalops.backtests set asked = jsonb_set(asked, '{candidate,draft,pattern}', '{"a": 1}')"""
+        """update signalops.backtests set request = jsonb_set(request, '{candidate,draft,pattern}', '{"a": 1}')"""
     )
     await backtesting.run()
     shown = await backtesting.shown(answer)

@@ -17,7 +17,7 @@ GATE = """
 """
 FILL = """
   insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)
-  select %(tenant)s, signalops.id_at(%(start)s + n * interval '1 millisecond'), signalops.new_id(), 'order.paid',
+  select %(tenant)s, signalops.uuid7_floor(%(start)s + n * interval '1 millisecond'), signalops.new_id(), 'order.paid',
     %(start)s + n * interval '1 millisecond' - (n %% 7) * interval '1 second', %(start)s + n * interval '1 millisecond',
     jsonb_build_object('user', n * 7919 %% 101, 'plan', case when n %% 3 = 0 then 'pro' else 'free' end)
   from generate_series(1, %(events)s) as n

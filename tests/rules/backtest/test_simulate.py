@@ -42,11 +42,11 @@ class Rule:
     def _is_silenced(self, _: object, now: datetime) -> bool:
         return self._silenced is not None and minutes(self._silenced[0]) <= now < minutes(self._silenced[1])
 
-    def receive(self, received: float, occurred: float | None = None, depth: int = 0, **payload: Any) -> Outcome | None:
+    def receive(self, received: float, occurred: float | None = None, causation_depth: int = 0, **payload: Any) -> Outcome | None:
         """Take in an event that the pattern matches, at minutes after START."""
         moment = minutes(received)
         identity = str(UUID(int=clock.least_id(moment).int + next(self._numbers)))
-        event = {"id": identity, "depth": depth, "type": "order.paid", "payload": payload}
+        event = {"id": identity, "causation_depth": causation_depth, "type": "order.paid", "payload": payload}
         event["occurredAt"] = minutes(received if occurred is None else occurred).isoformat()
         return self.simulation.take(event, event, since_epoch(moment))
 
@@ -175,9 +175,9 @@ def test_an_absence_passes_through_the_noise_control() -> None:
     assert (rule.notifications[0].context["count"], rule.notifications[0].events) == (2, [])
 
 
-@pytest.mark.parametrize(("depth", "about", "outcome"), [(1, RULE["id"], None), (1, "x", "notified"), (4, "x", None)])
-def test_notices_of_itself_and_chains_of_notices_are_no_matches(depth: int, about: str, outcome: str | None) -> None:
-    assert Rule().receive(1, depth=depth, rule={"id": about}) == outcome
+@pytest.mark.parametrize(("causation_depth", "about", "outcome"), [(1, RULE["id"], None), (1, "x", "notified"), (4, "x", None)])
+def test_notices_of_itself_and_chains_of_notices_are_no_matches(causation_depth: int, about: str, outcome: str | None) -> None:
+    assert Rule().receive(1, causation_depth=causation_depth, rule={"id": about}) == outcome
 
 
 CONDITIONS = st.sampled_from(

@@ -94,7 +94,7 @@ async def test_channels_of_one_bot_share_its_outlet(api: Client, acme: Tenant, o
     for name, secret in (("a", TOKEN), ("b", TOKEN), ("c", TOKEN.replace("123456789", "987654321"))):
         await add(api, acme, name=name, kind="telegram", config={"chatId": 1}, secret=secret)
     await add(api, acme, name="d")
-    found = owner.execute("select outlet_id from signalops.channels order by name").fetchall()
+    found = owner.execute("select send_target_id from signalops.channels order by name").fetchall()
     assert (found[0] == found[1] != found[2], found[3]) == (True, (None,))
 
 

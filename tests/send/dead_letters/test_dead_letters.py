@@ -93,18 +93,18 @@ async def test_a_letter_is_shown_retried_or_discarded(api: Client, acmes: Outbox
     row = acmes.row(first)
     assert (shown["id"], shown["kind"], shown["error"]) == (str(first), "delivery", "The receiver answered 500.")
     assert (shown["event"]["id"], shown["channel"]["name"]) == (str(row["event_id"]), "first")
-    assert (shown["ending"], shown["endedAt"]) == (None, None)
+    assert (shown["resolution"], shown["resolvedAt"]) == (None, None)
 
     retried = (await do(api, acme, f"{LETTERS}/{first}/retry")).json
-    assert retried["ending"] == "retried"
+    assert retried["resolution"] == "retried"
     discarded = (await do(api, acme, f"{LETTERS}/{second}/discard", {"reason": "left"})).json
-    assert (discarded["ending"], discarded["reason"]) == ("discarded", "left")
+    assert (discarded["resolution"], discarded["reason"]) == ("discarded", "left")
     assert statuses(acmes) == {"retrying": 1, "dead": 2}
     assert await ids(api, acme, LETTERS) == [str(third)]
-    for one, ending in ((first, "retried"), (second, "discarded")):
+    for one, resolution in ((first, "retried"), (second, "discarded")):
         for what, body in (("retry", {}), ("discard", {"reason": "x"})):
             problem = assert_problem(await do(api, acme, f"{LETTERS}/{one}/{what}", body), 409, "conflict")
-            assert problem["ending"] == ending
+            assert problem["resolution"] == resolution
     problem = assert_problem(await do(api, acme, f"{DELIVERIES}/{second}/retry"), 409, "conflict")
     assert "discarded" in problem["detail"]
 
@@ -123,7 +123,7 @@ async def test_letters_are_counted_before_they_are_retried(
     assert (await do(api, acme, f"{LETTERS}/discard", {**asked, "dryRun": True})).json == {"letters": 1, "left": 0}
     assert (await do(api, acme, f"{LETTERS}/discard", asked)).json == {"letters": 1, "left": 0}
     (letter,) = acmes.letters(dead[2])
-    assert (letter["ending"], letter["reason"]) == ("discarded", "gone")
+    assert (letter["resolution"], letter["reason"]) == ("discarded", "gone")
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
@@ -163,7 +163,7 @@ async def test_a_delivery_that_dies_again_has_its_letter_again(
     acmes.wake(dead[0])
     die(acmes.owner, acme.id, dead[0], "once more")
     (letter,) = acmes.letters(dead[0])
-    assert (letter["error"], letter["ending"]) == ("once more", None)
+    assert (letter["error"], letter["resolution"]) == ("once more", None)
     assert (await ids(api, acme, LETTERS))[0] == str(dead[0])
 
 
@@ -214,11 +214,11 @@ async def test_another_tenant_s_letter_answers_like_an_unknown_one(
     for asked in choices:
         assert (await do(api, globex, f"{LETTERS}/retry", asked)).json == {"letters": 0, "left": 0}
     assert statuses(acmes) == {"dead": 3}
-    assert acmes.owner.execute("select count(*) from signalops.dead_letters where ended_at is null").fetchone() == (3,)
+    assert acmes.owner.execute("select count(*) from signalops.dead_letters where resolved_at is null").fetchone() == (3,)
 
 
 def test_a_dba_retries_in_sql(owner: psycopg.Connection, acmes: Outbox, dead: list[DeliveryId]) -> None:
-    owner.execute("select signalops.act_as(%s)", [acmes.tenant])
+    owner.execute("select signalops.set_tenant(%s)", [acmes.tenant])
     query = (
         "select signalops.retry_dead_letters(%(t)s,"
         " array(select id from signalops.pick_dead_letters(%(t)s, like_error => 'tls')))"

@@ -79,7 +79,7 @@ async def test_a_delivery_is_shown_with_its_attempts(api: Client, acmes: Outbox,
     channel, _ = await acmes.channel("webhook", url=receiver.url)
     window = {"value": 3, "group": {}, "since": "2026-11-01T12:00:00Z", "until": "2026-11-01T12:01:00Z"}
     event, rule = acmes.event({"email": "user@example.com"}), acmes.rule(channel, {})
-    delivery = acmes.told(channel, event, rule, context=window)
+    delivery = acmes.told(channel, event, rule, window_context=window)
     receiver.answers.append(web.Response(status=500, text="x" * 4000))
     await acmes.sender().deliver(acmes.tenant, delivery)
     shown = (await api.get(f"{DELIVERIES}/{delivery}", acme)).json
@@ -106,7 +106,7 @@ async def test_a_dead_delivery_is_retried_with_a_schedule_of_its_own(
 
     answer = await do(api, acme, f"{DELIVERIES}/{delivery}/retry")
     assert (answer.status, answer.json["status"], answer.json["error"]) == (200, "retrying", None)
-    assert (acmes.row(delivery)["attempts_before"], acmes.letters(delivery)[0]["ending"]) == (2, "retried")
+    assert (acmes.row(delivery)["attempts_at_reset"], acmes.letters(delivery)[0]["resolution"]) == (2, "retried")
     async with acmes.worker.connection() as connection:
         assert await inbox.enqueue_due(connection, 1000) == 1
     await sender.deliver(acmes.tenant, delivery)
@@ -188,7 +188,9 @@ def ways_of_the_readme() -> set[tuple[str, str]]:
 
 
 async def test_the_table_of_the_readme_names_each_way_and_no_other(owner: psycopg.Connection) -> None:
-    query = "select b, a from unnest(%(states)s::text[]) b, unnest(%(states)s::text[]) a where signalops.may_become(b, a)"
+    query = (
+        "select b, a from unnest(%(states)s::text[]) b, unnest(%(states)s::text[]) a where signalops.is_valid_transition(b, a)"
+    )
     assert set(owner.execute(query, {"states": list(STATES)})) == ways_of_the_readme()
 
 

@@ -33,13 +33,13 @@ ANY_ID = "01a20862-10b6-70f7-a960-f844b7ad550a"
         ("suspend_tenant('acme', '')", "say why"),
         ("resume_tenant('acme')", "the tenant acme is active"),
         ("resume_tenant('nobody')", "there is no tenant 'nobody'"),
-        (f"retry_letters('nobody', '{{{ANY_ID}}}')", "there is no tenant"),
-        ("retry_letters('acme', '{}')", "these are 0: give 1 to 10,000 ids at a time"),
-        ("retry_letters('acme', array_fill(null::uuid, '{10001}'))", "these are 10001: .* repeat it for more"),
+        (f"retry_dead_letters('nobody', '{{{ANY_ID}}}')", "there is no tenant"),
+        ("retry_dead_letters('acme', '{}')", "these are 0: give 1 to 10,000 ids at a time"),
+        ("retry_dead_letters('acme', array_fill(null::uuid, '{10001}'))", "these are 10001: .* repeat it for more"),
         ("retry_deliveries('acme', null)", "these are 0"),
         ("cancel_deliveries('acme', '{}')", "these are 0"),
-        (f"discard_letters('acme', '{{{ANY_ID}}}', '')", "say why"),
-        ("discard_letters('acme', '{}', 'why')", "these are 0"),
+        (f"discard_dead_letters('acme', '{{{ANY_ID}}}', '')", "say why"),
+        ("discard_dead_letters('acme', '{}', 'why')", "these are 0"),
         ("retry_job(4711)", "there is no job 4711: jobs that succeed are deleted"),
         ("cancel_job(4711, 'why')", "there is no job 4711"),
         ("cancel_job(4711, '')", "say why"),
@@ -156,19 +156,19 @@ def statuses(ops: Ops) -> list[str]:
 
 def test_letters_are_retried_of_the_named_tenant_alone(ops: Ops, acme: Tenant, globex: Tenant, rule: Rule) -> None:
     mine, other = dead(ops, acme, rule), dead(ops, globex, rule)
-    assert ops.do("retry_letters('acme', %s)", [other]) == 0
-    assert ops.do("retry_letters('acme', %s)", [mine, other]) == 1
+    assert ops.do("retry_dead_letters('acme', %s)", [other]) == 0
+    assert ops.do("retry_dead_letters('acme', %s)", [mine, other]) == 1
     assert statuses(ops) == ["retrying", "dead"]
     assert [row["letter_id"] for row in ops.see("dead_letters")] == [other]
     assert ops.noted()[-1] == ("acme", "dead-letter.retried", str(mine))
-    assert ops.do("retry_letters('acme', %s)", [mine]) == 0, "they are retried already"
+    assert ops.do("retry_dead_letters('acme', %s)", [mine]) == 0, "they are retried already"
 
 
 def test_letters_are_discarded_with_the_reason(ops: Ops, acme: Tenant, rule: Rule) -> None:
     mine, kept = dead(ops, acme, rule), dead(ops, acme, rule)
-    assert ops.do("discard_letters('acme', %s, 'they moved')", [mine]) == 1
+    assert ops.do("discard_dead_letters('acme', %s, 'they moved')", [mine]) == 1
     assert [row["letter_id"] for row in ops.see("dead_letters")] == [kept]
-    ended = "select ending, reason from signalops.dead_letters where ended_at is not null"
+    ended = "select resolution, reason from signalops.dead_letters where resolved_at is not null"
     assert ops.owner.execute(ended).fetchall() == [("discarded", "they moved")]
     assert ops.noted()[-1] == ("acme", "dead-letter.discarded", str(mine))
 

@@ -10,12 +10,20 @@ VIEWS = {
     *("alerts", "partitions", "queue_health", "running_jobs", "sessions", "slow_rules", "tables", "tenant_usage", "workers"),
 }
 FUNCTIONS = {
-    *("pause_queue", "resume_queue", "drain_queue", "suspend_tenant", "resume_tenant", "retry_letters", "discard_letters"),
+    *(
+        "pause_queue",
+        "resume_queue",
+        "drain_queue",
+        "suspend_tenant",
+        "resume_tenant",
+        "retry_dead_letters",
+        "discard_dead_letters",
+    ),
     *("retry_deliveries", "cancel_deliveries", "retry_job", "cancel_job"),
 }
 MEASURING = {"measurements"}
 """What the API's scrape of the metrics asks, as the platform."""
-COMPUTING = {"activity", "queues", "time_of", "id_at", "period_of", "starts_at"}
+COMPUTING = {"activity", "queues", "uuid7_time", "uuid7_floor", "period_of", "period_start"}
 """What the views compute with, which a view lets only those do who may do it themselves."""
 OURS = "nspname in ('signalops', 'procrastinate', 'yoyo', 'ops', 'public')"
 
@@ -59,13 +67,13 @@ def test_what_everybody_has_opens_no_other_door(owner: psycopg.Connection) -> No
     [
         "select from signalops.events",
         "select from signalops.audit_log",
-        "select signalops.time_of(null)",
+        "select signalops.uuid7_time(null)",
         "select from procrastinate.procrastinate_jobs",
         "select from yoyo._yoyo_migration",
         "select from ops.paused_queues",
         "delete from ops.paused_queues",
         "select ops.find_tenant('acme')",
-        "select ops.note('x', 'x', '{}')",
+        "select ops.log_installation_action('x', 'x', '{}')",
     ],
 )
 def test_the_operator_is_refused_all_else(ops: Ops, statement: str) -> None:
@@ -122,9 +130,9 @@ def test_no_view_shows_payloads_or_secrets(owner: psycopg.Connection) -> None:
         "secret",
         "hash",
         "template",
-        "context",
+        "window_context",
         "change",
-        "asked",
+        "request",
         "result",
         "answer",
     }

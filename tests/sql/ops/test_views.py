@@ -50,7 +50,7 @@ async def test_the_queues_are_those_of_the_jobs(ops: Ops, settings: Settings, wo
     sender = Sender(worker_pool, settings)
     app = make_app(db.pool(settings, "worker", 1), 1, nullcontext)
     journey = JobHandlers(worker_pool, sender)
-    register(app, jobs_of(journey), journey.note_run)
+    register(app, jobs_of(journey), journey.record_maintenance_run)
     await sender.close()
     assert {row["queue"] for row in ops.see("queue_health")} == {task.queue for task in app.tasks.values()} - {"builtin"}
 
@@ -81,11 +81,11 @@ def test_job_history_has_what_is_over_with_its_last_run(ops: Ops) -> None:
 def test_inbox_by_tenant_counts_each_tenants(ops: Ops, acme: Tenant, globex: Tenant) -> None:
     old, new = id_of(30 * SECOND), clock.new_id()
     ops.put("inbox", acme, event_id=old, batch=new)
-    ops.put("inbox", acme, event_id=new, batch=new, is_held=True)
+    ops.put("inbox", acme, event_id=new, batch=new, is_parked=True)
     ops.put("inbox", acme, event_id=id_of(9 * HOUR), batch=new, replay_id=new)
     ops.put("inbox", globex, event_id=new, batch=new)
     rows = {row["tenant"]: row for row in ops.see("inbox_by_tenant")}
-    assert {t: [row[c] for c in ("waiting", "held", "replayed")] for t, row in rows.items()} == {
+    assert {t: [row[c] for c in ("waiting", "parked", "replayed")] for t, row in rows.items()} == {
         "acme": [3, 1, 1],
         "globex": [1, 0, 0],
     }
@@ -117,19 +117,19 @@ def test_delivery_health_counts_along_each_channel(ops: Ops, acme: Tenant, globe
     deliver(ops, acme, rule, "retrying", 2 * HOUR)
     letter(ops, acme, rule, HOUR)
     letter(ops, acme, rule, 25 * HOUR)
-    letter(ops, acme, rule, HOUR, ended_at=clock.now(), ending="discarded")
+    letter(ops, acme, rule, HOUR, resolved_at=clock.now(), resolution="discarded")
     until = clock.now() + HOUR
-    ops.put("outlets", acme, id=rule[1], failures=5, opened_until=until, failing_since=clock.now())
+    ops.put("send_targets", acme, id=rule[1], failures=5, circuit_open_until=until, failing_since=clock.now())
     make_rule(ops.owner, globex, {"type": ["a"]})
     rows = {row["tenant"]: row for row in ops.see("delivery_health")}
     acmes, other = rows["acme"], rows["globex"]
     assert [acmes[c] for c in ("pending", "sending", "retrying", "dead_in_a_day")] == [1, 2, 4, 1]
     # In the hour 5 arrived, of these and 3 retrying and 2 dead.
     assert (acmes["sent_in_an_hour"], acmes["tried_in_an_hour"], float(acmes["success_ratio"])) == (5, 10, 0.5)
-    assert (acmes["breaker"], acmes["opened_until"], acmes["enabled"]) == ("open", until, True)
+    assert (acmes["breaker"], acmes["circuit_open_until"], acmes["enabled"]) == ("open", until, True)
     assert is_about(acmes["oldest_age"], 2 * HOUR)
     assert [other[c] for c in ("pending", "retrying", "success_ratio", "breaker", "oldest")] == [*(0, 0, None, "closed"), None]
-    ops.owner.execute("update signalops.outlets set opened_until = now() - interval '1 s'")
+    ops.owner.execute("update signalops.send_targets set circuit_open_until = now() - interval '1 s'")
     assert ops.one("delivery_health where tenant = 'acme'")["breaker"] == "half-open"
 
 
@@ -142,7 +142,7 @@ def test_a_deleted_channel_is_shown_while_something_waits_for_it(ops: Ops, acme:
 
 def test_dead_letters_are_those_that_wait_for_somebody(ops: Ops, acme: Tenant, globex: Tenant, rule: Rule) -> None:
     waiting = letter(ops, acme, rule, HOUR)
-    letter(ops, acme, rule, HOUR, ended_at=clock.now(), ending="retried")
+    letter(ops, acme, rule, HOUR, resolved_at=clock.now(), resolution="retried")
     event = clock.new_id()
     ops.put("dead_letters", globex, id=event, kind="event", event_id=event, error="poison")
     rows = {row["letter_id"]: row for row in ops.see("dead_letters")}
@@ -156,15 +156,15 @@ def test_slow_rules_tell_what_is_stored_of_them(ops: Ops, acme: Tenant, rule: Ru
     add_early_partition(ops.owner, "matches")
     for ago in (SECOND, 2 * SECOND, 2 * HOUR):
         ops.put("matches", acme, event_id=id_of(ago), rule_id=rule[0], rule_version=1)
-    group = {"rule_id": rule[0], "since": 1}
+    group = {"rule_id": rule[0], "state_version": 1}
     for key in ("a", "b"):
-        ops.put("rule_groups", acme, **group, group_key=key, labels={}, forget_at=clock.now())
+        ops.put("rule_states", acme, **group, group_key=key, labels={}, expires_at=clock.now())
     for _ in range(3):
-        held = {"group_key": "a", "at": clock.now(), "event_id": clock.new_id(), "weight": 1}
+        held = {"group_key": "a", "at": clock.now(), "event_id": clock.new_id(), "value": 1}
         ops.put("window_events", acme, **group, **held)
     letter(ops, acme, rule, HOUR)
     shown = ops.one("slow_rules")
-    counted = ("version", "matches_in_an_hour", "groups", "held_events", "dead_in_a_day", "conditions")
+    counted = ("version", "matches_in_an_hour", "groups", "window_events", "dead_in_a_day", "conditions")
     assert [shown[c] for c in counted] == [1, 2, 2, 3, 1, 1]
     assert shown["pattern_bytes"] == len('{"type": ["user.signup"]}')
 
@@ -172,16 +172,16 @@ def test_slow_rules_tell_what_is_stored_of_them(ops: Ops, acme: Tenant, rule: Ru
 def test_backtests_tell_how_fast_they_went(ops: Ops, acme: Tenant) -> None:
     now = clock.now()
     when = {"starts_at": now, "ends_at": now + HOUR, "created_at": now - 20 * SECOND, "updated_at": now}
-    ops.put("backtests", acme, id=clock.new_id(), asked={}, status="done", scanned=5_000, **when)
+    ops.put("backtests", acme, id=clock.new_id(), request={}, status="done", scanned=5_000, **when)
     shown = ops.one("backtests")
     assert (shown["events"], shown["took"], shown["events_per_second"]) == (5_000, 20 * SECOND, 250)
 
 
 def test_tenant_usage_holds_the_month_against_its_limit(ops: Ops, acme: Tenant, globex: Tenant) -> None:
     month = clock.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    slot = {"meter": "events", "grp": "[]", "aggregation": "count"}
+    slot = {"meter": "events", "group_key": "[]", "aggregation": "count"}
     for period, accepted in ((month, 90), (month - timedelta(days=1), 7)):
-        ops.put("quotas", acme, meter="events", period=str(period.replace(day=1).date()), accepted=accepted)
+        ops.put("accepted_counters", acme, meter="events", period=str(period.replace(day=1).date()), accepted=accepted)
     here = slot | {"period": str(month.date())}
     ops.put("usage_counters", acme, **here, hour=month, is_late=False, events=70, value=70)
     ops.put("usage_counters", acme, **here, hour=month - 9 * HOUR, is_late=True, events=5, value=5)
@@ -189,7 +189,7 @@ def test_tenant_usage_holds_the_month_against_its_limit(ops: Ops, acme: Tenant, 
     ops.put("usage_counters", acme, **before, hour=month - HOUR, is_late=False, events=6, value=6)
     ops.put("limits", acme, meter="events", origin="plan", starts_on="2000-01-01", hard=1000)
     set_limit(ops.owner, acme.id, soft=100, hard=120)
-    ops.put("quotas", globex, meter="events", period=str(month.date()), accepted=3)
+    ops.put("accepted_counters", globex, meter="events", period=str(month.date()), accepted=3)
     ops.owner.execute("delete from signalops.limits where tenant_id = %s", [globex.id])
     rows = {row["tenant"]: row for row in ops.see("tenant_usage where meter = 'events'")}
     shown = [rows["acme"][c] for c in ("accepted", "counted", "soft", "hard", "overage", "percent")]

@@ -48,7 +48,7 @@ order by s.relname;
 -- functions: every function and procedure with its arguments, whose rights it has, and who may call it
 select p.proname as name, p.oid::regprocedure::text as signature, p.prosecdef as is_definer, p.prokind = 'p' as is_procedure,
   p.provolatile = 'i' as is_immutable, p.prorettype = 'trigger'::regtype as is_trigger,
-  p.prosrc ~ 'perform signalops.act_|set_config\(''signalops' as is_switch,
+  p.prosrc ~ 'perform signalops.set_tenant|set_config\(''signalops' as is_switch,
   array(select jsonb_build_array(coalesce(p.proargnames[place], ''), format_type(type, null))
     from unnest(p.proargtypes) with ordinality as t (type, place) order by place) as arguments,
   array(select role from unnest(array['api', 'worker', 'platform']) as role

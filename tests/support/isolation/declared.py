@@ -5,18 +5,18 @@ from signalops.watch.isolation import FUNCTIONS, INDEXES, OPERATORS
 __all__ = ["ARGUMENTS", "ECHOES", "FORESTALLED", "FUNCTIONS", "INDEXES", "OF_TYPE", "OPERATORS", "SWITCHES"]
 FORESTALLED = {("limits", "platform"): "its trigger, which finds no such meter, speaks before the policy does"}
 """Table and role where a check refuses what is written for another tenant, before the policy would."""
-SWITCHES = {"act_as", "act_for", "claim_delivery", "claim_deliveries", "settle_delivery", "settle_deliveries"}
+SWITCHES = {"set_tenant", "set_tenant_group", "claim_delivery", "claim_deliveries", "settle_delivery", "settle_deliveries"}
 """After these the other is seen: that is what they are for."""
 ECHOES = {"digest_days"}
 """What these answer is made of their arguments as well: a digest of another id is another one."""
 
 ARGUMENTS: dict[str, dict[str, str]] = {
     "begin_deletion": {"wanted": "{id}", "confirmed": "x"},
-    "note_action": {"action": "x", "target_id": "x", "target": "x", "details": "{{}}"},
-    "note_actions": {"action": "x", "details": "{{}}"},
-    "announce": {"event_type": "signalops.isolation", "about": '{{"tenant": "{id}"}}'},
-    "hear_of_delivery": {"provider": "x", "to_status": "delivered", "because": "x"},
-    "put_back": {"events": '[{{"id": "{id}"}}]', "wait": "1 second"},
+    "log_tenant_action": {"action": "x", "target_id": "x", "target": "x", "details": "{{}}"},
+    "log_bulk_action": {"action": "x", "details": "{{}}"},
+    "emit_and_enqueue": {"event_type": "signalops.isolation", "about": '{{"tenant": "{id}"}}'},
+    "apply_provider_status": {"provider": "x", "to_status": "delivered", "because": "x"},
+    "requeue_events": {"events": '[{{"id": "{id}"}}]', "wait": "1 second"},
     "burn_credits": {"of_currency": "USD"},
     "subscribe": {"wanted": "free", "author": "x"},
     "grant_credit": {"in_currency": "USD", "reason": "x", "author": "x", "idempotency_key": "x"},

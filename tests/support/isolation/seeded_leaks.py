@@ -62,13 +62,15 @@ HOLES = {
         "stray",
         "belongs to a role",
     ),
-    "truncate": Hole("grant truncate on signalops.quotas to signalops_api", "quotas", "is granted truncate"),
+    "truncate": Hole(
+        "grant truncate on signalops.accepted_counters to signalops_api", "accepted_counters", "is granted truncate"
+    ),
     "a table of the operator's that is granted": Hole(
         "grant select on signalops.plans to signalops_api", "plans", "nothing tells tenants apart"
     ),
     "a partition that is granted": Hole(
         """create table signalops.events_2020_01 partition of signalops.events
-          for values from (signalops.id_at('2020-01-01')) to (signalops.id_at('2020-02-01'));
+          for values from (signalops.uuid7_floor('2020-01-01')) to (signalops.uuid7_floor('2020-02-01'));
         alter table signalops.events_2020_01 enable row level security, force row level security;
         grant select on signalops.events_2020_01 to signalops_api""",
         "events_2020_01",
@@ -107,7 +109,7 @@ HOLES = {
     ),
     "a function that writes any tenant's row": Hole(
         """create function signalops.rename(wanted uuid) returns void language sql security definer
-        begin atomic update signalops.deliveries set context = '{}' where id = wanted; end""",
+        begin atomic update signalops.deliveries set window_context = '{}' where id = wanted; end""",
         "rename(uuid)",
         "changes the other's deliveries",
     ),
@@ -132,13 +134,13 @@ HOLES = {
     ),
     "a function that acts for whom it is told": Hole(
         """create function signalops.become(tenant uuid) returns void language plpgsql as $$
-        begin perform signalops.act_as(tenant); end $$""",
+        begin perform signalops.set_tenant(tenant); end $$""",
         "become(uuid)",
         "declare it with the reason",
     ),
     "a trigger that reaches for what a row names": Hole(
         """create function signalops.meddle() returns trigger language plpgsql security definer as $$
-        begin update signalops.outlets set failures = 9 where id = new.channel_id; return null; end $$;
+        begin update signalops.send_targets set failures = 9 where id = new.channel_id; return null; end $$;
         create trigger meddle after insert on signalops.digests for each row execute function signalops.meddle()""",
         "digests",
         "a trigger changes what the other has",
@@ -150,12 +152,12 @@ HOLES = {
         "create unique index leaky_ids on signalops.backtests (id)", "leaky_ids", "duplicate key value"
     ),
     "a foreign key across tenants": Hole(
-        """alter table signalops.rule_groups add constraint reaching foreign key (rule_id) references signalops.tenants (id)""",
-        "rule_groups",
+        """alter table signalops.rule_states add constraint reaching foreign key (rule_id) references signalops.tenants (id)""",
+        "rule_states",
         "refer to the other's: 1 rows",
     ),
     "a sequence that numbers the rows of all": Hole(
-        "alter table signalops.outlets add column no bigserial", "outlets_no_seq", "counts the rows of all tenants"
+        "alter table signalops.send_targets add column no bigserial", "send_targets_no_seq", "counts the rows of all tenants"
     ),
     "a sequence that may be looked at": Hole(
         "create sequence signalops.tally; grant usage on sequence signalops.tally to signalops_worker",
@@ -163,5 +165,5 @@ HOLES = {
         "counts the rows of all tenants",
     ),
 }
-ALSO = {"event_types_pkey", "choosy_pkey", "stray_pkey", "backtests", "outlets"}
+ALSO = {"event_types_pkey", "choosy_pkey", "stray_pkey", "backtests", "send_targets"}
 """Blamed besides: indexes untried for want of a row, and tables that refuse rows because of an index or a sequence."""

@@ -36,7 +36,7 @@ class Billing(World):
         tenant = make_tenant(self.owner, slug)
         self.owner.execute("update signalops.tenants set time_zone = %s where id = %s", [zone, tenant.id])
         self.owner.execute(
-            "update signalops.tenants set created_at = signalops.starts_at(%s, time_zone) + interval '1 hour' where id = %s",
+            "update signalops.tenants set created_at = signalops.period_start(%s, time_zone) + interval '1 hour' where id = %s",
             [since, tenant.id],
         )
         self.owner.execute("delete from signalops.subscriptions where tenant_id = %s", [tenant.id])
@@ -49,13 +49,13 @@ class Billing(World):
 
     def count(self, tenant: Tenant, at: str, events: int, late: date | None = None, **more: object) -> None:
         """Count events of a local time, late when the period that bills them is named; more: columns of the counter."""
-        counted = {"meter": "events", "aggregation": "count", "grp": "[]", "value": events, **more}
+        counted = {"meter": "events", "aggregation": "count", "group_key": "[]", "value": events, **more}
         self.owner.execute(
             """
-            insert into signalops.usage_counters (tenant_id, hour, period, is_late, events, meter, aggregation, grp, value)
+            insert into signalops.usage_counters (tenant_id, hour, period, is_late, events, meter, aggregation, group_key, value)
             select t.id, date_trunc('hour', %(at)s::timestamp at time zone t.time_zone, t.time_zone),
               coalesce(%(late)s, date_trunc('month', %(at)s::timestamp)::date), %(late)s::date is not null, %(events)s,
-              %(meter)s, %(aggregation)s, %(grp)s, %(value)s
+              %(meter)s, %(aggregation)s, %(group_key)s, %(value)s
             from signalops.tenants t where t.id = %(tenant)s""",
             {"tenant": tenant.id, "at": at, "late": late, "events": events, **counted},
         )

@@ -32,7 +32,7 @@ class Metering(World):
         async with db.as_tenant(self.api, tenant.id) as connection:
             return (await meter_service.add(connection, tenant.id, new, 50))[0]
 
-    def store(self, *events: tuple[Tenant, Row], at: datetime | None = None, depth: int = 0) -> BatchId:
+    def store(self, *events: tuple[Tenant, Row], at: datetime | None = None, causation_depth: int = 0) -> BatchId:
         """Store events with these payloads as one batch, which occurred at a moment (or now)."""
         batch = BatchId(clock.new_id())
         for tenant, payload in events:
@@ -43,21 +43,21 @@ class Metering(World):
                 type="api.call",
                 batch=batch,
                 waits=True,
-                depth=depth,
+                causation_depth=causation_depth,
                 **({"occurred_at": at} if at else {}),
             )
         return batch
 
-    async def count(self, *events: tuple[Tenant, Row], at: datetime | None = None, depth: int = 0) -> BatchId:
+    async def count(self, *events: tuple[Tenant, Row], at: datetime | None = None, causation_depth: int = 0) -> BatchId:
         """Store and process events in one batch."""
-        batch = self.store(*events, at=at, depth=depth)
+        batch = self.store(*events, at=at, causation_depth=causation_depth)
         await self.journey.process_batch(batch, 1)
         return batch
 
     def counters(self, tenant: Tenant, meter: str) -> list[Row]:
         """Return the counters of a meter, in the order of hours and groups."""
         return self.dicts(
-            "select * from signalops.usage_counters where tenant_id = %s and meter = %s order by hour, grp, period",
+            "select * from signalops.usage_counters where tenant_id = %s and meter = %s order by hour, group_key, period",
             *(tenant.id, meter),
         )
 

@@ -42,9 +42,11 @@ class Outbox(World):
             added = await ChannelRegistry(self.settings).add(connection, self.tenant, new)
         return added.id, added.secret or secret
 
-    def event(self, payload: dict[str, Any], type_: str = "user.signup", depth: int = 0) -> UUID:
+    def event(self, payload: dict[str, Any], type_: str = "user.signup", causation_depth: int = 0) -> UUID:
         """Store an event."""
-        return add_event(self.owner, self.tenant, payload, type=type_, depth=depth, occurred_at="2026-11-01T12:00:00Z")
+        return add_event(
+            self.owner, self.tenant, payload, type=type_, causation_depth=causation_depth, occurred_at="2026-11-01T12:00:00Z"
+        )
 
     def rule(self, channel: ChannelId, template: dict[str, str], severity: str = "info") -> UUID:
         """Store a rule with one version."""

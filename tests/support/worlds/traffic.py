@@ -63,7 +63,7 @@ class Traffic(World):
         """Tell whether nothing waits to be processed."""
         return not self.number_of("select from signalops.inbox limit 1")
 
-    def close_gate(self, table: str = "batches") -> None:
+    def close_gate(self, table: str = "batch_results") -> None:
         """Hold every transaction where it has written to a table, batches being the last but one, until the gate opens."""
         self.owner.execute(GATE.replace("{table}", table).encode())
         self.owner.execute("select pg_advisory_lock(1)")

@@ -171,7 +171,7 @@ async def test_sql_itself_refuses_what_does_not_add_up_and_other_tenants(counter
     meter = counters.make_meter("peak", "max")
     add = "select signalops.add_adjustment(%s, signalops.new_id(), %s, now(), '[]', 1, 'r', 'a')"
     with counters.owner.transaction(force_rollback=True):
-        counters.owner.execute("select signalops.act_as(%s)", [counters.tenant.id])
+        counters.owner.execute("select signalops.set_tenant(%s)", [counters.tenant.id])
         counters.owner.execute("set local role signalops_api")
         counters.owner.execute(add, [counters.tenant.id, "events"])
         for tenant, of, error in (

@@ -33,7 +33,7 @@ async def test_what_waits_to_be_counted_fixes_it_as_well(api: Client, owner: psy
 
 def test_an_adjustment_fixes_it_as_well(owner: psycopg.Connection, acme: Tenant) -> None:
     with owner.transaction():
-        owner.execute("select signalops.act_as(%s)", [acme.id])
+        owner.execute("select signalops.set_tenant(%s)", [acme.id])
         owner.execute("select signalops.add_adjustment(%s, %s, 'events', now(), '[]', 1, 'r', 'a')", [acme.id, clock.new_id()])
     with pytest.raises(psycopg.errors.CheckViolation, match=REFUSED):
         set_zone(owner, acme, "Europe/Berlin")

@@ -32,7 +32,7 @@ class Purse:
             burned += 1
         return burned
 
-    def give_back(self, invoice: int) -> int:
+    def uncount_duplicates(self, invoice: int) -> int:
         """Put each coin that an invoice took back where it came from."""
         back = [grant for taker, grant in self.taken if taker == invoice]
         self.taken = [(taker, grant) for taker, grant in self.taken if taker != invoice]

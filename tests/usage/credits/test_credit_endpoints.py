@@ -20,7 +20,7 @@ def spent(owner: psycopg.Connection, acme: Tenant, globex: Tenant) -> str:
         value(owner, GRANT, acme.id, amount, currency, priority, expires)
     value(owner, GRANT, globex.id, 1000, "USD", 0, None)
     with owner.transaction():
-        value(owner, "select signalops.act_as(%s)", acme.id)
+        value(owner, "select signalops.set_tenant(%s)", acme.id)
         assert value(owner, BURN, acme.id, invoice, "USD", "22.25") == 22.25
         assert value(owner, EXPIRE, 10) == 1
     return str(invoice)

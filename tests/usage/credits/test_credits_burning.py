@@ -16,7 +16,7 @@ from tests.support.tenants import Tenant
 from tests.usage.credits.naive import NaiveGrant, Purse
 
 GRANT = """
-  with acting as materialized (select t, signalops.act_as(t) from (select %s::uuid as t) as given)
+  with acting as materialized (select t, signalops.set_tenant(t) from (select %s::uuid as t) as given)
   select signalops.grant_credit(t, %s, %s, 'prepaid', 'ann', %s::smallint, %s) from acting
 """
 BURN = "select signalops.burn_credits(%s, %s, %s, %s)"
@@ -89,7 +89,7 @@ class Books:
         return burned, self._purse.burn(invoice, currency, at_most, self._now)
 
     def _return(self, invoice: int) -> tuple[int, int]:
-        return value(self._owner, RETURN, self._tenant.id, self._invoices[invoice]), self._purse.give_back(invoice)
+        return value(self._owner, RETURN, self._tenant.id, self._invoices[invoice]), self._purse.uncount_duplicates(invoice)
 
     def _expire(self) -> tuple[int, int]:
         return value(self._owner, EXPIRE, 1000), self._purse.expire(self._now)
@@ -99,7 +99,7 @@ class Books:
 @given(steps=st.lists(grants | grants | burns | burns | others, max_size=15))
 def test_the_books_agree_with_a_naive_purse(owner: psycopg.Connection, acme: Tenant, steps: list[dict[str, Any]]) -> None:
     with owner.transaction(force_rollback=True):
-        value(owner, "select signalops.act_as(%s)", acme.id)
+        value(owner, "select signalops.set_tenant(%s)", acme.id)
         books = Books(owner, acme)
         for step in steps:
             books.take(dict(step))
@@ -142,13 +142,13 @@ async def test_an_invoice_that_is_not_committed_is_waited_for(
 def test_what_comes_back_to_an_expired_grant_expires_again(owner: psycopg.Connection, acme: Tenant) -> None:
     invoice = clock.new_id()
     with owner.transaction():
-        value(owner, "select signalops.act_as(%s)", acme.id)
+        value(owner, "select signalops.set_tenant(%s)", acme.id)
         grant = value(owner, GRANT, acme.id, 10, "USD", 0, clock.now() + timedelta(hours=1))
         assert value(owner, BURN, acme.id, invoice, "USD", 10) == 10
         owner.execute("set local session_replication_role = replica")
         owner.execute("update signalops.credit_grants set expires_at = now() where id = %s", [grant])
     with owner.transaction():
-        value(owner, "select signalops.act_as(%s)", acme.id)
+        value(owner, "select signalops.set_tenant(%s)", acme.id)
         assert value(owner, RETURN, acme.id, invoice) == 10
         assert value(owner, RETURN, acme.id, invoice) == 0, "once"
         assert value(owner, BURN, acme.id, clock.new_id(), "USD", 1) == 0

@@ -35,7 +35,7 @@ def worker(settings: Settings) -> Iterator[psycopg.Connection]:
 def wait(billing: Billing, tenant: Tenant) -> None:
     """Have an event wait in the inbox that came in March."""
     billing.owner.execute(
-        "insert into signalops.inbox (tenant_id, event_id, batch) values (%s, signalops.id_at('2025-03-20'), %s)",
+        "insert into signalops.inbox (tenant_id, event_id, batch) values (%s, signalops.uuid7_floor('2025-03-20'), %s)",
         [tenant.id, clock.new_id()],
     )
 
@@ -65,7 +65,7 @@ async def test_a_worker_closes_what_is_due_and_writes_off_expired_credit(
     acme = billing.tenant("one", PRO)
     billing.owner.execute(
         "select signalops.grant_credit(t.id, 30, 'USD', 'prepaid', 'ann', expires_at => now()) "
-        "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+        "from signalops.tenants t, signalops.set_tenant(t.id) where t.id = %s",
         [acme.id],
     )
     sender = Sender(worker_pool, settings)
@@ -104,20 +104,20 @@ async def test_without_anything_to_bill_there_is_a_seal_and_no_invoice(billing: 
     billing.count(acme, "2025-03-05 07:30", 25)
     assert await billing.close(MARCH) == 1
     assert billing.invoices(acme) == []
-    assert [(row["days"], row["previous"]) for row in billing.dicts("select * from signalops.usage_seals")] == [(1, None)]
+    assert [(row["days"], row["previous"]) for row in billing.dicts("select * from signalops.usage_hash_chain")] == [(1, None)]
 
 
 async def test_periods_are_closed_in_order_and_chained(billing: Billing) -> None:
     acme = billing.tenant("one", FREE, zone="America/New_York")
-    billing.count(acme, "2025-03-31 23:30", 2, grp='["ü"]')
-    billing.count(acme, "2025-03-31 22:30", 3, grp='["ü"]')
+    billing.count(acme, "2025-03-31 23:30", 2, group_key='["ü"]')
+    billing.count(acme, "2025-03-31 22:30", 3, group_key='["ü"]')
     billing.count(acme, "2025-04-01 00:30", 5)
     assert await billing.close(APRIL) == 2
     before = b""
-    for row in billing.dicts("select * from signalops.usage_seals order by period"):
+    for row in billing.dicts("select * from signalops.usage_hash_chain order by period"):
         days = billing.dicts(
-            "select day, meter, grp, is_late, aggregation, events, quantity::text from signalops.usage_days"
-            ' where period = %s order by day, meter, grp collate "C"',
+            "select day, meter, group_key, is_late, aggregation, events, quantity::text from signalops.usage_daily"
+            ' where period = %s order by day, meter, group_key collate "C"',
             row["period"],
         )
         lines = [[str(acme.id), str(row["period"])], *([str(day.pop("day")), *day.values()] for day in days)]
@@ -125,7 +125,7 @@ async def test_periods_are_closed_in_order_and_chained(billing: Billing) -> None
         assert row["digest"] == hashlib.sha256(before + text.encode()).digest()
         assert (row["previous"] or b"") == before
         before = row["digest"]
-    sealed = billing.dicts("select period, day, quantity from signalops.usage_days order by day")
+    sealed = billing.dicts("select period, day, quantity from signalops.usage_daily order by day")
     assert [tuple(row.values()) for row in sealed] == [(MARCH, MARCH.replace(day=31), 5), (APRIL, APRIL, 5)]
     bounds = billing.dicts("select starts_at::text, ends_at::text from signalops.billing_periods order by period")
     assert [tuple(row.values()) for row in bounds] == [
@@ -152,7 +152,7 @@ async def freeze(billing: Billing, with_barrier: bool = True) -> None:
     async with billing.workers.connection() as connection:
         await invoice_queries.freeze_periods(connection, billing.closing_after(APRIL), 10)
         if with_barrier:
-            await invoice_queries.note_barriers(connection)
+            await invoice_queries.record_barriers(connection)
 
 
 @contextmanager
@@ -160,11 +160,11 @@ def counting(worker: psycopg.Connection, tenant: Tenant) -> Iterator[None]:
     """A batch that has read the tenant, and counts ten events of March before it commits."""
     worker.execute("select signalops.take_batch(%s)", [clock.new_id()])
     worker.execute("select pg_current_xact_id()")  # as taking a batch of any events does
-    worker.execute("select signalops.act_as(%s)", [tenant.id])
+    worker.execute("select signalops.set_tenant(%s)", [tenant.id])
     assert worker.execute("select closed_until::text from signalops.tenants").fetchone() == ("-infinity",)
     yield
     worker.execute(
-        "insert into signalops.usage_counters (tenant_id, meter, hour, grp, period, aggregation, is_late, events, value)"
+        "insert into signalops.usage_counters (tenant_id, meter, hour, group_key, period, aggregation, is_late, events, value)"
         " values (%s, 'events', '2025-03-31 23:00Z', '[]', %s, 'count', false, 10, 10)",
         [tenant.id, MARCH],
     )
@@ -199,7 +199,7 @@ async def test_a_barrier_is_noted_in_a_transaction_after_the_freezing_alone(bill
     billing.tenant("one", PRO)
     worker.execute("select signalops.freeze_periods(interval '1 day', 10)")
     with pytest.raises(psycopg.errors.ActiveSqlTransaction, match="commit first"):
-        worker.execute("select signalops.note_barriers()")
+        worker.execute("select signalops.record_barriers()")
 
 
 @pytest.mark.parametrize("died", ["before the barrier", "after it"])
@@ -224,7 +224,7 @@ async def test_a_worker_that_dies_while_issuing_leaves_nothing_and_no_gap(
         with pytest.raises(psycopg.OperationalError):
             await closing
         owner.execute("delete from signalops.invoice_numbers")
-    for table in ("usage_seals", "invoices", "invoice_lines", "invoice_numbers"):
+    for table in ("usage_hash_chain", "invoices", "invoice_lines", "invoice_numbers"):
         assert billing.dicts(f"select from signalops.{table}") == []
     assert await billing.close(MARCH) == 2
     assert sorted(i["number"] for t in (acme, other) for i in billing.invoices(t)) == [1, 2]
@@ -262,7 +262,7 @@ async def test_a_tenant_whose_terms_can_not_be_read_keeps_nobody_from_an_invoice
 async def test_meters_that_only_a_plan_of_the_past_has_end(billing: Billing) -> None:
     meter = {"key": "calls", "name": "Calls", "pattern": {"type": ["api.call"]}}
     acme = billing.tenant("one", plan(meters=[meter]))
-    add_meter(billing.owner, acme.id, "calls", since=0, origin="plan")
+    add_meter(billing.owner, acme.id, "calls", first_version=0, origin="plan")
     billing.subscribe(acme, FREE, APRIL, "free")
     assert await billing.close(MARCH) == 1
     assert len(billing.dicts("select from signalops.meters where ended_at is not null")) == 1
@@ -279,10 +279,10 @@ async def test_a_meter_of_a_plan_that_is_given_meanwhile_goes_on(billing: Billin
     with billing.owner.transaction():
         billing.owner.execute(
             "select signalops.subscribe(t.id, 'team', true, 'ann') "
-            "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+            "from signalops.tenants t, signalops.set_tenant(t.id) where t.id = %s",
             [acme.id],
         )
         closing = asyncio.create_task(billing.close(MARCH))
         await blocked_backend()
     await closing
-    assert billing.dicts("select until from signalops.meters") == [{"until": None}]
+    assert billing.dicts("select end_version from signalops.meters") == [{"end_version": None}]

@@ -45,7 +45,7 @@ async def test_late_events_cost_what_they_make_their_own_month_cost_more(billing
     assert (line["late_period"], line["events"], line["description"]) == (MARCH, 20, "Events of 2025-03, counted late")
     assert line["details"]["before"] == {"quantity": "90", "amount": "9"}
     assert line["details"]["after"] == {"quantity": "110", "amount": "10.5"}
-    sealed = billing.dicts("select period, day, is_late, quantity from signalops.usage_days where is_late order by period")
+    sealed = billing.dicts("select period, day, is_late, quantity from signalops.usage_daily where is_late order by period")
     assert [tuple(row.values()) for row in sealed] == [(APRIL, date(2025, 3, 5), True, 20), (MAY, date(2025, 3, 31), True, 100)]
 
 
@@ -76,7 +76,7 @@ async def test_a_correction_of_a_closed_month_takes_off(billing: Billing) -> Non
     billing.count(acme, "2025-03-05 07:00", 110)
     assert await billing.close(MARCH) == 1
     with billing.owner.transaction():
-        billing.owner.execute("select signalops.act_as(%s)", [acme.id])
+        billing.owner.execute("select signalops.set_tenant(%s)", [acme.id])
         billing.owner.execute(
             "select signalops.add_adjustment(%s, %s, 'events', '2025-03-05 07:10Z', '[]', -60, 'a bug', 'ann')",
             [acme.id, clock.new_id()],
@@ -94,7 +94,7 @@ async def test_figures_that_do_not_add_up_are_figured_out_anew(
     billing: Billing, aggregation: str, values: tuple[int, int], quantity: int
 ) -> None:
     acme = billing.tenant("one", meter("m", aggregation))
-    add_meter(billing.owner, acme.id, "m", aggregation, since=0, field="payload.v", origin="plan")
+    add_meter(billing.owner, acme.id, "m", aggregation, first_version=0, field="payload.v", origin="plan")
     of: dict[str, Any] = {"meter": "m", "aggregation": aggregation}
     billing.count(acme, "2025-03-05 07:00", 1, value=values[0], **of)
     billing.count(acme, "2025-03-06 07:00", 1, late=APRIL, value=values[1], **of)
@@ -104,13 +104,13 @@ async def test_figures_that_do_not_add_up_are_figured_out_anew(
 
 async def test_a_value_that_was_seen_in_time_is_not_different_when_it_comes_late(billing: Billing) -> None:
     acme = billing.tenant("one", meter("users", "unique_count"))
-    add_meter(billing.owner, acme.id, "users", "unique_count", since=0, field="payload.v", origin="plan")
+    add_meter(billing.owner, acme.id, "users", "unique_count", first_version=0, field="payload.v", origin="plan")
     of: dict[str, Any] = {"meter": "users", "aggregation": "unique_count", "value": None}
     for period, is_late, items in ((MARCH, False, ("a", "b")), (APRIL, True, ("b", "c"))):
         billing.count(acme, "2025-03-05 07:00", 2, late=period if is_late else None, **of)
         for item in items:
             billing.owner.execute(
-                "insert into signalops.usage_items values (%s, 'users', '2025-03-05 07:00Z', '[]', %s, %s)",
+                "insert into signalops.usage_distinct_values values (%s, 'users', '2025-03-05 07:00Z', '[]', %s, %s)",
                 [acme.id, period, item],
             )
     await billing.close(APRIL)
@@ -131,4 +131,4 @@ async def test_what_has_no_price_is_sealed_and_not_billed(billing: Billing) -> N
     billing.count(acme, "2025-03-05 07:00", 1, late=APRIL)
     await billing.close(APRIL)
     assert billing.invoices(acme) == []
-    assert len(billing.dicts("select from signalops.usage_days where is_late")) == 1
+    assert len(billing.dicts("select from signalops.usage_daily where is_late")) == 1

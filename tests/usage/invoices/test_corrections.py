@@ -33,7 +33,7 @@ async def billed(billing: Billing) -> Tenant:
     acme = billing.tenant("one", plan(fee="100.00"))
     billing.owner.execute(
         "select signalops.grant_credit(t.id, 30, 'USD', 'prepaid', 'ann') "
-        "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+        "from signalops.tenants t, signalops.set_tenant(t.id) where t.id = %s",
         [acme.id],
     )
     await billing.close(MARCH)
@@ -51,7 +51,7 @@ def note(amount: str) -> corrections.Credited:
 async def test_voiding_gives_the_credit_back_and_tells(billing: Billing, operator: db.Connection, billed: Tenant) -> None:
     invoice = invoice_of(billing, billed)
     async with operator.transaction():
-        await db.act_as(operator, billed.id)
+        await db.set_tenant(operator, billed.id)
         await corrections.void(operator, billed.id, invoice, SAID)
     (voided,) = billing.invoices(billed)
     assert (voided["void_reason"], voided["voided_by"], voided["total"]) == ("wrong customer", "ann", 70)
@@ -60,7 +60,7 @@ async def test_voiding_gives_the_credit_back_and_tells(billing: Billing, operato
     assert (told["invoice"], told["reason"], told["total"]) == (str(invoice), "wrong customer", "70.00")
 
     async with operator.transaction():
-        await db.act_as(operator, billed.id)
+        await db.set_tenant(operator, billed.id)
         with pytest.raises(Conflict, match="voided already"):
             await corrections.void(operator, billed.id, invoice, SAID)
 
@@ -72,7 +72,7 @@ async def test_a_voided_invoice_is_issued_anew_from_the_same_figures(
     billing.owner.execute("update signalops.tenants set name = 'Right Inc.' where id = %s", [billed.id])
     billing.count(billed, "2025-03-05 07:00", 10)  # which nobody can do, and which would not be billed
     async with operator.transaction():
-        await db.act_as(operator, billed.id)
+        await db.set_tenant(operator, billed.id)
         with pytest.raises(Conflict, match="void it first"):
             await corrections.reissue(operator, billed.id, invoice, SAID)
         await corrections.void(operator, billed.id, invoice, SAID)
@@ -91,7 +91,7 @@ async def test_a_voided_invoice_is_issued_anew_from_the_same_figures(
 async def test_credit_notes_take_at_most_what_is_left(billing: Billing, operator: db.Connection, billed: Tenant) -> None:
     invoice = invoice_of(billing, billed)
     async with operator.transaction():
-        await db.act_as(operator, billed.id)
+        await db.set_tenant(operator, billed.id)
         with pytest.raises(Invalid, match=r"write at most 70\.00"):
             await corrections.credit(operator, billed.id, invoice, note("70.01"))
         with pytest.raises(Invalid, match=r"can't be paid in USD; write 0\.01"):
@@ -119,7 +119,7 @@ async def test_two_credit_notes_at_once_do_not_take_more(billing: Billing, setti
 
     async def credit() -> Decimal:
         async with await AsyncConnection.connect(db.dsn(settings, "owner")) as connection:
-            await db.act_as(connection, billed.id)
+            await db.set_tenant(connection, billed.id)
             return (await corrections.credit(connection, billed.id, invoice, note("40"))).total
 
     results = await asyncio.gather(credit(), credit(), credit(), return_exceptions=True)
@@ -130,7 +130,7 @@ async def test_two_credit_notes_at_once_do_not_take_more(billing: Billing, setti
 async def test_nobody_touches_another_tenants(billing: Billing, operator: db.Connection, billed: Tenant) -> None:
     other = billing.tenant("two", plan())
     async with operator.transaction():
-        await db.act_as(operator, other.id)
+        await db.set_tenant(operator, other.id)
         with pytest.raises(NotFound):
             await corrections.void(operator, other.id, invoice_of(billing, billed), SAID)
         with pytest.raises(NotFound):
@@ -141,12 +141,12 @@ CHANGES: list[LiteralString] = [
     "update signalops.invoices set total = total + 1, subtotal = subtotal + 1",
     "update signalops.invoices set number = number + 1",
     "update signalops.invoice_lines set amount = 0",
-    "update signalops.usage_days set quantity = 0",
-    "update signalops.usage_seals set days = 0",
+    "update signalops.usage_daily set quantity = 0",
+    "update signalops.usage_hash_chain set days = 0",
     "delete from signalops.invoice_lines",
     "delete from signalops.invoices",
-    "delete from signalops.usage_days",
-    "delete from signalops.usage_seals",
+    "delete from signalops.usage_daily",
+    "delete from signalops.usage_hash_chain",
 ]
 
 
@@ -160,7 +160,7 @@ async def test_what_was_billed_is_changed_and_removed_by_nobody(
 
     def change(statement: LiteralString) -> None:
         with owner.transaction():
-            owner.execute("select signalops.act_as(%s)", [acme.id])
+            owner.execute("select signalops.set_tenant(%s)", [acme.id])
             if role:
                 owner.execute(sql.SQL("set local role {}").format(sql.Identifier(f"signalops_{role}")))
             owner.execute(statement)
@@ -178,7 +178,7 @@ async def test_a_voided_invoice_stays_void(billing: Billing, owner: psycopg.Conn
 
 
 @pytest.mark.parametrize("role", ["api", "worker"])
-@pytest.mark.parametrize("table", ["invoices", "invoice_lines", "usage_days", "usage_seals", "billing_periods"])
+@pytest.mark.parametrize("table", ["invoices", "invoice_lines", "usage_daily", "usage_hash_chain", "billing_periods"])
 def test_no_process_writes_them_but_by_the_functions(owner: psycopg.Connection, role: str, table: str) -> None:
     row = owner.execute(
         "select array_agg(p) from unnest(array['insert', 'update', 'delete', 'truncate']) p"
@@ -191,7 +191,7 @@ def test_no_process_writes_them_but_by_the_functions(owner: psycopg.Connection, 
 async def test_lines_that_do_not_add_up_are_not_issued(billing: Billing, operator: db.Connection, billed: Tenant) -> None:
     issued = '{"id": "%s", "kind": "invoice", "period": "2025-03-01", "currency": "EUR", "subtotal": 2, "credited": 0,'
     async with operator.transaction(force_rollback=True):
-        await db.act_as(operator, billed.id)
+        await db.set_tenant(operator, billed.id)
         with pytest.raises(psycopg.errors.CheckViolation, match="add up to 1, not to 2"):
             await operator.execute(
                 "select signalops.issue_invoice(%s, %s, %s)",

@@ -73,7 +73,7 @@ async def test_a_preview_is_what_closing_issues(billing: Billing, api: Client) -
     billing.subscribe(acme, plan({"model": "flat", "amount": "10"}, fee="9.99"), date(2025, 4, 11), "team")
     billing.owner.execute(
         "select signalops.grant_credit(t.id, 7, 'USD', 'prepaid', 'ann') "
-        "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+        "from signalops.tenants t, signalops.set_tenant(t.id) where t.id = %s",
         [acme.id],
     )
     billing.count(acme, "2025-03-31 23:00", 90)
@@ -130,7 +130,7 @@ async def test_amounts_below_zero_stay_numbers_in_csv(billing: Billing, api: Cli
     acme = billing.tenant("one", plan(fee="5.00"))
     billing.owner.execute(
         "select signalops.grant_credit(t.id, 2, 'USD', 'prepaid', 'ann') "
-        "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+        "from signalops.tenants t, signalops.set_tenant(t.id) where t.id = %s",
         [acme.id],
     )
     await billing.close(MARCH)

@@ -60,7 +60,7 @@ async def test_a_month_under_two_currencies_has_an_invoice_in_each(billing: Bill
 
 
 def grant(owner: psycopg.Connection, tenant: Tenant, amount: str, currency: str = "USD") -> None:
-    granted = "select signalops.grant_credit(t, %s, %s, 'prepaid', 'ann') from (select %s::uuid as t) x, signalops.act_as(t)"
+    granted = "select signalops.grant_credit(t, %s, %s, 'prepaid', 'ann') from (select %s::uuid as t) x, signalops.set_tenant(t)"
     owner.execute(granted, [Decimal(amount), currency, tenant.id])
 
 
@@ -82,7 +82,8 @@ async def test_an_invoice_in_the_tenants_favour_burns_no_credit(billing: Billing
     grant(owner, acme, "30.00")
     billing.count(acme, "2025-03-05 07:00", 3)
     owner.execute(
-        "insert into signalops.usage_adjustments (tenant_id, id, meter, hour, grp, period, is_late, quantity, reason, author)"
+        "insert into signalops.usage_adjustments (tenant_id, id, meter, hour, group_key, period, is_late, "
+        "quantity, reason, author)"
         " values (%s, signalops.new_id(), 'events', '2025-03-05 07:00Z', '[]', %s, true, -2, 'r', 'ann')",
         [acme.id, APRIL],
     )
@@ -94,7 +95,7 @@ async def test_amounts_of_more_digits_than_decimals_have_by_default_are_billed_a
     """Whoever sends such values must not be spared an invoice, since its lines would not add up."""
     terms = meter("m", "sum", unitAmount="1000000.01")
     acme = billing.tenant("one", terms)
-    add_meter(billing.owner, acme.id, "m", "sum", since=0, field="payload.v", origin="plan")
+    add_meter(billing.owner, acme.id, "m", "sum", first_version=0, field="payload.v", origin="plan")
     of: dict[str, Any] = {"meter": "m", "aggregation": "sum"}
     billing.count(acme, "2025-03-05 07:00", 1, value=Decimal("99999999999999999999.000000000000000001"), **of)
     late = Decimal("88888888888888888888.000000000000000001")

@@ -13,7 +13,7 @@ import pytest
 from signalops import clock, db
 from signalops.ingest import event_queries
 from signalops.ingest.event_models import EventIn, incoming
-from signalops.ingest.limited_meters import weighed
+from signalops.ingest.limited_meters import with_quantities
 from signalops.types import BatchId
 from signalops.usage.limits import LimitedMeters
 from tests.support.rows import add_meter
@@ -37,7 +37,7 @@ def make_meter(owner: psycopg.Connection, tenant: Tenant, key: str = "traffic", 
 def quotas(owner: psycopg.Connection, tenant: Tenant) -> dict[tuple[str, str], int]:
     """Return what is accepted by month and meter, where anything is."""
     rows = owner.execute(
-        "select period::text, meter, accepted from signalops.quotas where tenant_id = %s and accepted > 0", [tenant.id]
+        "select period::text, meter, accepted from signalops.accepted_counters where tenant_id = %s and accepted > 0", [tenant.id]
     )
     return {(period[:7], meter): accepted for period, meter, accepted in rows}
 
@@ -45,7 +45,7 @@ def quotas(owner: psycopg.Connection, tenant: Tenant) -> dict[tuple[str, str], i
 def accepted(owner: psycopg.Connection, tenant: Tenant, meter: str = "traffic") -> int:
     """Return what is accepted of a meter, in the only month."""
     ((amount,),) = owner.execute(
-        "select accepted from signalops.quotas where tenant_id = %s and meter = %s", [tenant.id, meter]
+        "select accepted from signalops.accepted_counters where tenant_id = %s and meter = %s", [tenant.id, meter]
     ).fetchall()
     return int(amount)
 
@@ -53,7 +53,7 @@ def accepted(owner: psycopg.Connection, tenant: Tenant, meter: str = "traffic") 
 def told(owner: psycopg.Connection, tenant: Tenant) -> list[tuple[str, dict[str, Any]]]:
     """Return the notices of limits, by the amount at which they were emitted."""
     rows = owner.execute(
-        "select split_part(type, '.', 3), payload from signalops.events where tenant_id = %s and depth = 1 "
+        "select split_part(type, '.', 3), payload from signalops.events where tenant_id = %s and causation_depth = 1 "
         "order by (payload ->> 'accepted')::numeric, type",
         [tenant.id],
     )
@@ -65,19 +65,19 @@ class Ingest:
     """Accepts flushes as an API process does, at moments of one's choice."""
 
     pool: db.Pool
-    scales: LimitedMeters = field(init=False)
+    limited_meters: LimitedMeters = field(init=False)
 
     def __post_init__(self) -> None:
-        self.scales = LimitedMeters(self.pool)
+        self.limited_meters = LimitedMeters(self.pool)
 
     async def accept(
         self, tenants: Sequence[Tenant], bodies: Sequence[dict[str, Any]], moment: datetime = NOW
     ) -> list[tuple[Any, ...]]:
-        """Accept the bodies of each tenant in one flush, weighed by the meters known here; return what accept says."""
+        """Accept the bodies of each tenant in one flush, with_quantities by the meters known here; return what accept says."""
         events = [incoming(tenant.id, EventIn.model_validate(body)) for tenant in tenants for body in bodies]
         batch = BatchId(UUID(int=clock.least_id(moment).int + next(_batches)))
         async with self.pool.connection() as connection:
-            rows = await event_queries.accept(connection, weighed(self.scales, events), batch, 0)
+            rows = await event_queries.accept(connection, with_quantities(self.limited_meters, events), batch, 0)
         return [row for row in rows if row[1] != "placed"]
 
 

@@ -70,9 +70,10 @@ async def test_a_meter_that_is_limited_in_mid_month_begins_with_what_was_counted
 def _count(owner: psycopg.Connection, tenant: Tenant, quantity: int) -> None:
     """Count traffic of this hour, as a worker does."""
     owner.execute(
-        "insert into signalops.usage_counters as u (tenant_id, meter, hour, grp, period, aggregation, is_late, events, value) "
+        "insert into signalops.usage_counters as u (tenant_id, meter, hour, group_key, period, aggregation, "
+        "is_late, events, value) "
         "values (%s, 'traffic', date_trunc('hour', now()), '[]', date_trunc('month', now()), 'sum', false, 1, %s) "
-        "on conflict (tenant_id, meter, hour, grp, period) do update set value = u.value + excluded.value",
+        "on conflict (tenant_id, meter, hour, group_key, period) do update set value = u.value + excluded.value",
         [tenant.id, quantity],
     )
 
@@ -107,7 +108,7 @@ async def test_what_is_weighed_by_old_scales_is_left_alone_and_its_neighbours_ar
         (globex.id,),
         (globex.id,),
     ]
-    await ingest.scales.refresh([acme.id])
+    await ingest.limited_meters.refresh([acme.id])
     rows = await ingest.accept([acme, globex], [sent(3), sent(3)])
     assert [verdict for _, verdict, *_ in rows] == ["refused", "hard_limit"]
     assert (await ingest.accept([acme], [SIGNUP])) == []

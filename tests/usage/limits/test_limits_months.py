@@ -30,7 +30,7 @@ async def test_the_month_turns_where_the_tenant_is(ingest: Ingest, owner: psycop
     make_meter(owner, acme)
     set_limit(owner, acme.id, hard=1)
     set_limit(owner, acme.id, "traffic", hard=5)
-    await ingest.scales.refresh([acme.id])
+    await ingest.limited_meters.refresh([acme.id])
     turn, out = TURNS[zone], {}
     for moment in (turn - 2 * MILLISECOND, turn - MILLISECOND, turn, turn + MILLISECOND):
         rows = await ingest.accept([acme], [sent(4)], moment)
@@ -47,7 +47,9 @@ async def test_what_was_told_of_last_month_is_told_of_again(ingest: Ingest, owne
     for month in (5, 6):
         for _ in range(3):
             await ingest.accept([acme], [SIGNUP], datetime(2026, month, 2, tzinfo=UTC))
-    notices = owner.execute("select payload ->> 'period', count(*) from signalops.events where depth = 1 group by 1 order by 1")
+    notices = owner.execute(
+        "select payload ->> 'period', count(*) from signalops.events where causation_depth = 1 group by 1 order by 1"
+    )
     assert notices.fetchall() == [("2026-05", 2), ("2026-06", 2)]
 
 
@@ -74,7 +76,7 @@ async def test_first_rows_of_a_month_and_changes_of_limits_lock_nobody_out(
         for tenant in group:
             expected[tenant.id] += 1
         while stale := await accept(group, month):
-            await ingest.scales.refresh(stale)
+            await ingest.limited_meters.refresh(stale)
             group = [tenant for tenant in group if tenant.id in stale]
 
     async def change() -> None:
@@ -90,6 +92,6 @@ async def test_first_rows_of_a_month_and_changes_of_limits_lock_nobody_out(
     async with asyncio.timeout(60):
         for month in range(12):
             await asyncio.gather(change(), *(flush(month) for _ in range(6)))
-    stored = owner.execute("select tenant_id, count(*) from signalops.events where depth = 0 group by 1").fetchall()
-    counted = owner.execute("select tenant_id, sum(accepted) from signalops.quotas where meter = 'events' group by 1")
+    stored = owner.execute("select tenant_id, count(*) from signalops.events where causation_depth = 0 group by 1").fetchall()
+    counted = owner.execute("select tenant_id, sum(accepted) from signalops.accepted_counters where meter = 'events' group by 1")
     assert dict(stored) == dict(counted.fetchall()) == expected

@@ -17,24 +17,24 @@ from tests.test_job_handlers import POISON
 
 AUGUST = datetime(2026, 8, 14, 10, 20, 30, tzinfo=UTC)
 UNPROVEN = """
-  select tenant_id, meter, hour, grp, period, count(*) from signalops.usage_counters c
+  select tenant_id, meter, hour, group_key, period, count(*) from signalops.usage_counters c
   full join (
-    select tenant_id, meter, hour, grp, period, bool_or(is_late) as is_late, sum(events) as events,
+    select tenant_id, meter, hour, group_key, period, bool_or(is_late) as is_late, sum(events) as events,
       sum(cardinality(event_ids)) as named,
       case (select min(aggregation) from signalops.usage_counters a where a.tenant_id = e.tenant_id and a.meter = e.meter)
         when 'max' then max(value) when 'min' then min(value)
         when 'latest' then (array_agg(value order by latest_at desc, latest_event desc))[1]
         else sum(value) end as value,
       max(latest_at) as latest_at, (array_agg(latest_event order by latest_at desc, latest_event desc))[1] as latest_event
-    from signalops.usage_entries e group by tenant_id, meter, hour, grp, period
-  ) e using (tenant_id, meter, hour, grp, period)
+    from signalops.usage_entries e group by tenant_id, meter, hour, group_key, period
+  ) e using (tenant_id, meter, hour, group_key, period)
   where (c.is_late, c.events, c.events, c.value, c.latest_at, c.latest_event)
     is distinct from (e.is_late, e.events, e.named, e.value, e.latest_at, e.latest_event)
   group by 1, 2, 3, 4, 5"""
 REPEATED = """
   select tenant_id, meter, event from signalops.usage_entries, unnest(event_ids) as event group by 1, 2, 3 having count(*) > 1"""
 UNCOUNTED = """
-  select e.id from signalops.event_status e where e.depth = 0 and e.status = 'processed' and not exists (
+  select e.id from signalops.event_status e where e.causation_depth = 0 and e.status = 'processed' and not exists (
     select from signalops.usage_entries u where u.tenant_id = e.tenant_id and u.meter = 'events' and e.id = any (u.event_ids))"""
 
 
@@ -79,7 +79,7 @@ async def test_what_comes_after_its_period_was_closed_is_billed_in_the_open_one(
 
 async def test_operational_events_and_replays_are_not_counted(metering: Metering, acme: Tenant) -> None:
     await metering.meter(acme)
-    await metering.count((acme, {}), depth=1)
+    await metering.count((acme, {}), causation_depth=1)
     assert metering.counters(acme, "events") == metering.counters(acme, "m_count") == []
     await metering.count((acme, {}))
     batch = BatchId(clock.new_id())
@@ -90,7 +90,7 @@ async def test_operational_events_and_replays_are_not_counted(metering: Metering
     )
     await metering.journey.process_batch(batch, 1)
     assert metering.value(acme, "events") == metering.value(acme, "m_count") == 1
-    assert [row["billed"] for row in metering.dicts("select billed from signalops.batches order by batch")] == [0, 1, 0]
+    assert [row["billed"] for row in metering.dicts("select billed from signalops.batch_results order by batch")] == [0, 1, 0]
     prove(metering)
 
 
@@ -117,11 +117,11 @@ async def test_a_change_of_meters_counts_from_the_next_batch_on_and_is_on_record
     await metering.count((acme, {"v": 7}), at=AUGUST)
     assert [metering.value(acme, meter) for meter in ("events", "m_count", "m_sum")] == [4, 2, 12]
     assert [metering.value(globex, "events"), metering.counters(globex, "m_count")] == [2, []]
-    used = metering.dicts("select metering from signalops.batches where tenant_id = %s order by batch", acme.id)
-    assert [row["metering"] for row in used] == [0, 1, 2, 3]
-    assert metering.dicts("select since, until from signalops.meters order by since") == [
-        {"since": 1, "until": 3},
-        {"since": 2, "until": None},
+    used = metering.dicts("select meters_version from signalops.batch_results where tenant_id = %s order by batch", acme.id)
+    assert [row["meters_version"] for row in used] == [0, 1, 2, 3]
+    assert metering.dicts("select first_version, end_version from signalops.meters order by first_version") == [
+        {"first_version": 1, "end_version": 3},
+        {"first_version": 2, "end_version": None},
     ]
 
 
@@ -145,7 +145,7 @@ async def test_two_workers_on_one_tenant_count_all_and_lock_nobody_out(metering:
     await asyncio.gather(*(metering.journey.process_batch(batch, 1) for batch in batches))
     total = {meter: sum(c["value"] or 0 for c in metering.counters(acme, meter)) for meter in ("events", "m_count", "m_sum")}
     assert total == {"events": 144, "m_count": 144, "m_sum": 24 * 15}
-    assert len(metering.dicts("select from signalops.usage_items")) == 3 * 3 * 6
+    assert len(metering.dicts("select from signalops.usage_distinct_values")) == 3 * 3 * 6
     prove(metering)
 
 
@@ -164,6 +164,9 @@ async def test_an_event_without_a_value_is_not_counted_and_one_with_several_give
     await metering.count((acme, {"v": [7.5, "-1.25"]}), (acme, {"v": [[], [None, 4.5]]}), at=AUGUST)
     (counter,) = metering.counters(acme, f"m_{aggregation}")
     assert (counter["events"], counter["value"]) == (2, None if value is None else Decimal(value))
-    items = [row["item"] for row in metering.dicts("select item from signalops.usage_items order by item")]
+    items = [
+        row["distinct_value"]
+        for row in metering.dicts("select distinct_value from signalops.usage_distinct_values order by distinct_value")
+    ]
     assert items == ([] if value else ['"-1.25"', "4.5", "7.5"])
     prove(metering)

@@ -59,7 +59,7 @@ def told(event: Seen) -> dict[str, Any]:
     """Return an event as a batch has it."""
     occurred = START + event.half_hour * timedelta(minutes=30)
     payload = {"g": event.group} | ({} if event.value is None else {"v": event.value})
-    shown = {"id": str(clock.new_id()), "depth": 0, "attributes": None, "type": "a", "source": None, "replay": None}
+    shown = {"id": str(clock.new_id()), "causation_depth": 0, "attributes": None, "type": "a", "source": None, "replay": None}
     return shown | {"occurredAt": occurred.isoformat(), "payload": payload}
 
 
@@ -76,8 +76,10 @@ def counted(
             connection.execute("select signalops.count_usage(%s, %s::text::jsonb)", [clock.new_id(), metered])
         assert connection.execute(UNPROVEN.encode()).fetchall() == connection.execute(REPEATED.encode()).fetchall() == []
         rows = connection.execute(
-            "select hour, grp, period, is_late, events, value, array(select item from signalops.usage_items i"
-            " where (i.tenant_id, i.meter, i.hour, i.grp, i.period) = (c.tenant_id, c.meter, c.hour, c.grp, c.period))"
+            "select hour, group_key, period, is_late, events, value, array("
+            " select distinct_value from signalops.usage_distinct_values i"
+            " where (i.tenant_id, i.meter, i.hour, i.group_key, i.period)"
+            " = (c.tenant_id, c.meter, c.hour, c.group_key, c.period))"
             " from signalops.usage_counters c where tenant_id = %s and meter = 'm'",
             [tenant],
         ).fetchall()

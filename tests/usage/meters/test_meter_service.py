@@ -21,7 +21,7 @@ async def add(api: Client, tenant: Tenant, **said: Any) -> int:
 
 
 def versions(owner: psycopg.Connection) -> list[tuple[str, int]]:
-    return owner.execute("select slug, metering from signalops.tenants order by slug").fetchall()
+    return owner.execute("select slug, meters_version from signalops.tenants order by slug").fetchall()
 
 
 async def test_a_meter_is_added_shown_and_ended(api: Client, acme: Tenant, globex: Tenant) -> None:
@@ -144,9 +144,9 @@ async def test_a_meter_of_the_plan_ends_with_it(api: Client, owner: psycopg.Conn
 @pytest.mark.parametrize(
     "statement",
     [
-        "insert into signalops.meters (tenant_id, key, since, name, aggregation, grammar, pattern, origin) "
+        "insert into signalops.meters (tenant_id, key, first_version, name, aggregation, grammar, pattern, origin) "
         "values (signalops.current_tenant(), 'free', 0, 'Free', 'count', 2, '{}', 'plan')",
-        "update signalops.meters set until = 9",
+        "update signalops.meters set end_version = 9",
         "update signalops.meters set pattern = '{}'",
         "update signalops.meters set origin = 'plan'",
         "delete from signalops.meters",

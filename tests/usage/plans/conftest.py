@@ -42,7 +42,7 @@ class Office:
     async def subscribe(self, tenant: Tenant, plan: str, at_once: bool = True) -> Subscribed:
         """Give a tenant a plan, acting for it."""
         async with db.as_owner(self._settings) as connection:
-            await db.act_as(connection, tenant.id)
+            await db.set_tenant(connection, tenant.id)
             return await plan_queries.subscribe(connection, tenant.id, plan_queries.Wanted(plan, at_once), "ann")
 
     def held(self, tenant: Tenant) -> list[Held]:
@@ -70,7 +70,7 @@ class Office:
         """The meters that count, with their origin."""
         return dict(
             self.owner.execute(
-                "select key, origin from signalops.meters where tenant_id = %s and until is null", [tenant.id]
+                "select key, origin from signalops.meters where tenant_id = %s and end_version is null", [tenant.id]
             ).fetchall()
         )
 

@@ -76,7 +76,7 @@ async def test_meters_end_when_the_last_period_of_their_plan_is_closed(
     """As the worker does it; what the tenant made itself goes on, and so does what a scheduled plan has."""
     await office.define("pro", meters=[CALLS, {**CALLS, "key": "peak"}, {**CALLS, "key": "later"}])
     await office.define("team", meters=[{**CALLS, "key": "later"}])
-    add_meter(office.owner, acme.id, "own", since=0)
+    add_meter(office.owner, acme.id, "own", first_version=0)
     await office.subscribe(acme, "pro")
     await office.subscribe(acme, "team", at_once=False)
     _, next_month = office.days(acme)

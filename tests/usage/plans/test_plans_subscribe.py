@@ -22,7 +22,8 @@ async def test_a_tenant_has_the_free_plan_from_the_first_day_of_its_period_on(of
     """Even of the day before: its time zone may still change, and events may be older than their tenant."""
     today, _ = office.days(acme)
     row = office.owner.execute(
-        "select plan, version, starts_on, signalops.charges(terms) from signalops.subscriptions where tenant_id = %s", [acme.id]
+        "select plan, version, starts_on, signalops.has_any_price(terms) from signalops.subscriptions where tenant_id = %s",
+        [acme.id],
     ).fetchone()
     assert row
     assert (*row[:2], row[3]) == ("free", 1, False)
@@ -101,14 +102,15 @@ async def test_a_meter_that_counts_something_else_stands_in_the_way_and_nothing_
 
 async def test_values_below_zero_count_in_a_plans_meter_only_if_the_plan_says_so(office: Office, acme: Tenant) -> None:
     """Who is billed sends them, and would lower the bill."""
-    query = "select since, until, aggregation, field, grammar, pattern, group_by, allows_negative, key from signalops.meters "
+    columns = "first_version, end_version, aggregation, field, grammar, pattern, group_by, allows_negative, key"
+    query = f"select {columns} from signalops.meters"
     event = {"type": "api.call", "payload": {"n": [5, -7]}}
 
     async def counted(**terms: object) -> list[Decimal | None]:
         await office.define("pro", meters=[{**CALLS, "aggregation": "sum", "field": "payload.n", **terms}])
         await office.subscribe(acme, "pro")
         with office.owner.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(query + "where until is null").fetchall()
+            rows = cursor.execute(f"{query} where end_version is null".encode()).fetchall()
         return [reading.value for _, reading, _ in compile_meters(1, rows, lambda key, error: pytest.fail(error)).read(event)]
 
     assert await counted() == [5]
@@ -178,7 +180,7 @@ async def test_two_changes_at_the_same_time_come_one_after_the_other(
     with office.owner.transaction():
         office.owner.execute(
             "select signalops.subscribe(t.id, 'pro', false, 'bob') "
-            "from signalops.tenants t, signalops.act_as(t.id) where t.id = %s",
+            "from signalops.tenants t, signalops.set_tenant(t.id) where t.id = %s",
             [acme.id],
         )
         second = asyncio.create_task(office.subscribe(acme, "team"))

@@ -73,7 +73,7 @@ class UsageHistory:
 
     async def close(self) -> None:
         """Close the next period of every tenant, as if it had ended: what comes from then on is late."""
-        ends = "select max(signalops.starts_at((signalops.period_of(greatest(created_at, closed_until), time_zone)"
+        ends = "select max(signalops.period_start((signalops.period_of(greatest(created_at, closed_until), time_zone)"
         ends += " + interval '1 month')::date, time_zone)) from signalops.tenants"
         row = self.owner.execute(ends.encode()).fetchone()
         assert row is not None
@@ -89,11 +89,11 @@ class UsageHistory:
             assert (await self.api.post(meter, self.acme, "/api/meters")).status == 201
         async with db.as_owner(self.settings) as connection:
             await plan_service.define(connection, "pro", PlanDocument.model_validate(PRICED))
-            await db.act_as(connection, self.acme.id)
+            await db.set_tenant(connection, self.acme.id)
             await plans.subscribe(connection, self.acme.id, plans.Wanted("pro", at_once=True), "ann")
         grant = (
             "select signalops.grant_credit(t, %s, 'EUR', 'prepaid', 'ann', %s::smallint) "
-            "from (select %s::uuid as t) x, signalops.act_as(t)"
+            "from (select %s::uuid as t) x, signalops.set_tenant(t)"
         )
         for amount, priority in ((2, 1), (3, 2)):
             self.owner.execute(grant, [amount, priority, self.acme.id])
@@ -137,7 +137,7 @@ class UsageHistory:
     async def correct(self) -> None:
         """Void acme's first invoice, issue it anew, and credit a part of that."""
         async with db.as_owner(self.settings) as connection:
-            await db.act_as(connection, self.acme.id)
+            await db.set_tenant(connection, self.acme.id)
             query = "select id from signalops.invoices where tenant_id = %s order by number limit 1"
             row = await (await connection.execute(query, [self.acme.id])).fetchone()
             assert row is not None

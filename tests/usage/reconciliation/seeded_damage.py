@@ -17,14 +17,14 @@ def _damage(done: LiteralString, *found_by: str) -> Damage:
 # The last of acme's rows belong to the open period, which no seal and no invoice has seen; the first to a closed one.
 _LAST: LiteralString = "where tenant_id = %(tenant)s order by id desc limit 1"
 _COUNTERS: LiteralString = "select ctid from signalops.usage_counters where tenant_id = %(tenant)s and meter = "
-_OPEN: LiteralString = " order by period desc, hour desc, grp limit 1"
+_OPEN: LiteralString = " order by period desc, hour desc, group_key limit 1"
 # In the first hours of a month the period before is closed, too, with an event of hours ago that no plan prices.
 _CLOSED: LiteralString = """
   and period = (
     select min(i.period) from signalops.invoices i
     join signalops.invoice_lines l on l.tenant_id = i.tenant_id and l.invoice_id = i.id
     where i.tenant_id = %(tenant)s and l.meter = 'events')
-  order by hour desc, grp limit 1"""
+  order by hour desc, group_key limit 1"""
 _ENTRIES: LiteralString = "select id from signalops.usage_entries where tenant_id = %(tenant)s and meter = "
 _NEWEST: LiteralString = " order by id desc limit 1"
 # Its value is met once in its counter.
@@ -32,20 +32,20 @@ _EVENT: LiteralString = """
   select id from signalops.events where tenant_id = %(tenant)s and payload = '{"v": 19, "k": "0"}' order by id desc limit 1"""
 _DOUBLE: LiteralString = """
   insert into signalops.usage_entries
-  select tenant_id, meter, period, signalops.new_id(), batch, hour, grp, is_late, events, value, latest_at, latest_event,
+  select tenant_id, meter, period, signalops.new_id(), batch, hour, group_key, is_late, events, value, latest_at, latest_event,
     event_ids
   from signalops.usage_entries where id = """
-_ITEM: LiteralString = (
-    "from signalops.usage_items where tenant_id = %(tenant)s order by period desc, hour desc, grp, item limit 1"
-)
+_ITEM: LiteralString = """
+  from signalops.usage_distinct_values where tenant_id = %(tenant)s
+  order by period desc, hour desc, group_key, distinct_value limit 1"""
 _LINE: LiteralString = """
   update signalops.invoice_lines l set {} from signalops.invoices i
   where i.tenant_id = l.tenant_id and i.id = l.invoice_id and i.voided_at is null and i.tenant_id = %(tenant)s and """
 _DAY: LiteralString = """
-  update signalops.usage_days set quantity = quantity + 1 where ctid = (
-    select ctid from signalops.usage_days where tenant_id = %(tenant)s and meter = 'm_max' """
+  update signalops.usage_daily set quantity = quantity + 1 where ctid = (
+    select ctid from signalops.usage_daily where tenant_id = %(tenant)s and meter = 'm_max' """
 _RESEAL: LiteralString = """;
-  update signalops.usage_seals s set digest = signalops.digest_days(s.tenant_id, s.period, s.previous)
+  update signalops.usage_hash_chain s set digest = signalops.digest_days(s.tenant_id, s.period, s.previous)
   where tenant_id = %(tenant)s"""
 
 DAMAGES: dict[str, Damage] = {
@@ -67,20 +67,21 @@ DAMAGES: dict[str, Damage] = {
         f'update signalops.events set payload = \'{{"v": 123, "k": "0"}}\' where id = ({_EVENT})', "recount", "items"
     ),
     "an operational event is billed": _damage(
-        f"update signalops.events set depth = 1 where id = ({_EVENT})", "accepted", "entry", "recount", "items"
+        f"update signalops.events set causation_depth = 1 where id = ({_EVENT})", "accepted", "entry", "recount", "items"
     ),
     "a waiting event is forgotten": _damage("delete from signalops.inbox where tenant_id = %(tenant)s", "accepted", "event"),
     "a counted event waits again": _damage(
         f"insert into signalops.inbox (tenant_id, event_id, batch) select %(tenant)s, ({_EVENT}), signalops.new_id()", "event"
     ),
     "a dead letter is lost": _damage(
-        "delete from signalops.dead_letters where tenant_id = %(tenant)s and ended_at is null", "accepted", "event"
+        "delete from signalops.dead_letters where tenant_id = %(tenant)s and resolved_at is null", "accepted", "event"
     ),
     "more was accepted than there is": _damage(
-        "update signalops.quotas set accepted = accepted + 1 where tenant_id = %(tenant)s", "accepted"
+        "update signalops.accepted_counters set accepted = accepted + 1 where tenant_id = %(tenant)s", "accepted"
     ),
     "a batch billed one more": _damage(
-        f"update signalops.batches set billed = billed + 1 where batch = (select batch from signalops.usage_entries {_LAST})",
+        f"update signalops.batch_results set billed = billed + 1 where batch = ("
+        f"select batch from signalops.usage_entries {_LAST})",
         "batch",
     ),
     # The ledger, and the counters that it adds up to
@@ -95,7 +96,7 @@ DAMAGES: dict[str, Damage] = {
         f"{_DOUBLE}({_ENTRIES}'events'{_NEWEST});"
         f" update signalops.usage_counters c set events = c.events + e.events, value = c.value + e.value"
         f" from signalops.usage_entries e where e.id = ({_ENTRIES}'events'{_NEWEST}) and e.tenant_id = c.tenant_id"
-        f" and (c.meter, c.hour, c.grp, c.period) = (e.meter, e.hour, e.grp, e.period)",
+        f" and (c.meter, c.hour, c.group_key, c.period) = (e.meter, e.hour, e.group_key, e.period)",
         *("event", "batch", "twice"),
     ),
     "an entry counts more than its events": _damage(
@@ -112,7 +113,7 @@ DAMAGES: dict[str, Damage] = {
         f"update signalops.usage_entries set value = value + 1 where id = ({_ENTRIES}'m_sum'{_NEWEST});"
         f" update signalops.usage_counters c set value = c.value + 1"
         f" from signalops.usage_entries e where e.id = ({_ENTRIES}'m_sum'{_NEWEST}) and e.tenant_id = c.tenant_id"
-        f" and (c.meter, c.hour, c.grp, c.period) = (e.meter, e.hour, e.grp, e.period)",
+        f" and (c.meter, c.hour, c.group_key, c.period) = (e.meter, e.hour, e.group_key, e.period)",
         "recount",
     ),
     **{
@@ -129,9 +130,12 @@ DAMAGES: dict[str, Damage] = {
         f"update signalops.usage_counters set value = value + 1, events = events + 1 where ctid = ({_COUNTERS}'events'{_CLOSED})",
         *("counter", "sealed", "line", "price"),
     ),
-    "a different value is forgotten": _damage(f"delete from signalops.usage_items where ctid = (select ctid {_ITEM})", "items"),
+    "a different value is forgotten": _damage(
+        f"delete from signalops.usage_distinct_values where ctid = (select ctid {_ITEM})", "items"
+    ),
     "a different value is made up": _damage(
-        f"insert into signalops.usage_items select tenant_id, meter, hour, grp, period, '\"made up\"' {_ITEM}", "items"
+        f"insert into signalops.usage_distinct_values select tenant_id, meter, hour, group_key, period, '\"made up\"' {_ITEM}",
+        "items",
     ),
     "a meter means something else": _damage(
         "update signalops.meters set pattern = '{\"type\": [\"nothing\"]}' where tenant_id = %(tenant)s and key = 'm_min'",
@@ -147,18 +151,18 @@ DAMAGES: dict[str, Damage] = {
     "a sealed figure is forged, and its seal": _damage(f"{_DAY} order by period desc, day limit 1){_RESEAL}", "sealed"),
     "an old sealed figure is forged, and its seal": _damage(f"{_DAY} order by period, day limit 1){_RESEAL}", "sealed", "chain"),
     "a sealed figure is removed": _damage(
-        "delete from signalops.usage_days where tenant_id = %(tenant)s and meter = 'm_max'", "sealed", "chain"
+        "delete from signalops.usage_daily where tenant_id = %(tenant)s and meter = 'm_max'", "sealed", "chain"
     ),
     "a seal is broken off": _damage(
-        "delete from signalops.usage_seals where tenant_id = %(tenant)s and period = ("
-        "select max(period) from signalops.usage_seals where tenant_id = %(tenant)s)",
+        "delete from signalops.usage_hash_chain where tenant_id = %(tenant)s and period = ("
+        "select max(period) from signalops.usage_hash_chain where tenant_id = %(tenant)s)",
         "chain",
     ),
     "the last period is as if it had never been": _damage(
         "; ".join(
             f"delete from signalops.{table} where tenant_id = %(tenant)s and period = ("
-            "select max(period) from signalops.usage_seals where tenant_id = %(tenant)s)"
-            for table in ("usage_days", "billing_periods", "usage_seals")
+            "select max(period) from signalops.usage_hash_chain where tenant_id = %(tenant)s)"
+            for table in ("usage_daily", "billing_periods", "usage_hash_chain")
         ),
         "chain",
     ),

@@ -17,19 +17,19 @@ from tests.usage.reconciliation.seeded_damage import DAMAGES, Damage
 HAPPENED = {
     "late entries": "select from signalops.usage_entries where is_late",
     "entries in three periods": "select from signalops.usage_entries group by tenant_id having count(distinct period) = 3",
-    "a dead event": "select from signalops.dead_letters where kind = 'event' and ended_at is null",
-    "a discarded event": "select from signalops.dead_letters where ending = 'discarded'",
-    "a retried event": "select from signalops.dead_letters where ending = 'retried'",
+    "a dead event": "select from signalops.dead_letters where kind = 'event' and resolved_at is null",
+    "a discarded event": "select from signalops.dead_letters where resolution = 'discarded'",
+    "a retried event": "select from signalops.dead_letters where resolution = 'retried'",
     "a replay": "select from signalops.replays",
-    "an operational event": "select from signalops.events where depth > 0",
+    "an operational event": "select from signalops.events where causation_depth > 0",
     "a waiting event": "select from signalops.inbox",
-    "a bisected batch": "select from signalops.batches where events > 0 and dead > 0",
+    "a bisected batch": "select from signalops.batch_results where events > 0 and dead > 0",
     "a voided invoice": "select from signalops.invoices where voided_at is not null",
     "a credit note": "select from signalops.invoices where kind = 'credit_note'",
     "credit that came back": "select from signalops.credit_entries where kind = 'returned'",
     "a late line": "select from signalops.invoice_lines where kind = 'late'",
-    "a figure of each aggregation": "select from signalops.usage_days having count(distinct aggregation) = 7",
-    "two links of a chain": "select from signalops.usage_seals where previous is not null",
+    "a figure of each aggregation": "select from signalops.usage_daily having count(distinct aggregation) = 7",
+    "two links of a chain": "select from signalops.usage_hash_chain where previous is not null",
 }
 
 
@@ -59,7 +59,7 @@ async def test_nothing_is_found_where_nothing_is_wrong(proven: UsageHistory) -> 
     stored = proven.owner.execute("select sum(events) from signalops.usage_counters where meter = 'events'").fetchone()
     assert stored == (report.checked.events,)
     assert report.checked.recounted > 0
-    assert proven.owner.execute("select from signalops.audit_differences").fetchall() == []
+    assert proven.owner.execute("select from signalops.reconciliation_differences").fetchall() == []
 
 
 async def test_nothing_is_found_while_events_come_in_and_are_counted(history: UsageHistory) -> None:

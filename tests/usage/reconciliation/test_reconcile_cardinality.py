@@ -26,8 +26,10 @@ async def usage(history: UsageHistory, meter: str) -> dict[str, Any]:
 
 
 def rows(history: UsageHistory) -> int:
-    counted = "select (select count(*) from signalops.usage_items) + count(*) from signalops.usage_counters where grp <> '[]'"
-    found = history.owner.execute(counted).fetchone()
+    values = "select count(*) from signalops.usage_distinct_values"
+    found = history.owner.execute(
+        f"select ({values}) + count(*) from signalops.usage_counters where group_key <> '[]'"
+    ).fetchone()
     assert found is not None
     return int(found[0])
 
@@ -42,14 +44,14 @@ async def test_beyond_the_limit_totals_stay_exact_and_nothing_more_is_kept(histo
     assert (before["quantity"], before["isLimited"], len(before["windows"])) == ("1", False, 2)
     await history.post(history.acme, *({"v": n, "k": str(n)} for n in range(2, 10)))
     await history.process()
-    sizes = history.owner.execute("select rows from signalops.usage_sizes").fetchall()
+    sizes = history.owner.execute("select rows from signalops.usage_row_counts").fetchall()
     assert sizes == [(kept := rows(history),)]
     assert kept >= 30
     with hearing("usage.cardinality_limit_reached") as heard:
         await history.journey.tidy()
     assert heard.get_nowait()["tenant"] == history.acme.id
-    events = history.owner.execute("select payload, depth from signalops.events where type = %s", [REACHED]).fetchall()
-    assert [(told["limit"], told["rows"], depth) for told, depth in events] == [(30, kept, 1)]
+    events = history.owner.execute("select payload, causation_depth from signalops.events where type = %s", [REACHED]).fetchall()
+    assert [(told["limit"], told["rows"], causation_depth) for told, causation_depth in events] == [(30, kept, 1)]
     await history.post(history.acme, *({"v": n, "k": str(n)} for n in range(10, 30)))
     await history.post(history.globex, {"v": 1, "k": "1"})
     await history.process()
@@ -69,7 +71,7 @@ async def test_a_batch_of_many_distinct_values_is_counted_in_several_transaction
 ) -> None:
     """And when the meters change between them, the rest is a batch of its own: its record names the meters it was counted by."""
     await history.equip()
-    monkeypatch.setattr(processor, "MOST_WEIGHT", 30)
+    monkeypatch.setattr(processor, "MAX_ROWS", 30)
     batch = [{"type": "order", "payload": {"v": list(range(100 * n, 100 * n + 100)), "k": "0"}} for n in range(3)]
     assert (await history.api.post_batch(batch, history.acme)).status == 202
     waiting = history.owner.execute("select distinct batch from signalops.inbox").fetchall()
@@ -81,5 +83,5 @@ async def test_a_batch_of_many_distinct_values_is_counted_in_several_transaction
     await history.process()
     assert (await usage(history, "m_unique_count"))["quantity"] == "300"
     assert (await usage(history, "later"))["events"] == 2
-    assert len(history.owner.execute("select from signalops.batches where events > 0").fetchall()) == 2
+    assert len(history.owner.execute("select from signalops.batch_results where events > 0").fetchall()) == 2
     await assert_audited(history)

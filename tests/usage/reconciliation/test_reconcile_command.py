@@ -7,7 +7,7 @@ import pytest
 from tests.support.command import Done, Run, beside
 from tests.usage.reconciliation.conftest import UsageHistory
 
-FORGED = "update signalops.usage_days set quantity = quantity + 1 where meter = 'm_sum'"
+FORGED = "update signalops.usage_daily set quantity = quantity + 1 where meter = 'm_sum'"
 
 
 Audit = Callable[..., Awaitable[Done]]
@@ -59,12 +59,12 @@ async def test_a_difference_is_told_in_its_period_and_exits_with_one(history: Us
     assert (await audit(history, "--period", raised[0])).code == 1
     for other in (
         "2026-01",
-        *{p for (p,) in history.owner.execute("select to_char(period, 'YYYY-MM') from signalops.usage_seals")},
+        *{p for (p,) in history.owner.execute("select to_char(period, 'YYYY-MM') from signalops.usage_hash_chain")},
     ):
         assert (await audit(history, "--period", other)).code == 0
 
 
-@pytest.mark.parametrize("tables", [("events",), ("events", "usage_entries", "batches")], ids=["events", "all"])
+@pytest.mark.parametrize("tables", [("events",), ("events", "usage_entries", "batch_results")], ids=["events", "all"])
 async def test_seals_prove_what_has_outlived_its_events(history: UsageHistory, audit: Audit, tables: tuple[str, ...]) -> None:
     await history.live()
     history.outlive(*tables)

@@ -14,7 +14,16 @@ from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
 from tests.usage.reconciliation.conftest import UsageHistory
 
-TABLES = ("events", "matches", "deliveries", "delivery_attempts", "batches", "dead_letters", "idempotency_keys", "backtests")
+TABLES = (
+    "events",
+    "matches",
+    "deliveries",
+    "delivery_attempts",
+    "batch_results",
+    "dead_letters",
+    "idempotency_keys",
+    "backtests",
+)
 SWEPT = ("backtests", "dead_letters", "idempotency_keys")
 AGE = "update signalops.tenants set created_at = now() - interval '900 days', closed_until = now() - interval '9 days'"
 
@@ -41,11 +50,11 @@ def stored(owner: psycopg.Connection, tenant: Tenant) -> dict[str, int]:
 def expired_until(owner: psycopg.Connection, tenant: Tenant, moment: datetime) -> None:
     """Have all that a tenant has from before a moment expire, and every sweep be due."""
     owner.execute(
-        "insert into signalops.expiries (tenant_id, kept_since) values (%s, %s) on conflict (tenant_id) do update "
+        "insert into signalops.retention_watermarks (tenant_id, kept_since) values (%s, %s) on conflict (tenant_id) do update "
         "set kept_since = excluded.kept_since, is_expiring = true",
         [tenant.id, moment],
     )
-    owner.execute("update signalops.sweeps set begun_at = '-infinity', ended_at = '-infinity'")
+    owner.execute("update signalops.sweep_cursors set begun_at = '-infinity', ended_at = '-infinity'")
 
 
 def send(history: UsageHistory) -> None:
@@ -60,10 +69,16 @@ def send(history: UsageHistory) -> None:
 
 def older(owner: psycopg.Connection, tenant: Tenant, moment: datetime) -> list[tuple[str, UUID]]:
     """Return table and event or delivery of all that a tenant has from before a moment."""
-    keys = {"events": "id", "matches": "event_id", "deliveries": "id", "delivery_attempts": "delivery_id", "batches": "batch"}
+    keys = {
+        "events": "id",
+        "matches": "event_id",
+        "deliveries": "id",
+        "delivery_attempts": "delivery_id",
+        "batch_results": "batch",
+    }
     keys |= dict.fromkeys(("dead_letters", "idempotency_keys"), "event_id")
     parts = (
-        f"select '{t}', {key} from signalops.{t} where tenant_id = %(tenant)s and {key} < signalops.id_at(%(moment)s)"
+        f"select '{t}', {key} from signalops.{t} where tenant_id = %(tenant)s and {key} < signalops.uuid7_floor(%(moment)s)"
         for t, key in keys.items()
     )
     query = " union all ".join(parts).encode()
@@ -110,7 +125,7 @@ async def test_what_expires_goes_whole_and_the_audit_of_the_rest_is_clean(histor
     assert (again.status, again.json["id"] == first) == (202, False)
 
     # What was accepted within an hour of what is kept is not looked at: clocks differ. Here they do not.
-    history.owner.execute("update signalops.expiries set kept_since = kept_since - interval '1 hour'")
+    history.owner.execute("update signalops.retention_watermarks set kept_since = kept_since - interval '1 hour'")
     assert await differences(history) == []
 
     await history.process()
@@ -119,16 +134,16 @@ async def test_what_expires_goes_whole_and_the_audit_of_the_rest_is_clean(histor
     assert {*await expire(history.settings)} >= {"events", "deliveries"}
     assert older(history.owner, history.acme, moment) == []
 
-    history.owner.execute("update signalops.expiries set kept_since = kept_since - interval '1 hour'")
+    history.owner.execute("update signalops.retention_watermarks set kept_since = kept_since - interval '1 hour'")
     newest = "delete from signalops.events where tenant_id = %(t)s and id = "
-    newest += "(select id from signalops.events where tenant_id = %(t)s and depth = 0 order by id desc limit 1)"
+    newest += "(select id from signalops.events where tenant_id = %(t)s and causation_depth = 0 order by id desc limit 1)"
     history.owner.execute(newest.encode(), {"t": history.acme.id})
     assert await differences(history) != []
 
 
 def days_kept(owner: psycopg.Connection, tenant: Tenant) -> float:
     """Return for how many days a tenant's events are kept, as things are."""
-    query = "select extract(epoch from now() - since)::float8 / 86400 from signalops.keep(400) where tenant = %s"
+    query = "select extract(epoch from now() - since)::float8 / 86400 from signalops.retention_cutoffs(400) where tenant = %s"
     row = owner.execute(query, [tenant.id]).fetchone()
     assert row is not None
     return round(float(row[0]), 3)
@@ -141,7 +156,7 @@ async def test_events_are_kept_while_a_retention_a_period_or_their_work_asks_for
     owner.execute("update signalops.tenants set retention_days = 30 where id = %s", [acme.id])
     assert (days_kept(owner, acme), days_kept(owner, globex)) == (30, 400)
     owner.execute("update signalops.tenants set retention_days = 800 where id = %s", [globex.id])
-    kept = "select extract(epoch from now() - signalops.kept_from(400))::float8 / 86400"
+    kept = "select extract(epoch from now() - signalops.global_retention_cutoff(400))::float8 / 86400"
     assert owner.execute(kept.encode()).fetchone() == (800,)
 
     # A period that is frozen and not closed, and one that goes on.
@@ -153,18 +168,20 @@ async def test_events_are_kept_while_a_retention_a_period_or_their_work_asks_for
         [acme.id],
     )
     assert days_kept(owner, acme) == 42
-    held = "insert into signalops.inbox (tenant_id, event_id, batch, is_held) "
-    held += "values (%s, signalops.id_at(now() - interval '50 days'), signalops.new_id(), true)"
+    held = "insert into signalops.inbox (tenant_id, event_id, batch, is_parked) "
+    held += "values (%s, signalops.uuid7_floor(now() - interval '50 days'), signalops.new_id(), true)"
     owner.execute(held.encode(), [acme.id])
     assert days_kept(owner, acme) == 50
     sending = "insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id) "
-    sending += "select %s, i, signalops.id_at(now() - interval '60 days'), i, 1, i from signalops.new_id() as i"
+    sending += "select %s, i, signalops.uuid7_floor(now() - interval '60 days'), i, 1, i from signalops.new_id() as i"
     owner.execute(sending.encode(), [acme.id])
     assert days_kept(owner, acme) == 60
 
     # Nothing is there to remove; but from where on all is kept is noted of the tenant that keeps less, and never goes back.
     await expire(history.settings)
-    since = "select tenant_id, extract(epoch from now() - kept_since)::int / 86400, is_expiring from signalops.expiries"
+    since = (
+        "select tenant_id, extract(epoch from now() - kept_since)::int / 86400, is_expiring from signalops.retention_watermarks"
+    )
     assert owner.execute(since.encode()).fetchall() == [(acme.id, 60, False)]
     owner.execute("update signalops.tenants set retention_days = 100")
     await expire(history.settings)

@@ -40,7 +40,7 @@ def noted(owner: psycopg.Connection, tenant: Tenant, begins: str = "") -> list[d
 
 def test_every_table_is_logged_or_declared(owner: psycopg.Connection) -> None:
     tables = (
-        "select relname, exists (select from pg_trigger where tgrelid = c.oid and tgname = 'log_action') from pg_class c"
+        "select relname, exists (select from pg_trigger where tgrelid = c.oid and tgname = 'log_row_change') from pg_class c"
         " where relnamespace = 'signalops'::regnamespace and relkind in ('r', 'p') and not relispartition"
     )
     logged: dict[str, bool] = dict(owner.execute(tables).fetchall())
@@ -100,7 +100,7 @@ async def test_what_processes_do_by_themselves_is_theirs_or_nothing(
     before = len(noted(owner, acme))
     async with db.as_tenant(worker_pool, acme.id) as connection:
         await connection.execute("update signalops.channels set enabled = false, disabled_because = 'It answered 410.'")
-    owner.execute("update signalops.tenants set metering = metering + 1, closed_until = now()")
+    owner.execute("update signalops.tenants set meters_version = meters_version + 1, closed_until = now()")
     owner.execute("update signalops.api_keys set last_used_at = now()")
     [done] = noted(owner, acme)[before:]
     assert (done["actor_kind"], done["actor"], done["action"]) == ("system", "signalops_worker", "channel.disabled")
@@ -184,7 +184,7 @@ def test_nobody_changes_or_removes_what_is_noted(owner: psycopg.Connection, acme
     for table in ("audit_log", month):
         for change in CHANGES[:3] if role in (None, "owner") else CHANGES:
             with owner.transaction(force_rollback=True):
-                owner.execute("select signalops.act_as(%s)", [acme.id])
+                owner.execute("select signalops.set_tenant(%s)", [acme.id])
                 if role:
                     owner.execute(sql.SQL("set local role {}").format(sql.Identifier(f"signalops_{role}")))
                 statement = sql.SQL(change).format(sql.Identifier(table))
@@ -209,7 +209,7 @@ def test_a_month_can_be_dropped(owner: psycopg.Connection, acme: Tenant) -> None
 async def test_an_act_without_a_row_is_noted_for_the_own_tenant_alone(
     api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant, globex: Tenant
 ) -> None:
-    note = "select signalops.note_action(%s, 'channel.tested', null, null)"
+    note = "select signalops.log_tenant_action(%s, 'channel.tested', null, null)"
     async with db.as_tenant(api_pool, acme.id) as connection:
         await connection.execute(note, [acme.id])
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -39,21 +39,29 @@ ALIVE = "insert into procrastinate.procrastinate_workers (last_heartbeat) values
 JOB = """insert into procrastinate.procrastinate_jobs (queue_name, task_name, status) values ('events', 'process_batch', %s)"""
 WAITING = """
 insert into signalops.inbox (tenant_id, event_id, batch)
-values (signalops.new_id(), signalops.new_id(), signalops.id_at(now() - interval '2 minutes')) returning batch
+values (signalops.new_id(), signalops.new_id(), signalops.uuid7_floor(now() - interval '2 minutes')) returning batch
 """
 NEXT_MONTH = "to_char((now() at time zone 'UTC') + interval '1 month', 'YYYY_MM')"
 
 FAULTS = {
     "no policy": ("drop policy own_tenant on signalops.events", "objects", "policy own_tenant on signalops.events is missing"),
     "off": ("alter table signalops.channels disable row level security", "row-level security", "channels: row-level"),
-    "not forced": ("alter table signalops.quotas no force row level security", "row-level security", "quotas: its owner"),
+    "not forced": (
+        "alter table signalops.accepted_counters no force row level security",
+        "row-level security",
+        "accepted_counters: its owner",
+    ),
     "open partition": (
         "do $$ begin execute 'alter table signalops.events_' || to_char(now() at time zone 'UTC', 'YYYY_MM') || "
         "' disable row level security'; end $$",
         "row-level security",
         "events_2",
     ),
-    "no partition": (f"do $$ begin execute 'drop table signalops.batches_' || {NEXT_MONTH}; end $$", "partitions", "batches_2"),
+    "no partition": (
+        f"do $$ begin execute 'drop table signalops.batch_results_' || {NEXT_MONTH}; end $$",
+        "partitions",
+        "batch_results_2",
+    ),
     "no right to accept": (
         "revoke execute on function signalops.accept(jsonb, jsonb, uuid, integer, jsonb) from public",
         "definitions",
@@ -73,9 +81,9 @@ FAULTS = {
         "index signalops.inbox_by_batch is missing",
     ),
     "disabled trigger": (
-        "alter table signalops.tenants disable trigger log_action",
+        "alter table signalops.tenants disable trigger log_row_change",
         "objects",
-        "trigger log_action on signalops.tenants is missing",
+        "trigger log_row_change on signalops.tenants is missing",
     ),
     "no view": ("drop view ops.locks", "objects", "view ops.locks is missing"),
     "no right of a column": (
@@ -94,7 +102,7 @@ FAULTS = {
         "function signalops.may_delete(uuid) was changed",
     ),
     "idle maintenance": (
-        "insert into signalops.maintenance (job, succeeded_at) values ('retain', now() - interval '4 hours')",
+        "insert into signalops.maintenance_runs (job, succeeded_at) values ('retain', now() - interval '4 hours')",
         "maintenance",
         "retain has not succeeded since",
     ),

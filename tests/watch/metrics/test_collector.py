@@ -33,21 +33,29 @@ def fill(ops: Ops, acme: Tenant, globex: Tenant) -> None:
     ((channel,),) = ops.owner.execute("select channel_id from signalops.rule_versions where rule_id = %s", [rule])
     ops.owner.execute("update signalops.channels set enabled = false where id = %s", [channel])
     make_rule(ops.owner, globex, {"type": ["user.signup"]})
-    ops.put("outlets", acme, id=channel, opened_until="now")
+    ops.put("send_targets", acme, id=channel, circuit_open_until="now")
     of_rule = {"rule_id": rule, "rule_version": 1, "channel_id": channel, "event_id": id_of(SECOND)}
     for status, at in (("pending", None), ("sending", None), ("retrying", "tomorrow"), ("retrying", "tomorrow"), ("sent", None)):
         ops.put("deliveries", acme, id=id_of(SECOND), status=status, next_attempt_at=at, **of_rule)
     ops.put("dead_letters", acme, id=id_of(SECOND), kind="event", event_id=id_of(SECOND), error="x")
     ops.put(
-        "dead_letters", acme, id=id_of(SECOND), kind="event", event_id=id_of(SECOND), error="x", ended_at="now", ending="retried"
+        "dead_letters",
+        acme,
+        id=id_of(SECOND),
+        kind="event",
+        event_id=id_of(SECOND),
+        error="x",
+        resolved_at="now",
+        resolution="retried",
     )
     ops.put("inbox", acme, event_id=id_of(999 * SECOND), batch=id_of(50 * SECOND))
-    ops.put("inbox", globex, event_id=id_of(999 * SECOND), batch=id_of(99 * SECOND), is_held=True)
+    ops.put("inbox", globex, event_id=id_of(999 * SECOND), batch=id_of(99 * SECOND), is_parked=True)
     set_limit(ops.owner, acme.id, soft=5, hard=10)
     set_limit(ops.owner, globex.id, soft=10)
     for tenant, used in ((acme, 4), (globex, 12)):
         ops.owner.execute(
-            "insert into signalops.quotas (tenant_id, period, accepted) values (%s, date_trunc('month', now(), 'UTC'), %s)",
+            "insert into signalops.accepted_counters (tenant_id, period, accepted) values (%s, "
+            "date_trunc('month', now(), 'UTC'), %s)",
             [tenant.id, used],
         )
 

@@ -61,7 +61,7 @@ begin
   if not found or not exists (select from signalops.tenants t where t.id = tenant and t.status = 'deleting') then
     return 0;
   end if;
-  perform signalops.act_as(tenant);
+  perform signalops.set_tenant(tenant);
   for target in select * from signalops.tenant_tables() loop
     gone := signalops.delete_rows(tenant, target, at_most - removed);
     removed := removed + gone;
@@ -95,12 +95,12 @@ begin
   if not found then
     return null;
   end if;
-  -- From here on nothing can refer to it; what does not refer to it looks whether it is there (accept, note_types, settle_deliveries).
+  -- From here on nothing can refer to it; what does not refer to it looks whether it is there (accept, record_event_types, settle_deliveries).
   perform from signalops.tenants t where t.id = tenant and t.status = 'deleting' for update;
   if not found then
     return null;
   end if;
-  perform signalops.act_as(tenant);
+  perform signalops.set_tenant(tenant);
   for target in select * from signalops.tenant_tables() loop
     execute format('select count(*) from %s where tenant_id = $1', target) into counted using tenant;
     rests := rests || jsonb_build_object(target::text, counted);

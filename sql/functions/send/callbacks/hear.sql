@@ -15,7 +15,7 @@ return (
   where d.tenant_id = tenant and d.channel_id = channel and d.provider_id = provider order by d.id desc limit 1);
 comment on function signalops.find_sent is 'The delivery that a provider knows by an id of its own; NULL: none.';
 
-create or replace function signalops.hear_of_delivery(delivery uuid, provider text, to_status text, because text) returns boolean
+create or replace function signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
   tenant uuid := signalops.current_tenant();
@@ -25,7 +25,7 @@ begin
   if to_status in ('delivered', 'read') then
     -- It was sent, whatever we know: the callback may overtake our record, and an attempt that was thought lost had succeeded.
     update signalops.deliveries d set status = 'sent', next_attempt_at = null, updated_at = now()
-    where d.tenant_id = tenant and d.id = delivery and d.status <> 'sent' and signalops.may_become(d.status, 'sent');
+    where d.tenant_id = tenant and d.id = delivery and d.status <> 'sent' and signalops.is_valid_transition(d.status, 'sent');
   elsif known.status = 'sending' then
     return null;
   elsif known.status is distinct from 'sent' or known.provider_id <> provider then
@@ -35,7 +35,7 @@ begin
   return signalops.advance_delivery(tenant, delivery, to_status, because);
 end
 $$;
-comment on function signalops.hear_of_delivery is
+comment on function signalops.apply_provider_status is
   'Moves a delivery of the tenant that the transaction acts for to what its provider says of a message: delivered, read, or dead with the reason. '
   'In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: it must be told '
   'again.';

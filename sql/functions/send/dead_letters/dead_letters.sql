@@ -3,7 +3,7 @@
 alter table signalops.dead_letters alter column died_at set default signalops.position_time(),
   alter column first_died_at set default signalops.position_time();
 
-create or replace function signalops.write_letter() returns trigger
+create or replace function signalops.fill_dead_letter() returns trigger
 language plpgsql as $$
 begin
   if new.delivery_id is not null then
@@ -13,10 +13,10 @@ begin
   return new;
 end
 $$;
-comment on function signalops.write_letter is 'Notes rule and channel on a dead letter, whoever writes it: by them letters are found.';
+comment on function signalops.fill_dead_letter is 'Notes rule and channel on a dead letter, whoever writes it: by them letters are found.';
 
-create or replace trigger write_letter before insert on signalops.dead_letters for each row execute function signalops.write_letter();
-comment on trigger write_letter on signalops.dead_letters is 'A letter can be found by rule and channel.';
+create or replace trigger fill_dead_letter before insert on signalops.dead_letters for each row execute function signalops.fill_dead_letter();
+comment on trigger fill_dead_letter on signalops.dead_letters is 'A letter can be found by rule and channel.';
 
 create or replace function signalops.pick_dead_letters(
   tenant uuid, letters uuid[] default null, of_kind text default null, channel uuid default null, rule uuid default null, like_error
@@ -25,7 +25,7 @@ create or replace function signalops.pick_dead_letters(
 ) returns setof signalops.dead_letters
 language sql stable as $$
   select l.* from signalops.dead_letters l
-  where l.tenant_id = tenant and l.ended_at is null and (letters is null or l.id = any (letters))
+  where l.tenant_id = tenant and l.resolved_at is null and (letters is null or l.id = any (letters))
     and (of_kind is null or l.kind = of_kind) and (channel is null or l.channel_id = channel)
     and (rule is null or l.rule_id = rule) and (like_error is null or strpos(lower(l.error), lower(like_error)) > 0)
     and (since is null or l.died_at >= since) and (until is null or l.died_at < until)
@@ -46,17 +46,17 @@ declare
   channels uuid[];
   batches uuid[];
 begin
-  -- Lock order: deliveries by id, which guard their letters; dead_letters by id; outlets; channel_queues.
+  -- Lock order: deliveries by id, which guard their letters; dead_letters by id; send_targets; channel_schedules.
   perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (letters) order by d.id for update;
-  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null order by l.id for update;
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null order by l.id for update;
   with ended as (
-    update signalops.dead_letters l set ended_at = now(), ending = 'retried', reason = null
-    where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
+    update signalops.dead_letters l set resolved_at = now(), resolution = 'retried', reason = null
+    where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null
     returning l.kind, l.id, l.error
   ), again as (
     -- They wait for their channel's turn, which keeps them from pushing others aside.
     update signalops.deliveries d
-    set status = 'retrying', next_attempt_at = now(), attempts_before = d.attempts, updated_at = now(),
+    set status = 'retrying', next_attempt_at = now(), attempts_at_reset = d.attempts, updated_at = now(),
       -- What could not be rendered would fail again by the template that it had.
       rule_version = coalesce(case when d.id = any (array(select e.id from ended e where e.error like 'The template%' or e.error like '%rule''s template%'))
         then (select r.active_version from signalops.rules r where r.tenant_id = tenant and r.id = d.rule_id and r.deleted_at is null limit 1) end, d.rule_version)
@@ -76,9 +76,9 @@ begin
     (select array_agg(distinct batch) from waiting)
   into retried, channels, batches;
   perform signalops.close_circuits(tenant, channels);
-  perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
+  perform signalops.schedule_channel(tenant, c.id, now()) from unnest(channels) as c (id);
   perform signalops.enqueue('events', 'process_batch', signalops.priority_bulk(), jsonb_build_object('batch', b.batch)) from unnest(batches) as b (batch);
-  perform signalops.note_actions(tenant, 'dead-letter.retried', retried);
+  perform signalops.log_bulk_action(tenant, 'dead-letter.retried', retried);
   return coalesce(cardinality(retried), 0);
 end
 $$;
@@ -92,14 +92,14 @@ language plpgsql volatile as $$
 declare
   discarded uuid[];
 begin
-  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null order by l.id for update;
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null order by l.id for update;
   with ended as (
-    update signalops.dead_letters l set ended_at = now(), ending = 'discarded', reason = because
-    where l.tenant_id = tenant and l.id = any (letters) and l.ended_at is null
+    update signalops.dead_letters l set resolved_at = now(), resolution = 'discarded', reason = because
+    where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null
     returning l.id
   )
   select array_agg(e.id) into discarded from ended e;
-  perform signalops.note_actions(tenant, 'dead-letter.discarded', discarded, jsonb_build_object('reason', because));
+  perform signalops.log_bulk_action(tenant, 'dead-letter.discarded', discarded, jsonb_build_object('reason', because));
   return coalesce(cardinality(discarded), 0);
 end
 $$;

@@ -46,7 +46,7 @@ begin
     returning d.id
   )
   select array_agg(e.id) into cancelled from ended e;
-  perform signalops.note_actions(tenant, 'delivery.cancelled', cancelled);
+  perform signalops.log_bulk_action(tenant, 'delivery.cancelled', cancelled);
   return query select unnest(cancelled);
 end
 $$;
@@ -67,8 +67,8 @@ begin
   )
   select array_agg(id), array_agg(distinct channel_id order by channel_id) into retried, channels from waking;
   perform signalops.close_circuits(tenant, channels);
-  perform signalops.await_turn(tenant, c.id, now()) from unnest(channels) as c (id);
-  perform signalops.note_actions(tenant, 'delivery.retried', retried);
+  perform signalops.schedule_channel(tenant, c.id, now()) from unnest(channels) as c (id);
+  perform signalops.log_bulk_action(tenant, 'delivery.retried', retried);
   return query select unnest(retried);
 end
 $$;

@@ -16,7 +16,7 @@ begin
   select t.time_zone, t.closed_until into zone, closed from signalops.tenants t
   where t.id = tenant and t.id = signalops.current_tenant() for share;
   if not found then
-    raise 'usage is adjusted in a transaction of its tenant: call signalops.act_as first' using errcode = 'insufficient_privilege';
+    raise 'usage is adjusted in a transaction of its tenant: call signalops.set_tenant first' using errcode = 'insufficient_privilege';
   end if;
   if of_meter <> 'events' and not exists (
     select from signalops.meters m
@@ -26,7 +26,7 @@ begin
   end if;
   slot := date_trunc('hour', at, zone);
   insert into signalops.usage_adjustments as a
-    (tenant_id, id, meter, hour, grp, period, is_late, quantity, reason, author, key_id, idempotency_key, body_hash)
+    (tenant_id, id, meter, hour, group_key, period, is_late, quantity, reason, author, key_id, idempotency_key, body_hash)
   values (tenant, new_id, of_meter, slot, of_grp, signalops.period_of(greatest(slot, closed), zone), slot < closed,
     quantity, reason, author, key_id, idempotency_key, body_hash)
   on conflict on constraint usage_adjustments_by_key do nothing

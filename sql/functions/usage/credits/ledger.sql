@@ -1,16 +1,16 @@
 -- Credits: grants, and the ledger entries that move them.
 
-create or replace function signalops.move_credit() returns trigger
+create or replace function signalops.apply_credit_entry() returns trigger
 language plpgsql as $$
 begin
   update signalops.credit_grants set remaining = remaining + new.amount where tenant_id = new.tenant_id and id = new.grant_id;
   return null;
 end
 $$;
-comment on function signalops.move_credit is 'Moves what remains of a grant by an entry; its check refuses to overdraw.';
+comment on function signalops.apply_credit_entry is 'Moves what remains of a grant by an entry; its check refuses to overdraw.';
 
-create or replace trigger move_credit after insert on signalops.credit_entries for each row execute function signalops.move_credit();
-comment on trigger move_credit on signalops.credit_entries is 'What remains is what the entries add up to, whoever writes them.';
+create or replace trigger apply_credit_entry after insert on signalops.credit_entries for each row execute function signalops.apply_credit_entry();
+comment on trigger apply_credit_entry on signalops.credit_entries is 'What remains is what the entries add up to, whoever writes them.';
 
 create or replace function signalops.grant_credit(
   tenant uuid, granted numeric, in_currency text, reason text, author text,

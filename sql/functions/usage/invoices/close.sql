@@ -7,16 +7,16 @@ declare
 begin
   with due as materialized (
     -- All of it follows from the row that is locked: of two workers the second finds the tenant advanced, or locked.
-    select t.id, p.period, signalops.starts_at(p.period, t.time_zone) as starts_at, e.ends_at
+    select t.id, p.period, signalops.period_start(p.period, t.time_zone) as starts_at, e.ends_at
     from signalops.tenants t
     cross join lateral (select case when t.closed_until = '-infinity' then signalops.first_period(t.id, t.time_zone, t.created_at)
       else signalops.period_of(t.closed_until, t.time_zone) end as period) p
-    cross join lateral (select signalops.starts_at((p.period + interval '1 month')::date, t.time_zone) as ends_at) e
+    cross join lateral (select signalops.period_start((p.period + interval '1 month')::date, t.time_zone) as ends_at) e
     where e.ends_at <= now() - closing_after and t.status <> 'deleting' and not exists (
       select from signalops.inbox i
-      where i.tenant_id = t.id and i.event_id < signalops.id_at(e.ends_at) and i.replay_id is null
+      where i.tenant_id = t.id and i.event_id < signalops.uuid7_floor(e.ends_at) and i.replay_id is null
         -- What is held may wait for years; then it is late, as whatever is counted after the closing.
-        and not i.is_held)
+        and not i.is_parked)
     order by t.id limit at_most for update of t skip locked
   ), noted as (
     insert into signalops.billing_periods (tenant_id, period, starts_at, ends_at)
@@ -30,15 +30,15 @@ end
 $$;
 comment on function signalops.freeze_periods is
   'Freezes the next period of tenants whose month ended so long ago, and of whom nothing waits that came before its end; returns of how many. It '
-  'must be committed before note_barriers.';
+  'must be committed before record_barriers.';
 
-create or replace function signalops.note_barriers() returns bigint
+create or replace function signalops.record_barriers() returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   noted bigint;
 begin
   if pg_current_xact_id_if_assigned() is not null then
-    raise 'note_barriers must be a transaction of its own: commit first' using errcode = 'active_sql_transaction';
+    raise 'record_barriers must be a transaction of its own: commit first' using errcode = 'active_sql_transaction';
   end if;
   -- This transaction gets its number now, after it saw the freezing committed. Whoever counts by the old closed_until had its number
   -- before it read that. The xmax of a snapshot would not do: it lies behind the last that has ended, not behind the last that began.
@@ -49,10 +49,10 @@ begin
   return noted;
 end
 $$;
-comment on function signalops.note_barriers is
+comment on function signalops.record_barriers is
   'Notes for frozen periods which transactions have to end before they can be closed; returns for how many.';
 
-create or replace function signalops.oldest_transaction() returns bigint
+create or replace function signalops.oldest_transaction_id() returns bigint
 language sql volatile as $$
   -- The xmin of a snapshot would wait for the transactions of every database of the cluster. A transaction holds the lock on its number
   -- before it reads anything else, and until what it did can be seen; the number of the lock lacks the epoch.
@@ -61,7 +61,7 @@ language sql volatile as $$
   left join pg_locks l on l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted and not exists (
     select from pg_stat_activity a join pg_database d on d.oid = a.datid where a.pid = l.pid and d.datname <> current_database())
 $$;
-comment on function signalops.oldest_transaction is
+comment on function signalops.oldest_transaction_id is
   'The number of the oldest transaction of this database that has one and has not ended; without any, one that is not given yet.';
 
 create or replace function signalops.periods_ready(at_most integer) returns table (tenant uuid, period date)
@@ -71,7 +71,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     select distinct on (b.tenant_id) b.tenant_id, b.period, b.barrier
     from signalops.billing_periods b where b.closed_at is null order by b.tenant_id, b.period
   ) o
-  where o.barrier <= (select signalops.oldest_transaction())
+  where o.barrier <= (select signalops.oldest_transaction_id())
   -- Workers that ask at once begin at different ends.
   order by random() limit at_most
 $$;
@@ -80,12 +80,12 @@ comment on function signalops.periods_ready is 'Frozen periods into which nobody
 create or replace function signalops.digest_days(tenant uuid, of_period date, before bytea) returns bytea
 language sql stable
 return sha256(coalesce(before, '') || convert_to(json_build_array(tenant, of_period)::text || coalesce((
-  select string_agg(E'\n' || json_build_array(d.day, d.meter, d.grp, d.is_late, d.aggregation, d.events, d.quantity::text)::text,
-    '' order by d.day, d.meter collate "C", d.grp collate "C")
-  from signalops.usage_days d where d.tenant_id = tenant and d.period = of_period), ''), 'UTF8'));
+  select string_agg(E'\n' || json_build_array(d.day, d.meter, d.group_key, d.is_late, d.aggregation, d.events, d.quantity::text)::text,
+    '' order by d.day, d.meter collate "C", d.group_key collate "C")
+  from signalops.usage_daily d where d.tenant_id = tenant and d.period = of_period), ''), 'UTF8'));
 comment on function signalops.digest_days is
-  'The digest of a sealed period: SHA-256 of the digest before (none: nothing), the line [tenant, period], and for each row of usage_days, by day, '
-  'meter and group (in the order of bytes), a line [day, meter, grp, is_late, aggregation, events, quantity], as JSON in UTF-8 with line feeds '
+  'The digest of a sealed period: SHA-256 of the digest before (none: nothing), the line [tenant, period], and for each row of usage_daily, by day, '
+  'meter and group (in the order of bytes), a line [day, meter, group_key, is_late, aggregation, events, quantity], as JSON in UTF-8 with line feeds '
   'between.';
 
 create or replace function signalops.seal_period(tenant uuid, of_period date) returns boolean
@@ -99,14 +99,14 @@ begin
   select b.starts_at, b.ends_at, t.time_zone into closing
   from signalops.billing_periods b join signalops.tenants t on t.id = b.tenant_id
   where b.tenant_id = tenant and b.period = of_period and b.closed_at is null
-    and b.barrier <= (select signalops.oldest_transaction())
+    and b.barrier <= (select signalops.oldest_transaction_id())
   for update of b skip locked;
   if not found then
     return false;
   end if;
 
-  insert into signalops.usage_days (tenant_id, period, day, meter, grp, is_late, aggregation, events, quantity)
-  select tenant, of_period, (u.bucket at time zone closing.time_zone)::date, m.key, u.grp, u.bucket < closing.starts_at,
+  insert into signalops.usage_daily (tenant_id, period, day, meter, group_key, is_late, aggregation, events, quantity)
+  select tenant, of_period, (u.bucket at time zone closing.time_zone)::date, m.key, u.group_key, u.bucket < closing.starts_at,
     m.aggregation, u.events, u.quantity
   from (
     select 'events' as key, 'count' as aggregation
@@ -115,9 +115,9 @@ begin
   cross join lateral signalops.usage_by(tenant, m.key, '-infinity', closing.ends_at, 'day', true, of_period) u;
   get diagnostics sealed = row_count;
 
-  select s.digest into before from signalops.usage_seals s
+  select s.digest into before from signalops.usage_hash_chain s
   where s.tenant_id = tenant and s.period < of_period order by s.period desc limit 1;
-  insert into signalops.usage_seals (tenant_id, period, digest, previous, days)
+  insert into signalops.usage_hash_chain (tenant_id, period, digest, previous, days)
   values (tenant, of_period, signalops.digest_days(tenant, of_period, before), before, sealed);
 
   -- Lock order: billing_periods, tenants. Locked before looking, as subscribe does: the plan that is given meanwhile may need the meters of the one before.

@@ -1,13 +1,13 @@
 -- Invoices: issued under numbers without gaps.
 
-create or replace function signalops.announce_invoice(about signalops.invoices, what text, why text) returns uuid
+create or replace function signalops.emit_invoice_event(about signalops.invoices, what text, why text) returns uuid
 language sql volatile as $$
-  select signalops.announce('signalops.invoice.' || what, jsonb_strip_nulls(jsonb_build_object('invoice', coalesce(about.corrects, about.id),
+  select signalops.emit_and_enqueue('signalops.invoice.' || what, jsonb_strip_nulls(jsonb_build_object('invoice', coalesce(about.corrects, about.id),
     'creditNote', case when about.corrects is not null then about.id end, 'number', about.number,
     'period', to_char(about.period, 'YYYY-MM'), 'currency', about.currency, 'credited', about.credited::text,
     'total', about.total::text, 'reason', why)), 1::smallint)
 $$;
-comment on function signalops.announce_invoice is
+comment on function signalops.emit_invoice_event is
   'Emits signalops.invoice.issued, .credited or .voided, in the tenant that the transaction acts for.';
 
 create or replace function signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) returns bigint
@@ -39,7 +39,7 @@ begin
   from jsonb_to_recordset(lines) as l (kind text, meter text, plan text, version integer, starts_at timestamptz, ends_at timestamptz,
     late_period date, aggregation text, events bigint, quantity numeric, included numeric, unit text, amount numeric, description text,
     details jsonb);
-  perform signalops.announce_invoice(made, case made.kind when 'invoice' then 'issued' else 'credited' end, made.reason);
+  perform signalops.emit_invoice_event(made, case made.kind when 'invoice' then 'issued' else 'credited' end, made.reason);
   return made.number;
 end
 $$;
@@ -47,14 +47,14 @@ comment on function signalops.issue_invoice is
   'Issues an invoice or a credit note of a closed period, with its lines, and tells the tenant; returns its number. issued: columns of invoices; '
   'lines: columns of invoice_lines, in their order; numbers as strings.';
 
-create or replace function signalops.keep_number() returns trigger
+create or replace function signalops.record_used_number() returns trigger
 language plpgsql as $$
 begin
-  insert into signalops.deleted_numbers (series, number) values (old.kind, old.number);
+  insert into signalops.retired_invoice_numbers (series, number) values (old.kind, old.number);
   return null;
 end
 $$;
-comment on function signalops.keep_number is 'Notes that the number of a document was given, when the document goes with its tenant.';
+comment on function signalops.record_used_number is 'Notes that the number of a document was given, when the document goes with its tenant.';
 
-create or replace trigger keep_number after delete on signalops.invoices for each row execute function signalops.keep_number();
-comment on trigger keep_number on signalops.invoices is 'Numbers stay without gaps.';
+create or replace trigger record_used_number after delete on signalops.invoices for each row execute function signalops.record_used_number();
+comment on trigger record_used_number on signalops.invoices is 'Numbers stay without gaps.';

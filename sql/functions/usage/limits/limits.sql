@@ -1,9 +1,9 @@
 -- Limits: which one applies, and what a change of one does to quotas.
 
 create or replace view signalops.limited_meters with (security_invoker = true) as
-select m.tenant_id, m.key, m.since, m.name, m.aggregation, m.field, m.grammar, m.pattern, m.group_by, m.allows_negative
+select m.tenant_id, m.key, m.first_version, m.name, m.aggregation, m.field, m.grammar, m.pattern, m.group_by, m.allows_negative
 from signalops.meters m
-where m.until is null and m.aggregation in ('count', 'sum')
+where m.end_version is null and m.aggregation in ('count', 'sum')
   and exists (select from signalops.limits l where l.tenant_id = m.tenant_id and l.meter = m.key and coalesce(l.soft, l.hard) is not null);
 comment on view signalops.limited_meters is
   'The meters besides events that the API weighs incoming events by: those with a limit now, earlier, or later.';
@@ -43,7 +43,7 @@ $$;
 comment on function signalops.await_changed_limits is
   'Before a flush that makes a month''s first quotas is tried again: awaits, for a moment, the limits that are being changed.';
 
-create or replace function signalops.renew_quotas(tenant uuid, of_meter text) returns void
+create or replace function signalops.reset_next_thresholds(tenant uuid, of_meter text) returns void
 language plpgsql volatile as $$
 declare
   zone text;
@@ -52,43 +52,43 @@ declare
   version bigint;
 begin
   -- Lock order: tenants; new_quotas, against flushes that make rows which can't be seen here; quotas by period and meter.
-  update signalops.tenants t set scales = t.scales + (of_meter <> 'events')::integer where t.id = tenant
-  returning t.scales - (of_meter <> 'events')::integer, t.scales, t.time_zone into before, version, zone;
+  update signalops.tenants t set limited_meters_version = t.limited_meters_version + (of_meter <> 'events')::integer where t.id = tenant
+  returning t.limited_meters_version - (of_meter <> 'events')::integer, t.limited_meters_version, t.time_zone into before, version, zone;
   if not found then
     return;
   end if;
   perform pg_advisory_xact_lock(hashtext('signalops.new_quotas'));
   month := signalops.period_of(now(), zone);
   if version > 0 then
-    insert into signalops.quotas (tenant_id, period, meter, scales)
-    select tenant, month, m.key, m.scales
-    from (select 'events' as key, before as scales union all select l.key, -1 from signalops.limited_meters l where l.tenant_id = tenant) m
+    insert into signalops.accepted_counters (tenant_id, period, meter, limited_meters_version)
+    select tenant, month, m.key, m.limited_meters_version
+    from (select 'events' as key, before as limited_meters_version union all select l.key, -1 from signalops.limited_meters l where l.tenant_id = tenant) m
     order by m.key
     on conflict do nothing;
   end if;
-  perform from signalops.quotas q where q.tenant_id = tenant order by q.period, q.meter for update;
-  update signalops.quotas q set calm_until = 0, scales = version,
-    accepted = case when q.meter = 'events' or q.scales = before then q.accepted else coalesce((
+  perform from signalops.accepted_counters q where q.tenant_id = tenant order by q.period, q.meter for update;
+  update signalops.accepted_counters q set next_threshold = 0, limited_meters_version = version,
+    accepted = case when q.meter = 'events' or q.limited_meters_version = before then q.accepted else coalesce((
       select greatest(sum(u.value), 0) from signalops.usage_counters u
       where u.tenant_id = tenant and u.meter = q.meter
-        and u.hour >= signalops.starts_at(q.period, zone)
-        and u.hour < signalops.starts_at((q.period + interval '1 month')::date, zone)), 0) end
+        and u.hour >= signalops.period_start(q.period, zone)
+        and u.hour < signalops.period_start((q.period + interval '1 month')::date, zone)), 0) end
   where q.tenant_id = tenant
     and (q.meter = 'events' or q.meter in (select l.key from signalops.limited_meters l where l.tenant_id = tenant));
 end
 $$;
-comment on function signalops.renew_quotas is
-  'Has accept find out anew what a tenant''s quotas allow; another meter than events starts a new version of tenants.scales, and a meter whose '
+comment on function signalops.reset_next_thresholds is
+  'Has accept find out anew what a tenant''s quotas allow; another meter than events starts a new version of tenants.limited_meters_version, and a meter whose '
   'limit is new begins with what its counters hold of the month.';
 
 create or replace function signalops.version_limit() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op in ('UPDATE', 'DELETE') then
-    perform signalops.renew_quotas(old.tenant_id, old.meter);
+    perform signalops.reset_next_thresholds(old.tenant_id, old.meter);
   end if;
   if tg_op = 'INSERT' or (tg_op = 'UPDATE' and (new.tenant_id, new.meter) <> (old.tenant_id, old.meter)) then
-    perform signalops.renew_quotas(new.tenant_id, new.meter);
+    perform signalops.reset_next_thresholds(new.tenant_id, new.meter);
   end if;
   return null;
 end
@@ -102,7 +102,7 @@ create or replace function signalops.version_limited_meter() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select from signalops.limits l where l.tenant_id = new.tenant_id and l.meter = new.key) then
-    perform signalops.renew_quotas(new.tenant_id, new.key);
+    perform signalops.reset_next_thresholds(new.tenant_id, new.key);
   end if;
   return null;
 end

@@ -5,14 +5,14 @@ language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_se
 declare
   sizes jsonb := '[]';
 begin
-  -- Lock order: usage_items, usage_counters, usage_sizes, those of one table by key; until the commit.
+  -- Lock order: usage_distinct_values, usage_counters, usage_row_counts, those of one table by key; until the commit.
   if metered @? '$[*].items' then
     with noted as (
-      insert into signalops.usage_items (tenant_id, meter, hour, grp, period, item)
-      select m.tenant, m.meter, m.hour, m.grp, m.period, i.item
-      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, items jsonb),
-        jsonb_array_elements_text(m.items) as i (item)
-      order by m.tenant, m.meter, m.hour, m.grp, m.period, i.item
+      insert into signalops.usage_distinct_values (tenant_id, meter, hour, group_key, period, distinct_value)
+      select m.tenant, m.meter, m.hour, m.group_key, m.period, i.distinct_value
+      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, group_key text, items jsonb),
+        jsonb_array_elements_text(m.items) as i (distinct_value)
+      order by m.tenant, m.meter, m.hour, m.group_key, m.period, i.distinct_value
       on conflict do nothing
       returning tenant_id, period
     )
@@ -23,18 +23,18 @@ begin
   -- One statement: reading the elements costs as much as storing them. Their ids are made by the worker: here it took 3 us each.
   with counted as materialized (
     select * from jsonb_to_recordset(metered) as m (tenant uuid, id uuid, meter text, aggregation text, period date,
-      hour timestamptz, grp text, is_late boolean, events integer, value numeric, latest_at timestamptz, latest_event uuid,
+      hour timestamptz, group_key text, is_late boolean, events integer, value numeric, latest_at timestamptz, latest_event uuid,
       event_ids uuid[])
   ), entered as (
     insert into signalops.usage_entries
-      (tenant_id, meter, period, id, batch, hour, grp, is_late, events, value, latest_at, latest_event, event_ids)
-    select tenant, meter, period, id, in_batch, hour, grp, is_late, events, value, latest_at, latest_event, event_ids from counted
+      (tenant_id, meter, period, id, batch, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids)
+    select tenant, meter, period, id, in_batch, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids from counted
   )
   insert into signalops.usage_counters as u
-    (tenant_id, meter, hour, grp, period, aggregation, is_late, events, value, latest_at, latest_event)
-  select tenant, meter, hour, grp, period, aggregation, is_late, events, value, latest_at, latest_event
-  from counted order by tenant, meter, hour, grp, period
-  on conflict (tenant_id, meter, hour, grp, period) do update set
+    (tenant_id, meter, hour, group_key, period, aggregation, is_late, events, value, latest_at, latest_event)
+  select tenant, meter, hour, group_key, period, aggregation, is_late, events, value, latest_at, latest_event
+  from counted order by tenant, meter, hour, group_key, period
+  on conflict (tenant_id, meter, hour, group_key, period) do update set
     events = u.events + excluded.events,
     value = case u.aggregation when 'max' then greatest(u.value, excluded.value) when 'min' then least(u.value, excluded.value)
       when 'latest' then case when (excluded.latest_at, excluded.latest_event) > (u.latest_at, u.latest_event)
@@ -44,27 +44,27 @@ begin
       then excluded.latest_event else u.latest_event end,
     latest_at = greatest(u.latest_at, excluded.latest_at);
 
-  if sizes <> '[]' or metered @? '$[*] ? (@.grp != "[]")' then
-    insert into signalops.usage_sizes as s (tenant_id, period, rows)
+  if sizes <> '[]' or metered @? '$[*] ? (@.group_key != "[]")' then
+    insert into signalops.usage_row_counts as s (tenant_id, period, rows)
     select r.tenant, r.period, sum(r.rows) from (
       select * from jsonb_to_recordset(sizes) as n (tenant uuid, period date, rows bigint)
       union all
       -- A counter that has no more events than were added just now is new.
       select m.tenant, m.period, 1
-      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, grp text, events integer)
+      from jsonb_to_recordset(metered) as m (tenant uuid, meter text, period date, hour timestamptz, group_key text, events integer)
       -- The limit keeps the planner from joining, as in read_batch.
       cross join lateral (
         select c.events from signalops.usage_counters c
-        where c.tenant_id = m.tenant and c.meter = m.meter and c.hour = m.hour and c.grp = m.grp and c.period = m.period limit 1
+        where c.tenant_id = m.tenant and c.meter = m.meter and c.hour = m.hour and c.group_key = m.group_key and c.period = m.period limit 1
       ) u
-      where m.grp <> '[]' and u.events = m.events
+      where m.group_key <> '[]' and u.events = m.events
     ) r group by r.tenant, r.period order by r.tenant, r.period
     on conflict (tenant_id, period) do update set rows = s.rows + excluded.rows;
   end if;
 end
 $$;
 comment on function signalops.count_usage is
-  'Adds to the counters what a batch counts, with its entries: [{tenant, id, meter, aggregation, period, hour, grp, is_late, events, value, '
+  'Adds to the counters what a batch counts, with its entries: [{tenant, id, meter, aggregation, period, hour, group_key, is_late, events, value, '
   'latest_at, latest_event, event_ids, items}], one element for each counter.';
 
 create or replace function signalops.limit_cardinality() returns table (tenant uuid, of_period date)
@@ -76,14 +76,14 @@ declare
   version bigint;
 begin
   for one in
-    select s.tenant_id, s.period, s.rows, t.usage_rows from signalops.usage_sizes s
+    select s.tenant_id, s.period, s.rows, t.usage_rows from signalops.usage_row_counts s
     join signalops.tenants t on t.id = s.tenant_id
     -- What is late counts for a month that is open: the others are at rest.
-    where s.limited_since is null and s.period > current_date - 100 and s.rows >= t.usage_rows and t.status <> 'deleting'
+    where s.limited_from_version is null and s.period > current_date - 100 and s.rows >= t.usage_rows and t.status <> 'deleting'
     for update of s skip locked
   loop
-    update signalops.tenants set metering = metering + 1 where id = one.tenant_id returning metering into version;
-    update signalops.usage_sizes set limited_since = version where tenant_id = one.tenant_id and period = one.period;
+    update signalops.tenants set meters_version = meters_version + 1 where id = one.tenant_id returning meters_version into version;
+    update signalops.usage_row_counts set limited_from_version = version where tenant_id = one.tenant_id and period = one.period;
     in_batch := signalops.new_id();
     perform signalops.emit(one.tenant_id, in_batch, 'signalops.usage.cardinality_limit_reached',
       jsonb_build_object('period', to_char(one.period, 'YYYY-MM'), 'limit', one.usage_rows, 'rows', one.rows), 1::smallint);

@@ -1,9 +1,9 @@
 -- Plans: a tenant subscribes to a version of one.
 
-create or replace function signalops.charges(terms jsonb) returns boolean
+create or replace function signalops.has_any_price(terms jsonb) returns boolean
 language sql immutable parallel safe
 return (terms ->> 'baseFee')::numeric > 0 or terms -> 'prices' <> '[]';
-comment on function signalops.charges is 'Whether anything costs something under these terms.';
+comment on function signalops.has_any_price is 'Whether anything costs something under these terms.';
 
 create or replace function signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text, wanted_version integer default null)
 returns signalops.subscriptions
@@ -29,8 +29,8 @@ begin
 
   if exists (
     -- An invoice has one currency, and a period one invoice.
-    select from signalops.stretches(tenant, date_trunc('month', starts)::date) s
-    where s.starts_on < starts and signalops.charges(s.terms) and signalops.charges(offer.document)
+    select from signalops.billing_segments(tenant, date_trunc('month', starts)::date) s
+    where s.starts_on < starts and signalops.has_any_price(s.terms) and signalops.has_any_price(offer.document)
       and s.terms ->> 'currency' <> offer.document ->> 'currency'
   ) then
     raise 'the present period is billed in another currency than %: change the plan at the end of the period',
@@ -75,7 +75,7 @@ comment on function signalops.subscribe_to_free is 'Gives a tenant its first pla
 create or replace trigger subscribe_to_free after insert on signalops.tenants for each row execute function signalops.subscribe_to_free();
 comment on trigger subscribe_to_free on signalops.tenants is 'Every tenant has a plan from its first day on.';
 
-create or replace function signalops.plans_held(of_tenants uuid[] default null) returns table (tenant uuid, plan text, version integer)
+create or replace function signalops.current_plans(of_tenants uuid[] default null) returns table (tenant uuid, plan text, version integer)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select t.id, c.plan, c.version from signalops.tenants t
   cross join lateral (
@@ -84,4 +84,4 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   ) c
   where of_tenants is null or t.id = any (of_tenants)
 $$;
-comment on function signalops.plans_held is 'The plan that each of some tenants, or of all, has today.';
+comment on function signalops.current_plans is 'The plan that each of some tenants, or of all, has today.';

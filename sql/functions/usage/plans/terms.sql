@@ -6,17 +6,17 @@ language sql volatile as $$
   -- another plan that takes negative values otherwise.
   update signalops.meters h set ended_at = now()
   from jsonb_to_recordset(terms -> 'meters') as m (key text, aggregation text, field text, pattern jsonb, "groupBy" text[], "allowNegative" boolean)
-  where h.tenant_id = tenant and h.key = m.key and h.until is null and (h.origin = 'tenant' or h.allows_negative <> coalesce(m."allowNegative", false))
+  where h.tenant_id = tenant and h.key = m.key and h.end_version is null and (h.origin = 'tenant' or h.allows_negative <> coalesce(m."allowNegative", false))
     and (h.aggregation, h.field, h.pattern, h.group_by) is not distinct from (m.aggregation, m.field, m.pattern, m."groupBy");
   -- Counted from now on even if the plan begins later: a figure that is ready early harms nobody.
-  insert into signalops.meters (tenant_id, key, since, name, aggregation, field, grammar, pattern, group_by, unit, origin, allows_negative)
+  insert into signalops.meters (tenant_id, key, first_version, name, aggregation, field, grammar, pattern, group_by, unit, origin, allows_negative)
   select tenant, m.key, 0, m.name, m.aggregation, m.field, in_grammar, m.pattern, m."groupBy", m.unit, 'plan',
     coalesce(m."allowNegative", false)
   from jsonb_to_recordset(terms -> 'meters')
     as m (key text, name text, aggregation text, field text, pattern jsonb, "groupBy" text[], unit text, "allowNegative" boolean)
   where not exists (
     -- What has the key and counts something else is left to the trigger, which refuses it.
-    select from signalops.meters h where h.tenant_id = tenant and h.key = m.key and h.until is null
+    select from signalops.meters h where h.tenant_id = tenant and h.key = m.key and h.end_version is null
       and (h.aggregation, h.field, h.pattern, h.group_by) is not distinct from (m.aggregation, m.field, m.pattern, m."groupBy")
   )
   order by m.key
@@ -38,7 +38,7 @@ language sql volatile as $$
 $$;
 comment on function signalops.set_plan_limits is 'Makes the limits of a plan hold from a day on.';
 
-create or replace function signalops.stretches(tenant uuid, in_period date)
+create or replace function signalops.billing_segments(tenant uuid, in_period date)
 returns table (plan text, version integer, terms jsonb, starts_on date, ends_on date, days integer, of_days integer)
 language sql stable parallel safe as $$
   with held as (
@@ -51,7 +51,7 @@ language sql stable parallel safe as $$
     (in_period + interval '1 month')::date - in_period
   from held h where h.first_day < h.next_day order by h.first_day
 $$;
-comment on function signalops.stretches is
+comment on function signalops.billing_segments is
   'The stretches of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are days of the '
   'of_days of the period. A period that begins before the tenant''s first plan has days of none.';
 
@@ -63,7 +63,7 @@ language sql volatile as $$
   ), ended as (
     update signalops.meters m set ended_at = now()
     from signalops.tenants t
-    where t.id = tenant and m.tenant_id = tenant and m.origin = 'plan' and m.until is null and not exists (
+    where t.id = tenant and m.tenant_id = tenant and m.origin = 'plan' and m.end_version is null and not exists (
       select from kept k
       -- A plan that is over has days in a period that is still open: what happened then is still to be counted.
       where k.next_day > (t.closed_until at time zone t.time_zone)::date

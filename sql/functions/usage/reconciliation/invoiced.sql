@@ -1,6 +1,6 @@
 -- The audit: seals, invoices, credits and numbers.
 
-create or replace function signalops.audit_seals(of_tenant uuid, of_period date)
+create or replace function signalops.reconcile_hash_chain(of_tenant uuid, of_period date)
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)
 language sql stable as $$
   with closed as materialized (
@@ -11,24 +11,24 @@ language sql stable as $$
     select c.*, 'events' as meter from closed c
     union select c.*, m.key from closed c join signalops.meters m using (tenant_id)
   ), counted as (
-    select m.tenant_id, m.period, (u.bucket at time zone m.time_zone)::date as day, m.meter, u.grp, u.bucket < m.starts_at as is_late,
+    select m.tenant_id, m.period, (u.bucket at time zone m.time_zone)::date as day, m.meter, u.group_key, u.bucket < m.starts_at as is_late,
       u.events, u.quantity
     from meters m
     cross join lateral signalops.usage_by(m.tenant_id, m.meter, '-infinity', m.ends_at, 'day', true, m.period) u
   ), sealed as (
-    select d.tenant_id, d.period, d.day, d.meter, d.grp, d.is_late, d.events, d.quantity from signalops.usage_days d
+    select d.tenant_id, d.period, d.day, d.meter, d.group_key, d.is_late, d.events, d.quantity from signalops.usage_daily d
     where (of_tenant is null or d.tenant_id = of_tenant) and (of_period is null or d.period = of_period)
   ), chain as (
     -- All links, for the link before that of a period is another period's.
     select s.*, lag(s.digest) over (partition by s.tenant_id order by s.period) as link,
       signalops.digest_days(s.tenant_id, s.period, s.previous) as computed,
-      (select count(*) from signalops.usage_days d where d.tenant_id = s.tenant_id and d.period = s.period) as present
-    from signalops.usage_seals s where of_tenant is null or s.tenant_id = of_tenant
+      (select count(*) from signalops.usage_daily d where d.tenant_id = s.tenant_id and d.period = s.period) as present
+    from signalops.usage_hash_chain s where of_tenant is null or s.tenant_id = of_tenant
   )
-  select tenant_id, period, 'sealed', format('%s %s %s', meter, day, grp),
+  select tenant_id, period, 'sealed', format('%s %s %s', meter, day, group_key),
     case when c.events is null then 'nothing counted' else format('%s events, %s', c.events, trim_scale(c.quantity)) end,
     case when d.events is null then 'not sealed' else format('%s events, %s', d.events, trim_scale(d.quantity)) end
-  from counted c full join sealed d using (tenant_id, period, day, meter, grp)
+  from counted c full join sealed d using (tenant_id, period, day, meter, group_key)
   where (c.events, c.quantity, c.is_late) is distinct from (d.events, d.quantity, d.is_late)
   union all
   select h.tenant_id, h.period, 'chain', 'digest', encode(h.computed, 'hex'), encode(h.digest, 'hex')
@@ -38,18 +38,18 @@ language sql stable as $$
   from chain h where (of_period is null or h.period = of_period) and h.previous is distinct from h.link
   union all
   select c.tenant_id, c.period, 'chain', 'seal', 'one', 'none'
-  from closed c left join signalops.usage_seals s using (tenant_id, period) where s.digest is null
+  from closed c left join signalops.usage_hash_chain s using (tenant_id, period) where s.digest is null
   union all
   select t.id, null, 'chain', 'closed until', t.closed_until::text, coalesce(max(b.ends_at), '-infinity')::text
   from signalops.tenants t left join signalops.billing_periods b on b.tenant_id = t.id
   where of_period is null and (of_tenant is null or t.id = of_tenant)
   group by t.id having t.closed_until <> coalesce(max(b.ends_at), '-infinity')
 $$;
-comment on function signalops.audit_seals is
+comment on function signalops.reconcile_hash_chain is
   'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of its totals and '
   'of the seal before; the last period is the one that the tenant is closed until). They hold also when the events have outlived their retention.';
 
-create or replace function signalops.audit_invoices(of_tenant uuid, of_period date)
+create or replace function signalops.reconcile_invoices(of_tenant uuid, of_period date)
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)
 language sql stable as $$
   with issued as materialized (
@@ -92,11 +92,11 @@ language sql stable as $$
   from issued i left join burned b using (tenant_id, id)
   where coalesce(b.amount, 0) <> case when i.voided_at is null then i.credited else 0 end
 $$;
-comment on function signalops.audit_invoices is
+comment on function signalops.reconcile_invoices is
   'Checks line (its quantity is the usage of its hours that the period bills), invoice (totals are sums of lines) and burned (what an invoice was '
   'credited was burned for it, and came back when it was voided).';
 
-create or replace function signalops.audit_credits(of_tenant uuid)
+create or replace function signalops.reconcile_credits(of_tenant uuid)
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)
 language sql stable as $$
   select g.tenant_id, null::date, 'credit', g.id::text, coalesce(sum(e.amount), 0)::text, g.remaining::text
@@ -111,10 +111,10 @@ language sql stable as $$
   left join signalops.invoices i on i.tenant_id = e.tenant_id and i.id = e.invoice_id
   where e.invoice_id is not null and i.id is null and (of_tenant is null or e.tenant_id = of_tenant)
 $$;
-comment on function signalops.audit_credits is
+comment on function signalops.reconcile_credits is
   'Check credit: what remains of a grant is the sum of its entries, and only invoices burn it. Credit belongs to no period.';
 
-create or replace function signalops.audit_numbers()
+create or replace function signalops.reconcile_numbers()
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)
 language sql stable as $$
   select null::uuid, null::date, 'number', format('%s %s', s.kind, n.number), case when n.number <= s.last then 'one' else 'none' end,
@@ -127,38 +127,38 @@ language sql stable as $$
   ) s
   cross join lateral generate_series(1, s.most) as n (number)
   left join (
-    select i.kind, i.number from signalops.invoices i union all select d.series, d.number from signalops.deleted_numbers d
+    select i.kind, i.number from signalops.invoices i union all select d.series, d.number from signalops.retired_invoice_numbers d
   ) i on i.kind = s.kind and i.number = n.number
   group by s.kind, s.last, n.number having count(i.number) <> (n.number <= s.last)::int
 $$;
-comment on function signalops.audit_numbers is
+comment on function signalops.reconcile_numbers is
   'Check number: each number of a series is one document''s, of whatever tenant, also a deleted one, up to the last that was given.';
 
-create or replace function signalops.audit(of_tenant uuid, of_period date)
+create or replace function signalops.reconcile(of_tenant uuid, of_period date)
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)
 language sql stable as $$
-  select * from signalops.audit_accepted(of_tenant, of_period)
-  union all select * from signalops.audit_batches(of_tenant, of_period)
-  union all select * from signalops.audit_counters(of_tenant, of_period)
-  union all select * from signalops.audit_entries(of_tenant, of_period)
-  union all select * from signalops.audit_seals(of_tenant, of_period)
-  union all select * from signalops.audit_invoices(of_tenant, of_period)
-  union all select * from signalops.audit_credits(of_tenant)
+  select * from signalops.reconcile_accepted(of_tenant, of_period)
+  union all select * from signalops.reconcile_batches(of_tenant, of_period)
+  union all select * from signalops.reconcile_counters(of_tenant, of_period)
+  union all select * from signalops.reconcile_entries(of_tenant, of_period)
+  union all select * from signalops.reconcile_hash_chain(of_tenant, of_period)
+  union all select * from signalops.reconcile_invoices(of_tenant, of_period)
+  union all select * from signalops.reconcile_credits(of_tenant)
 $$;
-comment on function signalops.audit is
+comment on function signalops.reconcile is
   'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, '
   'holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops usage reconcile` does.';
 
-create or replace view signalops.audit_differences with (security_invoker = true) as
-select * from signalops.audit(null, null)
-union all select * from signalops.audit_numbers();
-comment on view signalops.audit_differences is
+create or replace view signalops.reconciliation_differences with (security_invoker = true) as
+select * from signalops.reconcile(null, null)
+union all select * from signalops.reconcile_numbers();
+comment on view signalops.reconciliation_differences is
   'What does not add up, of all tenants and periods: expected is what the records beneath a figure say, found what stands there. For the owner of '
   'the schema; empty when every figure is proven.';
-comment on column signalops.audit_differences.tenant_id is 'Whose; NULL: the operator''s.';
-comment on column signalops.audit_differences.period is 'The billing period; NULL: it belongs to none.';
-comment on column signalops.audit_differences."check" is
+comment on column signalops.reconciliation_differences.tenant_id is 'Whose; NULL: the operator''s.';
+comment on column signalops.reconciliation_differences.period is 'The billing period; NULL: it belongs to none.';
+comment on column signalops.reconciliation_differences."check" is
   'accepted, event, batch, counter, entry, twice, sealed, chain, line, invoice, burned, credit or number: see the function audit_...';
-comment on column signalops.audit_differences.subject is 'What is wrong.';
-comment on column signalops.audit_differences.expected is 'What it should be.';
-comment on column signalops.audit_differences.found is 'What it is.';
+comment on column signalops.reconciliation_differences.subject is 'What is wrong.';
+comment on column signalops.reconciliation_differences.expected is 'What it should be.';
+comment on column signalops.reconciliation_differences.found is 'What it is.';

@@ -1,18 +1,18 @@
 -- Alerts: conditions that are out of bounds, raised and ended once.
 
-create or replace function signalops.note_run(of_job text, of_error text) returns void
+create or replace function signalops.record_maintenance_run(of_job text, of_error text) returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
-  insert into signalops.maintenance as m (job, failed_at, error)
+  insert into signalops.maintenance_runs as m (job, failed_at, error)
   values (of_job, case when of_error is not null then now() end, left(of_error, 500))
   on conflict (job) do update set
     succeeded_at = case when of_error is null then now() else m.succeeded_at end,
     failed_at = coalesce(excluded.failed_at, m.failed_at),
     error = coalesce(excluded.error, m.error)
 $$;
-comment on function signalops.note_run is 'Notes that a maintenance job has ended: well, or with an error.';
+comment on function signalops.record_maintenance_run is 'Notes that a maintenance job has ended: well, or with an error.';
 
-create or replace function signalops.conditions(platform uuid)
-returns table (alert text, subject text, severity text, value double precision, is_over boolean, raise_after interval, calm_after interval,
+create or replace function signalops.alert_conditions(platform uuid)
+returns table (alert text, subject text, severity text, value double precision, is_over boolean, raise_after interval, resolve_after interval,
   summary text, remedy text)
 language sql stable as $$
   select 'dead_letters', t.slug, 'warning', count(*), true, interval '0', interval '15 minutes',
@@ -20,19 +20,19 @@ language sql stable as $$
     'See ops.dead_letters, mend what they say, then signalops dead-letter retry.'
   from signalops.dead_letters d join signalops.tenants t on t.id = d.tenant_id
   -- Not its own: an alert that can't be delivered would be one more letter, and that one more alert.
-  where d.ended_at is null and d.died_at > now() - interval '15 minutes' and d.tenant_id is distinct from platform
+  where d.resolved_at is null and d.died_at > now() - interval '15 minutes' and d.tenant_id is distinct from platform
   group by t.slug
   union all
   select 'events_wait', '', 'critical', extract(epoch from l.wait), l.wait > signalops.events_wait_alert(), interval '15 seconds', interval '1 minute',
     format('events wait for longer than %s seconds to be processed', extract(epoch from signalops.events_wait_alert())::integer), 'Start more workers, or see ops.running_jobs for what holds them up.'
   from (
-    select now() - signalops.time_of(i.batch) as wait from signalops.inbox i where not i.is_held order by i.batch limit 1
+    select now() - signalops.uuid7_time(i.batch) as wait from signalops.inbox i where not i.is_parked order by i.batch limit 1
   ) l where l.wait > signalops.events_wait_alert() / 3
   union all
   select 'deliveries_wait', '', 'warning', extract(epoch from o.wait), o.wait > signalops.deliveries_wait_alert(), interval '15 seconds', interval '1 minute',
     format('deliveries are due for longer than %s seconds', extract(epoch from signalops.deliveries_wait_alert())::integer), 'Start more workers for the queue deliveries.'
   from (
-    select now() - min(q.next_due_at) as wait from signalops.channel_queues q
+    select now() - min(q.next_due_at) as wait from signalops.channel_schedules q
     where q.next_due_at < now() - signalops.deliveries_wait_alert() / 3
   ) o where o.wait is not null
   union all
@@ -49,7 +49,7 @@ language sql stable as $$
     'the tenant has reached a limit of this month', 'Raise the limit (signalops limit set), or tell the tenant.'
   from signalops.tenants t
   cross join lateral (select signalops.period_of(now(), t.time_zone) as period, (now() at time zone t.time_zone)::date as today) p
-  join signalops.quotas q on q.tenant_id = t.id and q.period = p.period
+  join signalops.accepted_counters q on q.tenant_id = t.id and q.period = p.period
   cross join lateral (
     select n.soft, n.hard from signalops.limits n where n.tenant_id = t.id and n.meter = q.meter and n.starts_on <= p.today
     order by n.origin desc, n.starts_on desc limit 1
@@ -72,25 +72,25 @@ language sql stable as $$
   where b.closed_at is null and b.frozen_at < now() - interval '1 day'
   union all
   select 'maintenance', m.job, 'critical', extract(epoch from now() - m.succeeded_at), true, interval '0', interval '0',
-    'the maintenance job has not succeeded for three hours', 'See signalops.maintenance for the error, and start a worker for the queue.'
-  from signalops.maintenance m where m.succeeded_at < now() - interval '3 hours'
+    'the maintenance job has not succeeded for three hours', 'See signalops.maintenance_runs for the error, and start a worker for the queue.'
+  from signalops.maintenance_runs m where m.succeeded_at < now() - interval '3 hours'
 $$;
-comment on function signalops.conditions is
+comment on function signalops.alert_conditions is
   'What an operator must know: all that is near or out of bounds now, but for what the tenant of the operators itself causes. What is missing is '
   'within bounds.';
 
-create or replace function signalops.tell_alert(platform uuid, what text, condition jsonb) returns void
+create or replace function signalops.emit_alert(platform uuid, what text, condition jsonb) returns void
 language plpgsql volatile as $$
 begin
   if platform is not null then
-    perform signalops.act_as(platform);
-    perform signalops.announce('signalops.alert.' || what, condition, 1::smallint);
+    perform signalops.set_tenant(platform);
+    perform signalops.emit_and_enqueue('signalops.alert.' || what, condition, 1::smallint);
   end if;
 end
 $$;
-comment on function signalops.tell_alert is 'Makes an alert an event of the operators'' tenant; without one it only stands in ops.alerts.';
+comment on function signalops.emit_alert is 'Makes an alert an event of the operators'' tenant; without one it only stands in ops.alerts.';
 
-create or replace function signalops.watch(platform_slug text) returns table (alert text, subject text, became text)
+create or replace function signalops.evaluate_alerts(platform_slug text) returns table (alert text, subject text, became text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -98,43 +98,43 @@ declare
   one record;
 begin
   -- Of several workers one looks; what it tells and that it was told are one transaction.
-  if not pg_try_advisory_xact_lock(hashtext('signalops.watch')) then
+  if not pg_try_advisory_xact_lock(hashtext('signalops.evaluate_alerts')) then
     return;
   end if;
   for one in
     select coalesce(c.alert, a.alert) as alert, coalesce(c.subject, a.subject) as subject, c.severity, coalesce(c.value, a.value) as value,
       coalesce(c.is_over, false) as is_over, c.alert is not null as is_near, c.raise_after, c.summary, c.remedy,
-      a.over_since, a.raised_at, a.calm_since, coalesce(c.calm_after, a.calm_after) as calm_after
-    from signalops.conditions(platform) c
+      a.breached_at, a.raised_at, a.recovering_since, coalesce(c.resolve_after, a.resolve_after) as resolve_after
+    from signalops.alert_conditions(platform) c
     full join signalops.alerts a on a.alert = c.alert and a.subject = c.subject
     order by 1, 2
   loop
     if one.is_over then
-      insert into signalops.alerts as a (alert, subject, over_since, calm_after, value)
-      values (one.alert, one.subject, now(), one.calm_after, one.value)
-      on conflict (alert, subject) do update set value = excluded.value, calm_since = null;
-      if one.raised_at is null and now() - coalesce(one.over_since, now()) >= one.raise_after then
+      insert into signalops.alerts as a (alert, subject, breached_at, resolve_after, value)
+      values (one.alert, one.subject, now(), one.resolve_after, one.value)
+      on conflict (alert, subject) do update set value = excluded.value, recovering_since = null;
+      if one.raised_at is null and now() - coalesce(one.breached_at, now()) >= one.raise_after then
         update signalops.alerts a set raised_at = now() where a.alert = one.alert and a.subject = one.subject;
-        perform signalops.tell_alert(platform, 'raised', jsonb_build_object('alert', one.alert, 'subject', one.subject,
-          'severity', one.severity, 'value', one.value, 'since', coalesce(one.over_since, now()), 'summary', one.summary,
+        perform signalops.emit_alert(platform, 'raised', jsonb_build_object('alert', one.alert, 'subject', one.subject,
+          'severity', one.severity, 'value', one.value, 'since', coalesce(one.breached_at, now()), 'summary', one.summary,
           'remedy', one.remedy));
         return query select one.alert, one.subject, 'raised';
       end if;
-    elsif one.over_since is null or one.is_near then
+    elsif one.breached_at is null or one.is_near then
       null; -- it never was, or hovers: neither told anew nor taken back
     elsif one.raised_at is null then
       delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
-    elsif now() - coalesce(one.calm_since, now()) >= one.calm_after then
+    elsif now() - coalesce(one.recovering_since, now()) >= one.resolve_after then
       delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
-      perform signalops.tell_alert(platform, 'resolved', jsonb_build_object('alert', one.alert, 'subject', one.subject,
-        'value', one.value, 'since', one.over_since, 'raisedAt', one.raised_at, 'until', now()));
+      perform signalops.emit_alert(platform, 'resolved', jsonb_build_object('alert', one.alert, 'subject', one.subject,
+        'value', one.value, 'since', one.breached_at, 'raisedAt', one.raised_at, 'until', now()));
       return query select one.alert, one.subject, 'resolved';
-    elsif one.calm_since is null then
-      update signalops.alerts a set calm_since = now() where a.alert = one.alert and a.subject = one.subject;
+    elsif one.recovering_since is null then
+      update signalops.alerts a set recovering_since = now() where a.alert = one.alert and a.subject = one.subject;
     end if;
   end loop;
 end
 $$;
-comment on function signalops.watch is
+comment on function signalops.evaluate_alerts is
   'Holds what is against the bounds; tells the tenant of the operators, named by its slug, what has gone out of them for long enough, and what has '
   'come back: once each. Returns what it told.';

@@ -19,7 +19,7 @@ comment on trigger refuse_change on signalops.audit_log is 'What was done stays 
 create or replace trigger refuse_truncation before truncate on signalops.audit_log for each statement execute function signalops.refuse_log_change();
 comment on trigger refuse_truncation on signalops.audit_log is 'What was done stays on record.';
 
-create or replace function signalops.note(tenant uuid, action text, target_id text, target text, change jsonb) returns void
+create or replace function signalops.write_audit_log(tenant uuid, action text, target_id text, target text, change jsonb) returns void
 language plpgsql volatile as $$
 declare
   said jsonb := nullif(current_setting('signalops.action', true), '');
@@ -34,10 +34,10 @@ begin
   end if;
   insert into signalops.audit_log (tenant_id, id, actor_kind, actor, address, operation, action, target_id, target, change)
   values (tenant, signalops.new_id(), kind, coalesce(said #>> '{actor,name}', case kind when 'sql' then session_user else as_role end),
-    said ->> 'address', said ->> 'operation', note.action, note.target_id, left(note.target, 500), note.change);
+    said ->> 'address', said ->> 'operation', write_audit_log.action, write_audit_log.target_id, left(write_audit_log.target, 500), write_audit_log.change);
 end
 $$;
-comment on function signalops.note is
+comment on function signalops.write_audit_log is
   'Adds to the audit log, as the owner: for the functions that know what was done. Who did it stands in the setting signalops.action.';
 
 create or replace function signalops.without_secrets(value jsonb) returns jsonb
@@ -66,7 +66,7 @@ comment on function signalops.without_secrets is
   'A configuration as it may be shown to whoever reads the audit log: of URLs the origin alone, of headers the names, nothing that is called a '
   'secret.';
 
-create or replace function signalops.as_noted(value jsonb, is_secret boolean) returns jsonb
+create or replace function signalops.truncated_for_log(value jsonb, is_secret boolean) returns jsonb
 language plpgsql immutable as $$
 declare
   told jsonb := case when not is_secret or value = 'null' then value
@@ -78,19 +78,19 @@ begin
   return told;
 end
 $$;
-comment on function signalops.as_noted is
+comment on function signalops.truncated_for_log is
   'A value as the audit log has it: beyond 8,192 characters of JSON its beginning as text ("cut"), with how many "characters" it has.';
 
-create or replace function signalops.changed(before jsonb, after jsonb, secrets text[]) returns jsonb
+create or replace function signalops.changed_columns(before jsonb, after jsonb, secrets text[]) returns jsonb
 language sql immutable
 return (
-  select jsonb_object_agg(a.key, signalops.as_noted(a.value, a.key = any (secrets))) from jsonb_each(after) a
+  select jsonb_object_agg(a.key, signalops.truncated_for_log(a.value, a.key = any (secrets))) from jsonb_each(after) a
   -- NULL is as good as not there.
   where nullif(a.value, 'null') is distinct from nullif(before -> a.key, 'null'));
-comment on function signalops.changed is
+comment on function signalops.changed_columns is
   'What a row has that it had not before, by column, in the words of the audit log; NULL: nothing. Turned round: what it had.';
 
-create or replace function signalops.verb_of(before jsonb, after jsonb) returns text
+create or replace function signalops.action_verb(before jsonb, after jsonb) returns text
 language sql immutable
 return case
   when before is null then case when after ->> 'replaces' is null then 'created' else 'rotated' end
@@ -102,46 +102,46 @@ return case
   when before - '{enabled,disabled_because}'::text[] = after - '{enabled,disabled_because}'::text[]
     then case after ->> 'enabled' when 'true' then 'enabled' else 'disabled' end
   else 'changed' end;
-comment on function signalops.verb_of is 'What became of a row, as a verb: created, changed, deleted, disabled, revoked ...';
+comment on function signalops.action_verb is 'What became of a row, as a verb: created, changed, deleted, disabled, revoked ...';
 
-create or replace function signalops.note_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[])
+create or replace function signalops.log_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[])
 returns void
 language plpgsql volatile as $$
 declare
-  was jsonb := signalops.changed(coalesce(after, '{}'), coalesce(before, '{}'), secrets);
-  is_now jsonb := signalops.changed(coalesce(before, '{}'), coalesce(after, '{}'), secrets);
+  was jsonb := signalops.changed_columns(coalesce(after, '{}'), coalesce(before, '{}'), secrets);
+  is_now jsonb := signalops.changed_columns(coalesce(before, '{}'), coalesce(after, '{}'), secrets);
 begin
   if was is not null or is_now is not null then
-    perform signalops.note(tenant, noun || '.' || signalops.verb_of(before, after), target_id, target,
+    perform signalops.write_audit_log(tenant, noun || '.' || signalops.action_verb(before, after), target_id, target,
       jsonb_build_object('before', was, 'after', is_now));
   end if;
 end
 $$;
-comment on function signalops.note_change is
+comment on function signalops.log_change is
   'Notes what became of a row: before is NULL when it was made, after when it was deleted. What changed nothing is not noted.';
 
-create or replace function signalops.note_action(tenant uuid, action text, target_id text, target text, details jsonb default '{}') returns void
+create or replace function signalops.log_tenant_action(tenant uuid, action text, target_id text, target text, details jsonb default '{}') returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if not pg_has_role(coalesce(nullif(current_setting('role', true), 'none'), session_user), 'signalops_owner', 'member') then
     perform signalops.require_tenant(tenant);
   end if;
-  perform signalops.note(tenant, action, target_id, target, jsonb_build_object('before', null, 'after', nullif(details, '{}')));
+  perform signalops.write_audit_log(tenant, action, target_id, target, jsonb_build_object('before', null, 'after', nullif(details, '{}')));
 end
 $$;
-comment on function signalops.note_action is
+comment on function signalops.log_tenant_action is
   'Notes an action that changes no row which is managed, with its details, for the tenant that the transaction acts for.';
 
-create or replace function signalops.note_actions(tenant uuid, action text, targets uuid[], details jsonb default '{}') returns void
+create or replace function signalops.log_bulk_action(tenant uuid, action text, targets uuid[], details jsonb default '{}') returns void
 language plpgsql volatile as $$
 begin
   if cardinality(targets) = 1 then
-    perform signalops.note_action(tenant, action, targets[1]::text, null, details);
+    perform signalops.log_tenant_action(tenant, action, targets[1]::text, null, details);
   elsif cardinality(targets) > 1 then
-    perform signalops.note_action(tenant, action, null, null,
+    perform signalops.log_tenant_action(tenant, action, null, null,
       details || jsonb_build_object('count', cardinality(targets), 'ids', to_jsonb(targets[1:100])));
   end if;
 end
 $$;
-comment on function signalops.note_actions is
+comment on function signalops.log_bulk_action is
   'Notes as one what is done to several things at once, with their count and the first hundred ids; nothing, when there are none.';

@@ -24,7 +24,7 @@ end
 $$;
 comment on function ops.require_reason is 'Refuses what is done without a reason.';
 
-create or replace function ops.require_some(ids uuid[]) returns void
+create or replace function ops.require_ids(ids uuid[]) returns void
 language plpgsql immutable as $$
 begin
   if coalesce(cardinality(ids), 0) not between 1 and 10000 then
@@ -33,10 +33,10 @@ begin
   end if;
 end
 $$;
-comment on function ops.require_some is 'Refuses no ids, and more than a short transaction has time for.';
+comment on function ops.require_ids is 'Refuses no ids, and more than a short transaction has time for.';
 
-create or replace function ops.note(action text, target text, about jsonb) returns void
+create or replace function ops.log_installation_action(action text, target text, about jsonb) returns void
 language sql volatile as $$
-  select signalops.note('00000000-0000-0000-0000-000000000000', action, target, target, jsonb_build_object('before', null, 'after', about))
+  select signalops.write_audit_log('00000000-0000-0000-0000-000000000000', action, target, target, jsonb_build_object('before', null, 'after', about))
 $$;
-comment on function ops.note is 'Notes in the audit log what was done to the installation''s own.';
+comment on function ops.log_installation_action is 'Notes in the audit log what was done to the installation''s own.';

@@ -24,7 +24,7 @@ begin
     raise 'the queue % has been paused by % since %: %; resume it first', queue, earlier.paused_by, earlier.paused_at, earlier.reason
       using errcode = 'object_not_in_prerequisite_state';
   end if;
-  perform ops.note('queue.paused', queue, jsonb_build_object('reason', trim(reason)));
+  perform ops.log_installation_action('queue.paused', queue, jsonb_build_object('reason', trim(reason)));
 end
 $$;
 comment on function ops.pause_queue is
@@ -39,7 +39,7 @@ begin
     raise 'the queue % is not paused: see select queue, paused_at from ops.queue_health', quote_nullable(queue)
       using errcode = 'object_not_in_prerequisite_state';
   end if;
-  perform ops.note('queue.resumed', queue, null);
+  perform ops.log_installation_action('queue.resumed', queue, null);
 end
 $$;
 comment on function ops.resume_queue is 'Has workers go on with a queue that was paused, within half a second.';
@@ -85,7 +85,7 @@ begin
     raise 'job % is %, and only one that failed can be retried', job, found_job.status using errcode = 'object_not_in_prerequisite_state';
   end if;
   perform procrastinate_retry_job_v2(job, null, null, null, null);
-  perform ops.note('job.retried', job::text, jsonb_build_object('queue', found_job.queue_name, 'task', found_job.task_name));
+  perform ops.log_installation_action('job.retried', job::text, jsonb_build_object('queue', found_job.queue_name, 'task', found_job.task_name));
 end
 $$;
 comment on function ops.retry_job is 'Has a job that failed run again.';
@@ -109,7 +109,7 @@ begin
       using errcode = 'object_not_in_prerequisite_state';
   end if;
   perform procrastinate_cancel_job_v1(job, false, false);
-  perform ops.note('job.cancelled', job::text,
+  perform ops.log_installation_action('job.cancelled', job::text,
     jsonb_build_object('queue', found_job.queue_name, 'task', found_job.task_name, 'reason', trim(reason)));
 end
 $$;

@@ -26,31 +26,31 @@ end
 $$;
 comment on function ops.resume_tenant is 'Has a suspended tenant, by slug or id, go on: what waits of it is processed within seconds.';
 
-create or replace function ops.retry_letters(tenant text, letters uuid[]) returns bigint
+create or replace function ops.retry_dead_letters(tenant text, letters uuid[]) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   of_tenant uuid := ops.find_tenant(tenant);
 begin
-  perform ops.require_some(letters);
-  perform signalops.act_as(of_tenant);
+  perform ops.require_ids(letters);
+  perform signalops.set_tenant(of_tenant);
   return signalops.retry_dead_letters(of_tenant, letters);
 end
 $$;
-comment on function ops.retry_letters is
+comment on function ops.retry_dead_letters is
   'Gives dead letters of a tenant another chance, up to 10,000 at a time; returns how many it did. Others, and those that ended, are left.';
 
-create or replace function ops.discard_letters(tenant text, letters uuid[], reason text) returns bigint
+create or replace function ops.discard_dead_letters(tenant text, letters uuid[], reason text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   of_tenant uuid := ops.find_tenant(tenant);
 begin
-  perform ops.require_some(letters);
+  perform ops.require_ids(letters);
   perform ops.require_reason(reason);
-  perform signalops.act_as(of_tenant);
+  perform signalops.set_tenant(of_tenant);
   return signalops.discard_dead_letters(of_tenant, letters, trim(reason));
 end
 $$;
-comment on function ops.discard_letters is
+comment on function ops.discard_dead_letters is
   'Takes dead letters of a tenant off the list for good, with a reason, up to 10,000 at a time; returns how many it did.';
 
 create or replace function ops.retry_deliveries(tenant text, deliveries uuid[]) returns bigint
@@ -58,21 +58,21 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
   of_tenant uuid := ops.find_tenant(tenant);
 begin
-  perform ops.require_some(deliveries);
-  perform signalops.act_as(of_tenant);
+  perform ops.require_ids(deliveries);
+  perform signalops.set_tenant(of_tenant);
   return (select count(*) from signalops.retry_deliveries(of_tenant, deliveries));
 end
 $$;
 comment on function ops.retry_deliveries is
-  'Has deliveries of a tenant that wait tried now, up to 10,000 at a time; returns how many it did. Those that died: ops.retry_letters.';
+  'Has deliveries of a tenant that wait tried now, up to 10,000 at a time; returns how many it did. Those that died: ops.retry_dead_letters.';
 
 create or replace function ops.cancel_deliveries(tenant text, deliveries uuid[]) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   of_tenant uuid := ops.find_tenant(tenant);
 begin
-  perform ops.require_some(deliveries);
-  perform signalops.act_as(of_tenant);
+  perform ops.require_ids(deliveries);
+  perform signalops.set_tenant(of_tenant);
   return (select count(*) from signalops.cancel_deliveries(of_tenant, deliveries));
 end
 $$;

@@ -1,15 +1,15 @@
 -- Retention by tenant: rows that are older go before their partitions do.
 
-create or replace function signalops.keep(retention_days integer) returns table (tenant uuid, days integer, since timestamptz)
+create or replace function signalops.retention_cutoffs(retention_days integer) returns table (tenant uuid, days integer, since timestamptz)
 language sql stable as $$
   with needed as materialized (
     -- Two partial indexes hold what is not sent yet.
-    select d.tenant_id, min(signalops.time_of(d.event_id)) as at from signalops.deliveries d
+    select d.tenant_id, min(signalops.uuid7_time(d.event_id)) as at from signalops.deliveries d
     where d.status in ('pending', 'sending') and d.next_attempt_at is null group by d.tenant_id
     union all
-    select d.tenant_id, min(signalops.time_of(d.event_id)) from signalops.deliveries d where d.next_attempt_at is not null group by d.tenant_id
+    select d.tenant_id, min(signalops.uuid7_time(d.event_id)) from signalops.deliveries d where d.next_attempt_at is not null group by d.tenant_id
     union all
-    select g.tenant_id, min(signalops.time_of(e.id)) from signalops.digests g cross join unnest(g.events) as e (id) group by g.tenant_id
+    select g.tenant_id, min(signalops.uuid7_time(e.id)) from signalops.digests g cross join unnest(g.events) as e (id) group by g.tenant_id
   ), oldest as (
     select n.tenant_id, min(n.at) as at from needed n group by n.tenant_id
   )
@@ -19,28 +19,28 @@ language sql stable as $$
     coalesce((select b.starts_at from signalops.billing_periods b where b.tenant_id = t.id and b.closed_at is null order by b.period limit 1),
       case when isfinite(t.closed_until) then t.closed_until else t.created_at end) - interval '2 days',
     o.at,
-    signalops.time_of((select i.event_id from signalops.inbox i where i.tenant_id = t.id order by i.event_id limit 1)))
+    signalops.uuid7_time((select i.event_id from signalops.inbox i where i.tenant_id = t.id order by i.event_id limit 1)))
   from signalops.tenants t
   left join oldest o on o.tenant_id = t.id
   cross join lateral (
     select coalesce(t.retention_days, (
       select (s.terms ->> 'retentionDays')::integer from signalops.subscriptions s
       where s.tenant_id = t.id and s.starts_on <= (now() at time zone t.time_zone)::date order by s.starts_on desc limit 1
-    ), keep.retention_days) as days
+    ), retention_cutoffs.retention_days) as days
   ) r
   where t.status <> 'deleting'
 $$;
-comment on function signalops.keep is
+comment on function signalops.retention_cutoffs is
   'For how many days each tenant''s events are kept, by its own retention, its plan''s or this of the installation; and since when they must be: at '
   'the latest since the oldest that waits, is still to be sent, or belongs to a billing period that is not closed.';
 
 create or replace function signalops.begin_expiry(retention_days integer) returns void
 language sql volatile as $$
-  insert into signalops.expiries as x (tenant_id, kept_since)
+  insert into signalops.retention_watermarks as x (tenant_id, kept_since)
   select k.tenant, k.since from (
-    select s.*, max(s.days) over () as longest from signalops.keep(retention_days) s
+    select s.*, max(s.days) over () as longest from signalops.retention_cutoffs(retention_days) s
   ) k
-  left join signalops.expiries b on b.tenant_id = k.tenant
+  left join signalops.retention_watermarks b on b.tenant_id = k.tenant
   join signalops.tenants t on t.id = k.tenant
   -- The events of those that keep them longest go with their partitions, whole months at once.
   where k.days < k.longest and k.since > coalesce(b.kept_since, t.created_at) + interval '1 hour'
@@ -82,7 +82,7 @@ begin
       ('delivery_attempts', 'delivery_id', 'false'),
       ('deliveries', 'id', $spared$t.status in ('pending', 'sending', 'retrying')$spared$),
       ('matches', 'event_id', 'false'),
-      ('batches', 'batch', 'false'),
+      ('batch_results', 'batch', 'false'),
       ('events', 'id', $spared$exists (select from signalops.inbox i where i.tenant_id = t.tenant_id and i.event_id = t.id)
         or exists (select from signalops.deliveries d where d.tenant_id = t.tenant_id and d.event_id = t.id
           and d.status in ('pending', 'sending', 'retrying'))$spared$)
@@ -96,7 +96,7 @@ begin
     exit when removed >= at_most;
   end loop;
   if removed < at_most then
-    update signalops.expiries x set is_expiring = false where x.tenant_id = tenant;
+    update signalops.retention_watermarks x set is_expiring = false where x.tenant_id = tenant;
   end if;
   return told;
 end
@@ -109,13 +109,13 @@ language plpgsql volatile set enable_seqscan = off as $$
 declare
   step constant bigint := greatest(at_most / 100, 1); -- of blocks: a row of any of these tables takes more than 80 bytes
   deadline constant timestamptz := clock_timestamp() + interval '200 ms';
-  sweep signalops.sweeps;
+  sweep signalops.sweep_cursors;
   blocks bigint;
   oldest uuid;
   gone bigint;
   removed bigint := 0;
 begin
-  select * into strict sweep from signalops.sweeps s where s.relation = target for update;
+  select * into strict sweep from signalops.sweep_cursors s where s.relation = target for update;
   if sweep.ended_at >= sweep.begun_at then
     if sweep.begun_at > now() - interval '1 day' then
       return null;
@@ -124,19 +124,19 @@ begin
     sweep.begun_at := now();
   end if;
   blocks := pg_relation_size(format('signalops.%I', target)::regclass) / current_setting('block_size')::bigint;
-  select signalops.id_at(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp at time zone 'UTC') into oldest
+  select signalops.uuid7_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp at time zone 'UTC') into oldest
   from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'signalops.events'::regclass;
   while sweep.next_block < blocks and removed < at_most and clock_timestamp() < deadline loop
     execute format(
       'delete from signalops.%1$I t where t.ctid >= $1 and t.ctid < $2 and %2$s < greatest($3, (
-        select signalops.id_at(x.kept_since) from signalops.expiries x where x.tenant_id = t.tenant_id))',
+        select signalops.uuid7_floor(x.kept_since) from signalops.retention_watermarks x where x.tenant_id = t.tenant_id))',
       target, case target when 'backtests' then 'case when t.status not in (''queued'', ''running'') then t.id end' else 't.event_id' end)
     using format('(%s,0)', sweep.next_block)::tid, format('(%s,0)', sweep.next_block + step)::tid, oldest;
     get diagnostics gone = row_count;
     removed := removed + gone;
     sweep.next_block := sweep.next_block + step;
   end loop;
-  update signalops.sweeps s set next_block = sweep.next_block, begun_at = sweep.begun_at,
+  update signalops.sweep_cursors s set next_block = sweep.next_block, begun_at = sweep.begun_at,
     ended_at = case when sweep.next_block >= blocks then clock_timestamp() else s.ended_at end
   where s.relation = target;
   return removed;
@@ -158,18 +158,18 @@ begin
     return;
   end if;
   -- Looking at every tenant takes its time: not for each slice.
-  if not exists (select from signalops.expiries x where x.is_expiring)
-      and not exists (select from signalops.sweeps s where s.ended_at < s.begun_at) then
+  if not exists (select from signalops.retention_watermarks x where x.is_expiring)
+      and not exists (select from signalops.sweep_cursors s where s.ended_at < s.begun_at) then
     perform signalops.begin_expiry(retention_days);
   end if;
-  for one in select x.tenant_id, signalops.id_at(x.kept_since) as before from signalops.expiries x where x.is_expiring order by x.tenant_id loop
+  for one in select x.tenant_id, signalops.uuid7_floor(x.kept_since) as before from signalops.retention_watermarks x where x.is_expiring order by x.tenant_id loop
     told := signalops.expire_tenant(one.tenant_id, one.before, at_most);
     if told <> '{}' then
       return query select t.key, t.value::bigint from jsonb_each_text(told) t;
       return;
     end if;
   end loop;
-  for swept in select s.relation from signalops.sweeps s order by s.begun_at <= s.ended_at, s.relation loop
+  for swept in select s.relation from signalops.sweep_cursors s order by s.begun_at <= s.ended_at, s.relation loop
     gone := signalops.expire_blocks(swept, at_most);
     if gone is not null then
       return query select swept, gone;

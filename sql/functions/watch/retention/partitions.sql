@@ -1,6 +1,6 @@
 -- Partitions by month: made ahead, and dropped when no tenant needs them.
 
-create or replace function signalops.storage_of(parent name) returns text
+create or replace function signalops.partition_storage(parent name) returns text
 language sql immutable as $$
   select case parent
     -- Each of its rows is updated twice or more.
@@ -9,7 +9,7 @@ language sql immutable as $$
     -- Written once: vacuum comes to set the visibility map, and statistics must keep up with a partition that begins empty.
     else 'autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02' end
 $$;
-comment on function signalops.storage_of is 'The storage parameters of the partitions of a table; a partitioned table itself takes none.';
+comment on function signalops.partition_storage is 'The storage parameters of the partitions of a table; a partitioned table itself takes none.';
 
 create or replace function signalops.make_partitions(months_ahead integer default 3) returns setof text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -34,10 +34,10 @@ begin
       continue when to_regclass(format('signalops.%I', part)) is not null;
       -- Attached, not made in place: that would wait for every query of the table, a dump for instance, and all traffic behind it.
       execute format('create table signalops.%I (like %s including defaults including constraints)', part, parent);
-      execute format('alter table signalops.%I set (%s)', part, signalops.storage_of((select relname from pg_class where oid = parent)));
+      execute format('alter table signalops.%I set (%s)', part, signalops.partition_storage((select relname from pg_class where oid = parent)));
       execute format('alter table %s attach partition signalops.%I for values from (%L) to (%L)', parent, part,
-        signalops.id_at(month::timestamp at time zone 'UTC'),
-        signalops.id_at((month + interval '1 month') at time zone 'UTC'));
+        signalops.uuid7_floor(month::timestamp at time zone 'UTC'),
+        signalops.uuid7_floor((month + interval '1 month') at time zone 'UTC'));
       -- Policies of the parent do not hold for a query on the partition itself: with none of its own it shows nothing.
       execute format('alter table signalops.%I enable row level security', part);
       execute format('alter table signalops.%I force row level security', part);
@@ -59,17 +59,17 @@ $$;
 comment on function signalops.make_partitions is
   'Makes the monthly partitions of every partitioned table, from this month to some months ahead; returns the names of new ones.';
 
-create or replace function signalops.kept_from(retention_days integer) returns timestamptz
+create or replace function signalops.global_retention_cutoff(retention_days integer) returns timestamptz
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select coalesce(min(k.since), now() - make_interval(days => retention_days)) from signalops.keep(retention_days) k
+  select coalesce(min(k.since), now() - make_interval(days => retention_days)) from signalops.retention_cutoffs(retention_days) k
 $$;
-comment on function signalops.kept_from is
+comment on function signalops.global_retention_cutoff is
   'Before this nothing need be kept of any tenant; the retention is the installation''s, and tenants and plans may have others.';
 
 create or replace function signalops.expired_partitions(retention_days integer, audit_log_days integer) returns table (part name, ended_at timestamptz)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select c.relname, e.ended_at
-  from unnest(array['delivery_attempts', 'deliveries', 'matches', 'batches', 'usage_entries', 'events', 'audit_log']) with ordinality
+  from unnest(array['delivery_attempts', 'deliveries', 'matches', 'batch_results', 'usage_entries', 'events', 'audit_log']) with ordinality
     as p (parent, place)
   join pg_inherits i on i.inhparent = format('signalops.%I', p.parent)::regclass
   join pg_class c on c.oid = i.inhrelid
@@ -77,7 +77,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' as ended_at
   ) e
   where e.ended_at <= case p.parent when 'audit_log' then now() - make_interval(days => audit_log_days)
-    else signalops.kept_from(retention_days) end
+    else signalops.global_retention_cutoff(retention_days) end
   -- What refers to others before them, month by month.
   order by e.ended_at, p.place
 $$;

@@ -4,8 +4,8 @@ create or replace view ops.delivery_health as
 select t.slug as tenant, c.tenant_id, c.name as channel, c.id as channel_id, c.kind, c.enabled,
   coalesce(n.pending, 0) as pending, coalesce(n.sending, 0) as sending, coalesce(n.retrying, 0) as retrying, d.dead as dead_in_a_day,
   n.sent as sent_in_an_hour, n.tried as tried_in_an_hour, round(n.sent::numeric / nullif(n.tried, 0), 4) as success_ratio,
-  case when o.opened_until > now() then 'open' when o.opened_until is not null then 'half-open' else 'closed' end as breaker,
-  o.opened_until, o.failing_since, n.oldest, now() - n.oldest as oldest_age
+  case when o.circuit_open_until > now() then 'open' when o.circuit_open_until is not null then 'half-open' else 'closed' end as breaker,
+  o.circuit_open_until, o.failing_since, n.oldest, now() - n.oldest as oldest_age
 from signalops.channels c
 join signalops.tenants t on t.id = c.tenant_id
 left join (
@@ -15,7 +15,7 @@ left join (
   -- Each of these reads of deliveries_by_rule what it counts, and nothing else, however much else there is.
   cross join lateral (
     select sum(k.waiting) filter (where u.status = 'pending') as pending, sum(k.waiting) filter (where u.status = 'sending') as sending,
-      sum(k.waiting) filter (where u.status = 'retrying') as retrying, min(signalops.time_of(f.id)) as oldest
+      sum(k.waiting) filter (where u.status = 'retrying') as retrying, min(signalops.uuid7_time(f.id)) as oldest
     from unnest(array['pending', 'sending', 'retrying']) as u (status)
     cross join lateral (
       select count(*) as waiting from signalops.deliveries s
@@ -31,14 +31,14 @@ left join (
     select count(*) filter (where s.status in ('sent', 'delivered', 'read')) as sent, count(*) as tried
     from signalops.deliveries s
     where s.tenant_id = p.tenant_id and s.rule_id = p.rule_id and s.channel_id = p.channel_id
-      and s.status in ('sent', 'delivered', 'read', 'retrying', 'dead') and s.id >= signalops.id_at(now() - interval '1 hour')
+      and s.status in ('sent', 'delivered', 'read', 'retrying', 'dead') and s.id >= signalops.uuid7_floor(now() - interval '1 hour')
   ) h
   group by p.tenant_id, p.channel_id
 ) n on n.tenant_id = c.tenant_id and n.channel_id = c.id
-left join signalops.outlets o on o.tenant_id = c.tenant_id and o.id = coalesce(c.outlet_id, c.id)
+left join signalops.send_targets o on o.tenant_id = c.tenant_id and o.id = coalesce(c.send_target_id, c.id)
 cross join lateral (
   select count(*) as dead from signalops.dead_letters l
-  where l.tenant_id = c.tenant_id and l.channel_id = c.id and l.ended_at is null and l.died_at >= now() - interval '1 day'
+  where l.tenant_id = c.tenant_id and l.channel_id = c.id and l.resolved_at is null and l.died_at >= now() - interval '1 day'
 ) d
 where c.deleted_at is null or n.oldest is not null;
 comment on view ops.delivery_health is
@@ -58,7 +58,7 @@ comment on column ops.delivery_health.tried_in_an_hour is
   'Deliveries asked for in the last hour that were tried: that arrived, are retried, or died.';
 comment on column ops.delivery_health.success_ratio is 'The former of the latter, from 0 to 1; NULL: none was tried.';
 comment on column ops.delivery_health.breaker is 'closed: it is called; open: it is not; half-open: one attempt finds out.';
-comment on column ops.delivery_health.opened_until is 'Until when nobody calls it; NULL: its circuit is closed.';
+comment on column ops.delivery_health.circuit_open_until is 'Until when nobody calls it; NULL: its circuit is closed.';
 comment on column ops.delivery_health.failing_since is 'Since when every attempt has failed; NULL: it works.';
 comment on column ops.delivery_health.oldest is 'When the first of those that are not over was asked for; NULL: all are.';
 comment on column ops.delivery_health.oldest_age is 'How long ago that is.';
@@ -78,9 +78,9 @@ create or replace view ops.dead_letters AS
      JOIN signalops.tenants t ON ((t.id = l.tenant_id)))
      LEFT JOIN signalops.rules r ON (((r.tenant_id = l.tenant_id) AND (r.id = l.rule_id))))
      LEFT JOIN signalops.channels c ON (((c.tenant_id = l.tenant_id) AND (c.id = l.channel_id))))
-  WHERE (l.ended_at IS NULL);
+  WHERE (l.resolved_at IS NULL);
 comment on view ops.dead_letters is
-  'Events and deliveries that were given up and wait for somebody to look: see ops.retry_letters and ops.discard_letters. One tenant''s are read '
+  'Events and deliveries that were given up and wait for somebody to look: see ops.retry_dead_letters and ops.discard_dead_letters. One tenant''s are read '
   'along dead_letters_open.';
 comment on column ops.dead_letters.tenant is 'The tenant''s slug.';
 comment on column ops.dead_letters.tenant_id is 'Its id.';

@@ -2,7 +2,7 @@
 
 create or replace view ops.workers as
 select w.id as worker_id, w.last_heartbeat, now() - w.last_heartbeat as silent_for,
-  w.last_heartbeat > now() - signalops.worker_silence() as is_alive, coalesce(d.jobs, 0) as doing
+  w.last_heartbeat > now() - signalops.worker_timeout() as is_alive, coalesce(d.jobs, 0) as doing
 from procrastinate.procrastinate_workers w
 left join (
   select j.worker_id, count(*) as jobs from procrastinate.procrastinate_jobs j where j.status = 'doing' group by j.worker_id
@@ -17,7 +17,7 @@ comment on column ops.workers.doing is 'Jobs that it is at.';
 create or replace view ops.running_jobs as
 select j.id as job_id, j.queue_name::text as queue, j.task_name::text as task, j.args as about, j.attempts, s.started_at,
   clock_timestamp() - s.started_at as running_for, j.worker_id,
-  coalesce(w.last_heartbeat > now() - signalops.worker_silence(), false) as is_worker_alive
+  coalesce(w.last_heartbeat > now() - signalops.worker_timeout(), false) as is_worker_alive
 from procrastinate.procrastinate_jobs j
 left join procrastinate.procrastinate_workers w on w.id = j.worker_id
 cross join lateral (
@@ -83,7 +83,7 @@ cross join lateral (
 where j.status in ('failed', 'aborted', 'cancelled', 'succeeded');
 comment on view ops.job_history is
   'Jobs that are over and still stored: those that were given up or cancelled. Workers delete what succeeded; of a batch remains its row in '
-  'signalops.batches, of a delivery its attempts. Why a job failed is not stored: the worker logs it with the number of the job.';
+  'signalops.batch_results, of a delivery its attempts. Why a job failed is not stored: the worker logs it with the number of the job.';
 comment on column ops.job_history.job_id is 'The job.';
 comment on column ops.job_history.queue is 'Its queue.';
 comment on column ops.job_history.task is 'What it did.';

@@ -1,17 +1,17 @@
 -- Schema ops: alerts and actions.
 
 create or replace view ops.alerts as
-select a.alert, a.subject, a.value, a.over_since, a.raised_at, a.calm_since from signalops.alerts a where a.raised_at is not null;
+select a.alert, a.subject, a.value, a.breached_at, a.raised_at, a.recovering_since from signalops.alerts a where a.raised_at is not null;
 comment on view ops.alerts is 'The alerts that were raised and are not over.';
 comment on column ops.alerts.alert is 'Which; signalops/watch/README.md has them all.';
 comment on column ops.alerts.subject is 'What it is about: a tenant''s slug, a table, a job; empty: the installation.';
 comment on column ops.alerts.value is 'How much, when it was last out of bounds.';
-comment on column ops.alerts.over_since is 'Since when.';
+comment on column ops.alerts.breached_at is 'Since when.';
 comment on column ops.alerts.raised_at is 'When that was told.';
-comment on column ops.alerts.calm_since is 'Since when it is within bounds again; told when that lasts; NULL: it is not.';
+comment on column ops.alerts.recovering_since is 'Since when it is within bounds again; told when that lasts; NULL: it is not.';
 
 create or replace view ops.actions as
-select l.id as action_id, signalops.time_of(l.id) as done_at, t.slug as tenant, l.actor_kind, l.actor, l.address, l.operation, l.action,
+select l.id as action_id, signalops.uuid7_time(l.id) as done_at, t.slug as tenant, l.actor_kind, l.actor, l.address, l.operation, l.action,
   l.target_id, l.target
 from signalops.audit_log l left join signalops.tenants t on t.id = l.tenant_id;
 comment on view ops.actions is 'Who did what, without what it changed. The newest, by action_id, are found along audit_log_by_id.';

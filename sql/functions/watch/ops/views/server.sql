@@ -109,8 +109,8 @@ select p.parent, p.partition, p.holds_from, p.holds_to, p.rows_estimate, pg_tota
   (extract(year from a.ahead) * 12 + extract(month from a.ahead))::integer as months_ahead
 from (
   select parent.relname as parent, part.relname as partition, part.oid as part, greatest(part.reltuples, 0)::bigint as rows_estimate,
-    signalops.time_of(b.bounds[1]::uuid) as holds_from, signalops.time_of(b.bounds[2]::uuid) as holds_to,
-    max(signalops.time_of(b.bounds[2]::uuid)) over (partition by parent.oid) as reaches_to
+    signalops.uuid7_time(b.bounds[1]::uuid) as holds_from, signalops.uuid7_time(b.bounds[2]::uuid) as holds_to,
+    max(signalops.uuid7_time(b.bounds[2]::uuid)) over (partition by parent.oid) as reaches_to
   from pg_inherits i
   join pg_class parent on parent.oid = i.inhparent and parent.relkind = 'p' and parent.relnamespace = 'signalops'::regnamespace
   join pg_class part on part.oid = i.inhrelid

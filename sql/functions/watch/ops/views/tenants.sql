@@ -1,10 +1,10 @@
 -- Schema ops: what tenants wait for, use and cost.
 
 create or replace view ops.inbox_by_tenant as
-select t.slug as tenant, i.tenant_id, t.status, i.waiting, i.held, i.replayed, i.oldest, now() - i.oldest as oldest_age
+select t.slug as tenant, i.tenant_id, t.status, i.waiting, i.parked, i.replayed, i.oldest, now() - i.oldest as oldest_age
 from (
-  select n.tenant_id, count(*) as waiting, count(*) filter (where n.is_held) as held, count(n.replay_id) as replayed,
-    min(signalops.time_of(n.event_id)) filter (where n.replay_id is null) as oldest
+  select n.tenant_id, count(*) as waiting, count(*) filter (where n.is_parked) as parked, count(n.replay_id) as replayed,
+    min(signalops.uuid7_time(n.event_id)) filter (where n.replay_id is null) as oldest
   from signalops.inbox n group by n.tenant_id
 ) i
 join signalops.tenants t on t.id = i.tenant_id;
@@ -14,14 +14,14 @@ comment on column ops.inbox_by_tenant.tenant is 'The tenant''s slug.';
 comment on column ops.inbox_by_tenant.tenant_id is 'Its id.';
 comment on column ops.inbox_by_tenant.status is 'active, suspended (then they wait for it to be resumed), closed or deleting.';
 comment on column ops.inbox_by_tenant.waiting is 'Its events that wait.';
-comment on column ops.inbox_by_tenant.held is 'Those of them that wait for it to be resumed.';
+comment on column ops.inbox_by_tenant.parked is 'Those of them that wait for it to be resumed.';
 comment on column ops.inbox_by_tenant.replayed is 'Those of them that a replay put there.';
 comment on column ops.inbox_by_tenant.oldest is 'When the first of them was accepted, replays apart; NULL: there is no other.';
 comment on column ops.inbox_by_tenant.oldest_age is 'How long ago that is.';
 
 create or replace view ops.slow_rules as
 select t.slug as tenant, r.tenant_id, r.name as rule, r.id as rule_id, r.active_version as version, r.enabled, v.conditions,
-  octet_length(v.pattern::text) as pattern_bytes, coalesce(m.matches, 0) as matches_in_an_hour, g.groups, h.held as held_events,
+  octet_length(v.pattern::text) as pattern_bytes, coalesce(m.matches, 0) as matches_in_an_hour, g.groups, h.held as window_events,
   d.dead as dead_in_a_day
 from signalops.rules r
 join signalops.tenants t on t.id = r.tenant_id
@@ -31,18 +31,18 @@ left join (
   from signalops.tenants a
   cross join lateral (
     select n.tenant_id, n.rule_id, count(*) as matches from signalops.matches n
-    where n.tenant_id = a.id and n.event_id >= signalops.id_at(now() - interval '1 hour') group by n.tenant_id, n.rule_id
+    where n.tenant_id = a.id and n.event_id >= signalops.uuid7_floor(now() - interval '1 hour') group by n.tenant_id, n.rule_id
   ) s
 ) m on m.tenant_id = r.tenant_id and m.rule_id = r.id
 cross join lateral (
-  select count(*) as groups from signalops.rule_groups n where n.tenant_id = r.tenant_id and n.rule_id = r.id
+  select count(*) as groups from signalops.rule_states n where n.tenant_id = r.tenant_id and n.rule_id = r.id
 ) g
 cross join lateral (
   select count(*) as held from signalops.window_events n where n.tenant_id = r.tenant_id and n.rule_id = r.id
 ) h
 cross join lateral (
   select count(*) as dead from signalops.dead_letters n
-  where n.tenant_id = r.tenant_id and n.rule_id = r.id and n.ended_at is null and n.died_at >= now() - interval '1 day'
+  where n.tenant_id = r.tenant_id and n.rule_id = r.id and n.resolved_at is null and n.died_at >= now() - interval '1 day'
 ) d
 where r.deleted_at is null;
 comment on view ops.slow_rules is
@@ -58,7 +58,7 @@ comment on column ops.slow_rules.conditions is 'Conditions of its pattern once e
 comment on column ops.slow_rules.pattern_bytes is 'The length of its pattern as JSON.';
 comment on column ops.slow_rules.matches_in_an_hour is 'Events of the last hour that it matched.';
 comment on column ops.slow_rules.groups is 'Groups that it remembers, each a row which a match locks.';
-comment on column ops.slow_rules.held_events is 'Events that its windows hold.';
+comment on column ops.slow_rules.window_events is 'Events that its windows hold.';
 comment on column ops.slow_rules.dead_in_a_day is
   'Its deliveries that died in the last 24 hours and wait for somebody to look, as for a template that fails.';
 
@@ -68,7 +68,7 @@ create or replace view ops.backtests AS
     b.id AS backtest_id,
     b.status,
     b.scanned AS events,
-    b.created_at AS asked_at,
+    b.created_at AS requested_at,
     b.updated_at AS saved_at,
     (b.updated_at - b.created_at) AS took,
     round(((b.scanned)::numeric / NULLIF(EXTRACT(epoch FROM (b.updated_at - b.created_at)), (0)::numeric))) AS events_per_second,
@@ -81,7 +81,7 @@ comment on column ops.backtests.tenant_id is 'Its id.';
 comment on column ops.backtests.backtest_id is 'The backtest.';
 comment on column ops.backtests.status is 'queued, running, done, failed or cancelled.';
 comment on column ops.backtests.events is 'Events looked through.';
-comment on column ops.backtests.asked_at is 'When it was asked for.';
+comment on column ops.backtests.requested_at is 'When it was asked for.';
 comment on column ops.backtests.saved_at is 'When its work was saved last.';
 comment on column ops.backtests.took is 'The time between, in which it may have waited for a worker.';
 comment on column ops.backtests.events_per_second is 'Events by that time.';
@@ -94,7 +94,7 @@ from signalops.tenants t
 cross join lateral (
   select signalops.period_of(now(), t.time_zone) as period, (now() at time zone t.time_zone)::date as today
 ) p
-join signalops.quotas q on q.tenant_id = t.id and q.period = p.period
+join signalops.accepted_counters q on q.tenant_id = t.id and q.period = p.period
 left join lateral (
   select * from signalops.limits n where n.tenant_id = t.id and n.meter = q.meter and n.starts_on <= p.today
   order by n.origin desc, n.starts_on desc limit 1
@@ -102,7 +102,7 @@ left join lateral (
 cross join lateral (
   select sum(u.events) as events from signalops.usage_counters u
   where u.tenant_id = t.id and u.meter = q.meter and u.period = p.period and not u.is_late
-    and u.hour >= signalops.starts_at(p.period, t.time_zone)
+    and u.hour >= signalops.period_start(p.period, t.time_zone)
 ) c
 cross join lateral (
   select sum(u.events) as events from signalops.usage_counters u
