@@ -16,7 +16,7 @@ _RFC3339 = re.compile(
     r"(?P<rest>(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))"
 )
 """Digits of a second beyond the microsecond are dropped."""
-_MOST_CHARACTERS = 64
+_MAX_CHARACTERS = 64
 _BLANK_FOR_PLUS = re.compile(r"[0-9Tt:. -]+ [0-9]{2}:[0-9]{2}")
 _WRITE_PLUS = "must be an RFC 3339 time with a zone; in an address a + stands for a blank: write %2B, or Z for UTC"
 
@@ -103,7 +103,7 @@ def hour_of(moment: datetime, zone: tzinfo) -> datetime:
 
 
 def _moment(value: object) -> datetime:
-    if not isinstance(value, str) or len(value) > _MOST_CHARACTERS or not (parts := _RFC3339.fullmatch(value)):
+    if not isinstance(value, str) or len(value) > _MAX_CHARACTERS or not (parts := _RFC3339.fullmatch(value)):
         plus = isinstance(value, str) and _BLANK_FOR_PLUS.fullmatch(value)
         raise ValueError(_WRITE_PLUS if plus else "must be an RFC 3339 time with a zone, such as 2026-11-23T12:00:00Z")
     is_leap = parts["second"] == "60"

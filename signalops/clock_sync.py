@@ -10,7 +10,7 @@ from signalops import clock, db, telemetry
 log = logging.getLogger(__name__)
 
 _PAUSE = 10.0
-_MOST_DELAY = 1.0
+_MAX_DELAY = 1.0
 """Seconds that an answer may take to be a measurement: its moment lies anywhere within."""
 
 
@@ -28,7 +28,7 @@ async def measure(connections: db.Pool) -> None:
         before = time.time()
         there = await db.unix_time(connection)
         after = time.time()
-    if after - before > _MOST_DELAY:
+    if after - before > _MAX_DELAY:
         return
     earlier, offset = clock.corrected(), there - (before + after) / 2
     # An applied correction stays, apart from drift: each further correction would make time jump.

@@ -10,7 +10,7 @@ from signalops.errors import Malformed, TooLarge, UnsupportedMedia
 
 RATIO = 100
 _SMALL = 2**20
-_MOST_MEMBERS = 100
+_MAX_MEMBERS = 100
 """Each copies what is behind it: 8 MiB of empty ones would be copied 400,000 times."""
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 ACCEPTED = "gzip, deflate, identity"
@@ -18,7 +18,7 @@ ACCEPTED = "gzip, deflate, identity"
 
 def coding_of(header: str) -> str | None:
     """Return the coding that a Content-Encoding names, None for identity; UnsupportedMedia with those that are taken."""
-    codings = [coding for given in header.split(",") if (coding := given.strip().lower()) not in ("", "identity")]
+    codings = [coding for name in header.split(",") if (coding := name.strip().lower()) not in ("", "identity")]
     if not codings:
         return None
     if len(codings) == 1 and codings[0] in _WINDOWS:
@@ -35,8 +35,8 @@ def decoded(body: bytes, coding: str, most: int) -> bytes:
     whole, rest, members = bytearray(), body, 0
     try:
         while rest:
-            if (members := members + 1) > _MOST_MEMBERS:
-                raise TooLarge(f"The {coding} body has more than {_MOST_MEMBERS} members: send one.")
+            if (members := members + 1) > _MAX_MEMBERS:
+                raise TooLarge(f"The {coding} body has more than {_MAX_MEMBERS} members: send one.")
             member = zlib.decompressobj(_WINDOWS[coding])
             whole += member.decompress(rest, limit + 1 - len(whole))
             if len(whole) > limit:

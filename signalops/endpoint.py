@@ -20,7 +20,7 @@ Answers = Mapping[int, type[BaseModel] | UnionType]
 Lock = Literal["none", "tenant", "open tenant"]
 """What an operator's transaction locks of the tenant in the path: nothing, its row, or its row unless it is closed (Conflict)."""
 
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 """The largest body of a request that manages something, unless its endpoint says otherwise."""
 _ALWAYS = (errors.Unauthenticated, errors.Forbidden, errors.RateLimited, errors.TooManyFailures, errors.Unavailable)
 _BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMedia, errors.Invalid)
@@ -58,7 +58,7 @@ class Endpoint:
     bodies: Mapping[str, object] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
     """Other media types that it answers with instead of JSON, when they are asked for; what answers Text has only these."""
-    most_bytes: int = MOST_BYTES
+    most_bytes: int = MAX_BYTES
     lock: Lock = "none"
     is_lent: bool = False
     """Whether an operator uses a tenant's own endpoint, acting for the tenant in the path."""

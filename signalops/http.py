@@ -31,9 +31,9 @@ Model = TypeVar("Model", bound=BaseModel)
 Row = TypeVar("Row")
 Value = TypeVar("Value")
 
-MOST_KEY = 255
+MAX_KEY = 255
 """The longest idempotency key of a request that manages something."""
-MOST_PAGE_BYTES = 4 * 2**20
+MAX_PAGE_BYTES = 4 * 2**20
 """Bytes after which a page of a list ends; one item it always has."""
 _FORWARDED = ("forwarded", "x-forwarded-for")
 """Headers by which a proxy says for whom it asks."""
@@ -51,11 +51,11 @@ class Query(RequestModel):
     @classmethod
     def of(cls, request: Request) -> Self:
         """Read the query of a request; Invalid by name, also for U+0000, which PostgreSQL takes in no text."""
-        asked = dict(request.query_params)
-        for name, value in asked.items():
+        parameters = dict(request.query_params)
+        for name, value in parameters.items():
             if "\0" in value:
                 raise Invalid.at(name, "must hold no U+0000")
-        return validated(cls, asked)
+        return validated(cls, parameters)
 
 
 class Page(Query):
@@ -126,9 +126,10 @@ async def read_model(request: Request, model: type[Model], most: int) -> Model:
     """Read a JSON body of at most so many bytes, strictly; Malformed, TooLarge, UnsupportedMedia, or Invalid by path."""
     headers = headers_of(request)
     if media_type(headers) != "application/json":
-        given = media_type(headers)[:100] or "nothing"
+        content_type = media_type(headers)[:100] or "nothing"
         raise UnsupportedMedia(
-            f"The body must be JSON: send Content-Type: application/json, not {given}.", headers={"Accept": "application/json"}
+            f"The body must be JSON: send Content-Type: application/json, not {content_type}.",
+            headers={"Accept": "application/json"},
         )
     return validated(model, await parsed(await read_body(request, headers, most), strict_json.parse))
 
@@ -152,8 +153,8 @@ def idempotency_key(request: Request) -> str | None:
     if header is None:
         return None
     key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
-    if not 1 <= len(key) <= MOST_KEY:
-        raise Invalid.at("Idempotency-Key", f"must be 1 to {MOST_KEY} characters; shorten it")
+    if not 1 <= len(key) <= MAX_KEY:
+        raise Invalid.at("Idempotency-Key", f"must be 1 to {MAX_KEY} characters; shorten it")
     return key
 
 
@@ -163,9 +164,9 @@ def if_match(request: Request) -> frozenset[str] | None:
     return None if header == "*" else frozenset(tag.strip().strip('"') for tag in header.split(","))
 
 
-def body_hash(said: BaseModel) -> bytes:
+def body_hash(body: BaseModel) -> bytes:
     """Return the SHA-256 of what a request said, for which its idempotency key stands."""
-    return hashlib.sha256(orjson.dumps(said.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
+    return hashlib.sha256(orjson.dumps(body.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def media_type(headers: Headers) -> str:
@@ -225,7 +226,7 @@ def listed(rows: Sequence[Row], limit: int, shown: Callable[[Row], object], upwa
     for row in rows[:limit]:
         text = _json(shown(row))
         size += len(text)
-        if parts and size > MOST_PAGE_BYTES:
+        if parts and size > MAX_PAGE_BYTES:
             break
         parts.append(text)
     has_more = b"true" if len(rows) > len(parts) else b"false"

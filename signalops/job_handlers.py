@@ -27,7 +27,7 @@ from signalops.usage.invoices.close import CLOSING_AFTER, Closer
 from signalops.watch import alerts
 from signalops.watch.retention import Retainer, Retention
 
-AT_MOST = 1000
+MAX_PER_SWEEP = 1000
 """What one sweep enqueues; the next is a second away."""
 _KEPT = Retention(events=400, audit_log=400, jobs=30)
 _RETAINING = 600.0
@@ -67,9 +67,9 @@ class JobHandlers:
         """Make one attempt at a delivery."""
         await self.send_deliveries([(tenant, delivery)])
 
-    async def send_deliveries(self, wanted: Sequence[tuple[TenantId, DeliveryId]]) -> None:
+    async def send_deliveries(self, deliveries: Sequence[tuple[TenantId, DeliveryId]]) -> None:
         """Make one attempt at each delivery."""
-        await self._sender.deliver_all(wanted)
+        await self._sender.deliver_all(deliveries)
 
     async def run_backtest(self, tenant: TenantId, backtest: UUID) -> None:
         """Hold a rule against past events for about a second; the rest is the next job's."""
@@ -82,17 +82,17 @@ class JobHandlers:
     async def enqueue_due(self) -> None:
         """Give a job to what is held of resumed tenants, and to the deliveries whose time has come; they wait without one."""
         async with self._connections.connection() as connection:
-            while await inbox_queries.resume(connection, AT_MOST):
+            while await inbox_queries.resume(connection, MAX_PER_SWEEP):
                 pass
-            while await inbox_queries.enqueue_due(connection, AT_MOST):
+            while await inbox_queries.enqueue_due(connection, MAX_PER_SWEEP):
                 pass
 
     async def tell_due(self) -> None:
         """Send the digests that are due, and report absences."""
         async with self._connections.connection() as connection:
-            while await inbox_queries.park_events(connection, AT_MOST) == AT_MOST:
+            while await inbox_queries.park_events(connection, MAX_PER_SWEEP) == MAX_PER_SWEEP:
                 pass
-            digests, absences = await inbox_queries.tell_due(connection, AT_MOST)
+            digests, absences = await inbox_queries.tell_due(connection, MAX_PER_SWEEP)
         if digests or absences:
             telemetry.emit("digests_absences.fired", digests=digests, absences=absences)
 
@@ -100,7 +100,7 @@ class JobHandlers:
         """Remove what rules remember of groups that can't matter any more; have every channel that waits get its turn; and
         have no tenant's groups and distinct values fill the disk."""
         async with self._connections.connection() as connection:
-            while (await inbox_queries.tidy(connection, AT_MOST))[0] == AT_MOST:
+            while (await inbox_queries.tidy(connection, MAX_PER_SWEEP))[0] == MAX_PER_SWEEP:
                 pass
             for tenant, period in await inbox_queries.limit_cardinality(connection):
                 telemetry.emit("usage.cardinality_limit_reached", tenant=tenant, period=f"{period:%Y-%m}")
@@ -108,7 +108,7 @@ class JobHandlers:
     async def enqueue_lost(self) -> None:
         """Give a new job to what lost it: accepted means processed, whatever becomes of a job."""
         async with self._connections.connection() as connection:
-            batches, deliveries = await inbox_queries.enqueue_lost(connection, AT_MOST)
+            batches, deliveries = await inbox_queries.enqueue_lost(connection, MAX_PER_SWEEP)
         await self._deleter.sweep()
         if batches or deliveries:
             telemetry.emit("jobs.requeued", batches=batches, deliveries=deliveries)

@@ -12,8 +12,8 @@ class Settled(NamedTuple):
     now: datetime
     until: datetime
 
-    def before(self, asked: datetime | None = None) -> datetime:
+    def before(self, until: datetime | None = None) -> datetime:
         """Return the end of what can be shown of all before a time; Unavailable if that would leave a gap."""
-        if asked and self.until < asked <= self.now:
+        if until and self.until < until <= self.now:
             raise Unavailable("Rows of that time are being stored at this moment: ask again.", headers={"Retry-After": "1"})
-        return min(asked or self.until, self.until)
+        return min(until or self.until, self.until)

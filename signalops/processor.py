@@ -241,5 +241,5 @@ def _dead_lettered(part: Part, meters_version: int, error: Exception) -> Results
 def _letter(part: Part, event: Mapping[str, Any], error: Exception) -> DeadEvent:
     sent = event["correlation"] or event["id"]
     telemetry.emit("event.dead_lettered", tenant=part.tenant, event=event["id"], request_id=sent, error=db.redact(error))
-    said = str(error) if isinstance(error, TooCostly) else repr(error)
-    return {"tenant": part.tenant, "event": event["id"], "error": said}
+    reason = str(error) if isinstance(error, TooCostly) else repr(error)
+    return {"tenant": part.tenant, "event": event["id"], "error": reason}

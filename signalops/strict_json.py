@@ -17,7 +17,7 @@ import orjson
 from signalops.errors import Malformed, TooLarge
 
 DEPTH = 64
-MOST_CONTAINERS = 250_000
+MAX_CONTAINERS = 250_000
 """Arrays and objects of one text: they cost up to 130 ns and 60 bytes each, under the lock of the interpreter."""
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 17
@@ -121,10 +121,10 @@ def _item_texts(body: bytes, whole: Malformed) -> Iterator[str]:
 def _containers(body: bytes) -> int:
     """Return how many brackets a text has that may open an array or object; TooLarge if too many of them do."""
     opening = body.count(b"{") + body.count(b"[")
-    if opening > MOST_CONTAINERS:
+    if opening > MAX_CONTAINERS:
         outside = _STRING.sub(b"", body)
-        if outside.count(b"{") + outside.count(b"[") > MOST_CONTAINERS:
-            raise TooLarge(f"The body holds more than {MOST_CONTAINERS:,} arrays and objects: send less at once.")
+        if outside.count(b"{") + outside.count(b"[") > MAX_CONTAINERS:
+            raise TooLarge(f"The body holds more than {MAX_CONTAINERS:,} arrays and objects: send less at once.")
     return opening
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-MOST_FAULTS = 100
+MAX_FAULTS = 100
 UNKNOWN = object()
 _NOTHING = object()
 _TAG = re.compile(r"str|int|bool|float|none|[A-Z]\w*|\(.*\)|(dict|list|tuple|set|literal)\[.*|[a-z]+(-[a-z]+)+(\[.*)?")
@@ -76,7 +76,7 @@ def faults_of(error: ValidationError, value: object = UNKNOWN) -> list[Fault]:
     for one in error.errors(include_url=False, include_input=False):
         path = ".".join(_steps(one["loc"], value, one["type"]))
         messages.setdefault(path, []).append(_message(one["type"], one["msg"], one.get("ctx", {})))
-    return [Fault(path, _joined(list(dict.fromkeys(some)))) for path, some in messages.items()][:MOST_FAULTS]
+    return [Fault(path, _joined(list(dict.fromkeys(some)))) for path, some in messages.items()][:MAX_FAULTS]
 
 
 def _steps(location: tuple[int | str, ...], value: object, kind: str) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _inner(value: object, step: int | str) -> object:
     return _NOTHING
 
 
-def _message(kind: str, given: str, context: Mapping[str, Any]) -> str:
+def _message(kind: str, message: str, context: Mapping[str, Any]) -> str:
     if kind == "string_pattern_mismatch":
         return _SHAPES.get(context["pattern"]) or f"must match {context['pattern']}"
     if kind == "string_too_short" and context["min_length"] == 1:
@@ -110,8 +110,8 @@ def _message(kind: str, given: str, context: Mapping[str, Any]) -> str:
         return "must have at least 1 item"
     if template := _MESSAGES.get(kind):
         return template.format_map(context)
-    said = given.removeprefix("Value error, ")
-    return re.sub(r"^Input should (be|have)", r"must \1", said)
+    text = message.removeprefix("Value error, ")
+    return re.sub(r"^Input should (be|have)", r"must \1", text)
 
 
 def _joined(messages: list[str]) -> str:
@@ -119,5 +119,5 @@ def _joined(messages: list[str]) -> str:
     asking = [message for message in messages if message.startswith("must be ")]
     if len(messages) == 1 or len(asking) < len(messages):
         return messages[0]
-    wanted = [message.removeprefix("must be ") for message in messages]
-    return f"must be {', '.join(wanted[:-1])} or {wanted[-1]}"
+    alternatives = [message.removeprefix("must be ") for message in messages]
+    return f"must be {', '.join(alternatives[:-1])} or {alternatives[-1]}"

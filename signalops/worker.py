@@ -45,19 +45,19 @@ async def _life() -> AsyncIterator[None]:
             supervised("start the processes of the sandbox", sandbox.warm),
             supervised("watch the pools", lambda: watch_pools(pools)),
             supervised("keep the time", lambda: clock_sync.keep(connections)),
-            supervised("keep the catalogue of event types", journey.catalogue.run),
+            supervised("keep the catalogue of event types", handlers.catalogue.run),
         ]
         with served(settings().worker_metrics_host, settings().worker_metrics_port):
             yield
         for task in tasks:
             task.cancel()
-        await journey.catalogue.flush()
+        await handlers.catalogue.flush()
         await sender.close()
     exit_if_failed()
 
 
-journey = JobHandlers(
+handlers = JobHandlers(
     connections, sender, timedelta(hours=settings().close_after_hours), Retention.of(settings()), settings().platform_tenant
 )
 app = make_app(job_connections, settings().worker_concurrency, _life, db.listening(settings(), "worker"))
-register(app, jobs_of(journey), journey.record_maintenance_run)
+register(app, jobs_of(handlers), handlers.record_maintenance_run)

@@ -2163,11 +2163,11 @@ CREATE FUNCTION signalops.evaluate_stateful_rules(groups jsonb) RETURNS jsonb
     AS $_$
 declare
   one record;
-  stretches tstzmultirange;
-  is_quiet boolean;
+  ranges tstzmultirange;
+  in_cooldown boolean;
   crossings jsonb;
-  weighed jsonb;
-  quiet timestamptz;
+  outcomes jsonb;
+  cooldown_end timestamptz;
   -- An array, flattened at the end: jsonb that grows is copied whole each time.
   parts jsonb[] := '{}';
   decided jsonb;
@@ -2183,10 +2183,10 @@ begin
     -- Lock order: rule_states by key, then digests.
     order by g.tenant, g.rule, g.state_version, g."group"
   loop
-    stretches := null;
-    is_quiet := false;
+    ranges := null;
+    in_cooldown := false;
     crossings := null;
-    quiet := null;
+    cooldown_end := null;
     if one.kind <> 'each' or one.cooldown is not null then
       insert into signalops.rule_states as s (tenant_id, rule_id, state_version, group_key, labels, last_match_at, due_at, causation_depth, expires_at)
       values (one.tenant, one.rule, one.state_version, one."group", one.labels,
@@ -2201,13 +2201,13 @@ begin
         causation_depth = case when excluded.last_match_at is null then s.causation_depth else excluded.causation_depth end,
         -- Moved once an hour: while no index is concerned the update is a cheap one (HOT).
         expires_at = case when s.expires_at < excluded.expires_at - interval '1 hour' then excluded.expires_at else s.expires_at end
-      returning s.notified_ranges, coalesce(s.cooldown_until > clock_timestamp(), false) into stretches, is_quiet;
+      returning s.notified_ranges, coalesce(s.cooldown_until > clock_timestamp(), false) into ranges, in_cooldown;
     end if;
 
     if one.kind in ('count', 'sum', 'distinct') then
-      select c.notified_ranges, coalesce(c.crossings, '[]') into stretches, crossings
+      select c.notified_ranges, coalesce(c.crossings, '[]') into ranges, crossings
       from signalops.update_window(one.tenant, one.rule, one.state_version, one."group", one.kind, one.threshold, one.span,
-        one.span + one.lateness + interval '1 hour', one.events, stretches) c;
+        one.span + one.lateness + interval '1 hour', one.events, ranges) c;
       delete from signalops.window_events w
       where w.tenant_id = one.tenant and w.rule_id = one.rule and w.state_version = one.state_version and w.group_key = one."group"
         and w.at < one.first_at - one.span - one.lateness - interval '1 hour';
@@ -2228,20 +2228,20 @@ begin
       'window_context', case when p.value is not null then
         jsonb_build_object('value', p.value, 'group', one.labels, 'since', p.since, 'until', p.until) end,
       'outcome', case
-        when p.passes and one.cooldown is not null and (is_quiet or p.place > 1) then 'cooldown'
+        when p.passes and one.cooldown is not null and (in_cooldown or p.place > 1) then 'cooldown'
         when p.passes and one.digest_due is not null then 'digested'
         when p.passes then 'notified'
         when one.kind = 'each' or p.value is not null then p.verdict
         else 'counted' end))
-    into weighed from placed p;
-    parts := parts || weighed;
+    into outcomes from placed p;
+    parts := parts || outcomes;
 
-    if one.cooldown is not null and weighed @? '$[*] ? (@.outcome == "notified" || @.outcome == "digested")' then
-      quiet := clock_timestamp() + one.cooldown;
+    if one.cooldown is not null and outcomes @? '$[*] ? (@.outcome == "notified" || @.outcome == "digested")' then
+      cooldown_end := clock_timestamp() + one.cooldown;
     end if;
-    update signalops.rule_states s set notified_ranges = stretches, cooldown_until = coalesce(quiet, s.cooldown_until)
+    update signalops.rule_states s set notified_ranges = ranges, cooldown_until = coalesce(cooldown_end, s.cooldown_until)
     where s.tenant_id = one.tenant and s.rule_id = one.rule and s.state_version = one.state_version and s.group_key = one."group"
-      and (s.notified_ranges <> stretches or quiet is not null);
+      and (s.notified_ranges <> ranges or cooldown_end is not null);
   end loop;
   select coalesce(jsonb_agg(m.match), '[]') into decided
   from unnest(parts) as p (part) cross join lateral jsonb_array_elements(p.part) as m (match);
@@ -2262,7 +2262,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.evaluate_stateful_rules(groups jsonb) IS 'Decides what follows from matches of rules with state: [{tenant, rule, version, since, channel, group, labels, kind, threshold, span, lateness, cooldown, digest_due, events: [{event, at, value, distinct_value, verdict, not_before, delivery, replay, causation_depth}]}], one distinct_value per group; verdict is silenced or quiet where nobody is to be told. Returns matches with their outcomes, as record_batch takes them.';
+COMMENT ON FUNCTION signalops.evaluate_stateful_rules(groups jsonb) IS 'Decides what follows from matches of rules with state: [{tenant, rule, version, since, channel, group, labels, kind, threshold, span, lateness, cooldown, digest_due, events: [{event, at, value, distinct_value, verdict, not_before, delivery, replay, causation_depth}]}], one distinct_value per group; verdict is silenced or outside_hours when no notification follows. Returns matches with their outcomes, as record_batch takes them.';
 
 CREATE FUNCTION signalops.events_wait_alert() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -4018,21 +4018,21 @@ begin
     update signalops.send_targets o set failures = 0, failing_since = null, circuit_open_until = null, half_open_delivery_id = null
     where o.tenant_id = tenant and o.id = send_target and (o.failures > 0 or o.failing_since is not null or o.circuit_open_until is not null);
     return null;
-  elsif outcome not in ('temporary', 'throttled', 'broken') then
+  elsif outcome not in ('transient', 'throttled', 'misconfigured') then
     -- It says something of one message, and nothing of the send_target: another one may find out.
     update signalops.send_targets o set circuit_open_until = clock_timestamp(), half_open_delivery_id = null
     where o.tenant_id = tenant and o.id = send_target and o.half_open_delivery_id = delivery;
     return null;
   end if;
   insert into signalops.send_targets as o (tenant_id, id, failures, failing_since, circuit_open_until)
-  values (tenant, send_target, (outcome = 'temporary')::integer, clock_timestamp(), clock_timestamp() + pause)
+  values (tenant, send_target, (outcome = 'transient')::integer, clock_timestamp(), clock_timestamp() + pause)
   on conflict (tenant_id, id) do update set
     -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the send_target for long.
     failures = o.failures + case when o.circuit_open_until is null or o.half_open_delivery_id = delivery then excluded.failures else 0 end,
     failing_since = coalesce(o.failing_since, excluded.failing_since),
     circuit_open_until = greatest(excluded.circuit_open_until, case
       when o.circuit_open_until is not null and o.half_open_delivery_id is distinct from delivery then o.circuit_open_until
-      when outcome <> 'temporary' then case when o.half_open_delivery_id = delivery then clock_timestamp() end
+      when outcome <> 'transient' then case when o.half_open_delivery_id = delivery then clock_timestamp() end
       when o.failures >= signalops.circuit_failures() - 1 then clock_timestamp()
         + least(signalops.circuit_max_pause(), signalops.circuit_pause() * 2 ^ least(o.failures - signalops.circuit_failures() + 1, 10))
       -- A half_open_delivery_id after a pause that was asked for: the circuit closes again.
@@ -6103,7 +6103,7 @@ CREATE TABLE signalops.matches (
     rule_id uuid NOT NULL,
     rule_version integer NOT NULL,
     outcome text DEFAULT 'notified'::text NOT NULL,
-    CONSTRAINT matches_outcome_check CHECK ((outcome = ANY (ARRAY['notified'::text, 'counted'::text, 'late'::text, 'ignored'::text, 'silenced'::text, 'quiet'::text, 'cooldown'::text, 'digested'::text])))
+    CONSTRAINT matches_outcome_check CHECK ((outcome = ANY (ARRAY['notified'::text, 'counted'::text, 'late'::text, 'ignored'::text, 'silenced'::text, 'outside_hours'::text, 'cooldown'::text, 'digested'::text])))
 )
 PARTITION BY RANGE (event_id);
 
@@ -6114,7 +6114,7 @@ COMMENT ON COLUMN signalops.matches.tenant_id IS 'Whose event it is.';
 COMMENT ON COLUMN signalops.matches.event_id IS 'The event.';
 COMMENT ON COLUMN signalops.matches.rule_id IS 'The rule that matched.';
 COMMENT ON COLUMN signalops.matches.rule_version IS 'The version that decided.';
-COMMENT ON COLUMN signalops.matches.outcome IS 'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is missing). silenced, quiet (active hours), cooldown: nobody was told. digested: is told with others.';
+COMMENT ON COLUMN signalops.matches.outcome IS 'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is missing). silenced, outside_hours (active hours), cooldown: nobody was told. digested: is told with others.';
 
 CREATE TABLE signalops.rule_states (
     tenant_id uuid NOT NULL,
@@ -6525,7 +6525,7 @@ CREATE TABLE signalops.delivery_attempts (
     CONSTRAINT delivery_attempts_answer_check CHECK ((length(answer) <= 2048)),
     CONSTRAINT delivery_attempts_duration_ms_check CHECK ((duration_ms >= 0)),
     CONSTRAINT delivery_attempts_error_check CHECK ((length(error) <= 500)),
-    CONSTRAINT delivery_attempts_outcome_check CHECK ((outcome = ANY (ARRAY['sent'::text, 'temporary'::text, 'permanent'::text, 'throttled'::text, 'broken'::text, 'gone'::text, 'suppressed'::text]))),
+    CONSTRAINT delivery_attempts_outcome_check CHECK ((outcome = ANY (ARRAY['sent'::text, 'transient'::text, 'permanent'::text, 'throttled'::text, 'misconfigured'::text, 'gone'::text, 'suppressed'::text]))),
     CONSTRAINT delivery_attempts_request_id_check CHECK ((length(request_id) <= 200))
 )
 PARTITION BY RANGE (delivery_id);
@@ -6538,7 +6538,7 @@ COMMENT ON COLUMN signalops.delivery_attempts.delivery_id IS 'The delivery.';
 COMMENT ON COLUMN signalops.delivery_attempts.attempt IS '1, 2, 3 ...';
 COMMENT ON COLUMN signalops.delivery_attempts.started_at IS 'When the provider was called.';
 COMMENT ON COLUMN signalops.delivery_attempts.duration_ms IS 'Milliseconds until its answer, or until there was none.';
-COMMENT ON COLUMN signalops.delivery_attempts.outcome IS 'sent; temporary, throttled (retried); permanent, broken = configuration or template (not retried); gone = the receiver wants no more (its channel is disabled); suppressed = not asked, since it said no before.';
+COMMENT ON COLUMN signalops.delivery_attempts.outcome IS 'sent; transient, throttled (retried); permanent, misconfigured = configuration or template (not retried); gone = the receiver wants no more (its channel is disabled); suppressed = not asked, since it said no before.';
 COMMENT ON COLUMN signalops.delivery_attempts.status_code IS 'HTTP status or SMTP code; NULL: no answer.';
 COMMENT ON COLUMN signalops.delivery_attempts.answer IS 'The first 2 KiB of the answer.';
 COMMENT ON COLUMN signalops.delivery_attempts.error IS 'The error in a sentence; NULL when sent.';

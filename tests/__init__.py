@@ -1,1 +1,1 @@
-"""Tests against a real PostgreSQL: unit (pure), sql (truths of the database), station, journey (real processes), chaos, docs."""
+"""Tests against a real PostgreSQL: unit (pure), sql (truths of the database), station, handlers (real processes), chaos, docs."""

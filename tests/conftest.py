@@ -192,7 +192,7 @@ async def api(settings: Settings) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def journey(worker_pool: db.Pool, settings: Settings) -> AsyncIterator[JobHandlers]:
+async def handlers(worker_pool: db.Pool, settings: Settings) -> AsyncIterator[JobHandlers]:
     """The bodies of the jobs, as a worker has them."""
     sender = Sender(worker_pool, settings)
     yield JobHandlers(worker_pool, sender)
@@ -200,13 +200,13 @@ async def journey(worker_pool: db.Pool, settings: Settings) -> AsyncIterator[Job
 
 
 @pytest.fixture
-def process(journey: JobHandlers, owner: psycopg.Connection) -> Process:
+def process(handlers: JobHandlers, owner: psycopg.Connection) -> Process:
     """Processes all that waits in the inbox, and writes the catalogue."""
 
     async def process() -> None:
         for (batch,) in owner.execute("select distinct batch from signalops.inbox order by batch").fetchall():
-            await journey.process_batch(batch, 1)
-        await journey.catalogue.flush()
+            await handlers.process_batch(batch, 1)
+        await handlers.catalogue.flush()
 
     return process
 

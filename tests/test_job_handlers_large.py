@@ -53,7 +53,7 @@ async def test_large_events_are_processed_as_others_are(pipeline: Pipeline, acme
     make_rule(pipeline.owner, acme, {"payload": {"n": [{"numeric": [">=", 3]}]}})
     note = "n" * 300_000
     batch = await pipeline.accept(*[(acme, {"n": n, "note": note}) for n in range(5)], (globex, {"n": 3}))
-    await pipeline.journey.process_batch(batch, 1)
+    await pipeline.handlers.process_batch(batch, 1)
 
     assert (pipeline.used(acme), pipeline.used(globex)) == (5, 1)
     assert len(pipeline.jobs("send_delivery")) == 2

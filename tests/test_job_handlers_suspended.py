@@ -48,17 +48,17 @@ async def suspended_with_a_backlog(pipeline: Pipeline, acme: Tenant, globex: Ten
     made = [await pipeline.accept((acme, {}), (globex, {}), (acme, {})) for _ in range(batches)]
     become(pipeline, acme, "suspended")
     for batch in made:
-        await pipeline.journey.process_batch(batch, 1)
+        await pipeline.handlers.process_batch(batch, 1)
     forget_jobs(pipeline)
     return made
 
 
 async def tick(pipeline: Pipeline) -> None:
     """Sweep as the periodic jobs do."""
-    await pipeline.journey.tell_due()
-    await pipeline.journey.enqueue_due()
-    await pipeline.journey.enqueue_lost()
-    await pipeline.journey.tidy()
+    await pipeline.handlers.tell_due()
+    await pipeline.handlers.enqueue_due()
+    await pipeline.handlers.enqueue_lost()
+    await pipeline.handlers.tidy()
 
 
 async def test_its_events_wait_and_those_of_others_in_the_batch_do_not(pipeline: Pipeline, acme: Tenant, globex: Tenant) -> None:
@@ -75,10 +75,10 @@ async def test_what_is_resumed_goes_on_the_oldest_first_and_is_counted_once(
 ) -> None:
     made = await suspended_with_a_backlog(pipeline, acme, globex, 3)
     become(pipeline, acme, "active")
-    await asyncio.gather(*(pipeline.journey.enqueue_due() for _ in range(3)))
+    await asyncio.gather(*(pipeline.handlers.enqueue_due() for _ in range(3)))
     assert queued(pipeline) == made
     for batch in queued(pipeline):
-        await pipeline.journey.process_batch(BatchId(batch), 2)
+        await pipeline.handlers.process_batch(BatchId(batch), 2)
     assert (pipeline.used(acme), pipeline.used(globex), held(pipeline)) == (6, 3, [])
     assert pipeline.rows("select is_draining from signalops.tenants where id = %s", acme.id) == [(False,)]
 
@@ -93,13 +93,13 @@ async def test_a_large_backlog_is_resumed_in_slices_that_leave_the_queue_to_othe
         [acme.id],
     )
     become(pipeline, acme, "active")
-    await pipeline.journey.enqueue_due()
+    await pipeline.handlers.enqueue_due()
     assert len(queued(pipeline)) == 2999, "slices of a thousand, while fewer than two thousand wait"
     done = 0
     while queued(pipeline):
         done += len(queued(pipeline))
         forget_jobs(pipeline)
-        await pipeline.journey.enqueue_due()
+        await pipeline.handlers.enqueue_due()
     assert (done, held(pipeline)) == (5001, [])
 
 
@@ -116,9 +116,9 @@ async def test_closing_a_suspended_tenant_has_what_was_accepted_processed(
 ) -> None:
     made = await suspended_with_a_backlog(pipeline, acme, globex)
     become(pipeline, acme, "closed")
-    await pipeline.journey.enqueue_due()
+    await pipeline.handlers.enqueue_due()
     assert queued(pipeline) == made
-    await pipeline.journey.process_batch(made[0], 1)
+    await pipeline.handlers.process_batch(made[0], 1)
     assert pipeline.used(acme) == 2
 
 
@@ -149,7 +149,7 @@ async def test_a_large_backlog_of_one_does_not_keep_the_next_waiting(pipeline: P
     )
     for tenant in (acme, globex):
         become(pipeline, tenant, "active")
-    await pipeline.journey.enqueue_due()
+    await pipeline.handlers.enqueue_due()
     assert held(pipeline), "acme's backlog is not through"
     assert pipeline.rows("select from signalops.digests where due_at = 'infinity'") == []
 
@@ -157,7 +157,7 @@ async def test_a_large_backlog_of_one_does_not_keep_the_next_waiting(pipeline: P
 async def test_what_is_accepted_in_the_moment_of_suspension_waits(pipeline: Pipeline, acme: Tenant) -> None:
     become(pipeline, acme, "suspended")
     batch = await pipeline.accept((acme, {}))
-    await pipeline.journey.process_batch(batch, 1)
+    await pipeline.handlers.process_batch(batch, 1)
     assert (len(held(pipeline)), pipeline.used(acme)) == (1, 0)
 
 
@@ -174,7 +174,7 @@ async def test_a_resumption_waits_for_who_is_just_setting_something_aside(
         worker.commit()
         await resuming
     forget_jobs(pipeline)
-    await pipeline.journey.enqueue_due()
+    await pipeline.handlers.enqueue_due()
     assert queued(pipeline) == [batch]
 
 
@@ -183,7 +183,7 @@ async def notified(pipeline: Pipeline, acme: Tenant) -> Pipeline:
     """Two deliveries of acme with their jobs; then acme is suspended."""
     for _ in range(2):
         make_rule(pipeline.owner, acme, {"type": ["user.signup"]})
-    await pipeline.journey.process_batch(await pipeline.accept((acme, {})), 1)
+    await pipeline.handlers.process_batch(await pipeline.accept((acme, {})), 1)
     become(pipeline, acme, "suspended")
     return pipeline
 
@@ -191,7 +191,7 @@ async def notified(pipeline: Pipeline, acme: Tenant) -> Pipeline:
 async def test_deliveries_wait_without_an_attempt_and_go_on(notified: Pipeline, acme: Tenant) -> None:
     wanted = [(acme.id, UUID(job["delivery"])) for job in notified.jobs("send_delivery")]
     forget_jobs(notified)
-    await notified.journey.send_deliveries(wanted)  # type: ignore[arg-type]
+    await notified.handlers.send_deliveries(wanted)  # type: ignore[arg-type]
     for _ in range(2):
         await tick(notified)
     state = "select status, attempts, next_attempt_at is not null from signalops.deliveries"
@@ -201,7 +201,7 @@ async def test_deliveries_wait_without_an_attempt_and_go_on(notified: Pipeline, 
     assert notified.rows("select from signalops.send_targets") == []
 
     become(notified, acme, "active")
-    await notified.journey.enqueue_due()
+    await notified.handlers.enqueue_due()
     assert len(notified.jobs("send_delivery")) == 2
 
 
@@ -214,21 +214,21 @@ async def test_what_waits_for_its_next_attempt_is_passed_over_once(notified: Pip
     assert notified.jobs("send_delivery") == []
     assert notified.rows("select distinct next_due_at::text from signalops.channel_schedules") == [("infinity",)]
     become(notified, acme, "active")
-    await notified.journey.enqueue_due()
+    await notified.handlers.enqueue_due()
     assert len(notified.jobs("send_delivery")) == 2
 
 
 async def test_digests_are_told_when_their_tenant_is_resumed(pipeline: Pipeline, acme: Tenant) -> None:
     make_rule(pipeline.owner, acme, {"type": ["user.signup"]}, digest={"every": "1h"})
-    await pipeline.journey.process_batch(await pipeline.accept((acme, {})), 1)
+    await pipeline.handlers.process_batch(await pipeline.accept((acme, {})), 1)
     pipeline.owner.execute("update signalops.digests set due_at = now()")
     become(pipeline, acme, "suspended")
     for _ in range(2):
         await tick(pipeline)
     assert pipeline.rows("select due_at::text from signalops.digests") == [("infinity",)]
     become(pipeline, acme, "active")
-    await pipeline.journey.enqueue_due()
-    await pipeline.journey.tell_due()
+    await pipeline.handlers.enqueue_due()
+    await pipeline.handlers.tell_due()
     assert pipeline.rows("select count(*) from signalops.deliveries") == [(1,)]
     assert pipeline.rows("select payload ->> 'until' < 'i' from signalops.events where causation_depth = 1") == [(True,)]
 
@@ -247,9 +247,9 @@ async def test_an_absence_gets_its_whole_time_again(pipeline: Pipeline, acme: Te
     become(pipeline, acme, "active")
     # The other's time is up right after the resumption.
     pipeline.owner.execute(f"update signalops.rule_states set due_at = now() - interval '2 s' where rule_id <> {one}".encode())
-    await pipeline.journey.enqueue_due()
+    await pipeline.handlers.enqueue_due()
     pipeline.owner.execute("update signalops.rule_states set due_at = due_at - interval '2 s'")
-    await pipeline.journey.tell_due()
+    await pipeline.handlers.tell_due()
     assert pipeline.rows("select from signalops.events where type = %s", ABSENT) == []
     left = """
         select extract(epoch from g.due_at - t.status_since)
@@ -267,19 +267,19 @@ async def test_what_was_seen_after_the_resumption_is_not_told_as_absent(pipeline
     pipeline.owner.execute("update signalops.tenants set status_since = now() - interval '1 hour'")
     pipeline.owner.execute("alter table signalops.tenants enable trigger user")
     pipeline.owner.execute("update signalops.rule_states set due_at = 'infinity', last_match_at = now() - interval '1 minute'")
-    await pipeline.journey.enqueue_due()
+    await pipeline.handlers.enqueue_due()
     pipeline.owner.execute("update signalops.rule_states set due_at = due_at - interval '2 s'")
-    await pipeline.journey.tell_due()
+    await pipeline.handlers.tell_due()
     assert pipeline.rows("select from signalops.events where type = %s", ABSENT) == []
 
 
 async def test_backtests_wait_and_go_on(pipeline: Pipeline, acme: Tenant) -> None:
     backtest = add(pipeline.owner, "backtests", acme.id)
     become(pipeline, acme, "suspended")
-    await pipeline.journey.run_backtest(acme.id, backtest)
+    await pipeline.handlers.run_backtest(acme.id, backtest)
     assert pipeline.rows("select status from signalops.backtests") == [("queued",)]
     become(pipeline, acme, "active")
-    await pipeline.journey.enqueue_due()
+    await pipeline.handlers.enqueue_due()
     assert pipeline.jobs("run_backtest") == [{"tenant": str(acme.id), "backtest": str(backtest)}]
 
 

@@ -16,7 +16,7 @@ async def waiting(pipeline: Pipeline, acme: Tenant) -> Pipeline:
     """Ten deliveries of an event, in hand and without any job."""
     for _ in range(10):
         make_rule(pipeline.owner, acme, {"type": ["user.signup"]})
-    await pipeline.journey.process_batch(await pipeline.accept((acme, {})), 1)
+    await pipeline.handlers.process_batch(await pipeline.accept((acme, {})), 1)
     pipeline.owner.execute("truncate procrastinate.procrastinate_jobs cascade")
     return pipeline
 
@@ -35,36 +35,36 @@ def let_wait(pipeline: Pipeline, seconds: int, count: int) -> set[str]:
 async def test_only_what_is_due_is_enqueued(waiting: Pipeline) -> None:
     due = let_wait(waiting, -1, 3)
     later = let_wait(waiting, 3600, 3)
-    await waiting.journey.enqueue_due()
+    await waiting.handlers.enqueue_due()
     assert {job["delivery"] for job in waiting.jobs("send_delivery")} == due
     states = dict(waiting.rows("select id::text, (status, next_attempt_at is null)::text from signalops.deliveries"))
     assert {states[delivery] for delivery in due} == {"(pending,t)"}
     assert {states[delivery] for delivery in later} == {"(retrying,f)"}
-    await waiting.journey.enqueue_due()
+    await waiting.handlers.enqueue_due()
     assert len(waiting.jobs("send_delivery")) == 3
 
 
 async def test_two_sweeps_at_once_enqueue_each_delivery_once(waiting: Pipeline) -> None:
     due = let_wait(waiting, -1, 10)
-    await asyncio.gather(*(waiting.journey.enqueue_due() for _ in range(4)))
+    await asyncio.gather(*(waiting.handlers.enqueue_due() for _ in range(4)))
     assert sorted(job["delivery"] for job in waiting.jobs("send_delivery")) == sorted(due)
 
 
 async def test_nothing_is_scheduled_in_the_job_table(waiting: Pipeline) -> None:
     let_wait(waiting, -1, 10)
-    await waiting.journey.enqueue_due()
+    await waiting.handlers.enqueue_due()
     assert waiting.rows("select from procrastinate.procrastinate_jobs where scheduled_at is not null") == []
 
 
 async def test_a_delivery_that_lost_its_job_gets_one_after_a_while(waiting: Pipeline) -> None:
-    await waiting.journey.enqueue_lost()
+    await waiting.handlers.enqueue_lost()
     assert waiting.jobs("send_delivery") == []
     lost = "update signalops.deliveries set updated_at = now() - interval '6 minutes' where id in (%s)"
     waiting.owner.execute((lost % "select id from signalops.deliveries order by id limit 4").encode())
-    await waiting.journey.enqueue_lost()
+    await waiting.handlers.enqueue_lost()
     assert len(waiting.jobs("send_delivery")) == 4
     waiting.owner.execute("update signalops.deliveries set updated_at = now() - interval '6 minutes'")
-    await waiting.journey.enqueue_lost()
+    await waiting.handlers.enqueue_lost()
     assert len({job["delivery"] for job in waiting.jobs("send_delivery")}) == len(waiting.jobs("send_delivery")) == 10
 
 
@@ -87,7 +87,7 @@ async def test_a_delivery_whose_job_runs_or_will_be_rescued_gets_no_other(
         "insert into procrastinate.procrastinate_events (job_id, type, at) select id, 'started', now() - %s::interval from j",
         [heartbeat, started],
     )
-    await waiting.journey.enqueue_lost()
+    await waiting.handlers.enqueue_lost()
     assert len(waiting.jobs("send_delivery")) == replaced
 
 
@@ -104,9 +104,9 @@ async def make_lost(pipeline: Pipeline, tenant: Tenant, count: int) -> set[str]:
 async def test_a_batch_that_lost_its_job_gets_one_after_a_while(pipeline: Pipeline, acme: Tenant) -> None:
     lost = await make_lost(pipeline, acme, 3)
     fresh = await pipeline.accept((acme, {}))
-    await pipeline.journey.enqueue_lost()
+    await pipeline.handlers.enqueue_lost()
     assert {job["batch"] for job in pipeline.jobs("process_batch")} == lost | {str(fresh)}
-    await pipeline.journey.enqueue_lost()
+    await pipeline.handlers.enqueue_lost()
     assert len(pipeline.jobs("process_batch")) == len(lost) + 1
 
 
@@ -123,9 +123,9 @@ async def test_a_batch_whose_job_is_stuck_under_a_living_worker_is_processed_all
     )
     with pipeline.owner.transaction():
         pipeline.owner.execute("select from signalops.inbox for update")
-        await pipeline.journey.enqueue_lost()
+        await pipeline.handlers.enqueue_lost()
         assert pipeline.jobs("process_batch") == [], "another worker has the batch in hand"
-    await pipeline.journey.enqueue_lost()
+    await pipeline.handlers.enqueue_lost()
     assert [job["batch"] for job in pipeline.jobs("process_batch")] == [lost]
 
 
@@ -145,9 +145,9 @@ async def test_partitions_are_made_once_by_several_workers(pipeline: Pipeline) -
       from pg_class c where relispartition and relkind = 'r' order by 1"""
     before = pipeline.rows(made)
     assert drop_next_month(pipeline) == 7
-    await asyncio.gather(*(pipeline.journey.make_partitions() for _ in range(4)))
+    await asyncio.gather(*(pipeline.handlers.make_partitions() for _ in range(4)))
     assert pipeline.rows(made) == before
-    await pipeline.journey.make_partitions()
+    await pipeline.handlers.make_partitions()
     assert pipeline.rows(made) == before
 
 
@@ -158,6 +158,6 @@ async def test_partitions_are_made_while_others_read_and_write(pipeline: Pipelin
         pipeline.owner.execute("select from signalops.events")
         pipeline.owner.execute("update signalops.events set causation_depth = 0")
         async with asyncio.timeout(5):
-            await pipeline.journey.make_partitions()
+            await pipeline.handlers.make_partitions()
             await pipeline.accept((acme, {}))
     assert drop_next_month(pipeline) == 7

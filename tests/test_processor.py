@@ -31,7 +31,7 @@ async def run_jobs(pipeline: Pipeline) -> int:
         "delete from procrastinate.procrastinate_jobs where task_name = 'process_batch' returning id, args ->> 'batch'"
     ).fetchall()
     for job, batch in taken:
-        await pipeline.journey.process_batch(BatchId(UUID(batch)), job)
+        await pipeline.handlers.process_batch(BatchId(UUID(batch)), job)
     return len(taken)
 
 
@@ -43,7 +43,7 @@ async def test_a_locked_tenant_waits_in_the_inbox_and_the_others_are_processed(
     pipeline: Pipeline, acme: Tenant, globex: Tenant, locker: psycopg.Connection
 ) -> None:
     first = await pipeline.accept((acme, {"n": 0}), (globex, {"n": 0}))
-    await pipeline.journey.process_batch(first, 1)
+    await pipeline.handlers.process_batch(first, 1)
     await pipeline.accept((acme, {"n": 1}), (acme, {"n": 2}), (globex, {"n": 1}))
     await pipeline.accept((acme, {"n": 3}), (globex, {"n": 2}))
     locker.execute("select from signalops.usage_counters where tenant_id = %s for update", [acme.id])

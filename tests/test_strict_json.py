@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signalops.errors import Malformed, TooLarge
-from signalops.strict_json import DEPTH, MOST_CONTAINERS, parse, parse_array, parse_lines
+from signalops.strict_json import DEPTH, MAX_CONTAINERS, parse, parse_array, parse_lines
 from tests.support.malformed_json import BOMBS
 
 
@@ -90,7 +90,7 @@ def test_a_text_is_refused_exactly_when_a_key_repeats(tree: Any, is_ascii: bool)
         assert parse(text.encode()) == json.loads(text)
 
 
-MOST = 1000
+MAX_ITEMS = 1000
 MIB = 2**20
 
 
@@ -132,7 +132,7 @@ ADVERSARIAL: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("reader", [parse, partial(parse_array, most=MOST), partial(parse_lines, most=MOST)])
+@pytest.mark.parametrize("reader", [parse, partial(parse_array, most=MAX_ITEMS), partial(parse_lines, most=MAX_ITEMS)])
 @pytest.mark.parametrize("shape", ADVERSARIAL)
 @pytest.mark.prove
 def test_eight_mebibytes_of_any_shape_are_read_in_linear_time(shape: str, reader: Callable[[bytes], Any]) -> None:
@@ -144,16 +144,16 @@ def test_eight_mebibytes_of_any_shape_are_read_in_linear_time(shape: str, reader
 
 
 def test_arrays_and_objects_are_counted_outside_of_strings() -> None:
-    assert len(parse(filled(b'"[{"', size=5 * MOST_CONTAINERS))) > MOST_CONTAINERS / 2
-    assert len(parse(filled(b"[]", size=3 * MOST_CONTAINERS - 10))) < MOST_CONTAINERS
-    for reader in (parse, partial(parse_array, most=MOST), partial(parse_lines, most=MOST)):
+    assert len(parse(filled(b'"[{"', size=5 * MAX_CONTAINERS))) > MAX_CONTAINERS / 2
+    assert len(parse(filled(b"[]", size=3 * MAX_CONTAINERS - 10))) < MAX_CONTAINERS
+    for reader in (parse, partial(parse_array, most=MAX_ITEMS), partial(parse_lines, most=MAX_ITEMS)):
         with pytest.raises(TooLarge, match="250,000 arrays"):
-            reader(filled(b"[]", size=3 * MOST_CONTAINERS + 10))
+            reader(filled(b"[]", size=3 * MAX_CONTAINERS + 10))
 
 
 def test_an_item_that_is_refused_leaves_its_neighbours() -> None:
     bad = (b'{"a":1,"a":2}', b"1e400", b"NaN", b'"\\ud800"', b'"\\u0000"', b"[" * 100 + b"]" * 100, b"9" * 5000)
-    items = parse_array(b' [ {"a":"],["} ,%s\n, 2 ] ' % b",".join(bad), MOST)
+    items = parse_array(b' [ {"a":"],["} ,%s\n, 2 ] ' % b",".join(bad), MAX_ITEMS)
     assert (items[0], items[-1]) == ({"a": "],["}, 2)
     assert [type(item) for item in items[1:-1]] == [Malformed] * len(bad)
 
@@ -163,20 +163,20 @@ def test_an_item_that_is_refused_leaves_its_neighbours() -> None:
 )
 def test_what_is_no_array_at_all_is_refused_as_a_whole(body: bytes) -> None:
     with pytest.raises(Malformed):
-        parse_array(body, MOST)
+        parse_array(body, MAX_ITEMS)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"1", b'"[]"', b"null"])
 def test_a_value_that_is_no_array_is_refused(body: bytes) -> None:
     with pytest.raises(Malformed, match="must be a JSON array"):
-        parse_array(body, MOST)
+        parse_array(body, MAX_ITEMS)
 
 
 def test_lines_are_read_one_by_one() -> None:
-    first, second, third = parse_lines(b'{"a":1}\r\n\n{"a":1,"a":2}\n  \n[2]', MOST)
+    first, second, third = parse_lines(b'{"a":1}\r\n\n{"a":1,"a":2}\n  \n[2]', MAX_ITEMS)
     assert (first, third) == ({"a": 1}, [2])
     assert isinstance(second, Malformed)
-    assert parse_lines(b"", MOST) == []
+    assert parse_lines(b"", MAX_ITEMS) == []
 
 
 def test_no_more_items_are_read_than_are_needed_to_see_that_they_are_too_many() -> None:

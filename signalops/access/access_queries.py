@@ -68,10 +68,10 @@ async def add_key(connection: db.Connection, **fields: Any) -> None:
     await connection.execute(SQL["add-key"], {**optional, **fields})
 
 
-async def list_keys(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
+async def list_keys(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
     """Return keys in the words of the API, newest first; wanted: id, or the window of a page and upwards."""
     every = {"id": None, "lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "upwards": False, "limit": None}
-    return await db.rows(connection, SQL["list-keys"], {**every, "tenant": tenant, **wanted})
+    return await db.rows(connection, SQL["list-keys"], {**every, "tenant": tenant, **filters})
 
 
 async def count_usable_keys(connection: db.Connection, tenant: TenantId) -> int:

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 Network = IPv4Network | IPv6Network
-MOST_NETWORKS = 50
+MAX_NETWORKS = 50
 
 
 def is_within(address: str | None, networks: Iterable[Network]) -> bool:

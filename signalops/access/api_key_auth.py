@@ -24,10 +24,10 @@ from signalops.errors import Forbidden, Unauthenticated, Unavailable
 from signalops.types import Caller
 
 _REMEMBER = 300.0  # seconds for which a verified key needs no look-up, were a NOTIFY ever lost
-_MOST_UNSURE = 64  # keys without a digest that wait for bcrypt at once: a quarter of a second's work each
+_MAX_UNVERIFIED = 64  # keys without a digest that wait for bcrypt at once: a quarter of a second's work each
 _CHECKING = ThreadPoolExecutor(2, "check keys")
 """One for each queue: neither of them waits for threads that tenants' other work has."""
-_MOST_REMEMBERED = 100_000
+_MAX_REMEMBERED = 100_000
 
 
 class ApiKeyAuthenticator:
@@ -37,7 +37,7 @@ class ApiKeyAuthenticator:
         self.uses = LastUsed(connections)
         self._connections = connections
         self.cache = Cache[bytes, access_queries.FoundKey](
-            _MOST_REMEMBERED, max_age=_REMEMBER, tags_of=lambda _, found: (found.caller.key, found.caller.tenant)
+            _MAX_REMEMBERED, max_age=_REMEMBER, tags_of=lambda _, found: (found.caller.key, found.caller.tenant)
         )
         self._failures = failures
         self._digests = digests
@@ -128,7 +128,7 @@ class _Queue:
 
     @property
     def is_full(self) -> bool:
-        return self._waiting >= _MOST_UNSURE
+        return self._waiting >= _MAX_UNVERIFIED
 
     async def __aenter__(self) -> None:
         self._waiting += 1

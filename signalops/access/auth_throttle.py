@@ -13,8 +13,8 @@ from weakref import WeakValueDictionary
 
 from signalops.errors import Problem, TooManyFailures, Unauthenticated
 
-MOST_A_MINUTE = 20
-_MOST_REMEMBERED = 100_000
+MAX_PER_MINUTE = 20
+_MAX_REMEMBERED = 100_000
 
 
 @dataclass(slots=True)
@@ -65,10 +65,10 @@ class AuthThrottle:
         left = failed.since + 60 - _seconds()
         if left <= 0:
             del self._failed[source]
-        return left if left > 0 and failed.times >= MOST_A_MINUTE else 0.0
+        return left if left > 0 and failed.times >= MAX_PER_MINUTE else 0.0
 
     def _note(self, source: str) -> None:
-        if source not in self._failed and len(self._failed) >= _MOST_REMEMBERED:
+        if source not in self._failed and len(self._failed) >= _MAX_REMEMBERED:
             del self._failed[next(iter(self._failed))]  # the oldest
         self._failed.setdefault(source, _Failed(_seconds(), 0)).times += 1
 

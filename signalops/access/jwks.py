@@ -20,8 +20,8 @@ from signalops.types import JsonObject
 REFRESH = 300.0  # seconds after which the keys are read again: for so long a key that was taken back is accepted
 PAUSE = 10.0  # seconds from one reading to the next, whatever is asked for: unknown keys in tokens make no traffic
 _TIMEOUT = 5.0
-_MOST_BYTES = 256 * 1024
-_MOST_KEYS = 100
+_MAX_BYTES = 256 * 1024
+_MAX_KEYS = 100
 _ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 _UNREADABLE = (OSError, aiohttp.ClientError, TimeoutError, ValueError)
@@ -90,11 +90,11 @@ class JwkSet:
         fitting = [key for (_, kind), key in self._keys.items() if kind == algorithm]
         return fitting[0] if len(fitting) == 1 else None
 
-    def _keep(self, said: dict[_Name, JsonObject]) -> None:
-        if said != self._said:
-            keys = ((name, _key(name, jwk)) for name, jwk in said.items())
+    def _keep(self, documents: dict[_Name, JsonObject]) -> None:
+        if documents != self._said:
+            keys = ((name, _key(name, jwk)) for name, jwk in documents.items())
             self._keys = {name: key for name, key in keys if key is not None}
-            self._said = said
+            self._said = documents
             telemetry.emit("jwks.refreshed", keys=len(self._keys))
         self._is_current = True
 
@@ -108,8 +108,8 @@ def _usable(content: bytes) -> dict[_Name, JsonObject]:
     """Return the keys for signatures in a JWK Set, those of kinds that are not taken left out; a ValueError if it is none."""
     document = orjson.loads(content)
     listed = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(listed, list) or len(listed) > _MOST_KEYS:
-        raise ValueError(f"it is no JWK Set of at most {_MOST_KEYS} keys")
+    if not isinstance(listed, list) or len(listed) > _MAX_KEYS:
+        raise ValueError(f"it is no JWK Set of at most {_MAX_KEYS} keys")
     named = ((_name(jwk), jwk) for jwk in reversed(listed) if isinstance(jwk, dict))  # of two with one name the first
     return {name: jwk for name, jwk in named if name is not None}
 
@@ -157,7 +157,7 @@ def _is_loopback(host: str) -> bool:
 
 def _read_file(file: Path) -> bytes:
     with file.open("rb") as opened:
-        return _bounded(opened.read(_MOST_BYTES + 1))
+        return _bounded(opened.read(_MAX_BYTES + 1))
 
 
 async def _fetch(url: URL) -> bytes:
@@ -173,6 +173,6 @@ async def _fetch(url: URL) -> bytes:
 
 
 def _bounded(content: bytes) -> bytes:
-    if len(content) > _MOST_BYTES:
-        raise ValueError(f"it is larger than {_MOST_BYTES // 1024} KiB")
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it is larger than {_MAX_BYTES // 1024} KiB")
     return content

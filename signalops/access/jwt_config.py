@@ -11,7 +11,7 @@ from signalops.config import Settings, keep
 from signalops.errors import Unusable
 
 _OURS = "signalops"
-_LEAST_BYTES = 32  # RFC 7518, section 3.2: a key as long as the hash
+_MIN_BYTES = 32  # RFC 7518, section 3.2: a key as long as the hash
 
 
 @dataclass(slots=True, frozen=True)
@@ -36,13 +36,13 @@ def trust_of(settings: Settings) -> Trust | None:
     The secret is SIGNALOPS_JWT_SECRET, or else the one in the data folder's file `token.key`, which an installation with an
     embedded PostgreSQL makes; for tokens of that one, issuer and audience are `signalops` unless they are set.
     """
-    given = settings.jwt_secret.get_secret_value() if settings.jwt_secret else None
-    if given and settings.jwt_jwks:
+    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else None
+    if secret and settings.jwt_jwks:
         raise Unusable("SIGNALOPS_JWT_SECRET and SIGNALOPS_JWT_JWKS are both set: tokens have one issuer; unset one.")
-    if given and len(given.encode()) < _LEAST_BYTES:
+    if secret and len(secret.encode()) < _MIN_BYTES:
         raise Unusable("SIGNALOPS_JWT_SECRET is too short: take 32 random bytes, such as `openssl rand -hex 32` prints.")
-    if given or settings.jwt_jwks:
-        return _trust(settings, given, settings.jwt_issuer, settings.jwt_audience)
+    if secret or settings.jwt_jwks:
+        return _trust(settings, secret, settings.jwt_issuer, settings.jwt_audience)
     kept = _kept_secret(settings)
     if kept is None:
         return None
@@ -62,7 +62,7 @@ def keep_secret(settings: Settings) -> None:
     For an installation whose processes share that folder.
     """
     if not (settings.jwt_secret or settings.jwt_jwks):
-        keep(settings.data / "token.key", lambda: secrets.token_hex(_LEAST_BYTES).encode())
+        keep(settings.data / "token.key", lambda: secrets.token_hex(_MIN_BYTES).encode())
 
 
 def _kept_secret(settings: Settings) -> str | None:

@@ -21,7 +21,7 @@ COST = 12
 _DIGITS = string.digits + string.ascii_letters
 _RANDOM_DIGITS = 43
 _OURS = "so_live_", "so_test_"
-_MOST_BYTES = 72  # bcrypt raises beyond; others cut off, and then all keys with one beginning are one
+_MAX_BYTES = 72  # bcrypt raises beyond; others cut off, and then all keys with one beginning are one
 
 KeyKind = Literal["live", "test"]
 
@@ -44,7 +44,7 @@ def is_ours(key: str) -> bool:
 
 def is_plausible(key: str) -> bool:
     """Tell whether a text can be a key at all; a key of our format must have the right checksum."""
-    if not PREFIX <= len(key) <= _MOST_BYTES or not key.isascii() or not key.isprintable():
+    if not PREFIX <= len(key) <= _MAX_BYTES or not key.isascii() or not key.isprintable():
         return False
     if not is_ours(key):
         return True

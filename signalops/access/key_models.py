@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from signalops import clock
-from signalops.access.addresses import MOST_NETWORKS, Cidr
+from signalops.access.addresses import MAX_NETWORKS, Cidr
 from signalops.access.key_format import KeyKind
 from signalops.access.request_limiter import RateLimit
 from signalops.clock import Moment
@@ -37,7 +37,7 @@ class NewKey(RequestModel):
     kind: KeyKind = Field("live", description="What the key begins with, so_live_ or so_test_; both work alike.")
     expires_at: Expiry | None = Field(None, description="From when it is refused; null: never.")
     allowed_cidrs: list[Cidr] = Field(
-        [], max_length=MOST_NETWORKS, description="Networks from which it is accepted; none: from everywhere."
+        [], max_length=MAX_NETWORKS, description="Networks from which it is accepted; none: from everywhere."
     )
     rate_limit: RateLimit | None = Field(
         None, description="How many events may come in with it, besides what its tenant may; null: as many as come."

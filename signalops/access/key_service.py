@@ -17,7 +17,7 @@ from signalops.access.request_limiter import RateLimit
 from signalops.errors import Conflict, Forbidden, NotFound
 from signalops.types import Caller, KeyId, TenantId
 
-MOST = 1000
+MAX_KEYS = 1000
 """How many keys of a tenant may be usable; a few more when they are made at the same time."""
 
 
@@ -48,19 +48,19 @@ def make_secret(kind: KeyKind, digests: Digests, made_by: KeyId | None = None) -
     return Secret(key, hash_key(key), digests.make(key), made_by)
 
 
-async def refuse_escalation(connection: db.Connection, caller: Caller, given: NewKey | KeyShown) -> None:
+async def refuse_escalation(connection: db.Connection, caller: Caller, rights: NewKey | KeyShown) -> None:
     """Raise Forbidden when a key gives another, or gets by rotating it, what it lacks itself: scopes, or networks.
 
     Its rate limit holds for what it makes without being given: they pay from its bucket, too.
     """
-    if lacking := set(given.scopes) - caller.scopes:
+    if lacking := set(rights.scopes) - caller.scopes:
         raise Forbidden(
             f"The API key lacks the scope {min(lacking)}, so it can't give it: use a key that has it.", requiredScope=min(lacking)
         )
     if caller.key is None:
         return
     for own in await access_queries.list_keys(connection, caller.tenant, id=caller.key):
-        if own["allowedCidrs"] and not are_within(given.allowed_cidrs, own["allowedCidrs"]):
+        if own["allowedCidrs"] and not are_within(rights.allowed_cidrs, own["allowedCidrs"]):
             raise Forbidden("The API key is itself held to networks: name allowedCidrs that lie within them, or use another key.")
 
 
@@ -108,14 +108,14 @@ async def revoke(connection: db.Connection, tenant: TenantId, key: UUID, with_ch
 
 
 async def _end(
-    connection: db.Connection, tenant: TenantId, maker: KeyId | None, asked: datetime | None, otherwise: datetime | None
+    connection: db.Connection, tenant: TenantId, maker: KeyId | None, ends_at: datetime | None, otherwise: datetime | None
 ) -> datetime | None:
     """Return when a key ends that another one makes: as asked for or otherwise, but no later than its maker; None: never."""
     rows = await access_queries.list_keys(connection, tenant, id=maker) if maker else []
     latest: datetime | None = rows[0]["expiresAt"] if rows else None
-    if latest and asked and asked > latest:
+    if latest and ends_at and ends_at > latest:
         raise Forbidden(f"The API key ends itself at {latest:%Y-%m-%dT%H:%MZ}: what it makes ends no later.")
-    return min(filter(None, (asked or otherwise, latest)), default=None)
+    return min(filter(None, (ends_at or otherwise, latest)), default=None)
 
 
 async def _add(connection: db.Connection, tenant: TenantId, gift: Gift, secret: Secret) -> KeyMade:
@@ -123,7 +123,7 @@ async def _add(connection: db.Connection, tenant: TenantId, gift: Gift, secret: 
     fields = {"tenant": tenant, "id": key, "prefix": secret.key[:PREFIX], "hash": secret.hash}
     fields |= {"digest": secret.digest, **gift._asdict()}
     await access_queries.add_key(connection, **fields)
-    if await access_queries.count_usable_keys(connection, tenant) > MOST:
-        raise Conflict(f"There are {MOST} usable keys already: revoke those that nobody uses.")
+    if await access_queries.count_usable_keys(connection, tenant) > MAX_KEYS:
+        raise Conflict(f"There are {MAX_KEYS} usable keys already: revoke those that nobody uses.")
     shown = await show(connection, tenant, key)
     return KeyMade(key=secret.key, **shown.model_dump())

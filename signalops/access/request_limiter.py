@@ -14,19 +14,19 @@ from signalops.models import RequestModel
 from signalops.token_bucket import Level, refusal
 from signalops.types import Actor, TenantId
 
-LEAST = 0.000001
+MIN_RATE = 0.000001
 """Events a second: one in twelve days. Far below, waits would outgrow what headers, JSON and databases can hold."""
-MOST = 1_000_000
-_MOST_REMEMBERED = 100_000
+MAX_RATE = 1_000_000
+_MAX_REMEMBERED = 100_000
 
 
 class RateLimit(RequestModel):
     """How many events may come in."""
 
-    events_per_second: Annotated[float, Field(ge=LEAST, le=MOST)] = Field(
+    events_per_second: Annotated[float, Field(ge=MIN_RATE, le=MAX_RATE)] = Field(
         description="Events a second in the long run, a fraction for fewer.", examples=[100]
     )
-    burst: int = Field(ge=1, le=MOST, description="Events at once after a pause.", examples=[1000])
+    burst: int = Field(ge=1, le=MAX_RATE, description="Events at once after a pause.", examples=[1000])
 
 
 class RequestLimiter:
@@ -35,7 +35,7 @@ class RequestLimiter:
     def __init__(self, rate: float, burst: int) -> None:
         self._full = Level("requests", rate, burst, burst)
         # The least recently used goes: whose bucket is full the soonest.
-        self._levels: LRUCache[tuple[TenantId | None, Actor], tuple[Level, float]] = LRUCache(_MOST_REMEMBERED)
+        self._levels: LRUCache[tuple[TenantId | None, Actor], tuple[Level, float]] = LRUCache(_MAX_REMEMBERED)
 
     def take(self, tenant: TenantId | None, actor: Actor) -> None:
         """Take a token of a tenant's caller, or of an operator; RateLimited when there is none."""

@@ -11,7 +11,7 @@ from signalops.cache import Cache
 from signalops.errors import Forbidden
 
 _REMEMBER = 300.0  # seconds for which a tenant needs no look-up, were a NOTIFY ever lost
-_MOST_REMEMBERED = 10_000
+_MAX_REMEMBERED = 10_000
 # A slug may look much like an id: what has this form is an id, and never a slug.
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -23,7 +23,7 @@ class TenantCache:
     def __init__(self, connections: db.Pool) -> None:
         self._connections = connections
         self.cache = Cache[str, access_queries.FoundTenant](
-            _MOST_REMEMBERED, max_age=_REMEMBER, tags_of=lambda _, found: (found.id,)
+            _MAX_REMEMBERED, max_age=_REMEMBER, tags_of=lambda _, found: (found.id,)
         )
 
     async def admit(self, name: str) -> access_queries.FoundTenant:

@@ -18,13 +18,13 @@ from signalops.access.jwt_config import Trust
 from signalops.errors import Unauthenticated
 from signalops.types import JsonObject
 
-_MOST_CHARACTERS = 8 * 1024
+_MAX_CHARACTERS = 8 * 1024
 _LATEST = 253_402_300_799  # the end of the year 9999
-_MOST_SUBJECT = 255  # OpenID Connect Core 1.0, section 2
+_MAX_SUBJECT = 255  # OpenID Connect Core 1.0, section 2
 _TYPES = {"jwt", "at+jwt", "application/at+jwt"}
 _REQUIRED = ["exp", "iss", "aud", "sub"]
 _REMEMBER = 300  # seconds for which a verified token is not verified again
-_MOST_REMEMBERED = 10_000
+_MAX_REMEMBERED = 10_000
 _REASONS: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.ExpiredSignatureError, "is expired: get a new one."),
     (jwt.ImmatureSignatureError, "is not valid yet: compare the clocks of its issuer and of this server."),
@@ -92,7 +92,7 @@ class Tokens:
         self._trust = trust
         self._keys = keys
         self._failures = failures
-        self._known: LRUCache[bytes, _Known] = LRUCache(_MOST_REMEMBERED)
+        self._known: LRUCache[bytes, _Known] = LRUCache(_MAX_REMEMBERED)
 
     async def run(self) -> None:
         """Keep the keys as the issuer has them, until cancelled."""
@@ -116,7 +116,7 @@ class Tokens:
         self._known[digest] = _Known(claims, until, self._keys.edition)
 
     async def _decoded(self, token: str) -> JsonObject:
-        if len(token) > _MOST_CHARACTERS:
+        if len(token) > _MAX_CHARACTERS:
             raise refusal("The token is longer than 8 KiB: get a shorter one.")
         trust = self._trust
         try:
@@ -152,23 +152,23 @@ class Tokens:
         return key
 
 
-def _claims(said: JsonObject, trust: Trust) -> Claims:
-    subject, tenant, scopes = said["sub"], said.get(trust.tenant_claim), said.get(trust.scope_claim, "")
-    times = [said.get(name, 0) for name in ("exp", "nbf", "iat")]
+def _claims(claims: JsonObject, trust: Trust) -> Claims:
+    subject, tenant, scopes = claims["sub"], claims.get(trust.tenant_claim), claims.get(trust.scope_claim, "")
+    times = [claims.get(name, 0) for name in ("exp", "nbf", "iat")]
     # A number of 400 digits is one that no float can hold.
     if any(type(time) not in (int, float) or not abs(time) <= _LATEST for time in times):
         raise refusal("The token has a time that is no number, or beyond the year 9999.")
     # It goes into the audit log, where a control character or half of a surrogate pair would not be stored.
-    if not 1 <= len(subject) <= _MOST_SUBJECT or not subject.isprintable():
+    if not 1 <= len(subject) <= _MAX_SUBJECT or not subject.isprintable():
         raise refusal("The token has a subject that is empty, too long or not printable.")
     # Whoever has this claim is a tenant's, whatever its value: never an operator.
-    if trust.tenant_claim in said and not isinstance(tenant, str):
+    if trust.tenant_claim in claims and not isinstance(tenant, str):
         raise refusal("The token names a tenant by something else than text.")
-    return Claims(subject, tenant, _scopes(scopes), said["exp"])
+    return Claims(subject, tenant, _scopes(scopes), claims["exp"])
 
 
-def _scopes(said: object) -> frozenset[str]:
-    words = said.split() if isinstance(said, str) else said
+def _scopes(scopes: object) -> frozenset[str]:
+    words = scopes.split() if isinstance(scopes, str) else scopes
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise refusal("The token has scopes that are neither text nor a list of texts.")
     return frozenset(words)

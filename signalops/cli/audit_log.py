@@ -36,13 +36,13 @@ def list_(
 ) -> None:
     """Show who did what to what people manage, newest first; --json has what it changed."""
     filters = {"action": action, "actor": actor, "target": target, "from": since and since.astimezone().isoformat()}
-    wanted = validated(ActionsPage, filters).wanted() | {"limit": limit}
+    parameters = validated(ActionsPage, filters).wanted() | {"limit": limit}
 
     async def reading(connection: db.Connection) -> list[JsonObject]:
         found = await find_tenant(connection, tenant) if tenant else None
         if tenant and found is None:
             raise Unusable(f"There is no tenant {tenant!r}: see `signalops tenant list`.")
-        return await read_actions(connection, tenant=found and found.id, **wanted)
+        return await read_actions(connection, tenant=found and found.id, **parameters)
 
     actions = [PlatformAction.of(row) for row in as_owner(reading)]
     if as_json:

@@ -57,8 +57,8 @@ def backtest(
         stored = {"id": (await find(connection, tenant_id, rule)).id} if rule else {}
         chosen = stored | (read_object(file) if file else {"version": version})
         span = {"from": _moment(since), "to": to and _moment(to)}
-        asked = validated(BacktestRequest, {"rule": chosen, **span, "types": types or None, "examples": examples})
-        return await desk.ask(connection, tenant_id, asked)
+        request = validated(BacktestRequest, {"rule": chosen, **span, "types": types or None, "examples": examples})
+        return await desk.ask(connection, tenant_id, request)
 
     found = _wait(tenant, for_tenant(tenant, asking))
     if as_json:
@@ -85,9 +85,9 @@ def replay(
     async def replaying(connection: db.Connection, tenant_id: TenantId) -> ReplayCounted | ReplayStarted:
         rules = [(await find(connection, tenant_id, name)).id for name in rule or ()]
         span = {"from": since and _moment(since), "to": to and _moment(to), "type": kind}
-        asked = {"events": event or None, **span, "rules": rules or None, "reason": reason, "dryRun": dry_run}
+        parameters = {"events": event or None, **span, "rules": rules or None, "reason": reason, "dryRun": dry_run}
         most = settings().max_replayed_events
-        return await start(connection, tenant_id, validated(ReplayRequest, asked), most)
+        return await start(connection, tenant_id, validated(ReplayRequest, parameters), most)
 
     done = for_tenant(tenant, replaying).model_dump(mode="json")
     if as_json:

@@ -94,8 +94,8 @@ def try_now(tenant: TenantSlug, channel: ChannelName, as_json: AsJson = False) -
     if as_json:
         show_json(result.model_dump())
     else:
-        said = "" if result.status_code is None else f", answered {result.status_code}"
-        typer.echo(f"{result.outcome} in {result.milliseconds} ms{said}. {result.error or ''}".rstrip())
+        answer = "" if result.status_code is None else f", answered {result.status_code}"
+        typer.echo(f"{result.outcome} in {result.milliseconds} ms{answer}. {result.error or ''}".rstrip())
     if result.outcome != "sent":
         raise typer.Exit(1)
 
@@ -108,8 +108,8 @@ def rotate(
     overlap: Annotated[int | None, typer.Option(help="Seconds for which the old one signs as well; default: a day.")] = None,
 ) -> None:
     """Replace a webhook's signing secret; the new one is shown this once."""
-    given = {} if overlap is None else {"overlapSeconds": overlap}
-    rotation = validated(SecretRotation, {"secret": _secret(secret), **given})
+    options = {} if overlap is None else {"overlapSeconds": overlap}
+    rotation = validated(SecretRotation, {"secret": _secret(secret), **options})
 
     async def rotating(connection: db.Connection, tenant_id: TenantId) -> tuple[str | None, Any]:
         found = await channel_service.find(connection, tenant_id, channel)
@@ -129,8 +129,8 @@ async def _tried(tenant: TenantId, opened: Opened) -> TrialResult:
         await transport.close()
 
 
-def _secret(given: str | None) -> SecretStr | None:
-    """Read a secret: as an argument everybody on the machine may see it, so - asks."""
-    if given == "-":
-        given = typer.prompt("Secret", hide_input=True)
-    return None if given is None else SecretStr(given)
+def _secret(text: str | None) -> SecretStr | None:
+    """Read a secret: an argument is visible to everybody on the machine, so - prompts."""
+    if text == "-":
+        text = typer.prompt("Secret", hide_input=True)
+    return None if text is None else SecretStr(text)

@@ -34,16 +34,16 @@ def grant(
 ) -> None:
     """Grant a tenant credit, which its next invoices in that currency use up."""
     terms = {"amount": amount, "currency": currency, "priority": priority, "expiresAt": expires}
-    asked = validated(CreditIn, {**terms, "reason": reason, "author": author})
+    request = validated(CreditIn, {**terms, "reason": reason, "author": author})
 
     async def granting(connection: db.Connection, tenant_id: TenantId) -> str:
-        return str((await credit_grants.grant(connection, tenant_id, asked))[0])
+        return str((await credit_grants.grant(connection, tenant_id, request))[0])
 
     granted = for_tenant(tenant, granting)
     if as_json:
         show_json({"id": granted})
     else:
-        typer.echo(f"Credit of {asked.amount} {asked.currency} is granted to {tenant}: {granted}")
+        typer.echo(f"Credit of {request.amount} {request.currency} is granted to {tenant}: {granted}")
 
 
 @app.command("list", epilog="Example: signalops credit list --tenant acme")

@@ -51,8 +51,8 @@ def retry(
 ) -> None:
     """Give dead letters another chance; says how many first. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
-    asked = validated(LettersRetried, _choice(tenant, ids, every, narrowed))
-    _do(tenant, asked, dead_letter_service.retry_many, "Retry", yes)
+    request = validated(LettersRetried, _choice(tenant, ids, every, narrowed))
+    _do(tenant, request, dead_letter_service.retry_many, "Retry", yes)
 
 
 @app.command(epilog="Example: signalops dead-letter discard --tenant acme --error 'no such user' --reason 'left the company'")
@@ -71,17 +71,17 @@ def discard(
 ) -> None:
     """Give dead letters up for good; says how many first. They stay on record. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
-    asked = validated(LettersDiscarded, {**_choice(tenant, ids, every, narrowed), "reason": reason})
-    _do(tenant, asked, dead_letter_service.discard_many, "Discard", yes)
+    request = validated(LettersDiscarded, {**_choice(tenant, ids, every, narrowed), "reason": reason})
+    _do(tenant, request, dead_letter_service.discard_many, "Discard", yes)
 
 
-def _do(tenant: str, asked: Asked, work: Work[Asked], verb: str, yes: bool) -> None:
+def _do(tenant: str, request: Asked, work: Work[Asked], verb: str, yes: bool) -> None:
     """Say how many it would be, ask, and do it."""
-    counted = for_tenant(tenant, lambda connection, tenant_id: dead_letter_service.count(connection, tenant_id, asked))
+    counted = for_tenant(tenant, lambda connection, tenant_id: dead_letter_service.count(connection, tenant_id, request))
     beyond = f" (and {counted.left} are left for next time)" if counted.left else ""
     if not yes:
         typer.confirm(f"{verb} {counted.letters} dead letters{beyond}?", abort=True)
-    done = for_tenant(tenant, lambda connection, tenant_id: work(connection, tenant_id, asked))
+    done = for_tenant(tenant, lambda connection, tenant_id: work(connection, tenant_id, request))
     typer.echo(f"{verb}: {done.letters} dead letters, {done.left} left.")
 
 

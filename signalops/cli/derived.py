@@ -25,7 +25,7 @@ Resolve = Callable[[db.Connection, TenantId, str], Awaitable[UUID]]
 """Returns the id of what a text names; Unusable."""
 _CURSORS = ("limit", "starting_after", "ending_before")
 _UNSAID = ("if_match", "idempotency_key")
-_LARGEST_PAGE = 100
+_MAX_PAGE = 100
 _SAMPLE_ID = "01a20862-10b6-70f7-a960-f844b7ad550a"
 _Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
 _Slug = Annotated[str, typer.Argument(help="The tenant's slug or id.")]
@@ -54,8 +54,8 @@ class Commands:
         """
         command = _Command(handler, columns.split(), done, self._make, self._resolve)
 
-        def run(**given: Any) -> None:
-            command.run(given)
+        def run(**arguments: Any) -> None:
+            command.run(arguments)
 
         parameters = command.parameters()
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -97,17 +97,17 @@ class _Command(NamedTuple):
         argument = typer.Argument(metavar=name.upper(), help=what)
         return Annotated[UUID if _is_id(annotation) and not by_name else str, argument]
 
-    def run(self, given: JsonObject) -> None:
-        as_json = given.pop("as_json")
+    def run(self, arguments: JsonObject) -> None:
+        as_json = arguments.pop("as_json")
         if "caller" in declared(self.handler).parameters:
-            slug = given.pop("tenant")
-            answer = for_tenant(slug, lambda connection, tenant: self._answer(connection, tenant, given))
+            slug = arguments.pop("tenant")
+            answer = for_tenant(slug, lambda connection, tenant: self._answer(connection, tenant, arguments))
         else:
-            answer = as_owner(lambda connection: self._answer(connection, None, given))
+            answer = as_owner(lambda connection: self._answer(connection, None, arguments))
         if "data" in answer:
             show_rows(answer["data"], self.columns, as_json)
         elif self.done and not as_json:
-            typer.echo(self.done.format(**given | answer))
+            typer.echo(self.done.format(**arguments | answer))
         else:
             show_json(answer)
 
@@ -120,35 +120,37 @@ class _Command(NamedTuple):
         query = declared(self.handler).query
         if query is None:
             return await self._call(arguments)
-        asked = _said(query, given)
+        query_values = _said(query, given)
         if "limit" not in given:
-            return await self._call(arguments | {"query": validated(query, asked)})
-        return {"data": await self._pages(arguments, query, asked, given["limit"])}
+            return await self._call(arguments | {"query": validated(query, query_values)})
+        return {"data": await self._pages(arguments, query, query_values, given["limit"])}
 
-    async def _arguments(self, connection: db.Connection, tenant: TenantId | None, given: JsonObject) -> JsonObject:
+    async def _arguments(self, connection: db.Connection, tenant: TenantId | None, arguments: JsonObject) -> JsonObject:
         """Return the arguments of the handler except its query."""
         endpoint = declared(self.handler)
-        offered = {name: given[name] for name in endpoint.parameters if name in given} | dict.fromkeys(_UNSAID)
+        offered = {name: arguments[name] for name in endpoint.parameters if name in arguments} | dict.fromkeys(_UNSAID)
         offered |= {"connection": connection, "transaction": lambda: nullcontext(connection)}
         offered["operator"] = Operator(actor(), frozenset(get_args(PlatformScope)))
         if tenant:
             offered["caller"] = Caller(tenant, actor(), frozenset(get_args(Scope)))
         if body := endpoint.parameters.get("body"):
-            offered["body"] = validated(body, _said(body, given))
+            offered["body"] = validated(body, _said(body, arguments))
         if endpoint.parameters.get("tenant") is FoundTenant:
-            offered["tenant"] = await FIND[endpoint.lock](connection, given["tenant"])
+            offered["tenant"] = await FIND[endpoint.lock](connection, arguments["tenant"])
         return {name: value for name, value in offered.items() if name in endpoint.parameters}
 
-    async def _pages(self, arguments: JsonObject, query: type[BaseModel], asked: JsonObject, limit: int) -> list[JsonObject]:
+    async def _pages(
+        self, arguments: JsonObject, query: type[BaseModel], query_values: JsonObject, limit: int
+    ) -> list[JsonObject]:
         """Return so many items of a list, page after page."""
         items: list[JsonObject] = []
         while len(items) < limit:
-            page = validated(query, asked | {"limit": min(limit - len(items), _LARGEST_PAGE)})
+            page = validated(query, query_values | {"limit": min(limit - len(items), _MAX_PAGE)})
             answer = await self._call(arguments | {"query": page})
             items += answer["data"]
             if not answer["hasMore"]:
                 break
-            asked["startingAfter"] = next(str(items[-1][name]) for name in ("id", "key", "type") if name in items[-1])
+            query_values["startingAfter"] = next(str(items[-1][name]) for name in ("id", "key", "type") if name in items[-1])
         return items
 
     async def _call(self, arguments: JsonObject) -> JsonObject:
@@ -188,10 +190,10 @@ def _kind(field: FieldInfo) -> Any:
     return next(one for one in kinds if one is not NoneType) if NoneType in kinds else field.annotation
 
 
-def _said(model: type[BaseModel], given: JsonObject) -> JsonObject:
+def _said(model: type[BaseModel], arguments: JsonObject) -> JsonObject:
     """Return what was given of a model's fields, by their names in JSON; `null` clears what can be empty."""
-    said = {name: given[name] for name in model.model_fields if given.get(name) is not None and name not in _CURSORS}
-    return {model.model_fields[name].alias or name: _value(model.model_fields[name], said[name]) for name in said}
+    content = {name: arguments[name] for name in model.model_fields if arguments.get(name) is not None and name not in _CURSORS}
+    return {model.model_fields[name].alias or name: _value(model.model_fields[name], content[name]) for name in content}
 
 
 def _value(field: FieldInfo, text: Any) -> Any:

@@ -40,9 +40,9 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Store an event as the API does: once, counted, and processed by the next worker."""
-    said = {"type": type_, "source": source, "occurredAt": occurred_at, "idempotencyKey": idempotency_key}
-    given = {name: value for name, value in said.items() if value is not None}
-    event = validated(EventIn, given | {"payload": read_object(payload)})
+    fields = {"type": type_, "source": source, "occurredAt": occurred_at, "idempotencyKey": idempotency_key}
+    document = {name: value for name, value in fields.items() if value is not None}
+    event = validated(EventIn, document | {"payload": read_object(payload)})
     stored = asyncio.run(_stored(_active(tenant), event))
     if as_json:
         show_json({"id": str(stored.id), "status": stored.status})
@@ -62,13 +62,13 @@ def _active(slug: str) -> TenantId:
 
 async def _stored(tenant: TenantId, event: EventIn) -> Stored:
     async with db.pool(settings(), "api", 2) as connections:
-        held = incoming(tenant, event)
-        await PayloadValidator(await SchemaCache(connections).of(tenant)).faults(event.type, event.payload, held.row)
+        stored = incoming(tenant, event)
+        await PayloadValidator(await SchemaCache(connections).of(tenant)).faults(event.type, event.payload, stored.row)
         limits = Limits(waiting=1, flush=1, linger=0)
         flusher = Flusher((connections, connections), LimitedMeters(connections), RateLimitCache(), 0, limits)
         flushing = asyncio.create_task(flusher.run(), name="flush an event")
         try:
-            outcome = (await flusher.submit([held]))[held.id]
+            outcome = (await flusher.submit([stored]))[stored.id]
         finally:
             flushing.cancel()
     if isinstance(outcome, Problem):

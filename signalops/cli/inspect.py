@@ -78,9 +78,9 @@ def _tree(shown: JsonObject) -> Tree:
         branch = tree.add(f"delivery {delivery['id']} by {delivery['channel']['kind']}: {delivery['status']}")
         for attempt in delivery["attempts"]:
             why = f" {attempt['error']}" if attempt["error"] else ""
-            said = f" {attempt['statusCode']}" if attempt["statusCode"] else ""
+            status = f" {attempt['statusCode']}" if attempt["statusCode"] else ""
             took = f"{attempt['durationMs']} ms"
-            branch.add(f"attempt {attempt['attempt']} at {attempt['startedAt']}, {took}: {attempt['outcome']}{said}{why}")
+            branch.add(f"attempt {attempt['attempt']} at {attempt['startedAt']}, {took}: {attempt['outcome']}{status}{why}")
     counted = shown["usage"]
     tree.add(f"usage of {counted['period']}: {counted['accepted']} accepted, {counted['processed']} processed")
     return tree

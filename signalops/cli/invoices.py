@@ -41,19 +41,19 @@ def show(
     invoice: Wanted,
     tenant: TenantSlug,
     is_note: IsNote = False,
-    wanted: Format = "text",
+    format_: Format = "text",
     output: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
 ) -> None:
     """Show an invoice or a credit note with its lines."""
     shown = for_tenant(tenant, _on(invoice, is_note, read))
-    if wanted == "text":
+    if format_ == "text":
         _show(shown)
         return
     written = {
         "json": lambda: shown.model_dump_json(by_alias=True, indent=2).encode(),
         "csv": lambda: render.to_csv(shown),
         "html": lambda: render.to_html(shown).encode(),
-    }[wanted]()
+    }[format_]()
     if output:
         output.write_bytes(written)
     else:
@@ -81,8 +81,8 @@ def preview(
 @app.command(epilog="Example: signalops invoice void 17 --tenant acme --reason 'wrong customer' --author ann")
 def void(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author, is_note: IsNote = False) -> None:
     """Void an invoice or a credit note; the credit that it used comes back."""
-    said = corrections.Said(reason=reason, author=author)
-    for_tenant(tenant, _on(invoice, is_note, lambda c, t, found: corrections.void(c, t, found, said)))
+    decision = corrections.Said(reason=reason, author=author)
+    for_tenant(tenant, _on(invoice, is_note, lambda c, t, found: corrections.void(c, t, found, decision)))
     typer.echo("It is void. To bill the period all the same: signalops invoice reissue")
 
 
@@ -98,16 +98,16 @@ def credit_note(
     author: Author,
 ) -> None:
     """Issue a credit note, which takes an amount off an invoice."""
-    said = validated(corrections.Credited, {"amount": amount, "reason": reason, "author": author})
-    issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.credit(c, t, found, said)))
+    request = validated(corrections.Credited, {"amount": amount, "reason": reason, "author": author})
+    issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.credit(c, t, found, request)))
     typer.echo(f"Credit note {issued.number} of {issued.total} is issued.")
 
 
 @app.command(epilog="Example: signalops invoice reissue 17 --tenant acme --reason 'right customer' --author ann")
 def reissue(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author) -> None:
     """Reissue a voided invoice: the same figures, a new number."""
-    said = corrections.Said(reason=reason, author=author)
-    issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.reissue(c, t, found, said)))
+    decision = corrections.Said(reason=reason, author=author)
+    issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.reissue(c, t, found, decision)))
     typer.echo(f"Invoice {issued.number} of {issued.total} is issued.")
 
 
@@ -125,12 +125,12 @@ def close() -> None:
 
 
 def _on(
-    wanted: str, is_note: bool, work: Callable[[db.Connection, TenantId, UUID], Awaitable[Result]]
+    invoice: str, is_note: bool, work: Callable[[db.Connection, TenantId, UUID], Awaitable[Result]]
 ) -> Callable[[db.Connection, TenantId], Awaitable[Result]]:
     """Return what does something about a document of a tenant, named by number or id."""
 
     async def working(connection: db.Connection, tenant: TenantId) -> Result:
-        found = await find(connection, tenant, wanted, "credit_note" if is_note else "invoice")
+        found = await find(connection, tenant, invoice, "credit_note" if is_note else "invoice")
         return await work(connection, tenant, found)
 
     return working

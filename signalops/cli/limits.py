@@ -37,8 +37,8 @@ def set_(
     as_json: AsJson = False,
 ) -> None:
     """Set a limit of the tenant's own, which goes before its plan's; it holds at once."""
-    said = {"meter": meter, "soft": soft, "hard": hard, "thresholds": _percentages(thresholds), "overage": overage}
-    terms = validated(LimitTerms, said)
+    content = {"meter": meter, "soft": soft, "hard": hard, "thresholds": _percentages(thresholds), "overage": overage}
+    terms = validated(LimitTerms, content)
     for_tenant(tenant, lambda connection, tenant_id: limit_service.set_limit(connection, tenant_id, terms))
     if as_json:
         show_json(terms.model_dump(mode="json"))

@@ -42,8 +42,8 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a meter: it counts from the next batch of events on, and can be ended, not changed."""
-    said = {"key": key, "name": name or key, "aggregation": aggregation, "field": field, "unit": unit}
-    new = validated(MeterIn, said | {"pattern": read_object(pattern), "groupBy": group_by or []})
+    content = {"key": key, "name": name or key, "aggregation": aggregation, "field": field, "unit": unit}
+    new = validated(MeterIn, content | {"pattern": read_object(pattern), "groupBy": group_by or []})
     most = settings().max_meters
     meter, is_new = for_tenant(tenant, lambda connection, tenant_id: meter_service.add(connection, tenant_id, new, most))
     if as_json:

@@ -12,7 +12,7 @@ from signalops.tenants.tenant_queries import every_tenant
 from signalops.usage.reconciliation.reconcile import audit as run
 from signalops.usage.reconciliation.reconciliation_models import Report
 
-_MOST = 200
+_MAX_SHOWN = 200
 """Differences that are printed; --json has all."""
 
 
@@ -51,10 +51,10 @@ def _show(report: Report) -> None:
         typer.echo("Every figure is proven.")
         return
     typer.echo(f"{len(report.differences)} differences:")
-    rows = [difference.model_dump() for difference in report.differences[:_MOST]]
+    rows = [difference.model_dump() for difference in report.differences[:_MAX_SHOWN]]
     show_rows(rows, ("tenant", "period", "check", "subject", "expected", "found"), as_json=False)
-    if len(report.differences) > _MOST:
-        typer.echo(f"... and {len(report.differences) - _MOST} more: see --json.")
+    if len(report.differences) > _MAX_SHOWN:
+        typer.echo(f"... and {len(report.differences) - _MAX_SHOWN} more: see --json.")
 
 
 def _month(text: str) -> date:

@@ -87,8 +87,8 @@ def update(
 
     async def updating(connection: db.Connection, tenant_id: TenantId) -> RuleShown:
         before = await find(connection, tenant_id, rule)
-        said = rule_service.as_change(before).model_dump(mode="json", by_alias=True, exclude_none=True)
-        change = validated(RuleChange, _draft(said if whole is None else whole, options, subject, body))
+        current = rule_service.as_change(before).model_dump(mode="json", by_alias=True, exclude_none=True)
+        change = validated(RuleChange, _draft(current if whole is None else whole, options, subject, body))
         await registry().change(connection, tenant_id, before.id, change)
         return await shown(connection, tenant_id, before.id)
 
@@ -138,11 +138,11 @@ def diff(
 
 def _draft(whole: JsonObject, options: JsonObject, subject: str | None, body: str | None) -> JsonObject:
     """Put the options that were given in the place of what a draft says."""
-    said = whole | {name: value for name, value in options.items() if value is not None}
+    content = whole | {name: value for name, value in options.items() if value is not None}
     if options["pattern"] is not None:
-        said["pattern"] = read_object(options["pattern"])
+        content["pattern"] = read_object(options["pattern"])
     template = {part: text for part, text in (("subject", subject), ("body", body)) if text is not None}
-    return said | {"template": said.get("template", {}) | template}
+    return content | {"template": content.get("template", {}) | template}
 
 
 def _tell(rule: RuleShown, sentence: str, as_json: bool) -> None:

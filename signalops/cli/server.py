@@ -43,8 +43,8 @@ def serve(
     from signalops.web.protocol import server_options  # noqa: PLC0415  likewise
 
     # An option is a setting, for the processes that uvicorn starts too.
-    given = {"SIGNALOPS_HOST": host, "SIGNALOPS_PORT": port}
-    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
+    overrides = {"SIGNALOPS_HOST": host, "SIGNALOPS_PORT": port}
+    os.environ.update({name: str(value) for name, value in overrides.items() if value is not None})
     migrate.require_current(settings(), "api")
     logs.install(settings())  # for the parent of several processes
     with shared(processes):

@@ -34,9 +34,9 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Notify nobody of the events of a pattern for a time."""
-    given = {"startsAt": start, "endsAt": until, "duration": duration, "reason": reason}
-    wanted = {name: value for name, value in given.items() if value is not None}
-    new = validated(NewSilence, {"pattern": read_object(pattern)} | wanted)
+    options = {"startsAt": start, "endsAt": until, "duration": duration, "reason": reason}
+    content = {name: value for name, value in options.items() if value is not None}
+    new = validated(NewSilence, {"pattern": read_object(pattern)} | content)
 
     async def adding(connection: db.Connection, tenant_id: TenantId) -> SilenceShown:
         return await silence_service.show(connection, tenant_id, await silence_service.add(connection, tenant_id, new))

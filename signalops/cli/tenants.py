@@ -56,8 +56,8 @@ def create(
 ) -> None:
     """Make a tenant."""
     limits = [{"meter": DEFAULT, "soft": soft, "hard": hard}] if (soft, hard) != (None, None) else []
-    said = {"slug": slug, "name": name or slug, "plan": plan, "timeZone": time_zone, "limits": limits}
-    new = validated(TenantIn, said)
+    content = {"slug": slug, "name": name or slug, "plan": plan, "timeZone": time_zone, "limits": limits}
+    new = validated(TenantIn, content)
     tenant = as_owner(lambda connection: tenant_service.create(connection, new, _NOBODY))
     if as_json:
         named = {"id": tenant, "slug": slug, "name": new.name, "time_zone": new.time_zone}
@@ -76,11 +76,11 @@ def plan_(
     as_json: AsJson = False,
 ) -> None:
     """Give a tenant a plan; whatever else was scheduled for then or later is withdrawn."""
-    wanted = PlanWanted(plan=plan, version=version, at_once=at_once)
+    subscription = PlanWanted(plan=plan, version=version, at_once=at_once)
 
     async def subscribing(connection: db.Connection) -> Subscribed:
-        held = await find_tenant.hold_open(connection, slug)
-        return await tenant_service.subscribe(connection, held.id, wanted, author)
+        locked = await find_tenant.hold_open(connection, slug)
+        return await tenant_service.subscribe(connection, locked.id, subscription, author)
 
     done = as_owner(subscribing)
     if as_json:

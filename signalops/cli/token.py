@@ -44,10 +44,10 @@ def _trust() -> Trust:
     return trust
 
 
-def _scopes(wanted: list[str], possible: tuple[str, ...]) -> list[str]:
-    if not wanted or set(wanted) - set(possible):
+def _scopes(scopes: list[str], possible: tuple[str, ...]) -> list[str]:
+    if not scopes or set(scopes) - set(possible):
         raise Unusable(f"Give --scope, once or several times: there are {', '.join(possible)}.")
-    return wanted
+    return scopes
 
 
 def _seconds(text: str) -> int:

@@ -68,11 +68,11 @@ def up(settings: Settings) -> None:
 
 
 def _check_ports(settings: Settings) -> None:
-    with ExitStack() as held:  # all at once: two of them may be the same
+    with ExitStack() as sockets:  # all at once: two of them may be the same
         for name in ("port", "smtp_port", "sink_port"):
             number = getattr(settings, name)
             try:
-                held.enter_context(socket.create_server(("127.0.0.1", number)))
+                sockets.enter_context(socket.create_server(("127.0.0.1", number)))
             except OSError as error:
                 variable = f"SIGNALOPS_{name.upper()}"
                 raise Unusable(f"Port {number} is taken: stop what uses it, or set {variable}.") from error

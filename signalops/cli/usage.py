@@ -36,8 +36,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what a meter of a tenant counted, by the time at which events happened."""
-    asked = {"meter": meter, "period": period, "from": since, "to": until, "window": window, "groupBy": by_group}
-    query = validated(UsageQuery, asked | ({"group": read_object(group)} if group else {}))
+    query_values = {"meter": meter, "period": period, "from": since, "to": until, "window": window, "groupBy": by_group}
+    query = validated(UsageQuery, query_values | ({"group": read_object(group)} if group else {}))
 
     async def read(connection: db.Connection, tenant_id: TenantId) -> Usage:
         return await read_usage(connection, tenant_id, query)
@@ -68,12 +68,12 @@ def adjust(
     as_json: AsJson = False,
 ) -> None:
     """Correct the usage of an hour; the period that is open bills it when its own is closed."""
-    said: JsonObject = {"quantity": quantity, "meter": meter, "at": at, "reason": reason, "author": author}
-    asked = validated(AdjustmentIn, said | ({"group": read_object(group)} if group else {}))
+    fields: JsonObject = {"quantity": quantity, "meter": meter, "at": at, "reason": reason, "author": author}
+    request = validated(AdjustmentIn, fields | ({"group": read_object(group)} if group else {}))
     sent = Sent(idempotency_key=idempotency_key)
 
     async def correcting(connection: db.Connection, tenant_id: TenantId) -> JsonObject:
-        adjustment, is_new = await correct(connection, tenant_id, asked, sent, settings().backfill_days)
+        adjustment, is_new = await correct(connection, tenant_id, request, sent, settings().backfill_days)
         return {"isNew": is_new, **adjustment.model_dump(mode="json")}
 
     done = for_tenant(tenant, correcting)

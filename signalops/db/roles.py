@@ -54,8 +54,8 @@ def listening(settings: Settings, role: Role) -> str | None:
 
 def reachable(url: str, **parameters: str) -> str:
     """Return a connection string by which a server that is gone is noticed in time, unless the URL says otherwise."""
-    given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
-    return make_conninfo(**{**DEFAULTS, **given, **parameters})
+    options = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    return make_conninfo(**{**DEFAULTS, **options, **parameters})
 
 
 def without_password(url: str) -> tuple[str, str | None]:

@@ -27,7 +27,7 @@ _JSON_TYPE = shape(
 )
 """The subtype json, or one with the suffix +json (JSON format, section 3.1)."""
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_MOST_KEY_BYTES = 2048  # an entry of a PostgreSQL index holds 2,704 bytes
+_MAX_KEY_BYTES = 2048  # an entry of a PostgreSQL index holds 2,704 bytes
 _OWN = ("type", "source", "time", "data", "specversion", "datacontenttype")
 
 
@@ -57,8 +57,8 @@ def from_structured(value: object) -> tuple[EventIn, JsonObject]:
         raise Invalid.of(error, value) from error
     attributes = event.model_dump(exclude=set(_OWN), exclude_none=True)
     key = f"{event.source}\n{event.id}"
-    if len(key.encode()) > _MOST_KEY_BYTES:
-        raise Invalid(f"source: must not exceed {_MOST_KEY_BYTES} bytes together with id.")
+    if len(key.encode()) > _MAX_KEY_BYTES:
+        raise Invalid(f"source: must not exceed {_MAX_KEY_BYTES} bytes together with id.")
     return (
         EventIn.model_construct(
             type=event.type, payload=event.data or {}, source=event.source, occurred_at=event.time, idempotency_key=key

@@ -20,7 +20,7 @@ from signalops.ingest.flush import Flusher
 from signalops.ingest.types.schema_cache import PayloadValidator, SchemaCache
 from signalops.types import Caller, EventStatus, JsonObject
 
-MOST_IN_BATCH = 1000
+MAX_IN_BATCH = 1000
 _LATER = (429, 503)
 """Statuses with which a client is to send the same again."""
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -126,8 +126,8 @@ class Events:
     async def list_events(self, connection: db.Connection, caller: Caller, query: EventsPage) -> Response:
         """List a tenant's events, newest first."""
         window = query.window(await db.settled(connection), query.since, query.until)
-        wanted = {"tenant": caller.tenant, "type": query.type, "status": query.status, **window}
-        return query.listed(await event_queries.list_events(connection, query.upwards, **wanted), event_queries.shown)
+        filters = {"tenant": caller.tenant, "type": query.type, "status": query.status, **window}
+        return query.listed(await event_queries.list_events(connection, query.upwards, **filters), event_queries.shown)
 
     async def _item(self, caller: Caller, hold: PayloadValidator, item: object, is_cloud: bool) -> Incoming | Problem:
         try:
@@ -160,9 +160,9 @@ def _recent(backfill_days: int, event: EventIn, attributes: JsonObject | None) -
 
 async def _held(caller: Caller, hold: PayloadValidator, event: EventIn, attributes: JsonObject | None = None) -> Incoming:
     """Check an event against the schema of its type, and give it its id."""
-    held = incoming(caller.tenant, event, attributes)
-    warnings = await hold.faults(event.type, event.payload, held.row)
-    return held._replace(warnings=warnings, buckets=caller.buckets) if warnings or caller.buckets else held
+    checked = incoming(caller.tenant, event, attributes)
+    warnings = await hold.faults(event.type, event.payload, checked.row)
+    return checked._replace(warnings=warnings, buckets=caller.buckets) if warnings or caller.buckets else checked
 
 
 def _one(headers: Headers, body: bytes) -> tuple[EventIn, JsonObject | None]:
@@ -195,16 +195,16 @@ def _with_key(event: EventIn, header: str) -> EventIn:
 
 def _items(media: str, body: bytes) -> Sequence[object]:
     if media in _NDJSON:
-        items = strict_json.parse_lines(body, MOST_IN_BATCH)
+        items = strict_json.parse_lines(body, MAX_IN_BATCH)
     elif media in ("application/json", cloudevents.BATCH):
-        items = strict_json.parse_array(body, MOST_IN_BATCH)
+        items = strict_json.parse_array(body, MAX_IN_BATCH)
     else:
         raise UnsupportedMedia(
             f"A batch is a JSON array or NDJSON: send Content-Type: application/json or {_NDJSON[0]}.",
             headers={"Accept": f"application/json, {_NDJSON[0]}, {cloudevents.BATCH}"},
         )
-    if len(items) > MOST_IN_BATCH:
-        raise TooLarge(f"A batch holds at most {MOST_IN_BATCH} events: split it.")
+    if len(items) > MAX_IN_BATCH:
+        raise TooLarge(f"A batch holds at most {MAX_IN_BATCH} events: split it.")
     return items
 
 

@@ -156,11 +156,11 @@ def incoming(tenant: TenantId, event: EventIn, attributes: JsonObject | None = N
     }
     if key is not None:
         row["key"], row["hash"] = key, _body_hash(event, attributes)
-    asked = correlation.current.get()
-    if asked is None or not asked.is_sent:
+    request_id = correlation.current.get()
+    if request_id is None or not request_id.is_sent:
         return Incoming(tenant, EventId(event_id), orjson.dumps(row))
-    row["correlation"], row["trace"] = asked.id, asked.trace
-    return Incoming(tenant, EventId(event_id), orjson.dumps(row), correlation=asked.id)
+    row["correlation"], row["trace"] = request_id.id, request_id.trace
+    return Incoming(tenant, EventId(event_id), orjson.dumps(row), correlation=request_id.id)
 
 
 def _body_hash(event: EventIn, attributes: JsonObject | None) -> str:

@@ -30,9 +30,9 @@ class Limits:
     linger: float
 
 
-MOST_FLUSH_BYTES = 4 * 2**20
+MAX_FLUSH_BYTES = 4 * 2**20
 """Bytes of rows in one flush: more would time out for all who wait for it."""
-_MOST_WAITING_BYTES = 256 * 2**20
+_MAX_WAITING_BYTES = 256 * 2**20
 """Bytes of rows that may wait in one lane, a quarter of them of one tenant."""
 _SMALL = 16
 """Events that are never worth two flushes."""
@@ -45,7 +45,7 @@ def _taken(requests: deque[Request], most: int) -> list[Request]:
     """Take out of a queue what one flush may hold: so many events, and so many bytes, but one request at least."""
     taken = [requests.popleft()]
     events, size = len(taken[0].events), taken[0].size
-    while requests and events + len(requests[0].events) <= most and size + requests[0].size <= MOST_FLUSH_BYTES:
+    while requests and events + len(requests[0].events) <= most and size + requests[0].size <= MAX_FLUSH_BYTES:
         taken.append(requests.popleft())
         events, size = events + len(taken[-1].events), size + taken[-1].size
     return taken
@@ -56,7 +56,7 @@ def _parts(events: list[Incoming], most: int) -> Iterator[list[Incoming]]:
     part: list[Incoming] = []
     size = 0
     for event in events:
-        if part and (len(part) == most or size + len(event.row) > MOST_FLUSH_BYTES):
+        if part and (len(part) == most or size + len(event.row) > MAX_FLUSH_BYTES):
             yield part
             part, size = [], 0
         part.append(event)
@@ -102,7 +102,7 @@ class Flusher:
             return rejected
         sizes = [len(event.row) for event in events]
         self._require_room(events[0].tenant, len(events), sum(sizes))
-        if len(events) > self._limits.flush or sum(sizes) > MOST_FLUSH_BYTES:
+        if len(events) > self._limits.flush or sum(sizes) > MAX_FLUSH_BYTES:
             return {**rejected, **await self._submit_in_parts(events)}
         outcomes = await self._enqueue(events, sum(sizes)).answer
         return {**rejected, **outcomes} if rejected else outcomes
@@ -125,8 +125,8 @@ class Flusher:
         """Raise Overloaded when too much waits already: of all tenants together, or of this one."""
         if not self._waiting_bytes_of_all:
             return
-        of_tenant = self._waiting_bytes[tenant.int] + size > _MOST_WAITING_BYTES // 4
-        of_all = self._waiting_bytes_of_all + size > _MOST_WAITING_BYTES
+        of_tenant = self._waiting_bytes[tenant.int] + size > _MAX_WAITING_BYTES // 4
+        of_all = self._waiting_bytes_of_all + size > _MAX_WAITING_BYTES
         if of_tenant or of_all or (self._waiting and self._waiting + events > self._limits.waiting):
             raise Overloaded("Too many events wait to be stored: send again in a second.", headers=_SLOW)
 

@@ -17,7 +17,7 @@ from signalops.ingest.event_models import Incoming
 from signalops.token_bucket import Level
 from signalops.types import EventId, TenantId
 
-_MOST_REMEMBERED = 100_000
+_MAX_REMEMBERED = 100_000
 _BELIEVE = 10.0
 """Seconds for which a cached level is trusted: a flush under way may have reported a rate that had just changed."""
 Bucket = tuple[TenantId, str]
@@ -27,7 +27,7 @@ class RateLimitCache:
     """The levels of the buckets that this process's events took tokens from, as of the last flush."""
 
     def __init__(self) -> None:
-        self.cache = Cache[Bucket, tuple[Level, float]](_MOST_REMEMBERED, tags_of=_tags)
+        self.cache = Cache[Bucket, tuple[Level, float]](_MAX_REMEMBERED, tags_of=_tags)
 
     def note(self, tenant: TenantId, bucket: str, pace: Mapping[str, Any]) -> None:
         """Cache the level of a bucket, {rate, burst, left}, as signalops.accept returns it."""

@@ -42,14 +42,14 @@ def _formatter(form: str) -> logging.Formatter:
     return ProcessorFormatter(processors=[_line, render, _rendered])
 
 
-def _line(_: WrappedLogger, __: str, given: EventDict) -> EventDict:
+def _line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Return the fields of a line: when, how grave, whose and what; then those of the event; then the traceback."""
-    record: logging.LogRecord = given["_record"]
+    record: logging.LogRecord = event["_record"]
     line: EventDict = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
         "logger": record.name,
-        "message": given["event"],
+        "message": event["event"],
     }
     fields: Mapping[str, object] = getattr(record, "fields", {})
     line.update({name: _value(value) for name, value in fields.items() if value not in (None, [], ())})

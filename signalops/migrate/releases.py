@@ -78,11 +78,11 @@ def _require_role(connection: psycopg.Connection, role: db.Role) -> None:
 def of_stage(pending: MigrationList, stage: Stage) -> MigrationList:
     """Return the pending migrations of a stage; Unusable when one of the other stage comes before them."""
     known_stages = stages()
-    wanted = pending.filter(lambda migration: known_stages[migration.id] == stage)
+    migrations = pending.filter(lambda migration: known_stages[migration.id] == stage)
     others = [migration.id for migration in pending if known_stages[migration.id] != stage]
-    if others and (stage == "post" or any(migration.id > others[0] for migration in wanted)):
+    if others and (stage == "post" or any(migration.id > others[0] for migration in migrations)):
         raise Unusable(_FIRST[stage].format(others[0]))
-    return wanted
+    return migrations
 
 
 def stages() -> dict[str, Stage]:

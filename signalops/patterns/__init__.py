@@ -5,7 +5,7 @@ match an event. Grouping and Measured read an event's fields as patterns do. Inv
 alone would, and a pattern that can't be evaluated is never compiled.
 """
 
-from signalops.patterns.budget import MOST_STEPS, MOST_VALUES, Budget, TooCostly
+from signalops.patterns.budget import MAX_STEPS, MAX_VALUES, Budget, TooCostly
 from signalops.patterns.compiled_cache import cache_of_compiled
 from signalops.patterns.errors import PatternError
 from signalops.patterns.examples import run_cases
@@ -19,8 +19,8 @@ from signalops.patterns.upgrade import CURRENT_GRAMMAR, UPGRADERS, upgrade
 
 __all__ = [
     "CURRENT_GRAMMAR",
-    "MOST_STEPS",
-    "MOST_VALUES",
+    "MAX_STEPS",
+    "MAX_VALUES",
     "UPGRADERS",
     "Budget",
     "Explanation",

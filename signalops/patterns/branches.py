@@ -22,14 +22,14 @@ class BranchIndex:
     """Branches numbered from 0; a branch matches when all of its leaves, in the order of their paths, do."""
 
     def __init__(self, branches: Sequence[tuple[Leaf, ...]]) -> None:
-        asked: defaultdict[str, list[tuple[Leaf, int]]] = defaultdict(list)
+        conditions: defaultdict[str, list[tuple[Leaf, int]]] = defaultdict(list)
         for position, branch in enumerate(branches):
             for leaf in branch:
-                asked[leaf.path].append((leaf, 1 << position))
-        self._tree = grow_tree(asked)
+                conditions[leaf.path].append((leaf, 1 << position))
+        self._tree = grow_tree(conditions)
         everything = (1 << len(branches)) - 1
         self._cost = steps_of(everything)
-        self._indexes = {path: FieldIndex(leaves, everything) for path, leaves in asked.items()}
+        self._indexes = {path: FieldIndex(leaves, everything) for path, leaves in conditions.items()}
         self._requirements = _Requirements(branches)
 
     def matching(self, event: Mapping[str, object], budget: Budget) -> int:

@@ -1,8 +1,8 @@
 """The cost budget of evaluating one event, counted in steps, so that the result is deterministic."""
 
-MOST_STEPS = 100_000
+MAX_STEPS = 100_000
 """Values looked at, texts tried and choices of array elements weighed for one event: a tenth to two tenths of a second."""
-MOST_VALUES = 1000
+MAX_VALUES = 1000
 """Values of one field that are looked at, those in arrays one by one: the first ones."""
 _TEXT = 1024
 """Characters of a text that are one step to search."""
@@ -13,7 +13,7 @@ class TooCostly(ValueError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"The event takes more than {MOST_STEPS:,} steps to be held against the patterns: send shorter arrays, or write "
+            f"The event takes more than {MAX_STEPS:,} steps to be held against the patterns: send shorter arrays, or write "
             "fewer conditions on them."
         )
 
@@ -23,7 +23,7 @@ class Budget:
 
     __slots__ = ("left",)
 
-    def __init__(self, steps: int = MOST_STEPS) -> None:
+    def __init__(self, steps: int = MAX_STEPS) -> None:
         self.left = steps
 
     def spend(self, steps: int) -> None:

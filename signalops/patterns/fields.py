@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from signalops.patterns.budget import MOST_VALUES, Budget
+from signalops.patterns.budget import MAX_VALUES, Budget
 
 
 def _path(text: str) -> str:
@@ -118,7 +118,7 @@ def _scan_list(node: _Node, values: list[object], found: dict[str, object], budg
 def _add(found: dict[str, object], path: str, value: object) -> None:
     earlier = found.get(path, Many())
     many = earlier if isinstance(earlier, Many) else Many([earlier])
-    if len(many) < MOST_VALUES:
+    if len(many) < MAX_VALUES:
         many.append(value)
     found[path] = many
 
@@ -144,7 +144,7 @@ def collect(tree: Tree, event: Mapping[str, object], budget: Budget) -> dict[str
                 waiting.append((node, element, (*places, (array, index)) if nested else places))
         elif node.path is not None:
             occurrences = found.setdefault(node.path, [])
-            if len(occurrences) < MOST_VALUES:
+            if len(occurrences) < MAX_VALUES:
                 occurrences.append(Occurrence(value, places))
     return found
 

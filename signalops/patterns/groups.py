@@ -10,7 +10,7 @@ import orjson
 from signalops.patterns.budget import Budget
 from signalops.patterns.fields import Many, Tree, collect, grow_tree, scan
 
-LONGEST_KEY = 300
+MAX_KEY = 300
 _ORDERED = orjson.OPT_SORT_KEYS
 
 
@@ -82,7 +82,7 @@ class Fields:
 def canonical(value: object) -> str:
     """Return a JSON value as a text; equal values have the same one, and long ones are hashed."""
     text = orjson.dumps(_plain(value), option=_ORDERED)
-    return text.decode() if len(text) <= LONGEST_KEY else f"sha256:{hashlib.sha256(text).hexdigest()}"
+    return text.decode() if len(text) <= MAX_KEY else f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
 def _values(tree: Tree, event: Mapping[str, object], budget: Budget) -> dict[str, list[object]]:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 Around = Callable[[], AbstractAsyncContextManager[None]]
 Answer = TypeVar("Answer")
-_LONGEST_PAUSE = 1.0
+_MAX_PAUSE = 1.0
 _ENDINGS = (queries["finish_job"], queries["retry_job"])
 """What may be asked twice, should the first answer be lost: then the job is found to have ended."""
 _DOING = "select id from procrastinate.procrastinate_jobs where worker_id = %(worker)s and status = 'doing'"
@@ -75,7 +75,7 @@ class Connector(PsycopgConnector):
             if not pause:
                 log.warning("The database does not answer: the worker asks again until it does.")
                 await db.repair(self.pool)
-            pause = min(pause * 2 or 0.1, _LONGEST_PAUSE)
+            pause = min(pause * 2 or 0.1, _MAX_PAUSE)
             await asyncio.sleep(pause)
 
     @property
@@ -109,7 +109,7 @@ class Connector(PsycopgConnector):
         while True:
             with suppress(ConnectorException, *db.OUTAGE):
                 await super().listen_notify(on_notification, channels)
-            await asyncio.sleep(_LONGEST_PAUSE)
+            await asyncio.sleep(_MAX_PAUSE)
 
     async def _loop_notify(
         self,

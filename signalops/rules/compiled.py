@@ -9,7 +9,7 @@ from signalops.patterns import Budget, Pattern, RuleSet, compile_pattern, upgrad
 from signalops.rules.conditions import RuleConditions
 from signalops.types import ChannelId, RuleId
 
-MOST_CONDITIONS = 20_000
+MAX_CONDITIONS = 20_000
 """What all rules of a tenant together may have: an index of so many takes some 100 MB at worst, and usually a tenth."""
 
 

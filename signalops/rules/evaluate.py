@@ -15,7 +15,7 @@ from uuid import UUID
 from signalops import clock
 from signalops.contracts import GroupEvent, GroupRow, MatchRow
 from signalops.inbox.inbox_queries import Part, Results
-from signalops.patterns import MOST_STEPS as PATTERN_STEPS
+from signalops.patterns import MAX_STEPS as PATTERN_STEPS
 from signalops.patterns import Budget, Group, TooCostly, as_seen
 from signalops.rules.compiled import ActiveRule, CompiledRules
 from signalops.rules.conditions import Kind, Measure, RuleConditions
@@ -23,9 +23,9 @@ from signalops.types import RuleId
 
 Event = Mapping[str, Any]
 NOTICE = "signalops.rule.absent"
-DEEPEST = 3
+MAX_CAUSATION_DEPTH = 3
 """Maximum causation depth of operational events that cause one another, so that a rule on them can't loop."""
-MOST_STEPS = 1_000_000
+MAX_STEPS = 1_000_000
 """Steps for the events of one part together: a second or two."""
 _NOTHING = Measure(Decimal(0), None)
 
@@ -52,7 +52,7 @@ def decide(compiled: CompiledRules, part: Part, results: Results) -> Decided:
     """
     decisions, steps, costly = _Decisions(part, results), 0, list[Event]()
     for number, event in enumerate(part.events):
-        if steps > MOST_STEPS:
+        if steps > MAX_STEPS:
             return Decided(number, costly)
         budget = Budget()
         try:
@@ -76,11 +76,11 @@ def _decide(compiled: CompiledRules, decisions: "_Decisions", event: Event, budg
 
 def _narrowed(event: Event, rules: Sequence[ActiveRule]) -> list[ActiveRule]:
     """Leave out what must not match: a rule the notices of itself, a replay other rules than it asks for."""
-    if event["causation_depth"] > DEEPEST:
+    if event["causation_depth"] > MAX_CAUSATION_DEPTH:
         return []
     about_rule = event["payload"].get("rule", {}).get("id") if event["causation_depth"] else None
-    wanted = event.get("replay_rules")
-    return [rule for rule in rules if str(rule.id) != about_rule and (wanted is None or str(rule.id) in wanted)]
+    only = event.get("replay_rules")
+    return [rule for rule in rules if str(rule.id) != about_rule and (only is None or str(rule.id) in only)]
 
 
 class _Decisions:
@@ -127,9 +127,9 @@ class _Decisions:
 
     def _follow(self, match: _Match, plan: RuleConditions, kind: Kind, group: Group, measure: Measure = _NOTHING) -> None:
         opening = plan.hours.opening(self.now) if plan.hours else self.now
-        is_quiet = plan.hours is not None and plan.hours.drops and opening > self.now
-        verdict = "silenced" if match.is_silenced else "quiet" if is_quiet else None
-        not_before = opening if opening > self.now and not is_quiet else None
+        is_outside_hours = plan.hours is not None and plan.hours.drops and opening > self.now
+        verdict = "silenced" if match.is_silenced else "outside_hours" if is_outside_hours else None
+        not_before = opening if opening > self.now and not is_outside_hours else None
         if not plan.has_state:
             self._note(match, verdict, not_before)
             return

@@ -19,7 +19,7 @@ from signalops.rules.validate import Templates
 from signalops.types import Caller, RuleId, Severity, TenantId
 
 _LATEST = 2**31 - 1
-MOST_TESTS = 2
+MAX_TESTS = 2
 """Tests of rules that one tenant may run at once in a process."""
 Version = Annotated[int, Field(ge=1, le=_LATEST)]
 _IF_MATCH = {"If-Match": 'Change only if this version is active, such as "3"; else 412.'}
@@ -60,14 +60,14 @@ class Rules:
     def __init__(self, templates: Templates, most: int) -> None:
         self._templates = templates
         self._registry = RuleRegistry(templates, most)
-        self._testing = Places[TenantId](MOST_TESTS, "tests of rules")
+        self._testing = Places[TenantId](MAX_TESTS, "tests of rules")
 
     @endpoint("GET /api/rules", "listRules", "List rules, newest first", "rules:*", answers={200: RuleList})
     async def list_rules(self, connection: db.Connection, caller: Caller, query: RulesPage) -> Response:
         """List a tenant's rules in their active versions, newest first."""
-        wanted = query.model_dump(include={"enabled", "channel", "severity", "name"})
-        wanted |= {"upwards": query.upwards, **query.window(await db.settled(connection))}
-        rows = await rule_queries.list_rules(connection, caller.tenant, **wanted)
+        filters = query.model_dump(include={"enabled", "channel", "severity", "name"})
+        filters |= {"upwards": query.upwards, **query.window(await db.settled(connection))}
+        rows = await rule_queries.list_rules(connection, caller.tenant, **filters)
         return query.listed(rows, lambda row: RuleShown.model_validate(row).document())
 
     @endpoint("POST /api/rules", "addRule", "Add a rule", "rules:*", answers={201: RuleShown}, problems=(errors.Conflict,))

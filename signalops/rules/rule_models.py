@@ -13,7 +13,7 @@ from signalops.models import RequestModel
 from signalops.patterns import CURRENT_GRAMMAR, FieldPath, GroupBy
 from signalops.types import JsonObject, Severity
 
-MOST_COUNTED = 10_000
+MAX_COUNT = 10_000
 """The largest threshold of a count or of distinct values: what one evaluation of a window may have to read."""
 _UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?=\d)(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", re.ASCII)
@@ -82,7 +82,7 @@ class Window(_Part):
     """Fires once when enough happens within a time, and again only after it was less for a while."""
 
     within: Annotated[str, _between("1s", "7d")] = Field(description="The length of the sliding window of event time.")
-    count: int | None = Field(None, ge=1, le=MOST_COUNTED, description="At least so many events.")
+    count: int | None = Field(None, ge=1, le=MAX_COUNT, description="At least so many events.")
     sum: Threshold | None = Field(None, description="At least so much, all values of a field together.")
     distinct: Threshold | None = Field(None, description="At least so many different values of a field.")
     group_by: GroupBy = []
@@ -92,8 +92,8 @@ class Window(_Part):
     def _one_measure(self) -> Self:
         if sum(measure is not None for measure in (self.count, self.sum, self.distinct)) != 1:
             raise ValueError("name one of count, sum and distinct")
-        if self.distinct and not (self.distinct.at_least == int(self.distinct.at_least) <= MOST_COUNTED):
-            raise ValueError(f"distinct.atLeast must be a whole number up to {MOST_COUNTED}")
+        if self.distinct and not (self.distinct.at_least == int(self.distinct.at_least) <= MAX_COUNT):
+            raise ValueError(f"distinct.atLeast must be a whole number up to {MAX_COUNT}")
         return self
 
 

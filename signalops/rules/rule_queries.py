@@ -67,10 +67,10 @@ async def delete_rule(connection: db.Connection, tenant: TenantId, rule: RuleId)
     await connection.execute(SQL["delete-rule"], {"tenant": tenant, "id": rule})
 
 
-async def list_rules(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
+async def list_rules(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
     """Return rules in their active versions, newest first; wanted: id, enabled, channel, severity, name; a page's bounds."""
     defaults = _ANY | {"enabled": None, "channel": None, "severity": None, "name": None}
-    return await db.rows(connection, SQL["list-rules"], {**defaults, "tenant": tenant, **wanted})
+    return await db.rows(connection, SQL["list-rules"], {**defaults, "tenant": tenant, **filters})
 
 
 async def list_versions(connection: db.Connection, tenant: TenantId, rule: RuleId, before: int, limit: int) -> list[db.Row]:
@@ -97,9 +97,9 @@ async def find_event(connection: db.Connection, tenant: TenantId, event: EventId
     return await db.row(connection, SQL["find-event"], {"tenant": tenant, "id": event})
 
 
-async def list_silences(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
+async def list_silences(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
     """Return silences, newest first; wanted: id, state; a page's bounds."""
-    return await db.rows(connection, SQL["list-silences"], {**_ANY, "state": None, "tenant": tenant, **wanted})
+    return await db.rows(connection, SQL["list-silences"], {**_ANY, "state": None, "tenant": tenant, **filters})
 
 
 async def add_silence(connection: db.Connection, **fields: Any) -> None:

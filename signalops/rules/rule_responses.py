@@ -129,5 +129,5 @@ def _same(before: object, after: object) -> bool:
 
 
 def _said(version: VersionShown) -> JsonObject:
-    said = version.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"version", "state_version", "created_at"})
-    return said | {"channel": version.channel.name}
+    fields = version.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"version", "state_version", "created_at"})
+    return fields | {"channel": version.channel.name}

@@ -12,7 +12,7 @@ from pydantic import Field
 from signalops import db
 from signalops.errors import Conflict, NotFound, PreconditionFailed
 from signalops.rules import rule_queries
-from signalops.rules.compiled import MOST_CONDITIONS
+from signalops.rules.compiled import MAX_CONDITIONS
 from signalops.rules.rule_models import NewRule, RuleDraft
 from signalops.rules.rule_responses import Diff, RuleShown, VersionShown, Warned, compare
 from signalops.rules.validate import Fault, Templates, compiled, faults_of, never_seen, pinned_types, refuse
@@ -26,7 +26,7 @@ _COUNTED = ("grammar", "pattern", "window", "absent")
 """When one of these changes, a window or absence counts afresh."""
 
 
-MOST_VERSIONS = 5
+MAX_VERSIONS = 5
 """Versions that may be made within 30 days for each rule that a tenant may have: also those of deleted rules stay."""
 
 
@@ -58,20 +58,20 @@ class RuleRegistry:
         self, connection: db.Connection, tenant: TenantId, rule: RuleId, change: RuleChange, expected: Expected = None
     ) -> None:
         """Make a new version that decides from now on, unless it says the same; rename and switch on the way."""
-        held = await _hold(connection, tenant, rule, expected)
-        active = version = held["active_version"]
+        locked = await _hold(connection, tenant, rule, expected)
+        active = version = locked["active_version"]
         content = await self._content(connection, tenant, change)
         before = await _version(connection, tenant, rule, active)
-        said = {name: before[name] for name in _SAID} | {"channel": before["channel"]["id"]}
-        if not _same(said, content, _SAID):
+        fields = {name: before[name] for name in _SAID} | {"channel": before["channel"]["id"]}
+        if not _same(fields, content, _SAID):
             version = active + 1
-            since = before["state_version"] if _same(said, content, _COUNTED) else version
+            since = before["state_version"] if _same(fields, content, _COUNTED) else version
             await rule_queries.add_version(connection, tenant, rule, {"version": version, "state_version": since}, content)
             await self._check_versions(connection, tenant)
-        name = held["name"] if change.name is None else change.name
-        enabled = held["enabled"] if change.enabled is None else change.enabled
+        name = locked["name"] if change.name is None else change.name
+        enabled = locked["enabled"] if change.enabled is None else change.enabled
         after = {"name": name, "enabled": enabled, "active_version": version}
-        if after != held:
+        if after != locked:
             await rule_queries.change_rule(connection, tenant, rule, **after)
         await _check_room(connection, tenant)
 
@@ -83,7 +83,7 @@ class RuleRegistry:
         await self.change(connection, tenant, rule, as_change(earlier), expected)
 
     async def _check_versions(self, connection: db.Connection, tenant: TenantId) -> None:
-        most = self._most * MOST_VERSIONS
+        most = self._most * MAX_VERSIONS
         if await rule_queries.count_versions(connection, tenant) > most:
             raise Conflict(
                 f"{most} versions of rules were made within 30 days, which are kept for ever: wait, change fewer rules, or have "
@@ -93,9 +93,9 @@ class RuleRegistry:
     async def _content(self, connection: db.Connection, tenant: TenantId, draft: RuleDraft) -> JsonObject:
         """Return what a version says, as it is stored."""
         channel = await checked(connection, tenant, self._templates, draft)
-        said = draft.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(RuleDraft.model_fields))
+        content = draft.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(RuleDraft.model_fields))
         conditions = compiled(draft.grammar, draft.pattern).conditions
-        return {name: said.get(name) for name in _SAID} | {"channel": str(channel["id"]), "conditions": conditions}
+        return {name: content.get(name) for name in _SAID} | {"channel": str(channel["id"]), "conditions": conditions}
 
 
 async def checked(connection: db.Connection, tenant: TenantId, templates: Templates, draft: RuleDraft) -> JsonObject:
@@ -164,13 +164,13 @@ async def diff(
 
 def as_change(version: VersionShown | RuleShown) -> RuleChange:
     """Return a version as it would be written."""
-    said = {name: value for name, value in version.document().items() if name in _SAID}
-    return RuleChange.model_validate(said | {"channel": str(version.channel.id)})
+    fields = {name: value for name, value in version.document().items() if name in _SAID}
+    return RuleChange.model_validate(fields | {"channel": str(version.channel.id)})
 
 
-async def _switch(connection: db.Connection, tenant: TenantId, rule: RuleId, held: JsonObject, enabled: bool) -> None:
-    if held["enabled"] != enabled:
-        await rule_queries.change_rule(connection, tenant, rule, **held | {"enabled": enabled})
+async def _switch(connection: db.Connection, tenant: TenantId, rule: RuleId, locked: JsonObject, enabled: bool) -> None:
+    if locked["enabled"] != enabled:
+        await rule_queries.change_rule(connection, tenant, rule, **locked | {"enabled": enabled})
         await _check_room(connection, tenant)
 
 
@@ -182,9 +182,9 @@ async def _check_room(connection: db.Connection, tenant: TenantId, most: int | N
     rules, conditions = await rule_queries.count_rules(connection, tenant)
     if most is not None and rules > most:
         raise Conflict(f"There are {most} rules already: delete one, or have SIGNALOPS_MAX_RULES raised.")
-    if conditions > MOST_CONDITIONS:
+    if conditions > MAX_CONDITIONS:
         raise Conflict(
-            f"All enabled rules together would have {conditions} conditions, {MOST_CONDITIONS} are possible: "
+            f"All enabled rules together would have {conditions} conditions, {MAX_CONDITIONS} are possible: "
             "shorten or disable some.",
             conditions=conditions,
         )
@@ -199,15 +199,15 @@ async def _version(connection: db.Connection, tenant: TenantId, rule: RuleId, ve
 
 async def _hold(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected) -> JsonObject:
     """Return name, enabled and active_version of a rule, whose changes from here on follow one another."""
-    held = await rule_queries.lock_rule(connection, tenant, rule)
-    if held is None:
+    locked = await rule_queries.lock_rule(connection, tenant, rule)
+    if locked is None:
         raise _unknown()
-    if expected is not None and held["active_version"] not in expected:
+    if expected is not None and locked["active_version"] not in expected:
         raise PreconditionFailed(
-            f"Version {held['active_version']} is active, not the one that was read: read the rule again, then change it.",
-            activeVersion=held["active_version"],
+            f"Version {locked['active_version']} is active, not the one that was read: read the rule again, then change it.",
+            activeVersion=locked["active_version"],
         )
-    return held
+    return locked
 
 
 def _same(before: JsonObject, after: JsonObject, names: Iterable[str]) -> bool:

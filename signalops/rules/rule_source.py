@@ -56,9 +56,11 @@ async def choose(
             rule, ChannelShown.model_validate(channel), _named(rule, None, rule.name), rule.enabled is not False, zone
         )
     stored = await rule_service.show(connection, tenant, RuleId(rule.id))
-    said = await rule_service.show_version(connection, tenant, stored.id, rule.version) if rule.version else stored
-    draft = rule_service.as_change(said)
-    return ResolvedRule(draft, said.channel, _named(draft, said.version, stored.name, str(stored.id)), stored.enabled, zone)
+    stored_version = await rule_service.show_version(connection, tenant, stored.id, rule.version) if rule.version else stored
+    draft = rule_service.as_change(stored_version)
+    return ResolvedRule(
+        draft, stored_version.channel, _named(draft, stored_version.version, stored.name, str(stored.id)), stored.enabled, zone
+    )
 
 
 def _named(draft: RuleChange, version: int | None, name: str | None, rule: str | None = None) -> JsonObject:

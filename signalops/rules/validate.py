@@ -98,9 +98,9 @@ def never_seen(draft: RuleDraft, pattern: Pattern, fields: frozenset[str], templ
     """
     steps = [path.split(".") for path in fields]
     known = {".".join(path[:length]) for path in steps for length in range(1, len(path) + 1)}
-    asked = {leaf.path: None for branch in pattern.branches for leaf in branch if not leaf.allows_absence}
+    paths = {leaf.path: None for branch in pattern.branches for leaf in branch if not leaf.allows_absence}
     read = {part: sorted(templates.fields_of({part: text})) for part, text in draft.template.items()}
-    in_pattern = [(f"pattern.{path}", path) for path in asked if _is_new(path, known)]
+    in_pattern = [(f"pattern.{path}", path) for path in paths if _is_new(path, known)]
     return in_pattern + [(f"template.{part}", path) for part in read for path in read[part] if _is_new(path, known)]
 
 

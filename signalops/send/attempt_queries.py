@@ -71,12 +71,12 @@ class Attempt:
     patience: float
 
 
-async def claim(connection: db.Connection, wanted: Iterable[Wanted], busy: list[ChannelId]) -> list[Claim]:
+async def claim(connection: db.Connection, deliveries: Iterable[Wanted], busy: list[ChannelId]) -> list[Claim]:
     """Begin an attempt at each of some deliveries, whatever their tenants. One round trip.
 
     What has ended, waits for its time or does not exist is left out; so is what belongs to a busy channel: it waits a second.
     """
-    requested: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in wanted]
+    requested: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in deliveries]
     return await db.records(
         connection, Claim, SQL["claim-deliveries"], {"wanted": db.Jsonb(requested), "busy": busy}, prepare=True
     )
@@ -92,8 +92,8 @@ async def settle(connection: db.Connection, attempts: Iterable[Attempt]) -> list
 
     Returns the deliveries that died.
     """
-    said = {"said": db.Jsonb([_settled_attempt(attempt) for attempt in attempts])}
-    return [died for (died,) in await db.tuples(connection, SQL["settle-deliveries"], said, prepare=True)]
+    parameters = {"said": db.Jsonb([_settled_attempt(attempt) for attempt in attempts])}
+    return [died for (died,) in await db.tuples(connection, SQL["settle-deliveries"], parameters, prepare=True)]
 
 
 def _settled_attempt(attempt: Attempt) -> SettledAttempt:

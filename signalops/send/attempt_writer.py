@@ -11,7 +11,7 @@ from signalops.send import attempt_queries
 from signalops.send.attempt_queries import Attempt
 from signalops.supervise import watched
 
-AT_MOST = 100
+MAX_PER_WRITE = 100
 """Attempts of one statement; a commit for each would cost more than sending."""
 _WAITS = (0.1, 0.3, 1, 2, 3, 4)
 """Seconds between tries while the database is away: what is not recorded is sent again. Longer, and the job is another's."""
@@ -41,7 +41,7 @@ class AttemptWriter:
 
     async def _flush_all(self) -> None:
         while self._waiting:
-            flush, self._waiting = self._waiting[:AT_MOST], self._waiting[AT_MOST:]
+            flush, self._waiting = self._waiting[:MAX_PER_WRITE], self._waiting[MAX_PER_WRITE:]
             for group in _without_crossing(flush):
                 await self._flush(group)
         self._flushing = None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 # A receiver's Retry-After is honoured up to this.
-LONGEST_WAIT = 24 * 3600.0
+MAX_WAIT = 24 * 3600.0
 JITTER = 0.2
 
 
@@ -17,5 +17,5 @@ def next_attempt(schedule: Sequence[float], attempts_made: int, retry_after: flo
     if attempts_made > len(schedule):
         return None
     step = schedule[attempts_made - 1] * rng.uniform(1 - JITTER, 1 + JITTER)
-    asked = min(retry_after or 0.0, LONGEST_WAIT) * rng.uniform(1, 1 + JITTER)
-    return max(step, asked)
+    requested_wait = min(retry_after or 0.0, MAX_WAIT) * rng.uniform(1, 1 + JITTER)
+    return max(step, requested_wait)

@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 LINGER = 0.5
 """Seconds that a job waits for a receiver: one that hangs would else keep its place from others until it times out."""
-MOST_ON_THEIR_WAY = 1000
+MAX_IN_FLIGHT = 1000
 """Attempts of one process, of which those of one channel are at most about a tenth."""
-MOST_OF_A_CHANNEL = 100
+MAX_PER_CHANNEL = 100
 _SUPPRESSED = "The address bounced or complained before: lift it in /api/suppressions."
 _GONE = "The event, the rule or the channel was deleted: there is nothing left to send."
 
@@ -57,7 +57,7 @@ class Sender:
         """Make one attempt at a delivery, as deliver_all does."""
         await self.deliver_all([(tenant, delivery)])
 
-    async def deliver_all(self, wanted: Sequence[attempt_queries.Wanted]) -> None:
+    async def deliver_all(self, deliveries: Sequence[attempt_queries.Wanted]) -> None:
         """Make one attempt at each of some deliveries and record it; nothing where one has ended or waits for its time.
 
         No transaction is open while a provider answers. If the record fails, the error is raised and the delivery
@@ -66,14 +66,14 @@ class Sender:
         Whoever takes longer than LINGER seconds is waited for without the job, whose place in the worker is for others; should
         the worker die then, the sweep for what lost its job sends it again.
         """
-        busy = [channel for channel, count in self._in_hand.items() if count >= MOST_OF_A_CHANNEL]
+        busy = [channel for channel, count in self._in_hand.items() if count >= MAX_PER_CHANNEL]
         async with self._pool.connection() as connection:
-            claims = await attempt_queries.claim(connection, wanted, busy)
+            claims = await attempt_queries.claim(connection, deliveries, busy)
         attempts = [self._begin(claim) for claim in claims]
         if not attempts:
             return
         try:
-            is_full = len(self._on_their_way) > MOST_ON_THEIR_WAY
+            is_full = len(self._on_their_way) > MAX_IN_FLIGHT
             done, _ = await asyncio.wait(attempts, timeout=None if is_full else LINGER)
         except asyncio.CancelledError:  # the worker shuts down: the job is run again, by another one
             for attempt in attempts:
@@ -126,13 +126,13 @@ class Sender:
             message = await template.rendered(claim.tenant, source, notification, channel.body_markup)
             return await channel.send(Envelope(claim.delivery, notification, message, secret, claim.tenant), self._transport)
         except Invalid as refusal:
-            return Outcome("broken", error=refusal.detail)
+            return Outcome("misconfigured", error=refusal.detail)
         except Unusable as error:  # the operator's to mend, so the tenant's notification waits for it
-            return Outcome("temporary", error=str(error))
+            return Outcome("transient", error=str(error))
         except Exception as error:
             # A bug of ours must end on record and in the backoff like any failure, not in a job that is retried unseen.
             log.exception("Delivery %s failed unexpectedly.", claim.delivery)
-            return Outcome("temporary", error=f"Unexpected {type(error).__name__}: {error}")
+            return Outcome("transient", error=f"Unexpected {type(error).__name__}: {error}")
 
     def _opened(self, claim: attempt_queries.Claim) -> tuple[Channel, str | None]:
         if claim.kind is None or claim.config is None:

@@ -67,13 +67,13 @@ def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 def _validator(function: Callable[..., Any]) -> Callable[[Environment, Token, str, list[Argument]], None]:
     """Return what refuses (FilterArgumentError) arguments that the filter can't be called with, as a template is compiled."""
     signature = inspect.signature(function)
-    given = {name: None for name in ("context", "environment") if name in signature.parameters}
+    injected = {name: None for name in ("context", "environment") if name in signature.parameters}
 
     def validate(_: Environment, token: Token, name: str, args: list[Argument]) -> None:
         positional = [arg for arg in args if not isinstance(arg, KeywordArgument)]
         named = {arg.name: None for arg in args if isinstance(arg, KeywordArgument)}
         try:
-            signature.bind(None, *positional, **named, **given)
+            signature.bind(None, *positional, **named, **injected)
         except TypeError as error:
             raise FilterArgumentError(f"the filter {name} takes other arguments ({error})", token=token) from None
 
@@ -92,8 +92,8 @@ def _of_nothing(name: str, value: object, args: tuple[object, ...]) -> tuple[obj
     if name in ("truncate", "truncatewords") and args and is_nothing(args[0]):
         args = ()
     if name in _OF_TEXTS or (name == "slice" and not isinstance(value, list | tuple | range)):
-        given = tuple(text_of(arg) if _is_text(arg) else arg for arg in map(_or_none, args))
-        return value if isinstance(value, str) else text_of(value), given
+        arguments = tuple(text_of(arg) if _is_text(arg) else arg for arg in map(_or_none, args))
+        return value if isinstance(value, str) else text_of(value), arguments
     return value, tuple(map(_or_none, args))
 
 

@@ -63,11 +63,11 @@ def _parts(text: str) -> Iterator[bytes]:
     yield part
 
 
-def named_address(given: str) -> str:
+def named_address(text: str) -> str:
     """Return an address such as `Acme <ops@example.com>` for a header, its name encoded."""
-    match = re.fullmatch(r"\s*(.*?)\s*<([^<>]+)>\s*", given)
+    match = re.fullmatch(r"\s*(.*?)\s*<([^<>]+)>\s*", text)
     if not match:
-        return given.strip()
+        return text.strip()
     name, address = match[1].strip().strip('"'), match[2]
     if not name:
         return f"<{address}>"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from signalops.types import DeliveryId, TenantId
 
-OutcomeKind = Literal["sent", "temporary", "throttled", "permanent", "broken", "gone", "suppressed"]
+OutcomeKind = Literal["sent", "transient", "throttled", "permanent", "misconfigured", "gone", "suppressed"]
 Verdict = Literal["done", "retry", "drop", "disable", "suppress"]
 NotificationKind = Literal["event", "digest", "absence"]
 
@@ -14,10 +14,10 @@ NotificationKind = Literal["event", "digest", "absence"]
 # more. `suppressed`: it was not asked, since it has said so before.
 VERDICTS: Mapping[OutcomeKind, Verdict] = {
     "sent": "done",
-    "temporary": "retry",
+    "transient": "retry",
     "throttled": "retry",
     "permanent": "drop",
-    "broken": "drop",
+    "misconfigured": "drop",
     "gone": "disable",
     "suppressed": "suppress",
 }

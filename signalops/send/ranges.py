@@ -8,7 +8,7 @@ from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.exceptions import LiquidValueError
 from liquid.expression import Expression
 
-MOST_NUMBERS = 10_000
+MAX_NUMBERS = 10_000
 
 
 class BoundedRange(RangeLiteral):
@@ -18,8 +18,8 @@ class BoundedRange(RangeLiteral):
 
     def evaluate(self, context: RenderContext) -> range:
         numbers = super().evaluate(context)
-        if numbers.stop - numbers.start > MOST_NUMBERS:
-            raise LiquidValueError(f"a range has more than {MOST_NUMBERS} numbers", token=None)
+        if numbers.stop - numbers.start > MAX_NUMBERS:
+            raise LiquidValueError(f"a range has more than {MAX_NUMBERS} numbers", token=None)
         return numbers
 
 

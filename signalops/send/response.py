@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from signalops import clock
-from signalops.send.backoff import LONGEST_WAIT
+from signalops.send.backoff import MAX_WAIT
 from signalops.send.message_models import ANSWER_LIMIT, Outcome, OutcomeKind
 
 _TWO_DIGITS = re.compile(r"[A-Za-z]+, *\d\d-[A-Za-z]{3}-\d\d ")
-_MOST_DIGITS = 12
+_MAX_DIGITS = 12
 """Maximum digits of a Retry-After; a longer one is ignored."""
 
 
@@ -48,7 +48,7 @@ def judged(answer: Answer) -> Outcome:
 def _failure(answer: Answer) -> OutcomeKind:
     if answer.status == 429 or (answer.status in (502, 503, 504) and answer.retry_after is not None):
         return "throttled"
-    return "temporary" if answer.status >= 500 or answer.status in (408, 425) else "permanent"
+    return "transient" if answer.status >= 500 or answer.status in (408, 425) else "permanent"
 
 
 def retry_after(header: str | None) -> float | None:
@@ -56,7 +56,7 @@ def retry_after(header: str | None) -> float | None:
     if header is None:
         return None
     if header.isascii() and header.isdecimal():
-        return patience(int(header)) if len(header) <= _MOST_DIGITS else None
+        return patience(int(header)) if len(header) <= _MAX_DIGITS else None
     try:
         return patience((_http_date(header) - clock.now()).total_seconds())
     except (ValueError, OverflowError):
@@ -76,4 +76,4 @@ def _http_date(header: str) -> datetime:
 
 def patience(seconds: float) -> float:
     """Return for how many seconds a receiver is left alone that asks for so many: a day at most."""
-    return min(max(0.0, seconds), LONGEST_WAIT)
+    return min(max(0.0, seconds), MAX_WAIT)

@@ -6,9 +6,9 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 """Of one answer; of its body no more than a quarter is read."""
-MOST_INTERIM = 8
+MAX_INTERIM = 8
 """Answers such as 100 and 103 before the final one; each costs as much as that."""
 
 
@@ -24,7 +24,7 @@ class BoundedHandler(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
-        if self._received > MOST_BYTES:
+        if self._received > MAX_BYTES:
             self._cut()
         else:
             super().data_received(data)
@@ -32,7 +32,7 @@ class BoundedHandler(ResponseHandler):
     def feed_data(self, data: Any, size: int = 0) -> None:
         message, _ = data
         self._interim += message.code < 200
-        if self._interim > MOST_INTERIM:
+        if self._interim > MAX_INTERIM:
             self._cut()
         else:
             super().feed_data(data, size)

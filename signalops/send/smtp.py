@@ -18,9 +18,9 @@ from signalops.supervise import watched
 
 Security = Literal["starttls", "tls", "none"]
 
-MOST_MAILS = 100
+MAX_MAILS = 100
 """Mails on one connection: servers end those that never end, and new ones spread over all of a server's machines."""
-MOST_IDLE = 15.0
+MAX_IDLE = 15.0
 """Seconds without a mail after which a connection is ended."""
 SURE = 1.0
 """Seconds for which a connection is taken to live without asking."""
@@ -51,7 +51,7 @@ class _Kept:
 
     async def is_fit(self, sure: float) -> bool:
         """Return whether the connection can be reused: the server may have closed it."""
-        if self.mails >= MOST_MAILS or not self.smtp.is_connected:
+        if self.mails >= MAX_MAILS or not self.smtp.is_connected:
             return False
         if time.monotonic() - self.since > sure:
             with suppress(aiosmtplib.SMTPException, OSError):
@@ -68,7 +68,7 @@ class _Kept:
 class Mailer:
     """The connections of one process, so many to a server as the settings allow, and one owner who closes them."""
 
-    def __init__(self, guard: Guard, settings: Settings, most_idle: float = MOST_IDLE, sure: float = SURE) -> None:
+    def __init__(self, guard: Guard, settings: Settings, most_idle: float = MAX_IDLE, sure: float = SURE) -> None:
         self._guard = guard
         self._timeout = settings.send_timeout
         self._most = settings.smtp_connections

@@ -21,7 +21,7 @@ PARTS: Mapping[str, int] = {"subject": 16 * 1024, "body": 16 * 1024, "html": 64 
 _STOPPED = f"The template takes more than {TIME_LIMIT} s of processor time, or too much memory: correct the rule's template."
 NAMES = ("type", "source", "occurredAt", "payload", "event_id", "rule", "window", "events", "count", "timeZone")
 """What a template may read."""
-LONGEST_SUBJECT = 1000
+MAX_SUBJECT = 1000
 """Characters of a subject; a longer one is cut."""
 
 
@@ -83,7 +83,7 @@ def _lines(sources: Sequence[str], notification: Notification) -> list[str]:
 
 
 def _cut(subject: str) -> str:
-    return subject if len(subject) <= LONGEST_SUBJECT else subject[: LONGEST_SUBJECT - 1] + "…"
+    return subject if len(subject) <= MAX_SUBJECT else subject[: MAX_SUBJECT - 1] + "…"
 
 
 def _names(notification: Notification) -> JsonObject:

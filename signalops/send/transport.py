@@ -85,7 +85,7 @@ class Transport:
             ) as response:
                 body = await _start_of(response)
         except Blocked as refusal:
-            return Outcome("broken", error=str(refusal))
+            return Outcome("misconfigured", error=str(refusal))
         except (aiohttp.ClientError, OSError) as error:
             return _unanswered(error)
         if request.secret:
@@ -127,6 +127,6 @@ async def _start_of(response: aiohttp.ClientResponse) -> bytes:
 
 def _unanswered(error: Exception) -> Outcome:
     if isinstance(error, aiohttp.InvalidURL):
-        return Outcome("broken", error="The channel's url can't be called: correct it.")
+        return Outcome("misconfigured", error="The channel's url can't be called: correct it.")
     sentences = (sentence for kind, sentence in _TRIED_AGAIN if isinstance(error, kind))
-    return Outcome("temporary", error=next(sentences, "The receiver broke off the connection."))
+    return Outcome("transient", error=next(sentences, "The receiver broke off the connection."))

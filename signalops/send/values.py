@@ -11,7 +11,7 @@ from liquid import Undefined
 
 _LATEST_SECONDS = 1e11
 """Seconds up to the year 5138; in milliseconds it is 1973: what is larger counts in thousandths, once or several times."""
-_MOST_DIGITS = 15
+_MAX_DIGITS = 15
 
 
 class Written(str):
@@ -57,7 +57,7 @@ def text_of(value: object) -> str:
 
 def rounded(number: float, digits: int) -> float:
     """Round half up, away from zero, by the decimal digits as they are written: 2.675 to two digits is 2.68."""
-    if abs(digits) > _MOST_DIGITS:
+    if abs(digits) > _MAX_DIGITS:
         return number
     exact = Decimal(str(number)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
     return float(exact) if digits > 0 else int(exact)

@@ -15,18 +15,18 @@ _FROM: dict[TenantStatus, set[TenantStatus]] = {
 }
 
 
-async def find(connection: db.Connection, wanted: str) -> FoundTenant:
+async def find(connection: db.Connection, slug_or_id: str) -> FoundTenant:
     """Return the tenant of an id or a slug, with the transaction acting for it; NotFound."""
-    found = await tenant_queries.find_tenant(connection, wanted)
+    found = await tenant_queries.find_tenant(connection, slug_or_id)
     if found is None:
         raise _unknown()
     await db.set_tenant(connection, found.id)
     return found
 
 
-async def hold(connection: db.Connection, wanted: str) -> FoundTenant:
+async def hold(connection: db.Connection, slug_or_id: str) -> FoundTenant:
     """Find a tenant to change something of it: of two who do, the second waits. Conflict while it is deleted."""
-    found = await find(connection, wanted)
+    found = await find(connection, slug_or_id)
     # By itself, after the look-up: who has waited must see what the other has made of it.
     status = await tenant_queries.hold_tenant(connection, found.id)
     if status is None:
@@ -36,12 +36,12 @@ async def hold(connection: db.Connection, wanted: str) -> FoundTenant:
     return found._replace(status=status)
 
 
-async def hold_open(connection: db.Connection, wanted: str) -> FoundTenant:
+async def hold_open(connection: db.Connection, slug_or_id: str) -> FoundTenant:
     """Find a tenant to give it something new; Conflict also when it is closed."""
-    held = await hold(connection, wanted)
-    if held.status == "closed":
+    locked = await hold(connection, slug_or_id)
+    if locked.status == "closed":
         raise Conflict("The tenant is closed for ever: make another tenant.")
-    return held
+    return locked
 
 
 FIND: dict[Lock, Callable[[db.Connection, str], Awaitable[FoundTenant]]] = {
@@ -52,12 +52,12 @@ FIND: dict[Lock, Callable[[db.Connection, str], Awaitable[FoundTenant]]] = {
 """By what is locked of the tenant that an operator's request or command names."""
 
 
-async def move(connection: db.Connection, held: FoundTenant, status: TenantStatus, reason: str | None = None) -> None:
+async def move(connection: db.Connection, locked: FoundTenant, status: TenantStatus, reason: str | None = None) -> None:
     """Suspend, resume or close a tenant that is held; Conflict when it can't be moved so."""
-    if held.status not in _FROM[status]:
-        raise Conflict(f"The tenant is {held.status}: only one that is {' or '.join(sorted(_FROM[status]))} can be that.")
-    await tenant_queries.move_tenant(connection, held.id, status, reason)
-    telemetry.emit("tenant.status_changed", tenant=held.id, status=status, reason=reason)
+    if locked.status not in _FROM[status]:
+        raise Conflict(f"The tenant is {locked.status}: only one that is {' or '.join(sorted(_FROM[status]))} can be that.")
+    await tenant_queries.move_tenant(connection, locked.id, status, reason)
+    telemetry.emit("tenant.status_changed", tenant=locked.id, status=status, reason=reason)
 
 
 def _unknown() -> NotFound:

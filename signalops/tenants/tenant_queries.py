@@ -14,9 +14,9 @@ async def add_tenant(connection: db.Connection, **fields: Any) -> None:
     await connection.execute(SQL["add-tenant"], {"time_zone": "UTC", **fields})
 
 
-async def find_tenant(connection: db.Connection, wanted: str) -> FoundTenant | None:
+async def find_tenant(connection: db.Connection, slug_or_id: str) -> FoundTenant | None:
     """Return the tenant of an id or a slug."""
-    fields = {"id": id_in(wanted), "slug": wanted.replace("\0", "")}
+    fields = {"id": id_in(slug_or_id), "slug": slug_or_id.replace("\0", "")}
     return await db.record(connection, FoundTenant, SQL["find-tenant"], fields)
 
 
@@ -36,9 +36,9 @@ async def every_tenant(connection: db.Connection) -> list[tuple[TenantId, str]]:
     return await db.tuples(connection, SQL["every-tenant"])
 
 
-async def list_tenants(connection: db.Connection, **wanted: Any) -> list[db.Row]:
+async def list_tenants(connection: db.Connection, **filters: Any) -> list[db.Row]:
     """Return tenants in the words of TenantSummary: status (None: any), the window of a page and upwards."""
-    return await db.rows(connection, SQL["list-tenants"], wanted)
+    return await db.rows(connection, SQL["list-tenants"], filters)
 
 
 async def change_tenant(connection: db.Connection, tenant: TenantId, changes: db.Row) -> None:

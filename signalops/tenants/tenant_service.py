@@ -54,16 +54,18 @@ async def change(connection: db.Connection, tenant: TenantId, patch: TenantPatch
         await tenant_queries.change_tenant(connection, tenant, changes)
 
 
-async def subscribe(connection: db.Connection, tenant: TenantId, wanted: PlanWanted, author: str) -> Subscribed:
+async def subscribe(connection: db.Connection, tenant: TenantId, subscription: PlanWanted, author: str) -> Subscribed:
     """Give a tenant a plan; Invalid when there is none, Conflict with what the tenant has."""
     try:
-        return await plans.subscribe(connection, tenant, Wanted(wanted.plan, wanted.at_once, wanted.version), author)
+        return await plans.subscribe(
+            connection, tenant, Wanted(subscription.plan, subscription.at_once, subscription.version), author
+        )
     except NotFound as error:
         message = error.detail[0].lower() + error.detail[1:].removesuffix(".")
         raise Invalid.at("plan", message) from error
 
 
-async def close(connection: db.Connection, held: FoundTenant, reason: str, author: str) -> None:
+async def close(connection: db.Connection, locked: FoundTenant, reason: str, author: str) -> None:
     """Close a locked tenant permanently: it costs nothing from today on, and the month is invoiced as usual."""
-    await move(connection, held, "closed", reason)
-    await plans.subscribe(connection, held.id, _NOTHING, author)
+    await move(connection, locked, "closed", reason)
+    await plans.subscribe(connection, locked.id, _NOTHING, author)

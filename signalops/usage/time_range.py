@@ -9,8 +9,8 @@ from signalops.clock import hour_of
 from signalops.errors import Invalid
 from signalops.usage.usage_models import UsageQuery, Window
 
-MOST_DAYS = 366
-MOST_DAYS_BY_HOUR = 31
+MAX_DAYS = 366
+MAX_DAYS_BY_HOUR = 31
 _HALF_AN_HOUR = timedelta(minutes=30)
 
 
@@ -36,7 +36,7 @@ class Span:
         return span
 
     def _check(self, window: Window) -> None:
-        most = MOST_DAYS_BY_HOUR if window == "hour" else MOST_DAYS
+        most = MAX_DAYS_BY_HOUR if window == "hour" else MAX_DAYS
         # By the clock on the wall: a month in which it is set back is 31 days, though an hour longer.
         length = self.upper.astimezone(self.zone).replace(tzinfo=None) - self.lower.astimezone(self.zone).replace(tzinfo=None)
         if self.upper <= self.lower:

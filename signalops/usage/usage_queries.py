@@ -33,16 +33,16 @@ async def find_meter(connection: db.Connection, tenant: TenantId, meter: str) ->
 
 async def is_limited(connection: db.Connection, tenant: TenantId, lower: datetime, upper: datetime) -> bool:
     """Return whether a month between two moments has more groups and distinct values than are kept."""
-    wanted = {"tenant": tenant, "lower": lower, "upper": upper}
-    return bool(await db.value(connection, SQL["is-limited"], wanted))
+    parameters = {"tenant": tenant, "lower": lower, "upper": upper}
+    return bool(await db.value(connection, SQL["is-limited"], parameters))
 
 
-async def usage_by(connection: db.Connection, tenant: TenantId, **asked: Any) -> list[db.Row]:
+async def usage_by(connection: db.Connection, tenant: TenantId, **parameters: Any) -> list[db.Row]:
     """Return bucket, group_key, events and quantity, in order.
 
     asked: meter, lower, upper, step (hour, day, month, or None), by_group, group_key (or None) and limit.
     """
-    return await db.rows(connection, SQL["usage-by"], {"tenant": tenant, **asked})
+    return await db.rows(connection, SQL["usage-by"], {"tenant": tenant, **parameters})
 
 
 async def quota_of_month(connection: db.Connection, tenant: TenantId, period: date) -> db.Row:

@@ -21,7 +21,7 @@ from signalops.usage.usage_models import Group, Usage, UsageQuery, UsageWindow
 
 ADDITIVE = ("count", "sum", "unique_count")
 """Aggregations of which nothing is 0; they alone can be adjusted."""
-MOST_WINDOWS = 10_000
+MAX_WINDOWS = 10_000
 
 
 async def usage(connection: db.Connection, tenant: TenantId, query: UsageQuery, at: datetime | None = None) -> Usage:
@@ -31,9 +31,9 @@ async def usage(connection: db.Connection, tenant: TenantId, query: UsageQuery, 
         raise NotFound(f"There is no meter {query.meter!r}: see GET /api/meters, or leave it out for all events.")
     span = Span.of(query, meter.zone, at or clock.now())
     group = None if query.group is None else group_key(meter.group_by, query.group)
-    asked = {"meter": query.meter, "lower": span.lower, "upper": span.upper, "group_key": group}
-    rows = await _rows(connection, tenant, query, asked)
-    whole = await _whole(connection, tenant, meter.aggregation, asked, rows)
+    parameters = {"meter": query.meter, "lower": span.lower, "upper": span.upper, "group_key": group}
+    rows = await _rows(connection, tenant, query, parameters)
+    whole = await _whole(connection, tenant, meter.aggregation, parameters, rows)
     return Usage(
         meter=query.meter,
         name=meter.name,
@@ -66,24 +66,24 @@ def group_of(paths: Sequence[str], key: str) -> Group | str | None:
     return dict(zip(paths, orjson.loads(key), strict=True)) if key != "[]" else None
 
 
-async def _rows(connection: db.Connection, tenant: TenantId, query: UsageQuery, asked: Mapping[str, Any]) -> list[db.Row]:
+async def _rows(connection: db.Connection, tenant: TenantId, query: UsageQuery, parameters: Mapping[str, Any]) -> list[db.Row]:
     step = None if query.window == "none" else query.window
     by_group = query.group_by or query.group is not None
-    rows = await usage_queries.usage_by(connection, tenant, **asked, step=step, by_group=by_group, limit=MOST_WINDOWS + 1)
-    if len(rows) > MOST_WINDOWS:
-        raise Invalid.at("window", f"there are more than {MOST_WINDOWS}; ask for a shorter time, or for one group")
+    rows = await usage_queries.usage_by(connection, tenant, **parameters, step=step, by_group=by_group, limit=MAX_WINDOWS + 1)
+    if len(rows) > MAX_WINDOWS:
+        raise Invalid.at("window", f"there are more than {MAX_WINDOWS}; ask for a shorter time, or for one group")
     return rows
 
 
 async def _whole(
-    connection: db.Connection, tenant: TenantId, aggregation: Aggregation, asked: Mapping[str, Any], rows: Sequence[db.Row]
+    connection: db.Connection, tenant: TenantId, aggregation: Aggregation, parameters: Mapping[str, Any], rows: Sequence[db.Row]
 ) -> db.Row:
     """Return events and quantity of all the time that is asked for."""
     if aggregation in ("count", "sum"):
         # The windows are all of it, and reading a year twice would take twice as long.
         return {name: reduce(EXACT.add, (row[name] for row in rows), Decimal(0)) for name in ("events", "quantity")}
-    by_group = asked["group_key"] is not None
-    total = await usage_queries.usage_by(connection, tenant, **asked, step=None, by_group=by_group, limit=1)
+    by_group = parameters["group_key"] is not None
+    total = await usage_queries.usage_by(connection, tenant, **parameters, step=None, by_group=by_group, limit=1)
     return total[0] if total else {"events": 0, "quantity": Decimal(0) if aggregation in ADDITIVE else None}
 
 

@@ -28,7 +28,7 @@ class EventPath(EventShown):
     """An event and what became of it."""
 
     operational: bool = Field(False, description="SignalOps itself emitted it; it is not billed.")
-    held: bool = Field(False, description="It waits for its tenant to be resumed.")
+    locked: bool = Field(False, description="It waits for its tenant to be resumed.")
     processing: JsonObject | None = Field(description="When, and against how many rules, in which version of the whole set.")
     matches: list[JsonObject] = Field(description="The rules that matched: id, name, version, outcome.")
     deliveries: list[JsonObject] = Field(description="The notifications, each with its attempts.")

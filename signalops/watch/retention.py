@@ -101,11 +101,11 @@ async def drop_partition(connection: db.Connection, retention_days: int, audit_l
 
 async def expire(connection: db.Connection, retention_days: int, at_most: int) -> list[tuple[str, int]]:
     """Remove a slice of what expires before its partition; return how many rows of which tables, nothing when all is done."""
-    wanted = {"retention_days": retention_days, "at_most": at_most}
-    return await db.tuples(connection, SQL["expire"], wanted)
+    parameters = {"retention_days": retention_days, "at_most": at_most}
+    return await db.tuples(connection, SQL["expire"], parameters)
 
 
 async def prune_jobs(connection: db.Connection, history_days: int, at_most: int) -> int:
     """Remove jobs that ended so many days ago; return how many."""
-    wanted = {"history_days": history_days, "at_most": at_most}
-    return int(await db.value(connection, SQL["prune-jobs"], wanted) or 0)
+    parameters = {"history_days": history_days, "at_most": at_most}
+    return int(await db.value(connection, SQL["prune-jobs"], parameters) or 0)

@@ -133,8 +133,8 @@ def _not_processed(_: JsonObject) -> str:
 
 def _not_delivered(event: JsonObject) -> str:
     errors = {attempt["error"] for delivery in event["deliveries"] for attempt in delivery["attempts"] if attempt["error"]}
-    said = f" ({' '.join(sorted(errors))})" if errors else ""
-    return f"a delivery is not made{said}: check its channel, and that a worker takes the queue deliveries."
+    reasons = f" ({' '.join(sorted(errors))})" if errors else ""
+    return f"a delivery is not made{reasons}: check its channel, and that a worker takes the queue deliveries."
 
 
 def _not_counted(_: JsonObject) -> str:

@@ -19,7 +19,7 @@ from signalops.web.hosts import HostCheck
 from signalops.web.problems import refused, report
 from signalops.web.protocol import BoundedProtocol
 
-MOST_UNREAD = 32 * 2**20
+MAX_UNREAD_BYTES = 32 * 2**20
 """Bytes of answers to one tenant that may wait to be read."""
 _LARGE_ANSWER = 64 * 1024
 _NO_PLATFORM = "This API has no login for operators: set SIGNALOPS_PLATFORM_DATABASE_URL to one of the role signalops_platform."
@@ -89,5 +89,5 @@ def _require_readers(request: Request, response: Response) -> None:
         return
     connection.owner = owner
     others = (one for one in connection.connections if isinstance(one, BoundedProtocol) and one.owner == owner)
-    if sum(one.unread for one in others) + len(response.body) > MOST_UNREAD:
+    if sum(one.unread for one in others) + len(response.body) > MAX_UNREAD_BYTES:
         raise RateLimited("Answers of 32 MiB wait to be read: read them, then ask for more.", headers={"Retry-After": "1"})

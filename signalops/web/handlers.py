@@ -42,11 +42,11 @@ def call_of(endpoint: Endpoint, pools: Pools) -> Call:
     readers, body = _readers(endpoint), endpoint.parameters.get("body")
 
     async def call(request: Request, who: Who) -> Response:
-        given = {name: read(request) for name, read in readers.items()}
+        arguments = {name: read(request) for name, read in readers.items()}
         if body is not None:
-            given["body"] = await read_model(request, body, endpoint.most_bytes)
+            arguments["body"] = await read_model(request, body, endpoint.most_bytes)
         async with transaction_of(request, who) as transaction:
-            result = await endpoint.handler(**given, **transaction)
+            result = await endpoint.handler(**arguments, **transaction)
         return _response(endpoint, result)
 
     return call
@@ -84,7 +84,7 @@ def _in_path(name: str, request: Request) -> str:
 
 def _tenants(endpoint: Endpoint, pool: db.Pool) -> Opens:
     """Return what opens the transaction of a tenant's request, if its handler has one."""
-    wanted = endpoint.parameters
+    parameters = endpoint.parameters
 
     @asynccontextmanager
     async def opened(_: Request, who: Who) -> AsyncIterator[JsonObject]:
@@ -92,37 +92,37 @@ def _tenants(endpoint: Endpoint, pool: db.Pool) -> Opens:
             yield {}
             return
         assert isinstance(who, Caller)
-        given: JsonObject = {"caller": who, "transaction": partial(db.as_tenant, pool, who.tenant)}
-        if "connection" not in wanted:
-            yield _chosen(given, wanted)
+        arguments: JsonObject = {"caller": who, "transaction": partial(db.as_tenant, pool, who.tenant)}
+        if "connection" not in parameters:
+            yield _chosen(arguments, parameters)
             return
         async with db.as_tenant(pool, who.tenant) as connection:
-            yield _chosen(given | {"connection": connection}, wanted)
+            yield _chosen(arguments | {"connection": connection}, parameters)
 
     return opened
 
 
 def _operators(endpoint: Endpoint, pool: db.Pool) -> Opens:
     """Return what opens the transaction of an operator's request: for the tenant in its path, or across tenants."""
-    wanted = endpoint.parameters
-    find = FIND[endpoint.lock] if endpoint.is_lent or wanted.get("tenant") is FoundTenant else None
+    parameters = endpoint.parameters
+    find = FIND[endpoint.lock] if endpoint.is_lent or parameters.get("tenant") is FoundTenant else None
 
     @asynccontextmanager
     async def opened(request: Request, who: Who) -> AsyncIterator[JsonObject]:
         assert isinstance(who, Operator)
-        given: JsonObject = {"operator": who}
+        arguments: JsonObject = {"operator": who}
         async with db.as_platform(pool) as connection:
             if find:
                 found = await find(connection, request.path_params["tenant"])
-                given |= {"tenant": found, "caller": Caller(found.id, who.actor, _ANYTHING)}
-                given["transaction"] = partial(db.as_tenant, pool, found.id)
-            if "connection" in wanted:
-                yield _chosen(given | {"connection": connection}, wanted)
+                arguments |= {"tenant": found, "caller": Caller(found.id, who.actor, _ANYTHING)}
+                arguments["transaction"] = partial(db.as_tenant, pool, found.id)
+            if "connection" in parameters:
+                yield _chosen(arguments | {"connection": connection}, parameters)
                 return
-        yield _chosen(given, wanted)
+        yield _chosen(arguments, parameters)
 
     return opened
 
 
-def _chosen(given: JsonObject, wanted: Mapping[str, Any]) -> JsonObject:
-    return {name: value for name, value in given.items() if name in wanted}
+def _chosen(arguments: JsonObject, parameters: Mapping[str, Any]) -> JsonObject:
+    return {name: value for name, value in arguments.items() if name in parameters}

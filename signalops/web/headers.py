@@ -52,12 +52,12 @@ class CommonHeaders:
 
 def common(scope: Scope, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Return an answer's headers with the request's id and what is missing of SECURE; by https with Strict-Transport-Security."""
-    given = {name for name, _ in headers}
-    if b"last-modified" in given:
-        given.add(b"cache-control")  # a file of the installation, the same for everybody
+    names = {name for name, _ in headers}
+    if b"last-modified" in names:
+        names.add(b"cache-control")  # a file of the installation, the same for everybody
     more = _BY_TLS if scope["scheme"] == "https" else SECURE
     named = (b"x-request-id", scope["correlation"].id.encode())
-    return [*headers, named, *(header for header in more if header[0] not in given)]
+    return [*headers, named, *(header for header in more if header[0] not in names)]
 
 
 def middleware(endpoints: Iterable[Endpoint], origins: Sequence[str], is_draining: Callable[[], bool]) -> list[Middleware]:

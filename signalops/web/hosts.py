@@ -13,7 +13,7 @@ from signalops.http import is_own_host
 
 _FORWARDED = {b"forwarded", b"x-forwarded-for"}
 _ASKED = {b"host", *_FORWARDED}
-_MOST_WARNED = 100
+_MAX_WARNINGS = 100
 
 
 class HostCheck:
@@ -28,17 +28,17 @@ class HostCheck:
 
         Only in an installation for trying out: its keys are public, and it stands behind no proxy.
         """
-        said = {name: value for name, value in request.scope["headers"] if name in _ASKED}
-        if forwarded := said.get(b"x-forwarded-for"):
+        headers = {name: value for name, value in request.scope["headers"] if name in _ASKED}
+        if forwarded := headers.get(b"x-forwarded-for"):
             self._watch(request, forwarded.decode("latin-1"))
-        if not self._is_for_trying_out or request.client is None or not _FORWARDED.isdisjoint(said):
+        if not self._is_for_trying_out or request.client is None or not _FORWARDED.isdisjoint(headers):
             return
-        if is_this_machine(request.client.host) and not is_own_host(said.get(b"host", b"").decode("latin-1")):
+        if is_this_machine(request.client.host) and not is_own_host(headers.get(b"host", b"").decode("latin-1")):
             raise Misdirected("This installation for trying out answers to localhost: ask http://localhost and its port.")
 
     def _watch(self, request: Request, forwarded: str) -> None:
         """Warn, once for each address, of a proxy that is not believed: its clients share one address, and one limit."""
-        if request.client is None or len(self._warned) >= _MOST_WARNED:
+        if request.client is None or len(self._warned) >= _MAX_WARNINGS:
             return
         # The ASGI server has taken the client's address from the header if it believes it.
         address = request.client.host

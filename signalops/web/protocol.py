@@ -23,17 +23,17 @@ from signalops.errors import HeadTooLarge, Malformed, Overloaded, Problem, TooSl
 from signalops.types import JsonObject
 from signalops.web.headers import SECURE
 
-MOST_URL_BYTES = 8 * 1024
-MOST_HEAD_BYTES = 32 * 1024
-MOST_FIELDS = 100
-_MOST_PIPELINED = 100
+MAX_URL_BYTES = 8 * 1024
+MAX_HEAD_BYTES = 32 * 1024
+MAX_FIELDS = 100
+_MAX_PIPELINED = 100
 _SPARE_CONNECTIONS = 100
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.vV]+\])(?::[0-9]*)?")
 """RFC 3986, section 3.2.2; empty where the target has no authority."""
 _FRAMING = 7
 """Bytes of framing that each byte of a body excuses: in chunks of one byte there are five."""
 
-_LONG_HEAD = f"The head of the request is larger than {MOST_HEAD_BYTES} bytes or {MOST_FIELDS} fields: send less."
+_LONG_HEAD = f"The head of the request is larger than {MAX_HEAD_BYTES} bytes or {MAX_FIELDS} fields: send less."
 _LONG_FRAMING = "The body comes in too much framing: send larger chunks, without extensions and trailers."
 
 
@@ -118,9 +118,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(cause if isinstance(cause, Problem) else Malformed("This is not HTTP/1.1: check the client."))
         else:
             self._idle_bytes += len(data)
-            if self._idle_bytes > MOST_HEAD_BYTES:
+            if self._idle_bytes > MAX_HEAD_BYTES:
                 self._refuse(Malformed(_LONG_FRAMING) if self._phase == "body" else HeadTooLarge(_LONG_HEAD))
-            elif len(self.pipeline) > _MOST_PIPELINED:
+            elif len(self.pipeline) > _MAX_PIPELINED:
                 self.transport.abort()
 
     # The parser's calls
@@ -135,14 +135,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
-        if len(self.url) > MOST_URL_BYTES:
-            raise UrlTooLong(f"The address is longer than {MOST_URL_BYTES} bytes: shorten it.")
+        if len(self.url) > MAX_URL_BYTES:
+            raise UrlTooLong(f"The address is longer than {MAX_URL_BYTES} bytes: shorten it.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase != "head":
             return  # a trailer: among the headers it would be taken for one that a proxy before us has checked
         self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > MOST_HEAD_BYTES or len(self.headers) >= MOST_FIELDS:
+        if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) >= MAX_FIELDS:
             raise HeadTooLarge(_LONG_HEAD)
         super().on_header(name, value)
 

@@ -162,7 +162,7 @@ create table signalops.delivery_attempts (
   attempt smallint not null,
   started_at timestamptz not null,
   duration_ms integer not null check (duration_ms >= 0),
-  outcome text not null check (outcome in ('sent', 'temporary', 'permanent', 'throttled', 'broken', 'gone', 'suppressed')),
+  outcome text not null check (outcome in ('sent', 'transient', 'permanent', 'throttled', 'misconfigured', 'gone', 'suppressed')),
   status_code integer,
   answer text check (length(answer) <= 2048),
   error text check (length(error) <= 500),
@@ -176,7 +176,7 @@ comment on column signalops.delivery_attempts.attempt is '1, 2, 3 ...';
 comment on column signalops.delivery_attempts.started_at is 'When the provider was called.';
 comment on column signalops.delivery_attempts.duration_ms is 'Milliseconds until its answer, or until there was none.';
 comment on column signalops.delivery_attempts.outcome is
-  'sent; temporary, throttled (retried); permanent, broken = configuration or template (not retried); gone = the receiver wants no more (its '
+  'sent; transient, throttled (retried); permanent, misconfigured = configuration or template (not retried); gone = the receiver wants no more (its '
   'channel is disabled); suppressed = not asked, since it said no before.';
 comment on column signalops.delivery_attempts.status_code is 'HTTP status or SMTP code; NULL: no answer.';
 comment on column signalops.delivery_attempts.answer is 'The first 2 KiB of the answer.';

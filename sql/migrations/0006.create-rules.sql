@@ -111,7 +111,7 @@ create table signalops.matches (
   event_id uuid not null,
   rule_id uuid not null,
   rule_version integer not null,
-  outcome text not null default 'notified' check (outcome in ('notified', 'counted', 'late', 'ignored', 'silenced', 'quiet',
+  outcome text not null default 'notified' check (outcome in ('notified', 'counted', 'late', 'ignored', 'silenced', 'outside_hours',
     'cooldown', 'digested')),
   primary key (tenant_id, event_id, rule_id)
 ) partition by range (event_id);
@@ -122,7 +122,7 @@ comment on column signalops.matches.rule_id is 'The rule that matched.';
 comment on column signalops.matches.rule_version is 'The version that decided.';
 comment on column signalops.matches.outcome is
   'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is '
-  'missing). silenced, quiet (active hours), cooldown: nobody was told. digested: is told with others.';
+  'missing). silenced, outside_hours (active hours), cooldown: nobody was told. digested: is told with others.';
 
 create table signalops.rule_states (
   tenant_id uuid not null,

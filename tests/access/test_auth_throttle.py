@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from signalops import db
 from signalops.access import auth_throttle
 from signalops.access.api_key_auth import ApiKeyAuthenticator
-from signalops.access.auth_throttle import MOST_A_MINUTE, AuthThrottle
+from signalops.access.auth_throttle import MAX_PER_MINUTE, AuthThrottle
 from signalops.access.digests import Digests
 from signalops.access.key_format import PREFIX, new_key
 from signalops.access.request_limiter import RequestLimiter
@@ -64,8 +64,8 @@ async def test_an_address_has_so_many_failures_and_nobody_else_notices(api: Clie
 
     assert await ask(acme.key, HERE) == 200
     keys = ["garbage" * 3, new_key(), "so_live_" + "a" * 49, acme.key[:-1] + "_"]
-    wrong = [await ask(keys[number % 4], HERE) for number in range(MOST_A_MINUTE + 5)]
-    assert wrong == [401] * MOST_A_MINUTE + [429] * 5
+    wrong = [await ask(keys[number % 4], HERE) for number in range(MAX_PER_MINUTE + 5)]
+    assert wrong == [401] * MAX_PER_MINUTE + [429] * 5
     refused = await api.request("GET", "/api/events", headers={"x-api-key": new_key(), "x-forwarded-for": HERE})
     assert_problem(refused, 429, "too-many-failures")
     assert 1 <= int(refused.headers["retry-after"]) <= 60
@@ -79,7 +79,7 @@ async def test_an_address_has_so_many_failures_and_nobody_else_notices(api: Clie
 async def test_guesses_at_the_same_time_are_told_no_more_than_those_in_turn(api: Client) -> None:
     keys = [new_key() for _ in range(60)]
     answers = await asyncio.gather(*(api.request("GET", "/api/events", headers={"x-api-key": key}) for key in keys))
-    assert sorted(answer.status for answer in answers) == [401] * MOST_A_MINUTE + [429] * 40
+    assert sorted(answer.status for answer in answers) == [401] * MAX_PER_MINUTE + [429] * 40
 
 
 async def fail(throttle: AuthThrottle, address: str | None) -> type[Problem]:
@@ -102,7 +102,7 @@ async def fail(throttle: AuthThrottle, address: str | None) -> type[Problem]:
 )
 async def test_what_one_subscriber_has_is_one(first: str, second: str, is_one: bool) -> None:
     counted = AuthThrottle()
-    for _ in range(MOST_A_MINUTE):
+    for _ in range(MAX_PER_MINUTE):
         assert await fail(counted, first) is Unauthenticated
     assert await fail(counted, second) is (TooManyFailures if is_one else Unauthenticated)
 
@@ -110,17 +110,17 @@ async def test_what_one_subscriber_has_is_one(first: str, second: str, is_one: b
 async def test_a_minute_later_it_begins_anew_and_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(auth_throttle, "_seconds", lambda: now[0])
-    monkeypatch.setattr(auth_throttle, "_MOST_REMEMBERED", 3)
+    monkeypatch.setattr(auth_throttle, "_MAX_REMEMBERED", 3)
     counted = AuthThrottle()
 
-    assert [await fail(counted, HERE) for _ in range(MOST_A_MINUTE + 1)][-1] is TooManyFailures
+    assert [await fail(counted, HERE) for _ in range(MAX_PER_MINUTE + 1)][-1] is TooManyFailures
     now[0] += 59
     assert await fail(counted, HERE) is TooManyFailures
     now[0] += 1
     assert await fail(counted, HERE) is Unauthenticated
     assert {await fail(counted, f"198.51.100.{number}") for number in range(100)} == {Unauthenticated}
     assert len(counted._failed) == 3
-    assert {await fail(counted, None) for _ in range(MOST_A_MINUTE + 1)} == {Unauthenticated}
+    assert {await fail(counted, None) for _ in range(MAX_PER_MINUTE + 1)} == {Unauthenticated}
 
 
 async def test_a_wrong_key_of_our_format_never_reaches_bcrypt(
@@ -181,7 +181,7 @@ async def test_guesses_at_a_legacy_key_wait_in_a_short_queue_and_lock_nobody_out
     held.set()
     told = await asyncio.gather(*guesses)
     assert (told.count(Unavailable), len(checks)) == (26, 64)
-    assert (told.count(Unauthenticated), told.count(TooManyFailures)) == (MOST_A_MINUTE, 64 - MOST_A_MINUTE)
+    assert (told.count(Unauthenticated), told.count(TooManyFailures)) == (MAX_PER_MINUTE, 64 - MAX_PER_MINUTE)
     assert await outcome(ring.identify(guess(90), HERE)) is TooManyFailures
     assert len(checks) == 65
     assert (await ring.identify(LEGACY, HERE)).tenant == acme.id
@@ -202,7 +202,7 @@ async def test_requests_other_than_events_have_a_bucket_for_each_caller() -> Non
 
 
 async def test_only_so_many_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signalops.access.request_limiter._MOST_REMEMBERED", 3)
+    monkeypatch.setattr("signalops.access.request_limiter._MAX_REMEMBERED", 3)
     requests = RequestLimiter(rate=0.01, burst=1)
     for number in range(100):
         requests.take(None, Actor("user", str(number)))

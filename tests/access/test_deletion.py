@@ -69,7 +69,7 @@ async def live(pipeline: Pipeline, tenant: Tenant) -> None:
     overs: list[dict[str, Any]] = [{}, {"digest": {"every": "1h"}}, {"absent": {"after": "15m"}}]
     for conditions in overs:
         make_rule(pipeline.owner, tenant, {"type": ["user.signup"]}, **conditions)
-    await pipeline.journey.process_batch(await pipeline.accept(*[(tenant, {"word": PLANTED, "n": n}) for n in range(20)]), 1)
+    await pipeline.handlers.process_batch(await pipeline.accept(*[(tenant, {"word": PLANTED, "n": n}) for n in range(20)]), 1)
     await pipeline.accept((tenant, {"word": PLANTED}))
     pipeline.owner.execute(
         "insert into signalops.backtests (tenant_id, id, request, starts_at, ends_at) "
@@ -102,10 +102,10 @@ async def test_nothing_is_left_but_the_proof_and_nobody_else_is_touched(
     shared = await pipeline.accept((acme, {}), (globex, {}))
     become(pipeline.owner, acme, "closed")
     await ask(platform, acme.slug, acme.slug)
-    await pipeline.journey.process_batch(shared, 1)
+    await pipeline.handlers.process_batch(shared, 1)
     pipeline.owner.execute("set search_path = procrastinate")  # the triggers there rely on it
     pipeline.owner.execute("delete from procrastinate.procrastinate_jobs where args ->> 'batch' = %s", [str(shared)])
-    await pipeline.journey.delete_tenant(acme.id)
+    await pipeline.handlers.delete_tenant(acme.id)
     pipeline.owner.execute("delete from procrastinate.procrastinate_jobs where task_name = 'delete_tenant'")
 
     after = dump(pipeline.owner)
@@ -199,7 +199,7 @@ async def test_a_worker_killed_between_slices_loses_nothing(pipeline: Pipeline, 
     await killed(settings, doomed, lambda: pipeline.rows("select from signalops.tenant_deletions where removed <> '{}'") != [])
     assert pipeline.rows("select from signalops.tenants where id = %s", doomed.id) != []
     pipeline.owner.execute("truncate procrastinate.procrastinate_jobs cascade")
-    await pipeline.journey.enqueue_lost()
+    await pipeline.handlers.enqueue_lost()
     assert pipeline.jobs("delete_tenant") == [{"tenant": str(doomed.id)}]
     await finished(pipeline, doomed)
     ((removed,),) = pipeline.rows(
@@ -238,7 +238,7 @@ async def finished(pipeline: Pipeline, doomed: Tenant) -> None:
     """Have the next jobs delete what is left of a tenant, as soon as the server has noticed who is dead."""
     async with asyncio.timeout(20):
         while pipeline.rows("select from signalops.tenants where id = %s", doomed.id):
-            await pipeline.journey.delete_tenant(doomed.id)
+            await pipeline.handlers.delete_tenant(doomed.id)
     assert len(pipeline.rows("select from signalops.tenant_deletions where finished_at is not null")) == 1
 
 
@@ -253,7 +253,7 @@ async def test_events_that_are_posted_meanwhile_leave_nothing(pipeline: Pipeline
         return posted
 
     posting = asyncio.create_task(post())
-    await pipeline.journey.delete_tenant(doomed.id)
+    await pipeline.handlers.delete_tenant(doomed.id)
     await pipeline.accept((globex, {}))
     over.set()
     posted = await posting
@@ -270,17 +270,17 @@ async def test_a_transaction_that_wrote_before_is_waited_for(
     monkeypatch.setattr(deleter, "_PATIENCE", 0.2)
     with psycopg.connect(db.admin_url(settings)) as late:
         late.execute("insert into signalops.inbox values (%s, %s, %s)", [doomed.id, clock.new_id(), clock.new_id()])
-        await pipeline.journey.delete_tenant(doomed.id)
+        await pipeline.handlers.delete_tenant(doomed.id)
         assert pipeline.rows("select from signalops.tenants where id = %s", doomed.id) != []
-    await pipeline.journey.delete_tenant(doomed.id)
-    await pipeline.journey.delete_tenant(doomed.id)
+    await pipeline.handlers.delete_tenant(doomed.id)
+    await pipeline.handlers.delete_tenant(doomed.id)
     assert pipeline.rows("select from signalops.inbox where tenant_id = %s", doomed.id) == []
     assert pipeline.rows("select from signalops.tenants where id = %s", doomed.id) == []
 
 
 async def test_what_was_on_its_way_is_not_written_afterwards(pipeline: Pipeline, doomed: Tenant, worker_pool: db.Pool) -> None:
     ((delivery,),) = pipeline.rows("select id from signalops.deliveries where tenant_id = %s limit 1", doomed.id)
-    await pipeline.journey.delete_tenant(doomed.id)
+    await pipeline.handlers.delete_tenant(doomed.id)
     said = {"tenant": doomed.id, "delivery": delivery, "attempt": 1, "started_at": clock.now(), "duration_ms": 1}
     said |= {"outcome": "sent", "status": "sent"}
     seen = {"tenant": doomed.id, "type": PLANTED, "first": delivery, "last": delivery, "count": 1, "fields": {}, "cut": False}
@@ -293,7 +293,7 @@ async def test_what_was_on_its_way_is_not_written_afterwards(pipeline: Pipeline,
 async def test_a_rate_limited_key_that_is_remembered_leaves_no_bucket(
     pipeline: Pipeline, doomed: Tenant, api_pool: db.Pool
 ) -> None:
-    await pipeline.journey.delete_tenant(doomed.id)
+    await pipeline.handlers.delete_tenant(doomed.id)
     wanted = orjson.dumps([{"tenant": doomed.id, "bucket": "tenant", "amount": 1}]).decode()
     flush = orjson.dumps([{"id": clock.new_id(), "tenant": doomed.id, "buckets": [1]}]).decode()
     async with api_pool.connection() as connection, connection.transaction():
@@ -306,7 +306,7 @@ async def test_a_table_that_nobody_thought_of_is_found(pipeline: Pipeline, doome
     pipeline.owner.execute("create table signalops.later (tenant_id uuid, word text)")
     pipeline.owner.execute("grant all on signalops.later to signalops_owner")
     pipeline.owner.execute("insert into signalops.later values (%s, %s)", [doomed.id, PLANTED])
-    await pipeline.journey.delete_tenant(doomed.id)
+    await pipeline.handlers.delete_tenant(doomed.id)
     assert pipeline.rows("select from signalops.later") == []
     assert pipeline.rows(
         "select removed ->> 'signalops.later', remaining ->> 'signalops.later' from signalops.tenant_deletions"
@@ -321,7 +321,7 @@ async def test_a_job_that_it_shares_with_others_stays_for_them(
     pipeline.owner.execute("select signalops.enqueue_deliveries(%s)", [orjson.dumps(told).decode()])
     become(pipeline.owner, acme, "closed")
     await ask(platform, acme.slug, acme.slug)
-    await pipeline.journey.delete_tenant(acme.id)
+    await pipeline.handlers.delete_tenant(acme.id)
     assert [job["tenant"] for job in pipeline.jobs("send_delivery")] == [str(globex.id)] * 2
 
 
@@ -340,6 +340,6 @@ async def test_the_numbers_of_its_invoices_are_not_missing(pipeline: Pipeline, a
     pipeline.owner.execute("insert into signalops.invoice_numbers values ('invoice', 1)")
     become(pipeline.owner, acme, "closed")
     await ask(platform, acme.slug, acme.slug)
-    await pipeline.journey.delete_tenant(acme.id)
+    await pipeline.handlers.delete_tenant(acme.id)
     assert pipeline.rows("select * from signalops.retired_invoice_numbers") == [("invoice", 1)]
     assert pipeline.rows("select * from signalops.reconcile_numbers()") == []

@@ -268,7 +268,7 @@ async def test_the_documented_key_is_rotated_to_one_of_our_format(api: Client, o
 async def test_there_is_a_most_of_usable_keys(
     monkeypatch: pytest.MonkeyPatch, api: Client, owner: psycopg.Connection, acme: Tenant
 ) -> None:
-    monkeypatch.setattr(key_service, "MOST", 2)
+    monkeypatch.setattr(key_service, "MAX_KEYS", 2)
     _, key = await made(api, acme)
     assert_problem(await api.post(PRODUCER, acme, "/api/keys"), 409, "conflict")
     assert owner.execute("select from signalops.api_keys").rowcount == 2

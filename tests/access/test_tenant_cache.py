@@ -13,7 +13,7 @@ from tests.support.tenants import make_tenant
 async def test_a_full_cache_evicts_the_least_recently_used(
     api_pool: db.Pool, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenant_cache, "_MOST_REMEMBERED", 2)
+    monkeypatch.setattr(tenant_cache, "_MAX_REMEMBERED", 2)
     for slug in ("one", "two", "three"):
         make_tenant(owner, slug)
     tenants = TenantCache(api_pool)

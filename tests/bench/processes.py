@@ -24,7 +24,7 @@ from tests.support.tenants import Tenant
 ELSE, IDLE = "all else", "nothing (idle)"
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
-MOST_WAIT = 240.0
+MAX_WAIT = 240.0
 """Seconds that a command may take."""
 
 
@@ -74,7 +74,7 @@ def worker(home: Installation, *options: str) -> Iterator[int]:
 def command(home: Installation, *words: str) -> None:
     """Run a command of `signalops` to its end."""
     done = subprocess.run(
-        [sys.executable, "-m", *words], env=_environment(home), capture_output=True, text=True, check=False, timeout=MOST_WAIT
+        [sys.executable, "-m", *words], env=_environment(home), capture_output=True, text=True, check=False, timeout=MAX_WAIT
     )
     if done.returncode:
         raise Wrong(f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:].strip()}")

@@ -15,7 +15,7 @@ RATE = 200
 BATCH = 100
 # 64 that the end of the warm-up cut off, and 64 new ones, would be more events than may wait: 503, as it should be.
 BATCH_CONNECTIONS = 16
-MOST_WAIT = 180.0
+MAX_WAIT = 180.0
 EVENTS_ONLY = ("-q", "events")
 
 _NOW = "select clock_timestamp()"
@@ -166,10 +166,10 @@ def _await_empty(home: Installation) -> None:
 
 
 def _await(home: Installation, query: str) -> None:
-    deadline = time.monotonic() + MOST_WAIT
+    deadline = time.monotonic() + MAX_WAIT
     while home.value(query) is None:
         if time.monotonic() > deadline:
-            raise Wrong(f"{home.value(_WAITING)} events still wait after {MOST_WAIT:.0f} s")
+            raise Wrong(f"{home.value(_WAITING)} events still wait after {MAX_WAIT:.0f} s")
         time.sleep(0.1)
 
 

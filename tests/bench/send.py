@@ -28,7 +28,7 @@ FLUSH = 40
 MILLION = 1_000_000
 RATE = 100
 WARM_UP = 2
-MOST_WAIT = 180.0
+MAX_WAIT = 180.0
 
 _SECRET = "whsec_" + "c2lnbmFsb3BzLWJlbmNobWFyay1zZWNyZXQh"
 _SENT = "select count(*) from signalops.deliveries where status = 'sent'"
@@ -82,11 +82,11 @@ def _email(home: Installation, to: Sink) -> None:
 
 
 def _await(home: Installation, is_done: str) -> None:
-    deadline = time.monotonic() + MOST_WAIT
+    deadline = time.monotonic() + MAX_WAIT
     while not home.value(is_done):
         if time.monotonic() > deadline:
             states = home.connection.execute("select status, count(*) from signalops.deliveries group by 1").fetchall()
-            raise Wrong(f"not sent within {MOST_WAIT:.0f} s: {states}")
+            raise Wrong(f"not sent within {MAX_WAIT:.0f} s: {states}")
         time.sleep(0.05)
 
 

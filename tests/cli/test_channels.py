@@ -106,7 +106,7 @@ def test_a_channel_is_tried_switched_rotated_and_deleted(so: Run, hook: str) -> 
     assert (done.code, done.out.startswith("sent in "), "answered 204" in done.out) == (0, True, True)
     so("channel", "add", "nobody", "--webhook", "http://127.0.0.1:9/")
     done = so("channel", "test", "nobody", "--json")
-    assert (done.code, json.loads(done.out)["outcome"]) == (1, "temporary")
+    assert (done.code, json.loads(done.out)["outcome"]) == (1, "transient")
     for word, enabled in (("disable", False), ("enable", True)):
         assert so("channel", word, "hook").out.startswith(f"Channel hook is {word}d.")
         assert json.loads(so("channel", "show", "hook").out)["enabled"] is enabled

@@ -7,25 +7,25 @@ import pytest
 from signalops.errors import Invalid, UnsupportedMedia
 from signalops.ingest.cloudevents import from_binary, from_structured
 
-LEAST: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.paid"}
-HEADERS = {f"ce-{name}": value for name, value in LEAST.items()}
+MINIMAL: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.paid"}
+HEADERS = {f"ce-{name}": value for name, value in MINIMAL.items()}
 
 
 def test_source_and_id_are_the_key() -> None:
-    event, attributes = from_structured(LEAST)
+    event, attributes = from_structured(MINIMAL)
     assert (event.type, event.source, event.payload, event.occurred_at) == ("order.paid", "/shop", {}, None)
     assert event.idempotency_key == "/shop\n1"
     assert attributes == {"id": "1"}
 
 
 def test_no_two_events_share_a_key_by_the_way_source_and_id_are_joined() -> None:
-    keys = {from_structured(LEAST | {"source": s, "id": i})[0].idempotency_key for s, i in [("a", "bc"), ("ab", "c")]}
+    keys = {from_structured(MINIMAL | {"source": s, "id": i})[0].idempotency_key for s, i in [("a", "bc"), ("ab", "c")]}
     assert len(keys) == 2
 
 
 def test_other_attributes_are_kept() -> None:
     more = {"subject": "order 7", "dataschema": "https://example.com/s", "traceparent": "00-1", "n": 7, "ok": True}
-    _, attributes = from_structured(LEAST | more | {"datacontenttype": "application/json"})
+    _, attributes = from_structured(MINIMAL | more | {"datacontenttype": "application/json"})
     assert attributes == {"id": "1", **more}
 
 
@@ -53,19 +53,19 @@ def test_other_attributes_are_kept() -> None:
 )
 def test_what_can_not_be_kept_is_refused_by_name(change: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as refusal:
-        from_structured(LEAST | change)
+        from_structured(MINIMAL | change)
     assert refusal.value.detail.startswith(field)
 
 
 def test_data_that_is_no_json_is_refused_rather_than_dropped() -> None:
     with pytest.raises(Invalid, match="data_base64"):
-        from_structured(LEAST | {"data_base64": "aGVsbG8="})
+        from_structured(MINIMAL | {"data_base64": "aGVsbG8="})
 
 
-@pytest.mark.parametrize("missing", LEAST)
+@pytest.mark.parametrize("missing", MINIMAL)
 def test_the_four_attributes_are_required(missing: str) -> None:
     with pytest.raises(Invalid, match=f"^{missing}"):
-        from_structured({name: value for name, value in LEAST.items() if name != missing})
+        from_structured({name: value for name, value in MINIMAL.items() if name != missing})
 
 
 def test_headers_are_percent_decoded() -> None:
@@ -98,7 +98,7 @@ def test_other_data_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["Gr\u00fc\u00dfe", "a\u00a0b", "\U0001f468\u200d\U0001f469", "\u200fabc"])
 def test_text_that_holds_no_control_character_is_kept(text: str) -> None:
-    event, attributes = from_structured(LEAST | {"source": text, "subject": text})
+    event, attributes = from_structured(MINIMAL | {"source": text, "subject": text})
     assert (event.source, attributes["subject"]) == (text, text)
 
 
@@ -129,24 +129,24 @@ def test_json_is_what_has_such_a_subtype(media: str) -> None:
     """JSON format, section 3.1."""
     assert from_binary(HEADERS, media.lower(), b'{"a":1}')[0].payload == {"a": 1}
     for written in (media, f"{media}; charset=utf-8"):
-        assert from_structured(LEAST | {"datacontenttype": written, "data": {"a": 1}})[0].payload == {"a": 1}
+        assert from_structured(MINIMAL | {"datacontenttype": written, "data": {"a": 1}})[0].payload == {"a": 1}
 
 
 @pytest.mark.parametrize("media", ["text/xml", "application/jsonp", "application/xml+jsonx", "json"])
 def test_what_is_no_json_is_refused(media: str) -> None:
     with pytest.raises(Invalid, match="datacontenttype"):
-        from_structured(LEAST | {"datacontenttype": media, "data": {}})
+        from_structured(MINIMAL | {"datacontenttype": media, "data": {}})
     with pytest.raises(UnsupportedMedia):
         from_binary(HEADERS, media, b"{}")
 
 
 def test_null_is_nothing() -> None:
     nothing = dict.fromkeys(("time", "subject", "dataschema", "datacontenttype", "data", "data_base64", "extension"))
-    event, attributes = from_structured(LEAST | nothing)
+    event, attributes = from_structured(MINIMAL | nothing)
     assert (event.payload, event.occurred_at, attributes) == ({}, None, {"id": "1"})
     assert from_binary(HEADERS, "application/json", b"null")[0].payload == {}
 
 
 @pytest.mark.parametrize("name", ["com.github.push", "aws.s3.ObjectCreated:Put", "com.example/orders", "io.k8s@v1"])
 def test_types_of_others_are_taken(name: str) -> None:
-    assert from_structured(LEAST | {"type": name})[0].type == name
+    assert from_structured(MINIMAL | {"type": name})[0].type == name

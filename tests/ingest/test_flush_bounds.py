@@ -34,17 +34,17 @@ async def test_a_batch_beyond_the_setting_is_stored_in_several_flushes(
 async def test_a_flush_is_bounded_by_bytes(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     payload = {"text": "x" * 200_000}
     body = json.dumps([{"type": "a", "payload": payload}] * 30).encode()
-    assert len(body) > flush.MOST_FLUSH_BYTES
+    assert len(body) > flush.MAX_FLUSH_BYTES
     answer = await api.post_batch(body, acme)
     assert answer.json["accepted"] == 30
-    assert max(sizes(owner)) * 200_000 <= flush.MOST_FLUSH_BYTES
+    assert max(sizes(owner)) * 200_000 <= flush.MAX_FLUSH_BYTES
     assert sum(sizes(owner)) == 30
 
 
 async def test_a_tenant_has_a_quarter_of_the_bytes_that_may_wait(
     api: Client, owner: psycopg.Connection, acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flush, "_MOST_WAITING_BYTES", 40_000)
+    monkeypatch.setattr(flush, "_MAX_WAITING_BYTES", 40_000)
     small, large = {"type": "a"}, {"type": "a", "payload": {"text": "x" * 9_500}}
     await api.post(small, acme)
     await api.post(small, globex)

@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from signalops.access.request_limiter import LEAST
+from signalops.access.request_limiter import MIN_RATE
 from signalops.config import Settings
 from tests.support.api import NOTHING, SIGNUP, Client, assert_problem, rows, running
 from tests.support.keys import made
@@ -143,13 +143,13 @@ async def test_a_rate_is_no_smaller_than_its_waits_can_be_told(api: Client, owne
     assert_problem(refused, 422, "invalid")
     with pytest.raises(psycopg.errors.CheckViolation):
         set_rate(owner, acme, 1e-300, 1)
-    set_rate(owner, acme, LEAST, 1)
+    set_rate(owner, acme, MIN_RATE, 1)
     async with asyncio.timeout(5):  # until this process hears of it, the tenant has no rate
         while "ratelimit-policy" not in (first := await api.post(SIGNUP, acme)).headers:
             pass
     second = await api.post(SIGNUP, acme)
     assert (first.status, second.status) == (202, 429)
-    assert int(second.headers["retry-after"]) == pytest.approx(1 / LEAST, rel=0.001)
+    assert int(second.headers["retry-after"]) == pytest.approx(1 / MIN_RATE, rel=0.001)
 
 
 async def test_a_refused_tenant_takes_nothing_of_another_in_the_same_flush(

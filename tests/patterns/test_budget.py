@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from signalops.patterns import MOST_STEPS, MOST_VALUES, Budget, RuleSet, TooCostly, compile_pattern, explain
+from signalops.patterns import MAX_STEPS, MAX_VALUES, Budget, RuleSet, TooCostly, compile_pattern, explain
 
 LONG = "ab" * 60_000
 MANY = [f"value {number} ab" for number in range(20_000)]
@@ -48,7 +48,7 @@ def steps(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> int:
         compile_pattern(pattern).matches(event, budget)
     finally:
         assert time.thread_time() - began < SECONDS
-    return MOST_STEPS - budget.left
+    return MAX_STEPS - budget.left
 
 
 def test_ways_to_write_one_path_do_not_multiply_the_choices_of_elements() -> None:
@@ -141,9 +141,9 @@ def test_many_wildcards_against_many_values_are_too_costly_and_few_are_not() -> 
 
 def test_the_first_thousand_values_of_a_field_are_looked_at() -> None:
     pattern = compile_pattern({"payload": {"v": ["last"]}})
-    assert pattern.matches({"payload": {"v": ["x"] * (MOST_VALUES - 1) + ["last"]}})
-    assert not pattern.matches({"payload": {"v": ["x"] * MOST_VALUES + ["last"]}})
-    items = [{"v": "x"}] * MOST_VALUES
+    assert pattern.matches({"payload": {"v": ["x"] * (MAX_VALUES - 1) + ["last"]}})
+    assert not pattern.matches({"payload": {"v": ["x"] * MAX_VALUES + ["last"]}})
+    items = [{"v": "x"}] * MAX_VALUES
     assert not compile_pattern({"payload": {"i": {"v": ["last"]}}}).matches({"payload": {"i": [*items, {"v": "last"}]}})
 
 

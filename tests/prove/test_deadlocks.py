@@ -56,7 +56,7 @@ class Operations:
     api: db.Pool
     worker: db.Pool
     operator: db.Pool
-    journey: JobHandlers
+    handlers: JobHandlers
     tenants: list[Tenant]
     random: Random
     limited_meters: LimitedMeters
@@ -85,21 +85,21 @@ class Operations:
             query = "select distinct args ->> 'batch' from procrastinate.procrastinate_jobs where task_name = 'process_batch'"
             batches = await (await connection.execute(query)).fetchall()
         for (batch,) in self.random.sample(batches, min(3, len(batches))):
-            await self.journey.process_batch(BatchId(UUID(batch)), 1)
+            await self.handlers.process_batch(BatchId(UUID(batch)), 1)
 
     async def send(self) -> None:
         """Deliveries, several in a job."""
-        await self.journey.enqueue_due()
+        await self.handlers.enqueue_due()
         async with self.operator.connection() as connection:
             query = "select tenant_id, id from signalops.deliveries where status in ('pending', 'sending') order by random()"
             query += " limit 6"
             wanted = await (await connection.execute(query)).fetchall()
-        await self.journey.send_deliveries([(TenantId(tenant), DeliveryId(delivery)) for tenant, delivery in wanted])
+        await self.handlers.send_deliveries([(TenantId(tenant), DeliveryId(delivery)) for tenant, delivery in wanted])
 
     async def sweep(self) -> None:
         """What workers do from time to time."""
-        sweeps: list[Callable[[], Awaitable[object]]] = [self.journey.tell_due, self.journey.tidy, self.journey.enqueue_lost]
-        sweeps += [self.journey.make_partitions, self.journey.retain, self.journey.watch]
+        sweeps: list[Callable[[], Awaitable[object]]] = [self.handlers.tell_due, self.handlers.tidy, self.handlers.enqueue_lost]
+        sweeps += [self.handlers.make_partitions, self.handlers.retain, self.handlers.watch]
         sweeps += [Closer(self.worker, timedelta(days=-40)).run]
         await self.random.choice(sweeps)()
 

@@ -45,9 +45,9 @@ UNSETTLING: dict[str, LiteralString] = {
 
 async def process_all(traffic: Traffic, worker_pool: db.Pool, settings: Settings) -> None:
     sender = Sender(worker_pool, settings)
-    journey = JobHandlers(worker_pool, sender)
+    handlers = JobHandlers(worker_pool, sender)
     for (batch,) in traffic.owner.execute("select distinct batch from signalops.inbox").fetchall():
-        await journey.process_batch(BatchId(batch), 1)
+        await handlers.process_batch(BatchId(batch), 1)
     await sender.close()
 
 

@@ -11,7 +11,7 @@ from signalops import db
 from signalops.config import Settings
 from signalops.constants import WORKER_SILENCE
 from signalops.queue.app import make_app
-from signalops.queue.rescue import MOST_ATTEMPTS, rescue_stalled
+from signalops.queue.rescue import MAX_ATTEMPTS, rescue_stalled
 
 
 @pytest.fixture
@@ -62,6 +62,6 @@ async def test_a_worker_that_was_struck_off_leaves_no_job_behind(app: App, owner
 
 
 async def test_a_job_that_kills_its_workers_ends_as_failed(app: App, owner: psycopg.Connection) -> None:
-    last, beyond = (held_job(owner, 60, attempts) for attempts in (MOST_ATTEMPTS - 1, MOST_ATTEMPTS))
+    last, beyond = (held_job(owner, 60, attempts) for attempts in (MAX_ATTEMPTS - 1, MAX_ATTEMPTS))
     await rescue_stalled(app.job_manager, WORKER_SILENCE)
     assert (status(owner, last), status(owner, beyond)) == ("todo", "failed")

@@ -40,7 +40,7 @@ async def test_whatever_a_shutdown_cuts_off_runs_at_once(pipeline: Pipeline, set
         yield
 
     app = make_app(db.pool(settings, "worker", 1), 1, nothing)
-    register(app, jobs_of(pipeline.journey), pipeline.journey.record_maintenance_run)
+    register(app, jobs_of(pipeline.handlers), pipeline.handlers.record_maintenance_run)
     ours = {name: task for name, task in app.tasks.items() if "builtin" not in name}
     assert {"process_batch", "send_delivery", "enqueue_due", "rescue_stalled"} <= ours.keys()
     for name, task in ours.items():

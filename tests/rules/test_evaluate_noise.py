@@ -47,7 +47,7 @@ async def test_a_cooldown_tells_once_per_group_until_it_is_over(orders: Orders) 
 async def test_many_workers_share_one_cooldown(orders: Orders) -> None:
     orders.rule(cooldown={"for": "10m"})
     batches = [await orders.store((n, {}), (n + 1, {})) for n in range(8)]
-    await asyncio.gather(*(orders.journey.process_batch(batch, 1) for batch in batches))
+    await asyncio.gather(*(orders.handlers.process_batch(batch, 1) for batch in batches))
     assert orders.deliveries() == 1
     assert orders.rows("select count(*) from signalops.matches where outcome = 'cooldown'") == [(15,)]
 
@@ -67,13 +67,13 @@ async def test_a_digest_tells_all_its_matches_in_one_delivery(orders: Orders) ->
     first = await orders.store((0, {"n": 0}), (1, {"n": 1}))
     second = await orders.store((2, {"n": 2}))
     for batch in (first, second):
-        await orders.journey.process_batch(batch, 1)
+        await orders.handlers.process_batch(batch, 1)
         assert set(orders.outcomes(batch)) == {"digested"}
-    await orders.journey.tell_due()
+    await orders.handlers.tell_due()
     assert orders.deliveries() == 0
 
     orders.owner.execute("update signalops.digests set due_at = now()")
-    await asyncio.gather(*(orders.journey.tell_due() for _ in range(4)))
+    await asyncio.gather(*(orders.handlers.tell_due() for _ in range(4)))
     ((kind, payload),) = orders.rows(
         "select e.type, e.payload from signalops.deliveries d join signalops.events e on e.id = d.event_id"
     )
@@ -88,7 +88,7 @@ async def test_what_comes_after_a_digest_was_told_opens_the_next(orders: Orders)
     for n in range(2):
         await orders.see((n, {}))
         orders.owner.execute("update signalops.digests set due_at = now()")
-        await orders.journey.tell_due()
+        await orders.handlers.tell_due()
     counts = orders.rows("select payload -> 'count' from signalops.events where type = 'signalops.rule.digest'")
     assert counts == [(1,), (1,)]
 
@@ -107,9 +107,9 @@ async def test_a_digest_of_operational_events_does_not_feed_itself_for_ever(orde
     await orders.see((0, {}))
     for _ in range(10):
         orders.owner.execute("update signalops.digests set due_at = now()")
-        await orders.journey.tell_due()
+        await orders.handlers.tell_due()
         for (batch,) in orders.rows("select distinct batch from signalops.inbox"):
-            await orders.journey.process_batch(batch, 1)
+            await orders.handlers.process_batch(batch, 1)
     assert orders.rows("select max(causation_depth) from signalops.events") == [(4,)]
     assert orders.rows("select from signalops.digests") == []
 
@@ -122,12 +122,12 @@ async def test_outside_active_hours_a_delivery_waits_for_them_without_a_job(orde
     assert HOUR < next_attempt - clock.now() < 3 * HOUR
     assert _jobs(orders) == 0
     orders.owner.execute("update signalops.deliveries set updated_at = now() - interval '1 day'")
-    await orders.journey.enqueue_lost()
+    await orders.handlers.enqueue_lost()
     assert _jobs(orders) == 0
 
     orders.owner.execute("update signalops.deliveries set next_attempt_at = now()")
-    await orders.journey.tidy()
-    await orders.journey.enqueue_due()
+    await orders.handlers.tidy()
+    await orders.handlers.enqueue_due()
     assert (_jobs(orders), orders.rows("select next_attempt_at from signalops.deliveries")) == (1, [(None,)])
 
 
@@ -135,8 +135,8 @@ async def test_outside_active_hours_nobody_is_told_if_the_rule_says_so(orders: O
     orders.rule(active_hours=closed_now("drop"))
     orders.rule(active_hours=closed_now("drop"), cooldown={"for": "1h"})
     batch = await orders.store((0, {}))
-    await orders.journey.process_batch(batch, 1)
-    assert orders.outcomes(batch) == ["quiet", "quiet"]
+    await orders.handlers.process_batch(batch, 1)
+    assert orders.outcomes(batch) == ["outside_hours", "outside_hours"]
     assert orders.deliveries() == 0
     assert orders.rows("select cooldown_until from signalops.rule_states") == [(None,)]
 

@@ -142,7 +142,7 @@ async def test_many_workers_fire_once_per_group(orders: Orders) -> None:
     batches = await asyncio.gather(
         *(orders.store(*[(n / 10, {"user": n % 4}) for n in range(turn, 60, 6)]) for turn in range(6) for _ in range(2))
     )
-    await asyncio.gather(*(orders.journey.process_batch(batch, 1) for batch in batches))
+    await asyncio.gather(*(orders.handlers.process_batch(batch, 1) for batch in batches))
     per_group = orders.rows("select window_context -> 'group' ->> 'payload.user', count(*) from signalops.deliveries group by 1")
     assert sorted(per_group) == [("0", 1), ("1", 1), ("2", 1), ("3", 1)]
 
@@ -174,8 +174,8 @@ async def test_an_event_changes_no_index_of_its_group(orders: Orders) -> None:
 async def test_what_can_not_matter_any_more_is_forgotten(orders: Orders) -> None:
     orders.rule(time_window={"count": 2, "within": "1m", "allowedLateness": "6h"})
     await orders.see((60, {}))
-    await orders.journey.tidy()
+    await orders.handlers.tidy()
     assert len(orders.rows("select from signalops.window_events")) == 1
     orders.owner.execute("update signalops.rule_states set expires_at = now()")
-    await orders.journey.tidy()
+    await orders.handlers.tidy()
     assert orders.rows("select from signalops.window_events union all select from signalops.rule_states") == []

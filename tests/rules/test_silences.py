@@ -109,7 +109,7 @@ async def test_another_tenant_s_silence_answers_like_an_unknown_one(api: Client,
 
 
 async def test_there_are_at_most_so_many(api: Client, acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silence_service, "MOST", 2)
+    monkeypatch.setattr(silence_service, "MAX_SILENCES", 2)
     first, second, refused = [await api.post(silence(), acme, SILENCES) for _ in range(3)]
     assert (first.status, second.status) == (201, 201)
     assert_problem(refused, 409, "conflict")

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalops.send.backoff import JITTER, LONGEST_WAIT, next_attempt
+from signalops.send.backoff import JITTER, MAX_WAIT, next_attempt
 
 SCHEDULE = (5.0, 30.0, 120.0)
 
@@ -33,7 +33,7 @@ def test_after_the_schedule_there_is_no_further_attempt() -> None:
 def test_retry_after_is_a_lower_bound_up_to_a_day(retry_after: float, seed: int) -> None:
     delay = next_attempt(SCHEDULE, 1, retry_after, Random(seed))
     assert delay is not None
-    assert min(retry_after, LONGEST_WAIT) <= delay <= max(6.0, min(retry_after, LONGEST_WAIT) * (1 + JITTER))
+    assert min(retry_after, MAX_WAIT) <= delay <= max(6.0, min(retry_after, MAX_WAIT) * (1 + JITTER))
 
 
 def test_a_short_retry_after_does_not_shorten_the_step() -> None:

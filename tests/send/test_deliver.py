@@ -51,7 +51,7 @@ async def test_a_temporary_failure_waits_out_its_step_of_the_schedule(outbox: Ou
         assert (row["status"], row["attempts"]) == ("retrying", attempt)
         assert step * 0.8 <= row["wait"] <= step * 1.2
         outbox.wake(delivery)
-    assert [(a["outcome"], a["status_code"]) for a in outbox.attempts(delivery)] == [("temporary", 500), ("temporary", 502)]
+    assert [(a["outcome"], a["status_code"]) for a in outbox.attempts(delivery)] == [("transient", 500), ("transient", 502)]
     assert outbox.attempts(delivery)[0]["answer"] == "oops\ufffd"
     assert outbox.attempts(delivery)[0]["error"] == "The receiver answered 500."
     assert outbox.letters(delivery) == []
@@ -231,7 +231,7 @@ async def test_a_template_that_fails_is_a_dead_letter_with_the_reason(
     await outbox.sender().deliver(outbox.tenant, delivery)
     (letter,) = outbox.letters(delivery)
     assert reason in letter["error"]
-    assert outbox.attempts(delivery)[0]["outcome"] == "broken"
+    assert outbox.attempts(delivery)[0]["outcome"] == "misconfigured"
     assert outbox.row(delivery)["status"] == "dead"
     assert receiver.received == []
 
@@ -336,7 +336,7 @@ async def test_an_outcome_that_can_t_be_stored_is_stored_without_what_the_receiv
     async with outbox.worker.connection() as connection:
         claims = await attempt_queries.claim(connection, [(outbox.tenant, one) for one in (sent, failed)], [])
     assert len(claims) == 2
-    cases: list[tuple[OutcomeKind, DeliveryStatus]] = [("sent", "sent"), ("temporary", "retrying")]
+    cases: list[tuple[OutcomeKind, DeliveryStatus]] = [("sent", "sent"), ("transient", "retrying")]
     for claim, (kind, status) in zip(claims, cases, strict=True):
         outcome = Outcome(kind, 10**12, "thanks", "It failed.")  # no integer of PostgreSQL's
         of_whom = (claim.tenant, claim.delivery, claim.send_target, claim.channel, claim.attempt)

@@ -320,10 +320,10 @@ async def test_410_disables_at_once_and_the_backlog_becomes_letters_without_a_no
 
 async def process_all(pace: Pace) -> int:
     """Process every batch that waits; return how many."""
-    journey = JobHandlers(pace.outbox.worker, pace.sender)
+    handlers = JobHandlers(pace.outbox.worker, pace.sender)
     batches = pace.rows("select distinct batch from signalops.inbox")
     for row in batches:
-        await journey.process_batch(BatchId(row["batch"]), 1)
+        await handlers.process_batch(BatchId(row["batch"]), 1)
     return len(batches)
 
 
@@ -374,7 +374,7 @@ async def test_a_receiver_that_hangs_keeps_no_job_and_is_not_given_all(
     pace: Pace, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliver_module, "LINGER", 0.01)
-    monkeypatch.setattr(deliver_module, "MOST_OF_A_CHANNEL", 3)
+    monkeypatch.setattr(deliver_module, "MAX_PER_CHANNEL", 3)
     go = asyncio.Event()
 
     async def hang(request: web.Request) -> web.Response:

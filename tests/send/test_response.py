@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from signalops import clock
-from signalops.send.backoff import LONGEST_WAIT
+from signalops.send.backoff import MAX_WAIT
 from signalops.send.response import retry_after
 
 NOW = datetime(2026, 11, 30, 12, 0, 0, 0, UTC)
@@ -23,7 +23,7 @@ def test_a_date_of_any_form_is_read(form: str) -> None:
     assert retry_after(datetime(2026, 11, 30, 12, 2, 0, 0, UTC).strftime(form)) == 120
     assert retry_after(datetime(2026, 12, 1, 8, 0, 0, 0, UTC).strftime(form)) == 20 * 3600
     assert retry_after(datetime(2026, 11, 30, 11, 0, 0, 0, UTC).strftime(form)) == 0
-    assert retry_after(datetime(2027, 1, 1, tzinfo=UTC).strftime(form)) == LONGEST_WAIT
+    assert retry_after(datetime(2027, 1, 1, tzinfo=UTC).strftime(form)) == MAX_WAIT
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def test_the_examples_of_the_specification_are_over(example: str) -> None:
 
 
 def test_two_digits_of_a_year_are_of_the_next_fifty() -> None:
-    assert retry_after("Wednesday, 30-Nov-70 12:00:00 GMT") == LONGEST_WAIT
-    assert retry_after("Monday, 30-Nov-76 12:00:00 GMT") == LONGEST_WAIT
+    assert retry_after("Wednesday, 30-Nov-70 12:00:00 GMT") == MAX_WAIT
+    assert retry_after("Monday, 30-Nov-76 12:00:00 GMT") == MAX_WAIT
     assert retry_after("Wednesday, 30-Nov-77 12:00:00 GMT") == 0
 
 

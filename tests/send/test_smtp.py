@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from signalops.config import Settings
 from signalops.send.mail import Mail, written
-from signalops.send.smtp import MOST_MAILS, Busy, Mailer, Server
+from signalops.send.smtp import MAX_MAILS, Busy, Mailer, Server
 from signalops.send.ssrf_guard import Guard
 from signalops.types import DeliveryId
 from tests.support.providers import LOGIN, MailServer
@@ -112,8 +112,8 @@ async def test_each_attempt_has_the_same_message_id(outbox: Outbox, mailbox: Mai
 @pytest.mark.parametrize(
     ("reply", "outcome"),
     [
-        ("421 closing", "temporary"),
-        ("451 4.7.1 greylisted", "temporary"),
+        ("421 closing", "transient"),
+        ("451 4.7.1 greylisted", "transient"),
         ("550 5.1.1 no such user", "permanent"),
         ("554 spam", "permanent"),
     ],
@@ -127,7 +127,7 @@ async def test_the_server_s_code_decides(outbox: Outbox, mailbox: Mailbox, stage
     (attempt,) = outbox.attempts(delivery)
     assert (attempt["outcome"], attempt["status_code"]) == (outcome, int(reply[:3]))
     assert attempt["answer"] == reply[4:]
-    assert outbox.row(delivery)["status"] == ("retrying" if outcome == "temporary" else "dead")
+    assert outbox.row(delivery)["status"] == ("retrying" if outcome == "transient" else "dead")
 
 
 async def test_a_line_break_in_the_subject_is_permanent(outbox: Outbox, mailbox: Mailbox) -> None:
@@ -144,7 +144,7 @@ async def test_a_server_that_refuses_connections_is_tried_again(outbox: Outbox) 
     delivery = outbox.delivery(channel)
     await outbox.sender(smtp_port=free_port()).deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
-    assert (attempt["outcome"], attempt["status_code"]) == ("temporary", None)
+    assert (attempt["outcome"], attempt["status_code"]) == ("transient", None)
     assert "can't be reached" in attempt["error"]
 
 
@@ -154,7 +154,7 @@ async def test_a_server_that_does_not_answer_in_time_is_tried_again(outbox: Outb
     mailbox.held = asyncio.Event()
     await outbox.sender(smtp_port=mailbox.port, send_timeout=0.3).deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
-    assert (attempt["outcome"], attempt["error"]) == ("temporary", "The mail server did not answer in time.")
+    assert (attempt["outcome"], attempt["error"]) == ("transient", "The mail server did not answer in time.")
 
 
 @pytest.mark.parametrize("greeting", [b"554 no service\r\n", b"421 \xff\xfe\r\n", b"\xff\xfe\r\n", b""])
@@ -167,7 +167,7 @@ async def test_a_server_that_turns_everybody_away_is_tried_again(outbox: Outbox,
         channel, _ = await outbox.channel("email", to=TO)
         delivery = outbox.delivery(channel)
         await outbox.sender(smtp_port=server.sockets[0].getsockname()[1]).deliver(outbox.tenant, delivery)
-    assert outbox.attempts(delivery)[0]["outcome"] == "temporary"
+    assert outbox.attempts(delivery)[0]["outcome"] == "transient"
     assert outbox.row(delivery)["status"] == "retrying"
 
 
@@ -195,7 +195,7 @@ async def test_nothing_is_said_to_a_server_with_a_wrong_certificate(
         login = {"smtp_username": LOGIN[0], "smtp_password": SecretStr(LOGIN[1])}
         await deliver(outbox, delivery, smtp_port=server.port, smtp_security=security, **login)
         (attempt,) = outbox.attempts(delivery)
-        assert (attempt["outcome"], server.passwords, server.peers) == ("temporary", [], [])
+        assert (attempt["outcome"], server.passwords, server.peers) == ("transient", [], [])
         assert attempt["error"] == "The mail server's certificate can't be verified."
 
 
@@ -205,10 +205,10 @@ async def test_a_server_without_starttls_gets_neither_mail_nor_password(outbox: 
         delivery = outbox.delivery(channel)
         login = {"smtp_username": LOGIN[0], "smtp_password": SecretStr(LOGIN[1])}
         await deliver(outbox, delivery, smtp_port=server.port, smtp_security="starttls", **login)
-        assert (outbox.attempts(delivery)[0]["outcome"], server.passwords, server.peers) == ("temporary", [], [])
+        assert (outbox.attempts(delivery)[0]["outcome"], server.passwords, server.peers) == ("transient", [], [])
 
 
-@pytest.mark.parametrize(("password", "outcome"), [(LOGIN[1], "sent"), ("wrong", "broken")])
+@pytest.mark.parametrize(("password", "outcome"), [(LOGIN[1], "sent"), ("wrong", "misconfigured")])
 async def test_a_tenant_s_own_server_sends_in_its_own_name(
     outbox: Outbox, authority: trustme.CA, password: str, outcome: str
 ) -> None:
@@ -228,7 +228,7 @@ async def test_a_login_that_the_installation_s_server_refuses_is_tried_again(out
         delivery = outbox.delivery(channel)
         login = {"smtp_username": LOGIN[0], "smtp_password": SecretStr("wrong")}
         await deliver(outbox, delivery, smtp_port=server.port, **login)
-        assert (outbox.attempts(delivery)[0]["outcome"], set(server.passwords)) == ("temporary", {b"wrong"})
+        assert (outbox.attempts(delivery)[0]["outcome"], set(server.passwords)) == ("transient", {b"wrong"})
 
 
 @pytest.mark.parametrize("changed", [{"send_allowed_networks": ()}, {"send_plain_http": False}])
@@ -240,7 +240,7 @@ async def test_a_tenant_s_own_server_must_be_public_and_speak_tls(outbox: Outbox
         await deliver(outbox, first)
         await deliver(outbox, second, **changed)
         assert outbox.row(first)["status"] == "sent"
-        assert (outbox.attempts(second)[0]["outcome"], len(server.peers)) == ("broken", 1)
+        assert (outbox.attempts(second)[0]["outcome"], len(server.peers)) == ("misconfigured", 1)
 
 
 async def test_ses_s_name_of_the_mail_is_kept(outbox: Outbox, mailbox: Mailbox) -> None:
@@ -284,10 +284,10 @@ async def test_one_connection_carries_mail_after_mail_also_after_a_refusal(outbo
 
 async def test_a_connection_is_retired_after_its_share_of_mails(settings: Settings) -> None:
     async with running(MailServer()) as server, mailing(settings) as mailer:
-        for _ in range(MOST_MAILS + 1):
+        for _ in range(MAX_MAILS + 1):
             await mailer.send(Server("127.0.0.1", server.port, "none"), mail())
         first, *_, last = server.peers
-        assert server.peers == [first] * MOST_MAILS + [last]
+        assert server.peers == [first] * MAX_MAILS + [last]
         assert last != first
         assert await asyncio.to_thread(server.farewells.get, timeout=5) == first[0]
 

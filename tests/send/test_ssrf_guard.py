@@ -111,7 +111,10 @@ async def test_no_address_inside_is_connected_to(production: Settings, address: 
     async with transport(production, names) as ours:
         for url in (f"https://{literal}/", f"https://{NAME}/"):
             outcome = await post(ours, url)
-            assert (outcome.kind, outcome.error) == ("broken", "The receiver is not on the public internet: choose one that is.")
+            assert (outcome.kind, outcome.error) == (
+                "misconfigured",
+                "The receiver is not on the public internet: choose one that is.",
+            )
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with pytest.raises(Blocked):
             ours.guard.new_socket((family, socket.SOCK_STREAM, 0, "", (address, 443)))
@@ -134,13 +137,13 @@ async def test_other_spellings_of_loopback_lead_nowhere(production: Settings, re
     opened = production.model_copy(update={"send_ports": (), "send_plain_http": True})
     async with transport(opened) as ours:
         outcome = await post(ours, f"http://{host}:{receiver.port}/")
-    assert outcome.kind == "broken"
+    assert outcome.kind == "misconfigured"
     assert receiver.received == []
 
 
 async def test_one_address_inside_refuses_a_name_with_others_outside(only_one: Settings) -> None:
     async with listening("127.0.0.1") as outside, transport(only_one, Names(["127.0.0.1", "127.0.0.2"])) as ours:
-        assert (await post(ours, f"http://{NAME}:{outside.port}/")).kind == "broken"
+        assert (await post(ours, f"http://{NAME}:{outside.port}/")).kind == "misconfigured"
         assert outside.received == []
 
 
@@ -152,7 +155,7 @@ async def test_a_name_that_is_rebound_is_connected_to_as_it_was_checked(only_one
         assert (await post(ours, url)).kind == "sent"
         assert (await post(ours, url)).kind == "sent"  # a new connection, to the address that was checked
         assert (len(outside.received), names.asked) == (2, [NAME])
-        assert (await post(ours, f"http://{NAME}:{inside.port}/")).kind == "broken"
+        assert (await post(ours, f"http://{NAME}:{inside.port}/")).kind == "misconfigured"
         assert (inside.received, names.asked) == ([], [NAME, NAME])
 
 
@@ -182,7 +185,7 @@ async def test_a_name_of_the_machine_is_resolved(settings: Settings) -> None:
 async def test_a_name_that_does_not_exist_is_tried_again(settings: Settings) -> None:
     async with transport(settings) as ours:
         outcome = await post(ours, "http://nobody.invalid/")
-    assert (outcome.kind, outcome.error) == ("temporary", "The receiver's name can't be resolved.")
+    assert (outcome.kind, outcome.error) == ("transient", "The receiver's name can't be resolved.")
 
 
 @pytest.fixture
@@ -216,14 +219,14 @@ async def test_a_wrong_certificate_ends_it(settings: Settings, authority: trustm
     tls, _ = serving(authority, name) if name else serving(trustme.CA(), NAME)
     async with listening("127.0.0.1", tls) as receiver, transport(settings, Names(["127.0.0.1"])) as ours:
         outcome = await post(ours, f"https://{NAME}:{receiver.port}/")
-        assert (outcome.kind, outcome.error) == ("temporary", "The receiver's certificate can't be verified.")
+        assert (outcome.kind, outcome.error) == ("transient", "The receiver's certificate can't be verified.")
         assert receiver.received == []
 
 
 async def test_a_receiver_that_speaks_no_tls_is_tried_again(settings: Settings, receiver: Receiver) -> None:
     async with transport(settings) as ours:
         outcome = await post(ours, f"https://127.0.0.1:{receiver.port}/")
-    assert (outcome.kind, outcome.error) == ("temporary", "The receiver can't be reached: TLS failed.")
+    assert (outcome.kind, outcome.error) == ("transient", "The receiver can't be reached: TLS failed.")
 
 
 Speech = Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]
@@ -265,7 +268,7 @@ async def speaking(*parts: bytes, endless: bytes = b"") -> AsyncIterator[str]:
 async def test_what_is_no_answer_is_tried_again(settings: Settings, said: bytes, error: str) -> None:
     async with speaking(said) as url, transport(settings) as ours:
         outcome = await post(ours, url)
-    assert (outcome.kind, outcome.status_code) == ("temporary", None)
+    assert (outcome.kind, outcome.status_code) == ("transient", None)
     assert (outcome.error or "").endswith(error)
 
 
@@ -277,7 +280,7 @@ async def test_an_answer_that_drips_is_not_waited_for(settings: Settings, endles
         outcome = await post(ours, url)
     # As many interim answers as are taken may come before the time is over.
     assert outcome.error in ("The receiver did not answer in time.", "The receiver's answer is too long.")
-    assert outcome.kind == "temporary"
+    assert outcome.kind == "transient"
 
 
 async def test_a_body_that_drips_does_not_hold_up_a_success(settings: Settings) -> None:

@@ -29,7 +29,7 @@ class Lone:
 
     api: db.Pool
     worker: db.Pool
-    journey: JobHandlers
+    handlers: JobHandlers
     trace: Path
 
 
@@ -69,23 +69,23 @@ async def test_a_batch_is_read_and_recorded_in_one_statement_each(
         make_rule(owner, tenant, {"type": ["user.signup"]})
     first, second, third = [await accept(lone.api, acme, globex, acme) for _ in range(3)]
     async with statements(lone.worker, lone.trace) as sent:
-        await lone.journey.process_batch(first, 1)
+        await lone.handlers.process_batch(first, 1)
     load = ["set_tenant", "ruleset_versions", "silences"]
     assert sent == ["BEGIN", "read_batch", *load, *load, "record_batch", "COMMIT"]
 
     async with statements(lone.worker, lone.trace) as sent:
-        await lone.journey.process_batch(second, 2)
+        await lone.handlers.process_batch(second, 2)
     assert sent == ["BEGIN", "read_batch", "record_batch", "COMMIT"]
 
     make_rule(owner, acme, {"type": ["user.signup"]})
     owner.execute("update signalops.tenants set meters_version = 1 where id = %s", [globex.id])
     async with statements(lone.worker, lone.trace) as sent:
-        await lone.journey.process_batch(third, 3)
+        await lone.handlers.process_batch(third, 3)
     changed = sorted([(acme.id, load), (globex.id, ["set_tenant", "tenants"])])
     assert sent == ["BEGIN", "read_batch", *changed[0][1], *changed[1][1], "record_batch", "COMMIT"], "only what changed"
 
     async with statements(lone.worker, lone.trace) as sent:
-        await lone.journey.process_batch(third, 3)
+        await lone.handlers.process_batch(third, 3)
     assert sent == ["BEGIN", "read_batch", "COMMIT"], "a batch that was processed costs no more than looking"
 
 
@@ -94,9 +94,9 @@ async def test_an_attempt_is_claimed_and_settled_in_a_transaction_each(
     lone: Lone, owner: psycopg.Connection, acme: Tenant
 ) -> None:
     make_rule(owner, acme, {"type": ["user.signup"]})
-    await lone.journey.process_batch(await accept(lone.api, acme), 1)
+    await lone.handlers.process_batch(await accept(lone.api, acme), 1)
     row = owner.execute("select id from signalops.deliveries").fetchone()
     assert row is not None
     async with statements(lone.worker, lone.trace) as sent:
-        await lone.journey.send_delivery(acme.id, DeliveryId(row[0]))
+        await lone.handlers.send_delivery(acme.id, DeliveryId(row[0]))
     assert sent == ["claim_deliveries", "settle_deliveries"]

@@ -31,9 +31,9 @@ _VERSION = int(os.environ.get("SIGNALOPS_EMBEDDED_VERSION", "18"))
 _ADDED = Path(__file__).with_name("databases.sql")
 _LOCK = 7_303_014_519
 """An advisory lock of ours: one process makes the template, the others wait for it."""
-_MOST_BYTES = 4 * 2**20
+_MAX_BYTES = 4 * 2**20
 """A database whose tables are larger is dropped: deleting thousands of rows takes longer than a new clone."""
-_MOST_USES = 50
+_MAX_USES = 50
 """Dead rows and index entries of so many tests are not noticed yet."""
 
 _END_SESSIONS = (
@@ -85,7 +85,7 @@ class Databases:
         if owner is not None and _is_alive(owner):
             owner.rollback()
         self._end_sessions(name)
-        if self._uses[name] < _MOST_USES and self._is_clean_again(name):
+        if self._uses[name] < _MAX_USES and self._is_clean_again(name):
             self._clean.append(name)
         else:
             self._drop(name)
@@ -146,7 +146,7 @@ class Databases:
         owner.execute(_FORGET)
         with owner.transaction():
             owner.execute("set local synchronous_commit = off")
-            (is_clean,) = owner.execute("select testing.clean(%s)", [_MOST_BYTES]).fetchone() or (False,)
+            (is_clean,) = owner.execute("select testing.clean(%s)", [_MAX_BYTES]).fetchone() or (False,)
         return bool(is_clean)
 
     def _close_owner(self, name: str) -> None:

@@ -31,7 +31,7 @@ def utc(window: UsageWindow) -> tuple[datetime, datetime]:
     return window.start.astimezone(UTC), window.end.astimezone(UTC)
 
 
-class Stretch(NamedTuple):
+class BillingSegment(NamedTuple):
     """A day or a month of a time zone, and when it begins and ends; a day also with its hours by the clock."""
 
     zone: str
@@ -46,22 +46,22 @@ class Stretch(NamedTuple):
 
 
 DAYS = [
-    Stretch("Europe/Berlin", "2027-03-28", "2027-03-27T23:00:00Z", "2027-03-28T22:00:00Z", 23),
-    Stretch("Europe/Berlin", "2027-10-31", "2027-10-30T22:00:00Z", "2027-10-31T23:00:00Z", 25),
-    Stretch("America/New_York", "2027-03-14", "2027-03-14T05:00:00Z", "2027-03-15T04:00:00Z", 23),
-    Stretch("America/New_York", "2027-11-07", "2027-11-07T04:00:00Z", "2027-11-08T05:00:00Z", 25),
+    BillingSegment("Europe/Berlin", "2027-03-28", "2027-03-27T23:00:00Z", "2027-03-28T22:00:00Z", 23),
+    BillingSegment("Europe/Berlin", "2027-10-31", "2027-10-30T22:00:00Z", "2027-10-31T23:00:00Z", 25),
+    BillingSegment("America/New_York", "2027-03-14", "2027-03-14T05:00:00Z", "2027-03-15T04:00:00Z", 23),
+    BillingSegment("America/New_York", "2027-11-07", "2027-11-07T04:00:00Z", "2027-11-08T05:00:00Z", 25),
     # The clock is changed by half an hour, so that 23 and a half hours, or 24 and a half, lie in as many by the clock.
-    Stretch("Australia/Lord_Howe", "2027-10-03", "2027-10-02T13:30:00Z", "2027-10-03T13:00:00Z", 24),
-    Stretch("Australia/Lord_Howe", "2027-04-04", "2027-04-03T13:00:00Z", "2027-04-04T13:30:00Z", 25),
-    Stretch("Asia/Kolkata", "2027-03-28", "2027-03-27T18:30:00Z", "2027-03-28T18:30:00Z"),
+    BillingSegment("Australia/Lord_Howe", "2027-10-03", "2027-10-02T13:30:00Z", "2027-10-03T13:00:00Z", 24),
+    BillingSegment("Australia/Lord_Howe", "2027-04-04", "2027-04-03T13:00:00Z", "2027-04-04T13:30:00Z", 25),
+    BillingSegment("Asia/Kolkata", "2027-03-28", "2027-03-27T18:30:00Z", "2027-03-28T18:30:00Z"),
     # There is no midnight.
-    Stretch("America/Santiago", "2027-09-05", "2027-09-05T04:00:00Z", "2027-09-06T03:00:00Z", 23),
-    Stretch("UTC", "2028-02-29", "2028-02-29T00:00:00Z", "2028-03-01T00:00:00Z"),
+    BillingSegment("America/Santiago", "2027-09-05", "2027-09-05T04:00:00Z", "2027-09-06T03:00:00Z", 23),
+    BillingSegment("UTC", "2028-02-29", "2028-02-29T00:00:00Z", "2028-03-01T00:00:00Z"),
 ]
 
 
 @pytest.mark.parametrize("day", DAYS, ids=lambda day: f"{day.zone} {day.name}")
-async def test_a_day_is_as_long_as_it_is_by_the_clock(api_pool: db.Pool, counters: Counters, day: Stretch) -> None:
+async def test_a_day_is_as_long_as_it_is_by_the_clock(api_pool: db.Pool, counters: Counters, day: BillingSegment) -> None:
     counters, (first, end) = counters.in_zone(day.zone), day.bounds
     events = fill(counters, first, end)
     counters.count(first - timedelta(minutes=1), 1000)
@@ -82,16 +82,16 @@ async def test_a_day_is_as_long_as_it_is_by_the_clock(api_pool: db.Pool, counter
 
 
 MONTHS = [
-    Stretch("UTC", "2028-02", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"),
-    Stretch("Europe/Berlin", "2027-10", "2027-09-30T22:00:00Z", "2027-10-31T23:00:00Z"),
-    Stretch("America/New_York", "2027-12", "2027-12-01T05:00:00Z", "2028-01-01T05:00:00Z"),
-    Stretch("Asia/Kolkata", "2027-04", "2027-03-31T18:30:00Z", "2027-04-30T18:30:00Z"),
-    Stretch("Pacific/Kiritimati", "2028-01", "2027-12-31T10:00:00Z", "2028-01-31T10:00:00Z"),
+    BillingSegment("UTC", "2028-02", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"),
+    BillingSegment("Europe/Berlin", "2027-10", "2027-09-30T22:00:00Z", "2027-10-31T23:00:00Z"),
+    BillingSegment("America/New_York", "2027-12", "2027-12-01T05:00:00Z", "2028-01-01T05:00:00Z"),
+    BillingSegment("Asia/Kolkata", "2027-04", "2027-03-31T18:30:00Z", "2027-04-30T18:30:00Z"),
+    BillingSegment("Pacific/Kiritimati", "2028-01", "2027-12-31T10:00:00Z", "2028-01-31T10:00:00Z"),
 ]
 
 
 @pytest.mark.parametrize("month", MONTHS, ids=lambda month: f"{month.zone} {month.name}")
-async def test_a_month_is_one_of_the_tenants_time_zone(api_pool: db.Pool, counters: Counters, month: Stretch) -> None:
+async def test_a_month_is_one_of_the_tenants_time_zone(api_pool: db.Pool, counters: Counters, month: BillingSegment) -> None:
     counters, (first, end) = counters.in_zone(month.zone), month.bounds
     minute = timedelta(minutes=1)
     for moment, events in ((first - minute, 1), (first, 2), (end - minute, 4), (end, 8)):

@@ -1,4 +1,4 @@
-"""The path of one event, at every point of its journey."""
+"""The path of one event, at every point of its handlers."""
 
 from typing import Any
 from uuid import UUID
@@ -35,7 +35,7 @@ async def test_an_event_that_waits_has_no_processing(pipeline: Pipeline, acme: T
 
 async def test_a_processed_event_names_its_job_its_rules_and_its_deliveries(pipeline: Pipeline, acme: Tenant) -> None:
     rules = [make_rule(pipeline.owner, acme, {"type": [kind]}) for kind in ("user.signup", "user.gone")]
-    await pipeline.journey.process_batch(await pipeline.accept((acme, {})), 77)
+    await pipeline.handlers.process_batch(await pipeline.accept((acme, {})), 77)
     shown = await path(pipeline, acme)
     assert shown["status"] == "processed"
     processing = shown["processing"]
@@ -49,15 +49,15 @@ async def test_a_processed_event_names_its_job_its_rules_and_its_deliveries(pipe
 
 async def test_a_delivery_shows_its_attempts_and_why_it_died(pipeline: Pipeline, acme: Tenant) -> None:
     make_rule(pipeline.owner, acme, {"type": ["user.signup"]})
-    await pipeline.journey.process_batch(await pipeline.accept((acme, {})), 1)
+    await pipeline.handlers.process_batch(await pipeline.accept((acme, {})), 1)
     ((delivery,),) = pipeline.rows("select id from signalops.deliveries")
     pipeline.owner.execute("update signalops.channels set enabled = false")
-    await pipeline.journey.send_delivery(acme.id, delivery)
+    await pipeline.handlers.send_delivery(acme.id, delivery)
     (shown,) = (await path(pipeline, acme))["deliveries"]
     assert (shown["id"], shown["status"], shown["nextAttemptAt"]) == (delivery, "dead", None)
     assert shown["error"] == "The channel is disabled: enable it."
     (attempt,) = shown["attempts"]
-    assert (attempt["attempt"], attempt["outcome"], attempt["error"]) == (1, "broken", shown["error"])
+    assert (attempt["attempt"], attempt["outcome"], attempt["error"]) == (1, "misconfigured", shown["error"])
 
 
 async def test_a_dead_event_says_why(pipeline: Pipeline, acme: Tenant) -> None:
@@ -66,7 +66,7 @@ async def test_a_dead_event_says_why(pipeline: Pipeline, acme: Tenant) -> None:
     pipeline.owner.execute("alter table signalops.matches alter rule_version type smallint")
     pipeline.owner.execute("update signalops.rules set active_version = 70000")
     pipeline.owner.execute("update signalops.rule_versions set version = 70000")
-    await pipeline.journey.process_batch(await pipeline.accept((acme, {})), 1)
+    await pipeline.handlers.process_batch(await pipeline.accept((acme, {})), 1)
     shown = await path(pipeline, acme)
     assert shown["status"] == "dead"
     assert "smallint out of range" in shown["processing"]["error"]
@@ -76,7 +76,7 @@ async def test_a_dead_event_says_why(pipeline: Pipeline, acme: Tenant) -> None:
 
 async def test_a_rule_that_was_deleted_since_is_named_so(pipeline: Pipeline, acme: Tenant) -> None:
     rule = make_rule(pipeline.owner, acme, {"type": ["user.signup"]})
-    await pipeline.journey.process_batch(await pipeline.accept((acme, {})), 1)
+    await pipeline.handlers.process_batch(await pipeline.accept((acme, {})), 1)
     pipeline.owner.execute("delete from signalops.rules")
     assert (await path(pipeline, acme))["matches"] == [{"id": rule, "name": "(deleted)", "version": 1, "outcome": "notified"}]
 

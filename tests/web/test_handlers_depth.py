@@ -15,7 +15,7 @@ from tests.support.api import SIGNUP, Answer, Client
 from tests.support.tenants import Tenant
 
 PACKAGE = Path(signalops.__file__).parent
-MOST = 6
+MAX_FUNCTIONS = 6
 HANDLERS = "web/handlers.py"
 Functions = list[str]
 
@@ -77,4 +77,4 @@ async def test_few_functions_are_between_a_handler_and_its_sql(
 ) -> None:
     await call(api, acme)
     assert ends in {path[-1] for path in paths if path}
-    assert max(map(len, paths)) <= MOST, paths
+    assert max(map(len, paths)) <= MAX_FUNCTIONS, paths

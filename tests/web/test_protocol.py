@@ -11,7 +11,7 @@ import pytest
 from yarl import URL
 
 from signalops.config import Settings
-from signalops.web.protocol import MOST_FIELDS, MOST_HEAD_BYTES, MOST_URL_BYTES, BoundedProtocol
+from signalops.web.protocol import MAX_FIELDS, MAX_HEAD_BYTES, MAX_URL_BYTES, BoundedProtocol
 from tests.support.api import NOTHING, Client, assert_problem, rows, running
 from tests.support.tenants import Tenant
 
@@ -131,18 +131,18 @@ async def test_what_is_no_http_or_could_be_read_in_two_ways_is_refused(api: Clie
 
 @pytest.mark.parametrize("parts", [1, 40])
 async def test_a_head_has_a_size(api: Client, parts: int) -> None:
-    long = GET + b"a: " + b"x" * (2 * MOST_HEAD_BYTES)
+    long = GET + b"a: " + b"x" * (2 * MAX_HEAD_BYTES)
     step = len(long) // parts + 1
     pieces = [long[start : start + step] for start in range(0, len(long), step)]
     problem(await told(api, *pieces, pause=0.001), 431, "head-too-large")
 
 
 async def test_a_head_has_so_many_fields_and_an_address_so_many_bytes(api: Client) -> None:
-    fields = b"".join(b"h%d: v\r\n" % number for number in range(MOST_FIELDS))
+    fields = b"".join(b"h%d: v\r\n" % number for number in range(MAX_FIELDS))
     problem(await told(api, GET + fields + b"\r\n"), 431, "head-too-large")
     enough = fields.partition(b"h98:")[0]
     assert (await told(api, GET + enough + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
-    problem(await told(api, b"GET /" + b"a" * MOST_URL_BYTES + b" HTTP/1.1\r\n\r\n"), 414, "url-too-long")
+    problem(await told(api, b"GET /" + b"a" * MAX_URL_BYTES + b" HTTP/1.1\r\n\r\n"), 414, "url-too-long")
 
 
 async def test_what_is_slow_ends(hurried: Client) -> None:

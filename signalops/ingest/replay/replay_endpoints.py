@@ -40,8 +40,8 @@ class Replays:
     @endpoint("GET /api/replays", "listReplays", "List replays, newest first", "rules:*", answers={200: ReplayList})
     async def list_replays(self, connection: db.Connection, caller: Caller, query: Page) -> Response:
         """List a tenant's replays, newest first."""
-        wanted = {"id": None, "upwards": query.upwards, **query.window(await db.settled(connection))}
-        return query.listed(await replay_queries.list_replays(connection, caller.tenant, **wanted), lambda row: row)
+        filters = {"id": None, "upwards": query.upwards, **query.window(await db.settled(connection))}
+        return query.listed(await replay_queries.list_replays(connection, caller.tenant, **filters), lambda row: row)
 
     @endpoint("GET /api/replays/{id}", "getReplay", "Show a replay and how far it is", "rules:*", answers={200: ReplayShown})
     async def get_replay(self, connection: db.Connection, caller: Caller, replay: UUID) -> Response:

@@ -33,6 +33,6 @@ async def add_replay(connection: db.Connection, tenant: TenantId, **fields: Any)
     await connection.execute(SQL["add-replay"], {"tenant": tenant, **fields})
 
 
-async def list_replays(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
+async def list_replays(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
     """Return replays between two ids, or one of them: id, lower, upper, upwards and limit."""
-    return await db.rows(connection, SQL["list-replays"], {"tenant": tenant, **wanted})
+    return await db.rows(connection, SQL["list-replays"], {"tenant": tenant, **filters})

@@ -12,16 +12,16 @@ from signalops.ingest.replay.replay_models import ReplayCounted, ReplayRequest, 
 from signalops.types import BatchId, JsonObject, TenantId
 
 
-async def start(connection: db.Connection, tenant: TenantId, asked: ReplayRequest, most: int) -> ReplayStarted | ReplayCounted:
+async def start(connection: db.Connection, tenant: TenantId, request: ReplayRequest, most: int) -> ReplayStarted | ReplayCounted:
     """Replay up to so many events, or count them; Invalid when there are more, or a rule is unknown."""
-    events, skipped = await _choose(connection, tenant, asked, most)
-    if asked.rules and (unknown := await replay_queries.unknown_rules(connection, tenant, asked.rules)):
+    events, skipped = await _choose(connection, tenant, request, most)
+    if request.rules and (unknown := await replay_queries.unknown_rules(connection, tenant, request.rules)):
         raise Invalid(f"rules: there is no rule {unknown[0]}; name rules by their ids, see GET /api/rules.")
-    if asked.dry_run:
+    if request.dry_run:
         return ReplayCounted(events=len(events), skipped=skipped)
     replay = await db.new_id(connection)
     filled = await replay_queries.refill_inbox(connection, tenant, replay, _batches(events))
-    about = {"id": replay, "reason": asked.reason, "rules": asked.rules}
+    about = {"id": replay, "reason": request.reason, "rules": request.rules}
     batches = {"events": len(filled), "batches": sorted(set(filled)), "priority": PRIORITY_BULK}
     await replay_queries.add_replay(connection, tenant, **about, **batches)
     # Another replay may have put some of them into the inbox since they were chosen.
@@ -29,27 +29,27 @@ async def start(connection: db.Connection, tenant: TenantId, asked: ReplayReques
     return ReplayStarted(id=replay, events=len(filled), skipped=skipped)
 
 
-async def _choose(connection: db.Connection, tenant: TenantId, asked: ReplayRequest, most: int) -> tuple[list[UUID], Skipped]:
-    if asked.to:
-        (await db.settled(connection)).before(asked.to)
-    verdicts = await replay_queries.choose_events(connection, tenant, **_choice(asked), limit=most + 1)
+async def _choose(connection: db.Connection, tenant: TenantId, request: ReplayRequest, most: int) -> tuple[list[UUID], Skipped]:
+    if request.to:
+        (await db.settled(connection)).before(request.to)
+    verdicts = await replay_queries.choose_events(connection, tenant, **_choice(request), limit=most + 1)
     if len(verdicts) > most:
         raise Invalid(f"More than {most} events are chosen: choose a shorter time or a type, and replay them in parts.")
     counts = Counter(verdict for _, verdict in verdicts)
-    unknown = len(set(asked.events)) - len(verdicts) if asked.events else 0
+    unknown = len(set(request.events)) - len(verdicts) if request.events else 0
     skipped = Skipped(unknown=unknown, **{word: counts[word] for word in ("waiting", "operational", "dead")})
     return [event for event, verdict in verdicts if verdict == "chosen"], skipped
 
 
-def _choice(asked: ReplayRequest) -> JsonObject:
+def _choice(request: ReplayRequest) -> JsonObject:
     """Translate what is asked for into bounds of the id, by which the partitions are found."""
-    if asked.events:
-        ids = {"lower": min(asked.events), "upper": UUID(int=min(max(asked.events).int + 1, 2**128 - 1))}
-        return {**ids, "ids": asked.events, "type": None}
-    assert asked.from_ is not None
-    assert asked.to is not None
-    span = {"lower": clock.least_id(asked.from_), "upper": clock.least_id(asked.to)}
-    return {**span, "ids": None, "type": asked.type}
+    if request.events:
+        ids = {"lower": min(request.events), "upper": UUID(int=min(max(request.events).int + 1, 2**128 - 1))}
+        return {**ids, "ids": request.events, "type": None}
+    assert request.from_ is not None
+    assert request.to is not None
+    span = {"lower": clock.least_id(request.from_), "upper": clock.least_id(request.to)}
+    return {**span, "ids": None, "type": request.type}
 
 
 def _batches(events: Sequence[UUID]) -> dict[UUID, BatchId]:

@@ -16,12 +16,12 @@ from signalops.types import TenantId
 
 EVERY = 1.0
 """Seconds between two flushes: what a killed worker has counted in them is missing from the catalogue."""
-MOST_TYPES = 1000
+MAX_TYPES = 1000
 """The types of one tenant, here and in the catalogue."""
 _SAMPLES = 3  # events of a type whose structure is looked at between two flushes
-_MOST_AT_ONCE = 500
+_MAX_AT_ONCE = 500
 _EXAMPLE_EVERY = 60.0
-_MOST_EXAMPLE = 16 * 1024
+_MAX_EXAMPLE = 16 * 1024
 _SHOWN = ("id", "type", "source", "occurredAt", "payload", "attributes")
 
 
@@ -42,7 +42,7 @@ class _Seen:
         if (now := time.monotonic()) - self.example_at >= _EXAMPLE_EVERY:
             self.example_at = now
             shown = {name: event[name] for name in _SHOWN if name != "attributes" or event[name]}
-            if len(orjson.dumps(shown)) <= _MOST_EXAMPLE:
+            if len(orjson.dumps(shown)) <= _MAX_EXAMPLE:
                 self.example = shown
 
     def take(self, tenant: TenantId, event_type: str) -> SeenType:
@@ -83,7 +83,7 @@ class EventTypeCatalog:
                 continue  # it was counted the first time
             seen = types.get(event_type)
             if seen is None:
-                if len(types) >= MOST_TYPES:
+                if len(types) >= MAX_TYPES:
                     continue
                 seen = types[event_type] = _Seen()
             if seen.count == 0:
@@ -131,8 +131,8 @@ class EventTypeCatalog:
             return
         async with self._connections.connection() as connection:
             while self._rows:
-                await event_type_queries.record_event_types(connection, self._rows[:_MOST_AT_ONCE])
-                del self._rows[:_MOST_AT_ONCE]
+                await event_type_queries.record_event_types(connection, self._rows[:_MAX_AT_ONCE])
+                del self._rows[:_MAX_AT_ONCE]
 
     def _forget(self) -> None:
         """Forget tenants that nothing was heard of for longest; what is met again is learned again."""

@@ -18,7 +18,7 @@ _DEPTH = 64
 # Measured: how many times of what other keywords cost; a regular expression takes up to a microsecond a byte.
 _COSTLY = {"pattern": 32, "multipleOf": 16, "enum": 4, "const": 4}
 _NUMBERS = {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "const", "enum"}
-_LEAST, _LARGEST = 1e-15, 2**64
+_MIN_NUMBER, _MAX_NUMBER = 1e-15, 2**64
 _UNEVALUATED = 3  # measured: each level of unevaluatedProperties around another makes it 2.7 times as slow
 _DATA = {"enum", "const"}
 _SILENT = {"$defs", "definitions", "default", "examples", "title", "description", "$comment"}
@@ -94,7 +94,7 @@ def _require_plain(value: Any, path: str) -> None:
     if isinstance(value, list):
         for one in value:
             _require_plain(one, path)
-    if isinstance(value, int | float) and value != 0 and not _LEAST <= abs(value) <= _LARGEST:
+    if isinstance(value, int | float) and value != 0 and not _MIN_NUMBER <= abs(value) <= _MAX_NUMBER:
         raise Invalid.at(path, f"is {value!r:.40}; write a number between 1e-15 and 2^64, or 0")
 
 

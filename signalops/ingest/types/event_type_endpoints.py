@@ -9,13 +9,13 @@ from signalops.http import Response, answer, listed
 from signalops.ingest.event_models import EVENT_TYPE
 from signalops.ingest.types import event_type_queries
 from signalops.ingest.types.event_type_models import EventTypeList, EventTypeShown, SchemaIn, SchemaShown, TypesPage
-from signalops.ingest.types.infer import MOST_FIELDS
+from signalops.ingest.types.infer import MAX_FIELDS
 from signalops.ingest.types.schema_cache import SchemaCache
-from signalops.ingest.types.validator import MOST_BYTES, Schema
+from signalops.ingest.types.validator import MAX_BYTES, Schema
 from signalops.types import Caller, JsonObject
 
-_MOST_SCHEMAS = 200
-_MOST_SCHEMA_BYTES = 1024 * 1024
+_MAX_SCHEMAS = 200
+_MAX_SCHEMA_BYTES = 1024 * 1024
 _TYPE = re.compile(EVENT_TYPE)
 
 
@@ -63,7 +63,7 @@ class EventTypes:
         "putSchema",
         "Hold the payloads of a type against a JSON Schema",
         "rules:*",
-        most_bytes=2 * MOST_BYTES,
+        most_bytes=2 * MAX_BYTES,
     )
     async def put_schema(self, caller: Caller, transaction: db.Transaction, type: str, body: SchemaIn) -> SchemaShown:
         """Hold the payloads of a type's events against a JSON Schema from now on; in every process within a second."""
@@ -71,8 +71,8 @@ class EventTypes:
         schema.check()
         async with transaction() as connection:
             others, size = await event_type_queries.other_schemas(connection, caller.tenant, _known(type))
-            if others >= _MOST_SCHEMAS or size + schema.size > _MOST_SCHEMA_BYTES:
-                raise Invalid(f"A tenant has at most {_MOST_SCHEMAS} schemas of together 1 MiB: delete some, or shorten them.")
+            if others >= _MAX_SCHEMAS or size + schema.size > _MAX_SCHEMA_BYTES:
+                raise Invalid(f"A tenant has at most {_MAX_SCHEMAS} schemas of together 1 MiB: delete some, or shorten them.")
             row = await event_type_queries.put_schema(connection, caller.tenant, type, body.mode, body.json_schema)
         # The announcement may take a moment, and the next event comes after this answer.
         self._book.cache.invalidate(caller.tenant)
@@ -103,6 +103,6 @@ def _schema(event_type: str, row: JsonObject | None) -> SchemaShown:
 def _shown(row: JsonObject) -> JsonObject:
     """Write a row in the words of the API."""
     fields = [{"path": path, **field, "types": sorted(field["types"])} for path, field in sorted(row["fields"].items())]
-    cut = row["fieldsCut"] or len(fields) > MOST_FIELDS
-    shown = EventTypeShown.model_validate(row | {"fields": fields[:MOST_FIELDS], "fieldsCut": cut})
+    cut = row["fieldsCut"] or len(fields) > MAX_FIELDS
+    shown = EventTypeShown.model_validate(row | {"fields": fields[:MAX_FIELDS], "fieldsCut": cut})
     return shown.model_dump(mode="json", exclude_none=True)

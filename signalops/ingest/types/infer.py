@@ -8,12 +8,12 @@ from typing import Any
 
 from signalops.types import JsonObject
 
-MOST_FIELDS = 200
+MAX_FIELDS = 200
 DEPTH = 8
-_MOST_PATH = 200
-_MOST_EXAMPLE = 200
-_MOST_ELEMENTS = 20
-_MOST_VALUES = 2000
+_MAX_PATH = 200
+_MAX_EXAMPLE = 200
+_MAX_ELEMENTS = 20
+_MAX_VALUES = 2000
 """What is looked at of one event: it takes about a millisecond."""
 _TYPES = {str: "string", bool: "boolean", int: "number", float: "number", NoneType: "null"}
 
@@ -32,18 +32,18 @@ class Structure:
 
     def learn(self, event: Event) -> None:
         """Take in one event."""
-        for path, kind, value in islice(_of_event(event), _MOST_VALUES):
+        for path, kind, value in islice(_of_event(event), _MAX_VALUES):
             known = self.known.get(path, ())
             if kind in known:
                 continue
-            if not known and (len(self.known) >= MOST_FIELDS or len(path) > _MOST_PATH):
+            if not known and (len(self.known) >= MAX_FIELDS or len(path) > _MAX_PATH):
                 self.cut = True
                 continue
             self.known[path] = (*known, kind)
             fresh = self.fresh.setdefault(path, {"types": []})
             fresh["types"].append(kind)
             if value is not None:
-                fresh.setdefault("example", value[:_MOST_EXAMPLE] if isinstance(value, str) else value)
+                fresh.setdefault("example", value[:_MAX_EXAMPLE] if isinstance(value, str) else value)
 
 
 def _of_event(event: Event) -> Iterator[tuple[str, str, Any]]:
@@ -61,7 +61,7 @@ def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, str, Any]]
         yield path, "object", None
     elif isinstance(value, list):
         yield path, "array", None
-        for inner in value[: _MOST_ELEMENTS if depth else 0]:
+        for inner in value[: _MAX_ELEMENTS if depth else 0]:
             yield from _leaves(inner, path, depth - 1)
     else:
         yield path, _TYPES[type(value)], value

@@ -15,9 +15,9 @@ from signalops.ingest.types.validator import Fault, Schema, faults_apart, whole
 from signalops.types import JsonObject, TenantId
 
 _TOO_LONG = "took too long to be held against its schema, with the events before it: send smaller batches"
-_MOST_BYTES = 32 * 1024 * 1024
-_LEAST_BYTES = 3 * 1024
-_MOST_AGE = 300.0
+_MAX_BYTES = 32 * 1024 * 1024
+_MIN_BYTES = 3 * 1024
+_MAX_AGE = 300.0
 """Seconds for which schemas are not read again, were a NOTIFY ever lost."""
 
 
@@ -46,9 +46,9 @@ Schemas = dict[str, StoredSchema]
 class SchemaCache:
     """Schemas by tenant and type, least recently used tenants dropped first: so many bytes, of each tenant at least 3 KiB."""
 
-    def __init__(self, connections: db.Pool, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, connections: db.Pool, most_bytes: int = _MAX_BYTES) -> None:
         self._connections = connections
-        self.cache = Cache[TenantId, Schemas](most_bytes, max_age=_MOST_AGE, size_of=_size, tags_of=lambda tenant, _: (tenant,))
+        self.cache = Cache[TenantId, Schemas](most_bytes, max_age=_MAX_AGE, size_of=_size, tags_of=lambda tenant, _: (tenant,))
 
     async def of(self, tenant: TenantId) -> Schemas:
         """Return a tenant's schemas by type."""
@@ -101,4 +101,4 @@ class PayloadValidator:
 
 
 def _size(schemas: Schemas) -> int:
-    return max(_LEAST_BYTES, sum(schema.size for schema in schemas.values()))
+    return max(_MIN_BYTES, sum(schema.size for schema in schemas.values()))

@@ -21,9 +21,9 @@ from signalops.ingest.types.complexity import complexity_of
 from signalops.models import ApiModel
 from signalops.types import JsonObject
 
-MOST_BYTES = 64 * 1024
-MOST_FAULTS = 10
-_MOST_WORK = 10_000_000
+MAX_BYTES = 64 * 1024
+MAX_FAULTS = 10
+_MAX_WORK = 10_000_000
 """Bytes of a payload times the complexity of its schema: 0.2 s in the worst case that was found."""
 _LIGHT = 100_000
 """The same, up to which the event loop is used: 4 ms in the worst case that was found, or a tenth of it with numbers such as
@@ -31,7 +31,7 @@ _LIGHT = 100_000
 _EXTREME = re.compile(rb"[0-9]e[-+]?[0-9]{2}")
 _NAMED = 20_000
 """The same, up to which faults are named: 0.1 s in the worst case that was found."""
-_MOST_MESSAGE = 200
+_MAX_MESSAGE = 200
 # Some 30,000 bytes of automaton hold every pattern that people write; at 250 KB of text a worse one takes 0.1 s.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=30_000)
 _DRAFTS: dict[str, type[jsonschema_rs.Draft202012Validator] | type[jsonschema_rs.Draft7Validator]] = {
@@ -73,7 +73,7 @@ class Schema:
         try:
             return draft(self._schema, validate_formats=True, pattern_options=_PATTERNS, offline=True)
         except jsonschema_rs.ValidationError as error:
-            path, message = ".".join(["schema", *map(str, error.instance_path)]), error.message[:_MOST_MESSAGE]
+            path, message = ".".join(["schema", *map(str, error.instance_path)]), error.message[:_MAX_MESSAGE]
             if message.endswith('is not a "regex"'):
                 message += " that runs in linear time; leave out look-around, back references and large repetitions"
             raise Invalid.at(path, message) from error
@@ -90,8 +90,8 @@ class Schema:
 
     def check(self) -> None:
         """Raise Invalid, naming the path, if the schema can't validate events."""
-        if self.size > MOST_BYTES:
-            raise Invalid.at("schema", f"is larger than {MOST_BYTES} bytes; shorten it")
+        if self.size > MAX_BYTES:
+            raise Invalid.at("schema", f"is larger than {MAX_BYTES} bytes; shorten it")
         assert self.complexity, (
             "the complexity is measured before the schema is compiled: an endless reference must not reach the library"
         )
@@ -100,13 +100,13 @@ class Schema:
     def faults(self, payload: JsonObject, size: int) -> list[Fault]:
         """Return the first faults of a payload, whose JSON has about so many bytes; none when it is valid."""
         work = size * self.complexity
-        if work > _MOST_WORK:
+        if work > _MAX_WORK:
             return [whole("is too large to be held against its schema: send less, or simplify the schema")]
         if self._validator.is_valid(payload):
             return []
         if work > _NAMED:
             return [whole("does not match its schema, and is too large for each fault to be named")]
-        return [_fault(error) for error in islice(self._validator.iter_errors(payload), MOST_FAULTS)]
+        return [_fault(error) for error in islice(self._validator.iter_errors(payload), MAX_FAULTS)]
 
 
 def faults_apart(schema: bytes, payload: bytes, size: int) -> list[Fault]:
@@ -121,7 +121,7 @@ def _compiled(schema: bytes) -> Schema:
 
 def _fault(error: jsonschema_rs.ValidationError) -> Fault:
     path = ".".join(["payload", *map(str, error.instance_path)])
-    return Fault(path=path[: 2 * _MOST_MESSAGE], message=error.message[:_MOST_MESSAGE])
+    return Fault(path=path[: 2 * _MAX_MESSAGE], message=error.message[:_MAX_MESSAGE])
 
 
 def whole(message: str) -> Fault:

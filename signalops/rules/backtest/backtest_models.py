@@ -15,7 +15,7 @@ from signalops.rules.rule_source import StoredRule
 from signalops.types import JsonObject
 
 BacktestStatus = Literal["queued", "running", "done", "failed", "cancelled"]
-MOST_BUCKETS = 100
+MAX_BUCKETS = 100
 
 
 class RuleDraftOf(RuleChange):
@@ -113,7 +113,7 @@ class BacktestResult(ApiModel):
     outcomes: dict[Outcome, int] = Field(description="What would have become of the matches.")
     examples: list[Example] = Field(description="The first and the last matches.")
     messages: list[WouldTell] = Field(description="The first and the last notifications.")
-    histogram: list[Bucket] = Field(description=f"At most {MOST_BUCKETS} parts of equal length, by the time of receipt.")
+    histogram: list[Bucket] = Field(description=f"At most {MAX_BUCKETS} parts of equal length, by the time of receipt.")
     comparison: Comparison | None = Field(
         description="With the rule's active version; null when it is that one, or there is none."
     )

@@ -10,7 +10,7 @@ from signalops import db
 from signalops.types import TenantId
 
 SQL = db.queries("rules/backtest")
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 """Payload that is read at once, as it is stored: perhaps compressed."""
 
 
@@ -79,5 +79,5 @@ async def enqueue(connection: db.Connection, tenant: TenantId, backtest: UUID) -
 
 
 async def _json(connection: db.Connection, query: LiteralString, fields: db.Row) -> list[db.Row]:
-    found: list[db.Row] = orjson.loads(await db.value(connection, query, {**fields, "bytes": MOST_BYTES}) or "[]")
+    found: list[db.Row] = orjson.loads(await db.value(connection, query, {**fields, "bytes": MAX_BYTES}) or "[]")
     return found

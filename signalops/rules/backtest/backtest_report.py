@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from signalops.rules.backtest.backtest_models import MOST_BUCKETS
+from signalops.rules.backtest.backtest_models import MAX_BUCKETS
 from signalops.rules.backtest.simulate import Notification, Outcome, moment_of, since_epoch
 from signalops.types import JsonObject
 
@@ -137,5 +137,5 @@ class Report:
 
 def _width(whole: timedelta) -> timedelta:
     """Return the length of a bucket: an hour, a day, or as many days as it takes."""
-    days = _DAY * -(-whole // (_DAY * MOST_BUCKETS))
-    return next(width for width in (_HOUR, _DAY, days) if width * MOST_BUCKETS >= whole)
+    days = _DAY * -(-whole // (_DAY * MAX_BUCKETS))
+    return next(width for width in (_HOUR, _DAY, days) if width * MAX_BUCKETS >= whole)

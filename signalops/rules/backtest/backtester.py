@@ -30,9 +30,9 @@ SLICE = 1.0
 BREATH = 0.02
 """Seconds after which a slice lets the worker's other jobs have their turn."""
 PAGE = 2000
-MOST_HELD = 50_000
+MAX_WINDOW_EVENTS = 50_000
 """Groups and window events that a backtest holds at once: its state is saved whole after each slice."""
-MOST_TEXT = 10_000
+MAX_TEXT = 10_000
 """Characters of a message's part that are kept."""
 
 
@@ -77,8 +77,8 @@ class Backtester:
         """Return the result with its examples and messages."""
         examples, notifications = work.report.examples(), work.report.notifications()
         async with db.as_tenant(self._connections, tenant) as connection:
-            wanted = [event for event, _ in examples] + [n.events[0] for n in notifications if n.kind == "event"]
-            events = await backtest_queries.read_events(connection, tenant, wanted)
+            shown_ids = [event for event, _ in examples] + [n.events[0] for n in notifications if n.kind == "event"]
+            events = await backtest_queries.read_events(connection, tenant, shown_ids)
             listed = [await self._listed(connection, tenant, notification) for notification in notifications]
         messages = [await self._message(work, n, events, of) for n, of in zip(notifications, listed, strict=True)]
         shown = [_example(events[event], outcome) for event, outcome in examples if event in events]
@@ -106,7 +106,7 @@ class Backtester:
         except Invalid as error:
             return shown | {"message": None, "fault": error.detail}
         parts = {"subject": message.subject, "body": message.body, "html": message.html}
-        return shown | {"message": {name: text[:MOST_TEXT] for name, text in parts.items() if text}, "fault": None}
+        return shown | {"message": {name: text[:MAX_TEXT] for name, text in parts.items() if text}, "fault": None}
 
     async def _save(self, tenant: TenantId, row: Mapping[str, Any], found: JsonObject) -> None:
         backtest, is_over = row["id"], found["status"] != "running"
@@ -190,7 +190,7 @@ class _Work:
         self.spent += seconds
         for simulation in self._simulations.values():
             simulation.forget(since_epoch(self._until))
-        if not self.is_done and sum(map(len, self._simulations.values())) > MOST_HELD:
+        if not self.is_done and sum(map(len, self._simulations.values())) > MAX_WINDOW_EVENTS:
             self._reason = "memory"
         elif not self.is_done and self.spent >= self._most_seconds:
             self._reason = "time"

@@ -14,11 +14,11 @@ from typing import Any, Literal, NamedTuple, Self
 from signalops.constants import DIGEST_EVENTS
 from signalops.rules.backtest.window import Window, microseconds
 from signalops.rules.conditions import RuleConditions
-from signalops.rules.evaluate import DEEPEST, NOTICE
+from signalops.rules.evaluate import MAX_CAUSATION_DEPTH, NOTICE
 from signalops.types import JsonObject
 
 Event = Mapping[str, Any]
-Outcome = Literal["notified", "counted", "late", "ignored", "silenced", "quiet", "cooldown", "digested"]
+Outcome = Literal["notified", "counted", "late", "ignored", "silenced", "outside_hours", "cooldown", "digested"]
 IsSilenced = Callable[[Event, datetime], bool]
 """How many of its events a digest lists."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -153,7 +153,9 @@ class Simulation:
     def _may_match(self, event: Event) -> bool:
         """A rule matches no notice of its own, and operational events caused by one another to some depth only."""
         about_rule = event["payload"].get("rule", {}).get("id")
-        return event["causation_depth"] <= DEEPEST and (self._rule["id"] is None or about_rule != str(self._rule["id"]))
+        return event["causation_depth"] <= MAX_CAUSATION_DEPTH and (
+            self._rule["id"] is None or about_rule != str(self._rule["id"])
+        )
 
     def _count(self, plan: RuleConditions, event: Event, at: int, notification: Notification) -> Outcome:
         if notification.at - at > plan.lateness // _MICROSECOND:
@@ -212,7 +214,7 @@ class Simulation:
         if self._is_silenced(event, moment):
             return "silenced"
         if plan and plan.hours and plan.hours.drops and plan.hours.opening(moment) != moment:
-            return "quiet"
+            return "outside_hours"
         if plan and plan.cooldown and not self._cool(plan, event, notification.at, key):
             return "cooldown"
         if plan and plan.digest:

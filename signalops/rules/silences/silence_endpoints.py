@@ -22,8 +22,8 @@ class SilencesPage(Page):
 @endpoint("GET /api/silences", "listSilences", "List silences, newest first", "rules:*", answers={200: SilenceList})
 async def list_silences(connection: db.Connection, caller: Caller, query: SilencesPage) -> Response:
     """List a tenant's silences, newest first, also those that are over."""
-    wanted = {"state": query.state, "upwards": query.upwards, **query.window(await db.settled(connection))}
-    return query.listed(await rule_queries.list_silences(connection, caller.tenant, **wanted), SilenceShown.model_validate)
+    filters = {"state": query.state, "upwards": query.upwards, **query.window(await db.settled(connection))}
+    return query.listed(await rule_queries.list_silences(connection, caller.tenant, **filters), SilenceShown.model_validate)
 
 
 @endpoint(

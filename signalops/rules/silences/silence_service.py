@@ -9,7 +9,7 @@ from signalops.rules.silences.silence_models import NewSilence, SilenceShown
 from signalops.rules.validate import pattern_faults, refuse
 from signalops.types import TenantId
 
-MOST = 100
+MAX_SILENCES = 100
 """Maximum number of a tenant's silences that have not ended: each is checked for every match."""
 
 
@@ -28,8 +28,8 @@ async def add(connection: db.Connection, tenant: TenantId, new: NewSilence) -> U
         reason=new.reason,
     )
     # Counted after the insert, whose trigger holds the tenant's row of ruleset_versions: two at once can't both be the last.
-    if len(await rule_queries.active_silences(connection, tenant)) > MOST:
-        raise Conflict(f"There are {MOST} silences already: end one, or make one of several.")
+    if len(await rule_queries.active_silences(connection, tenant)) > MAX_SILENCES:
+        raise Conflict(f"There are {MAX_SILENCES} silences already: end one, or make one of several.")
     return silence
 
 

@@ -78,7 +78,7 @@ class Callbacks:
         channel = ChannelId(id_of(request, "channel"))
         tenant, credentials = await self._called(channel)
         headers = headers_of(request)
-        body = await read_body(request, headers, whatsapp.MOST_BYTES)
+        body = await read_body(request, headers, whatsapp.MAX_BYTES)
         secret = credentials.app_secret
         if not secret or not whatsapp.is_signed(body, headers.get("x-hub-signature-256", ""), secret):
             raise Forbidden(_UNVERIFIED)
@@ -102,7 +102,7 @@ class Callbacks:
         """Take an event of Amazon SES, signed by SNS for the installation's topic; confirm its subscription."""
         if self._topic is None:
             raise NotFound("This installation takes no events of SES: its operator sets SIGNALOPS_SES_TOPIC_ARN.")
-        post = sns.Posted.of(await read_body(request, headers_of(request), sns.MOST_BYTES))
+        post = sns.Posted.of(await read_body(request, headers_of(request), sns.MAX_BYTES))
         await self._topic.verify(post)
         if post.type == "SubscriptionConfirmation":
             await self._topic.confirm(post)
@@ -144,8 +144,10 @@ class Callbacks:
 async def list_suppressions(connection: db.Connection, caller: Caller, query: SuppressionsPage) -> Response:
     """List the addresses that mail is not sent to any more, newest first."""
     address = query.address and query.address.lower()
-    wanted = {"address": address, "upwards": query.upwards, **query.window(await db.settled(connection))}
-    return query.listed(await callback_queries.list_suppressions(connection, caller.tenant, **wanted), Suppression.model_validate)
+    filters = {"address": address, "upwards": query.upwards, **query.window(await db.settled(connection))}
+    return query.listed(
+        await callback_queries.list_suppressions(connection, caller.tenant, **filters), Suppression.model_validate
+    )
 
 
 @endpoint("DELETE /api/suppressions/{id}", "removeSuppression", "Let mail be sent to an address again", "deliveries:*")

@@ -76,8 +76,8 @@ class Event(_Part):
             return Heard(name, "dead", delivery, "SES rejected the mail: it holds what it takes for a virus.")
         if not self._is_final:
             return None
-        said = next((one.detail for one in self.unwanted()), None)
-        return Heard(name, "dead", delivery, f"The mail bounced: {said or 'there is no such mailbox'}.")
+        detail = next((one.detail for one in self.unwanted()), None)
+        return Heard(name, "dead", delivery, f"The mail bounced: {detail or 'there is no such mailbox'}.")
 
     def unwanted(self) -> list[Unwanted]:
         """Return the addresses that must not be written to any more."""

@@ -24,10 +24,10 @@ from signalops.config import Settings
 from signalops.errors import Forbidden, Malformed, Overloaded
 from signalops.send.transport import Transport
 
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 """SNS's largest message has 256 KiB, and may be escaped within its post."""
-_MOST_CERTIFICATE = 16 * 1024
-_MOST_KNOWN = 8
+_MAX_CERTIFICATE = 16 * 1024
+_MAX_KNOWN = 8
 _FILE = re.compile(r"/SimpleNotificationService-[0-9A-Za-z]{1,100}\.pem")
 _UNSIGNED = "The post is not signed by SNS for the topic of this installation."
 
@@ -73,7 +73,7 @@ class Topic:
         self._settings = settings
         # Only this host: under amazonaws.com anybody can keep a file.
         self._base = settings.sns_url or _home(arn)
-        self._certificates = Cache[str, x509.Certificate](_MOST_KNOWN)
+        self._certificates = Cache[str, x509.Certificate](_MAX_KNOWN)
         # One for each url: who names one that hangs makes nobody else wait.
 
     async def verify(self, post: Posted) -> None:
@@ -123,7 +123,7 @@ async def _whole(content: aiohttp.StreamReader) -> bytes:
     read = bytearray()
     async for part in content.iter_any():
         read += part
-        if len(read) > _MOST_CERTIFICATE:
+        if len(read) > _MAX_CERTIFICATE:
             raise aiohttp.ClientPayloadError("the answer is too long")
     return bytes(read)
 

@@ -17,7 +17,7 @@ from signalops.send.callbacks.callback_models import Heard
 from signalops.send.channels.whatsapp import error_text
 from signalops.types import JsonObject
 
-MOST_BYTES = 3 * 1024 * 1024
+MAX_BYTES = 3 * 1024 * 1024
 """The largest callback that Meta sends."""
 
 

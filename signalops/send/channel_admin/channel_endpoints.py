@@ -27,7 +27,7 @@ from signalops.types import Caller, ChannelId, TenantId
 
 AT_ONCE = 8
 """Tests of channels that one process runs at once: a provider that hangs must not collect them."""
-MOST_TESTS = 2
+MAX_TESTS = 2
 """Tests of channels that one tenant may run at once in a process."""
 _ONE = "/api/channels/{id}"
 _IF_MATCH = {"If-Match": "Change only if the channel is as it was read (its ETag); else 412."}
@@ -40,7 +40,7 @@ class Channels:
         self._registry = ChannelRegistry(settings)
         self._transport = Transport(settings)
         self._testing = asyncio.Semaphore(AT_ONCE)
-        self._tests = Places[TenantId](MOST_TESTS, "tests of channels")
+        self._tests = Places[TenantId](MAX_TESTS, "tests of channels")
 
     async def close(self) -> None:
         """Close the outgoing connections."""
@@ -49,10 +49,10 @@ class Channels:
     @endpoint("GET /api/channels", "listChannels", "List channels, newest first", "channels:*", answers={200: ChannelList})
     async def list_channels(self, connection: db.Connection, caller: Caller, query: ChannelsPage) -> Response:
         """List a tenant's channels, newest first, without their secrets."""
-        wanted = query.model_dump(include={"kind", "enabled", "name"})
-        wanted |= {"upwards": query.upwards, **query.window(await db.settled(connection))}
+        filters = query.model_dump(include={"kind", "enabled", "name"})
+        filters |= {"upwards": query.upwards, **query.window(await db.settled(connection))}
         return query.listed(
-            await channel_queries.list_channels(connection, caller.tenant, **wanted), StoredChannel.model_validate
+            await channel_queries.list_channels(connection, caller.tenant, **filters), StoredChannel.model_validate
         )
 
     @endpoint(

@@ -33,22 +33,22 @@ async def add_channel(connection: db.Connection, tenant: TenantId, channel: Chan
     await connection.execute(SQL["add-channel"], written)
 
 
-async def list_channels(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
+async def list_channels(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
     """Return channels, newest first; wanted: id, kind, enabled, name; a page's bounds."""
-    fields = {**_ANY, **_ALL, "tenant": tenant, **wanted}
+    fields = {**_ANY, **_ALL, "tenant": tenant, **filters}
     return await db.rows(connection, SQL["list-channels"], fields)
 
 
 async def hold_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Held | None:
     """Return a channel as it stands and hold it; None if there is none."""
-    held: Any = await db.row(connection, SQL["lock-channel"], {"tenant": tenant, "id": channel})
-    found: Held | None = held
+    row: Any = await db.row(connection, SQL["lock-channel"], {"tenant": tenant, "id": channel})
+    found: Held | None = row
     return found
 
 
-async def change_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, held: Held) -> None:
+async def change_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, row: Held) -> None:
     """Write a channel that is held; Conflict if another has its name. Invalid: its secret would be sent elsewhere."""
-    fields = {**held, "tenant": tenant, "id": channel, "config": db.Jsonb(held["config"])}
+    fields = {**row, "tenant": tenant, "id": channel, "config": db.Jsonb(row["config"])}
     await connection.execute(SQL["change-channel"], fields)
 
 

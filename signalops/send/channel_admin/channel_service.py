@@ -45,9 +45,9 @@ class ChannelRegistry:
 
     async def add(self, connection: db.Connection, tenant: TenantId, new: NewChannel) -> Added:
         """Add a channel; Invalid, or Conflict when its name is taken."""
-        given = _plain(new.secret)
+        secret = _plain(new.secret)
         channel = configured(new.kind, new.config)
-        kept = channel.keep_secret(given)
+        kept = channel.keep_secret(secret)
         channel.check(kept, self._settings)
         added = ChannelId(await db.new_id(connection))
         await channel_queries.add_channel(
@@ -63,47 +63,47 @@ class ChannelRegistry:
             max_per_minute=new.max_per_minute,
             send_target_id=_send_target(tenant, new.kind, channel.account(kept)),
         )
-        return Added(added, channel.made_here(given, kept))
+        return Added(added, channel.made_here(secret, kept))
 
     async def change(
         self, connection: db.Connection, tenant: TenantId, channel: ChannelId, change: ChannelChange, expected: Expected = None
     ) -> str | None:
         """Change a channel; return what of a new secret was made here. Invalid, or Conflict when its name is taken."""
-        held = await _hold(connection, tenant, channel, expected)
-        checked = configured(held["kind"], change.config)
-        given = _plain(change.secret)
-        kept = self._open(held["secret"]) if given is None else checked.keep_secret(given)
+        locked = await _hold(connection, tenant, channel, expected)
+        checked = configured(locked["kind"], change.config)
+        secret = _plain(change.secret)
+        kept = self._open(locked["secret"]) if secret is None else checked.keep_secret(secret)
         checked.check(kept, self._settings)
-        if given is not None and kept is not None:
-            held["secret"] = self._keyring.seal(kept)
+        if secret is not None and kept is not None:
+            locked["secret"] = self._keyring.seal(kept)
         elif not checked.takes_secret:
-            held["secret"] = None
-        held["config"] = checked.model_dump(mode="json", exclude_unset=True)
-        held["retry_schedule"] = change.retry_schedule
-        held["max_per_minute"] = change.max_per_minute
-        held["send_target_id"] = _send_target(tenant, held["kind"], checked.account(kept))
-        held["name"] = held["name"] if change.name is None else change.name
-        await channel_queries.change_channel(connection, tenant, channel, _switched(held, change.enabled))
-        return None if given is None else checked.made_here(given, kept)
+            locked["secret"] = None
+        locked["config"] = checked.model_dump(mode="json", exclude_unset=True)
+        locked["retry_schedule"] = change.retry_schedule
+        locked["max_per_minute"] = change.max_per_minute
+        locked["send_target_id"] = _send_target(tenant, locked["kind"], checked.account(kept))
+        locked["name"] = locked["name"] if change.name is None else change.name
+        await channel_queries.change_channel(connection, tenant, channel, _switched(locked, change.enabled))
+        return None if secret is None else checked.made_here(secret, kept)
 
     async def rotate(
         self, connection: db.Connection, tenant: TenantId, channel: ChannelId, rotation: SecretRotation
     ) -> tuple[str | None, datetime]:
         """Replace the secret of a webhook; return the one that was made here, and until when the old one signs as well."""
-        held = await _hold(connection, tenant, channel, None)
-        given = _plain(rotation.secret)
-        made = _made(held["kind"], held["config"], given)
-        old = self._open(held["secret"]) if rotation.overlap_seconds else None
-        held["secret"] = self._keyring.rotate(made, old, rotation.overlap_seconds)
-        await channel_queries.change_channel(connection, tenant, channel, held)
+        locked = await _hold(connection, tenant, channel, None)
+        secret = _plain(rotation.secret)
+        made = _made(locked["kind"], locked["config"], secret)
+        old = self._open(locked["secret"]) if rotation.overlap_seconds else None
+        locked["secret"] = self._keyring.rotate(made, old, rotation.overlap_seconds)
+        await channel_queries.change_channel(connection, tenant, channel, locked)
         overlap = rotation.overlap_seconds if old else 0
-        return None if given else made, clock.now() + timedelta(seconds=overlap)
+        return None if secret else made, clock.now() + timedelta(seconds=overlap)
 
     async def open(self, connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Opened:
         """Return a channel ready to be tried, also one that is disabled; NotFound, or Invalid. It is on record who does."""
-        held = await _hold(connection, tenant, channel, None)
-        opened = Opened(configured(held["kind"], held["config"]), self._open(held["secret"]))
-        await channel_queries.note_test(connection, tenant, channel, held["name"])
+        locked = await _hold(connection, tenant, channel, None)
+        opened = Opened(configured(locked["kind"], locked["config"]), self._open(locked["secret"]))
+        await channel_queries.note_test(connection, tenant, channel, locked["name"])
         return opened
 
     def _open(self, sealed: bytes | None) -> str | None:
@@ -128,14 +128,14 @@ async def find(connection: db.Connection, tenant: TenantId, channel: str) -> Sto
 
 async def enable(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> None:
     """Let a channel send, also one that SignalOps itself had disabled."""
-    held = await _hold(connection, tenant, channel, expected)
-    await channel_queries.change_channel(connection, tenant, channel, _switched(held, True))
+    locked = await _hold(connection, tenant, channel, expected)
+    await channel_queries.change_channel(connection, tenant, channel, _switched(locked, True))
 
 
 async def disable(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> None:
     """Let a channel send nothing: what would go through it becomes a dead letter."""
-    held = await _hold(connection, tenant, channel, expected)
-    await channel_queries.change_channel(connection, tenant, channel, _switched(held, False))
+    locked = await _hold(connection, tenant, channel, expected)
+    await channel_queries.change_channel(connection, tenant, channel, _switched(locked, False))
 
 
 async def delete(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> StoredChannel:
@@ -151,27 +151,27 @@ async def delete(connection: db.Connection, tenant: TenantId, channel: ChannelId
 
 async def _hold(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected) -> Held:
     """Return a channel, whose changes from here on follow one another."""
-    held = await channel_queries.hold_channel(connection, tenant, channel)
-    if held is None:
+    locked = await channel_queries.hold_channel(connection, tenant, channel)
+    if locked is None:
         raise _unknown()
-    if expected is not None and tag_of(held["updated_at"]) not in expected:
+    if expected is not None and tag_of(locked["updated_at"]) not in expected:
         raise PreconditionFailed("The channel is not as it was read: read it again, then change it.")
-    return held
+    return locked
 
 
-def _switched(held: Held, enabled: bool | None) -> Held:
-    if enabled is not None and enabled != held["enabled"]:
-        held["enabled"], held["disabled_because"] = enabled, None
-    return held
+def _switched(locked: Held, enabled: bool | None) -> Held:
+    if enabled is not None and enabled != locked["enabled"]:
+        locked["enabled"], locked["disabled_because"] = enabled, None
+    return locked
 
 
-def _made(kind: ChannelKind, config: Mapping[str, Any], given: str | None) -> str:
+def _made(kind: ChannelKind, config: Mapping[str, Any], secret: str | None) -> str:
     """Return the secret that takes another's place. Only what signs can have two at once: a webhook."""
     if kind != "webhook":
         raise Conflict(f"The secret of a channel of kind {kind} is its provider's to change: then PUT the channel with it.")
-    if given is not None and " " in given:
+    if secret is not None and " " in secret:
         raise Invalid("secret: give one; the old one signs as well until the overlap ends.")
-    made = configured(kind, config).keep_secret(given)
+    made = configured(kind, config).keep_secret(secret)
     assert made is not None
     return made
 

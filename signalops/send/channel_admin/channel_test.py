@@ -24,9 +24,9 @@ async def try_out(tenant: TenantId, opened: Opened, transport: Transport) -> Tri
         async with asyncio.timeout(transport.settings.send_timeout + _SLACK):
             outcome = await opened.channel.send(await _envelope(tenant, opened), transport)
     except TimeoutError:
-        outcome = Outcome("temporary", error="The receiver did not answer in time.")
+        outcome = Outcome("transient", error="The receiver did not answer in time.")
     except Invalid as refusal:
-        outcome = Outcome("broken", error=refusal.detail)
+        outcome = Outcome("misconfigured", error=refusal.detail)
     return TrialResult(
         outcome=outcome.kind,
         status_code=outcome.status_code,

@@ -35,15 +35,15 @@ class Channel(BaseModel, ABC):
         """Whether a channel of this configuration has a use for a secret; if not, one that was kept is dropped."""
         return True
 
-    def keep_secret(self, given: str | None) -> str | None:
+    def keep_secret(self, secret: str | None) -> str | None:
         """Return the secret to keep for a new channel: the one given, or one made here; Invalid if it can't be used."""
-        if given is not None:
+        if secret is not None:
             raise Invalid(f"A channel of this kind needs no secret: leave it out ({type(self).__name__.lower()}).")
         return None
 
-    def made_here(self, given: str | None, kept: str | None) -> str | None:
+    def made_here(self, secret: str | None, kept: str | None) -> str | None:
         """Return what of a new secret was not given but made, and must be shown once."""
-        return kept if given is None else None
+        return kept if secret is None else None
 
     def account(self, secret: str | None) -> str | None:
         """Return what the provider counts and blocks by, where several channels may share it: a bot, a number."""

@@ -30,22 +30,22 @@ from signalops.validation import shape
 _SES_ID = re.compile(r"Ok ([0-9A-Za-z-]{1,200})")
 
 
-def _one_address(given: str) -> str:
-    if not given.isascii():
-        raise ValueError(_in_ascii(given))
+def _one_address(address: str) -> str:
+    if not address.isascii():
+        raise ValueError(_in_ascii(address))
     try:
-        domain = Address(addr_spec=given).domain
+        domain = Address(addr_spec=address).domain
     except (ValueError, IndexError, MessageError):  # the parser of the standard library raises all of them
         domain = ""
     # `a%b@host` asks a relay to send on to b, and a domain literal names a host past any check of names.
-    if not (domain and given.isascii() and given.isprintable() and not set(given) & set(' ,;:<>()"%[]')):
+    if not (domain and address.isascii() and address.isprintable() and not set(address) & set(' ,;:<>()"%[]')):
         raise ValueError("must be one address such as ops@example.com, without % and without a domain literal")
-    return given
+    return address
 
 
-def _in_ascii(given: str) -> str:
+def _in_ascii(address: str) -> str:
     """Return what to write instead of an address that is not ASCII: SMTP takes others only with an extension (RFC 6531)."""
-    local, _, domain = given.rpartition("@")
+    local, _, domain = address.rpartition("@")
     if local.isascii():
         with suppress(UnicodeError):
             return f"must be written in ASCII, its domain in punycode: {local}@{domain.encode('idna').decode()}"
@@ -83,12 +83,12 @@ class Email(Channel):
     def takes_secret(self) -> bool:
         return self.server is not None and self.server.username is not None
 
-    def keep_secret(self, given: str | None) -> str | None:
+    def keep_secret(self, secret: str | None) -> str | None:
         if not self.takes_secret:
-            return super().keep_secret(given)
-        if not given or len(given) > 500 or not given.isprintable():
+            return super().keep_secret(secret)
+        if not secret or len(secret) > 500 or not secret.isprintable():
             raise Invalid("The secret must be the password of the mail server's username, in one line.")
-        return given
+        return secret
 
     def check(self, secret: str | None, settings: Settings) -> None:
         if self.server is None:
@@ -180,20 +180,20 @@ def _failure(error: aiosmtplib.SMTPException | OSError, server: Server) -> Outco
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _refusal(error, server)
     if isinstance(error, Blocked | Busy):
-        return Outcome("broken" if isinstance(error, Blocked) else "temporary", error=str(error))
+        return Outcome("misconfigured" if isinstance(error, Blocked) else "transient", error=str(error))
     if isinstance(error, aiosmtplib.SMTPNotSupported):
         return Outcome("permanent", error=f"The mail server can't take this mail: {error}.")
     if isinstance(error, TimeoutError):
-        return Outcome("temporary", error="The mail server did not answer in time.")
+        return Outcome("transient", error="The mail server did not answer in time.")
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return Outcome("temporary", error="The mail server's certificate can't be verified.")
-    return Outcome("temporary", error=f"The mail server can't be reached: {error or type(error).__name__}.")
+        return Outcome("transient", error="The mail server's certificate can't be verified.")
+    return Outcome("transient", error=f"The mail server can't be reached: {error or type(error).__name__}.")
 
 
 def _refusal(error: aiosmtplib.SMTPResponseException, server: Server) -> Outcome:
     """Sort a code: 5xx says no to this mail; as a greeting or to a login it says no to whatever is sent now."""
-    outcome = Outcome("temporary", error.code, error.message, f"The mail server answered {error.code}.")
+    outcome = Outcome("transient", error.code, error.message, f"The mail server answered {error.code}.")
     if isinstance(error, aiosmtplib.SMTPAuthenticationError) and server.theirs and error.code >= 500:
-        return replace(outcome, kind="broken", error=f"The mail server refused the login ({error.code}): correct it.")
+        return replace(outcome, kind="misconfigured", error=f"The mail server refused the login ({error.code}): correct it.")
     of_us = aiosmtplib.SMTPConnectError | aiosmtplib.SMTPAuthenticationError
     return replace(outcome, kind="permanent") if error.code >= 500 and not isinstance(error, of_us) else outcome

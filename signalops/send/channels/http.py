@@ -36,16 +36,16 @@ class Http(Endpoint):
     def body_markup(self) -> Markup:
         return "json" if self.content_type.partition(";")[0].lower().endswith("json") else "text"
 
-    def keep_secret(self, given: str | None) -> str | None:
+    def keep_secret(self, secret: str | None) -> str | None:
         try:
-            return given if given is None else header_value(given)
+            return secret if secret is None else header_value(secret)
         except ValueError as error:
             raise Invalid(f"The secret can't be sent: {error}.") from error
 
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         body = envelope.message.body
         if self.body_markup == "json" and (mistake := _mistake(body)):
-            return Outcome("broken", error=f"The body is not JSON ({mistake}): correct the rule's template.")
+            return Outcome("misconfigured", error=f"The body is not JSON ({mistake}): correct the rule's template.")
         headers = {**self.headers, "Content-Type": self.content_type, "Idempotency-Key": str(envelope.delivery)}
         credential = None
         if envelope.secret is not None:

@@ -26,9 +26,9 @@ class Slack(Channel):
 
     markup: ClassVar[Markup] = "slack"
 
-    def keep_secret(self, given: str | None) -> str:
+    def keep_secret(self, secret: str | None) -> str:
         try:
-            return str(TypeAdapter(HttpUrl).validate_python(given))
+            return str(TypeAdapter(HttpUrl).validate_python(secret))
         except ValidationError as error:
             raise Invalid("The secret must be the url of a Slack incoming webhook: copy it from the app's page.") from error
 

@@ -19,10 +19,10 @@ from signalops.send.transport import Request, Transport
 from signalops.types import JsonObject
 from signalops.validation import shape
 
-LONGEST = 4096
+MAX_TEXT_LENGTH = 4096
 """UTF-16 code units of a message, tags not counted and an entity as what it stands for."""
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{20,100}")
-_LOOKED_AT = 16 * LONGEST
+_MAX_PARSED = 16 * MAX_TEXT_LENGTH
 """Characters that can be needed to show so many, each as an entity: the rest is not looked at."""
 # Possessive: `<aaaa...` without an end took quadratic time.
 _PIECE = re.compile(r"<(?P<end>/?+)(?P<tag>[A-Za-z-]++)[^<>]*+>|&#?\w{1,31};|.", re.DOTALL)
@@ -44,10 +44,10 @@ class Telegram(Channel):
     message_thread_id: int | None = Field(None, ge=1, le=2**52, description="The topic in a forum.")
     disable_notification: bool = Field(False, description="Without a sound.")
 
-    def keep_secret(self, given: str | None) -> str:
-        if given is None or not _TOKEN.fullmatch(given):
+    def keep_secret(self, secret: str | None) -> str:
+        if secret is None or not _TOKEN.fullmatch(secret):
             raise Invalid("The secret must be the bot's token, such as 123456:ABC-DEF...: @BotFather shows it.")
-        return given
+        return secret
 
     def account(self, secret: str | None) -> str | None:
         return None if secret is None else secret.partition(":")[0]
@@ -55,7 +55,7 @@ class Telegram(Channel):
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         token = envelope.secret
         if token is None:
-            return Outcome("broken", error="The Telegram channel has no bot token: give it one.")
+            return Outcome("misconfigured", error="The Telegram channel has no bot token: give it one.")
         url = f"{transport.settings.telegram_url}/bot{token}/sendMessage"
         headers = {"Content-Type": "application/json"}
         # The url holds the token: who answers may repeat it, and what Telegram says becomes the error.
@@ -76,7 +76,7 @@ class Telegram(Channel):
         return body | ({"message_thread_id": self.message_thread_id} if self.message_thread_id else {})
 
 
-def cut(text: str, longest: int = LONGEST) -> str:
+def cut(text: str, longest: int = MAX_TEXT_LENGTH) -> str:
     """Return an HTML text whose visible part is at most so many UTF-16 code units long: cut after a character, tags closed."""
     opened: list[str] = []
     length = end = 0
@@ -90,14 +90,14 @@ def cut(text: str, longest: int = LONGEST) -> str:
             end, closing = piece.end(), "".join(f"</{tag}>" for tag in reversed(opened))
         elif length > longest:
             return f"{text[:end]}…{closing}"
-    return text if len(text) <= _LOOKED_AT else f"{text[:end]}…{closing}"
+    return text if len(text) <= _MAX_PARSED else f"{text[:end]}…{closing}"
 
 
 def _without_rest(text: str) -> str:
     """Return what is looked at of a text, without a tag or an entity that would be cut in two."""
-    head = text[:_LOOKED_AT]
+    head = text[:_MAX_PARSED]
     opened = max(head.rfind("<"), head.rfind("&"))
-    return head[:opened] if len(text) > _LOOKED_AT and opened > max(head.rfind(">"), head.rfind(";")) else head
+    return head[:opened] if len(text) > _MAX_PARSED and opened > max(head.rfind(">"), head.rfind(";")) else head
 
 
 def _follow(opened: list[str], tag: str, ends: bool) -> None:
@@ -113,11 +113,11 @@ def judged(answer: Answer) -> Outcome:
     if answer.status == 200 and document.get("ok") is True:
         return replace(answer.outcome("sent"), provider_id=_text(_member(document, "result", "message_id")))
     if "ok" not in document:
-        return answer.outcome("temporary", f"Telegram answered {answer.status}, and nothing that can be read.")
+        return answer.outcome("transient", f"Telegram answered {answer.status}, and nothing that can be read.")
     if moved := _text(_member(document, "parameters", "migrate_to_chat_id")):
-        return answer.outcome("broken", f"The group has become a supergroup: set chatId to {moved}.")
-    said = str(document.get("description", answer.status)).removesuffix(".")
-    outcome = answer.outcome(_kind(answer.status), f"Telegram answered: {said}.")
+        return answer.outcome("misconfigured", f"The group has become a supergroup: set chatId to {moved}.")
+    description = str(document.get("description", answer.status)).removesuffix(".")
+    outcome = answer.outcome(_kind(answer.status), f"Telegram answered: {description}.")
     return replace(outcome, retry_after=_seconds(_member(document, "parameters", "retry_after")) or outcome.retry_after)
 
 
@@ -126,8 +126,8 @@ def _kind(status: int) -> OutcomeKind:
     if status == 429:
         return "throttled"
     if status in (401, 404):
-        return "broken"
-    return "permanent" if 400 <= status < 500 else "temporary"
+        return "misconfigured"
+    return "permanent" if 400 <= status < 500 else "transient"
 
 
 def _member(document: Mapping[str, Any], group: str, name: str) -> object:

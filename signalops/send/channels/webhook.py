@@ -28,16 +28,16 @@ class Webhook(Endpoint):
 
     markup: ClassVar[Markup] = "text"
 
-    def keep_secret(self, given: str | None) -> str:
-        if given is None:
+    def keep_secret(self, secret: str | None) -> str:
+        if secret is None:
             return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-        if not all(24 <= len(key) <= 64 for key in _keys(given)):
+        if not all(24 <= len(key) <= 64 for key in _keys(secret)):
             raise Invalid("The secret must hold 24 to 64 bytes: leave it out to have one made.")
-        return given
+        return secret
 
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         if envelope.secret is None:
-            return Outcome("broken", error="The webhook channel has no signing secret: give it one.")
+            return Outcome("misconfigured", error="The webhook channel has no signing secret: give it one.")
         body = _body(envelope)
         signature = signed(envelope.secret, f"msg_{envelope.delivery.hex}", body)
         headers = {**self.headers, "Content-Type": "application/json", **signature}

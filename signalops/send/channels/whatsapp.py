@@ -20,7 +20,7 @@ from signalops.send.transport import Request, Transport
 from signalops.types import JsonObject
 from signalops.validation import shape
 
-LONGEST = 4096
+MAX_TEXT_LENGTH = 4096
 """Characters of a text message."""
 _FORM = (
     'The secret must be the access token, or {"accessToken": ..., "appSecret": ..., "verifyToken": ...}, '
@@ -90,16 +90,16 @@ class WhatsApp(Channel):
     )
     template: Template | None = Field(None, description="Without it a text is sent, which needs an open conversation.")
 
-    def keep_secret(self, given: str | None) -> str:
-        if given is None:
+    def keep_secret(self, secret: str | None) -> str:
+        if secret is None:
             raise Invalid(_FORM)
-        credentials = Credentials.of(given)
+        credentials = Credentials.of(secret)
         if credentials.app_secret and not credentials.verify_token:
             credentials = credentials.model_copy(update={"verify_token": secrets.token_urlsafe(24)})
         return credentials.model_dump_json(exclude_none=True)
 
-    def made_here(self, given: str | None, kept: str | None) -> str | None:
-        if given is None or kept is None or Credentials.of(given).verify_token:
+    def made_here(self, secret: str | None, kept: str | None) -> str | None:
+        if secret is None or kept is None or Credentials.of(secret).verify_token:
             return None
         return Credentials.of(kept).verify_token
 
@@ -108,7 +108,7 @@ class WhatsApp(Channel):
 
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         if envelope.secret is None:
-            return Outcome("broken", error="The WhatsApp channel has no access token: give it one.")
+            return Outcome("misconfigured", error="The WhatsApp channel has no access token: give it one.")
         token = Credentials.of(envelope.secret).access_token
         body = orjson.dumps(await self.body(envelope))
         url = f"{transport.settings.whatsapp_url}/{self.phone_number_id}/messages"
@@ -132,7 +132,7 @@ class WhatsApp(Channel):
 def _text(envelope: Envelope) -> JsonObject:
     subject = NEUTRALISERS["whatsapp"](envelope.message.subject)
     text = f"*{subject}*\n\n{envelope.message.body}"
-    return {"body": text if len(text) <= LONGEST else text[: LONGEST - 1] + "…", "preview_url": False}
+    return {"body": text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…", "preview_url": False}
 
 
 async def _filled(template: Template, envelope: Envelope) -> JsonObject:
@@ -148,12 +148,12 @@ async def _filled(template: Template, envelope: Envelope) -> JsonObject:
 # https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
 _KINDS: Mapping[int, OutcomeKind] = {
     **dict.fromkeys((4, 80007, 130429, 131048, 131056), "throttled"),
-    **dict.fromkeys((1, 2, 131000, 131016, 131057, 133004), "temporary"),
+    **dict.fromkeys((1, 2, 131000, 131016, 131057, 133004), "transient"),
     # the receiver's, or the moment's: 131047 is a text outside the 24 hours, 131026 someone without WhatsApp
     **dict.fromkeys((130472, 131021, 131026, 131030, 131047, 131049, 131050, 131051), "permanent"),
     # the token, permissions, the account, the number or the template
-    **dict.fromkeys((0, 3, 10, 33, 100, 190, 368, 131005, 131008, 131009, 131031, 131042, 131045, 133010), "broken"),
-    **dict.fromkeys((*range(200, 300), *range(132000, 132017)), "broken"),
+    **dict.fromkeys((0, 3, 10, 33, 100, 190, 368, 131005, 131008, 131009, 131031, 131042, 131045, 133010), "misconfigured"),
+    **dict.fromkeys((*range(200, 300), *range(132000, 132017)), "misconfigured"),
 }
 
 
@@ -173,8 +173,8 @@ def error_text(error: Mapping[str, Any]) -> str:
     """Return what an error of Meta says in words: its details if it has some."""
     data = error.get("error_data")
     details = data.get("details") if isinstance(data, dict) else None
-    said = details or error.get("message") or error.get("title") or "an error without words"
-    return f"{str(said)[:300].rstrip('.')} ({error.get('code', 'no code')})"
+    text = details or error.get("message") or error.get("title") or "an error without words"
+    return f"{str(text)[:300].rstrip('.')} ({error.get('code', 'no code')})"
 
 
 def _message_id(document: Mapping[str, Any]) -> str | None:
@@ -188,5 +188,5 @@ def _by_status(answer: Answer) -> OutcomeKind:
     if answer.status == 429:
         return "throttled"
     if answer.status == 401:
-        return "broken"
-    return "permanent" if 400 <= answer.status < 500 and answer.status != 408 else "temporary"
+        return "misconfigured"
+    return "permanent" if 400 <= answer.status < 500 and answer.status != 408 else "transient"

@@ -41,10 +41,10 @@ class LettersPage(Page):
 @endpoint("GET /api/dead-letters", "listDeadLetters", "List the dead letters that wait, newest first", "deliveries:*")
 async def list_letters(connection: db.Connection, caller: Caller, query: LettersPage) -> LetterList:
     """List the dead letters that wait for somebody to look, the last to die first."""
-    wanted = query.model_dump(include={"kind", "channel", "rule", "error", "since"}, by_alias=False)
-    wanted |= {"upwards": query.upwards, "limit": query.limit + 1, "beyond": query.ending_before or query.starting_after}
-    wanted["until"] = (await db.settled(connection)).before(query.until)
-    ids, has_more = query.cut(await dead_letter_queries.pick_letters(connection, caller.tenant, **wanted))
+    filters = query.model_dump(include={"kind", "channel", "rule", "error", "since"}, by_alias=False)
+    filters |= {"upwards": query.upwards, "limit": query.limit + 1, "beyond": query.ending_before or query.starting_after}
+    filters["until"] = (await db.settled(connection)).before(query.until)
+    ids, has_more = query.cut(await dead_letter_queries.pick_letters(connection, caller.tenant, **filters))
     rows = await dead_letter_queries.read_letters(connection, caller.tenant, ids)
     return LetterList(data=[LetterShown.model_validate(row) for row in rows], has_more=has_more)
 

@@ -12,7 +12,7 @@ from signalops.send.deliveries.delivery_models import ChannelTold, EventTold, Ru
 
 LetterKind = Literal["event", "delivery"]
 
-MOST = 10_000
+MAX_LETTERS = 10_000
 """Letters that one request retries or discards."""
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="For those who look for it later.")]
@@ -50,7 +50,7 @@ class LetterFilter(RequestModel):
 
 
 class _Choice(RequestModel):
-    ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST)] | None = Field(None, description="These letters.")
+    ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_LETTERS)] | None = Field(None, description="These letters.")
     filter: LetterFilter | None = Field(None, description="Or: those that it lets through, the newest first; {}: all.")
     dry_run: bool = Field(False, description="Only count.")
 

@@ -10,9 +10,9 @@ SQL = db.queries("send/deliveries")
 _ALL = dict.fromkeys(("ids", "kind", "channel", "rule", "error", "since", "until", "beyond"))
 
 
-async def pick_letters(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[UUID]:
+async def pick_letters(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[UUID]:
     """Return the ids of a page of letters that wait: {kind, channel, rule, error, since, until, beyond, upwards, limit}."""
-    return await db.values(connection, SQL["pick-dead-letters"], {**_ALL, "tenant": tenant, **wanted})
+    return await db.values(connection, SQL["pick-dead-letters"], {**_ALL, "tenant": tenant, **filters})
 
 
 async def read_letters(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[db.Row]:

@@ -5,7 +5,7 @@ from uuid import UUID
 from signalops import db
 from signalops.errors import Conflict, NotFound
 from signalops.send.dead_letters import dead_letter_queries
-from signalops.send.dead_letters.dead_letter_models import MOST, LettersDiscarded, LettersDone, LetterShown, LettersRetried
+from signalops.send.dead_letters.dead_letter_models import MAX_LETTERS, LettersDiscarded, LettersDone, LetterShown, LettersRetried
 from signalops.types import JsonObject, TenantId
 
 
@@ -17,22 +17,22 @@ async def show(connection: db.Connection, tenant: TenantId, letter: UUID) -> Let
     return LetterShown.model_validate(rows[0])
 
 
-async def count(connection: db.Connection, tenant: TenantId, asked: LettersRetried | LettersDiscarded) -> LettersDone:
+async def count(connection: db.Connection, tenant: TenantId, request: LettersRetried | LettersDiscarded) -> LettersDone:
     """Return how many letters it would be."""
-    chosen = await dead_letter_queries.count_letters(connection, tenant, **_chosen(asked))
-    return LettersDone(letters=min(chosen, MOST), left=max(0, chosen - MOST))
+    chosen = await dead_letter_queries.count_letters(connection, tenant, **_chosen(request))
+    return LettersDone(letters=min(chosen, MAX_LETTERS), left=max(0, chosen - MAX_LETTERS))
 
 
-async def retry_many(connection: db.Connection, tenant: TenantId, asked: LettersRetried) -> LettersDone:
+async def retry_many(connection: db.Connection, tenant: TenantId, request: LettersRetried) -> LettersDone:
     """Give the newest of the chosen letters another chance."""
-    done = await dead_letter_queries.retry_dead_letters(connection, tenant, MOST, **_chosen(asked))
-    return LettersDone(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(asked)))
+    done = await dead_letter_queries.retry_dead_letters(connection, tenant, MAX_LETTERS, **_chosen(request))
+    return LettersDone(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(request)))
 
 
-async def discard_many(connection: db.Connection, tenant: TenantId, asked: LettersDiscarded) -> LettersDone:
+async def discard_many(connection: db.Connection, tenant: TenantId, request: LettersDiscarded) -> LettersDone:
     """Give the newest of the chosen letters up for good."""
-    done = await dead_letter_queries.discard_dead_letters(connection, tenant, MOST, asked.reason, **_chosen(asked))
-    return LettersDone(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(asked)))
+    done = await dead_letter_queries.discard_dead_letters(connection, tenant, MAX_LETTERS, request.reason, **_chosen(request))
+    return LettersDone(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(request)))
 
 
 async def retry(connection: db.Connection, tenant: TenantId, letter: UUID) -> LetterShown:
@@ -55,5 +55,5 @@ async def _ended(connection: db.Connection, tenant: TenantId, letter: UUID, done
     return shown
 
 
-def _chosen(asked: LettersRetried | LettersDiscarded) -> JsonObject:
-    return {"ids": asked.ids} if asked.filter is None else asked.filter.model_dump(by_alias=False)
+def _chosen(request: LettersRetried | LettersDiscarded) -> JsonObject:
+    return {"ids": request.ids} if request.filter is None else request.filter.model_dump(by_alias=False)

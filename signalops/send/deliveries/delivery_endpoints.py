@@ -29,9 +29,9 @@ class DeliveriesPage(Page):
 @endpoint("GET /api/deliveries", "listDeliveries", "List deliveries, newest first", "deliveries:*")
 async def list_deliveries(connection: db.Connection, caller: Caller, query: DeliveriesPage) -> DeliveryList:
     """List a tenant's deliveries, newest first."""
-    wanted = query.model_dump(include={"status", "event", "rule", "channel"})
+    filters = query.model_dump(include={"status", "event", "rule", "channel"})
     window = query.window(await db.settled(connection), query.since, query.until)
-    picked = await delivery_queries.pick_deliveries(connection, caller.tenant, **wanted, upwards=query.upwards, **window)
+    picked = await delivery_queries.pick_deliveries(connection, caller.tenant, **filters, upwards=query.upwards, **window)
     page, has_more = query.cut(picked)
     rows = await delivery_queries.read_deliveries(connection, caller.tenant, page)
     return DeliveryList(data=[DeliveryShown.model_validate(row) for row in rows], has_more=has_more)

@@ -9,9 +9,9 @@ from signalops.types import DeliveryId, DeliveryStatus, TenantId
 SQL = db.queries("send/deliveries")
 
 
-async def pick_deliveries(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[UUID]:
+async def pick_deliveries(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[UUID]:
     """Return the ids of a page {lower, upper, upwards, limit} of deliveries; wanted: status, event, rule, channel."""
-    fields = {**dict.fromkeys(("status", "event", "rule", "channel")), **wanted}
+    fields = {**dict.fromkeys(("status", "event", "rule", "channel")), **filters}
     if fields["event"]:
         query = "pick-deliveries-of-event"
     elif fields["status"] or fields["rule"] or fields["channel"]:

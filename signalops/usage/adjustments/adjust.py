@@ -25,31 +25,31 @@ class Sent(NamedTuple):
 
 
 async def adjust(
-    connection: db.Connection, tenant: TenantId, asked: AdjustmentIn, sent: Sent, backfill_days: int
+    connection: db.Connection, tenant: TenantId, request: AdjustmentIn, sent: Sent, backfill_days: int
 ) -> tuple[AdjustmentShown, bool]:
     """Correct usage of the last `backfill_days`; return the adjustment, and whether it is new.
 
     Invalid; IdempotencyConflict when the idempotency key came with something else before.
     """
-    meter = await find_meter(connection, tenant, asked.meter)
+    meter = await find_meter(connection, tenant, request.meter)
     if meter is None:
-        raise Invalid.at("meter", f"there is no meter {asked.meter!r}; see GET /api/meters, or write events")
+        raise Invalid.at("meter", f"there is no meter {request.meter!r}; see GET /api/meters, or write events")
     fields = {
         "id": await db.new_id(connection),
-        "at": _recent(asked.at or clock.now(), backfill_days),
-        "group_key": "[]" if asked.group is None else group_key(meter.group_by, asked.group),
+        "at": _recent(request.at or clock.now(), backfill_days),
+        "group_key": "[]" if request.group is None else group_key(meter.group_by, request.group),
         "key": sent.key,
         "idempotency_key": sent.idempotency_key,
-        "body_hash": sent.idempotency_key and body_hash(asked),
+        "body_hash": sent.idempotency_key and body_hash(request),
     }
-    _refuse_others(asked, meter)
-    said = asked.model_dump(include={"meter", "quantity", "reason", "author"})
-    row = await db.the_row(connection, SQL["add-adjustment"], {"tenant": tenant, **fields, **said})
+    _refuse_others(request, meter)
+    content = request.model_dump(include={"meter", "quantity", "reason", "author"})
+    row = await db.the_row(connection, SQL["add-adjustment"], {"tenant": tenant, **fields, **content})
     if row["body_hash"] != fields["body_hash"]:
         raise IdempotencyConflict("The idempotency key came with another adjustment before: choose another key.")
     is_new = row["id"] == fields["id"]
     if is_new:
-        telemetry.emit("usage.adjusted", tenant=tenant, adjustment=row["id"], meter=asked.meter, author=asked.author)
+        telemetry.emit("usage.adjusted", tenant=tenant, adjustment=row["id"], meter=request.meter, author=request.author)
     return shown(row, meter.group_by), is_new
 
 
@@ -71,11 +71,13 @@ def _recent(at: datetime, backfill_days: int) -> datetime:
     return at
 
 
-def _refuse_others(asked: AdjustmentIn, meter: Metered) -> None:
+def _refuse_others(request: AdjustmentIn, meter: Metered) -> None:
     if meter.aggregation not in ADDITIVE:
-        raise Invalid.at("meter", f"{asked.meter} can't be added to, it is {meter.aggregation}; correct one that counts or sums")
-    if meter.aggregation != "sum" and asked.quantity % 1:
-        raise Invalid.at("quantity", f"must be a whole number; {asked.meter} counts")
+        raise Invalid.at(
+            "meter", f"{request.meter} can't be added to, it is {meter.aggregation}; correct one that counts or sums"
+        )
+    if meter.aggregation != "sum" and request.quantity % 1:
+        raise Invalid.at("quantity", f"must be a whole number; {request.meter} counts")
 
 
 class Adjustments:
@@ -118,6 +120,6 @@ class Adjustments:
     )
     async def list_adjustments(self, connection: db.Connection, caller: Caller, query: AdjustmentsPage) -> Response:
         """List the corrections of usage, newest first."""
-        wanted = {"meter": query.meter, "upwards": query.upwards, **query.window(await db.settled(connection))}
-        rows = await db.rows(connection, SQL["list-adjustments"], {"tenant": caller.tenant, **wanted})
+        filters = {"meter": query.meter, "upwards": query.upwards, **query.window(await db.settled(connection))}
+        rows = await db.rows(connection, SQL["list-adjustments"], {"tenant": caller.tenant, **filters})
         return query.listed(rows, lambda row: shown(row, row["group_by"]))

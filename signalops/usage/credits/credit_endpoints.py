@@ -47,7 +47,7 @@ async def grant_credit(
     connection: db.Connection, operator: Operator, tenant: FoundTenant, body: CreditTerms, idempotency_key: str | None
 ) -> Response:
     """Grant a tenant credit, which its next invoices in that currency use up."""
-    asked = validated(CreditIn, body.model_dump() | {"author": operator.author})
-    granted, is_new = await grant(connection, tenant.id, asked, idempotency_key)
+    request = validated(CreditIn, body.model_dump() | {"author": operator.author})
+    granted, is_new = await grant(connection, tenant.id, request, idempotency_key)
     shown = CreditShown.model_validate(await credit_grants.read_grant(connection, tenant.id, granted))
     return answer(shown, 201 if is_new else 200)

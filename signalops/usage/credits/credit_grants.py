@@ -39,9 +39,9 @@ async def list_credit_entries(connection: db.Connection, tenant: TenantId, **win
     return await db.rows(connection, SQL["list-credit-entries"], {"tenant": tenant, **window})
 
 
-async def burn_credits(connection: db.Connection, tenant: TenantId, **wanted: Any) -> Decimal:
+async def burn_credits(connection: db.Connection, tenant: TenantId, **parameters: Any) -> Decimal:
     """Have an invoice use credit: invoice, currency and at_most; return how much it was."""
-    return Decimal(await db.value(connection, SQL["burn-credits"], {"tenant": tenant, **wanted}))
+    return Decimal(await db.value(connection, SQL["burn-credits"], {"tenant": tenant, **parameters}))
 
 
 async def expire_credits(connection: db.Connection, at_most: int) -> int:
@@ -49,17 +49,17 @@ async def expire_credits(connection: db.Connection, at_most: int) -> int:
     return int(await db.value(connection, SQL["expire-credits"], {"at_most": at_most}) or 0)
 
 
-async def grant(connection: db.Connection, tenant: TenantId, asked: CreditIn, key: str | None = None) -> tuple[UUID, bool]:
+async def grant(connection: db.Connection, tenant: TenantId, request: CreditIn, key: str | None = None) -> tuple[UUID, bool]:
     """Grant credit; return the grant, and whether it is new. IdempotencyConflict when the key came with something else.
 
     Who sends keys holds the tenant meanwhile: of two at once the second finds the grant of the first.
     """
-    hashed = key and body_hash(asked)
+    hashed = key and body_hash(request)
     if key and (before := await find_grant(connection, tenant, key)):
         found, said = before
         if said != hashed:
             raise IdempotencyConflict("The idempotency key came with another grant before: choose another key.")
         return found, False
-    fields = asked.model_dump(by_alias=False)
+    fields = request.model_dump(by_alias=False)
     made = await grant_credit(connection, tenant, **fields, idempotency_key=key, body_hash=hashed)
     return made, True

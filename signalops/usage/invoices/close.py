@@ -15,7 +15,7 @@ from signalops.usage.credits import credit_grants as credits
 from signalops.usage.invoices import invoice_queries
 from signalops.usage.invoices.issue import Issued, drafts_of, issue
 
-AT_MOST = 200
+MAX_PERIODS = 200
 """Tenants that are frozen in one transaction, and periods that a worker looks for at once."""
 CLOSING_AFTER = timedelta(hours=24)
 
@@ -47,7 +47,7 @@ class Closer:
 
     async def _freeze(self) -> int:
         async with self._connections.connection() as connection:
-            frozen = await invoice_queries.freeze_periods(connection, self._closing_after, AT_MOST)
+            frozen = await invoice_queries.freeze_periods(connection, self._closing_after, MAX_PERIODS)
             await invoice_queries.record_barriers(connection)
         if frozen:
             telemetry.emit("periods.frozen", periods=frozen)
@@ -55,7 +55,7 @@ class Closer:
 
     async def _ready(self) -> list[tuple[TenantId, date]]:
         async with self._connections.connection() as connection:
-            return await invoice_queries.periods_ready(connection, AT_MOST)
+            return await invoice_queries.periods_ready(connection, MAX_PERIODS)
 
     async def _attempt(self, tenant: TenantId, period: date) -> bool:
         """Close a period and emit an event; False if another worker did, or if it failed: that must not stop other tenants."""
@@ -75,5 +75,5 @@ class Closer:
 
     async def _expire(self) -> None:
         async with self._connections.connection() as connection:
-            while await credits.expire_credits(connection, AT_MOST) == AT_MOST:
+            while await credits.expire_credits(connection, MAX_PERIODS) == MAX_PERIODS:
                 pass

@@ -40,15 +40,15 @@ class Credited(CreditNoteIn, Said):
     """What a credit note takes off, why, and who answers for it."""
 
 
-async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Said) -> None:
+async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, decision: Said) -> None:
     """Void an invoice or a credit note, once, and return the credit that it used. Conflict if it has valid credit notes."""
-    held = await _held(connection, tenant, invoice)
-    if held["left"] != held["total"]:
+    locked = await _held(connection, tenant, invoice)
+    if locked["left"] != locked["total"]:
         raise Conflict("Credit notes hold against the invoice: void these first.")
-    await invoice_queries.void_invoice(connection, tenant, invoice, **said.model_dump())
+    await invoice_queries.void_invoice(connection, tenant, invoice, **decision.model_dump())
 
 
-async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Said) -> Issued:
+async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, decision: Said) -> Issued:
     """Reissue a voided invoice: the same lines, since the sealed figures are the same, and a new number."""
     voided = await _lock(connection, tenant, invoice)
     if voided["kind"] != "invoice" or voided["voided_at"] is None:
@@ -60,45 +60,45 @@ async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, sa
     names = Line.__dataclass_fields__
     lines = [Line(**{name: row[name] for name in names}) for row in read["lines"] if row["kind"] != "credit"]
     draft = Draft(voided["period"], voided["currency"], lines)
-    return await issue(connection, tenant, draft, By(said.author, said.reason))
+    return await issue(connection, tenant, draft, By(decision.author, decision.reason))
 
 
 async def credit_once(
-    connection: db.Connection, tenant: TenantId, invoice: UUID, said: Credited, key: str | None
+    connection: db.Connection, tenant: TenantId, invoice: UUID, request: Credited, key: str | None
 ) -> tuple[UUID, bool]:
     """Issue a credit note unless one was with this idempotency key; return it, and whether it is new.
 
     IdempotencyConflict when the key came with something else. Who sends keys holds the tenant meanwhile.
     """
     if key is None:
-        return (await credit(connection, tenant, invoice, said)).id, True
-    hashed = sha256(invoice.bytes + body_hash(said)).digest()
+        return (await credit(connection, tenant, invoice, request)).id, True
+    hashed = sha256(invoice.bytes + body_hash(request)).digest()
     if before := await invoice_queries.find_credit_note(connection, tenant, key):
         if before["body_hash"] != hashed:
             raise IdempotencyConflict("The idempotency key came with another credit note before: choose another key.")
         return before["id"], False
     sent = {"idempotency_key": key, "body_hash": f"\\x{hashed.hex()}"}
-    return (await credit(connection, tenant, invoice, said, **sent)).id, True
+    return (await credit(connection, tenant, invoice, request, **sent)).id, True
 
 
-async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, said: Credited, **sent: str) -> Issued:
+async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, request: Credited, **sent: str) -> Issued:
     """Issue a credit note, which takes at most what is left of an invoice that holds; Invalid if it is more."""
-    held = await _held(connection, tenant, invoice)
-    if held["kind"] != "invoice":
+    locked = await _held(connection, tenant, invoice)
+    if locked["kind"] != "invoice":
         raise Conflict("A credit note takes off an invoice: name that.")
-    amount = rounded(said.amount, held["currency"])
-    if amount != said.amount:
-        raise Invalid.at("amount", f"can't be paid in {held['currency']}; write {amount}")
-    if amount > held["left"]:
-        most = max(held["left"], Decimal(0))
+    amount = rounded(request.amount, locked["currency"])
+    if amount != request.amount:
+        raise Invalid.at("amount", f"can't be paid in {locked['currency']}; write {amount}")
+    if amount > locked["left"]:
+        most = max(locked["left"], Decimal(0))
         raise Invalid.at("amount", f"is more than what is left of the invoice; write at most {most}")
     note = await db.new_id(connection)
     issued = {
-        **{"id": note, "kind": "credit_note", "corrects": invoice, "period": held["period"], "currency": held["currency"]},
-        **{"subtotal": -amount, "credited": Decimal(0), "total": -amount, "author": said.author, "reason": said.reason},
+        **{"id": note, "kind": "credit_note", "corrects": invoice, "period": locked["period"], "currency": locked["currency"]},
+        **{"subtotal": -amount, "credited": Decimal(0), "total": -amount, "author": request.author, "reason": request.reason},
         **sent,
     }
-    line = Line("correction", f"Correction of invoice {held['number']}", -amount)
+    line = Line("correction", f"Correction of invoice {locked['number']}", -amount)
     return Issued(note, await invoice_queries.issue_invoice(connection, tenant, issued, [line]), -amount)
 
 

@@ -69,13 +69,13 @@ async def get_invoice(
     request: Request, connection: db.Connection, caller: Caller, invoice: UUID, query: InvoiceQuery
 ) -> Response:
     """Show an invoice or a credit note: as JSON, as CSV, or as an HTML page that prints."""
-    wanted = query.format or _accepted(headers_of(request))
+    media = query.format or _accepted(headers_of(request))
     shown = await read(connection, caller.tenant, invoice)
-    if wanted == "csv":
+    if media == "csv":
         name = f"{shown.kind.replace('_', '-')}-{shown.number}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(render.to_csv(shown), headers=_ALIKE | headers, media_type=CSV)
-    if wanted == "html":
+    if media == "html":
         headers = {"Content-Security-Policy": render.CSP}
         return Response(render.to_html(shown), headers=_ALIKE | headers, media_type=HTML)
     return answer(shown, headers=_ALIKE)
@@ -131,9 +131,9 @@ async def credit(
     idempotency_key: str | None,
 ) -> Response:
     """Issue a credit note, which takes an amount off an invoice."""
-    said = Credited(**body.model_dump(), author=operator.author)
+    request = Credited(**body.model_dump(), author=operator.author)
     found = await find(connection, tenant.id, invoice)
-    issued, is_new = await corrections.credit_once(connection, tenant.id, found, said, idempotency_key)
+    issued, is_new = await corrections.credit_once(connection, tenant.id, found, request, idempotency_key)
     return answer(await read(connection, tenant.id, issued), 201 if is_new else 200)
 
 

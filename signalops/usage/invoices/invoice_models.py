@@ -61,7 +61,7 @@ class Used(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class BillingSegment:
     """Days of a period under one plan."""
 
     plan: str
@@ -77,7 +77,7 @@ class Stretch:
 class Late:
     """What a period bills of a stretch of an earlier one: the meter's figure there without and with it."""
 
-    stretch: Stretch
+    stretch: BillingSegment
     month: date
     meter: str
     events: int

@@ -10,7 +10,7 @@ import orjson
 
 from signalops import db
 from signalops.types import TenantId
-from signalops.usage.invoices.invoice_models import Late, Line, Period, Stretch, Used, terms_of
+from signalops.usage.invoices.invoice_models import BillingSegment, Late, Line, Period, Used, terms_of
 from signalops.usage.plans.money import EXACT
 
 SQL = db.queries("usage/invoices")
@@ -39,7 +39,9 @@ async def seal_period(connection: db.Connection, tenant: TenantId, period: date)
     return row is not None and bool(row["seal_period"])
 
 
-async def stretches_used(connection: db.Connection, tenant: TenantId, period: date) -> list[tuple[Stretch, dict[str, Used]]]:
+async def stretches_used(
+    connection: db.Connection, tenant: TenantId, period: date
+) -> list[tuple[BillingSegment, dict[str, Used]]]:
     """Return the stretches of a period, each with what the period bills of the meters that have a price."""
     rows = await _all(connection, "billing-segments-used", tenant=tenant, period=period)
     return [(_stretch(row), {m: _used(usage) for m, usage in row["used"].items()}) for row in rows]
@@ -104,8 +106,8 @@ async def is_invoiced(connection: db.Connection, tenant: TenantId, period: date,
 
 async def void_invoice(connection: db.Connection, tenant: TenantId, invoice: UUID, reason: str, author: str) -> None:
     """Void an invoice, return its credit, and notify the tenant."""
-    said = {"reason": reason, "author": author}
-    await connection.execute(SQL["void-invoice"], {"tenant": tenant, "id": invoice, **said})
+    reasons = {"reason": reason, "author": author}
+    await connection.execute(SQL["void-invoice"], {"tenant": tenant, "id": invoice, **reasons})
 
 
 async def _all(connection: db.Connection, query: str, **parameters: object) -> list[db.Row]:
@@ -117,9 +119,9 @@ async def _one(connection: db.Connection, query: str, **parameters: object) -> d
     return rows[0] if rows else None
 
 
-def _stretch(row: db.Row) -> Stretch:
+def _stretch(row: db.Row) -> BillingSegment:
     columns = ("plan", "version", "days", "of_days", "starts_at", "ends_at")
-    return Stretch(terms=terms_of(row["terms"]), **{name: row[name] for name in columns})
+    return BillingSegment(terms=terms_of(row["terms"]), **{name: row[name] for name in columns})
 
 
 def _used(usage: Mapping[str, Any]) -> Used:

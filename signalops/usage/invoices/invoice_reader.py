@@ -28,17 +28,17 @@ async def read(connection: db.Connection, tenant: TenantId, invoice: UUID) -> In
     return InvoiceShown.model_validate(row)
 
 
-async def find(connection: db.Connection, tenant: TenantId, wanted: str, kind: Kind = "invoice") -> UUID:
+async def find(connection: db.Connection, tenant: TenantId, number_or_id: str, kind: Kind = "invoice") -> UUID:
     """Return the id of a document that is named by number or id; NotFound when the tenant has no such number."""
-    if re.fullmatch(r"[0-9]{1,18}", wanted):
-        found = await invoice_queries.find_invoice(connection, tenant, kind, int(wanted))
+    if re.fullmatch(r"[0-9]{1,18}", number_or_id):
+        found = await invoice_queries.find_invoice(connection, tenant, kind, int(number_or_id))
         if found is None:
-            raise NotFound(f"The tenant has no number {wanted}: see `signalops invoice list`.")
+            raise NotFound(f"The tenant has no number {number_or_id}: see `signalops invoice list`.")
         return found
     try:
-        return UUID(wanted)
+        return UUID(number_or_id)
     except ValueError:
-        raise NotFound(f"{wanted[:100]} is neither a number nor an id: see `signalops invoice list`.") from None
+        raise NotFound(f"{number_or_id[:100]} is neither a number nor an id: see `signalops invoice list`.") from None
 
 
 async def preview(connection: db.Connection, tenant: TenantId, month: date | None = None) -> Preview:

@@ -32,8 +32,8 @@ async def drafts_of(connection: db.Connection, tenant: TenantId, month: date) ->
 async def issue(connection: db.Connection, tenant: TenantId, draft: Draft, by: By = CLOSING) -> Issued:
     """Issue the invoice of a closed period, which uses what credit there is."""
     invoice, due = await db.new_id(connection), max(draft.subtotal, Decimal(0))
-    wanted = {"invoice": invoice, "currency": draft.currency, "at_most": due}
-    burned = await credits.burn_credits(connection, tenant, **wanted) if due else Decimal(0)
+    parameters = {"invoice": invoice, "currency": draft.currency, "at_most": due}
+    burned = await credits.burn_credits(connection, tenant, **parameters) if due else Decimal(0)
     credited = rounded(burned, draft.currency)  # already rounded, except for the digits of a 0
     total = EXACT.subtract(draft.subtotal, credited)
     issued = {

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from signalops.types import JsonObject
-from signalops.usage.invoices.invoice_models import Draft, Late, Line, MeterTerms, Stretch, Used
+from signalops.usage.invoices.invoice_models import BillingSegment, Draft, Late, Line, MeterTerms, Used
 from signalops.usage.plans.money import EXACT, rounded
 from signalops.usage.plans.plan_models import FlatPrice, Price
 from signalops.usage.plans.pricing import WHOLE, Priced, exact, price
@@ -17,7 +17,7 @@ _NOTHING = Used(0, Decimal(0))
 _FINEST = Decimal("1e-12")
 
 
-def drafts(month: date, stretches: Iterable[tuple[Stretch, Mapping[str, Used]]], late: Iterable[Late]) -> list[Draft]:
+def drafts(month: date, stretches: Iterable[tuple[BillingSegment, Mapping[str, Used]]], late: Iterable[Late]) -> list[Draft]:
     """Return what a period is invoiced with: one draft for each currency, none when there is nothing to bill.
 
     Each stretch is priced by itself. Lines are rounded, totals are sums of lines; what is due for time alone is rounded so that
@@ -49,15 +49,15 @@ class Fees:
         return EXACT.subtract(*(rounded(exact(due), currency) for due in (after, before)))
 
 
-def stretch_lines(stretch: Stretch, used: Mapping[str, Used], fees: Fees | None = None) -> Iterator[Line]:
+def stretch_lines(stretch: BillingSegment, used: Mapping[str, Used], fees: Fees | None = None) -> Iterator[Line]:
     """Yield the base fee of a stretch, unless it is 0, and each meter that was used or costs something unused.
 
     fees: those of the stretches before it in the month; None: it is the first.
     """
     terms, share, fees = stretch.terms, _share(stretch), fees or Fees()
     if fee := fees.part(terms.base_fee, share, terms.currency):
-        said = f"{terms.name}{_days(stretch)}"
-        yield _line(stretch, kind="base", description=said, amount=fee, details={"baseFee": format(terms.base_fee, "f")})
+        description = f"{terms.name}{_days(stretch)}"
+        yield _line(stretch, kind="base", description=description, amount=fee, details={"baseFee": format(terms.base_fee, "f")})
     for of in terms.prices:
         events, quantity = used.get(of.meter, _NOTHING)
         priced = price(of, quantity, share)
@@ -110,15 +110,15 @@ def late_lines(late: Late) -> Iterator[Line]:
     )
 
 
-def _share(stretch: Stretch) -> Fraction:
+def _share(stretch: BillingSegment) -> Fraction:
     return Fraction(stretch.days, stretch.of_days)
 
 
-def _days(stretch: Stretch) -> str:
+def _days(stretch: BillingSegment) -> str:
     return "" if _share(stretch) == WHOLE else f", {stretch.days} of {stretch.of_days} days"
 
 
-def _line(stretch: Stretch, meter: MeterTerms | None = None, *, details: JsonObject, **fields: Any) -> Line:
+def _line(stretch: BillingSegment, meter: MeterTerms | None = None, *, details: JsonObject, **fields: Any) -> Line:
     """Make a line of a stretch: by whose terms, of when, and of which meter."""
     metered: JsonObject = {"meter": meter.key, "aggregation": meter.aggregation, "unit": meter.unit} if meter else {}
     return Line(

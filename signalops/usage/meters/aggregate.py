@@ -7,7 +7,7 @@ from decimal import Context, Decimal, InvalidOperation
 from functools import reduce
 from typing import NamedTuple
 
-from signalops.patterns import MOST_VALUES, Grouping, Measured, canonical
+from signalops.patterns import MAX_VALUES, Grouping, Measured, canonical
 from signalops.usage.meters.meter_models import DEFAULT, Aggregation
 
 _EXACT = Context(prec=100)
@@ -48,7 +48,7 @@ class Meter:
         """Return what an event adds; None, and it is not counted, when it has no value that can be."""
         if self.measured is None:
             return ONE
-        values = self.measured.values(seen)[:MOST_VALUES]
+        values = self.measured.values(seen)[:MAX_VALUES]
         if self.aggregation == "unique_count":
             items = [canonical(value) for value in values if value is not None]
             return Reading(None, items) if items else None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
-from signalops.patterns import MOST_VALUES, Fields, Grouping, Measured, Pattern, RuleSet, compile_pattern, upgrade
+from signalops.patterns import MAX_VALUES, Fields, Grouping, Measured, Pattern, RuleSet, compile_pattern, upgrade
 from signalops.usage.meters.aggregate import ALL_GROUPS, Meter, Reading
 
 Row = Mapping[str, Any]
@@ -37,10 +37,10 @@ class CompiledMeters(NamedTuple):
         readings: dict[object, Reading | None] = {}
         groups: dict[tuple[str, ...], str] = {}
         for meter in matching:
-            asked = (meter.aggregation, meter.measured, meter.allows_negative)
-            if asked not in readings:
-                readings[asked] = meter.read(fields)
-            if (reading := readings[asked]) is None:
+            measure = (meter.aggregation, meter.measured, meter.allows_negative)
+            if measure not in readings:
+                readings[measure] = meter.read(fields)
+            if (reading := readings[measure]) is None:
                 continue
             if period in self.limited:
                 yield meter, reading._replace(items=()), ALL_GROUPS
@@ -72,6 +72,6 @@ def compile_meters(
         measured = measures.setdefault(row["field"], Measured(row["field"])) if row["field"] else None
         patterns[Meter(row["key"], row["aggregation"], measured, Grouping(row["group_by"]), row["allows_negative"])] = pattern
     matching = RuleSet(patterns)
-    fields = Fields([*measures, *(path for meter in patterns for path in meter.grouping.paths)], MOST_VALUES)
+    fields = Fields([*measures, *(path for meter in patterns for path in meter.grouping.paths)], MAX_VALUES)
     counts_values = any(meter.aggregation == "unique_count" for meter in patterns)
     return CompiledMeters(version, matching, fields, matching.size, frozenset(limited), counts_values)

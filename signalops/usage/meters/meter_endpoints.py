@@ -27,8 +27,8 @@ class Meters:
     @endpoint("GET /api/meters", "listMeters", "List meters by key", "meters:*", answers={200: MeterList})
     async def list_meters(self, connection: db.Connection, caller: Caller, query: MetersPage) -> Response:
         """List a tenant's meters by key."""
-        wanted = {"ended": query.ended, "after": query.starting_after or "", "limit": query.limit + 1}
-        rows = await meter_queries.list_meters(connection, caller.tenant, **wanted)
+        filters = {"ended": query.ended, "after": query.starting_after or "", "limit": query.limit + 1}
+        rows = await meter_queries.list_meters(connection, caller.tenant, **filters)
         return listed(rows, query.limit, MeterShown.model_validate)
 
     @endpoint(

@@ -13,7 +13,7 @@ from signalops.types import JsonObject
 
 DEFAULT = "events"
 """The meter that every tenant has: it counts every event that is billed."""
-MOST_CONDITIONS = 400
+MAX_CONDITIONS = 400
 """What a pattern may have: fifty meters then have no more together than all rules of a tenant may."""
 Aggregation = Literal["count", "sum", "max", "min", "avg", "latest", "unique_count"]
 
@@ -39,8 +39,8 @@ def _pattern(pattern: JsonObject) -> JsonObject:
         conditions = compile_pattern(pattern).conditions
     except PatternError as error:
         raise _fault(error.path, f"{error.reason}; {error.remedy}") from error
-    if conditions > MOST_CONDITIONS:
-        raise _fault("", f"has {conditions} conditions, {MOST_CONDITIONS} are possible; shorten it, as with prefixes")
+    if conditions > MAX_CONDITIONS:
+        raise _fault("", f"has {conditions} conditions, {MAX_CONDITIONS} are possible; shorten it, as with prefixes")
     return pattern
 
 

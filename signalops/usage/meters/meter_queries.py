@@ -15,10 +15,10 @@ async def active_meters(connection: db.Connection, tenant: TenantId) -> list[db.
     return await db.rows(connection, SQL["active-meters"], {"tenant": tenant})
 
 
-async def list_meters(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
+async def list_meters(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
     """Return meters in the words of the API, by key; wanted: key, ended (those too), after (a key), limit."""
     every = {"key": None, "ended": True, "after": "", "limit": None}
-    return await db.rows(connection, SQL["list-meters"], {**every, "tenant": tenant, **wanted})
+    return await db.rows(connection, SQL["list-meters"], {**every, "tenant": tenant, **filters})
 
 
 async def counts_the_same(connection: db.Connection, tenant: TenantId, meter: MeterIn) -> bool:

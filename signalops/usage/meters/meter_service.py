@@ -9,7 +9,7 @@ from signalops.types import TenantId
 from signalops.usage.meters import meter_queries
 from signalops.usage.meters.meter_models import MeterIn, MeterShown, is_key
 
-MOST_MADE = 10
+MAX_RESULT = 10
 """Meters that may be made within 30 days for each that may count: what has ended stays."""
 
 
@@ -27,8 +27,8 @@ async def add(connection: db.Connection, tenant: TenantId, new: MeterIn, most: i
     counting, recent = await meter_queries.count_meters(connection, tenant)
     if is_new and counting > most:
         raise Conflict(f"There are {most} meters already: end one, or have SIGNALOPS_MAX_METERS raised.")
-    if is_new and recent > most * MOST_MADE:
-        raise Conflict(f"{most * MOST_MADE} meters were made within 30 days, which are kept for ever: wait, or change fewer.")
+    if is_new and recent > most * MAX_RESULT:
+        raise Conflict(f"{most * MAX_RESULT} meters were made within 30 days, which are kept for ever: wait, or change fewer.")
     return known, is_new
 
 

@@ -188,7 +188,7 @@ class PlanShown(ApiModel):
     terms: PlanDocument = Field(description="What it said when it was agreed upon.")
 
 
-class StretchShown(ApiModel):
+class BillingSegmentShown(ApiModel):
     """Days of a period under one plan: they are billed by themselves."""
 
     plan: str
@@ -202,7 +202,7 @@ class PeriodShown(ApiModel):
 
     period: str = Field(examples=["2026-11"])
     days: int
-    stretches: list[StretchShown] = Field(description="More than one when the plan was, or will be, changed in it.")
+    stretches: list[BillingSegmentShown] = Field(description="More than one when the plan was, or will be, changed in it.")
 
 
 class TenantPlan(ApiModel):

@@ -26,7 +26,7 @@ class Wanted(NamedTuple):
     version: int | None = None
 
 
-class Stretch(NamedTuple):
+class BillingSegment(NamedTuple):
     """Days of a period under one plan: from starts_on until before ends_on, `days` of the `of_days` of the period."""
 
     plan: str
@@ -60,13 +60,13 @@ async def add_plan(connection: db.Connection, document: db.Row, **fields: Any) -
     await connection.execute(SQL["add-plan"], {"document": db.Jsonb(document), **fields})
 
 
-async def subscribe(connection: db.Connection, tenant: TenantId, wanted: Wanted, author: str) -> Subscribed:
+async def subscribe(connection: db.Connection, tenant: TenantId, subscription: Wanted, author: str) -> Subscribed:
     """Give the tenant that the transaction acts for a plan; NotFound, or Conflict with what it has."""
-    asked = {"tenant": tenant, "author": author, **wanted._asdict()}
+    parameters = {"tenant": tenant, "author": author, **subscription._asdict()}
     try:
-        (made,) = await db.records(connection, Subscribed, SQL["subscribe"], asked)
+        (made,) = await db.records(connection, Subscribed, SQL["subscribe"], parameters)
     except db.NoDataFound as error:
-        raise no_such_plan(wanted.plan, wanted.version) from error
+        raise no_such_plan(subscription.plan, subscription.version) from error
     return made
 
 
@@ -75,6 +75,6 @@ async def plans_of(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     return await db.rows(connection, SQL["plans-of-tenant"], {"tenant": tenant})
 
 
-async def stretches(connection: db.Connection, tenant: TenantId, period: date) -> list[Stretch]:
+async def stretches(connection: db.Connection, tenant: TenantId, period: date) -> list[BillingSegment]:
     """Return the stretches of the period that begins on a day, in order."""
-    return await db.records(connection, Stretch, SQL["billing-segments"], {"tenant": tenant, "period": period})
+    return await db.records(connection, BillingSegment, SQL["billing-segments"], {"tenant": tenant, "period": period})

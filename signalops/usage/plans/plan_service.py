@@ -7,7 +7,7 @@ from signalops.errors import Invalid
 from signalops.patterns import CURRENT_GRAMMAR
 from signalops.types import TenantId
 from signalops.usage.plans import plan_queries
-from signalops.usage.plans.plan_models import PeriodShown, PlanDocument, PlanShown, StretchShown, TenantPlan
+from signalops.usage.plans.plan_models import BillingSegmentShown, PeriodShown, PlanDocument, PlanShown, TenantPlan
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 
@@ -21,8 +21,8 @@ async def define(connection: db.Connection, plan: str, document: PlanDocument) -
         return newest["version"], False
     version = newest["version"] + 1 if newest else 1
     # What is not said is left out: the release before knows no such field, and reads plans that are made while it still runs.
-    said = document.model_dump(mode="json", exclude={"retention_days"} if document.retention_days is None else None)
-    await plan_queries.add_plan(connection, said, plan=plan, version=version, grammar=CURRENT_GRAMMAR)
+    document_json = document.model_dump(mode="json", exclude={"retention_days"} if document.retention_days is None else None)
+    await plan_queries.add_plan(connection, document_json, plan=plan, version=version, grammar=CURRENT_GRAMMAR)
     return version, True
 
 
@@ -44,7 +44,9 @@ async def plan_of(connection: db.Connection, tenant: TenantId) -> TenantPlan:
         period=PeriodShown(
             period=f"{current['period']:%Y-%m}",
             days=stretches[0].of_days,
-            stretches=[StretchShown(plan=s.plan, version=s.version, starts_on=s.starts_on, days=s.days) for s in stretches],
+            stretches=[
+                BillingSegmentShown(plan=s.plan, version=s.version, starts_on=s.starts_on, days=s.days) for s in stretches
+            ],
         ),
         retention_days=current["retention_days"],
         kept_since=current["kept_since"],

@@ -100,9 +100,9 @@ async def find_line(connection: db.Connection, tenant: TenantId, line: UUID) -> 
     return rows[0] if rows else None
 
 
-async def trace_line(connection: db.Connection, tenant: TenantId, **wanted: Any) -> list[db.Row]:
+async def trace_line(connection: db.Connection, tenant: TenantId, **parameters: Any) -> list[db.Row]:
     """Return entry, position and event of events behind a figure, and whether its meter allowed negative values.
 
     wanted: meter, period, lower and upper (hours), limit; and entry and position, beyond which they are.
     """
-    return await db.rows(connection, SQL["trace-line"], {"tenant": tenant, **wanted})
+    return await db.rows(connection, SQL["trace-line"], {"tenant": tenant, **parameters})

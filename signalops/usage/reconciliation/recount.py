@@ -70,8 +70,8 @@ class Recount:
                     yield difference
                 met, unsure = defaultdict(set), False
             hour = slips[0].hour
-            wanted = {event for slip in slips for event in slip.events}
-            events = await reconciliation_queries.events(self._connection, self._what.tenant, sorted(wanted))
+            event_ids = {event for slip in slips for event in slip.events}
+            events = await reconciliation_queries.events(self._connection, self._what.tenant, sorted(event_ids))
             for slip in slips:
                 # SQL reports missing events (entry); without them there is nothing to recount.
                 if slip.events <= events.keys():

@@ -28,10 +28,10 @@ async def events_of_line(connection: db.Connection, tenant: TenantId, line: UUID
     began = of["period_starts_at"] if of["kind"] == "late" else of["starts_at"]
     if of["since"] is not None and began < of["since"]:
         raise _gone(of)
-    wanted = {"meter": of["meter"], "period": of["period"], "lower": of["starts_at"], "upper": of["ends_at"]}
+    parameters = {"meter": of["meter"], "period": of["period"], "lower": of["starts_at"], "upper": of["ends_at"]}
     entry, position = _read(query.after)
     rows = await reconciliation_queries.trace_line(
-        connection, tenant, **wanted, entry=entry, position=position, limit=query.limit + 1
+        connection, tenant, **parameters, entry=entry, position=position, limit=query.limit + 1
     )
     page, has_more = rows[: query.limit], len(rows) > query.limit
     events = await reconciliation_queries.events(connection, tenant, [row["event"] for row in page])
@@ -43,10 +43,10 @@ async def events_of_line(connection: db.Connection, tenant: TenantId, line: UUID
 
 
 def _gone(line: db.Row) -> Gone:
-    asked = {"meter": line["meter"], "from": line["starts_at"].isoformat(), "to": line["ends_at"].isoformat()}
+    parameters = {"meter": line["meter"], "from": line["starts_at"].isoformat(), "to": line["ends_at"].isoformat()}
     return Gone(
         "The events of then are no longer stored; their totals by day are, sealed when the period was closed: "
-        f"see GET /api/usage?{urlencode(asked)}."
+        f"see GET /api/usage?{urlencode(parameters)}."
     )
 
 

@@ -23,9 +23,9 @@ _ANY = {
 }
 
 
-async def read_actions(connection: db.Connection, limit: int, **wanted: Any) -> list[db.Row]:
+async def read_actions(connection: db.Connection, limit: int, **filters: Any) -> list[db.Row]:
     """Return the newest actions; wanted: tenant, id, actor, action (how it begins), target (its id); a page's bounds."""
-    return await db.rows(connection, SQL["list-actions"], {**_ANY, "limit": limit, **wanted})
+    return await db.rows(connection, SQL["list-actions"], {**_ANY, "limit": limit, **filters})
 
 
 @for_operators(
@@ -40,8 +40,8 @@ async def read_actions(connection: db.Connection, limit: int, **wanted: Any) -> 
 )
 async def list_actions(connection: db.Connection, caller: Caller, query: ActionsPage) -> Response:
     """List what was done to what a tenant manages, newest first, by whomever."""
-    wanted = query.wanted(await db.settled(connection))
-    return query.listed(await read_actions(connection, tenant=caller.tenant, **wanted), ActionShown.of)
+    filters = query.wanted(await db.settled(connection))
+    return query.listed(await read_actions(connection, tenant=caller.tenant, **filters), ActionShown.of)
 
 
 @endpoint("GET /api/audit-log/{id}", "getAction", "Show what was done, and what it changed", "audit:read")

@@ -13,7 +13,7 @@ from signalops.errors import Unusable
 from signalops.watch import watch_queries
 from signalops.watch.doctor.finding import Check, Finding, examine, line, refused
 
-MOST_SKEW = 1.0
+MAX_SKEW = 1.0
 """Seconds: ids and times of an event come from the API's clock, partitions and due times from the server's."""
 _SHOWN = 5
 
@@ -185,11 +185,11 @@ async def _connections(connection: db.Connection, settings: Settings) -> Finding
     """Hold what an API process (two flushers, one to listen) and the workers (one to record, worker.py) take against the room."""
     room, alive = await watch_queries.room(connection)
     workers = max(alive, 1)
-    wanted = (settings.api_connections + 3) + workers * (settings.worker_concurrency + 1 + 4)
+    needed = (settings.api_connections + 3) + workers * (settings.worker_concurrency + 1 + 4)
     those = "a worker process" if workers == 1 else f"{workers} worker processes"
-    detail = f"the server admits {room}, an API and {those} take up to {wanted}"
+    detail = f"the server admits {room}, an API and {those} take up to {needed}"
     remedy = "Raise max_connections, lower SIGNALOPS_API_CONNECTIONS or SIGNALOPS_WORKER_CONCURRENCY, or use PgBouncer."
-    return Finding("connections", wanted <= room, detail, remedy if wanted > room else "")
+    return Finding("connections", needed <= room, detail, remedy if needed > room else "")
 
 
 async def _durability(settings: Settings) -> Finding:
@@ -206,7 +206,7 @@ async def _clock_skew(connection: db.Connection) -> Finding:
     _, text = await watch_queries.examine(connection, "clock")
     there, after = datetime.fromisoformat(text), clock.now()
     seconds = max((before - there).total_seconds(), (there - after).total_seconds(), 0.0)
-    ok = seconds <= MOST_SKEW
+    ok = seconds <= MAX_SKEW
     remedy = "" if ok else "Run NTP on both machines: events would be filed under a wrong time."
     return Finding("clock", ok, f"{seconds:.3f} s beside the server's", remedy)
 

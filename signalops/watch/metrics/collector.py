@@ -8,7 +8,7 @@ from signalops import clock, db
 from signalops.watch.metrics.registry import Measurement, gauge
 
 SQL = db.queries("watch/watch")
-AT_MOST = 2.0
+MAX_SECONDS = 2.0
 """Timeout of the query in seconds: a scrape must not wait for a blocked database."""
 _FRESH = 1.0
 
@@ -33,7 +33,7 @@ class Measurements:
     async def _ask(self) -> list[Measurement]:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(AT_MOST), self._connections.connection() as connection:
+            async with asyncio.timeout(MAX_SECONDS), self._connections.connection() as connection:
                 measured = await measurements(connection)
         except (db.REFUSAL, *db.OUTAGE, TimeoutError):
             return [("signalops_database_up", {}, 0.0)]

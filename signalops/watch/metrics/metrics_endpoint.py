@@ -36,6 +36,6 @@ class MetricsHttp:
 
     def _admits(self, request: Request) -> bool:
         if self._token:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
+            scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token)
         return is_from_this_machine(request) and is_own_host(request.headers.get("host", ""))

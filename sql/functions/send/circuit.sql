@@ -9,21 +9,21 @@ begin
     update signalops.send_targets o set failures = 0, failing_since = null, circuit_open_until = null, half_open_delivery_id = null
     where o.tenant_id = tenant and o.id = send_target and (o.failures > 0 or o.failing_since is not null or o.circuit_open_until is not null);
     return null;
-  elsif outcome not in ('temporary', 'throttled', 'broken') then
+  elsif outcome not in ('transient', 'throttled', 'misconfigured') then
     -- It says something of one message, and nothing of the send_target: another one may find out.
     update signalops.send_targets o set circuit_open_until = clock_timestamp(), half_open_delivery_id = null
     where o.tenant_id = tenant and o.id = send_target and o.half_open_delivery_id = delivery;
     return null;
   end if;
   insert into signalops.send_targets as o (tenant_id, id, failures, failing_since, circuit_open_until)
-  values (tenant, send_target, (outcome = 'temporary')::integer, clock_timestamp(), clock_timestamp() + pause)
+  values (tenant, send_target, (outcome = 'transient')::integer, clock_timestamp(), clock_timestamp() + pause)
   on conflict (tenant_id, id) do update set
     -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the send_target for long.
     failures = o.failures + case when o.circuit_open_until is null or o.half_open_delivery_id = delivery then excluded.failures else 0 end,
     failing_since = coalesce(o.failing_since, excluded.failing_since),
     circuit_open_until = greatest(excluded.circuit_open_until, case
       when o.circuit_open_until is not null and o.half_open_delivery_id is distinct from delivery then o.circuit_open_until
-      when outcome <> 'temporary' then case when o.half_open_delivery_id = delivery then clock_timestamp() end
+      when outcome <> 'transient' then case when o.half_open_delivery_id = delivery then clock_timestamp() end
       when o.failures >= signalops.circuit_failures() - 1 then clock_timestamp()
         + least(signalops.circuit_max_pause(), signalops.circuit_pause() * 2 ^ least(o.failures - signalops.circuit_failures() + 1, 10))
       -- A half_open_delivery_id after a pause that was asked for: the circuit closes again.

@@ -10,7 +10,7 @@ import pytest
 
 from signalops import clock, db
 from signalops.ingest.types import EventTypeCatalog
-from signalops.ingest.types.catalog import MOST_TYPES
+from signalops.ingest.types.catalog import MAX_TYPES
 from signalops.job_handlers import JobHandlers
 from tests.support.api import SIGNUP, Client, Process, assert_problem, hearing
 from tests.support.processes import eventually
@@ -119,13 +119,13 @@ async def test_a_tenant_that_puts_ids_into_types_fills_nothing(
     api: Client, acme: Tenant, globex: Tenant, worker_pool: db.Pool, owner: psycopg.Connection
 ) -> None:
     first, second = EventTypeCatalog(worker_pool), EventTypeCatalog(worker_pool)
-    first.note(acme.id, [noted(f"a{n}") for n in range(MOST_TYPES - 10)])
+    first.note(acme.id, [noted(f"a{n}") for n in range(MAX_TYPES - 10)])
     await first.flush()
-    second.note(acme.id, [noted(f"b{n}") for n in range(MOST_TYPES + 500)] + [noted("a0")])
+    second.note(acme.id, [noted(f"b{n}") for n in range(MAX_TYPES + 500)] + [noted("a0")])
     second.note(globex.id, [noted("a0")])
     await second.flush()
     counts = owner.execute("select tenant_id, count(*) from signalops.event_types group by 1").fetchall()
-    assert sorted(counts) == sorted([(acme.id, MOST_TYPES), (globex.id, 1)])
+    assert sorted(counts) == sorted([(acme.id, MAX_TYPES), (globex.id, 1)])
     first.note(acme.id, [noted("a0")])
     await first.flush()
     assert (await api.get("/api/event-types/a0", acme)).json["count"] == 2
@@ -194,9 +194,9 @@ async def test_what_cannot_be_written_is_told_and_stops_nothing(
     assert owner.execute("select count from signalops.event_types").fetchall() == [(1,)]
 
 
-async def test_what_was_seen_is_written_within_a_second(acme: Tenant, journey: JobHandlers, owner: psycopg.Connection) -> None:
-    journey.catalogue.note(acme.id, [noted()])
-    running = asyncio.create_task(journey.catalogue.run())
+async def test_what_was_seen_is_written_within_a_second(acme: Tenant, handlers: JobHandlers, owner: psycopg.Connection) -> None:
+    handlers.catalogue.note(acme.id, [noted()])
+    running = asyncio.create_task(handlers.catalogue.run())
     await eventually(lambda: owner.execute("select count from signalops.event_types").fetchall() == [(1,)])
     running.cancel()
 

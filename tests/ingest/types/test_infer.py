@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from signalops.ingest.types.infer import DEPTH, MOST_FIELDS, Field, Structure
+from signalops.ingest.types.infer import DEPTH, MAX_FIELDS, Field, Structure
 
 
 def learned(*payloads: dict[str, Any], attributes: dict[str, Any] | None = None) -> Structure:
@@ -52,12 +52,12 @@ def test_only_what_is_new_is_fresh() -> None:
 
 
 def test_a_type_has_so_many_fields_and_says_when_there_are_more() -> None:
-    exactly = learned({f"f{n}": n for n in range(MOST_FIELDS)})
-    assert (len(exactly.fresh), exactly.cut) == (MOST_FIELDS, False)
+    exactly = learned({f"f{n}": n for n in range(MAX_FIELDS)})
+    assert (len(exactly.fresh), exactly.cut) == (MAX_FIELDS, False)
     exactly.learn({"payload": {"f0": "another type"}, "attributes": None})
     assert (exactly.fresh["payload.f0"]["types"], exactly.cut) == (["number", "string"], False)
     exactly.learn({"payload": {"one more": 1}, "attributes": None})
-    assert (len(exactly.fresh), exactly.cut) == (MOST_FIELDS, True)
+    assert (len(exactly.fresh), exactly.cut) == (MAX_FIELDS, True)
 
 
 def test_names_and_examples_are_bounded() -> None:

@@ -11,7 +11,7 @@ from signalops import clock, sandbox
 from signalops.errors import Invalid
 from signalops.ingest.types.complexity import MAX_COMPLEXITY, complexity_of
 from signalops.ingest.types.schema_cache import PayloadValidator, StoredSchema
-from signalops.ingest.types.validator import MOST_BYTES, MOST_FAULTS, Schema
+from signalops.ingest.types.validator import MAX_BYTES, MAX_FAULTS, Schema
 from signalops.types import TenantId
 
 FAR_ABOVE = 3.0
@@ -48,7 +48,7 @@ def test_faults_name_their_paths() -> None:
         ("payload.items.1", '"sku" is a required property'),
     ]
     many = faults(ORDER, {"plan": "pro", "items": [{}] * 50})
-    assert len(many) == MOST_FAULTS
+    assert len(many) == MAX_FAULTS
 
 
 def test_both_drafts_are_read_as_they_are() -> None:
@@ -82,7 +82,7 @@ def test_formats_are_checked() -> None:
         ({"$defs": {"a": {"$id": "http://other/", "$ref": "#/x"}}}, "schema.$defs.a.$id", "not supported"),
         ({"properties": {"a": {"$dynamicRef": "#a"}}}, "schema.properties.a.$dynamicRef", "not supported"),
         ({"properties": {"tree": {"$ref": "#"}}}, "schema.properties.tree.$ref", "itself"),
-        ({"description": "x" * MOST_BYTES}, "schema", "larger than"),
+        ({"description": "x" * MAX_BYTES}, "schema", "larger than"),
         ({"anyOf": [{"type": "string"}] * (MAX_COMPLEXITY + 1)}, "schema", "too costly"),
         ({"enum": ["x" * 20_000]}, "schema", "too costly"),
     ],
@@ -109,7 +109,7 @@ def test_references_that_multiply_or_turn_in_circles_are_refused_at_once() -> No
 def test_a_chain_that_was_weighed_from_its_end_is_held_against_without_harm() -> None:
     chain = {f"c{n}": {"$ref": f"#/$defs/c{n - 1}"} for n in range(1, 1000)}
     schema = {"$defs": {"c0": {"required": ["a"]}, **chain}, "allOf": [{"$ref": f"#/$defs/c{n}"} for n in range(0, 60, 5)]}
-    assert [path for path, _ in faults(schema, {})] == ["payload"] * MOST_FAULTS
+    assert [path for path, _ in faults(schema, {})] == ["payload"] * MAX_FAULTS
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_chain_that_was_weighed_from_its_end_is_held_against_without_harm() ->
 )
 def test_hostile_schemas_and_payloads_cost_little(schema: dict[str, Any], payload: dict[str, Any]) -> None:
     began = time.perf_counter()
-    assert len(faults(schema, payload)) <= MOST_FAULTS
+    assert len(faults(schema, payload)) <= MAX_FAULTS
     assert time.perf_counter() - began < FAR_ABOVE
 
 
@@ -190,7 +190,7 @@ async def test_a_large_payload_of_any_numbers_does_not_keep_the_event_loop(keywo
     faults = await PayloadValidator({"a": stored}).faults("a", payload, row)
     ended.set()
     await ticking
-    assert len(faults) <= MOST_FAULTS
+    assert len(faults) <= MAX_FAULTS
     assert max(gaps) < 0.2  # beyond 1.5 s on the loop for the worst of them
 
 

@@ -20,15 +20,15 @@ async def survivor(settings: Settings) -> AsyncIterator[App]:
     """Open the App of a worker."""
     async with db.pool(settings, "worker", 8) as connections:
         sender = Sender(connections, settings)
-        journey = JobHandlers(connections, sender)
+        handlers = JobHandlers(connections, sender)
 
         @asynccontextmanager
         async def around() -> AsyncIterator[None]:
             yield
-            await journey.catalogue.flush()
+            await handlers.catalogue.flush()
 
         app = make_app(db.pool(settings, "worker", 4, is_hasty=True), 4, around, db.listening(settings, "worker"))
-        register(app, jobs_of(journey), journey.record_maintenance_run)
+        register(app, jobs_of(handlers), handlers.record_maintenance_run)
         async with app.open_async():
             yield app
         await sender.close()

@@ -17,7 +17,7 @@ STEP = 10
 """Batches that are processed between two kills."""
 LIVES = 5
 """How often each of two workers is killed."""
-LONGEST = 60
+MAX_SECONDS_ALIVE = 60
 """Boundaries that a worker may live to pass, of all the batches that it runs at once."""
 
 
@@ -74,7 +74,7 @@ async def live_on(settings: Settings, folder: Path, port: int) -> None:
     """Start a worker again whenever it is killed; the port is also the seed of chance."""
     chance = Random(port)
     for _ in range(LIVES):
-        await live(settings, folder, port, chance.randint(1, LONGEST))
+        await live(settings, folder, port, chance.randint(1, MAX_SECONDS_ALIVE))
 
 
 async def test_a_hot_tenant_counts_once_while_its_workers_are_killed_anywhere(

@@ -157,7 +157,7 @@ async def test_a_slice_that_is_run_twice_is_saved_once(backtesting: Backtesting,
     with backtesting.owner.transaction():
         # Locked until all three have read the same state: one that began later would do the slice after.
         backtesting.owner.execute("select from signalops.backtests for update")
-        runs = [asyncio.create_task(backtesting.journey.run_backtest(args["tenant"], args["backtest"])) for _ in range(3)]
+        runs = [asyncio.create_task(backtesting.handlers.run_backtest(args["tenant"], args["backtest"])) for _ in range(3)]
         await eventually(lambda: _lock_waits(backtesting.owner) == 3)
     await asyncio.gather(*runs)
     assert (await backtesting.shown(answer))["progress"]["scanned"] == 4
@@ -194,7 +194,7 @@ async def test_the_limits_of_time_and_memory(backtesting: Backtesting, monkeypat
     monkeypatch.setattr(backtester, "SLICE", 0)
     backtesting.store({"user": n} for n in range(30))
     answer = await backtesting.ask(backtesting.draft(window={"within": "1m", "count": 2, "groupBy": ["payload.user"]}))
-    monkeypatch.setattr(backtester, "MOST_HELD", 10)
+    monkeypatch.setattr(backtester, "MAX_WINDOW_EVENTS", 10)
     await backtesting.run()
     assert (await backtesting.shown(answer))["result"]["truncated"]["reason"] == "memory"
     answer = await backtesting.ask(backtesting.draft())
@@ -284,4 +284,4 @@ async def test_a_backtest_that_breaks_fails_with_the_reason(backtesting: Backtes
 
 
 async def test_an_unknown_backtest_is_done_with_at_once(backtesting: Backtesting) -> None:
-    await backtesting.journey.run_backtest(backtesting.tenant.id, UUID(int=1))
+    await backtesting.handlers.run_backtest(backtesting.tenant.id, UUID(int=1))

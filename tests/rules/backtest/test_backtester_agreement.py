@@ -37,7 +37,7 @@ async def test_outcomes_agree(backtesting: Backtesting, api_pool: db.Pool, condi
         row = incoming(backtesting.tenant.id, event.model_copy(update={"occurred_at": occurred}))
         async with api_pool.connection() as connection:
             await event_queries.accept(connection, [row], batch, 0)
-        await backtesting.journey.process_batch(batch, 1)
+        await backtesting.handlers.process_batch(batch, 1)
 
     result = await backtesting.result({"id": str(rule)}, **{"from": START.isoformat()}, examples=20)
     lived = backtesting.owner.execute("select event_id::text, outcome from signalops.matches order by event_id").fetchall()

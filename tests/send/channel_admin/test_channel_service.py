@@ -275,7 +275,7 @@ async def test_a_test_notification_is_sent_at_once_and_stored_nowhere(
     document = Verifier(added["secret"]).verify(receiver.received[0].body, dict(receiver.received[0].headers))
     assert (document["type"], "test notification" in document["data"]["body"]) == ("signalops.test", True)
     result = (await api.request("POST", path(added, "/test"), acme)).json
-    assert (result["outcome"], result["statusCode"], result["answer"]) == ("temporary", 503, "later")
+    assert (result["outcome"], result["statusCode"], result["answer"]) == ("transient", 503, "later")
     assert result["error"] == "The receiver answered 503."
     assert owner.execute("select count(*) from signalops.deliveries").fetchone() == (0,)
 
@@ -288,12 +288,12 @@ async def test_a_test_tells_what_is_wrong(settings: Settings, acme: Tenant, rece
     async with running(settings.model_copy(update={"send_timeout": 0.2})) as api:
         nobody = await add(api, acme, **hook(receiver) | {"config": {"url": f"http://127.0.0.1:{free_port()}/"}})
         result = (await api.request("POST", path(nobody, "/test"), acme)).json
-        assert (result["outcome"], result["statusCode"]) == ("temporary", None)
+        assert (result["outcome"], result["statusCode"]) == ("transient", None)
         assert result["error"] == "The receiver can't be reached."
         slow = await add(api, acme, **hook(receiver, name="slow"))
         receiver.answers.append(never)
         result = (await api.request("POST", path(slow, "/test"), acme)).json
-        assert (result["outcome"], result["error"]) == ("temporary", "The receiver did not answer in time.")
+        assert (result["outcome"], result["error"]) == ("transient", "The receiver did not answer in time.")
 
 
 @pytest.mark.parametrize(("content_type", "body"), [("application/json", b'{"text": "'), ("text/plain", b"This is")])
@@ -361,7 +361,7 @@ async def test_a_tenant_leaves_others_a_place_for_their_tests(
         await may_answer.wait()
         return web.Response()
 
-    receiver.answers += [wait] * manage_http.MOST_TESTS
+    receiver.answers += [wait] * manage_http.MAX_TESTS
     tests = [asyncio.create_task(api.request("POST", path(added, "/test"), acme)) for _ in receiver.answers]
     for _ in tests:
         await called.acquire()

@@ -77,13 +77,13 @@ async def test_an_answer_that_repeats_the_secret_is_kept_without_it(settings: Se
 @pytest.mark.parametrize("body", ["", "hello", "{", '{"a": NaN}', "{} {}", "[" * 100_000])
 async def test_what_is_no_json_is_not_sent_as_json(settings: Settings, receiver: Receiver, body: str) -> None:
     outcome = await sent(settings, {"url": receiver.url}, body)
-    assert (outcome.kind, receiver.received) == ("broken", [])
+    assert (outcome.kind, receiver.received) == ("misconfigured", [])
     assert (outcome.error or "").startswith("The body is not JSON")
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(201, "sent"), (301, "permanent"), (401, "permanent"), (410, "gone"), (429, "throttled"), (500, "temporary")],
+    [(201, "sent"), (301, "permanent"), (401, "permanent"), (410, "gone"), (429, "throttled"), (500, "transient")],
 )
 async def test_the_status_decides_as_with_webhooks(settings: Settings, receiver: Receiver, code: int, kind: str) -> None:
     receiver.answers.append(web.Response(status=code, text="said"))
@@ -106,7 +106,7 @@ async def test_a_put_may_be_repeated_on_a_fresh_connection_as_it_was(settings: S
         for _ in range(2)
     ]
     await transport.close()
-    assert kinds == ["sent", "temporary"]
+    assert kinds == ["sent", "transient"]
     _, first, again = receiver.received  # the client takes it that the kept connection had been closed
     assert (first.body, first.headers) == (again.body, again.headers)
     assert first.body == b"{}"

@@ -63,7 +63,7 @@ async def test_a_text_beyond_the_limit_is_cut(outbox: Outbox, receiver: Receiver
         (404, "<html>a proxy's page</html>", "permanent"),
         (410, "channel_is_archived", "gone"),
         (429, "rate_limited", "throttled"),
-        (500, "rollup_error", "temporary"),
+        (500, "rollup_error", "transient"),
         (302, "no_service", "permanent"),
     ],
 )
@@ -86,6 +86,6 @@ async def test_another_address_than_slack_s_is_never_called(outbox: Outbox, rece
     delivery = outbox.delivery(channel, subject="x", body="y")
     await outbox.sender(slack_url="https://hooks.slack.com/").deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
-    assert (attempt["outcome"], receiver.received) == ("broken", [])
+    assert (attempt["outcome"], receiver.received) == ("misconfigured", [])
     assert "begins with https://hooks.slack.com/" in attempt["error"]
     assert receiver.url not in attempt["error"]

@@ -48,14 +48,14 @@ async def test_a_message_arrives(outbox: Outbox, receiver: Receiver) -> None:
         (lambda: telegram_refused(403, "Forbidden: bot was blocked by the user"), "permanent", "blocked"),
         (lambda: telegram_refused(400, "Bad Request: chat not found"), "permanent", "chat not found"),
         (lambda: telegram_refused(400, "Bad Request: can't parse entities"), "permanent", "parse"),
-        (lambda: telegram_refused(400, "Upgraded", migrate_to_chat_id=-10099), "broken", "chatId to -10099"),
-        (lambda: telegram_refused(401, "Unauthorized"), "broken", "Unauthorized"),
-        (lambda: telegram_refused(404, "Not Found"), "broken", "Not Found"),
-        (lambda: telegram_refused(500, "Internal Server Error"), "temporary", "Internal"),
-        (lambda: web.Response(status=502, text="<html>Bad Gateway"), "temporary", "502"),
-        (lambda: web.Response(text="welcome to this Wi-Fi"), "temporary", "nothing that can be read"),
-        (lambda: web.json_response(["ok"]), "temporary", "nothing that can be read"),
-        (lambda: web.Response(status=302, headers={"Location": "/elsewhere"}), "temporary", "302"),
+        (lambda: telegram_refused(400, "Upgraded", migrate_to_chat_id=-10099), "misconfigured", "chatId to -10099"),
+        (lambda: telegram_refused(401, "Unauthorized"), "misconfigured", "Unauthorized"),
+        (lambda: telegram_refused(404, "Not Found"), "misconfigured", "Not Found"),
+        (lambda: telegram_refused(500, "Internal Server Error"), "transient", "Internal"),
+        (lambda: web.Response(status=502, text="<html>Bad Gateway"), "transient", "502"),
+        (lambda: web.Response(text="welcome to this Wi-Fi"), "transient", "nothing that can be read"),
+        (lambda: web.json_response(["ok"]), "transient", "nothing that can be read"),
+        (lambda: web.Response(status=302, headers={"Location": "/elsewhere"}), "transient", "302"),
     ],
 )
 async def test_the_answer_decides(outbox: Outbox, receiver: Receiver, answer: Answer, outcome: str, told: str) -> None:
@@ -66,7 +66,7 @@ async def test_the_answer_decides(outbox: Outbox, receiver: Receiver, answer: An
     row = outbox.row(delivery)
     assert attempt["outcome"] == outcome
     assert told in attempt["error"]
-    assert row["status"] == ("retrying" if outcome in ("temporary", "throttled") else "dead")
+    assert row["status"] == ("retrying" if outcome in ("transient", "throttled") else "dead")
     assert outcome != "throttled" or row["wait"] >= 31
     assert len(receiver.received) == 1
 

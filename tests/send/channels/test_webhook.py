@@ -73,7 +73,7 @@ async def test_where_nothing_is_opened_loopback_is_refused_for_good(outbox: Outb
     delivery = outbox.delivery(channel)
     await outbox.sender(send_allowed_networks=()).deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
-    assert (attempt["outcome"], outbox.row(delivery)["status"]) == ("broken", "dead")
+    assert (attempt["outcome"], outbox.row(delivery)["status"]) == ("misconfigured", "dead")
     assert attempt["error"] == "The receiver is not on the public internet: choose one that is."
     assert receiver.received == []
 
@@ -104,13 +104,13 @@ async def test_each_attempt_carries_the_same_id_and_body(outbox: Outbox, receive
         (304, "permanent", "dead"),
         (400, "permanent", "dead"),
         (404, "permanent", "dead"),
-        (408, "temporary", "retrying"),
+        (408, "transient", "retrying"),
         (410, "gone", "dead"),
-        (425, "temporary", "retrying"),
+        (425, "transient", "retrying"),
         (429, "throttled", "retrying"),
-        (500, "temporary", "retrying"),
-        (502, "temporary", "retrying"),
-        (503, "temporary", "retrying"),
+        (500, "transient", "retrying"),
+        (502, "transient", "retrying"),
+        (503, "transient", "retrying"),
     ],
 )
 async def test_the_status_decides(outbox: Outbox, receiver: Receiver, code: int, outcome: str, status: str) -> None:
@@ -170,7 +170,7 @@ async def test_a_receiver_that_refuses_connections_is_tried_again(outbox: Outbox
     delivery = outbox.delivery(channel)
     await outbox.sender().deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
-    assert (attempt["outcome"], attempt["status_code"], attempt["answer"]) == ("temporary", None, None)
+    assert (attempt["outcome"], attempt["status_code"], attempt["answer"]) == ("transient", None, None)
     assert "can't be reached" in attempt["error"]
 
 
@@ -184,7 +184,7 @@ async def test_a_receiver_that_does_not_answer_in_time_is_tried_again(outbox: Ou
     receiver.answers.append(never)
     await outbox.sender(send_timeout=0.2).deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
-    assert (attempt["outcome"], attempt["error"]) == ("temporary", "The receiver did not answer in time.")
+    assert (attempt["outcome"], attempt["error"]) == ("transient", "The receiver did not answer in time.")
     assert attempt["duration_ms"] >= 200
 
 
@@ -198,7 +198,7 @@ async def test_a_receiver_that_hangs_up_is_tried_again(outbox: Outbox, receiver:
     delivery = outbox.delivery(channel)
     receiver.answers.append(hang_up)
     await outbox.sender().deliver(outbox.tenant, delivery)
-    assert outbox.attempts(delivery)[0]["outcome"] == "temporary"
+    assert outbox.attempts(delivery)[0]["outcome"] == "transient"
 
 
 async def test_of_an_endless_answer_two_kib_are_kept(outbox: Outbox, receiver: Receiver) -> None:
@@ -310,7 +310,7 @@ async def test_an_answer_that_never_ends_is_cut_and_costs_little(outbox: Outbox,
         assert time.process_time() - began < 1.5  # 6 to 9 s of 10 before
     assert sent < 16 * 2**20
     (attempt,) = outbox.attempts(delivery)
-    assert attempt["outcome"] in ("sent", "temporary")
+    assert attempt["outcome"] in ("sent", "transient")
 
 
 async def test_a_few_interim_answers_are_passed_over(outbox: Outbox) -> None:

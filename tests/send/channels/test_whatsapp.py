@@ -60,7 +60,7 @@ async def test_a_parameter_that_can_t_be_rendered_is_a_broken_configuration(outb
     delivery = outbox.delivery(await number(outbox, template=template))
     await outbox.sender(whatsapp_url=base(receiver)).deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
-    assert (attempt["outcome"], receiver.received) == ("broken", [])
+    assert (attempt["outcome"], receiver.received) == ("misconfigured", [])
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,16 @@ async def test_a_parameter_that_can_t_be_rendered_is_a_broken_configuration(outb
         (lambda: whatsapp_refused(400, 80007, "Rate limit"), "throttled", "80007"),
         (lambda: whatsapp_refused(400, 131047, "More than 24 hours"), "permanent", "More than 24 hours (131047)"),
         (lambda: whatsapp_refused(400, 131026, "No WhatsApp"), "permanent", "131026"),
-        (lambda: whatsapp_refused(401, 190, "Access token has expired"), "broken", "190"),
-        (lambda: whatsapp_refused(404, 132001, "Template does not exist"), "broken", "132001"),
-        (lambda: whatsapp_refused(400, 100, "Invalid parameter"), "broken", "100"),
-        (lambda: whatsapp_refused(500, 131000, "Something went wrong"), "temporary", "131000"),
+        (lambda: whatsapp_refused(401, 190, "Access token has expired"), "misconfigured", "190"),
+        (lambda: whatsapp_refused(404, 132001, "Template does not exist"), "misconfigured", "132001"),
+        (lambda: whatsapp_refused(400, 100, "Invalid parameter"), "misconfigured", "100"),
+        (lambda: whatsapp_refused(500, 131000, "Something went wrong"), "transient", "131000"),
         (lambda: whatsapp_refused(400, 999999, "Something new"), "permanent", "999999"),
-        (lambda: whatsapp_refused(503, 999999, "Something new"), "temporary", "999999"),
-        (lambda: web.json_response({"error": "no"}, status=401), "broken", "401"),
-        (lambda: web.Response(status=502, text="<html>"), "temporary", "502"),
-        (lambda: web.Response(text="welcome to this Wi-Fi"), "temporary", "nothing that can be read"),
-        (lambda: web.json_response({"messages": [{}]}), "temporary", "nothing that can be read"),
+        (lambda: whatsapp_refused(503, 999999, "Something new"), "transient", "999999"),
+        (lambda: web.json_response({"error": "no"}, status=401), "misconfigured", "401"),
+        (lambda: web.Response(status=502, text="<html>"), "transient", "502"),
+        (lambda: web.Response(text="welcome to this Wi-Fi"), "transient", "nothing that can be read"),
+        (lambda: web.json_response({"messages": [{}]}), "transient", "nothing that can be read"),
     ],
 )
 async def test_the_code_decides(outbox: Outbox, receiver: Receiver, answer: Answer, outcome: str, told: str) -> None:
@@ -91,4 +91,4 @@ async def test_the_code_decides(outbox: Outbox, receiver: Receiver, answer: Answ
     (attempt,) = outbox.attempts(delivery)
     assert attempt["outcome"] == outcome
     assert told in attempt["error"]
-    assert outbox.row(delivery)["status"] == ("retrying" if outcome in ("temporary", "throttled") else "dead")
+    assert outbox.row(delivery)["status"] == ("retrying" if outcome in ("transient", "throttled") else "dead")

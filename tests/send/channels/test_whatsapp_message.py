@@ -7,7 +7,7 @@ import pytest
 
 from signalops.errors import Invalid
 from signalops.send.channels import configured
-from signalops.send.channels.whatsapp import LONGEST, Credentials, WhatsApp
+from signalops.send.channels.whatsapp import MAX_TEXT_LENGTH, Credentials, WhatsApp
 from signalops.send.message_models import Envelope, Message, Notification
 from signalops.types import DeliveryId
 
@@ -63,11 +63,13 @@ def test_what_is_no_secret_is_refused_without_showing_it(bad: str | None) -> Non
     assert "EAAG" not in refused.value.detail
 
 
-@pytest.mark.parametrize(("length", "cut"), [(LONGEST - 7, False), (LONGEST - 6, False), (LONGEST - 5, True)])
+@pytest.mark.parametrize(
+    ("length", "cut"), [(MAX_TEXT_LENGTH - 7, False), (MAX_TEXT_LENGTH - 6, False), (MAX_TEXT_LENGTH - 5, True)]
+)
 async def test_a_text_is_cut_to_what_is_taken(length: int, cut: bool) -> None:
     channel = WhatsApp.model_validate(CONFIG)
     message = Message("S?", "x" * length)  # with *S?* and an empty line
     envelope = Envelope(DeliveryId(UUID(int=1)), Notification({}, {}), message, None)
     body = (await channel.body(envelope))["text"]["body"]
-    assert len(body) == min(length + 6, LONGEST)
+    assert len(body) == min(length + 6, MAX_TEXT_LENGTH)
     assert body.endswith("…") is cut

@@ -170,13 +170,13 @@ async def test_a_delivery_that_dies_again_has_its_letter_again(
 async def test_a_dead_event_that_is_retried_is_processed_and_billed_once(api: Client, acmes: Outbox, acme: Tenant) -> None:
     channel, _ = await acmes.channel("email", to="ops@example.com")
     add_rule(acmes.owner, acme.id, channel, pattern={"type": ["user.signup"]})
-    journey = JobHandlers(acmes.worker, acmes.sender())
+    handlers = JobHandlers(acmes.worker, acmes.sender())
     event = (await api.post(SIGNUP, acme)).json["id"]
 
     async def process() -> None:
         (batch,) = acmes.owner.execute("select batch from signalops.inbox").fetchone() or (None,)
         assert batch is not None
-        await journey.process_batch(BatchId(batch), 1)
+        await handlers.process_batch(BatchId(batch), 1)
 
     async def seen() -> tuple[str, int]:
         used = acmes.owner.execute("select coalesce(sum(events), 0)::int from signalops.usage_counters").fetchone()

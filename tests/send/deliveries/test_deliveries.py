@@ -87,7 +87,7 @@ async def test_a_delivery_is_shown_with_its_attempts(api: Client, acmes: Outbox,
     assert (shown["event"], shown["rule"]["id"]) == ({"id": str(event), "type": "user.signup"}, str(rule))
     assert shown["channel"] == {"id": str(channel), "name": "channel", "kind": "webhook"}
     (attempt,) = shown["attemptLog"]
-    assert (attempt["attempt"], attempt["outcome"], attempt["statusCode"]) == (1, "temporary", 500)
+    assert (attempt["attempt"], attempt["outcome"], attempt["statusCode"]) == (1, "transient", 500)
     assert (attempt["answer"], attempt["error"]) == ("x" * 2048, "The receiver answered 500.")
 
 

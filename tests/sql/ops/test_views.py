@@ -49,8 +49,8 @@ def test_queue_health_tells_what_waits_runs_and_was_given_up(ops: Ops) -> None:
 async def test_the_queues_are_those_of_the_jobs(ops: Ops, settings: Settings, worker_pool: db.Pool) -> None:
     sender = Sender(worker_pool, settings)
     app = make_app(db.pool(settings, "worker", 1), 1, nullcontext)
-    journey = JobHandlers(worker_pool, sender)
-    register(app, jobs_of(journey), journey.record_maintenance_run)
+    handlers = JobHandlers(worker_pool, sender)
+    register(app, jobs_of(handlers), handlers.record_maintenance_run)
     await sender.close()
     assert {row["queue"] for row in ops.see("queue_health")} == {task.queue for task in app.tasks.values()} - {"builtin"}
 

@@ -23,10 +23,10 @@ START = (clock.now() - timedelta(minutes=10)).replace(microsecond=0)
 class Backtesting(World):
     """Events of the past, and backtests of rules over them."""
 
-    def __init__(self, api: Client, journey: JobHandlers, owner: psycopg.Connection, tenant: Tenant) -> None:
+    def __init__(self, api: Client, handlers: JobHandlers, owner: psycopg.Connection, tenant: Tenant) -> None:
         super().__init__(owner)
         self.api = api
-        self.journey = journey
+        self.handlers = handlers
         self.tenant = tenant
         self._stored = 0
         add_early_partition(owner, "events")
@@ -57,7 +57,7 @@ class Backtesting(World):
         """Run the slices that are enqueued until there are none; return how many there were."""
         done = 0
         while (slices is None or done < slices) and (args := self.take_job()) is not None:
-            await self.journey.run_backtest(args["tenant"], args["backtest"])
+            await self.handlers.run_backtest(args["tenant"], args["backtest"])
             done += 1
             assert done < 1000, "it never ends"
         return done
@@ -97,5 +97,5 @@ def seconds_after(moment: datetime, seconds: float) -> str:
 
 
 @pytest.fixture
-def backtesting(api: Client, journey: JobHandlers, owner: psycopg.Connection, acme: Tenant) -> Backtesting:
-    return Backtesting(api, journey, owner, acme)
+def backtesting(api: Client, handlers: JobHandlers, owner: psycopg.Connection, acme: Tenant) -> Backtesting:
+    return Backtesting(api, handlers, owner, acme)

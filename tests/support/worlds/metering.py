@@ -19,10 +19,10 @@ from tests.support.worlds.base import Row, World
 class Metering(World):
     """Meters, events that they count, and their counters."""
 
-    def __init__(self, api: db.Pool, journey: JobHandlers, owner: psycopg.Connection) -> None:
+    def __init__(self, api: db.Pool, handlers: JobHandlers, owner: psycopg.Connection) -> None:
         super().__init__(owner)
         self.api = api
-        self.journey = journey
+        self.handlers = handlers
 
     async def meter(self, tenant: Tenant, aggregation: str = "count", **said: Any) -> MeterShown:
         """Add a meter of all events named after its aggregation; of the field payload.v unless it counts."""
@@ -51,7 +51,7 @@ class Metering(World):
     async def count(self, *events: tuple[Tenant, Row], at: datetime | None = None, causation_depth: int = 0) -> BatchId:
         """Store and process events in one batch."""
         batch = self.store(*events, at=at, causation_depth=causation_depth)
-        await self.journey.process_batch(batch, 1)
+        await self.handlers.process_batch(batch, 1)
         return batch
 
     def counters(self, tenant: Tenant, meter: str) -> list[Row]:
@@ -68,5 +68,5 @@ class Metering(World):
 
 
 @pytest.fixture
-def metering(api_pool: db.Pool, journey: JobHandlers, owner: psycopg.Connection) -> Metering:
-    return Metering(api_pool, journey, owner)
+def metering(api_pool: db.Pool, handlers: JobHandlers, owner: psycopg.Connection) -> Metering:
+    return Metering(api_pool, handlers, owner)

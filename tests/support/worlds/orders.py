@@ -18,9 +18,9 @@ from tests.support.worlds.base import World, accept, event_of
 class Orders(World):
     """One tenant's orders at moments of event time, and what its rules make of them."""
 
-    def __init__(self, api: db.Pool, journey: JobHandlers, owner: psycopg.Connection, tenant: Tenant) -> None:
+    def __init__(self, api: db.Pool, handlers: JobHandlers, owner: psycopg.Connection, tenant: Tenant) -> None:
         super().__init__(owner)
-        self.journey = journey
+        self.handlers = handlers
         self.tenant = tenant
         self._api = api
         self._start = clock.now() - timedelta(hours=6)
@@ -40,7 +40,7 @@ class Orders(World):
     async def see(self, *events: tuple[float, dict[str, Any]]) -> list[str]:
         """Store and process orders; return the outcomes of their matches in the order given."""
         batch = await self.store(*events)
-        await self.journey.process_batch(batch, 1)
+        await self.handlers.process_batch(batch, 1)
         return self.outcomes(batch)
 
     def outcomes(self, batch: BatchId) -> list[str]:
@@ -55,5 +55,5 @@ class Orders(World):
 
 
 @pytest.fixture
-def orders(api_pool: db.Pool, journey: JobHandlers, owner: psycopg.Connection, acme: Tenant) -> Orders:
-    return Orders(api_pool, journey, owner, acme)
+def orders(api_pool: db.Pool, handlers: JobHandlers, owner: psycopg.Connection, acme: Tenant) -> Orders:
+    return Orders(api_pool, handlers, owner, acme)

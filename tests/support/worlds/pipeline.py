@@ -15,10 +15,10 @@ from tests.support.worlds.base import World, accept, event_of
 class Pipeline(World):
     """From the API's flush to the worker's batch, and the jobs in between."""
 
-    def __init__(self, api: db.Pool, journey: JobHandlers, owner: psycopg.Connection) -> None:
+    def __init__(self, api: db.Pool, handlers: JobHandlers, owner: psycopg.Connection) -> None:
         super().__init__(owner)
         self.api = api
-        self.journey = journey
+        self.handlers = handlers
 
     async def accept(self, *events: tuple[Tenant, dict[str, Any]]) -> BatchId:
         """Store events of one type with these payloads in one flush; return its batch."""
@@ -39,5 +39,5 @@ class Pipeline(World):
 
 
 @pytest.fixture
-def pipeline(api_pool: db.Pool, journey: JobHandlers, owner: psycopg.Connection) -> Pipeline:
-    return Pipeline(api_pool, journey, owner)
+def pipeline(api_pool: db.Pool, handlers: JobHandlers, owner: psycopg.Connection) -> Pipeline:
+    return Pipeline(api_pool, handlers, owner)

@@ -16,10 +16,10 @@ from tests.support.worlds.base import World, accept_placed, event_of
 class Replaying(World):
     """Orders that are processed, and replayed over HTTP."""
 
-    def __init__(self, api: Client, pool: db.Pool, journey: JobHandlers, owner: psycopg.Connection, tenant: Tenant) -> None:
+    def __init__(self, api: Client, pool: db.Pool, handlers: JobHandlers, owner: psycopg.Connection, tenant: Tenant) -> None:
         super().__init__(owner)
         self.api = api
-        self.journey = journey
+        self.handlers = handlers
         self.tenant = tenant
         self._pool = pool
 
@@ -32,7 +32,7 @@ class Replaying(World):
         """Process all that waits in the inbox; return how many batches there were."""
         batches = self.rows("select distinct batch from signalops.inbox order by batch")
         for (batch,) in batches:
-            await self.journey.process_batch(batch, 1)
+            await self.handlers.process_batch(batch, 1)
         return len(batches)
 
     async def replay(self, **asked: Any) -> Answer:
@@ -54,5 +54,5 @@ class Replaying(World):
 
 
 @pytest.fixture
-def replaying(api: Client, api_pool: db.Pool, journey: JobHandlers, owner: psycopg.Connection, acme: Tenant) -> Replaying:
-    return Replaying(api, api_pool, journey, owner, acme)
+def replaying(api: Client, api_pool: db.Pool, handlers: JobHandlers, owner: psycopg.Connection, acme: Tenant) -> Replaying:
+    return Replaying(api, api_pool, handlers, owner, acme)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from signalops.usage.invoices.invoice_models import Late, Stretch, Terms, Used, terms_of
+from signalops.usage.invoices.invoice_models import BillingSegment, Late, Terms, Used, terms_of
 from signalops.usage.invoices.lines import drafts, late_lines, stretch_lines
 from signalops.usage.plans.money import rounded
 from signalops.usage.plans.plan_models import PlanDocument
@@ -26,8 +26,8 @@ def terms(*prices: Mapping[str, object], fee: str = "0", currency: str = "USD") 
     return terms_of(PlanDocument.model_validate(said).model_dump_json())
 
 
-def stretch(of: Terms, days: int = 31, of_days: int = 31) -> Stretch:
-    return Stretch("pro", 1, of, days, of_days, datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC))
+def stretch(of: Terms, days: int = 31, of_days: int = 31) -> BillingSegment:
+    return BillingSegment("pro", 1, of, days, of_days, datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC))
 
 
 def used(events: int) -> dict[str, Used]:

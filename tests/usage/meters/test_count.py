@@ -88,7 +88,7 @@ async def test_operational_events_and_replays_are_not_counted(metering: Metering
         "insert into signalops.inbox (tenant_id, event_id, batch, replay_id) select tenant_id, id, %s, %s from signalops.events",
         [batch, replay],
     )
-    await metering.journey.process_batch(batch, 1)
+    await metering.handlers.process_batch(batch, 1)
     assert metering.value(acme, "events") == metering.value(acme, "m_count") == 1
     assert [row["billed"] for row in metering.dicts("select billed from signalops.batch_results order by batch")] == [0, 1, 0]
     prove(metering)
@@ -142,7 +142,7 @@ async def test_two_workers_on_one_tenant_count_all_and_lock_nobody_out(metering:
     for n in range(24):
         payloads = [{"v": v, "g": (v + n) % 3} for v in range(6)]
         batches.append(metering.store(*[(acme, p) for p in payloads], at=hours[n // 8]))
-    await asyncio.gather(*(metering.journey.process_batch(batch, 1) for batch in batches))
+    await asyncio.gather(*(metering.handlers.process_batch(batch, 1) for batch in batches))
     total = {meter: sum(c["value"] or 0 for c in metering.counters(acme, meter)) for meter in ("events", "m_count", "m_sum")}
     assert total == {"events": 144, "m_count": 144, "m_sum": 24 * 15}
     assert len(metering.dicts("select from signalops.usage_distinct_values")) == 3 * 3 * 6

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from signalops.patterns import MOST_VALUES, Grouping, Measured
+from signalops.patterns import MAX_VALUES, Grouping, Measured
 from signalops.usage.meters.aggregate import Meter, number_of
 from signalops.usage.meters.compiled_meters import compile_meters
 from signalops.usage.meters.meter_models import Aggregation
@@ -77,7 +77,7 @@ def test_equal_values_are_one_item_and_long_ones_a_hash() -> None:
 
 def test_of_an_array_the_first_thousand_values_are_read() -> None:
     meter = Meter("m", "sum", Measured("payload.v"), Grouping(()))
-    reading = meter.read({"payload": {"v": [1] * MOST_VALUES + [10**9]}})
+    reading = meter.read({"payload": {"v": [1] * MAX_VALUES + [10**9]}})
     assert reading is not None
     assert reading.value == 1000
 

@@ -51,14 +51,16 @@ PRICED = {
 class UsageHistory:
     """An installation, and its two tenants."""
 
-    def __init__(self, settings: Settings, api: Client, worker: db.Pool, journey: JobHandlers, owner: psycopg.Connection) -> None:
+    def __init__(
+        self, settings: Settings, api: Client, worker: db.Pool, handlers: JobHandlers, owner: psycopg.Connection
+    ) -> None:
         self.settings = settings
         self.api = api
         self.owner = owner
         self.acme = make_tenant(owner, "acme", scopes=[*EVERYTHING, "usage:adjust"])
         self.globex = make_tenant(owner, "globex")
         self._worker = worker
-        self.journey = journey
+        self.handlers = handlers
 
     async def post(self, tenant: Tenant, *payloads: dict[str, Any], **fields: Any) -> list[str]:
         """Post orders to the API, one by one; return their ids."""
@@ -69,7 +71,7 @@ class UsageHistory:
         """Process all that waits, in the order in which it came."""
         while waiting := self.owner.execute("select distinct batch from signalops.inbox order by batch").fetchall():
             for (batch,) in waiting:
-                await self.journey.process_batch(batch, 1)
+                await self.handlers.process_batch(batch, 1)
 
     async def close(self) -> None:
         """Close the next period of every tenant, as if it had ended: what comes from then on is late."""

@@ -39,7 +39,7 @@ async def test_beyond_the_limit_totals_stay_exact_and_nothing_more_is_kept(histo
     history.owner.execute("update signalops.tenants set usage_rows = 30")
     await history.post(history.acme, *({"v": n, "k": str(n)} for n in range(2)))
     await history.process()
-    await history.journey.tidy()
+    await history.handlers.tidy()
     before = await usage(history, "m_sum")
     assert (before["quantity"], before["isLimited"], len(before["windows"])) == ("1", False, 2)
     await history.post(history.acme, *({"v": n, "k": str(n)} for n in range(2, 10)))
@@ -48,14 +48,14 @@ async def test_beyond_the_limit_totals_stay_exact_and_nothing_more_is_kept(histo
     assert sizes == [(kept := rows(history),)]
     assert kept >= 30
     with hearing("usage.cardinality_limit_reached") as heard:
-        await history.journey.tidy()
+        await history.handlers.tidy()
     assert heard.get_nowait()["tenant"] == history.acme.id
     events = history.owner.execute("select payload, causation_depth from signalops.events where type = %s", [REACHED]).fetchall()
     assert [(told["limit"], told["rows"], causation_depth) for told, causation_depth in events] == [(30, kept, 1)]
     await history.post(history.acme, *({"v": n, "k": str(n)} for n in range(10, 30)))
     await history.post(history.globex, {"v": 1, "k": "1"})
     await history.process()
-    await history.journey.tidy()
+    await history.handlers.tidy()
     assert rows(history) == kept
     after = await usage(history, "m_sum")
     assert (after["quantity"], after["events"], after["isLimited"]) == (str(sum(range(30))), 30, True)
@@ -76,7 +76,7 @@ async def test_a_batch_of_many_distinct_values_is_counted_in_several_transaction
     assert (await history.api.post_batch(batch, history.acme)).status == 202
     waiting = history.owner.execute("select distinct batch from signalops.inbox").fetchall()
     for (one,) in waiting:
-        await history.journey.process_batch(one, 1)
+        await history.handlers.process_batch(one, 1)
     assert history.owner.execute("select count(*) from signalops.inbox").fetchone() == (2,)
     meter = {"key": "later", "name": "L", "aggregation": "sum", "field": "payload.v", "pattern": {"type": ["order"]}}
     assert (await history.api.post(meter, history.acme, "/api/meters")).status == 201

@@ -115,7 +115,7 @@ async def worked(port: int, events: int) -> None:
     assert told("batches_total") == told("batch_seconds_count") == told("lag_seconds_count") > 0
     assert 0 < told("lag_seconds_sum") < 20 * told("lag_seconds_count")
     # The channel has no secret to sign with.
-    assert told("attempts_total", kind="webhook", outcome="broken") == told("attempt_seconds_count", kind="webhook") == 1
+    assert told("attempts_total", kind="webhook", outcome="misconfigured") == told("attempt_seconds_count", kind="webhook") == 1
     assert told("pool_connections", pool="worker", state="used") + told("pool_connections", pool="worker", state="idle") > 0
     assert (told("events_dead_lettered_total"), told("deliveries_dead_lettered_total"), told("jobs_rescued_total")) == (0, 1, 0)
     assert told.has("jobs_requeued_total")

@@ -4,11 +4,11 @@ create or replace function signalops.evaluate_stateful_rules(groups jsonb) retur
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   one record;
-  stretches tstzmultirange;
-  is_quiet boolean;
+  ranges tstzmultirange;
+  in_cooldown boolean;
   crossings jsonb;
-  weighed jsonb;
-  quiet timestamptz;
+  outcomes jsonb;
+  cooldown_end timestamptz;
   -- An array, flattened at the end: jsonb that grows is copied whole each time.
   parts jsonb[] := '{}';
   decided jsonb;
@@ -24,10 +24,10 @@ begin
     -- Lock order: rule_states by key, then digests.
     order by g.tenant, g.rule, g.state_version, g."group"
   loop
-    stretches := null;
-    is_quiet := false;
+    ranges := null;
+    in_cooldown := false;
     crossings := null;
-    quiet := null;
+    cooldown_end := null;
     if one.kind <> 'each' or one.cooldown is not null then
       insert into signalops.rule_states as s (tenant_id, rule_id, state_version, group_key, labels, last_match_at, due_at, causation_depth, expires_at)
       values (one.tenant, one.rule, one.state_version, one."group", one.labels,
@@ -42,13 +42,13 @@ begin
         causation_depth = case when excluded.last_match_at is null then s.causation_depth else excluded.causation_depth end,
         -- Moved once an hour: while no index is concerned the update is a cheap one (HOT).
         expires_at = case when s.expires_at < excluded.expires_at - interval '1 hour' then excluded.expires_at else s.expires_at end
-      returning s.notified_ranges, coalesce(s.cooldown_until > clock_timestamp(), false) into stretches, is_quiet;
+      returning s.notified_ranges, coalesce(s.cooldown_until > clock_timestamp(), false) into ranges, in_cooldown;
     end if;
 
     if one.kind in ('count', 'sum', 'distinct') then
-      select c.notified_ranges, coalesce(c.crossings, '[]') into stretches, crossings
+      select c.notified_ranges, coalesce(c.crossings, '[]') into ranges, crossings
       from signalops.update_window(one.tenant, one.rule, one.state_version, one."group", one.kind, one.threshold, one.span,
-        one.span + one.lateness + interval '1 hour', one.events, stretches) c;
+        one.span + one.lateness + interval '1 hour', one.events, ranges) c;
       delete from signalops.window_events w
       where w.tenant_id = one.tenant and w.rule_id = one.rule and w.state_version = one.state_version and w.group_key = one."group"
         and w.at < one.first_at - one.span - one.lateness - interval '1 hour';
@@ -69,20 +69,20 @@ begin
       'window_context', case when p.value is not null then
         jsonb_build_object('value', p.value, 'group', one.labels, 'since', p.since, 'until', p.until) end,
       'outcome', case
-        when p.passes and one.cooldown is not null and (is_quiet or p.place > 1) then 'cooldown'
+        when p.passes and one.cooldown is not null and (in_cooldown or p.place > 1) then 'cooldown'
         when p.passes and one.digest_due is not null then 'digested'
         when p.passes then 'notified'
         when one.kind = 'each' or p.value is not null then p.verdict
         else 'counted' end))
-    into weighed from placed p;
-    parts := parts || weighed;
+    into outcomes from placed p;
+    parts := parts || outcomes;
 
-    if one.cooldown is not null and weighed @? '$[*] ? (@.outcome == "notified" || @.outcome == "digested")' then
-      quiet := clock_timestamp() + one.cooldown;
+    if one.cooldown is not null and outcomes @? '$[*] ? (@.outcome == "notified" || @.outcome == "digested")' then
+      cooldown_end := clock_timestamp() + one.cooldown;
     end if;
-    update signalops.rule_states s set notified_ranges = stretches, cooldown_until = coalesce(quiet, s.cooldown_until)
+    update signalops.rule_states s set notified_ranges = ranges, cooldown_until = coalesce(cooldown_end, s.cooldown_until)
     where s.tenant_id = one.tenant and s.rule_id = one.rule and s.state_version = one.state_version and s.group_key = one."group"
-      and (s.notified_ranges <> stretches or quiet is not null);
+      and (s.notified_ranges <> ranges or cooldown_end is not null);
   end loop;
   select coalesce(jsonb_agg(m.match), '[]') into decided
   from unnest(parts) as p (part) cross join lateral jsonb_array_elements(p.part) as m (match);
@@ -105,4 +105,4 @@ $$;
 comment on function signalops.evaluate_stateful_rules is
   'Decides what follows from matches of rules with state: [{tenant, rule, version, since, channel, group, labels, kind, threshold, span, lateness, '
   'cooldown, digest_due, events: [{event, at, value, distinct_value, verdict, not_before, delivery, replay, causation_depth}]}], one distinct_value per group; verdict is '
-  'silenced or quiet where nobody is to be told. Returns matches with their outcomes, as record_batch takes them.';
+  'silenced or outside_hours when no notification follows. Returns matches with their outcomes, as record_batch takes them.';
