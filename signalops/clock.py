@@ -31,9 +31,9 @@ TOLERANCE = 1.0
 
 
 def correct(offset: float) -> None:
-    """Go by the database's clock from now on, by which this machine's is so many seconds behind.
+    """Set the offset of this machine's clock from the database's, in seconds.
 
-    Order, lateness, due times and retries are compared between processes and in SQL: one clock must be right for all.
+    Order, lateness, due times and retries are compared between processes and in SQL, so all use the database's clock.
     """
     global _offset  # noqa: PLW0603  time is one for the whole process
     _offset = offset if abs(offset) > TOLERANCE else 0.0
@@ -89,14 +89,14 @@ def time_of(identity: UUID) -> datetime:
 
 
 def moment_of(identity: UUID, occurred_at: datetime) -> datetime:
-    """Return when the event with this id happened: when it occurred, but not after it came in."""
+    """Return the event time of an event: its occurredAt, but never after it was received."""
     return min(occurred_at, time_of(identity))
 
 
 def hour_of(moment: datetime, zone: tzinfo) -> datetime:
-    """Return the start of the hour in which a moment lies by the clocks of a zone: PostgreSQL's date_trunc('hour', moment, zone).
+    """Return the start of the local hour of a moment, as PostgreSQL's date_trunc('hour', moment, zone).
 
-    When clocks are changed there are two such hours in a row, or a half.
+    Around a clock change there are two such hours in a row, or half of one.
     """
     local = moment.astimezone(zone)
     return moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)

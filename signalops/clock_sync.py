@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 _PAUSE = 10.0
 _MAX_DELAY = 1.0
-"""Seconds that an answer may take to be a measurement: its moment lies anywhere within."""
+"""Maximum round trip of a measurement, in seconds: the server's time can be anywhere within it."""
 
 
 async def keep(connections: db.Pool) -> None:

@@ -294,7 +294,7 @@ def keep(file: Path, make: Callable[[], bytes]) -> None:
 
 
 def send_to_this_machine() -> None:
-    """Allow this machine as a receiver, for this process and those that it starts, unless the environment says otherwise."""
+    """Allow receivers on this machine, for this process and its children, unless the environment sets it."""
     os.environ.update({**ON_ONE_MACHINE, **os.environ})
 
 

@@ -1,7 +1,7 @@
-"""A connection to PostgreSQL that notices when nobody answers any more.
+"""A PostgreSQL connection with a client-side deadline.
 
-A statement_timeout is kept by a server that may be gone. Where packets are dropped, TCP itself gives up by tcp_user_timeout and
-keepalives (`dsn`); where something between confirms what it does not pass on, only the deadline here does.
+A statement_timeout is enforced by a server that may be gone. If packets are dropped, TCP gives up by tcp_user_timeout and
+keepalives (`dsn`); if a middlebox acknowledges packets without forwarding them, only this deadline helps.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class WatchedConnection(AsyncConnection[TupleRow]):
 
 
 class _Overdue:
-    """The deadline of one statement. It is asked for again as long as the server is at work on it."""
+    """The deadline of one statement; extended while the server is executing it."""
 
     def __init__(self, connection: WatchedConnection) -> None:
         self._connection = connection

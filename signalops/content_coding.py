@@ -30,7 +30,7 @@ def coding_of(header: str) -> str | None:
 
 
 def decoded(body: bytes, coding: str, most: int) -> bytes:
-    """Return what a body was before it was compressed, of at most so many bytes; TooLarge, or Malformed."""
+    """Decompress a body of at most `most` bytes; TooLarge, or Malformed."""
     limit = min(most, max(_SMALL, RATIO * len(body)))
     whole, rest, members = bytearray(), body, 0
     try:

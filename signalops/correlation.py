@@ -45,7 +45,7 @@ current: ContextVar[Correlation | None] = ContextVar("correlation", default=None
 
 
 def correlation_of(headers: Iterable[tuple[bytes, bytes]]) -> Correlation:
-    """Return what a request's headers (ASGI's, names in lower case) say, or one without an id; what is not valid is not there."""
+    """Return the correlation from a request's headers (ASGI, lower-case names); invalid values are ignored."""
     sent = trace = None
     for name, value in headers:
         if name == b"x-request-id" and sent is None and _ID.fullmatch(value):

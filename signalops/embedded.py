@@ -19,9 +19,9 @@ def _pgserver() -> Any:
 
 
 def server(data: Path, version: int) -> Any:
-    """Start the server of a data folder, or join the one that runs; it stops with the last process that holds it.
+    """Start the server of a data folder, or join the running one; it stops with its last client process.
 
-    Unusable if there is no database: whoever asks in the wrong folder would look into a new, empty one.
+    Unusable if the folder has no database, since a command in the wrong folder would create an empty one.
     """
     folder = _folder(data, version)
     if not (folder / "PG_VERSION").exists():

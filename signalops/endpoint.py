@@ -21,7 +21,7 @@ Lock = Literal["none", "tenant", "open tenant"]
 """What an operator's transaction locks of the tenant in the path: nothing, its row, or its row unless it is closed (Conflict)."""
 
 MAX_BYTES = 256 * 1024
-"""The largest body of a request that manages something, unless its endpoint says otherwise."""
+"""Default maximum body size of an endpoint, in bytes."""
 _ALWAYS = (errors.Unauthenticated, errors.Forbidden, errors.RateLimited, errors.TooManyFailures, errors.Unavailable)
 _BODY = (errors.Malformed, errors.TooLarge, errors.UnsupportedMedia, errors.Invalid)
 _DECLARED = "__endpoints__"
@@ -103,7 +103,7 @@ class Endpoint:
 
 
 class Details(TypedDict, total=False):
-    """What most endpoints need not say; see Endpoint."""
+    """The optional parts of an Endpoint; see there."""
 
     status: int
     answers: Answers

@@ -122,7 +122,7 @@ class Invalid(Problem):
 
     @classmethod
     def of(cls, error: ValidationError, value: object = UNKNOWN) -> Self:
-        """Translate pydantic's errors about a value: `errors` holds a path and a message for each, `detail` the first of them."""
+        """Translate pydantic's errors: `errors` holds a path and a message for each, `detail` the first of them."""
         faults = faults_of(error, value)
         detail = f"{faults[0].path or 'body'}: {faults[0].message}."
         return cls(detail, errors=[fault._asdict() for fault in faults])
@@ -188,4 +188,4 @@ class Unavailable(Problem):
 
 
 class Unusable(Exception):
-    """The installation can't run as it is; the message says why and names the remedy."""
+    """The installation can't run with its present configuration; the message names the reason and the remedy."""

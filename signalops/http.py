@@ -36,7 +36,7 @@ MAX_KEY = 255
 MAX_PAGE_BYTES = 4 * 2**20
 """Bytes after which a page of a list ends; one item it always has."""
 _FORWARDED = ("forwarded", "x-forwarded-for")
-"""Headers by which a proxy says for whom it asks."""
+"""Headers by which a proxy names the original client."""
 _LARGE = 64 * 1024
 """Bytes from which on a body is parsed in a thread: less takes the event loop for a millisecond or two at most."""
 _PARSING = ThreadPoolExecutor(2, "parse")
@@ -71,9 +71,9 @@ class Page(Query):
         return self.ending_before is not None
 
     def window(self, settled: Settled | None = None, since: datetime | None = None, until: datetime | None = None) -> JsonObject:
-        """Return the ids between which the page lies, exclusive, also by time; and a limit that shows whether there are more.
+        """Return the exclusive id bounds of the page, with the time range, and a limit of one row more to detect `hasMore`.
 
-        settled: None: what is added at this moment may be missed. Unavailable: see `Settled.before`.
+        settled: None: rows being inserted now may be missed. Unavailable: see `Settled.before`.
         """
         end = settled.before(until) if settled else until
         return {
@@ -83,7 +83,7 @@ class Page(Query):
         }
 
     def listed(self, rows: Sequence[Row], shown: Callable[[Row], object]) -> Response:
-        """Answer with a page of rows, newest first, each as it is shown; `rows` come in the order in which they were read."""
+        """Answer with a page of rows, newest first, each converted by `shown`; `rows` are in the order of reading."""
         return listed(rows, self.limit, shown, self.upwards)
 
     def cut(self, rows: Sequence[Row]) -> tuple[list[Row], bool]:
@@ -93,7 +93,7 @@ class Page(Query):
 
 
 def _before(moment: datetime) -> UUID:
-    """Return the last id before a time: of the millisecond in which it lies none is at or after it, unless that begins then."""
+    """Return the largest id before a time. Ids have millisecond precision, so the whole millisecond of the time is excluded."""
     return UUID(int=max(clock.least_id(moment + timedelta(microseconds=999)).int - 1, 0))
 
 
@@ -123,7 +123,7 @@ def validated(model: type[Model], value: object) -> Model:
 
 
 async def read_model(request: Request, model: type[Model], most: int) -> Model:
-    """Read a JSON body of at most so many bytes, strictly; Malformed, TooLarge, UnsupportedMedia, or Invalid by path."""
+    """Read a JSON body of at most `most` bytes, strictly; Malformed, TooLarge, UnsupportedMedia, or Invalid by path."""
     headers = headers_of(request)
     if media_type(headers) != "application/json":
         content_type = media_type(headers)[:100] or "nothing"
@@ -159,13 +159,13 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def if_match(request: Request) -> frozenset[str] | None:
-    """Return the tags of If-Match (RFC 9110, section 13.1.1), of which one must be the state's; None: any state will do."""
+    """Return the tags of If-Match (RFC 9110, section 13.1.1); None: any state."""
     header = request.headers.get("if-match", "*").strip()
     return None if header == "*" else frozenset(tag.strip().strip('"') for tag in header.split(","))
 
 
 def body_hash(body: BaseModel) -> bytes:
-    """Return the SHA-256 of what a request said, for which its idempotency key stands."""
+    """Return the SHA-256 of a request body: the same idempotency key with another hash is a conflict."""
     return hashlib.sha256(orjson.dumps(body.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
 
 
@@ -175,7 +175,8 @@ def media_type(headers: Headers) -> str:
 
 
 async def read_body(request: Request, headers: Headers, most: int) -> bytes:
-    """Read a request's body, decompressed, of at most so many bytes; TooLarge, Malformed when it breaks off, UnsupportedMedia."""
+    """Read a request's body, decompressed, of at most `most` bytes; TooLarge, UnsupportedMedia, or Malformed if it is
+    incomplete."""
     coding = coding_of(",".join(request.headers.getlist("content-encoding"))) if "content-encoding" in headers else None
     if "content-range" in headers:  # RFC 9110, section 14.5: a part must not be taken for the whole
         raise Malformed("Content-Range: a part of a body can't be taken; send all of it, without the header.")
@@ -189,7 +190,7 @@ async def read_body(request: Request, headers: Headers, most: int) -> bytes:
 
 
 def _check_charset(headers: Headers) -> None:
-    """Refuse (UnsupportedMedia) a body that says it is in another charset than UTF-8, which JSON alone has (RFC 8259, 8.1)."""
+    """Raise UnsupportedMedia for a charset other than UTF-8, the only one of JSON (RFC 8259, section 8.1)."""
     charset = _CHARSET.search(headers.get("content-type", ""))
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedMedia(f"The charset {charset[1][:40]} is not supported: send UTF-8.")
@@ -217,9 +218,9 @@ async def parsed(body: bytes, parse: Callable[[bytes], Value]) -> Value:
 
 
 def listed(rows: Sequence[Row], limit: int, shown: Callable[[Row], object], upwards: bool = False) -> Response:
-    """Answer with {data, hasMore}: so many rows, in the order of reading or upwards in the other one, but no more than 4 MiB.
+    """Answer with {data, hasMore}: up to `limit` rows, in the order of reading or reversed, and at most 4 MiB.
 
-    A hundred events may have 25 MB, and are kept in memory for as long as their reader takes.
+    A hundred events can have 25 MB, which stay in memory while a slow client reads them.
     """
     parts: list[bytes] = []
     size = 0
@@ -235,7 +236,7 @@ def listed(rows: Sequence[Row], limit: int, shown: Callable[[Row], object], upwa
 
 
 def answer(value: object, status: int = 200, headers: Headers | None = None) -> Response:
-    """Answer with a value as JSON, a model in the words of the API."""
+    """Answer with a value as JSON; a model with the API's field names."""
     return Response(_json(value), status, headers, "application/json")
 
 

@@ -72,7 +72,7 @@ class JobHandlers:
         await self._sender.deliver_all(deliveries)
 
     async def run_backtest(self, tenant: TenantId, backtest: UUID) -> None:
-        """Hold a rule against past events for about a second; the rest is the next job's."""
+        """Run a backtest for about a second; the next job continues it."""
         await self._backtester.run(tenant, backtest)
 
     async def delete_tenant(self, tenant: TenantId) -> None:
@@ -80,7 +80,7 @@ class JobHandlers:
         await self._deleter.run(tenant)
 
     async def enqueue_due(self) -> None:
-        """Give a job to what is held of resumed tenants, and to the deliveries whose time has come; they wait without one."""
+        """Enqueue jobs for parked work of resumed tenants and for due deliveries, which wait without a job."""
         async with self._connections.connection() as connection:
             while await inbox_queries.resume(connection, MAX_PER_SWEEP):
                 pass
@@ -106,7 +106,7 @@ class JobHandlers:
                 telemetry.emit("usage.cardinality_limit_reached", tenant=tenant, period=f"{period:%Y-%m}")
 
     async def enqueue_lost(self) -> None:
-        """Give a new job to what lost it: accepted means processed, whatever becomes of a job."""
+        """Enqueue again what lost its job: an accepted event is processed, whatever happens to a job."""
         async with self._connections.connection() as connection:
             batches, deliveries = await inbox_queries.enqueue_lost(connection, MAX_PER_SWEEP)
         await self._deleter.sweep()
@@ -124,11 +124,11 @@ class JobHandlers:
         await self._closer.run()
 
     async def retain(self) -> None:
-        """Remove what nobody needs any more; what a run does not manage is the next one's."""
+        """Delete what has expired; the next run continues."""
         await self._retainer.run(_RETAINING)
 
     async def watch(self) -> None:
-        """Tell the operators what went out of bounds, and what came back."""
+        """Notify the operators of alerts that are raised or resolved."""
         await alerts.watch(self._connections, self._platform)
 
     async def record_maintenance_run(self, job: str, error: str | None) -> None:

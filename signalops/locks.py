@@ -1,4 +1,4 @@
-"""A lock per key, such as a tenant; a key that nobody holds or waits for takes no memory."""
+"""A lock per key, such as a tenant; a key without holder or waiter takes no memory."""
 
 import asyncio
 from collections import Counter
@@ -24,7 +24,7 @@ class Locks(Generic[Key]):
 
 
 class Places(Generic[Key]):
-    """So many places for each key; who finds none is refused, and waits nowhere."""
+    """A fixed number of slots per key; without a free slot a caller is refused instead of waiting."""
 
     def __init__(self, most: int, what: str) -> None:
         self._most = most
@@ -33,7 +33,7 @@ class Places(Generic[Key]):
 
     @contextmanager
     def of(self, key: Key) -> Iterator[None]:
-        """Hold one of a key's slots within the context; RateLimited if none is free."""
+        """Occupy one of a key's slots within the context; RateLimited if none is free."""
         if self._taken[key] >= self._most:
             raise RateLimited(f"{self._most} {self._what} run already: wait for them.", headers={"Retry-After": "1"})
         self._taken[key] += 1

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 class ApiModel(BaseModel):
     """A model whose fields are camelCase in JSON; a row with columns of either spelling makes one.
 
-    What a request says is validated by http.validated, which takes no other spelling than the API's.
+    Requests are validated by http.validated, which accepts the API's spelling only.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)

@@ -68,7 +68,8 @@ class Processor:
         return work.results, work.done
 
     async def _process_apart(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:
-        """Process part by part: an event that fails alone becomes a dead letter, a tenant that is locked waits, nobody else."""
+        """Process part by part: an event that fails alone becomes a dead letter; a tenant whose counters are locked waits, the
+        others don't."""
         async with self._work(batch, job) as work:
             waiting = await inbox_queries.read_batch(work.connection, batch)
             await inbox_queries.wait_briefly(work.connection)
@@ -115,9 +116,9 @@ class Processor:
         self._turns.free(part.tenant for part in work.done)
 
     async def _decide_fitting(self, work: "_Work", part: Part, meters: CompiledMeters, results: Results) -> Part | None:
-        """Decide about as much of a part as fits in this transaction, put back the rest, and return what fitted.
+        """Evaluate as much of a part as fits in this transaction, requeue the rest, and return what fitted.
 
-        None: it is not its tenant's turn, and all of it waits.
+        None: the tenant has to wait, and so does all of it.
         """
         if wait := self._turns.wait(part.tenant):
             await inbox_queries.requeue_events(work.connection, work.batch, part, wait)
@@ -133,7 +134,7 @@ class Processor:
     async def _decide_large(
         self, work: "_Work", part: Part, compiled: CompiledRules, meters: CompiledMeters, results: Results
     ) -> Part | None:
-        """Decide about a part of which nobody knows before what it comes to."""
+        """Evaluate a part whose number of results is unknown beforehand."""
         # Before it is decided about: eight jobs of one tenant would share the processor with nobody else's.
         has_turn = part.size > _LARGE_BYTES or len(part.events) * len(compiled.by_id) > _LARGE_PAIRS
         if has_turn and not await self._takes_turn(work, part):
@@ -164,7 +165,7 @@ class Processor:
 
 @dataclass(slots=True)
 class _Work:
-    """A batch in hand: its transaction, what was decided so far, and the parts that are done."""
+    """A batch in progress: its transaction, the decisions so far, and the finished parts."""
 
     batch: BatchId
     job: int
@@ -175,7 +176,7 @@ class _Work:
 
 
 async def _requeue_rest(work: _Work, part: Part, fitting: int) -> Part | None:
-    """Put back what does not fit of a part, and return its first events, which do; None: none of them."""
+    """Requeue what does not fit of a part, and return its first events, which do; None: none of them."""
     if fitting == len(part.events):
         return part
     rest = part._replace(events=part.events[fitting:])
@@ -184,8 +185,8 @@ async def _requeue_rest(work: _Work, part: Part, fitting: int) -> Part | None:
 
 
 def _fitting(events: int, rows: int, results: Results) -> int:
-    """Return how many of so many events, which write so many rows, still fit in the transaction: one, if it has no results yet.
-    Return how many of so many events, which write so many rows, still fit in the transaction: one, if it has no results yet."""
+    """Return how many of `events`, which write `rows` rows, still fit in the transaction: at least one, if it has no results
+    yet."""
     room = MAX_ROWS - results.rows
     if rows <= room:
         return events
@@ -220,12 +221,15 @@ def _halves(part: Part) -> list[Part]:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Tell whether an error is the installation's to mend: an outage, a missing grant or partition. No event may die of it."""
+    """Return whether an error is a fault of the installation: an outage, a missing grant or partition.
+
+    No event becomes a dead letter for it.
+    """
     return isinstance(error, Unusable) or (isinstance(error, db.REFUSAL) and not isinstance(error, db.UNSTORABLE))
 
 
 def _dead_lettered(part: Part, meters_version: int, error: Exception) -> Results:
-    """What is to be recorded of an event that can't be processed: a dead letter, and no usage."""
+    """Return the results of an event that can't be processed: a dead letter, and no usage."""
     row: PartRow = {
         "tenant": part.tenant,
         "ruleset_version": part.ruleset_version,

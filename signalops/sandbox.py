@@ -34,7 +34,7 @@ _is_confined = False
 
 
 class Stopped(Exception):
-    """What was to be run has ended its process so many times: it takes more processor time or memory than it may."""
+    """The task ended its process several times: it exceeds the limit of processor time or memory."""
 
 
 class _Places:

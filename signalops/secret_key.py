@@ -7,9 +7,9 @@ from signalops.errors import Unusable
 
 
 def secret_keys(settings: Settings) -> list[str]:
-    """Return the keys, the newest first; one is made in the data folder when it has none.
+    """Return the keys, newest first; one is created in the data folder when there is none.
 
-    Unusable with a server of one's own and no key: each machine would make another.
+    Unusable without a key if the server is not the embedded one: each machine would create another.
     """
     text = settings.secret_key.get_secret_value() if settings.secret_key else _kept(settings)
     return [key.strip() for key in text.split(",")]

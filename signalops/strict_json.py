@@ -78,7 +78,7 @@ def parse_lines(body: bytes, most: int) -> list[Any]:
 
 
 def _reason(body: bytes, error: orjson.JSONDecodeError) -> str:
-    """Say why a text is no JSON, and where."""
+    """Return why and where a text is not valid JSON."""
     if not body.strip():
         return "The body is empty: send JSON."
     if body.startswith(b"\x1f\x8b"):

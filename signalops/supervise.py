@@ -33,7 +33,7 @@ def watched(task: asyncio.Task[Result]) -> asyncio.Task[Result]:
 
 
 def exit_if_failed() -> None:
-    """End the process with an exit code that says that it failed, if a task did; when all else is closed."""
+    """End the process with exit code 70 if a task failed, after everything else is closed."""
     if _failed:
         logging.shutdown()
         os._exit(_EXIT_CODE)

@@ -1,4 +1,4 @@
-"""Telemetry events that the code emits. Logs, metrics and traces subscribe; the code that emits them knows none of these."""
+"""Telemetry events that the code emits. Logs, metrics and traces subscribe; the emitting code knows none of them."""
 
 import logging
 from collections.abc import Callable

@@ -8,7 +8,7 @@ from signalops.errors import RateLimited
 
 
 class Level(NamedTuple):
-    """What a bucket holds: its policy's name, the tokens a second that come in, the most that it holds, and those in it."""
+    """The state of a bucket: its policy's name, its rate in tokens per second, its burst, and its tokens."""
 
     policy: str
     rate: float
@@ -16,7 +16,7 @@ class Level(NamedTuple):
     left: float
 
     def after(self, seconds: float) -> "Level":
-        """Return what it holds some seconds later, if nobody takes any."""
+        """Return the state some seconds later, if no tokens are taken."""
         return self._replace(left=min(self.burst, self.left + self.rate * max(seconds, 0.0)))
 
     def wait(self) -> float:

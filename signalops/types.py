@@ -32,7 +32,7 @@ Scope = Literal[
 PlatformScope = Literal["tenants:read", "tenants:*"]
 """What only an operator of the installation may do: no key gives it, and no token of a tenant's user."""
 RetentionDays = Annotated[int, Field(ge=1, le=36500, examples=[90])]
-"""For how many days events are kept."""
+"""Days for which events are stored."""
 TenantStatus = Literal["active", "suspended", "closed", "deleting"]
 EventStatus = Literal["pending", "processed", "dead"]
 ChannelKind = Literal["email", "telegram", "whatsapp", "webhook", "slack", "http"]

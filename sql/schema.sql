@@ -36,7 +36,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION ops.cancel_deliveries(tenant text, deliveries uuid[]) IS 'Calls off deliveries of a tenant that wait, up to 10,000 at a time; returns how many it did.';
+COMMENT ON FUNCTION ops.cancel_deliveries(tenant text, deliveries uuid[]) IS 'Cancels waiting deliveries of a tenant, up to 10,000 at a time; returns how many.';
 
 CREATE FUNCTION ops.cancel_job(job bigint, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -80,7 +80,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION ops.discard_dead_letters(tenant text, letters uuid[], reason text) IS 'Takes dead letters of a tenant off the list for good, with a reason, up to 10,000 at a time; returns how many it did.';
+COMMENT ON FUNCTION ops.discard_dead_letters(tenant text, letters uuid[], reason text) IS 'Discards dead letters of a tenant for good, with a reason, up to 10,000 at a time; returns how many.';
 
 CREATE FUNCTION ops.drain_queue(queue text, at_most interval DEFAULT '00:00:10'::interval, OUT is_paused boolean, OUT ready bigint, OUT doing bigint) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
@@ -134,7 +134,7 @@ CREATE FUNCTION ops.log_installation_action(action text, target text, about json
   select signalops.write_audit_log('00000000-0000-0000-0000-000000000000', action, target, target, jsonb_build_object('before', null, 'after', about))
 $$;
 
-COMMENT ON FUNCTION ops.log_installation_action(action text, target text, about jsonb) IS 'Notes in the audit log what was done to the installation''s own.';
+COMMENT ON FUNCTION ops.log_installation_action(action text, target text, about jsonb) IS 'Adds an action on the installation itself to the audit log.';
 
 CREATE FUNCTION ops.measurements() RETURNS TABLE(name text, labels jsonb, value double precision)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -170,7 +170,7 @@ begin
       (select count(*) from (select from signalops.inbox where is_parked limit exactly) i) as held,
       (select count(*) from (select from signalops.dead_letters where resolved_at is null limit exactly) l) as letters,
       pg_stat_get_live_tuples('signalops.inbox'::regclass) as inbox_estimate,
-      -- Of the batch, which says when it was put there; what is replayed is older.
+      -- Of the batch, whose id has the time of the insert; a replayed event is older.
       (select signalops.uuid7_time(i.batch) from signalops.inbox i where not i.is_parked order by i.batch limit 1) as oldest,
       (select max(s.transaction_age) from ops.sessions s where s.pid <> pg_backend_pid()) as transaction_age
   ) c
@@ -259,7 +259,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION ops.measurements() IS 'The metrics that the database tells of itself, each with its labels. Counts what is small when all is well, and takes the rest from statistics and the catalogue. Names no tenant but in signalops_limit_used_ratio.';
+COMMENT ON FUNCTION ops.measurements() IS 'The metrics of the database, each with its labels. Counts rows only where few are expected, and reads the rest from statistics and the catalogue. Names no tenant but in signalops_limit_used_ratio.';
 
 CREATE FUNCTION ops.pause_queue(queue text, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -286,7 +286,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION ops.pause_queue(queue text, reason text) IS 'Has workers begin no job of a queue other than maintenance, with a reason. Jobs that run go on to their end, and new ones wait: nothing is lost or refused. Each fetch of another queue''s job steps over those that wait, so don''t leave events paused for hours.';
+COMMENT ON FUNCTION ops.pause_queue(queue text, reason text) IS 'Pauses a queue other than maintenance, with a reason: workers start none of its jobs. Running jobs end as usual, and new ones wait: nothing is lost or refused. Each fetch of another queue''s job steps over those that wait, so don''t leave events paused for hours.';
 
 CREATE FUNCTION ops.queues() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -312,7 +312,7 @@ CREATE FUNCTION ops.require_reason(reason text) RETURNS void
     AS $$
 begin
   if coalesce(length(trim(reason)), 0) not between 1 and 500 then
-    raise 'say why in 1 to 500 characters: it stays on record' using errcode = 'invalid_parameter_value';
+    raise 'say why in 1 to 500 characters: it is stored in the audit log' using errcode = 'invalid_parameter_value';
   end if;
 end
 $$;
@@ -333,7 +333,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION ops.resume_queue(queue text) IS 'Has workers go on with a queue that was paused, within half a second.';
+COMMENT ON FUNCTION ops.resume_queue(queue text) IS 'Resumes a paused queue within half a second.';
 
 CREATE FUNCTION ops.resume_tenant(tenant text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -347,7 +347,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION ops.resume_tenant(tenant text) IS 'Has a suspended tenant, by slug or id, go on: what waits of it is processed within seconds.';
+COMMENT ON FUNCTION ops.resume_tenant(tenant text) IS 'Resumes a suspended tenant, by slug or id: its waiting events are processed within seconds.';
 
 CREATE FUNCTION ops.retry_dead_letters(tenant text, letters uuid[]) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -362,7 +362,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION ops.retry_dead_letters(tenant text, letters uuid[]) IS 'Gives dead letters of a tenant another chance, up to 10,000 at a time; returns how many it did. Others, and those that ended, are left.';
+COMMENT ON FUNCTION ops.retry_dead_letters(tenant text, letters uuid[]) IS 'Retries dead letters of a tenant, up to 10,000 at a time; returns how many. Resolved ones are skipped.';
 
 CREATE FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -377,7 +377,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) IS 'Has deliveries of a tenant that wait tried now, up to 10,000 at a time; returns how many it did. Those that died: ops.retry_dead_letters.';
+COMMENT ON FUNCTION ops.retry_deliveries(tenant text, deliveries uuid[]) IS 'Makes waiting deliveries of a tenant due now, up to 10,000 at a time; returns how many. For dead ones: ops.retry_dead_letters.';
 
 CREATE FUNCTION ops.retry_job(job bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -397,7 +397,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION ops.retry_job(job bigint) IS 'Has a job that failed run again.';
+COMMENT ON FUNCTION ops.retry_job(job bigint) IS 'Retries a failed job.';
 
 CREATE FUNCTION ops.suspend_tenant(tenant text, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -405,7 +405,7 @@ CREATE FUNCTION ops.suspend_tenant(tenant text, reason text) RETURNS void
     AS $$
 begin
   perform ops.require_reason(reason);
-  -- The trigger on the status refuses what can't be; that on the table notes who did it.
+  -- The trigger on the status refuses what can't be; that on the table logs who did it.
   update signalops.tenants t set status = 'suspended', status_reason = trim(reason)
   where t.id = ops.find_tenant(tenant) and t.status <> 'suspended';
   if not found then
@@ -414,7 +414,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION ops.suspend_tenant(tenant text, reason text) IS 'Suspends a tenant, by slug or id, with the reason that its refused requests are told. What was accepted of it waits.';
+COMMENT ON FUNCTION ops.suspend_tenant(tenant text, reason text) IS 'Suspends a tenant, by slug or id, with the reason that its refused requests get. Its accepted events wait.';
 
 CREATE FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb DEFAULT NULL::jsonb) RETURNS TABLE(event_id uuid, verdict text, first_id uuid, of_meter text, period_end timestamp with time zone, pace jsonb)
     LANGUAGE plpgsql
@@ -423,7 +423,7 @@ CREATE FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_pri
     SET lock_timeout TO '300ms'
     AS $_$
 declare
-  -- The flush's own moment: the same for all of it, and for whoever asks later.
+  -- The flush's own moment: the same for all its events and for later reads.
   moment timestamptz := signalops.uuid7_time(in_batch);
   tenants uuid[];
   meters text[];
@@ -440,7 +440,7 @@ declare
   paced jsonb;
   place text;
 begin
-  -- An API of the release before makes its ids, and says when it received what.
+  -- An API of the release before sets its ids and received_at itself.
   if not flush -> 0 ? 'received_at' then
     place := left(signalops.uuid7_floor(signalops.position_time())::text, 13);
     return query select null::uuid, 'placed', null::uuid, place, null::timestamptz, null::jsonb;
@@ -523,13 +523,13 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb) IS 'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, weights: {meter: amount}, buckets: [n]}] with [{tenant, meter, amount, limited_meters_version}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of these (tenants.limited_meters_version); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. Holds them against the rates, counts against the limits, stores, fills the inbox and enqueues one job. An id is placed as its event is stored: the row placed holds, as of_meter, the 13 characters that its milliseconds become. Returns otherwise only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored but what it paid is paid: weigh by its present limited_meters_version and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what each bucket (of_meter, of the tenant first_id) holds afterwards (pace: {rate, burst, left}).';
+COMMENT ON FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb) IS 'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, quantities: {meter: amount}, buckets: [n]}] with [{tenant, meter, amount, limited_meters_version}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of these (tenants.limited_meters_version); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. Checks the rate limits, counts against the limits, stores, fills the inbox and enqueues one job. An id is placed as its event is stored: the row placed has, as of_meter, the 13 characters that its milliseconds become. Returns otherwise only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored, but its tokens are taken: compute quantities by its present limited meters and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what each bucket (of_meter, of the tenant first_id) has left (pace: {rate, burst, left}).';
 
 CREATE FUNCTION signalops.action_verb(before jsonb, after jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN (before IS NULL) THEN CASE WHEN ((after ->> 'replaces'::text) IS NULL) THEN 'created'::text ELSE 'rotated'::text END WHEN ((after IS NULL) OR (((before ->> 'deleted_at'::text) IS NULL) AND ((after ->> 'deleted_at'::text) IS NOT NULL))) THEN 'deleted'::text WHEN (((before ->> 'revoked_at'::text) IS NULL) AND ((after ->> 'revoked_at'::text) IS NOT NULL)) THEN 'revoked'::text WHEN (((before ->> 'voided_at'::text) IS NULL) AND ((after ->> 'voided_at'::text) IS NOT NULL)) THEN 'voided'::text WHEN (((before ->> 'ended_at'::text) IS NULL) AND ((after ->> 'ended_at'::text) IS NOT NULL)) THEN 'ended'::text WHEN ((before ->> 'status'::text) <> (after ->> 'status'::text)) THEN CASE (after ->> 'status'::text) WHEN 'active'::text THEN 'resumed'::text ELSE (after ->> 'status'::text) END WHEN ((before - '{enabled,disabled_because}'::text[]) = (after - '{enabled,disabled_because}'::text[])) THEN CASE (after ->> 'enabled'::text) WHEN 'true'::text THEN 'enabled'::text ELSE 'disabled'::text END ELSE 'changed'::text END;
 
-COMMENT ON FUNCTION signalops.action_verb(before jsonb, after jsonb) IS 'What became of a row, as a verb: created, changed, deleted, disabled, revoked ...';
+COMMENT ON FUNCTION signalops.action_verb(before jsonb, after jsonb) IS 'The verb of a row''s change: created, changed, deleted, disabled, revoked ...';
 
 CREATE TABLE signalops.usage_adjustments (
     tenant_id uuid NOT NULL,
@@ -620,7 +620,7 @@ CREATE FUNCTION signalops.add_plan_meters(tenant uuid, terms jsonb, in_grammar s
   from jsonb_to_recordset(terms -> 'meters') as m (key text, aggregation text, field text, pattern jsonb, "groupBy" text[], "allowNegative" boolean)
   where h.tenant_id = tenant and h.key = m.key and h.end_version is null and (h.origin = 'tenant' or h.allows_negative <> coalesce(m."allowNegative", false))
     and (h.aggregation, h.field, h.pattern, h.group_by) is not distinct from (m.aggregation, m.field, m.pattern, m."groupBy");
-  -- Counted from now on even if the plan begins later: a figure that is ready early harms nobody.
+  -- Counted from now on even if the plan begins later: an early figure does no harm.
   insert into signalops.meters (tenant_id, key, first_version, name, aggregation, field, grammar, pattern, group_by, unit, origin, allows_negative)
   select tenant, m.key, 0, m.name, m.aggregation, m.field, in_grammar, m.pattern, m."groupBy", m.unit, 'plan',
     coalesce(m."allowNegative", false)
@@ -649,21 +649,21 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.advance_delivery(tenant uuid, delivery uuid, to_status text, because text) IS 'Moves a delivery to what its provider says (delivered, read, dead with the reason), unless it is further already; returns whether it did.';
+COMMENT ON FUNCTION signalops.advance_delivery(tenant uuid, delivery uuid, to_status text, because text) IS 'Advances a delivery to its provider''s status (delivered, read, dead with the reason), if that is a valid transition; returns whether it did.';
 
 CREATE FUNCTION signalops.alert_conditions(platform uuid) RETURNS TABLE(alert text, subject text, severity text, value double precision, is_over boolean, raise_after interval, resolve_after interval, summary text, remedy text)
     LANGUAGE sql STABLE
     AS $$
   select 'dead_letters', t.slug, 'warning', count(*), true, interval '0', interval '15 minutes',
     'deliveries or events of the tenant were given up in the last 15 minutes',
-    'See ops.dead_letters, mend what they say, then signalops dead-letter retry.'
+    'See ops.dead_letters, fix the causes, then signalops dead-letter retry.'
   from signalops.dead_letters d join signalops.tenants t on t.id = d.tenant_id
-  -- Not its own: an alert that can't be delivered would be one more letter, and that one more alert.
+  -- Not its own: an alert that can't be delivered would be one more dead letter, and that one more alert.
   where d.resolved_at is null and d.died_at > now() - interval '15 minutes' and d.tenant_id is distinct from platform
   group by t.slug
   union all
   select 'events_wait', '', 'critical', extract(epoch from l.wait), l.wait > signalops.events_wait_alert(), interval '15 seconds', interval '1 minute',
-    format('events wait for longer than %s seconds to be processed', extract(epoch from signalops.events_wait_alert())::integer), 'Start more workers, or see ops.running_jobs for what holds them up.'
+    format('events wait for longer than %s seconds to be processed', extract(epoch from signalops.events_wait_alert())::integer), 'Start more workers, or see ops.running_jobs for what blocks them.'
   from (
     select now() - signalops.uuid7_time(i.batch) as wait from signalops.inbox i where not i.is_parked order by i.batch limit 1
   ) l where l.wait > signalops.events_wait_alert() / 3
@@ -676,7 +676,7 @@ CREATE FUNCTION signalops.alert_conditions(platform uuid) RETURNS TABLE(alert te
   ) o where o.wait is not null
   union all
   select 'stuck_workers', '', 'warning', count(*), true, interval '30 seconds', interval '1 minute',
-    'workers are silent and hold jobs', 'See the logs of the workers; one that is silent for a minute is to be killed.'
+    'workers without a heartbeat have jobs', 'See the logs of the workers; one that is silent for a minute is to be killed.'
   from ops.workers w where not w.is_alive and w.doing > 0 having count(*) > 0
   union all
   select 'failed_jobs', j.task_name, 'warning', count(*), true, interval '0', interval '1 minute',
@@ -685,7 +685,7 @@ CREATE FUNCTION signalops.alert_conditions(platform uuid) RETURNS TABLE(alert te
   union all
   select case when q.accepted >= l.hard then 'hard_limit' else 'soft_limit' end, t.slug || ' ' || q.meter,
     case when q.accepted >= l.hard then 'critical' else 'warning' end, q.accepted::double precision, true, interval '0', interval '0',
-    'the tenant has reached a limit of this month', 'Raise the limit (signalops limit set), or tell the tenant.'
+    'the tenant has reached a limit of this month', 'Raise the limit (signalops limit set), or contact the tenant.'
   from signalops.tenants t
   cross join lateral (select signalops.period_of(now(), t.time_zone) as period, (now() at time zone t.time_zone)::date as today) p
   join signalops.accepted_counters q on q.tenant_id = t.id and q.period = p.period
@@ -715,7 +715,7 @@ CREATE FUNCTION signalops.alert_conditions(platform uuid) RETURNS TABLE(alert te
   from signalops.maintenance_runs m where m.succeeded_at < now() - interval '3 hours'
 $$;
 
-COMMENT ON FUNCTION signalops.alert_conditions(platform uuid) IS 'What an operator must know: all that is near or out of bounds now, but for what the tenant of the operators itself causes. What is missing is within bounds.';
+COMMENT ON FUNCTION signalops.alert_conditions(platform uuid) IS 'The alert conditions at or near their threshold, except those that the operators'' own tenant causes. Missing rows are within bounds.';
 
 CREATE FUNCTION signalops.apply_credit_entry() RETURNS trigger
     LANGUAGE plpgsql
@@ -745,7 +745,7 @@ declare
 begin
   select t.time_zone, signalops.period_of(moment, t.time_zone), t.limited_meters_version into zone, month, version
   from signalops.tenants t where t.id = wanted and t.status <> 'deleting';
-  -- What try_count has counted already is counted again by what comes in; and the row that it made may hold for newer limited_meters_version.
+  -- Undo what try_count has counted, which is counted again below; and the row that it made can be of a newer limited_meters_version.
   update signalops.accepted_counters q set accepted = q.accepted - a.amount, limited_meters_version = case when q.meter = any (made) then version else q.limited_meters_version end
   from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
   where a.tenant = wanted and a.meter = any (counted)
@@ -803,7 +803,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.apply_limits(wanted uuid, moment timestamp with time zone, asked jsonb, offered jsonb, counted text[], made text[]) IS 'The careful path of accept, for a tenant whose quotas have something to tell or refuse: undoes what try_count counted, and returns each of its events with the meter that refuses it, or marked when it is over a limit. Nothing at all when it was weighed by old limited_meters_version.';
+COMMENT ON FUNCTION signalops.apply_limits(wanted uuid, moment timestamp with time zone, asked jsonb, offered jsonb, counted text[], made text[]) IS 'The slow path of accept, for a tenant that reached a threshold or limit: undoes what try_count counted, and returns each of its events with the meter that refuses it, or marked when it is over a limit. No row when limited_meters_version is stale.';
 
 CREATE FUNCTION signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -829,7 +829,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) IS 'Moves a delivery of the tenant that the transaction acts for to what its provider says of a message: delivered, read, or dead with the reason. In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: it must be told again.';
+COMMENT ON FUNCTION signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) IS 'Applies a provider''s status of a message to a delivery of the transaction''s tenant: delivered, read, or dead with the reason. In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: it must be told again.';
 
 CREATE FUNCTION signalops.assign_slots(decided jsonb) RETURNS TABLE(channel uuid, granted integer, priority integer)
     LANGUAGE plpgsql
@@ -837,7 +837,7 @@ CREATE FUNCTION signalops.assign_slots(decided jsonb) RETURNS TABLE(channel uuid
     SET enable_seqscan TO 'off'
     AS $$
 declare
-  -- More jobs than workers have at hand delay whoever comes next: while so many wait, only who has sent little lately gets one at once.
+  -- More jobs than workers can run delay every later one: while many wait, only idle channels get one at once.
   is_full boolean := exists (
     select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_full());
 begin
@@ -921,7 +921,7 @@ CREATE FUNCTION signalops.begin_expiry(retention_days integer) RETURNS void
   on conflict (tenant_id) do update set kept_since = greatest(x.kept_since, excluded.kept_since), is_expiring = true
 $$;
 
-COMMENT ON FUNCTION signalops.begin_expiry(retention_days integer) IS 'Has what expired in the last hours removed, of each tenant that keeps its events for a shorter time than another.';
+COMMENT ON FUNCTION signalops.begin_expiry(retention_days integer) IS 'Advances the retention watermark of each tenant with a shorter retention than another one.';
 
 CREATE FUNCTION signalops.billing_segments(tenant uuid, in_period date) RETURNS TABLE(plan text, version integer, terms jsonb, starts_on date, ends_on date, days integer, of_days integer)
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -948,13 +948,13 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.bind_secret() IS 'Refuses to send a secret where it was not given for.';
+COMMENT ON FUNCTION signalops.bind_secret() IS 'Prevents that a secret is sent to another destination than the one it was set for.';
 
 CREATE FUNCTION signalops.bulk_batch_events() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 500;
 
-COMMENT ON FUNCTION signalops.bulk_batch_events() IS 'How many events a batch of a bulk holds: one job reads a batch whole.';
+COMMENT ON FUNCTION signalops.bulk_batch_events() IS 'Maximum events of a bulk batch: one job reads a batch whole.';
 
 CREATE FUNCTION signalops.bump_meters_version(tenant uuid) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
@@ -986,7 +986,7 @@ declare
 begin
   perform signalops.require_tenant(tenant);
   with usable as materialized (
-    -- Lock order: credit_grants by id; a row that another invoice is burning is waited for, and read anew with what that left.
+    -- Lock order: credit_grants by id; a row that another invoice is burning is waited for, and read again afterwards.
     select * from signalops.credit_grants g
     where g.tenant_id = tenant and g.currency = of_currency and g.remaining > 0 and (g.expires_at is null or g.expires_at > now())
     order by g.id for update
@@ -1006,7 +1006,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) IS 'Has an invoice use up to an amount of the tenant''s credit: by priority, then what expires soonest, then the oldest. Returns how much.';
+COMMENT ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) IS 'Burns up to an amount of the tenant''s credit for an invoice: by priority, then the soonest expiry, then the oldest. Returns the amount.';
 
 CREATE FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) RETURNS SETOF uuid
     LANGUAGE plpgsql
@@ -1060,19 +1060,19 @@ CREATE FUNCTION signalops.channel_burst() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 1000;
 
-COMMENT ON FUNCTION signalops.channel_burst() IS 'Fairness: how many deliveries of a channel may have jobs at once.';
+COMMENT ON FUNCTION signalops.channel_burst() IS 'Fairness: how many deliveries of a channel can have jobs at once (burst).';
 
 CREATE FUNCTION signalops.channel_idle() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 900;
 
-COMMENT ON FUNCTION signalops.channel_idle() IS 'Fairness: a channel that could have had so many has sent little lately, and goes first.';
+COMMENT ON FUNCTION signalops.channel_idle() IS 'Fairness: a channel with at least as many tokens is idle, and goes first.';
 
 CREATE FUNCTION signalops.channel_refill() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 500;
 
-COMMENT ON FUNCTION signalops.channel_refill() IS 'Fairness: how many more each second.';
+COMMENT ON FUNCTION signalops.channel_refill() IS 'Fairness: how many more jobs a channel gets each second.';
 
 CREATE FUNCTION signalops.check_limit() RETURNS trigger
     LANGUAGE plpgsql
@@ -1107,31 +1107,31 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.check_status_change() IS 'Lets a tenant''s status take the ways there are, notes since when it has it, and forgets the reason when it ends.';
+COMMENT ON FUNCTION signalops.check_status_change() IS 'Allows only valid transitions of a tenant''s status, sets status_since, and clears the reason when it becomes active.';
 
 CREATE FUNCTION signalops.circuit_failures() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 5;
 
-COMMENT ON FUNCTION signalops.circuit_failures() IS 'Circuit breaker: how many failures in a row open an send_target''s circuit.';
+COMMENT ON FUNCTION signalops.circuit_failures() IS 'Circuit breaker: how many failures in a row open a send target''s circuit.';
 
 CREATE FUNCTION signalops.circuit_max_pause() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '00:10:00'::interval;
 
-COMMENT ON FUNCTION signalops.circuit_max_pause() IS 'Circuit breaker: for how long it opens at most, unless the receiver asks for more.';
+COMMENT ON FUNCTION signalops.circuit_max_pause() IS 'Circuit breaker: how long it opens at most, unless the receiver asks for more.';
 
 CREATE FUNCTION signalops.circuit_pause() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '00:00:15'::interval;
 
-COMMENT ON FUNCTION signalops.circuit_pause() IS 'Circuit breaker: for how long it opens first; each probe that fails doubles it.';
+COMMENT ON FUNCTION signalops.circuit_pause() IS 'Circuit breaker: how long it opens at first; each failed half-open attempt doubles it.';
 
 CREATE FUNCTION signalops.circuit_probe_timeout() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '00:00:30'::interval;
 
-COMMENT ON FUNCTION signalops.circuit_probe_timeout() IS 'Circuit breaker: after how long another attempt may find out, if the worker of the first died; longer than any attempt takes.';
+COMMENT ON FUNCTION signalops.circuit_probe_timeout() IS 'Circuit breaker: after how long another half-open attempt may start, if the worker of the first died; longer than any attempt takes.';
 
 CREATE FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) RETURNS TABLE(tenant uuid, delivery uuid, send_target uuid, channel uuid, attempt smallint, attempts_at_reset smallint, window_context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
     LANGUAGE plpgsql
@@ -1169,7 +1169,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) IS 'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of tenants that are held wait again, without an attempt.';
+COMMENT ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) IS 'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of suspended tenants wait again, without an attempt.';
 
 CREATE FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) RETURNS TABLE(send_target uuid, channel uuid, attempt smallint, attempts_at_reset smallint, window_context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
     LANGUAGE plpgsql
@@ -1194,7 +1194,7 @@ begin
   end if;
   if asked.channel_id = any (busy) then
     wait_until := clock_timestamp() + interval '1 second';
-  elsif asked.enabled then -- what can't be sent any more need not wait to be told so
+  elsif asked.enabled then -- what can't be sent need not wait for its dead letter
     wait_until := signalops.try_acquire_slot(tenant, asked.send_target, delivery, asked.max_per_minute);
   end if;
   if wait_until is not null then
@@ -1223,7 +1223,7 @@ begin
       c.kind = 'email' and exists (
         select from signalops.suppressions s where s.tenant_id = tenant and s.address = lower(c.config ->> 'to'))
     from claimed d
-    -- Outer joins: what was deleted meanwhile must become a dead letter, not an endless attempt.
+    -- Outer joins: a delivery of a deleted rule or channel must become a dead letter, not an endless attempt.
     left join lateral (select * from signalops.events e where e.tenant_id = tenant and e.id = d.event_id limit 1) e on true
     left join lateral (select * from signalops.rules r where r.tenant_id = tenant and r.id = d.rule_id limit 1) r on true
     left join lateral (
@@ -1385,7 +1385,7 @@ begin
   values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
   on conflict (tenant_id, id) do update
     set error = excluded.error, died_at = signalops.position_time(), resolved_at = null, resolution = null, reason = null;
-  -- Of a channel that is disabled the tenant was told once; its backlog would be so many more notices.
+  -- A disabled channel was reported once; each delivery of its backlog would be one more notice.
   if lost.enabled then
     perform signalops.emit_and_enqueue('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
       'rule', jsonb_build_object('id', lost.rule_id), 'channel', jsonb_build_object('id', lost.channel_id),
@@ -1394,7 +1394,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.dead_letter_delivery(tenant uuid, delivery uuid, because text) IS 'Writes the dead letter of a delivery that has just died, and tells the tenant: signalops.delivery.dead.';
+COMMENT ON FUNCTION signalops.dead_letter_delivery(tenant uuid, delivery uuid, because text) IS 'Writes the dead letter of a delivery after its last attempt, and emits signalops.delivery.dead.';
 
 CREATE FUNCTION signalops.delete_rows(tenant uuid, target regclass, at_most bigint) RETURNS bigint
     LANGUAGE plpgsql
@@ -1451,7 +1451,7 @@ begin
     end if;
     exit when removed >= at_most;
   end loop;
-  -- Last, since it reads the whole job table; a job whose row is gone finds nothing to do meanwhile.
+  -- Last, since it reads the whole job table; a job whose row is gone finds nothing to do.
   if removed < at_most then
     removed := removed + signalops.drop_jobs(tenant, at_most - removed);
   end if;
@@ -1477,13 +1477,13 @@ CREATE FUNCTION signalops.delivery_jobs_full() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 2000;
 
-COMMENT ON FUNCTION signalops.delivery_jobs_full() IS 'Fairness: while so many jobs of deliveries wait, only channels that have sent little lately get more at once.';
+COMMENT ON FUNCTION signalops.delivery_jobs_full() IS 'Fairness: while as many delivery jobs wait, only idle channels get more at once.';
 
 CREATE FUNCTION signalops.delivery_jobs_refill() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 1000;
 
-COMMENT ON FUNCTION signalops.delivery_jobs_refill() IS 'Fairness: while fewer wait, the sweep wakes what is due.';
+COMMENT ON FUNCTION signalops.delivery_jobs_refill() IS 'Fairness: while fewer wait, the sweep enqueues due deliveries.';
 
 CREATE TABLE signalops.usage_daily (
     tenant_id uuid NOT NULL,
@@ -1541,7 +1541,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.disable_channel(tenant uuid, channel uuid, because text) IS 'Disables a channel that wants or brings nothing any more, and tells the tenant: signalops.channel.disabled.';
+COMMENT ON FUNCTION signalops.disable_channel(tenant uuid, channel uuid, because text) IS 'Disables a channel whose receiver is gone or fails for days, and emits signalops.channel.disabled.';
 
 CREATE FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) RETURNS bigint
     LANGUAGE plpgsql
@@ -1561,7 +1561,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) IS 'Takes dead letters off the list for good, with a reason; they stay on record. Returns how many.';
+COMMENT ON FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) IS 'Discards dead letters for good, with a reason; they stay on record. Returns how many.';
 
 CREATE FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) RETURNS bigint
     LANGUAGE plpgsql
@@ -1631,7 +1631,7 @@ CREATE FUNCTION signalops.emit(tenant uuid, in_batch uuid, event_type text, abou
   insert into signalops.inbox (tenant_id, event_id, batch) select tenant, id, in_batch from emitted returning event_id
 $$;
 
-COMMENT ON FUNCTION signalops.emit(tenant uuid, in_batch uuid, event_type text, about jsonb, at_depth smallint) IS 'Stores an operational event of a tenant in a batch that is about to be enqueued: rules can match it, nobody is billed for it.';
+COMMENT ON FUNCTION signalops.emit(tenant uuid, in_batch uuid, event_type text, about jsonb, at_depth smallint) IS 'Stores an operational event of a tenant in a batch that is about to be enqueued: rules can match it, but it is not billed.';
 
 CREATE FUNCTION signalops.emit_alert(platform uuid, what text, condition jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -1713,13 +1713,13 @@ COMMENT ON COLUMN signalops.invoices.subtotal IS 'The sum of the lines before cr
 COMMENT ON COLUMN signalops.invoices.credited IS 'Credit that was burned for it.';
 COMMENT ON COLUMN signalops.invoices.total IS 'What is due: the sum of all lines.';
 COMMENT ON COLUMN signalops.invoices.issued_at IS 'When it was issued.';
-COMMENT ON COLUMN signalops.invoices.corrects IS 'The invoice that a credit note takes off; NULL: it is an invoice.';
-COMMENT ON COLUMN signalops.invoices.reason IS 'Why a credit note was given, or an invoice issued anew.';
+COMMENT ON COLUMN signalops.invoices.corrects IS 'The invoice that a credit note corrects; NULL: it is an invoice.';
+COMMENT ON COLUMN signalops.invoices.reason IS 'Why a credit note was given, or an invoice reissued.';
 COMMENT ON COLUMN signalops.invoices.author IS 'Who issued it; signalops: the closing of the period.';
-COMMENT ON COLUMN signalops.invoices.voided_at IS 'When it was voided; NULL: it holds.';
+COMMENT ON COLUMN signalops.invoices.voided_at IS 'When it was voided; NULL: it is not void.';
 COMMENT ON COLUMN signalops.invoices.void_reason IS 'Why.';
 COMMENT ON COLUMN signalops.invoices.voided_by IS 'By whom.';
-COMMENT ON COLUMN signalops.invoices.idempotency_key IS 'With which a credit note was sent; NULL: without one.';
+COMMENT ON COLUMN signalops.invoices.idempotency_key IS 'Idempotency key of a credit note''s request; NULL: without one.';
 COMMENT ON COLUMN signalops.invoices.body_hash IS 'SHA-256 of what was sent with the key: the key stands for nothing else.';
 
 CREATE FUNCTION signalops.emit_invoice_event(about signalops.invoices, what text, why text) RETURNS uuid
@@ -1780,7 +1780,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.emit_limit_notices(wanted uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) IS 'Emits the notices of limits and thresholds that a tenant''s quotas have reached, each once, and notes until when there are none.';
+COMMENT ON FUNCTION signalops.emit_limit_notices(wanted uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) IS 'Emits the notices of limits and thresholds that a tenant''s counters have reached, each once, and stores the next threshold.';
 
 CREATE FUNCTION signalops.end_unneeded_meters(tenant uuid) RETURNS bigint
     LANGUAGE sql
@@ -1815,7 +1815,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.enforce_transition() IS 'Refuses to move a delivery against its ways.';
+COMMENT ON FUNCTION signalops.enforce_transition() IS 'Refuses an invalid transition of a delivery''s status.';
 
 CREATE FUNCTION signalops.enqueue(queue text, task text, priority integer, args jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1853,7 +1853,7 @@ CREATE FUNCTION signalops.enqueue_deletion(tenant uuid) RETURNS bigint
     SET search_path TO 'procrastinate', 'pg_temp'
     AS $$
 begin
-  -- Below all other jobs, and one at a time in the whole installation: nobody waits for it.
+  -- The lowest priority, and one at a time in the whole installation.
   return (procrastinate_defer_jobs_v1(array[row('deletions', 'delete_tenant', -30, 'deletions', null,
     jsonb_build_object('tenant', tenant), null)::procrastinate_job_to_defer_v1]))[1];
 end
@@ -1968,7 +1968,7 @@ begin
     select jsonb_agg(job) into woken from taken;
     jobs := jobs || coalesce(woken, '[]');
     update signalops.channel_schedules q set next_due_at = (
-      -- What was woken has not asked its send_target yet: the next must not be woken for the same turn.
+      -- An enqueued delivery has not acquired its slot yet: the next must not be enqueued for the same one.
       select greatest(d.next_attempt_at, case
         when turn.circuit_open_until is not null or turn.max_per_minute is not null then now() + interval '1 second' end)
       from signalops.deliveries d
@@ -1983,7 +1983,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_due_deliveries(at_most integer) IS 'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but no more than its send_target''s rate limit admits, and none while its circuit is open or its tenant is held. Returns how many.';
+COMMENT ON FUNCTION signalops.enqueue_due_deliveries(at_most integer) IS 'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but no more than its send target''s rate limit admits, and none while its circuit is open or its tenant is suspended. Returns how many.';
 
 CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
@@ -2000,7 +2000,7 @@ CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most inte
   )
   select count(signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', batch)))
   from old,
-    -- Whoever processes a batch holds its rows. That a job is `doing` says less: procrastinate leaves it so, under a worker that
+    -- A worker that processes a batch has its rows locked. That a job is `doing` proves less: procrastinate leaves it so, under a worker that
     -- lives on, when it could not write down how the job ended.
     lateral (select from signalops.inbox i where i.batch = old.batch and not i.is_parked limit 1 for update skip locked) as idle
   where not exists (
@@ -2010,7 +2010,7 @@ CREATE FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most inte
       and (j.scheduled_at is null or j.scheduled_at < now() + interval '2 minutes'))
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most integer) IS 'Gives a new job to batches that wait in the inbox without one (deleted, aborted, stuck): accepted means processed, whatever becomes of a job. Returns how many.';
+COMMENT ON FUNCTION signalops.enqueue_lost_batches(older_than interval, at_most integer) IS 'Enqueues a new job for batches in the inbox without one (deleted, aborted, stuck): an accepted event is processed, whatever happens to a job. Returns how many.';
 
 CREATE FUNCTION signalops.enqueue_lost_deliveries(older_than interval, at_most integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
@@ -2096,7 +2096,7 @@ begin
     select b.id from signalops.backtests b
     where b.tenant_id = tenant and b.status in ('queued', 'running') and not exists (
       select from procrastinate.procrastinate_jobs j
-      -- One that is `doing` may just have found its tenant held; and of two jobs for a slice one finds it saved.
+      -- One that is `doing` may just have found its tenant suspended; of two jobs for an iteration one finds it saved.
       where j.status = 'todo' and j.task_name = 'run_backtest' and j.args ->> 'backtest' = b.id::text)
     order by b.id
   ) b;
@@ -2115,7 +2115,7 @@ declare
   platform uuid := (select t.id from signalops.tenants t where t.slug = platform_slug and t.status = 'active');
   one record;
 begin
-  -- Of several workers one looks; what it tells and that it was told are one transaction.
+  -- One of several workers evaluates; the event and the state of the alert are one transaction.
   if not pg_try_advisory_xact_lock(hashtext('signalops.evaluate_alerts')) then
     return;
   end if;
@@ -2139,7 +2139,7 @@ begin
         return query select one.alert, one.subject, 'raised';
       end if;
     elsif one.breached_at is null or one.is_near then
-      null; -- it never was, or hovers: neither told anew nor taken back
+      null; -- not raised, or recovering: neither raised again nor resolved
     elsif one.raised_at is null then
       delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
     elsif now() - coalesce(one.recovering_since, now()) >= one.resolve_after then
@@ -2154,7 +2154,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.evaluate_alerts(platform_slug text) IS 'Holds what is against the bounds; tells the tenant of the operators, named by its slug, what has gone out of them for long enough, and what has come back: once each. Returns what it told.';
+COMMENT ON FUNCTION signalops.evaluate_alerts(platform_slug text) IS 'Evaluates the alert conditions; emits events to the operators'' tenant, named by its slug, for alerts that are raised or resolved, once each. Returns them.';
 
 CREATE FUNCTION signalops.evaluate_stateful_rules(groups jsonb) RETURNS jsonb
     LANGUAGE plpgsql
@@ -2246,7 +2246,7 @@ begin
   select coalesce(jsonb_agg(m.match), '[]') into decided
   from unnest(parts) as p (part) cross join lateral jsonb_array_elements(p.part) as m (match);
 
-  -- After all groups: a rule's digest is one row, and whoever waits for it must hold no group that another one wants.
+  -- After all groups: a rule's digest is one row, and a transaction that waits for it must lock no group that another one needs.
   insert into signalops.digests as d (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, causation_depth)
   select m.tenant, m.rule, max(m.version), (array_agg(m.channel order by m.version desc))[1], max(m.digest_due), count(*),
     (array_agg(m.event order by m.event))[1:signalops.digest_events()], max(m.causation_depth)
@@ -2348,7 +2348,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.expire_blocks(target text, at_most integer) IS 'Goes on with the sweep of a table for 200 ms or up to about so many rows: removes what belongs to expired events, of tenants and of dropped partitions. Returns how many rows were removed; NULL: it was swept less than a day ago.';
+COMMENT ON FUNCTION signalops.expire_blocks(target text, at_most integer) IS 'Continues the sweep of a table for 200 ms or up to about at_most rows: deletes rows of expired events, of tenants and of dropped partitions. Returns how many rows were removed; NULL: it was swept less than a day ago.';
 
 CREATE FUNCTION signalops.expire_credits(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2389,7 +2389,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.expire_rows(tenant uuid, target text, key text, before uuid, at_most bigint, spared text) IS 'Removes a tenant''s rows with about so many of the least keys below a bound, but for those of a condition; returns how many.';
+COMMENT ON FUNCTION signalops.expire_rows(tenant uuid, target text, key text, before uuid, at_most bigint, spared text) IS 'Deletes up to about at_most of a tenant''s rows with keys below a bound, lowest first, except those of a condition; returns how many.';
 
 CREATE FUNCTION signalops.expire_rule_states(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2419,7 +2419,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.expire_rule_states(at_most integer) IS 'Removes groups of rules, with what their windows hold, that can''t matter any more; returns how many.';
+COMMENT ON FUNCTION signalops.expire_rule_states(at_most integer) IS 'Deletes expired rule states with their window events; returns how many.';
 
 CREATE FUNCTION signalops.expire_tenant(tenant uuid, before uuid, at_most bigint) RETURNS jsonb
     LANGUAGE plpgsql
@@ -2456,7 +2456,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.expire_tenant(tenant uuid, before uuid, at_most bigint) IS 'Removes up to about so many of a tenant''s rows from before an id, what refers to others first; returns {table: how many}.';
+COMMENT ON FUNCTION signalops.expire_tenant(tenant uuid, before uuid, at_most bigint) IS 'Deletes up to about at_most of a tenant''s rows before an id, referencing tables first; returns {table: rows}.';
 
 CREATE FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) RETURNS TABLE(part name, ended_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2476,7 +2476,7 @@ CREATE FUNCTION signalops.expired_partitions(retention_days integer, audit_log_d
   order by e.ended_at, p.place
 $$;
 
-COMMENT ON FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) IS 'The partitions of which nothing need be kept any more, by the days of retention of events and of the audit log, in the order to drop them.';
+COMMENT ON FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) IS 'The expired partitions, by the retention in days of events and of the audit log, in the order to drop them.';
 
 CREATE FUNCTION signalops.fill_dead_letter() RETURNS trigger
     LANGUAGE plpgsql
@@ -2490,7 +2490,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.fill_dead_letter() IS 'Notes rule and channel on a dead letter, whoever writes it: by them letters are found.';
+COMMENT ON FUNCTION signalops.fill_dead_letter() IS 'Sets rule and channel of a dead letter, which lists filter by.';
 
 CREATE FUNCTION signalops.find_called_channel(wanted uuid) RETURNS TABLE(tenant_id uuid, secret bytea)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2500,7 +2500,7 @@ CREATE FUNCTION signalops.find_called_channel(wanted uuid) RETURNS TABLE(tenant_
   where c.id = wanted and c.kind = 'whatsapp' and c.deleted_at is null and c.secret is not null
 $$;
 
-COMMENT ON FUNCTION signalops.find_called_channel(wanted uuid) IS 'Whose channel a provider calls back, with the sealed secret that tells whether it is the provider: looked up before a tenant is known.';
+COMMENT ON FUNCTION signalops.find_called_channel(wanted uuid) IS 'The channel of a provider''s callback, with the encrypted secret that authenticates the provider: looked up before a tenant is known.';
 
 CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, key_id uuid, hash text, scopes text[], allowed_cidrs cidr[], expires_at timestamp with time zone, tenant_status text, digest bytea, buckets text[], status_reason text)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2520,7 +2520,7 @@ CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, k
   where k.prefix = wanted and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
 $$;
 
-COMMENT ON FUNCTION signalops.find_keys(wanted text) IS 'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that they are held to: the one look-up that happens before a tenant is known.';
+COMMENT ON FUNCTION signalops.find_keys(wanted text) IS 'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that apply: the one look-up that happens before a tenant is known.';
 
 CREATE TABLE signalops.deliveries (
     tenant_id uuid NOT NULL,
@@ -2554,11 +2554,11 @@ ALTER TABLE ONLY signalops.deliveries FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE signalops.deliveries IS 'One notification of one event by one rule through one channel. Partitioned by month of the id.';
 COMMENT ON COLUMN signalops.deliveries.tenant_id IS 'Whose notification it is.';
 COMMENT ON COLUMN signalops.deliveries.id IS 'UUIDv7; the id that the receiver sees, the same in every attempt.';
-COMMENT ON COLUMN signalops.deliveries.event_id IS 'The event that it tells of.';
+COMMENT ON COLUMN signalops.deliveries.event_id IS 'The event of the notification.';
 COMMENT ON COLUMN signalops.deliveries.rule_id IS 'The rule that asked for it.';
 COMMENT ON COLUMN signalops.deliveries.rule_version IS 'In which version; its template is rendered.';
 COMMENT ON COLUMN signalops.deliveries.channel_id IS 'Where it goes.';
-COMMENT ON COLUMN signalops.deliveries.status IS 'pending (has a job, or waits for its turn) -> sending -> sent -> delivered -> read; or -> retrying (waits) -> pending; or -> dead (has a dead letter), cancelled, suppressed. signalops.is_valid_transition knows all ways.';
+COMMENT ON COLUMN signalops.deliveries.status IS 'pending (has a job, or waits for its turn) -> sending -> sent -> delivered -> read; or -> retrying (waits) -> pending; or -> dead (has a dead letter), cancelled, suppressed. signalops.is_valid_transition defines the transitions.';
 COMMENT ON COLUMN signalops.deliveries.attempts IS 'Attempts begun.';
 COMMENT ON COLUMN signalops.deliveries.next_attempt_at IS 'When the sweep enqueues it; only while it waits.';
 COMMENT ON COLUMN signalops.deliveries.created_at IS 'When the rule asked for it.';
@@ -2566,7 +2566,7 @@ COMMENT ON COLUMN signalops.deliveries.updated_at IS 'When the status changed la
 COMMENT ON COLUMN signalops.deliveries.window_context IS 'What a window saw when it fired: {value, group, since, until}; NULL without one.';
 COMMENT ON COLUMN signalops.deliveries.replay_id IS 'The replay that asked for it; NULL: the event itself did.';
 COMMENT ON COLUMN signalops.deliveries.provider_id IS 'The provider''s own id of the message, by which it calls back.';
-COMMENT ON COLUMN signalops.deliveries.attempts_at_reset IS 'Attempts made before a person had it retried: the schedule begins anew after them.';
+COMMENT ON COLUMN signalops.deliveries.attempts_at_reset IS 'Attempts made before a manual retry: the retry schedule starts again after them.';
 
 CREATE FUNCTION signalops.find_sent(tenant uuid, channel uuid, provider text) RETURNS uuid
     LANGUAGE sql STABLE
@@ -2589,7 +2589,7 @@ CREATE FUNCTION signalops.find_tenant(wanted_id uuid, wanted_slug text) RETURNS 
   )
 $$;
 
-COMMENT ON FUNCTION signalops.find_tenant(wanted_id uuid, wanted_slug text) IS 'The tenant with an id or a slug, one of which is NULL, and the names of the rate limits that its users are held to: the look-up for a token whose signature was verified.';
+COMMENT ON FUNCTION signalops.find_tenant(wanted_id uuid, wanted_slug text) IS 'The tenant with an id or a slug, one of which is NULL, and the names of its rate limits: the look-up for a token whose signature was verified.';
 
 CREATE FUNCTION signalops.finish_deletion(tenant uuid) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2627,7 +2627,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.finish_deletion(tenant uuid) IS 'Removes a tenant of which nothing is left, and notes the proof: what is left in every table, counted in the same transaction. Returns how many rows were removed; NULL: something is left, or another worker was first. It is called when whoever may write for the tenant has ended.';
+COMMENT ON FUNCTION signalops.finish_deletion(tenant uuid) IS 'Deletes a tenant without remaining rows, and stores the proof: the rows left in every table, counted in the same transaction. Returns how many rows were removed; NULL: something is left, or another worker was first. It is called when every transaction that may write for the tenant has ended.';
 
 CREATE FUNCTION signalops.fire_absences(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2677,7 +2677,7 @@ begin
     from spent s
     -- A closed tenant's events are refused, which is no news to anybody.
     join signalops.tenants t on t.id = s.tenant_id and t.status = 'active'
-    -- A group that was not seen since the rule was enabled again may have been there meanwhile, unnoticed.
+    -- A group without events since the rule was enabled again can have had some while it was disabled.
     join signalops.rules r on r.tenant_id = s.tenant_id and r.id = s.rule_id and r.enabled
       and (s.group_key = '[]' or coalesce(s.last_match_at >= r.enabled_at, true))
     join signalops.rule_versions v
@@ -2728,8 +2728,8 @@ COMMENT ON COLUMN signalops.usage_counters.aggregation IS 'The meter''s: what is
 COMMENT ON COLUMN signalops.usage_counters.is_late IS 'Whether the period in which the events happened was closed already.';
 COMMENT ON COLUMN signalops.usage_counters.events IS 'How many events.';
 COMMENT ON COLUMN signalops.usage_counters.value IS 'Their number (count), sum (sum, avg), extreme (max, min) or latest value; NULL for unique_count.';
-COMMENT ON COLUMN signalops.usage_counters.latest_at IS 'When the latest of them happened; NULL but for latest.';
-COMMENT ON COLUMN signalops.usage_counters.latest_event IS 'The latest of them; NULL but for latest.';
+COMMENT ON COLUMN signalops.usage_counters.latest_at IS 'When the latest of them happened; NULL except for the aggregation latest.';
+COMMENT ON COLUMN signalops.usage_counters.latest_event IS 'The latest of them; NULL except for the aggregation latest.';
 
 CREATE FUNCTION signalops.first_period(tenant uuid, zone text, made timestamp with time zone) RETURNS date
     LANGUAGE sql STABLE
@@ -2799,7 +2799,7 @@ begin
     where e.ends_at <= now() - closing_after and t.status <> 'deleting' and not exists (
       select from signalops.inbox i
       where i.tenant_id = t.id and i.event_id < signalops.uuid7_floor(e.ends_at) and i.replay_id is null
-        -- What is held may wait for years; then it is late, as whatever is counted after the closing.
+        -- Parked events may wait for years; then they are late, as everything counted after the closing.
         and not i.is_parked)
     order by t.id limit at_most for update of t skip locked
   ), noted as (
@@ -2813,7 +2813,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.freeze_periods(closing_after interval, at_most integer) IS 'Freezes the next period of tenants whose month ended so long ago, and of whom nothing waits that came before its end; returns of how many. It must be committed before record_barriers.';
+COMMENT ON FUNCTION signalops.freeze_periods(closing_after interval, at_most integer) IS 'Freezes the next period of tenants whose month ended some time ago and which have no waiting events from before its end; returns how many. It must be committed before record_barriers.';
 
 CREATE FUNCTION signalops.global_retention_cutoff(retention_days integer) RETURNS timestamp with time zone
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2822,7 +2822,7 @@ CREATE FUNCTION signalops.global_retention_cutoff(retention_days integer) RETURN
   select coalesce(min(k.since), now() - make_interval(days => retention_days)) from signalops.retention_cutoffs(retention_days) k
 $$;
 
-COMMENT ON FUNCTION signalops.global_retention_cutoff(retention_days integer) IS 'Before this nothing need be kept of any tenant; the retention is the installation''s, and tenants and plans may have others.';
+COMMENT ON FUNCTION signalops.global_retention_cutoff(retention_days integer) IS 'The time before which no tenant''s data has to be kept; the retention is the installation''s default, tenants and plans can have others.';
 
 CREATE FUNCTION signalops.grant_credit(tenant uuid, granted numeric, in_currency text, reason text, author text, priority smallint DEFAULT 50, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, idempotency_key text DEFAULT NULL::text, body_hash bytea DEFAULT NULL::bytea) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2935,7 +2935,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) IS 'Issues an invoice or a credit note of a closed period, with its lines, and tells the tenant; returns its number. issued: columns of invoices; lines: columns of invoice_lines, in their order; numbers as strings.';
+COMMENT ON FUNCTION signalops.issue_invoice(tenant uuid, issued jsonb, lines jsonb) IS 'Issues an invoice or a credit note of a closed period, with its lines, and emits an event; returns its number. issued: columns of invoices; lines: columns of invoice_lines, in their order; numbers as strings.';
 
 CREATE FUNCTION signalops.limit_cardinality() RETURNS TABLE(tenant uuid, of_period date)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2993,11 +2993,11 @@ COMMENT ON TABLE signalops.limits IS 'How much of a meter may be accepted in a c
 COMMENT ON COLUMN signalops.limits.tenant_id IS 'Whose limit it is.';
 COMMENT ON COLUMN signalops.limits.meter IS 'The key of the meter: events, or one that counts or sums.';
 COMMENT ON COLUMN signalops.limits.origin IS 'tenant: agreed with it; plan: brought by its plan.';
-COMMENT ON COLUMN signalops.limits.starts_on IS 'The day, in the tenant''s time zone, from which it holds.';
+COMMENT ON COLUMN signalops.limits.starts_on IS 'The first day, in the tenant''s time zone, on which it is in effect.';
 COMMENT ON COLUMN signalops.limits.soft IS 'The amount at which a notice is emitted; NULL: none.';
 COMMENT ON COLUMN signalops.limits.hard IS 'The amount beyond which events are refused, or marked; NULL: none. With neither soft nor hard there is no limit.';
 COMMENT ON COLUMN signalops.limits.thresholds IS 'Percentages of hard (of soft, without hard) at which notices are emitted.';
-COMMENT ON COLUMN signalops.limits.overage IS 'What becomes of events beyond hard: refuse, or accept (and mark).';
+COMMENT ON COLUMN signalops.limits.overage IS 'Overage beyond hard: refuse, or accept (and mark).';
 COMMENT ON COLUMN signalops.limits.set_at IS 'When it was set.';
 
 CREATE FUNCTION signalops.limit_of(tenant uuid, of_meter text, on_day date) RETURNS SETOF signalops.limits
@@ -3008,7 +3008,7 @@ CREATE FUNCTION signalops.limit_of(tenant uuid, of_meter text, on_day date) RETU
   order by l.origin desc, l.starts_on desc limit 1
 $$;
 
-COMMENT ON FUNCTION signalops.limit_of(tenant uuid, of_meter text, on_day date) IS 'The limit of a meter that holds on a day: the tenant''s own before the plan''s, of these the latest; none if it never had any.';
+COMMENT ON FUNCTION signalops.limit_of(tenant uuid, of_meter text, on_day date) IS 'The limit of a meter in effect on a day: the tenant''s own before the plan''s, of these the latest; no row without one.';
 
 CREATE FUNCTION signalops.lock_buckets(wanted jsonb) RETURNS void
     LANGUAGE sql
@@ -3016,7 +3016,7 @@ CREATE FUNCTION signalops.lock_buckets(wanted jsonb) RETURNS void
   -- Lock order: rate_buckets by tenant and bucket, rows that are not there yet included. What is there is only locked.
   insert into signalops.rate_buckets as b (tenant_id, bucket, level)
   select w.tenant, w.bucket, 'Infinity' from jsonb_to_recordset(wanted) as w (tenant uuid, bucket text)
-  -- What is deleted meanwhile must not come back.
+  -- A tenant deleted concurrently must not get rows again.
   where exists (select from signalops.tenants t where t.id = w.tenant and t.status <> 'deleting')
   order by w.tenant, w.bucket collate "C"
   on conflict (tenant_id, bucket) do update set level = b.level where false
@@ -3067,7 +3067,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.log_bulk_action(tenant uuid, action text, targets uuid[], details jsonb) IS 'Notes as one what is done to several things at once, with their count and the first hundred ids; nothing, when there are none.';
+COMMENT ON FUNCTION signalops.log_bulk_action(tenant uuid, action text, targets uuid[], details jsonb) IS 'Logs a bulk action as one entry, with the count and the first hundred ids; nothing when there are none.';
 
 CREATE FUNCTION signalops.log_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[]) RETURNS void
     LANGUAGE plpgsql
@@ -3083,7 +3083,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.log_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[]) IS 'Notes what became of a row: before is NULL when it was made, after when it was deleted. What changed nothing is not noted.';
+COMMENT ON FUNCTION signalops.log_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[]) IS 'Logs a row''s change: before is NULL for an insert, after for a deletion. Changes without effect are not logged.';
 
 CREATE FUNCTION signalops.log_row_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3094,7 +3094,7 @@ declare
   was jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
   is_now jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
   subject jsonb := coalesce(is_now, was);
-  -- A tenant that is gone has no log to note it in; a plan is the installation's.
+  -- A deleted tenant has no log; a plan is the installation's.
   of_tenant uuid := coalesce(case tg_table_name when 'tenants' then is_now ->> 'id' else subject ->> 'tenant_id' end,
     '00000000-0000-0000-0000-000000000000');
 begin
@@ -3111,7 +3111,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.log_row_change() IS 'Notes in the audit log what became of a row. Arguments: what such a row is; the columns of its id and of its name; those left out; those with secrets, the last two with commas between.';
+COMMENT ON FUNCTION signalops.log_row_change() IS 'Logs a row''s change. Arguments: the noun of such rows; the columns of their id and name; ignored columns; columns with secrets, the last two with commas between.';
 
 CREATE FUNCTION signalops.log_rule_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3135,7 +3135,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.log_rule_change() IS 'Notes in the audit log what became of a rule, with what its active version says: one action, though several rows.';
+COMMENT ON FUNCTION signalops.log_rule_change() IS 'Logs a rule''s change with the content of its active version: one action for several rows.';
 
 CREATE FUNCTION signalops.log_tenant_action(tenant uuid, action text, target_id text, target text, details jsonb DEFAULT '{}'::jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3149,7 +3149,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.log_tenant_action(tenant uuid, action text, target_id text, target text, details jsonb) IS 'Notes an action that changes no row which is managed, with its details, for the tenant that the transaction acts for.';
+COMMENT ON FUNCTION signalops.log_tenant_action(tenant uuid, action text, target_id text, target text, details jsonb) IS 'Logs an action that changes no managed row, with its details, for the transaction''s tenant.';
 
 CREATE FUNCTION signalops.make_partitions(months_ahead integer DEFAULT 3) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3180,7 +3180,7 @@ begin
       execute format('alter table %s attach partition signalops.%I for values from (%L) to (%L)', parent, part,
         signalops.uuid7_floor(month::timestamp at time zone 'UTC'),
         signalops.uuid7_floor((month + interval '1 month') at time zone 'UTC'));
-      -- Policies of the parent do not hold for a query on the partition itself: with none of its own it shows nothing.
+      -- Policies of the parent do not apply to a query on the partition itself: with none of its own it shows nothing.
       execute format('alter table signalops.%I enable row level security', part);
       execute format('alter table signalops.%I force row level security', part);
       execute format('comment on table signalops.%I is %L', part, format('%s made in %s (UTC)', parent, to_char(month, 'YYYY-MM')));
@@ -3237,19 +3237,19 @@ COMMENT ON TABLE signalops.tenants IS 'A customer of the installation. Everythin
 COMMENT ON COLUMN signalops.tenants.id IS 'UUIDv7; the tenant_id of every other table.';
 COMMENT ON COLUMN signalops.tenants.slug IS 'The name for command lines and log lines; unique, but no tenant can list or probe it.';
 COMMENT ON COLUMN signalops.tenants.name IS 'The name for people.';
-COMMENT ON COLUMN signalops.tenants.status IS 'active; suspended: requests are refused, and what was accepted waits; closed: refused for ever, what was accepted is still processed; deleting: its rows are being removed.';
+COMMENT ON COLUMN signalops.tenants.status IS 'active; suspended: requests are refused, and what was accepted waits; closed: requests are refused permanently, accepted events are still processed; deleting: its rows are being removed.';
 COMMENT ON COLUMN signalops.tenants.created_at IS 'When it was made.';
 COMMENT ON COLUMN signalops.tenants.time_zone IS 'IANA time zone in which its days and billing periods begin; fixed once something is counted.';
 COMMENT ON COLUMN signalops.tenants.meters_version IS 'Version of its meters: 0 until it has any, and one more with each change.';
 COMMENT ON COLUMN signalops.tenants.closed_until IS 'End of the last billing period that is closed: what happened before and is counted from now on is late, and billed in the open period.';
-COMMENT ON COLUMN signalops.tenants.limited_meters_version IS 'Version of its limited meters besides events, by which the API weighs what comes in: 0 until there are any, for most for ever.';
+COMMENT ON COLUMN signalops.tenants.limited_meters_version IS 'Version of its limited meters besides events, by which the API computes quantities: 0 without any.';
 COMMENT ON COLUMN signalops.tenants.rate_per_second IS 'Events a second that it may bring in with all its keys together; NULL: no limit.';
 COMMENT ON COLUMN signalops.tenants.rate_burst IS 'Events that it may bring in at once after a pause; NULL: no limit.';
-COMMENT ON COLUMN signalops.tenants.status_reason IS 'Why, as its refused requests are told; NULL: active, or nobody said.';
+COMMENT ON COLUMN signalops.tenants.status_reason IS 'The reason, which its refused requests get; NULL: active, or none was given.';
 COMMENT ON COLUMN signalops.tenants.status_since IS 'Since when it has that status.';
-COMMENT ON COLUMN signalops.tenants.is_draining IS 'Whether something may still be held of it, though it is no longer suspended.';
-COMMENT ON COLUMN signalops.tenants.retention_days IS 'For how many days its events are kept; NULL: as its plan says (retentionDays), else as the installation does.';
-COMMENT ON COLUMN signalops.tenants.usage_rows IS 'Counters of groups and distinct values that are kept of a month, by hour; beyond them both are counted no more, and the totals still are.';
+COMMENT ON COLUMN signalops.tenants.is_draining IS 'Whether parked work may be left, though it is no longer suspended.';
+COMMENT ON COLUMN signalops.tenants.retention_days IS 'For how many days its events are kept; NULL: its plan''s retentionDays, else the installation''s default.';
+COMMENT ON COLUMN signalops.tenants.usage_rows IS 'Maximum counters of groups and distinct values per month; beyond it only totals are counted.';
 
 CREATE FUNCTION signalops.may_delete(tenant uuid) RETURNS boolean
     LANGUAGE sql STABLE
@@ -3266,7 +3266,7 @@ CREATE FUNCTION signalops.merge_fields(known jsonb, seen jsonb) RETURNS jsonb
         coalesce(k.value -> 'types', '[]') || coalesce(s.value -> 'types', '[]')) as t),
       'example', coalesce(k.value -> 'example', s.value -> 'example'))) as field
     from jsonb_each(known) k full join jsonb_each(seen) s on s.key = k.key
-    -- What is known stays; one more than is kept tells that there are more.
+    -- Known fields stay; one more than the maximum shows that there are more.
     order by k.key is null, path limit 201
   ) as fields
 $$;
@@ -3319,7 +3319,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.notify_schema_change() IS 'Tells every API process whose schemas changed: events are held against the new ones from then on.';
+COMMENT ON FUNCTION signalops.notify_schema_change() IS 'Notifies every API process whose schemas changed, so that it validates with the new ones.';
 
 CREATE FUNCTION signalops.oldest_transaction_id() RETURNS bigint
     LANGUAGE sql
@@ -3372,7 +3372,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.park_events(at_most integer) IS 'Takes digests and absences of tenants that are held out of the sweeps'' way, until they are resumed; returns how many of the more numerous.';
+COMMENT ON FUNCTION signalops.park_events(at_most integer) IS 'Parks due digests and absences of suspended tenants, so that sweeps skip them; returns the larger of both counts.';
 
 CREATE FUNCTION signalops.partition_storage(parent name) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -3413,7 +3413,7 @@ CREATE FUNCTION signalops.periods_ready(at_most integer) RETURNS TABLE(tenant uu
   order by random() limit at_most
 $$;
 
-COMMENT ON FUNCTION signalops.periods_ready(at_most integer) IS 'Frozen periods into which nobody counts any more, of each tenant the first: they can be closed.';
+COMMENT ON FUNCTION signalops.periods_ready(at_most integer) IS 'Frozen periods that no transaction can count into any more, the first of each tenant: they can be closed.';
 
 CREATE TABLE signalops.dead_letters (
     tenant_id uuid NOT NULL,
@@ -3440,7 +3440,7 @@ WITH (autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.
 
 ALTER TABLE ONLY signalops.dead_letters FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.dead_letters IS 'What kept failing: an event that could not be processed, or a delivery after its last attempt.';
+COMMENT ON TABLE signalops.dead_letters IS 'Events that could not be processed, and deliveries that failed after their last attempt.';
 COMMENT ON COLUMN signalops.dead_letters.tenant_id IS 'Whose it is.';
 COMMENT ON COLUMN signalops.dead_letters.id IS 'The id of what died: the event''s or the delivery''s.';
 COMMENT ON COLUMN signalops.dead_letters.kind IS 'event or delivery.';
@@ -3470,7 +3470,7 @@ CREATE FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[] DEFAULT 
   order by case when upwards then l.died_at end, case when upwards then l.id end, l.died_at desc, l.id desc limit at_most
 $$;
 
-COMMENT ON FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[], of_kind text, channel uuid, rule uuid, like_error text, since timestamp with time zone, until timestamp with time zone, at_most integer, beyond uuid, upwards boolean) IS 'The dead letters of a tenant that wait for somebody to look, newest first, narrowed by ids, kind (event, delivery), channel, rule, a part of the error, and when they died. Count them before you retry them. A page begins beyond a letter, and may be read upwards.';
+COMMENT ON FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[], of_kind text, channel uuid, rule uuid, like_error text, since timestamp with time zone, until timestamp with time zone, at_most integer, beyond uuid, upwards boolean) IS 'The unresolved dead letters of a tenant, newest first, filtered by ids, kind (event, delivery), channel, rule, a part of the error, and when they died. Count them before you retry them. A page begins after a dead letter, and can be read upwards.';
 
 CREATE FUNCTION signalops.pick_deliveries(tenant uuid, statuses text[], rule uuid, channel uuid, lower_id uuid, upper_id uuid, upwards boolean, at_most integer) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE
@@ -3503,7 +3503,7 @@ CREATE FUNCTION signalops.priority_backlog() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '-7'::integer;
 
-COMMENT ON FUNCTION signalops.priority_backlog() IS 'Priority of jobs: deliveries that waited for their turn.';
+COMMENT ON FUNCTION signalops.priority_backlog() IS 'Priority of jobs: deliveries that waited in the fair queue.';
 
 CREATE FUNCTION signalops.priority_backtest() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -3533,7 +3533,7 @@ CREATE FUNCTION signalops.priority_idle_channel() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '-5'::integer;
 
-COMMENT ON FUNCTION signalops.priority_idle_channel() IS 'Priority of jobs: deliveries of a channel that has sent little lately.';
+COMMENT ON FUNCTION signalops.priority_idle_channel() IS 'Priority of jobs: deliveries of an idle channel.';
 
 CREATE FUNCTION signalops.prune_jobs(history_days integer, at_most integer) RETURNS bigint
     LANGUAGE sql
@@ -3645,7 +3645,7 @@ CREATE FUNCTION signalops.reconcile(of_tenant uuid, of_period date) RETURNS TABL
   union all select * from signalops.reconcile_credits(of_tenant)
 $$;
 
-COMMENT ON FUNCTION signalops.reconcile(of_tenant uuid, of_period date) IS 'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops usage reconcile` does.';
+COMMENT ON FUNCTION signalops.reconcile(of_tenant uuid, of_period date) IS 'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, evaluating the meters'' patterns again and pricing invoices again, `signalops usage reconcile` does.';
 
 CREATE FUNCTION signalops.reconcile_acceptance(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, event uuid, ways bigint)
     LANGUAGE sql STABLE
@@ -3751,7 +3751,7 @@ CREATE FUNCTION signalops.reconcile_counters(of_tenant uuid, of_period date) RET
   where (h.expected_events, h.expected_value) is distinct from (h.found_events, h.found_value) or not h.is_placed
 $$;
 
-COMMENT ON FUNCTION signalops.reconcile_counters(of_tenant uuid, of_period date) IS 'Check counter: each is the aggregation of its entries. Of counters from before all entries are stored the seals tell.';
+COMMENT ON FUNCTION signalops.reconcile_counters(of_tenant uuid, of_period date) IS 'Check counter: each is the aggregation of its entries. Counters older than the stored entries are checked by the hash chain.';
 
 CREATE FUNCTION signalops.reconcile_credits(of_tenant uuid) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
     LANGUAGE sql STABLE
@@ -3852,7 +3852,7 @@ CREATE FUNCTION signalops.reconcile_hash_chain(of_tenant uuid, of_period date) R
   group by t.id having t.closed_until <> coalesce(max(b.ends_at), '-infinity')
 $$;
 
-COMMENT ON FUNCTION signalops.reconcile_hash_chain(of_tenant uuid, of_period date) IS 'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of its totals and of the seal before; the last period is the one that the tenant is closed until). They hold also when the events have outlived their retention.';
+COMMENT ON FUNCTION signalops.reconcile_hash_chain(of_tenant uuid, of_period date) IS 'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of its totals and of the seal before; the last period is the one that the tenant is closed until). They work also after the retention of the events.';
 
 CREATE FUNCTION signalops.reconcile_invoices(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, period date, "check" text, subject text, expected text, found text)
     LANGUAGE sql STABLE
@@ -3940,7 +3940,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.record_barriers() IS 'Notes for frozen periods which transactions have to end before they can be closed; returns for how many.';
+COMMENT ON FUNCTION signalops.record_barriers() IS 'Records for frozen periods which transactions have to end before they can be closed; returns how many.';
 
 CREATE FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -4019,7 +4019,7 @@ begin
     where o.tenant_id = tenant and o.id = send_target and (o.failures > 0 or o.failing_since is not null or o.circuit_open_until is not null);
     return null;
   elsif outcome not in ('transient', 'throttled', 'misconfigured') then
-    -- It says something of one message, and nothing of the send_target: another one may find out.
+    -- The outcome concerns one message, not the send target: another delivery may probe.
     update signalops.send_targets o set circuit_open_until = clock_timestamp(), half_open_delivery_id = null
     where o.tenant_id = tenant and o.id = send_target and o.half_open_delivery_id = delivery;
     return null;
@@ -4027,7 +4027,7 @@ begin
   insert into signalops.send_targets as o (tenant_id, id, failures, failing_since, circuit_open_until)
   values (tenant, send_target, (outcome = 'transient')::integer, clock_timestamp(), clock_timestamp() + pause)
   on conflict (tenant_id, id) do update set
-    -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the send_target for long.
+    -- Attempts in flight when the circuit opened are not counted: a burst alone would open it for long.
     failures = o.failures + case when o.circuit_open_until is null or o.half_open_delivery_id = delivery then excluded.failures else 0 end,
     failing_since = coalesce(o.failing_since, excluded.failing_since),
     circuit_open_until = greatest(excluded.circuit_open_until, case
@@ -4043,7 +4043,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.record_circuit_outcome(tenant uuid, send_target uuid, delivery uuid, outcome text, pause interval) IS 'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each half_open_delivery_id that fails for twice as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the send_target fails.';
+COMMENT ON FUNCTION signalops.record_circuit_outcome(tenant uuid, send_target uuid, delivery uuid, outcome text, pause interval) IS 'Records an attempt''s outcome: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each failed half-open attempt for twice as long, up to 10 minutes; throttled opens it for the requested pause. Returns since when the send target fails.';
 
 CREATE FUNCTION signalops.record_event_types(seen jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -4062,7 +4062,7 @@ begin
     left join lateral (
       select e.type, e.fields from signalops.event_types e where e.tenant_id = s.tenant and e.type = s.type limit 1
     ) k on true
-    -- What is deleted meanwhile must not come back.
+    -- A tenant deleted concurrently must not get rows again.
     where exists (select from signalops.tenants t where t.id = s.tenant and t.status <> 'deleting')
     order by s.tenant, s.type
   ), room as (
@@ -4086,7 +4086,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.record_event_types(seen jsonb) IS 'Adds what a worker has seen to the catalogue: [{tenant, type, first, last, count, fields, cut, example}], first and last being ids of events. A tenant''s types beyond 1,000 are not catalogued: whoever puts ids into types fills nothing.';
+COMMENT ON FUNCTION signalops.record_event_types(seen jsonb) IS 'Adds what a worker has seen to the catalogue: [{tenant, type, first, last, count, fields, cut, example}], first and last being ids of events. A tenant''s types beyond 1,000 are not catalogued, so ids in types can''t fill the table.';
 
 CREATE FUNCTION signalops.record_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) RETURNS void
     LANGUAGE sql SECURITY DEFINER
@@ -4097,13 +4097,13 @@ CREATE FUNCTION signalops.record_key_uses(tenants uuid[], keys uuid[], moments t
     from unnest(tenants, keys, moments) as u (tenant, key, moment)
     join signalops.api_keys k on k.tenant_id = u.tenant and k.id = u.key
     where k.last_used_at is null or k.last_used_at <= u.moment - interval '1 minute'
-    -- Whoever holds the row is noting the same in another process, or ends the key: neither is worth waiting for.
+    -- The row is locked by another process that records the same, or ends the key: neither is worth waiting for.
     for no key update of k skip locked
   )
   update signalops.api_keys k set last_used_at = d.moment from due d where k.tenant_id = d.tenant_id and k.id = d.id
 $$;
 
-COMMENT ON FUNCTION signalops.record_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) IS 'Notes when keys of any tenants were used, unless that of a key was noted less than a minute before.';
+COMMENT ON FUNCTION signalops.record_key_uses(tenants uuid[], keys uuid[], moments timestamp with time zone[]) IS 'Records when keys of any tenants were used, at most once a minute per key.';
 
 CREATE FUNCTION signalops.record_maintenance_run(of_job text, of_error text) RETURNS void
     LANGUAGE sql SECURITY DEFINER
@@ -4117,7 +4117,7 @@ CREATE FUNCTION signalops.record_maintenance_run(of_job text, of_error text) RET
     error = coalesce(excluded.error, m.error)
 $$;
 
-COMMENT ON FUNCTION signalops.record_maintenance_run(of_job text, of_error text) IS 'Notes that a maintenance job has ended: well, or with an error.';
+COMMENT ON FUNCTION signalops.record_maintenance_run(of_job text, of_error text) IS 'Records the end of a maintenance job: success, or an error.';
 
 CREATE FUNCTION signalops.record_used_number() RETURNS trigger
     LANGUAGE plpgsql
@@ -4128,7 +4128,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.record_used_number() IS 'Notes that the number of a document was given, when the document goes with its tenant.';
+COMMENT ON FUNCTION signalops.record_used_number() IS 'Records the number of a document that is deleted with its tenant.';
 
 CREATE FUNCTION signalops.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -4144,7 +4144,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.refuse_change() IS 'Keeps what was agreed upon as it was, but for a tenant that is being deleted; its argument is the remedy.';
+COMMENT ON FUNCTION signalops.refuse_change() IS 'Prevents changes of agreed terms, except of a tenant that is being deleted; its argument is the remedy.';
 
 CREATE FUNCTION signalops.refuse_log_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -4159,7 +4159,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.refuse_log_change() IS 'Refuses everybody to change or delete actions, but for those of a tenant that is being deleted.';
+COMMENT ON FUNCTION signalops.refuse_log_change() IS 'Prevents changes and deletions of the audit log, except of a tenant that is being deleted.';
 
 CREATE FUNCTION signalops.refuse_time_zone_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4254,7 +4254,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.reset_circuit() IS 'Has a channel that is enabled again begin anew.';
+COMMENT ON FUNCTION signalops.reset_circuit() IS 'Resets the circuit of a channel that is enabled again.';
 
 CREATE FUNCTION signalops.reset_next_thresholds(tenant uuid, of_meter text) RETURNS void
     LANGUAGE plpgsql
@@ -4292,7 +4292,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.reset_next_thresholds(tenant uuid, of_meter text) IS 'Has accept find out anew what a tenant''s quotas allow; another meter than events starts a new version of tenants.limited_meters_version, and a meter whose limit is new begins with what its counters hold of the month.';
+COMMENT ON FUNCTION signalops.reset_next_thresholds(tenant uuid, of_meter text) IS 'Sends the next accept of a tenant to the slow path; for a meter other than events increments tenants.limited_meters_version, and the counter of a meter whose limit is new starts with the usage of the month.';
 
 CREATE FUNCTION signalops.resume_tenants(at_most integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4322,13 +4322,13 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.resume_tenants(at_most integer) IS 'Lets a part of what is held of each tenant that was resumed go on, the oldest first; returns whether there may be more to do at once.';
+COMMENT ON FUNCTION signalops.resume_tenants(at_most integer) IS 'Unparks a part of each resumed tenant''s work, oldest first; returns whether there may be more.';
 
 CREATE FUNCTION signalops.retention_cutoffs(retention_days integer) RETURNS TABLE(tenant uuid, days integer, since timestamp with time zone)
     LANGUAGE sql STABLE
     AS $$
   with needed as materialized (
-    -- Two partial indexes hold what is not sent yet.
+    -- Two partial indexes cover unsent deliveries.
     select d.tenant_id, min(signalops.uuid7_time(d.event_id)) as at from signalops.deliveries d
     where d.status in ('pending', 'sending') and d.next_attempt_at is null group by d.tenant_id
     union all
@@ -4356,7 +4356,7 @@ CREATE FUNCTION signalops.retention_cutoffs(retention_days integer) RETURNS TABL
   where t.status <> 'deleting'
 $$;
 
-COMMENT ON FUNCTION signalops.retention_cutoffs(retention_days integer) IS 'For how many days each tenant''s events are kept, by its own retention, its plan''s or this of the installation; and since when they must be: at the latest since the oldest that waits, is still to be sent, or belongs to a billing period that is not closed.';
+COMMENT ON FUNCTION signalops.retention_cutoffs(retention_days integer) IS 'The retention in days of each tenant, by its own setting, its plan''s or the installation''s default; and the time since which events must be kept: at the latest since the oldest that waits, is still to be sent, or belongs to a billing period that is not closed.';
 
 CREATE FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -4366,7 +4366,7 @@ declare
   channels uuid[];
   batches uuid[];
 begin
-  -- Lock order: deliveries by id, which guard their letters; dead_letters by id; send_targets; channel_schedules.
+  -- Lock order: deliveries by id, which guard their dead letters; dead_letters by id; send_targets; channel_schedules.
   perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (letters) order by d.id for update;
   perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null order by l.id for update;
   with ended as (
@@ -4380,7 +4380,7 @@ begin
       -- What could not be rendered would fail again by the template that it had.
       rule_version = coalesce(case when d.id = any (array(select e.id from ended e where e.error like 'The template%' or e.error like '%rule''s template%'))
         then (select r.active_version from signalops.rules r where r.tenant_id = tenant and r.id = d.rule_id and r.deleted_at is null limit 1) end, d.rule_version)
-    -- Not joined: a plan made for few letters would read the deliveries whole for many.
+    -- Not joined: a query plan for few dead letters would scan all deliveries for many.
     where d.tenant_id = tenant and d.id = any (array(select e.id from ended e where e.kind = 'delivery')) and d.status = 'dead'
     returning d.channel_id
   ), parts as (
@@ -4403,7 +4403,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) IS 'Gives dead letters another chance: a delivery is tried again with a schedule of its own, an event is processed again, and counted then. For many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many. What could not be rendered is rendered by the active version of its rule, all else by the version that it had; the circuits of the channels are closed.';
+COMMENT ON FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) IS 'Retries dead letters: a delivery is sent again with its whole retry schedule, an event is processed again, and counted then. For many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many. What could not be rendered is rendered by the active version of its rule, all else by the version that it had; the circuits of the channels are closed.';
 
 CREATE FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) RETURNS SETOF uuid
     LANGUAGE plpgsql
@@ -4426,7 +4426,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) IS 'Has deliveries that wait tried now; returns which. What is dead has a dead letter: see retry_dead_letters.';
+COMMENT ON FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) IS 'Makes waiting deliveries due now; returns which. For dead ones see retry_dead_letters.';
 
 CREATE FUNCTION signalops.return_credits(tenant uuid, invoice uuid) RETURNS numeric
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4452,7 +4452,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.return_credits(tenant uuid, invoice uuid) IS 'Gives what an invoice burned back to its grants, once; returns how much. What comes back to a grant that has expired since expires with the next expire_credits: an expiry is a promise. Who voids for a reason of the operator''s own grants anew.';
+COMMENT ON FUNCTION signalops.return_credits(tenant uuid, invoice uuid) IS 'Returns what an invoice burned to its grants, once; returns the amount. What is returned to an expired grant expires with the next expire_credits: credit does not outlive its expiry. After an error of the operator, grant new credit.';
 
 CREATE FUNCTION signalops.schedule_channel(tenant uuid, channel uuid, due timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
@@ -4466,7 +4466,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.schedule_channel(tenant uuid, channel uuid, due timestamp with time zone) IS 'Notes that a delivery of a channel waits without a job until a moment.';
+COMMENT ON FUNCTION signalops.schedule_channel(tenant uuid, channel uuid, due timestamp with time zone) IS 'Sets when the next delivery of a channel that waits without a job is due.';
 
 CREATE FUNCTION signalops.seal_period(tenant uuid, of_period date) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4516,7 +4516,7 @@ CREATE FUNCTION signalops.secret_destination(kind text, config jsonb) RETURNS js
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE kind WHEN 'http'::text THEN jsonb_build_array(lower("substring"((config ->> 'url'::text), '^[^/?#]*//[^/?#]*'::text)), lower(COALESCE((config ->> 'secretHeader'::text), 'Authorization'::text))) WHEN 'email'::text THEN jsonb_build_array((config #> '{server,host}'::text[]), COALESCE((config #> '{server,port}'::text[]), '587'::jsonb), COALESCE((config #>> '{server,security}'::text[]), 'starttls'::text), (config #> '{server,username}'::text[])) ELSE NULL::jsonb END;
 
-COMMENT ON FUNCTION signalops.secret_destination(kind text, config jsonb) IS 'To whom, and as what, a channel of this configuration sends its secret itself; NULL: to nobody whom the configuration names.';
+COMMENT ON FUNCTION signalops.secret_destination(kind text, config jsonb) IS 'The destination to which a channel of this configuration sends its secret; NULL: none that the configuration names.';
 
 CREATE FUNCTION signalops.set_plan_limits(tenant uuid, terms jsonb, from_day date) RETURNS void
     LANGUAGE sql
@@ -4532,7 +4532,7 @@ CREATE FUNCTION signalops.set_plan_limits(tenant uuid, terms jsonb, from_day dat
     and not terms -> 'limits' @> jsonb_build_array(jsonb_build_object('meter', l.meter))
 $$;
 
-COMMENT ON FUNCTION signalops.set_plan_limits(tenant uuid, terms jsonb, from_day date) IS 'Makes the limits of a plan hold from a day on.';
+COMMENT ON FUNCTION signalops.set_plan_limits(tenant uuid, terms jsonb, from_day date) IS 'Sets the limits of a plan from a day on.';
 
 CREATE FUNCTION signalops.set_tenant(tenant uuid) RETURNS void
     LANGUAGE sql
@@ -4593,7 +4593,7 @@ begin
   from jsonb_to_record(said) as a (started_at timestamptz, duration_ms integer, outcome text, status_code integer, answer text, error text,
     request_id text);
 
-  -- Two workers may have one delivery in hand after a rescue. What was sent is sent, whoever says so; beyond that only the newest
+  -- Two workers may have one delivery in hand after a rescue. A successful attempt counts, whichever worker made it; beyond that only the newest
   -- attempt decides.
   update signalops.deliveries d set status = said ->> 'status', provider_id = said ->> 'provider_id', updated_at = now(),
     next_attempt_at = clock_timestamp() + make_interval(secs => case when said ->> 'delay' is not null then least((said ->> 'delay')::double precision, 3110400) end)
@@ -4690,13 +4690,13 @@ CREATE FUNCTION signalops.start_draining() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-  -- Closed right after it was resumed, it may have something held yet.
+  -- Closed right after it was resumed, it can still have parked work.
   new.is_draining := (old.status = 'suspended' or old.is_draining) and new.status in ('active', 'closed');
   return new;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.start_draining() IS 'Has what is held of a tenant go on when it is no longer suspended, whoever says so.';
+COMMENT ON FUNCTION signalops.start_draining() IS 'Starts draining parked work when a tenant is no longer suspended.';
 
 CREATE TABLE signalops.subscriptions (
     tenant_id uuid NOT NULL,
@@ -4712,7 +4712,7 @@ CREATE TABLE signalops.subscriptions (
 
 ALTER TABLE ONLY signalops.subscriptions FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.subscriptions IS 'Which plan a tenant has: each holds from its first day until the first day of the next.';
+COMMENT ON TABLE signalops.subscriptions IS 'The plan of a tenant: from its first day until the first day of the next subscription.';
 COMMENT ON COLUMN signalops.subscriptions.tenant_id IS 'Whose it is.';
 COMMENT ON COLUMN signalops.subscriptions.id IS 'UUIDv7.';
 COMMENT ON COLUMN signalops.subscriptions.plan IS 'The plan.';
@@ -4760,7 +4760,7 @@ begin
   delete from signalops.limits l where l.tenant_id = tenant and l.origin = 'plan' and l.starts_on >= starts;
   select * into before from signalops.subscriptions s where s.tenant_id = tenant order by s.starts_on desc limit 1;
   if (before.plan, before.version) = (offer.plan, offer.version) then
-    -- Not begun anew: a stretch of its own would have tiers and packages of its own.
+    -- Not started again: a billing segment of its own would have tiers and packages of its own.
     return before;
   end if;
   insert into signalops.subscriptions (tenant_id, id, plan, version, terms, starts_on, author)
@@ -4800,7 +4800,7 @@ CREATE FUNCTION signalops.take_batch(wanted uuid) RETURNS TABLE(tenant_id uuid, 
 declare
   held uuid[];
 begin
-  -- Nobody is held, as a rule: then this is a look at an empty index.
+  -- Usually no tenant is suspended: then this reads an empty index.
   if exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
     held := signalops.lock_suspended_tenants(array(
       select distinct i.tenant_id from signalops.inbox i where i.batch = wanted and not i.is_parked));
@@ -4811,7 +4811,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.take_batch(wanted uuid) IS 'Takes a batch out of the inbox, but for the events of tenants that are held: these are marked, and wait. A second worker with the same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
+COMMENT ON FUNCTION signalops.take_batch(wanted uuid) IS 'Takes a batch out of the inbox, except for events of suspended tenants: these are parked. A second worker with the same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
 
 CREATE FUNCTION signalops.take_tokens(flush jsonb, wanted jsonb) RETURNS TABLE(event_id uuid, of_tenant uuid, of_bucket text, pace jsonb)
     LANGUAGE plpgsql
@@ -4845,7 +4845,7 @@ begin
     where w.bucket <> 'tenant' and k.tenant_id = w.tenant and k.id = nullif(w.bucket, 'tenant')::uuid limit 1)
   ) r on true
   left join lateral (select * from signalops.rate_buckets b where b.tenant_id = w.tenant and b.bucket = w.bucket limit 1) b on true
-  -- Without a rate (the limit was lifted, and who asked has not heard of it yet) there is always enough.
+  -- Without a rate (the limit was removed, and the caller''s cache is stale) there is always enough.
   cross join lateral (
     select case when r.rate is null or b.level is null then 'Infinity' else least(r.burst, b.level + r.rate * greatest(extract(epoch from moment - b.at), 0)) end as tokens
   ) l;
@@ -4886,7 +4886,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.take_tokens(flush jsonb, wanted jsonb) IS 'Takes a token an event out of each bucket that it pays, [{tenant, bucket, amount}]; where there are too few, for the first events of the flush. Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, after those refused before it), and without an event what each bucket holds now (pace: {rate, burst, left}).';
+COMMENT ON FUNCTION signalops.take_tokens(flush jsonb, wanted jsonb) IS 'Takes a token an event out of each bucket that it pays, [{tenant, bucket, amount}]; where there are too few, for the first events of the flush. Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, after those refused before it), and without an event the level of each bucket (pace: {rate, burst, left}).';
 
 CREATE FUNCTION signalops.tenant_tables() RETURNS SETOF regclass
     LANGUAGE sql STABLE
@@ -4911,7 +4911,7 @@ CREATE FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens doub
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN LEAST((GREATEST((1)::numeric, ((max_per_minute)::numeric / 60.0)))::double precision, (COALESCE(tokens, (0)::double precision) + (((CASE WHEN (COALESCE(refilled_at, '-infinity'::timestamp with time zone) = '-infinity'::timestamp with time zone) THEN '1000000000'::numeric ELSE EXTRACT(epoch FROM (moment - refilled_at)) END * (max_per_minute)::numeric) / 60.0))::double precision));
 
-COMMENT ON FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, max_per_minute integer) IS 'How many messages an send_target with a rate limit may send at a moment: a second''s worth at most, and at least one.';
+COMMENT ON FUNCTION signalops.tokens_at(moment timestamp with time zone, tokens double precision, refilled_at timestamp with time zone, max_per_minute integer) IS 'Tokens of a send target with a rate limit at a moment: a second''s worth at most, and at least one.';
 
 CREATE FUNCTION signalops.try_acquire_slot(tenant uuid, send_target uuid, delivery uuid, max_per_minute integer) RETURNS timestamp with time zone
     LANGUAGE plpgsql
@@ -4919,32 +4919,32 @@ CREATE FUNCTION signalops.try_acquire_slot(tenant uuid, send_target uuid, delive
     SET enable_seqscan TO 'off'
     AS $$
 declare
-  found_outlet signalops.send_targets;
+  target signalops.send_targets;
   moment timestamptz;
   left_over double precision;
 begin
-  select * into found_outlet from signalops.send_targets o where o.tenant_id = tenant and o.id = send_target;
+  select * into target from signalops.send_targets o where o.tenant_id = tenant and o.id = send_target;
   -- The usual case takes no lock: nothing has failed, and nothing is limited.
-  if max_per_minute is null and found_outlet.circuit_open_until is null then
+  if max_per_minute is null and target.circuit_open_until is null then
     return null;
   end if;
-  if found_outlet.id is null then
+  if target.id is null then
     insert into signalops.send_targets (tenant_id, id) values (tenant, send_target) on conflict do nothing;
   end if;
-  select * into found_outlet from signalops.send_targets o where o.tenant_id = tenant and o.id = send_target for update;
+  select * into target from signalops.send_targets o where o.tenant_id = tenant and o.id = send_target for update;
   -- Only now: a clock read before the lock may be older than refilled_at, and the same second would refill twice.
   moment := clock_timestamp();
-  if found_outlet.circuit_open_until > moment then
-    return found_outlet.circuit_open_until;
+  if target.circuit_open_until > moment then
+    return target.circuit_open_until;
   end if;
   if max_per_minute is not null then
-    left_over := signalops.tokens_at(moment, found_outlet.tokens, found_outlet.refilled_at, max_per_minute) - 1;
+    left_over := signalops.tokens_at(moment, target.tokens, target.refilled_at, max_per_minute) - 1;
     if left_over < 0 then
       return moment + make_interval(secs => -left_over * 60 / max_per_minute);
     end if;
     update signalops.send_targets o set tokens = left_over, refilled_at = moment where o.tenant_id = tenant and o.id = send_target;
   end if;
-  if found_outlet.circuit_open_until is not null then
+  if target.circuit_open_until is not null then
     -- This one finds out for all others; if its worker dies, another may in half a minute.
     update signalops.send_targets o set circuit_open_until = moment + signalops.circuit_probe_timeout(), half_open_delivery_id = delivery
     where o.tenant_id = tenant and o.id = send_target;
@@ -4953,7 +4953,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.try_acquire_slot(tenant uuid, send_target uuid, delivery uuid, max_per_minute integer) IS 'Asks an send_target whether a delivery may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
+COMMENT ON FUNCTION signalops.try_acquire_slot(tenant uuid, send_target uuid, delivery uuid, max_per_minute integer) IS 'Acquires a slot of a send target for a delivery: NULL, or when to try again. While the circuit is half-open only one attempt gets one.';
 
 CREATE FUNCTION signalops.try_count(asked jsonb, moment timestamp with time zone) RETURNS TABLE(tenant uuid, of_meter text, is_calm boolean)
     LANGUAGE plpgsql
@@ -4973,7 +4973,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.try_count(asked jsonb, moment timestamp with time zone) IS 'Counts [{tenant, meter, amount, limited_meters_version}] and locks their quotas. Returns what it counted: calm where that was all there was to do, and not calm where the row is the first of its month; what is missing had something to tell or refuse, or was weighed by old limited_meters_version.';
+COMMENT ON FUNCTION signalops.try_count(asked jsonb, moment timestamp with time zone) IS 'Counts [{tenant, meter, amount, limited_meters_version}] and locks their quotas. Returns what it counted: calm where that was all there was to do, and not calm where the row is the first of its month; missing tenants need the slow path: a threshold was reached, or limited_meters_version is stale.';
 
 CREATE FUNCTION signalops.uncount_duplicates(admitted jsonb, moment timestamp with time zone, place text) RETURNS TABLE(event_id uuid, verdict text, first_id uuid)
     LANGUAGE plpgsql
@@ -5018,14 +5018,14 @@ begin
   ), batches as (
     select r.batch, count(*) as events from released r group by r.batch order by r.batch
   )
-  -- Behind single events, as any bulk: a tenant that comes back delays nobody's.
+  -- Behind single events, as any bulk: a resumed tenant delays no other.
   select sum(b.events) into released from batches b
   where signalops.enqueue('events', 'process_batch', signalops.priority_bulk(), jsonb_build_object('batch', b.batch)) is not null;
   return coalesce(released, 0);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.unpark_events(tenant uuid, at_most integer) IS 'Gives jobs to the oldest held batches of a tenant, of about so many events, while not too many wait already; returns of how many events.';
+COMMENT ON FUNCTION signalops.unpark_events(tenant uuid, at_most integer) IS 'Unparks the oldest batches of a tenant, up to about at_most events, unless too many wait already; returns how many events.';
 
 CREATE FUNCTION signalops.unpark_rule_states(tenant uuid, at_most integer) RETURNS bigint
     LANGUAGE plpgsql
@@ -5045,7 +5045,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.unpark_rule_states(tenant uuid, at_most integer) IS 'Has a tenant''s held absences looked at again, which gives each its whole time from the resumption on; returns of how many groups.';
+COMMENT ON FUNCTION signalops.unpark_rule_states(tenant uuid, at_most integer) IS 'Unparks a tenant''s absence timers, which restart at the resumption; returns how many.';
 
 CREATE FUNCTION signalops.update_counters(admitted jsonb, moment timestamp with time zone, direction integer) RETURNS void
     LANGUAGE plpgsql
@@ -5143,7 +5143,7 @@ begin
   )
   select jsonb_agg(to_jsonb(t)) into crossings
   from (
-    -- One event may bring about several stretches; it tells of the first.
+    -- One event can start several crossing intervals; it reports the first.
     select distinct on (c.event) c.event, m.value, lower(s.stretch) - span as since, lower(s.stretch) as until
     from unnest(near - touched + reached) as s (stretch)
     cross join lateral (
@@ -5257,7 +5257,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.version_limit() IS 'A limit that is set, changed or removed holds from its commit on, for every process.';
+COMMENT ON FUNCTION signalops.version_limit() IS 'A limit that is set, changed or removed takes effect with its commit, in every process.';
 
 CREATE FUNCTION signalops.version_limited_meter() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5271,7 +5271,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.version_limited_meter() IS 'A limited meter that ends, or begins again, changes what the API weighs.';
+COMMENT ON FUNCTION signalops.version_limited_meter() IS 'A limited meter that ends or starts changes the quantities that the API computes.';
 
 CREATE FUNCTION signalops.version_meter() RETURNS trigger
     LANGUAGE plpgsql
@@ -5337,13 +5337,13 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.without_secrets(value jsonb) IS 'A configuration as it may be shown to whoever reads the audit log: of URLs the origin alone, of headers the names, nothing that is called a secret.';
+COMMENT ON FUNCTION signalops.without_secrets(value jsonb) IS 'A configuration without secrets, for the audit log: of URLs the origin alone, of headers the names, nothing that is called a secret.';
 
 CREATE FUNCTION signalops.worker_timeout() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '00:00:05'::interval;
 
-COMMENT ON FUNCTION signalops.worker_timeout() IS 'After how long without a heartbeat a worker counts as dead, and its jobs are given to others.';
+COMMENT ON FUNCTION signalops.worker_timeout() IS 'After how long without a heartbeat a worker counts as dead, and its jobs are requeued.';
 
 CREATE FUNCTION signalops.write_audit_log(tenant uuid, action text, target_id text, target text, change jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -5394,7 +5394,7 @@ COMMENT ON COLUMN signalops.audit_log.operation IS 'The operation of the API or 
 COMMENT ON COLUMN signalops.audit_log.action IS 'What was done: a thing and a verb, such as rule.created.';
 COMMENT ON COLUMN signalops.audit_log.target_id IS 'To what, by its id or key; NULL: to several, which the change names.';
 COMMENT ON COLUMN signalops.audit_log.target IS 'The name that it had for people then.';
-COMMENT ON COLUMN signalops.audit_log.change IS 'before and after: what changed, by column. Secrets are ***, of URLs only the origin is kept, and what is long is cut.';
+COMMENT ON COLUMN signalops.audit_log.change IS 'before and after: what changed, by column. Secrets are ***, of URLs only the origin is stored, and long values are cut.';
 
 CREATE VIEW ops.actions AS
  SELECT l.id AS action_id,
@@ -5434,13 +5434,13 @@ CREATE TABLE signalops.alerts (
 
 ALTER TABLE ONLY signalops.alerts FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.alerts IS 'What is out of bounds now, or was until lately; a row goes when its end was told.';
+COMMENT ON TABLE signalops.alerts IS 'Alerts that are pending, raised or recovering; a row is deleted when its end is notified.';
 COMMENT ON COLUMN signalops.alerts.alert IS 'Which of signalops.alert_conditions().';
 COMMENT ON COLUMN signalops.alerts.subject IS 'What it is about: a tenant''s slug, a table, a job; empty: the installation.';
 COMMENT ON COLUMN signalops.alerts.breached_at IS 'Since when it is out of bounds.';
-COMMENT ON COLUMN signalops.alerts.raised_at IS 'When that was told; NULL: it has not lasted long enough.';
+COMMENT ON COLUMN signalops.alerts.raised_at IS 'When it was notified; NULL: it has not lasted long enough.';
 COMMENT ON COLUMN signalops.alerts.recovering_since IS 'Since when it is within bounds again; NULL: it is not.';
-COMMENT ON COLUMN signalops.alerts.resolve_after IS 'How long it must be within bounds until that is told.';
+COMMENT ON COLUMN signalops.alerts.resolve_after IS 'How long it must be within bounds until it is resolved.';
 COMMENT ON COLUMN signalops.alerts.value IS 'How much, when it was last out of bounds.';
 
 CREATE VIEW ops.alerts AS
@@ -5458,8 +5458,8 @@ COMMENT ON COLUMN ops.alerts.alert IS 'Which; signalops/watch/README.md has them
 COMMENT ON COLUMN ops.alerts.subject IS 'What it is about: a tenant''s slug, a table, a job; empty: the installation.';
 COMMENT ON COLUMN ops.alerts.value IS 'How much, when it was last out of bounds.';
 COMMENT ON COLUMN ops.alerts.breached_at IS 'Since when.';
-COMMENT ON COLUMN ops.alerts.raised_at IS 'When that was told.';
-COMMENT ON COLUMN ops.alerts.recovering_since IS 'Since when it is within bounds again; told when that lasts; NULL: it is not.';
+COMMENT ON COLUMN ops.alerts.raised_at IS 'When operators were notified.';
+COMMENT ON COLUMN ops.alerts.recovering_since IS 'Since when it is within bounds again; resolved when that lasts; NULL: it is not.';
 
 CREATE TABLE signalops.backtests (
     tenant_id uuid NOT NULL,
@@ -5484,10 +5484,10 @@ CREATE TABLE signalops.backtests (
 
 ALTER TABLE ONLY signalops.backtests FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.backtests IS 'Rules held against past events. A job does about a second of the work at a time, and saves here where it is: the newest 50 of a tenant.';
+COMMENT ON TABLE signalops.backtests IS 'Backtests of rules on past events. A job works for about a second and saves its state here: the newest 50 of a tenant.';
 COMMENT ON COLUMN signalops.backtests.tenant_id IS 'Whose events they are.';
 COMMENT ON COLUMN signalops.backtests.id IS 'UUIDv7.';
-COMMENT ON COLUMN signalops.backtests.request IS 'What is held against what, as it was when it was asked for: {candidate, baseline, silences, types, examples}.';
+COMMENT ON COLUMN signalops.backtests.request IS 'The request with its rules as they were then: {candidate, baseline, silences, types, examples}.';
 COMMENT ON COLUMN signalops.backtests.starts_at IS 'Events received from then on.';
 COMMENT ON COLUMN signalops.backtests.ends_at IS 'Events received before.';
 COMMENT ON COLUMN signalops.backtests.status IS 'queued -> running -> done; or -> failed, or -> cancelled.';
@@ -5617,8 +5617,8 @@ COMMENT ON COLUMN signalops.channels.retry_schedule IS 'Seconds before each furt
 COMMENT ON COLUMN signalops.channels.disabled_because IS 'Why SignalOps itself disabled it; NULL: it did not.';
 COMMENT ON COLUMN signalops.channels.updated_at IS 'When it was changed last.';
 COMMENT ON COLUMN signalops.channels.deleted_at IS 'When it was deleted; NULL: it is not. The row stays, since versions of rules name it; its secret is gone, its name free again.';
-COMMENT ON COLUMN signalops.channels.send_target_id IS 'The send_target that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
-COMMENT ON COLUMN signalops.channels.max_per_minute IS 'How many messages its send_target may send in a minute; NULL: as many as there are.';
+COMMENT ON COLUMN signalops.channels.send_target_id IS 'The send target, where channels share one (a bot, an account); NULL: its own, with its id.';
+COMMENT ON COLUMN signalops.channels.max_per_minute IS 'Rate limit of its send target in messages per minute; NULL: none.';
 
 CREATE TABLE signalops.rules (
     tenant_id uuid NOT NULL,
@@ -5637,7 +5637,7 @@ CREATE TABLE signalops.rules (
 
 ALTER TABLE ONLY signalops.rules FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.rules IS 'A tenant''s rules; what a rule says stands in its versions.';
+COMMENT ON TABLE signalops.rules IS 'A tenant''s rules; their content is in the versions.';
 COMMENT ON COLUMN signalops.rules.tenant_id IS 'Whose rule it is.';
 COMMENT ON COLUMN signalops.rules.id IS 'UUIDv7.';
 COMMENT ON COLUMN signalops.rules.name IS 'What the tenant calls it.';
@@ -5668,7 +5668,7 @@ CREATE VIEW ops.dead_letters AS
 COMMENT ON VIEW ops.dead_letters IS 'Events and deliveries that were given up and wait for somebody to look: see ops.retry_dead_letters and ops.discard_dead_letters. One tenant''s are read along dead_letters_open.';
 COMMENT ON COLUMN ops.dead_letters.tenant IS 'The tenant''s slug.';
 COMMENT ON COLUMN ops.dead_letters.tenant_id IS 'Its id.';
-COMMENT ON COLUMN ops.dead_letters.letter_id IS 'The letter: the id of the event or delivery.';
+COMMENT ON COLUMN ops.dead_letters.letter_id IS 'The dead letter: the id of its event or delivery.';
 COMMENT ON COLUMN ops.dead_letters.kind IS 'event or delivery.';
 COMMENT ON COLUMN ops.dead_letters.died_at IS 'When it was given up.';
 COMMENT ON COLUMN ops.dead_letters.error IS 'Why, without what the error quotes: that may be of a payload, and is in the tenant''s own.';
@@ -5713,12 +5713,12 @@ COMMENT ON COLUMN signalops.rule_versions.channel_id IS 'The action: the channel
 COMMENT ON COLUMN signalops.rule_versions.template IS 'The action: {subject, body} in Liquid; what is missing gets a default.';
 COMMENT ON COLUMN signalops.rule_versions.created_at IS 'When it was made.';
 COMMENT ON COLUMN signalops.rule_versions.state_version IS 'The version from which pattern, time_window and absent have stood as they do: what was counted since then still counts.';
-COMMENT ON COLUMN signalops.rule_versions.conditions IS 'How many conditions the pattern has once every $or is expanded: what it costs to hold it compiled.';
+COMMENT ON COLUMN signalops.rule_versions.conditions IS 'How many conditions the pattern has once every $or is expanded: its cost in memory once compiled.';
 COMMENT ON COLUMN signalops.rule_versions.severity IS 'info, warning, error or critical: how urgent a notification is.';
 COMMENT ON COLUMN signalops.rule_versions.time_window IS 'Fires once when enough happens within a time: {count | sum | distinct, within, groupBy, lateness}; NULL: on each match.';
 COMMENT ON COLUMN signalops.rule_versions.absent IS 'Fires when nothing matches for a time: {after, groupBy, lateness}; NULL: on matches.';
 COMMENT ON COLUMN signalops.rule_versions.cooldown IS 'After a notification none for a time, per group: {for, groupBy}; NULL: none.';
-COMMENT ON COLUMN signalops.rule_versions.digest IS 'Matches are collected and told together: {every} or {at, timeZone}; NULL: at once.';
+COMMENT ON COLUMN signalops.rule_versions.digest IS 'Matches are collected into one notification: {every} or {at, timeZone}; NULL: one each.';
 COMMENT ON COLUMN signalops.rule_versions.active_hours IS 'When notifications go out: {timeZone, days, from, to, otherwise}; NULL: at any time.';
 
 CREATE TABLE signalops.send_targets (
@@ -5736,13 +5736,13 @@ WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_
 
 ALTER TABLE ONLY signalops.send_targets FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.send_targets IS 'What sending through an send_target is like: made at its first failure, or with a rate limit. Exact across workers by its row lock.';
-COMMENT ON COLUMN signalops.send_targets.tenant_id IS 'Whose send_target it is.';
+COMMENT ON TABLE signalops.send_targets IS 'The state of a send target (circuit breaker, rate limit): created at its first failure, or with a rate limit. Exact across workers by its row lock.';
+COMMENT ON COLUMN signalops.send_targets.tenant_id IS 'The tenant.';
 COMMENT ON COLUMN signalops.send_targets.id IS 'The channel''s id, or channels.send_target_id.';
 COMMENT ON COLUMN signalops.send_targets.failures IS 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
 COMMENT ON COLUMN signalops.send_targets.failing_since IS 'When the first attempt after the last success failed; NULL: it works.';
-COMMENT ON COLUMN signalops.send_targets.circuit_open_until IS 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
-COMMENT ON COLUMN signalops.send_targets.half_open_delivery_id IS 'The delivery that finds out whether it works again; NULL: none is on its way.';
+COMMENT ON COLUMN signalops.send_targets.circuit_open_until IS 'Until when nothing is sent; then one attempt may probe (half-open). NULL: the circuit is closed.';
+COMMENT ON COLUMN signalops.send_targets.half_open_delivery_id IS 'The delivery of the half-open attempt; NULL: none in flight.';
 COMMENT ON COLUMN signalops.send_targets.tokens IS 'Messages that may be sent at once, as of refilled_at.';
 COMMENT ON COLUMN signalops.send_targets.refilled_at IS 'When the tokens were counted.';
 COMMENT ON COLUMN signalops.send_targets.last_error IS 'What the last attempt that failed came to; of interest while failing_since is set.';
@@ -5818,12 +5818,12 @@ COMMENT ON COLUMN ops.delivery_health.enabled IS 'Whether it is in use.';
 COMMENT ON COLUMN ops.delivery_health.pending IS 'Deliveries that have a job, or wait for their channel''s turn.';
 COMMENT ON COLUMN ops.delivery_health.sending IS 'Deliveries that are being sent.';
 COMMENT ON COLUMN ops.delivery_health.retrying IS 'Deliveries that failed, and wait for their next attempt.';
-COMMENT ON COLUMN ops.delivery_health.dead_in_a_day IS 'Dead letters of the last 24 hours that wait for somebody to look.';
+COMMENT ON COLUMN ops.delivery_health.dead_in_a_day IS 'Unresolved dead letters of the last 24 hours.';
 COMMENT ON COLUMN ops.delivery_health.sent_in_an_hour IS 'Deliveries asked for in the last hour that arrived; NULL: no rule ever used it.';
 COMMENT ON COLUMN ops.delivery_health.tried_in_an_hour IS 'Deliveries asked for in the last hour that were tried: that arrived, are retried, or died.';
 COMMENT ON COLUMN ops.delivery_health.success_ratio IS 'The former of the latter, from 0 to 1; NULL: none was tried.';
 COMMENT ON COLUMN ops.delivery_health.breaker IS 'closed: it is called; open: it is not; half-open: one attempt finds out.';
-COMMENT ON COLUMN ops.delivery_health.circuit_open_until IS 'Until when nobody calls it; NULL: its circuit is closed.';
+COMMENT ON COLUMN ops.delivery_health.circuit_open_until IS 'Until when its circuit is open and nothing is sent; NULL: its circuit is closed.';
 COMMENT ON COLUMN ops.delivery_health.failing_since IS 'Since when every attempt has failed; NULL: it works.';
 COMMENT ON COLUMN ops.delivery_health.oldest IS 'When the first of those that are not over was asked for; NULL: all are.';
 COMMENT ON COLUMN ops.delivery_health.oldest_age IS 'How long ago that is.';
@@ -5844,7 +5844,7 @@ COMMENT ON COLUMN signalops.inbox.tenant_id IS 'Whose event it is.';
 COMMENT ON COLUMN signalops.inbox.event_id IS 'The event that waits.';
 COMMENT ON COLUMN signalops.inbox.batch IS 'The flush that stored it: one job processes one batch.';
 COMMENT ON COLUMN signalops.inbox.replay_id IS 'The replay that put it here; NULL: the event is new.';
-COMMENT ON COLUMN signalops.inbox.is_parked IS 'Whether it waits for its tenant to be resumed; no job is for it till then.';
+COMMENT ON COLUMN signalops.inbox.is_parked IS 'Whether it is parked until its tenant is resumed; it has no job until then.';
 
 CREATE VIEW ops.inbox_by_tenant AS
  SELECT t.slug AS tenant,
@@ -5900,7 +5900,7 @@ COMMENT ON VIEW ops.job_history IS 'Jobs that are over and still stored: those t
 COMMENT ON COLUMN ops.job_history.job_id IS 'The job.';
 COMMENT ON COLUMN ops.job_history.queue IS 'Its queue.';
 COMMENT ON COLUMN ops.job_history.task IS 'What it did.';
-COMMENT ON COLUMN ops.job_history.status IS 'failed; aborted: cut off; cancelled: before it was begun; succeeded, where workers are told to keep those.';
+COMMENT ON COLUMN ops.job_history.status IS 'failed; aborted: cut off; cancelled: before it was begun; succeeded, where workers are configured to keep those.';
 COMMENT ON COLUMN ops.job_history.about IS 'Its arguments, which are ids.';
 COMMENT ON COLUMN ops.job_history.attempts IS 'How often it was begun.';
 COMMENT ON COLUMN ops.job_history.enqueued_at IS 'When it was enqueued.';
@@ -5983,7 +5983,7 @@ CREATE VIEW ops.partitions AS
 COMMENT ON VIEW ops.partitions IS 'The monthly partitions, how large they are, and how far they reach. Reads the catalogue alone.';
 COMMENT ON COLUMN ops.partitions.parent IS 'The table.';
 COMMENT ON COLUMN ops.partitions.partition IS 'Its partition.';
-COMMENT ON COLUMN ops.partitions.holds_from IS 'It holds what was made from then on.';
+COMMENT ON COLUMN ops.partitions.holds_from IS 'Lower bound of the times of its ids.';
 COMMENT ON COLUMN ops.partitions.holds_to IS 'And before.';
 COMMENT ON COLUMN ops.partitions.rows_estimate IS 'Its rows as of the last vacuum or analyze; 0: neither has been, or it is empty.';
 COMMENT ON COLUMN ops.partitions.bytes IS 'With its indexes.';
@@ -6029,7 +6029,7 @@ COMMENT ON COLUMN ops.running_jobs.attempts IS 'How often it was begun before.';
 COMMENT ON COLUMN ops.running_jobs.started_at IS 'When it was begun.';
 COMMENT ON COLUMN ops.running_jobs.running_for IS 'How long ago that is.';
 COMMENT ON COLUMN ops.running_jobs.worker_id IS 'The worker; NULL: it is known no longer.';
-COMMENT ON COLUMN ops.running_jobs.is_worker_alive IS 'Whether that told in the last 5 seconds that it lives.';
+COMMENT ON COLUMN ops.running_jobs.is_worker_alive IS 'Whether that sent a heartbeat in the last 5 seconds.';
 
 CREATE VIEW ops.workers AS
  SELECT w.id AS worker_id,
@@ -6046,7 +6046,7 @@ CREATE VIEW ops.workers AS
 
 COMMENT ON VIEW ops.workers IS 'The workers that are known. The jobs of one that is silent for 5 seconds are given to others.';
 COMMENT ON COLUMN ops.workers.worker_id IS 'Its number, new with each start.';
-COMMENT ON COLUMN ops.workers.last_heartbeat IS 'When it last told that it lives; it does each second.';
+COMMENT ON COLUMN ops.workers.last_heartbeat IS 'Its last heartbeat; it sends one each second.';
 COMMENT ON COLUMN ops.workers.silent_for IS 'How long ago that is.';
 COMMENT ON COLUMN ops.workers.is_alive IS 'Whether it is less than 5 seconds.';
 COMMENT ON COLUMN ops.workers.doing IS 'Jobs that it is at.';
@@ -6114,7 +6114,7 @@ COMMENT ON COLUMN signalops.matches.tenant_id IS 'Whose event it is.';
 COMMENT ON COLUMN signalops.matches.event_id IS 'The event.';
 COMMENT ON COLUMN signalops.matches.rule_id IS 'The rule that matched.';
 COMMENT ON COLUMN signalops.matches.rule_version IS 'The version that decided.';
-COMMENT ON COLUMN signalops.matches.outcome IS 'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is missing). silenced, outside_hours (active hours), cooldown: nobody was told. digested: is told with others.';
+COMMENT ON COLUMN signalops.matches.outcome IS 'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is missing). silenced, outside_hours (active hours), cooldown: no notification. digested: in a digest with others.';
 
 CREATE TABLE signalops.rule_states (
     tenant_id uuid NOT NULL,
@@ -6140,9 +6140,9 @@ COMMENT ON COLUMN signalops.rule_states.state_version IS 'The state''s version: 
 COMMENT ON COLUMN signalops.rule_states.group_key IS 'The JSON list of the values of the fields it groups by, or its hash; []: the rule does not group.';
 COMMENT ON COLUMN signalops.rule_states.labels IS 'The same values by field, for people.';
 COMMENT ON COLUMN signalops.rule_states.last_match_at IS 'The latest event time of a match; NULL: none since the rule was enabled.';
-COMMENT ON COLUMN signalops.rule_states.notified_ranges IS 'The stretches of event time for which a window was reached and told: what joins one of them is not told again.';
+COMMENT ON COLUMN signalops.rule_states.notified_ranges IS 'The ranges of event time in which a window was reached and notified: an event that extends one of them does not notify again.';
 COMMENT ON COLUMN signalops.rule_states.cooldown_until IS 'Until when the cooldown lasts.';
-COMMENT ON COLUMN signalops.rule_states.due_at IS 'When an absence is told, unless something matches before; NULL: was told, or the rule has none.';
+COMMENT ON COLUMN signalops.rule_states.due_at IS 'When an absence fires, unless something matches before; NULL: it fired, or the rule has none.';
 COMMENT ON COLUMN signalops.rule_states.expires_at IS 'When nothing that it remembers can matter any more.';
 COMMENT ON COLUMN signalops.rule_states.causation_depth IS 'The causation_depth of the latest match (see events.causation_depth): the notice of an absence is one deeper.';
 
@@ -6160,7 +6160,7 @@ WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 
 ALTER TABLE ONLY signalops.window_events FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.window_events IS 'The matches that rules'' windows hold: as long as one of them, or one that comes in late, may need it.';
+COMMENT ON TABLE signalops.window_events IS 'The matches in rules'' windows: as long as one of them, or a late one, may need them.';
 COMMENT ON COLUMN signalops.window_events.tenant_id IS 'Whose rule it is.';
 COMMENT ON COLUMN signalops.window_events.rule_id IS 'The rule.';
 COMMENT ON COLUMN signalops.window_events.state_version IS 'As in rule_states.';
@@ -6214,11 +6214,11 @@ COMMENT ON COLUMN ops.slow_rules.rule IS 'The rule''s name.';
 COMMENT ON COLUMN ops.slow_rules.rule_id IS 'Its id.';
 COMMENT ON COLUMN ops.slow_rules.version IS 'The version that decides now.';
 COMMENT ON COLUMN ops.slow_rules.enabled IS 'Whether it is evaluated.';
-COMMENT ON COLUMN ops.slow_rules.conditions IS 'Conditions of its pattern once every $or is expanded: what it costs to compile and to hold.';
+COMMENT ON COLUMN ops.slow_rules.conditions IS 'Conditions of its pattern once every $or is expanded: what it costs to compile and to keep in memory.';
 COMMENT ON COLUMN ops.slow_rules.pattern_bytes IS 'The length of its pattern as JSON.';
 COMMENT ON COLUMN ops.slow_rules.matches_in_an_hour IS 'Events of the last hour that it matched.';
 COMMENT ON COLUMN ops.slow_rules.groups IS 'Groups that it remembers, each a row which a match locks.';
-COMMENT ON COLUMN ops.slow_rules.window_events IS 'Events that its windows hold.';
+COMMENT ON COLUMN ops.slow_rules.window_events IS 'Events in its windows.';
 COMMENT ON COLUMN ops.slow_rules.dead_in_a_day IS 'Its deliveries that died in the last 24 hours and wait for somebody to look, as for a template that fails.';
 
 CREATE VIEW ops.tables AS
@@ -6278,9 +6278,9 @@ COMMENT ON COLUMN signalops.accepted_counters.tenant_id IS 'Whose count it is.';
 COMMENT ON COLUMN signalops.accepted_counters.period IS 'First day of the calendar month, in the tenant''s time zone.';
 COMMENT ON COLUMN signalops.accepted_counters.accepted IS 'The amount accepted; duplicates, refusals and operational events do not count.';
 COMMENT ON COLUMN signalops.accepted_counters.meter IS 'The meter''s key.';
-COMMENT ON COLUMN signalops.accepted_counters.notified IS 'The amounts of which the tenant was told, by what they are: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
-COMMENT ON COLUMN signalops.accepted_counters.next_threshold IS 'As long as accepted stays below it there is nothing to tell or to refuse, and accept looks at nothing else; 0: it has to find out.';
-COMMENT ON COLUMN signalops.accepted_counters.limited_meters_version IS 'The version of tenants.limited_meters_version that it is counted by; a row that was left behind, since its meter had no limit, begins anew from usage_counters.';
+COMMENT ON COLUMN signalops.accepted_counters.notified IS 'The amounts of which the tenant was notified, by threshold or limit: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
+COMMENT ON COLUMN signalops.accepted_counters.next_threshold IS 'Fast-path bound: below this amount no limit or threshold can be reached, so accept skips all checks. 0: unknown, take the slow path.';
+COMMENT ON COLUMN signalops.accepted_counters.limited_meters_version IS 'The tenants.limited_meters_version of its counts; a row with an older one (its meter had no limit) starts again from usage_counters.';
 
 CREATE VIEW ops.tenant_usage AS
  SELECT t.slug AS tenant,
@@ -6323,9 +6323,9 @@ COMMENT ON COLUMN ops.tenant_usage.tenant_id IS 'Its id.';
 COMMENT ON COLUMN ops.tenant_usage.meter IS 'The meter''s key; events: all events.';
 COMMENT ON COLUMN ops.tenant_usage.period IS 'The first day of the month.';
 COMMENT ON COLUMN ops.tenant_usage.accepted IS 'The amount accepted, in the meter''s unit.';
-COMMENT ON COLUMN ops.tenant_usage.soft IS 'The amount at which it is told; NULL: none.';
+COMMENT ON COLUMN ops.tenant_usage.soft IS 'The amount at which the tenant is notified; NULL: none.';
 COMMENT ON COLUMN ops.tenant_usage.hard IS 'The amount beyond which it is refused, or marked; NULL: none.';
-COMMENT ON COLUMN ops.tenant_usage.overage IS 'What becomes of what is beyond hard: refuse or accept; NULL: it never had a limit.';
+COMMENT ON COLUMN ops.tenant_usage.overage IS 'Overage beyond hard: refuse or accept; NULL: it never had a limit.';
 COMMENT ON COLUMN ops.tenant_usage.percent IS 'Accepted of hard (of soft, without hard); NULL: there is no limit.';
 COMMENT ON COLUMN ops.tenant_usage.counted IS 'Events processed and billed in this month, late ones too; what is accepted above it waits, died, or belongs to another month.';
 
@@ -6369,7 +6369,7 @@ COMMENT ON COLUMN signalops.api_keys.created_at IS 'When it was made.';
 COMMENT ON COLUMN signalops.api_keys.expires_at IS 'From when it is refused; NULL: never.';
 COMMENT ON COLUMN signalops.api_keys.revoked_at IS 'When it was revoked; NULL: it is not.';
 COMMENT ON COLUMN signalops.api_keys.allowed_cidrs IS 'Networks from which it is accepted; none: from everywhere.';
-COMMENT ON COLUMN signalops.api_keys.replaces IS 'The key that was rotated to this one; NULL: it was made anew.';
+COMMENT ON COLUMN signalops.api_keys.replaces IS 'The key that was rotated to this one; NULL: created, not rotated.';
 COMMENT ON COLUMN signalops.api_keys.last_used_at IS 'When it was last let in, to the minute: it may have been used up to a minute later. NULL: it was not used since this is written.';
 COMMENT ON COLUMN signalops.api_keys.rate_per_second IS 'Events a second that may come in with it, besides what its tenant may; NULL: no limit of its own.';
 COMMENT ON COLUMN signalops.api_keys.rate_burst IS 'Events that may come in with it at once after a pause; NULL: no limit of its own.';
@@ -6399,9 +6399,9 @@ COMMENT ON COLUMN signalops.batch_results.batch IS 'UUIDv7; the flush that store
 COMMENT ON COLUMN signalops.batch_results.job_id IS 'The procrastinate job that processed it; finished jobs are deleted.';
 COMMENT ON COLUMN signalops.batch_results.worker IS 'The worker process: host and process id.';
 COMMENT ON COLUMN signalops.batch_results.ruleset_version IS 'The version of the tenant''s rules that it used.';
-COMMENT ON COLUMN signalops.batch_results.rules IS 'How many rules each event was held against.';
+COMMENT ON COLUMN signalops.batch_results.rules IS 'How many rules were evaluated for each event.';
 COMMENT ON COLUMN signalops.batch_results.events IS 'Events processed and counted.';
-COMMENT ON COLUMN signalops.batch_results.dead IS 'Events that became dead letters instead.';
+COMMENT ON COLUMN signalops.batch_results.dead IS 'Events that became dead letters.';
 COMMENT ON COLUMN signalops.batch_results.processed_at IS 'When, just before the commit.';
 COMMENT ON COLUMN signalops.batch_results.meters_version IS 'The version of the tenant''s meters that it used.';
 COMMENT ON COLUMN signalops.batch_results.billed IS 'Events of these that were counted: neither operational events nor replays.';
@@ -6421,13 +6421,13 @@ CREATE TABLE signalops.billing_periods (
 
 ALTER TABLE ONLY signalops.billing_periods FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.billing_periods IS 'The billing periods that have ended: frozen, so that what is counted from then on is late; then closed, when nobody can count into them.';
+COMMENT ON TABLE signalops.billing_periods IS 'The billing periods that have ended: frozen, so that what is counted from then on is late; then closed, when no transaction can count into them.';
 COMMENT ON COLUMN signalops.billing_periods.tenant_id IS 'Whose period it is.';
 COMMENT ON COLUMN signalops.billing_periods.period IS 'The calendar month, by its first day.';
 COMMENT ON COLUMN signalops.billing_periods.starts_at IS 'When it began in the tenant''s time zone.';
 COMMENT ON COLUMN signalops.billing_periods.ends_at IS 'When it ended.';
 COMMENT ON COLUMN signalops.billing_periods.frozen_at IS 'When tenants.closed_until became its end.';
-COMMENT ON COLUMN signalops.billing_periods.barrier IS 'A transaction that began after the freezing was committed; when all before it have ended, nobody counts by the old closed_until.';
+COMMENT ON COLUMN signalops.billing_periods.barrier IS 'A transaction that began after the freezing was committed; when all before it have ended, no transaction counts by the old closed_until.';
 COMMENT ON COLUMN signalops.billing_periods.closed_at IS 'When it was sealed and invoiced; NULL: not yet.';
 
 CREATE TABLE signalops.channel_schedules (
@@ -6441,7 +6441,7 @@ WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_
 
 ALTER TABLE ONLY signalops.channel_schedules FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.channel_schedules IS 'The turns of the channels: who has sent little lately gets jobs at once, the others share what workers can do.';
+COMMENT ON TABLE signalops.channel_schedules IS 'Fair queueing of channels: idle channels get jobs at once, the others share the workers'' capacity.';
 COMMENT ON COLUMN signalops.channel_schedules.tenant_id IS 'Whose channel it is.';
 COMMENT ON COLUMN signalops.channel_schedules.channel_id IS 'The channel.';
 COMMENT ON COLUMN signalops.channel_schedules.tokens IS 'Deliveries that may have a job at once, as of refilled_at: 1,000, and 500 more a second.';
@@ -6532,7 +6532,7 @@ PARTITION BY RANGE (delivery_id);
 
 ALTER TABLE ONLY signalops.delivery_attempts FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.delivery_attempts IS 'What came of each attempt at a delivery. A number that is missing was cut off: its worker died.';
+COMMENT ON TABLE signalops.delivery_attempts IS 'The attempts of deliveries. A missing number was interrupted: its worker died.';
 COMMENT ON COLUMN signalops.delivery_attempts.tenant_id IS 'Whose notification it is.';
 COMMENT ON COLUMN signalops.delivery_attempts.delivery_id IS 'The delivery.';
 COMMENT ON COLUMN signalops.delivery_attempts.attempt IS '1, 2, 3 ...';
@@ -6564,11 +6564,11 @@ ALTER TABLE ONLY signalops.digests FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE signalops.digests IS 'The digests that are being collected. The transaction that removes one makes its delivery.';
 COMMENT ON COLUMN signalops.digests.tenant_id IS 'Whose rule it is.';
 COMMENT ON COLUMN signalops.digests.rule_id IS 'The rule.';
-COMMENT ON COLUMN signalops.digests.rule_version IS 'The version that collected last: its template tells.';
+COMMENT ON COLUMN signalops.digests.rule_version IS 'The version that collected last: its template is rendered.';
 COMMENT ON COLUMN signalops.digests.channel_id IS 'Where that version sends to.';
 COMMENT ON COLUMN signalops.digests.opened_at IS 'When the first match came.';
-COMMENT ON COLUMN signalops.digests.due_at IS 'When it is told.';
-COMMENT ON COLUMN signalops.digests.matched IS 'How many matches it holds.';
+COMMENT ON COLUMN signalops.digests.due_at IS 'When it is sent.';
+COMMENT ON COLUMN signalops.digests.matched IS 'How many matches it collected.';
 COMMENT ON COLUMN signalops.digests.events IS 'The first 100 of their events.';
 COMMENT ON COLUMN signalops.digests.causation_depth IS 'The largest causation_depth of them (see events.causation_depth).';
 
@@ -6584,7 +6584,7 @@ CREATE TABLE signalops.event_schemas (
 
 ALTER TABLE ONLY signalops.event_schemas FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.event_schemas IS 'JSON Schemas that the payloads of a tenant''s events are held against as they come in.';
+COMMENT ON TABLE signalops.event_schemas IS 'JSON Schemas that validate the payloads of a tenant''s incoming events.';
 COMMENT ON COLUMN signalops.event_schemas.tenant_id IS 'Whose schema it is.';
 COMMENT ON COLUMN signalops.event_schemas.type IS 'The type of the events.';
 COMMENT ON COLUMN signalops.event_schemas.mode IS 'warn: the answer names the faults; reject: the event is refused.';
@@ -6613,7 +6613,7 @@ ALTER TABLE ONLY signalops.events FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE signalops.events IS 'Accepted events, immutable from then on. Partitioned by month of the id, which is a UUIDv7.';
 COMMENT ON COLUMN signalops.events.tenant_id IS 'Whose event it is.';
 COMMENT ON COLUMN signalops.events.id IS 'UUIDv7 made when the request came in; answered to the producer.';
-COMMENT ON COLUMN signalops.events.batch IS 'The flush that stored it; see batches for what became of it.';
+COMMENT ON COLUMN signalops.events.batch IS 'The flush that stored it; see batch_results for its processing.';
 COMMENT ON COLUMN signalops.events.type IS 'Dot-separated words, such as user.signup.';
 COMMENT ON COLUMN signalops.events.source IS 'Where it came from, in the producer''s words.';
 COMMENT ON COLUMN signalops.events.occurred_at IS 'When it happened, in the producer''s words; else when it came in.';
@@ -6647,7 +6647,7 @@ CREATE VIEW signalops.event_status WITH (security_invoker='true') AS
      LEFT JOIN signalops.inbox i ON (((i.tenant_id = e.tenant_id) AND (i.event_id = e.id))))
      LEFT JOIN signalops.dead_letters d ON (((d.tenant_id = e.tenant_id) AND (d.id = e.id))));
 
-COMMENT ON VIEW signalops.event_status IS 'Events with what became of them: pending (in the inbox, and not for a replay), processed, or dead (a dead letter).';
+COMMENT ON VIEW signalops.event_status IS 'Events with their status: pending (in the inbox, and not for a replay), processed, or dead (a dead letter).';
 COMMENT ON COLUMN signalops.event_status.status IS 'pending, processed or dead.';
 COMMENT ON COLUMN signalops.event_status.correlation IS 'As in signalops.events.';
 
@@ -6726,7 +6726,7 @@ COMMENT ON COLUMN signalops.invoice_lines.tenant_id IS 'Of the invoice.';
 COMMENT ON COLUMN signalops.invoice_lines.id IS 'UUIDv7.';
 COMMENT ON COLUMN signalops.invoice_lines.invoice_id IS 'The document that it stands on.';
 COMMENT ON COLUMN signalops.invoice_lines."position" IS 'Its place there, from 1.';
-COMMENT ON COLUMN signalops.invoice_lines.kind IS 'base: the base fee of a stretch; usage: a meter of a stretch; late: what a closed period costs more by what came late; credit: credit that was burned; correction: what a credit note takes off.';
+COMMENT ON COLUMN signalops.invoice_lines.kind IS 'base: the base fee of a stretch; usage: a meter of a stretch; late: what a closed period costs more by what came late; credit: credit that was burned; correction: the amount of a credit note.';
 COMMENT ON COLUMN signalops.invoice_lines.meter IS 'The meter''s key; NULL: it is not about usage.';
 COMMENT ON COLUMN signalops.invoice_lines.plan IS 'The plan by whose terms it is priced.';
 COMMENT ON COLUMN signalops.invoice_lines.version IS 'The version of that plan.';
@@ -6753,7 +6753,7 @@ ALTER TABLE ONLY signalops.invoice_numbers FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE signalops.invoice_numbers IS 'The last number of each series of documents, across tenants: of the operator, who issues them.';
 COMMENT ON COLUMN signalops.invoice_numbers.series IS 'invoice or credit_note.';
-COMMENT ON COLUMN signalops.invoice_numbers.last IS 'The last that was given. Whoever takes the next holds the row until it commits, so a failure leaves no gap.';
+COMMENT ON COLUMN signalops.invoice_numbers.last IS 'The last that was given. The transaction that takes the next locks the row until its commit, so a failure leaves no gap.';
 
 CREATE TABLE signalops.meters (
     tenant_id uuid NOT NULL,
@@ -6784,7 +6784,7 @@ CREATE TABLE signalops.meters (
 
 ALTER TABLE ONLY signalops.meters FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.meters IS 'What of a tenant''s events is counted, besides their number (the meter events). Never changed, only ended: a key means the same for ever.';
+COMMENT ON TABLE signalops.meters IS 'What of a tenant''s events is counted, besides their number (the meter events). Never changed, only ended: a key never changes its meaning.';
 COMMENT ON COLUMN signalops.meters.tenant_id IS 'Whose events it counts.';
 COMMENT ON COLUMN signalops.meters.key IS 'Its name in usage, prices and limits, such as api_calls.';
 COMMENT ON COLUMN signalops.meters.first_version IS 'The first version of the tenant''s meters_version in which it counts.';
@@ -6799,7 +6799,7 @@ COMMENT ON COLUMN signalops.meters.unit IS 'What it counts in, such as GB; NULL:
 COMMENT ON COLUMN signalops.meters.origin IS 'tenant: its own; plan: brought by its plan.';
 COMMENT ON COLUMN signalops.meters.created_at IS 'When it was made; what was processed before is not counted.';
 COMMENT ON COLUMN signalops.meters.ended_at IS 'When it ended; NULL: it counts.';
-COMMENT ON COLUMN signalops.meters.allows_negative IS 'Whether values below 0 count; of a plan''s meter not, unless the plan says so: who is billed sends them.';
+COMMENT ON COLUMN signalops.meters.allows_negative IS 'Whether values below 0 count; for a plan''s meter only if the plan allows it, since the billed tenant sends them.';
 
 CREATE VIEW signalops.limited_meters WITH (security_invoker='true') AS
  SELECT tenant_id,
@@ -6817,7 +6817,7 @@ CREATE VIEW signalops.limited_meters WITH (security_invoker='true') AS
            FROM signalops.limits l
           WHERE ((l.tenant_id = m.tenant_id) AND (l.meter = m.key) AND (COALESCE(l.soft, l.hard) IS NOT NULL)))));
 
-COMMENT ON VIEW signalops.limited_meters IS 'The meters besides events that the API weighs incoming events by: those with a limit now, earlier, or later.';
+COMMENT ON VIEW signalops.limited_meters IS 'The meters besides events whose quantities the API computes for incoming events: those with a limit now, earlier, or later.';
 
 CREATE TABLE signalops.maintenance_runs (
     job text NOT NULL,
@@ -6830,8 +6830,8 @@ ALTER TABLE ONLY signalops.maintenance_runs FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE signalops.maintenance_runs IS 'The jobs that keep the installation in order, and when each last did.';
 COMMENT ON COLUMN signalops.maintenance_runs.job IS 'Its name in the queue.';
-COMMENT ON COLUMN signalops.maintenance_runs.succeeded_at IS 'When it last ended well, or was first heard of.';
-COMMENT ON COLUMN signalops.maintenance_runs.failed_at IS 'When it last failed; NULL: not since it was first heard of.';
+COMMENT ON COLUMN signalops.maintenance_runs.succeeded_at IS 'When it last succeeded, or was first registered.';
+COMMENT ON COLUMN signalops.maintenance_runs.failed_at IS 'When it last failed; NULL: never.';
 COMMENT ON COLUMN signalops.maintenance_runs.error IS 'Why it did, without values.';
 
 CREATE TABLE signalops.plans (
@@ -6849,7 +6849,7 @@ ALTER TABLE ONLY signalops.plans FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE signalops.plans IS 'What the operator offers: fees, prices, meters and limits. Of the operator and no tenant: only the owner reads it.';
 COMMENT ON COLUMN signalops.plans.plan IS 'The name for command lines, such as pro.';
-COMMENT ON COLUMN signalops.plans.version IS 'From 1; whoever has an older one keeps it until subscribed anew.';
+COMMENT ON COLUMN signalops.plans.version IS 'From 1; a tenant keeps its version until it is subscribed again.';
 COMMENT ON COLUMN signalops.plans.grammar IS 'Version of the pattern language of its meters.';
 COMMENT ON COLUMN signalops.plans.document IS 'name, currency, baseFee, meters, prices and limits, as PlanDocument (signalops/usage/plans/plan_models.py) checks and writes them.';
 COMMENT ON COLUMN signalops.plans.created_at IS 'When it was made.';
@@ -6867,7 +6867,7 @@ ALTER TABLE ONLY signalops.rate_buckets FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE signalops.rate_buckets IS 'What tenants and keys with a rate limit may bring in at once: a token an event, taken in the accepting transaction. Made, full, at first use.';
 COMMENT ON COLUMN signalops.rate_buckets.tenant_id IS 'Whose it is.';
 COMMENT ON COLUMN signalops.rate_buckets.bucket IS 'tenant, or the id of one of its keys.';
-COMMENT ON COLUMN signalops.rate_buckets.level IS 'Tokens that it held at that moment: what has come in since, by the present rate and up to the burst, is added when it is next used.';
+COMMENT ON COLUMN signalops.rate_buckets.level IS 'Tokens at that moment: those refilled since, by the present rate and up to the burst, are added at the next use.';
 COMMENT ON COLUMN signalops.rate_buckets.at IS 'When that was, by the database''s clock.';
 
 CREATE VIEW signalops.reconciliation_differences WITH (security_invoker='true') AS
@@ -6887,7 +6887,7 @@ UNION ALL
     reconcile_numbers.found
    FROM signalops.reconcile_numbers() reconcile_numbers(tenant_id, period, "check", subject, expected, found);
 
-COMMENT ON VIEW signalops.reconciliation_differences IS 'What does not add up, of all tenants and periods: expected is what the records beneath a figure say, found what stands there. For the owner of the schema; empty when every figure is proven.';
+COMMENT ON VIEW signalops.reconciliation_differences IS 'The differences of all tenants and periods: expected is computed from the underlying records, found is the stored figure. For the owner of the schema; empty when every figure is proven.';
 COMMENT ON COLUMN signalops.reconciliation_differences.tenant_id IS 'Whose; NULL: the operator''s.';
 COMMENT ON COLUMN signalops.reconciliation_differences.period IS 'The billing period; NULL: it belongs to none.';
 COMMENT ON COLUMN signalops.reconciliation_differences."check" IS 'accepted, event, batch, counter, entry, twice, sealed, chain, line, invoice, burned, credit or number: see the function audit_...';
@@ -6909,7 +6909,7 @@ CREATE TABLE signalops.replays (
 
 ALTER TABLE ONLY signalops.replays FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.replays IS 'Past events that were run through the rules anew, on purpose.';
+COMMENT ON TABLE signalops.replays IS 'Replays: past events that are evaluated by the rules again.';
 COMMENT ON COLUMN signalops.replays.tenant_id IS 'Whose events they are.';
 COMMENT ON COLUMN signalops.replays.id IS 'UUIDv7; deliveries name it.';
 COMMENT ON COLUMN signalops.replays.reason IS 'Why, for those who wonder about the second notification.';
@@ -6928,7 +6928,7 @@ ALTER TABLE ONLY signalops.retention_watermarks FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE signalops.retention_watermarks IS 'Tenants whose events expire before the partitions in which they are, and how far that has come.';
 COMMENT ON COLUMN signalops.retention_watermarks.tenant_id IS 'Whose it is.';
-COMMENT ON COLUMN signalops.retention_watermarks.kept_since IS 'Since when all that was accepted is kept; of what is older some is gone, or all. It never goes back, whatever the retention becomes.';
+COMMENT ON COLUMN signalops.retention_watermarks.kept_since IS 'Since when all accepted events are stored; older ones are partly or wholly deleted. It never moves back, even if the retention grows.';
 COMMENT ON COLUMN signalops.retention_watermarks.is_expiring IS 'Whether there may be something older, which signalops.expire is to remove.';
 
 CREATE TABLE signalops.retired_invoice_numbers (
@@ -6951,7 +6951,7 @@ CREATE TABLE signalops.ruleset_versions (
 
 ALTER TABLE ONLY signalops.ruleset_versions FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.ruleset_versions IS 'How often a tenant''s rules changed: a worker''s compiled rules hold for one value only.';
+COMMENT ON TABLE signalops.ruleset_versions IS 'How often a tenant''s rules changed: a worker''s compiled rules are valid for one value only.';
 COMMENT ON COLUMN signalops.ruleset_versions.tenant_id IS 'Whose rules they are.';
 COMMENT ON COLUMN signalops.ruleset_versions.version IS 'Counted up in the transaction of each change.';
 
@@ -6970,7 +6970,7 @@ CREATE TABLE signalops.silences (
 
 ALTER TABLE ONLY signalops.silences FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE signalops.silences IS 'Times in which matches of some events notify nobody. They are evaluated and counted all the same.';
+COMMENT ON TABLE signalops.silences IS 'Time ranges in which matches of some events notify nobody. The events are evaluated and counted as usual.';
 COMMENT ON COLUMN signalops.silences.tenant_id IS 'Whose silence it is.';
 COMMENT ON COLUMN signalops.silences.id IS 'UUIDv7.';
 COMMENT ON COLUMN signalops.silences.grammar IS 'The grammar that the pattern is written in.';
@@ -7001,8 +7001,8 @@ COMMENT ON COLUMN signalops.suppressions.id IS 'UUIDv7.';
 COMMENT ON COLUMN signalops.suppressions.address IS 'The address, in lower case.';
 COMMENT ON COLUMN signalops.suppressions.reason IS 'bounce: there is no such mailbox; complaint: the recipient reported the mail as spam.';
 COMMENT ON COLUMN signalops.suppressions.detail IS 'What the recipient''s server said.';
-COMMENT ON COLUMN signalops.suppressions.delivery_id IS 'The delivery that it came of.';
-COMMENT ON COLUMN signalops.suppressions.created_at IS 'When it was heard of.';
+COMMENT ON COLUMN signalops.suppressions.delivery_id IS 'The delivery that bounced or was reported.';
+COMMENT ON COLUMN signalops.suppressions.created_at IS 'When the provider reported it.';
 
 CREATE TABLE signalops.sweep_cursors (
     relation text NOT NULL,
@@ -7094,8 +7094,8 @@ COMMENT ON COLUMN signalops.usage_entries.group_key IS 'The group, as the JSON l
 COMMENT ON COLUMN signalops.usage_entries.is_late IS 'Whether the period in which the events happened was closed already.';
 COMMENT ON COLUMN signalops.usage_entries.events IS 'How many events.';
 COMMENT ON COLUMN signalops.usage_entries.value IS 'Their number (count), sum (sum, avg), extreme (max, min) or latest value; NULL for unique_count.';
-COMMENT ON COLUMN signalops.usage_entries.latest_at IS 'When the latest of them happened; NULL but for latest.';
-COMMENT ON COLUMN signalops.usage_entries.latest_event IS 'The latest of them; NULL but for latest.';
+COMMENT ON COLUMN signalops.usage_entries.latest_at IS 'When the latest of them happened; NULL except for the aggregation latest.';
+COMMENT ON COLUMN signalops.usage_entries.latest_event IS 'The latest of them; NULL except for the aggregation latest.';
 COMMENT ON COLUMN signalops.usage_entries.event_ids IS 'The events.';
 
 CREATE TABLE signalops.usage_hash_chain (
@@ -7135,7 +7135,7 @@ COMMENT ON TABLE signalops.usage_row_counts IS 'How many counters of groups and 
 COMMENT ON COLUMN signalops.usage_row_counts.tenant_id IS 'Whose usage it is.';
 COMMENT ON COLUMN signalops.usage_row_counts.period IS 'As of the counters.';
 COMMENT ON COLUMN signalops.usage_row_counts.rows IS 'Rows of usage_distinct_values, and of usage_counters with a group.';
-COMMENT ON COLUMN signalops.usage_row_counts.limited_from_version IS 'The version of the meters_version from which on neither groups nor distinct values are kept for the month; NULL: they are.';
+COMMENT ON COLUMN signalops.usage_row_counts.limited_from_version IS 'The version of the meters from which on neither groups nor distinct values are counted for the month; NULL: they are.';
 
 ALTER TABLE ONLY ops.paused_queues
     ADD CONSTRAINT paused_queues_pkey PRIMARY KEY (queue);
@@ -7411,7 +7411,7 @@ COMMENT ON TRIGGER announce_key_deletion ON signalops.tenants IS 'Nor is one let
 
 CREATE TRIGGER apply_credit_entry AFTER INSERT ON signalops.credit_entries FOR EACH ROW EXECUTE FUNCTION signalops.apply_credit_entry();
 
-COMMENT ON TRIGGER apply_credit_entry ON signalops.credit_entries IS 'What remains is what the entries add up to, whoever writes them.';
+COMMENT ON TRIGGER apply_credit_entry ON signalops.credit_entries IS 'The remaining amount is the sum of the entries, whoever writes them.';
 
 CREATE TRIGGER bind_secret BEFORE UPDATE OF config, kind, secret ON signalops.channels FOR EACH ROW WHEN (((old.secret IS NOT NULL) AND (new.secret = old.secret) AND (signalops.secret_destination(old.kind, old.config) IS DISTINCT FROM signalops.secret_destination(new.kind, new.config)))) EXECUTE FUNCTION signalops.bind_secret();
 
@@ -7423,7 +7423,7 @@ COMMENT ON TRIGGER bump_ruleset ON signalops.rules IS 'No worker evaluates the r
 
 CREATE TRIGGER bump_ruleset AFTER INSERT OR DELETE OR UPDATE ON signalops.silences FOR EACH ROW EXECUTE FUNCTION signalops.bump_ruleset();
 
-COMMENT ON TRIGGER bump_ruleset ON signalops.silences IS 'A silence holds from the next batch on, as a change of a rule does.';
+COMMENT ON TRIGGER bump_ruleset ON signalops.silences IS 'A silence takes effect with the next batch, as a change of a rule does.';
 
 CREATE TRIGGER check_limit BEFORE INSERT OR UPDATE ON signalops.limits FOR EACH ROW EXECUTE FUNCTION signalops.check_limit();
 
@@ -7431,7 +7431,7 @@ COMMENT ON TRIGGER check_limit ON signalops.limits IS 'A limit is of events, or 
 
 CREATE TRIGGER check_status_change BEFORE UPDATE OF status ON signalops.tenants FOR EACH ROW WHEN ((new.status <> old.status)) EXECUTE FUNCTION signalops.check_status_change();
 
-COMMENT ON TRIGGER check_status_change ON signalops.tenants IS 'What is closed stays closed, and only what is closed is deleted, whoever asks.';
+COMMENT ON TRIGGER check_status_change ON signalops.tenants IS 'A closed tenant stays closed, and only a closed tenant can be deleted.';
 
 CREATE TRIGGER enforce_transition BEFORE UPDATE OF status ON signalops.deliveries FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION signalops.enforce_transition();
 
@@ -7439,7 +7439,7 @@ COMMENT ON TRIGGER enforce_transition ON signalops.deliveries IS 'No late callba
 
 CREATE TRIGGER fill_dead_letter BEFORE INSERT ON signalops.dead_letters FOR EACH ROW EXECUTE FUNCTION signalops.fill_dead_letter();
 
-COMMENT ON TRIGGER fill_dead_letter ON signalops.dead_letters IS 'A letter can be found by rule and channel.';
+COMMENT ON TRIGGER fill_dead_letter ON signalops.dead_letters IS 'Dead letters are filtered by rule and channel.';
 
 CREATE TRIGGER log_cancellation AFTER UPDATE OF status ON signalops.backtests FOR EACH ROW WHEN (((new.status = 'cancelled'::text) AND (old.status <> 'cancelled'::text))) EXECUTE FUNCTION signalops.log_row_change('backtest', 'id', '', 'state,result,slices,scanned,scanned_until,error', '');
 
@@ -7515,7 +7515,7 @@ COMMENT ON TRIGGER log_row_change ON signalops.usage_adjustments IS 'Who did it 
 
 CREATE CONSTRAINT TRIGGER log_rule_change AFTER INSERT OR UPDATE ON signalops.rules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION signalops.log_rule_change();
 
-COMMENT ON TRIGGER log_rule_change ON signalops.rules IS 'Who did it is on record in the audit log, with what the rule says.';
+COMMENT ON TRIGGER log_rule_change ON signalops.rules IS 'Who did it is on record in the audit log, with the rule''s content.';
 
 CREATE TRIGGER notify_key_change AFTER UPDATE ON signalops.api_keys FOR EACH ROW WHEN ((((((((old.hash IS DISTINCT FROM new.hash) OR (old.scopes IS DISTINCT FROM new.scopes)) OR (old.allowed_cidrs IS DISTINCT FROM new.allowed_cidrs)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.revoked_at IS DISTINCT FROM new.revoked_at)) OR (old.rate_per_second IS DISTINCT FROM new.rate_per_second)) OR (old.rate_burst IS DISTINCT FROM new.rate_burst))) EXECUTE FUNCTION signalops.notify_key_change();
 
@@ -7555,9 +7555,9 @@ COMMENT ON TRIGGER refuse_change ON signalops.invoices IS 'An invoice stays as i
 
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON signalops.plans FOR EACH ROW EXECUTE FUNCTION signalops.refuse_change('make a new version of the plan');
 
-COMMENT ON TRIGGER refuse_change ON signalops.plans IS 'A version of a plan says the same for ever.';
+COMMENT ON TRIGGER refuse_change ON signalops.plans IS 'A version of a plan never changes.';
 
-CREATE TRIGGER refuse_change BEFORE UPDATE ON signalops.subscriptions FOR EACH ROW EXECUTE FUNCTION signalops.refuse_change('subscribe the tenant anew');
+CREATE TRIGGER refuse_change BEFORE UPDATE ON signalops.subscriptions FOR EACH ROW EXECUTE FUNCTION signalops.refuse_change('subscribe the tenant again');
 
 COMMENT ON TRIGGER refuse_change ON signalops.subscriptions IS 'By these terms it was billed. Deleted are those that have not begun to count: see subscribe.';
 
@@ -7603,11 +7603,11 @@ COMMENT ON TRIGGER subscribe_to_free ON signalops.tenants IS 'Every tenant has a
 
 CREATE TRIGGER version_limit AFTER INSERT OR DELETE OR UPDATE ON signalops.limits FOR EACH ROW EXECUTE FUNCTION signalops.version_limit();
 
-COMMENT ON TRIGGER version_limit ON signalops.limits IS 'What is accepted after the commit is held against the new limit.';
+COMMENT ON TRIGGER version_limit ON signalops.limits IS 'Events accepted after the commit are checked against the new limit.';
 
 CREATE TRIGGER version_limited_meter AFTER INSERT OR UPDATE ON signalops.meters FOR EACH ROW EXECUTE FUNCTION signalops.version_limited_meter();
 
-COMMENT ON TRIGGER version_limited_meter ON signalops.meters IS 'The API weighs by the meters that count.';
+COMMENT ON TRIGGER version_limited_meter ON signalops.meters IS 'The API computes quantities by the active meters.';
 
 CREATE TRIGGER version_meter BEFORE INSERT OR UPDATE ON signalops.meters FOR EACH ROW EXECUTE FUNCTION signalops.version_meter();
 
@@ -7933,7 +7933,7 @@ COMMENT ON POLICY own_tenant ON signalops.window_events IS 'Rows of the current 
 
 CREATE POLICY owner_acts ON signalops.accepted_counters TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.accepted_counters IS 'A limit that changes has quotas weighed anew; the audit holds them against the events.';
+COMMENT ON POLICY owner_acts ON signalops.accepted_counters IS 'A changed limit resets their thresholds; reconciliation checks them against the events.';
 
 CREATE POLICY owner_acts ON signalops.alerts TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -7945,7 +7945,7 @@ COMMENT ON POLICY owner_acts ON signalops.api_keys IS 'find_keys looks a key up 
 
 CREATE POLICY owner_acts ON signalops.audit_log TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.audit_log IS 'Actions are noted by functions of the owner, so that nobody can note those of others.';
+COMMENT ON POLICY owner_acts ON signalops.audit_log IS 'Actions are logged by functions of the owner, so that no role can log as another.';
 
 CREATE POLICY owner_acts ON signalops.backtests TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -7953,7 +7953,7 @@ COMMENT ON POLICY owner_acts ON signalops.backtests IS 'Those of expired time ar
 
 CREATE POLICY owner_acts ON signalops.batch_results TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.batch_results IS 'The audit holds what was accepted against what was processed.';
+COMMENT ON POLICY owner_acts ON signalops.batch_results IS 'Reconciliation checks what was accepted against what was processed.';
 
 CREATE POLICY owner_acts ON signalops.billing_periods TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -7973,7 +7973,7 @@ COMMENT ON POLICY owner_acts ON signalops.credit_entries IS 'Only functions move
 
 CREATE POLICY owner_acts ON signalops.credit_grants TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.credit_grants IS 'Only functions move credit; the audit holds it against its entries.';
+COMMENT ON POLICY owner_acts ON signalops.credit_grants IS 'Only functions change credit; reconciliation checks it against its entries.';
 
 CREATE POLICY owner_acts ON signalops.dead_letters TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -8013,11 +8013,11 @@ COMMENT ON POLICY owner_acts ON signalops.invoice_numbers IS 'issue_invoice take
 
 CREATE POLICY owner_acts ON signalops.invoices TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.invoices IS 'issue_invoice alone writes them; the audit holds them against their lines.';
+COMMENT ON POLICY owner_acts ON signalops.invoices IS 'Only issue_invoice writes them; reconciliation checks them against their lines.';
 
 CREATE POLICY owner_acts ON signalops.limits TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.limits IS 'The command line sets the limits of a tenant; a change has them weighed anew.';
+COMMENT ON POLICY owner_acts ON signalops.limits IS 'The command line sets the limits of a tenant; a change resets the thresholds.';
 
 CREATE POLICY owner_acts ON signalops.maintenance_runs TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -8025,7 +8025,7 @@ COMMENT ON POLICY owner_acts ON signalops.maintenance_runs IS 'It is the install
 
 CREATE POLICY owner_acts ON signalops.matches TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.matches IS 'flush_digests notes the match that it makes.';
+COMMENT ON POLICY owner_acts ON signalops.matches IS 'flush_digests records the match.';
 
 CREATE POLICY owner_acts ON signalops.meters TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -8041,7 +8041,7 @@ COMMENT ON POLICY owner_acts ON signalops.retention_watermarks IS 'The removal o
 
 CREATE POLICY owner_acts ON signalops.retired_invoice_numbers TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.retired_invoice_numbers IS 'The deletion of a tenant notes them, and the audit of all numbers reads them.';
+COMMENT ON POLICY owner_acts ON signalops.retired_invoice_numbers IS 'The deletion of a tenant records them, and reconciliation of all numbers reads them.';
 
 CREATE POLICY owner_acts ON signalops.rule_states TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -8049,7 +8049,7 @@ COMMENT ON POLICY owner_acts ON signalops.rule_states IS 'fire_absences and expi
 
 CREATE POLICY owner_acts ON signalops.rule_versions TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.rule_versions IS 'fire_absences and start_absence_timer read what the rule says.';
+COMMENT ON POLICY owner_acts ON signalops.rule_versions IS 'fire_absences and start_absence_timer read the rule''s content.';
 
 CREATE POLICY owner_acts ON signalops.rules TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -8065,7 +8065,7 @@ COMMENT ON POLICY owner_acts ON signalops.subscriptions IS 'Making a tenant subs
 
 CREATE POLICY owner_acts ON signalops.sweep_cursors TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.sweep_cursors IS 'The removal of what has expired notes how far it is.';
+COMMENT ON POLICY owner_acts ON signalops.sweep_cursors IS 'Retention stores its progress.';
 
 CREATE POLICY owner_acts ON signalops.tenant_deletions TO signalops_owner USING (true) WITH CHECK (true);
 
@@ -8081,27 +8081,27 @@ COMMENT ON POLICY owner_acts ON signalops.usage_adjustments IS 'The command line
 
 CREATE POLICY owner_acts ON signalops.usage_counters TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.usage_counters IS 'The audit holds counters against their entries.';
+COMMENT ON POLICY owner_acts ON signalops.usage_counters IS 'Reconciliation checks counters against their entries.';
 
 CREATE POLICY owner_acts ON signalops.usage_daily TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.usage_daily IS 'seal_period alone writes them; the audit holds them against the counters.';
+COMMENT ON POLICY owner_acts ON signalops.usage_daily IS 'Only seal_period writes them; reconciliation checks them against the counters.';
 
 CREATE POLICY owner_acts ON signalops.usage_distinct_values TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.usage_distinct_values IS 'The audit counts different values anew.';
+COMMENT ON POLICY owner_acts ON signalops.usage_distinct_values IS 'Reconciliation counts distinct values again.';
 
 CREATE POLICY owner_acts ON signalops.usage_entries TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.usage_entries IS 'The audit holds counters against their entries.';
+COMMENT ON POLICY owner_acts ON signalops.usage_entries IS 'Reconciliation checks counters against their entries.';
 
 CREATE POLICY owner_acts ON signalops.usage_hash_chain TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.usage_hash_chain IS 'seal_period alone writes them; the audit computes them anew.';
+COMMENT ON POLICY owner_acts ON signalops.usage_hash_chain IS 'Only seal_period writes them; reconciliation computes them again.';
 
 CREATE POLICY owner_acts ON signalops.usage_row_counts TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.usage_row_counts IS 'limit_cardinality looks for those that are too large; the audit counts anew by them.';
+COMMENT ON POLICY owner_acts ON signalops.usage_row_counts IS 'limit_cardinality looks for those that are too large; reconciliation reads them.';
 
 CREATE POLICY owner_acts ON signalops.window_events TO signalops_owner USING (true) WITH CHECK (true);
 

@@ -69,7 +69,7 @@ async def add_key(connection: db.Connection, **fields: Any) -> None:
 
 
 async def list_keys(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
-    """Return keys in the words of the API, newest first; wanted: id, or the window of a page and upwards."""
+    """Return keys with the API's field names, newest first; filters: id, or the window of a page and upwards."""
     every = {"id": None, "lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "upwards": False, "limit": None}
     return await db.rows(connection, SQL["list-keys"], {**every, "tenant": tenant, **filters})
 
@@ -86,7 +86,7 @@ async def end_key(connection: db.Connection, tenant: TenantId, key: UUID, second
 
 
 async def revoke_key(connection: db.Connection, tenant: TenantId, key: UUID, with_children: bool = False) -> bool:
-    """Refuse a key from now on, and perhaps all that came of it; False when all of them were revoked before."""
+    """Revoke a key, and with `family` every key created by it or rotated from it; False when all were revoked before."""
     fields = {"tenant": tenant, "id": key, "with_children": with_children}
     return (await connection.execute(SQL["revoke-key"], fields)).rowcount > 0
 

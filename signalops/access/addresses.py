@@ -15,7 +15,7 @@ MAX_NETWORKS = 50
 
 
 def is_within(address: str | None, networks: Iterable[Network]) -> bool:
-    """Tell whether an address lies in one of some networks; what is no IP address lies in none."""
+    """Return whether an address is in one of some networks; False for text that is no IP address."""
     try:
         found = ip_address(address or "")
     except ValueError:
@@ -27,7 +27,7 @@ def is_within(address: str | None, networks: Iterable[Network]) -> bool:
 
 
 def are_within(networks: Iterable[str], bounds: Iterable[str]) -> bool:
-    """Tell whether networks, of which none means everywhere, lie within bounds."""
+    """Return whether networks (empty: everywhere) are all inside the allowed networks."""
     outer = [ip_network(bound) for bound in bounds]
     inner = [ip_network(network) for network in networks]
     return bool(inner) and all(any(_lies_in(network, bound) for bound in outer) for network in inner)

@@ -15,7 +15,7 @@ _CHALLENGES = 'ApiKey realm="signalops", header="x-api-key", Bearer realm="signa
 
 
 class Headers(Protocol):
-    """The headers of a request, any of which may be there several times."""
+    """The headers of a request; each can occur several times."""
 
     def getlist(self, key: str) -> list[str]: ...
 
@@ -67,7 +67,10 @@ def _widened(scopes: frozenset[str]) -> frozenset[str]:
 
 
 def _require(who: Caller | Operator, scope: str) -> None:
-    """Refuse who lacks a scope; a platform's helps nobody but an operator, wherever a key or a token may have it from."""
+    """Raise Forbidden without the scope.
+
+    A platform scope is valid for operators only, even if a key or a tenant's token has it.
+    """
     if scope in who.scopes and (scope in PLATFORM_SCOPES) is isinstance(who, Operator):
         return
     if isinstance(who, Caller) and who.key:

@@ -34,11 +34,11 @@ class AuthThrottle:
 
     @asynccontextmanager
     async def throttled(self, address: str | None, *kinds: type[Problem]) -> AsyncIterator[None]:
-        """Check credentials within: what is Unauthenticated, or of other kinds, counts; after 20 in a minute: TooManyFailures.
+        """Throttle what authenticates within the context.
 
-        Right credentials are never refused for what else came from their address: whoever shares it with a guesser, or comes by a
-        proxy that is not trusted, would be kept out. But of an address with so many failures one is checked at a time. Without an
-        address (a server on a Unix socket) nothing is counted.
+        Unauthenticated and some other errors count; after 20 in a minute: TooManyFailures. Valid credentials are accepted even
+        then, since other clients can share the address (NAT, an untrusted proxy), but one at a time. Without an address (a Unix
+        socket) nothing is counted.
         """
         source, wrong = _source(address), kinds or (Unauthenticated,)
         if source is None:

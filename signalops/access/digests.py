@@ -17,7 +17,7 @@ from signalops.secret_key import secret_keys
 
 _PURPOSE = b"signalops api keys"
 _NAME = 4
-"""Bytes before the HMAC that name the secret: after a change of secrets an older digest says nothing."""
+"""Length of the prefix that identifies the HMAC secret: a digest made with another secret can't be compared."""
 
 
 class Digests:

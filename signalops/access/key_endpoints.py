@@ -30,7 +30,7 @@ class Keys:
     @for_operators(_TENANTS, "listTenantKeys", "List a tenant's keys, newest first")
     @endpoint("GET /api/keys", "listKeys", "List keys, newest first", "keys:*", answers={200: KeyList})
     async def list_keys(self, connection: db.Connection, caller: Caller, query: Page) -> Response:
-        """List a tenant's keys, newest first, also those that are over."""
+        """List a tenant's keys, newest first, including revoked and expired keys."""
         window = query.window(await db.settled(connection))
         rows = await access_queries.list_keys(connection, caller.tenant, upwards=query.upwards, **window)
         return query.listed(rows, KeyShown.model_validate)

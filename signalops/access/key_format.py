@@ -38,12 +38,12 @@ def hash_key(key: str) -> str:
 
 
 def is_ours(key: str) -> bool:
-    """Tell whether a key says that it is of our format, and so has 256 random bits."""
+    """Return whether a key has our format, and so has 256 random bits."""
     return key.startswith(_OURS)
 
 
 def is_plausible(key: str) -> bool:
-    """Tell whether a text can be a key at all; a key of our format must have the right checksum."""
+    """Return whether a text can be a key; a key of our format must have the right checksum."""
     if not PREFIX <= len(key) <= _MAX_BYTES or not key.isascii() or not key.isprintable():
         return False
     if not is_ours(key):

@@ -49,9 +49,9 @@ def make_secret(kind: KeyKind, digests: Digests, made_by: KeyId | None = None) -
 
 
 async def refuse_escalation(connection: db.Connection, caller: Caller, rights: NewKey | KeyShown) -> None:
-    """Raise Forbidden when a key gives another, or gets by rotating it, what it lacks itself: scopes, or networks.
+    """Raise Forbidden when a key would create or rotate to a key with scopes or networks that it lacks itself.
 
-    Its rate limit holds for what it makes without being given: they pay from its bucket, too.
+    Its rate limit needs no check: a created key also takes tokens from its creator's bucket.
     """
     if lacking := set(rights.scopes) - caller.scopes:
         raise Forbidden(
@@ -102,7 +102,7 @@ async def rotate(connection: db.Connection, tenant: TenantId, old: KeyShown, rot
 
 
 async def revoke(connection: db.Connection, tenant: TenantId, key: UUID, with_children: bool = False) -> KeyShown:
-    """Refuse a key from now on, and perhaps all that came of it; what was revoked before stays as it is. NotFound."""
+    """Revoke a key, and with `family` every key created by it or rotated from it. NotFound."""
     await access_queries.revoke_key(connection, tenant, key, with_children)
     return await show(connection, tenant, key)
 

@@ -12,7 +12,7 @@ _PAUSE = 10.0
 
 
 class LastUsed:
-    """The keys that this process has let in since the last flush."""
+    """The keys that this process has authenticated since the last flush."""
 
     def __init__(self, connections: db.Pool) -> None:
         self._connections = connections

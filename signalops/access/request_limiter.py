@@ -15,13 +15,16 @@ from signalops.token_bucket import Level, refusal
 from signalops.types import Actor, TenantId
 
 MIN_RATE = 0.000001
-"""Events a second: one in twelve days. Far below, waits would outgrow what headers, JSON and databases can hold."""
+"""Minimum rate in events per second: one in twelve days.
+
+With smaller rates the wait would exceed what headers, JSON and PostgreSQL can represent.
+"""
 MAX_RATE = 1_000_000
 _MAX_REMEMBERED = 100_000
 
 
 class RateLimit(RequestModel):
-    """How many events may come in."""
+    """A rate limit in events per second, and its burst."""
 
     events_per_second: Annotated[float, Field(ge=MIN_RATE, le=MAX_RATE)] = Field(
         description="Events a second in the long run, a fraction for fewer.", examples=[100]

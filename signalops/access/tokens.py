@@ -69,7 +69,7 @@ class SharedSecret:
 
 @dataclass(slots=True, frozen=True)
 class Claims:
-    """What a token says, once its signature has been verified; without a tenant it is an operator's."""
+    """The claims of a token whose signature was verified; without a tenant it is an operator's."""
 
     subject: str
     tenant: str | None
@@ -99,7 +99,7 @@ class Tokens:
         await self._keys.run()
 
     async def verify(self, token: str, address: str | None) -> Claims:
-        """Return what a token from an address says. Raises Unauthenticated, TooManyFailures, or Unavailable without keys."""
+        """Verify a token and return its claims. Raises Unauthenticated, TooManyFailures, or Unavailable without keys."""
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
         if known and known.until > clock.unix() and known.edition is self._keys.edition:

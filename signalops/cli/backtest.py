@@ -47,7 +47,7 @@ def backtest(
     examples: Annotated[int, typer.Option(help="How many of the first and of the last are shown.")] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a rule against past events, and show what it would have done. Sends nothing."""
+    """Run a rule on past events and show the notifications it would have sent. Sends nothing."""
     if rule is None and file is None:
         raise Unusable("Name a stored rule (--rule), a draft (--file), or both to compare them.")
     config = settings()

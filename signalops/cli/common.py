@@ -30,7 +30,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 
 
 def as_owner(work: Callable[[db.Connection], Awaitable[Result]]) -> Result:
-    """Do something in one transaction of the owner; refuse when the schema is not the one that this code knows."""
+    """Run an action in one transaction as the owner; Unusable if the schema is not the one of this release."""
 
     async def transaction() -> Result:
         db.acting.set(db.Action(actor(), None, running.get()))

@@ -49,7 +49,7 @@ def retry(
     until: Until = None,
     yes: Sure = False,
 ) -> None:
-    """Give dead letters another chance; says how many first. At most 10,000 at once."""
+    """Retry dead letters; prints how many and asks first. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
     request = validated(LettersRetried, _choice(tenant, ids, every, narrowed))
     _do(tenant, request, dead_letter_service.retry_many, "Retry", yes)
@@ -69,14 +69,14 @@ def discard(
     until: Until = None,
     yes: Sure = False,
 ) -> None:
-    """Give dead letters up for good; says how many first. They stay on record. At most 10,000 at once."""
+    """Discard dead letters for good; prints how many and asks first. They stay on record. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
     request = validated(LettersDiscarded, {**_choice(tenant, ids, every, narrowed), "reason": reason})
     _do(tenant, request, dead_letter_service.discard_many, "Discard", yes)
 
 
 def _do(tenant: str, request: Asked, work: Work[Asked], verb: str, yes: bool) -> None:
-    """Say how many it would be, ask, and do it."""
+    """Print how many dead letters are selected, ask for confirmation, and retry or discard them."""
     counted = for_tenant(tenant, lambda connection, tenant_id: dead_letter_service.count(connection, tenant_id, request))
     beyond = f" (and {counted.left} are left for next time)" if counted.left else ""
     if not yes:
@@ -86,7 +86,7 @@ def _do(tenant: str, request: Asked, work: Work[Asked], verb: str, yes: bool) ->
 
 
 def _choice(tenant: str, ids: list[UUID] | None, every: bool, narrowed: JsonObject) -> JsonObject:
-    """Return which letters are named. All of them have to be asked for: a forgotten option must not mean all."""
+    """Return the selected dead letters. All of them require --all: a forgotten option must not select everything."""
     named = _filter(tenant, narrowed)
     if bool(ids) + bool(named) + every != 1:
         raise Unusable("Name the dead letters by their ids, by options such as --channel, or by --all.")

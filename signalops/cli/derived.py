@@ -142,7 +142,7 @@ class _Command(NamedTuple):
     async def _pages(
         self, arguments: JsonObject, query: type[BaseModel], query_values: JsonObject, limit: int
     ) -> list[JsonObject]:
-        """Return so many items of a list, page after page."""
+        """Return up to `limit` items of a list, page by page."""
         items: list[JsonObject] = []
         while len(items) < limit:
             page = validated(query, query_values | {"limit": min(limit - len(items), _MAX_PAGE)})
@@ -165,7 +165,7 @@ def _is_id(annotation: Any) -> bool:
 
 
 def _options(model: type[BaseModel]) -> dict[str, tuple[Any, Any]]:
-    """Return an option for each field of a query or a body, but one for all that say which page it is."""
+    """Return an option for each field of a query or a body, and one, --limit, in place of the page's fields."""
     fields = model.model_fields
     found = {name: _option(name, field) for name, field in fields.items() if name not in _CURSORS}
     return found | ({"limit": (_Limit, 50)} if "limit" in fields else {})

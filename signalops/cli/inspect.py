@@ -87,7 +87,7 @@ def _tree(shown: JsonObject) -> Tree:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Tell what is wrong with this installation and how to mend it; exit code 1 when something is."""
+    """Check this installation and print each fault with its remedy; exit code 1 if there is one."""
     findings = asyncio.run(diagnose(settings()))
     if as_json:
         show_json([finding._asdict() for finding in findings])

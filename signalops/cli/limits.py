@@ -36,7 +36,7 @@ def set_(
     overage: Annotated[str, typer.Option(help="What becomes of events beyond hard: refuse or accept.")] = "refuse",
     as_json: AsJson = False,
 ) -> None:
-    """Set a limit of the tenant's own, which goes before its plan's; it holds at once."""
+    """Set a tenant's own limit, which takes precedence over its plan's. It takes effect immediately."""
     content = {"meter": meter, "soft": soft, "hard": hard, "thresholds": _percentages(thresholds), "overage": overage}
     terms = validated(LimitTerms, content)
     for_tenant(tenant, lambda connection, tenant_id: limit_service.set_limit(connection, tenant_id, terms))
@@ -48,7 +48,7 @@ def set_(
 
 @app.command(epilog="Example: signalops limit remove --tenant acme --meter events")
 def remove(tenant: TenantSlug, meter: Meter = DEFAULT) -> None:
-    """Take a limit of the tenant's own away: its plan's holds at once, if it has one."""
+    """Remove a tenant's own limit: its plan's limit, if any, takes effect immediately."""
     for_tenant(tenant, lambda connection, tenant_id: limit_service.remove_limit(connection, tenant_id, meter))
     typer.echo(f"The tenant's own limit on {meter} is removed.")
 

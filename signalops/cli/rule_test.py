@@ -36,7 +36,7 @@ def match(
         Path | None, typer.Option(exists=True, dir_okay=False, help="File of a JSON list of {name, pattern, event}.")
     ] = None,
 ) -> None:
-    """Hold events against patterns, without a database. Exit code 0: match, 1: no match, 2: invalid."""
+    """Match events against patterns, without a database. Exit code 0: match, 1: no match, 2: invalid."""
     try:
         if cases:
             show_json(run_cases(_cases(cases)))
@@ -72,7 +72,7 @@ def try_out(
     sample: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Instead: file of an event as JSON.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold one event against one rule, and show why it matches or not, and the message. Sends nothing."""
+    """Test one event against one rule: prints why it matches or not, and the message. Sends nothing."""
     if (rule is None) == (file is None) or (event is None) == (sample is None):
         raise Unusable("Name one rule (--rule or --file) and one event (--event or --sample).")
 

@@ -137,7 +137,7 @@ def diff(
 
 
 def _draft(whole: JsonObject, options: JsonObject, subject: str | None, body: str | None) -> JsonObject:
-    """Put the options that were given in the place of what a draft says."""
+    """Override fields of a draft by the command's options."""
     content = whole | {name: value for name, value in options.items() if value is not None}
     if options["pattern"] is not None:
         content["pattern"] = read_object(options["pattern"])

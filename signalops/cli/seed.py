@@ -32,7 +32,7 @@ _BIG_ORDERS = NewRule(
 
 
 def seed(settings: Settings) -> str:
-    """Make what is missing; return a sentence that says what there is."""
+    """Create the demonstration data that is missing; return a sentence that lists it."""
     return asyncio.run(_seed(settings))
 
 

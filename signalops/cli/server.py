@@ -92,7 +92,7 @@ def migrate_(
         typer.Option(help="pre: only what the release before runs on, too; post: the rest, when none of its processes is left."),
     ] = None,
 ) -> None:
-    """Bring the database to the schema that this code knows; safe to run again, and by several at once."""
+    """Migrate the database to the schema of this release; safe to repeat, and for several at once."""
     if down:
         if not yes:
             typer.confirm("Roll back every migration? All data is lost", abort=True)

@@ -33,7 +33,7 @@ def add(
     start: Annotated[str | None, typer.Option("--from", help="From when on (RFC 3339); default: now.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Notify nobody of the events of a pattern for a time."""
+    """Suppress the notifications of matching events for a time range."""
     options = {"startsAt": start, "endsAt": until, "duration": duration, "reason": reason}
     content = {name: value for name, value in options.items() if value is not None}
     new = validated(NewSilence, {"pattern": read_object(pattern)} | content)

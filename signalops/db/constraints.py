@@ -24,7 +24,7 @@ _PROBLEMS: Mapping[str, Callable[[str], Problem]] = {
     "tenants_fixed_time_zone": lambda why: Conflict(f"The time zone can't be set: {why}."),
     "tenants_slug_key": lambda _: Conflict("There is a tenant of this slug already: choose another slug."),
 }
-"""By the constraint, or by what a trigger names as one; the server's own sentence is passed on where it says more."""
+"""The problem for each constraint, or for the name that a trigger raises; the server's message where it is more precise."""
 
 
 @contextmanager

@@ -17,7 +17,7 @@ KNOWN = UniqueViolation
 REFUSAL = psycopg.Error
 """Any error of the database."""
 UNSTORABLE = (psycopg.DataError, ProgramLimitExceeded)
-"""What is the data's own fault (SQLSTATE classes 22 and 54), and fails each time; all else is the installation's to mend."""
+"""Errors caused by the data (SQLSTATE classes 22 and 54), which fail each time; all others are faults of the installation."""
 
 
 def reason(error: psycopg.Error) -> str:

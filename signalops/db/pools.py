@@ -40,9 +40,9 @@ async def hasten(connection: Connection) -> None:
 
 
 def pool(settings: Settings, role: Role, most: int, is_hasty: bool = False) -> Pool:
-    """Make a pool (not yet open) whose connections are in autocommit: a lone statement costs one round trip.
+    """Create a pool (not open yet) with autocommit connections: a single statement costs one round trip.
 
-    Behind a pooler, what a session sets or prepares stays on a connection of the server's, for whoever gets that next.
+    Behind a pooler, session settings and prepared statements stay on a server connection for its next client.
     """
 
     async def configure(connection: Connection) -> None:
@@ -68,7 +68,7 @@ def pool(settings: Settings, role: Role, most: int, is_hasty: bool = False) -> P
 
 
 async def _is_working(settings: Settings, process: int) -> bool:
-    """Tell whether the server is at work for a backend of the workers', over a connection of its own."""
+    """Return whether the server is executing a worker's statement, asked over a separate connection."""
     own = settings.worker_database_url
     url = own.get_secret_value() if own else admin_url(settings)
     async with await WatchedConnection.connect(reachable(url), autocommit=True) as connection:

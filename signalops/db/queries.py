@@ -77,7 +77,7 @@ async def record(
 async def stream(
     connection: Connection, at_a_time: int, query: LiteralString, parameters: Parameters = None
 ) -> AsyncIterator[Row]:
-    """Yield the rows of a query, so many of them in memory at a time."""
+    """Yield the rows of a query, `size` rows in memory at a time."""
     async with connection.cursor(name="stream", row_factory=dict_row) as cursor:
         cursor.itersize = at_a_time
         await cursor.execute(query, parameters)

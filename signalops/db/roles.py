@@ -53,7 +53,7 @@ def listening(settings: Settings, role: Role) -> str | None:
 
 
 def reachable(url: str, **parameters: str) -> str:
-    """Return a connection string by which a server that is gone is noticed in time, unless the URL says otherwise."""
+    """Return a connection string with TCP timeouts that detect a lost server, unless the URL sets them."""
     options = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     return make_conninfo(**{**DEFAULTS, **options, **parameters})
 

@@ -14,9 +14,9 @@ SQL = db.queries("inbox/inbox")
 
 
 class Part(NamedTuple):
-    """One tenant's events of a batch, the versions of the rules and meters to hold them against, and how its usage is cut.
+    """One tenant's events of a batch, with the versions of its rules and meters.
 
-    closed_until: end of the last billing period that is closed; None: none is. size: of the events, in characters of JSON.
+    closed_until: end of the last closed billing period; None: none is closed. size: of the events, in characters of JSON.
     """
 
     tenant: TenantId
@@ -79,12 +79,12 @@ async def requeue_events(connection: db.Connection, batch: BatchId, part: Part, 
 
 
 async def park_events(connection: db.Connection, at_most: int) -> int:
-    """Take digests and absences of tenants that are held out of the sweeps' way; return how many of the more numerous."""
+    """Park the due digests and absences of suspended tenants; return the larger of both counts."""
     return int(await db.value(connection, SQL["park-events"], {"at_most": at_most}) or 0)
 
 
 async def resume(connection: db.Connection, at_most: int) -> bool:
-    """Let a part of what is held of a resumed tenant go on; return whether there may be more to do at once."""
+    """Unpark some of a resumed tenant's work; return whether there may be more."""
     return bool(await db.value(connection, SQL["resume"], {"at_most": at_most}))
 
 
@@ -106,13 +106,13 @@ async def tell_due(connection: db.Connection, at_most: int) -> tuple[int, int]:
 
 
 async def tidy(connection: db.Connection, at_most: int) -> tuple[int, int]:
-    """Forget groups of rules that can't matter any more, and mend the turns of channels; return how many of each."""
+    """Delete expired rule state, and repair channel schedules; return how many of each."""
     first, second = await db.the_tuple(connection, SQL["tidy"], {"at_most": at_most})
     return first, second
 
 
 async def limit_cardinality(connection: db.Connection) -> list[tuple[TenantId, date]]:
-    """Have tenants with too many groups and distinct values keep no more of them; return whose, and of which month."""
+    """Limit tenants with too many groups and distinct values; return each tenant with the month."""
     rows = await db.tuples(connection, SQL["limit-cardinality"])
     return [(TenantId(tenant), period) for tenant, period in rows]
 

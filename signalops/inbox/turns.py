@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from signalops.types import TenantId
 
 _AT_ONCE = 2
-"""Heavy parts that one process has in hand at once, of as many tenants: it and PostgreSQL have time for others."""
+"""Heavy parts that one process handles at once, each of another tenant, so that capacity is left for other tenants."""
 _AGAIN = 0.5
 """Seconds after which one more batch of a tenant tries."""
 _LONGEST = 10.0
@@ -30,7 +30,7 @@ class Turns:
 
     @contextmanager
     def heavy(self, tenant: TenantId) -> Iterator[None]:
-        """Have a heavy part of a tenant in hand within."""
+        """Occupy a slot for heavy parts of a tenant within the context."""
         self._heavy.add(tenant)
         try:
             yield
@@ -60,7 +60,7 @@ class Turns:
     """Let them wait: they have much to do, and others are at that already."""
 
     def free(self, tenants: Iterable[TenantId]) -> None:
-        """Note that events of tenants were recorded: nobody of them has to wait."""
+        """Release the tenants of recorded events: none of them has to wait."""
         if not self._until and not self._refused:
             return
         for tenant in tenants:

@@ -15,8 +15,8 @@ _AT_ONCE = 4
 """Tenants that are flushed apart at the same time: those that wait for a lock leave connections to those that need not."""
 _PAUSE = 0.1
 _ROUNDS = 20
-"""How many pauses without a request a tenant stays apart after a flush that waited in vain: each time it joined the others
-again, all of them would wait."""
+"""Number of pauses without a request for which a tenant stays separate after a flush that waited in vain: each time it rejoined
+the others, all of them would wait."""
 Answer = Callable[[Sequence[Request]], Awaitable[bool]]
 
 
@@ -24,7 +24,7 @@ class Apart:
     """A queue for each such tenant, until a flush of it has not waited."""
 
     def __init__(self, answer: Answer, take: Callable[[deque[Request]], list[Request]]) -> None:
-        """`take` takes out of a queue as much as a flush may hold."""
+        """`take` removes from a queue what fits in one flush."""
         self._answer = answer
         self._take = take
         self._queues: dict[TenantId, deque[Request]] = {}

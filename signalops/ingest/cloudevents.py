@@ -32,7 +32,7 @@ _OWN = ("type", "source", "time", "data", "specversion", "datacontenttype")
 
 
 class CloudEvent(BaseModel):
-    """A CloudEvent whose data is an object; other attributes of it are kept beside the payload."""
+    """A CloudEvent whose data is an object; further attributes are stored beside the payload."""
 
     model_config = ConfigDict(extra="allow", title="CloudEvent")
     __pydantic_extra__: dict[str, Printable | int | bool | None]
@@ -68,7 +68,7 @@ def from_structured(value: object) -> tuple[EventIn, JsonObject]:
 
 
 def is_binary(headers: Mapping[str, str]) -> bool:
-    """Tell whether a request's headers carry a CloudEvent in binary mode."""
+    """Return whether a request's headers carry a CloudEvent in binary mode."""
     return "ce-specversion" in headers
 
 

@@ -142,7 +142,7 @@ class Events:
         return event
 
     def _paced(self, caller: Caller, response: Response) -> Response:
-        """Tell a caller with a rate limit what is left of it."""
+        """Add the rate-limit headers of a caller with a rate limit."""
         if caller.buckets:
             response.headers.update(token_bucket.headers(self._single.rates.levels(caller.tenant, caller.buckets)))
         return response
@@ -209,7 +209,7 @@ def _items(media: str, body: bytes) -> Sequence[object]:
 
 
 def _document(events: Sequence[Incoming | Problem], results: Sequence[Stored | Problem]) -> JsonObject:
-    """Return what became of a batch: counts, and a result per item."""
+    """Return the result of a batch: counts, and a result per item."""
     counts = Counter(result.status if isinstance(result, Stored) else "rejected" for result in results)
     return {
         "accepted": counts["accepted"],
@@ -220,9 +220,9 @@ def _document(events: Sequence[Incoming | Problem], results: Sequence[Stored | P
 
 
 def _nothing_stored(problems: Sequence[Problem], document: JsonObject) -> Problem:
-    """Return the problem of a batch of which nothing is stored: by its status alone it must not look like a success.
+    """Return the problem of a batch without a stored event, since a 2xx status would look like success.
 
-    Its status is one that has clients send again if all may be stored then.
+    Its status is retryable if every item is.
     """
     first = problems[0]
     which = "The event is not" if len(problems) == 1 else f"None of the {len(problems)} events is"

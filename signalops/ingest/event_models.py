@@ -72,7 +72,7 @@ class Rejected(ApiModel):
 
 
 class BatchResult(ApiModel):
-    """What became of a batch: a result per item, in the order of the items."""
+    """The result of a batch, with a result per item, in order."""
 
     accepted: int
     duplicates: int

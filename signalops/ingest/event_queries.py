@@ -18,9 +18,9 @@ _EXACT = Context(prec=100)
 
 
 async def accept(connection: db.Connection, events: list[Incoming], batch: BatchId, priority: int) -> list[tuple[Any, ...]]:
-    """Store a flush in one transaction; return what was not plainly accepted.
+    """Store a flush in one transaction; return only what was not plainly accepted.
 
-    That is (event, verdict, first event or tenant, meter or bucket, end of its period, pace), as signalops.accept says.
+    The rows are those of signalops.accept: (event, verdict, first event or tenant, meter or bucket, end of its period, pace).
     """
     paid = Counter((event.tenant, bucket) for event in events for bucket in event.buckets)
     rows = _paying(events, paid) if paid else [event.row for event in events]
@@ -48,7 +48,7 @@ async def list_events(connection: db.Connection, upwards: bool, **parameters: An
 
 
 def shown(row: db.Row) -> db.Row:
-    """Write a row in the words of the API."""
+    """Return a row with the API's field names."""
     shown = {"id": row["id"], "type": row["type"], "source": row["source"], "status": row["status"]}
     shown |= {"occurredAt": row["occurred_at"], "receivedAt": row["received_at"], "payload": row["payload"]}
     shown |= {"overLimit": True} if row["over_limit"] else {}

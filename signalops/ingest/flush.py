@@ -42,7 +42,7 @@ _SLOW = {"Retry-After": "1"}
 
 
 def _taken(requests: deque[Request], most: int) -> list[Request]:
-    """Take out of a queue what one flush may hold: so many events, and so many bytes, but one request at least."""
+    """Remove from a queue what fits in one flush: up to `most` events and MAX_FLUSH_BYTES, but at least one request."""
     taken = [requests.popleft()]
     events, size = len(taken[0].events), taken[0].size
     while requests and events + len(requests[0].events) <= most and size + requests[0].size <= MAX_FLUSH_BYTES:
@@ -52,7 +52,7 @@ def _taken(requests: deque[Request], most: int) -> list[Request]:
 
 
 def _parts(events: list[Incoming], most: int) -> Iterator[list[Incoming]]:
-    """Cut events into parts, each of what one flush may hold."""
+    """Split events into parts that each fit in one flush."""
     part: list[Incoming] = []
     size = 0
     for event in events:
@@ -93,7 +93,7 @@ class Flusher:
         self._last_start = 0.0
 
     async def submit(self, events: list[Incoming]) -> Outcomes:
-        """Have events stored; return, when their transaction has committed, what became of each.
+        """Store events; return the outcome of each when their transaction has committed.
 
         Raise Overloaded when too many wait, and Unavailable when the database did not answer.
         """
@@ -163,9 +163,9 @@ class Flusher:
             await asyncio.wait(self._unanswered)
 
     async def _linger(self) -> None:
-        """Under load let a few milliseconds pass between flushes: more events a commit, fewer commits for NOTIFY's lock.
+        """Under load wait a few milliseconds between flushes: more events per commit, fewer commits that take NOTIFY's lock.
 
-        After a flush of one or two events nobody waits.
+        After a flush of one or two events there is no wait.
         """
         loop = asyncio.get_running_loop()
         early = self._last_start + self._limits.linger - loop.time()
@@ -174,10 +174,10 @@ class Flusher:
         self._last_start = loop.time()
 
     def _take(self) -> list[Request]:
-        """Take half of what is in flight, or as much as a flush may hold; a request is never split.
+        """Take half of what is in flight, or as much as fits in a flush; a request is never split.
 
-        Half, since clients that wait for their answers would else all be in one flush, and this process idle while
-        PostgreSQL works, and the other way round: a third of the throughput was lost.
+        Half, so that this process and PostgreSQL work in parallel: with everything in one flush each idles while the other
+        works, which cost a third of the throughput.
         """
         most = min(self._limits.flush, max(_SMALL, (self._waiting + self._last_size + 1) // 2))
         taken = _taken(self._requests, most)
@@ -231,7 +231,7 @@ class Flusher:
         return is_free
 
     async def _retry_stale(self, stale: list[Incoming], connections: db.Pool) -> Outcomes:
-        """Store events whose tenant's limited meters this process did not know, after reading these."""
+        """Load the limited meters of the tenants of stale events, and store these again."""
         outcomes: dict[EventId, Stored | Problem] = {}
         for _ in range(_MAX_STALE_RETRIES):
             stored, stale = await self._refresh_and_store(stale, connections)

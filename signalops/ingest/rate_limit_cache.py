@@ -35,12 +35,12 @@ class RateLimitCache:
         self.cache.put((tenant, bucket), (level, time.monotonic()))
 
     def levels(self, tenant: TenantId, buckets: Iterable[str]) -> list[Level]:
-        """Return what buckets hold at most: others may have taken tokens since, and nobody brings any but time."""
+        """Return the upper bound of the tokens in buckets: other processes may have taken some since, and only time adds any."""
         cached = (self.cache.get((tenant, bucket)) for bucket in buckets)
         return [level.after(time.monotonic() - at) for level, at in filter(None, cached)]
 
     def sift(self, events: list[Incoming]) -> tuple[list[Incoming], dict[EventId, RateLimited]]:
-        """Tell those that may find their tokens from those that can't, without asking for them."""
+        """Split events into those that may get their tokens and those that certainly can't, without taking any."""
         if not any(event.buckets for event in events):
             return events, {}
         passing, refused = [], {}

@@ -80,7 +80,7 @@ def remove(connection: psycopg.Connection) -> None:
 
 
 def differences(connection: psycopg.Connection) -> list[str]:
-    """Return what in the database is not as it was applied: what is missing, was changed, or is of nobody knows whom."""
+    """Return the differences between the database and what was applied: missing, changed, or unknown objects."""
     applied, found = _recorded(connection), _found(connection)
     named = {f"{name} is missing" for name in applied.keys() - found.keys()}
     named |= {f"{name} is not ours" for name in found.keys() - applied.keys()}
@@ -88,7 +88,7 @@ def differences(connection: psycopg.Connection) -> list[str]:
 
 
 def _grant(connection: psycopg.Connection, older_processes: bool) -> None:
-    """Run the grants; as long as older processes may run, nothing is taken back that they may need."""
+    """Run the grants; nothing is revoked while older processes may need it."""
     for text in STATEMENT.findall(grants().text):
         if not (older_processes and _RESETS.search(text)):
             connection.execute(text.encode())

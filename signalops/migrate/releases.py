@@ -86,7 +86,7 @@ def of_stage(pending: MigrationList, stage: Stage) -> MigrationList:
 
 
 def stages() -> dict[str, Stage]:
-    """Return the stage of every migration that this code knows; one that names none is pre."""
+    """Return the stage of every migration of this release; the default is pre."""
     folder = db.sql_folder() / "migrations"
     files = {file.stem: file for file in folder.glob("*.sql") if not file.name.endswith(".rollback.sql")}
     found = {name: _STAGE.search(file.read_text(encoding="utf-8")) for name, file in files.items()}

@@ -1,7 +1,7 @@
 """The cost budget of evaluating one event, counted in steps, so that the result is deterministic."""
 
 MAX_STEPS = 100_000
-"""Values looked at, texts tried and choices of array elements weighed for one event: a tenth to two tenths of a second."""
+"""Maximum steps for one event (values read, texts tried, choices of array elements): a tenth to two tenths of a second."""
 MAX_VALUES = 1000
 """Values of one field that are looked at, those in arrays one by one: the first ones."""
 _TEXT = 1024
@@ -33,5 +33,5 @@ class Budget:
             raise TooCostly
 
     def search(self, text: str, times: int) -> None:
-        """Take the steps for searching a text so many times."""
+        """Spend the steps of searching a text several times."""
         self.spend(times * (1 + len(text) // _TEXT))

@@ -67,7 +67,7 @@ class Measured:
 
 
 class Fields:
-    """Several fields, read in one walk through an event however many there are; of each at most so many values."""
+    """Several fields, read in one walk through an event; of each up to a maximum number of values."""
 
     def __init__(self, paths: Iterable[str], most: int) -> None:
         self._tree: Tree = grow_tree(paths)

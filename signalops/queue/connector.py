@@ -84,7 +84,7 @@ class Connector(PsycopgConnector):
         return not self.workers or all(worker._stop_event.is_set() for worker in self.workers)
 
     async def _give_back(self, worker_id: int) -> None:
-        """Let others run what an earlier fetch took without our hearing of it: no fetch is on its way now."""
+        """Requeue jobs that an earlier fetch took while its answer was lost; no fetch is running now."""
         running = {context.job.id for worker in self.workers for context in worker._running_jobs.values()}
         for row in await super().execute_query_all_async(_DOING, worker=worker_id):
             if row["id"] not in running:

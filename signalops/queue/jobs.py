@@ -21,9 +21,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Periodic:
-    """A job that runs by the clock: `cron` has six fields, the last being seconds.
+    """A periodic job: `cron` has six fields, the last being seconds.
 
-    is_recorded: its last success and failure stand in signalops.maintenance_runs, since nobody would notice its failure for days.
+    is_recorded: its last success and failure are stored in signalops.maintenance_runs, because otherwise a failure would go
+    unnoticed for days.
     """
 
     name: str

@@ -11,7 +11,7 @@ MAX_ATTEMPTS = 50
 
 
 async def rescue_stalled(manager: JobManager, stalled_after: float) -> None:
-    """Give back every job whose worker has been silent for some seconds; without this a killed worker's jobs stay `doing`."""
+    """Requeue every job whose worker has sent no heartbeat for some seconds; without this a killed worker's jobs stay `doing`."""
     rescued = 0
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=stalled_after):
         if job.attempts < MAX_ATTEMPTS:

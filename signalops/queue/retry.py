@@ -17,9 +17,9 @@ _JITTER = random.SystemRandom()
 class RetryAlways(BaseRetryStrategy):
     """Retry without end, with a backoff of up to a minute, and jitter.
 
-    The jobs end their own business with dead letters; what escapes them is an outage (the database is away, the worker shuts
-    down), and that must never lose an accepted event. A strategy that refused CancelledError would end the jobs that a
-    shutdown cuts off as `aborted`.
+    Jobs write dead letters themselves; an exception that escapes them is an outage (database, shutdown of the worker), which
+    must never lose an accepted event. A strategy that did not retry CancelledError would end the jobs that a shutdown cancels
+    as `aborted`.
     """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:

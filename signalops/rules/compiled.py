@@ -10,7 +10,7 @@ from signalops.rules.conditions import RuleConditions
 from signalops.types import ChannelId, RuleId
 
 MAX_CONDITIONS = 20_000
-"""What all rules of a tenant together may have: an index of so many takes some 100 MB at worst, and usually a tenth."""
+"""Maximum conditions of all rules of a tenant: an index of as many takes some 100 MB at worst, and usually a tenth."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -24,7 +24,7 @@ class ActiveRule:
 
 
 class Silence(NamedTuple):
-    """A time in which matches of some events notify nobody."""
+    """A time range in which matches of some events notify nobody."""
 
     pattern: Pattern
     starts_at: datetime

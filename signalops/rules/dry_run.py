@@ -34,7 +34,7 @@ class SampleEvent(RequestModel):
 
 
 class StoredEvent(RequestModel):
-    """An event that came in."""
+    """A received event."""
 
     id: UUID
 
@@ -94,7 +94,7 @@ async def prepare(connection: db.Connection, tenant: TenantId, templates: Templa
 
 
 async def preview(tenant: TenantId, templates: Templates, prepared: PreparedDryRun) -> Previewed:
-    """Hold the event against the rule; outside of a transaction, since a template may take its time. Invalid."""
+    """Evaluate the rule on the event, outside of a transaction, since rendering a template may take long. Invalid."""
     chosen, event, seen, silences, warnings = prepared
     try:
         explanation = await sandbox.run(tenant, _explained, chosen.draft.grammar, dict(chosen.draft.pattern), dict(seen))
@@ -165,7 +165,7 @@ def _render_context(chosen: ResolvedRule, event: JsonObject, seen: Mapping[str, 
 
 
 def _reached(window: Window, event: Mapping[str, Any], seen: Mapping[str, object]) -> JsonObject:
-    """What a window would say that this event, as the last of several, has filled."""
+    """Return the context of a window that this event fills as its last."""
     until = datetime.fromisoformat(event["occurredAt"])
     _, group = Grouping(window.group_by).of(seen)
     since = (until - duration(window.within)).isoformat()

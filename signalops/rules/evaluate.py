@@ -48,7 +48,7 @@ class _Match(NamedTuple):
 def decide(compiled: CompiledRules, part: Part, results: Results) -> Decided:
     """Evaluate one tenant's rules on its events; add the decisions, and the groups for evaluate_stateful_rules, to the results.
 
-    An event that takes more steps than one may is not matched. After so many steps of all together the rest is left.
+    An event that exceeds its step budget matches nothing; after the budget of the batch the remaining events are left.
     """
     decisions, steps, costly = _Decisions(part, results), 0, list[Event]()
     for number, event in enumerate(part.events):
@@ -108,7 +108,7 @@ class _Decisions:
                 self._count(match, plan, seen)
 
     def announce(self, compiled: CompiledRules, event: Event, seen: Event) -> None:
-        """Have a rule with an absence fire: the event says that nothing has matched it, in one of its groups."""
+        """Handle an operational event that reports an absence: match the rule that emitted it, in its group."""
         about, wanted = event["payload"], event.get("replay_rules")
         rule = compiled.by_id.get(RuleId(UUID(about["rule"]["id"])))
         if rule and rule.plan and rule.plan.kind == "absent" and (wanted is None or str(rule.id) in wanted):

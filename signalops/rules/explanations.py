@@ -50,7 +50,7 @@ def _group(fields: list[str], seen: Mapping[str, object]) -> str:
 
 
 def silences_of(silences: Sequence[Mapping[str, Any]], seen: Mapping[str, object], now: datetime) -> Iterator[str]:
-    """Yield which silences hold an event back."""
+    """Yield the silences that suppress an event's notifications."""
     for one in silences:
         if one["starts_at"] <= now and compiled(one["grammar"], one["pattern"]).matches(seen):
             yield f"A silence until {one['ends_at'].isoformat(timespec='minutes')} holds it back: {one['reason']}."

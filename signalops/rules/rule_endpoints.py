@@ -84,7 +84,7 @@ class Rules:
         problems=(errors.NotFound,),
     )
     async def test_rule(self, caller: Caller, transaction: db.Transaction, body: Trial) -> Previewed:
-        """Hold one event against a rule, a draft or a stored one: sends nothing and counts nothing."""
+        """Test one event against a draft or a stored rule: sends nothing and counts nothing."""
         with self._testing.of(caller.tenant):
             async with transaction() as connection:
                 prepared = await prepare(connection, caller.tenant, self._templates, body)
@@ -107,7 +107,7 @@ class Rules:
     async def change_rule(
         self, connection: db.Connection, caller: Caller, rule: RuleId, body: RuleChange, if_match: frozenset[str] | None
     ) -> Response:
-        """Change what a rule says: a new version becomes active, unless it says the same."""
+        """Change the content of a rule: a new version becomes active, unless its content is the same."""
         await self._registry.change(connection, caller.tenant, rule, body, _expected(if_match))
         return await self._written(connection, caller.tenant, rule)
 
@@ -155,7 +155,7 @@ class Rules:
         "GET /api/rules/{id}/versions/{version}", "getVersion", "Show a version of a rule", "rules:*", answers={200: VersionShown}
     )
     async def get_version(self, connection: db.Connection, caller: Caller, rule: RuleId, version: str) -> Response:
-        """Show what a rule said in one version."""
+        """Show the content of one version of a rule."""
         if not (version.isascii() and version.isdecimal() and int(version[:10]) <= _LATEST):
             raise NotFound("The versions of a rule are numbers from 1 on: see its versions.")
         return answer((await rule_service.show_version(connection, caller.tenant, rule, int(version[:10]))).document())

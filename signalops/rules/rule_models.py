@@ -23,7 +23,7 @@ DAYS: Sequence[Day] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def duration(text: str) -> timedelta:
-    """Return the time that a text such as 90s, 10m, 1h30m or 7d says; ValueError if it says none."""
+    """Parse a duration such as 90s, 10m, 1h30m or 7d; ValueError."""
     parts = _DURATION.fullmatch(text)
     if parts is None:
         raise ValueError("must be a duration such as 90s, 10m, 1h30m or 7d")
@@ -73,7 +73,7 @@ class Threshold(_Part):
 
     @field_serializer("at_least", when_used="json")
     def _as_number(self, value: Decimal) -> int | float | str:
-        """Write it as it was sent: a number where a double holds it, else its digits as a text."""
+        """Write the number as it was sent: as a number if a double represents it exactly, else as text."""
         number = int(value) if value == int(value) and abs(value) < 2**53 else float(value)
         return number if Decimal(repr(number)) == value else str(value)
 
@@ -155,7 +155,7 @@ class Conditions(_Part):
 
 
 class RuleDraft(Conditions):
-    """What a rule says, in one version."""
+    """The content of one version of a rule."""
 
     grammar: int = Field(CURRENT_GRAMMAR, description="1: field path to value; 2: event patterns.")
     pattern: JsonObject = Field(description="Which events.", examples=[{"type": ["user.signup"]}])

@@ -13,7 +13,7 @@ _ANY = {"id": None, "lower": _FIRST, "upper": _LAST, "upwards": False, "limit": 
 
 
 async def active_rules(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
-    """Return ruleset, id and what its active version says of each rule that decides now."""
+    """Return the ruleset version, and id and active version of each enabled rule."""
     return await db.rows(connection, SQL["active-rules"], {"tenant": tenant})
 
 
@@ -36,7 +36,7 @@ async def add_rule(connection: db.Connection, tenant: TenantId, rule: RuleId, na
 async def add_version(
     connection: db.Connection, tenant: TenantId, rule: RuleId, numbers: Mapping[str, int], content: db.Row
 ) -> None:
-    """Store a version {version, since} with its content, in the words of the API; the channel as its id."""
+    """Store a version {version, state_version} with its content, in the API's field names; the channel as its id."""
     written = {name: db.Jsonb(value) if isinstance(value, dict) else value for name, value in content.items()}
     await connection.execute(SQL["add-version"], {"tenant": tenant, "rule": rule, **numbers, **written})
 
@@ -53,7 +53,7 @@ async def count_rules(connection: db.Connection, tenant: TenantId) -> tuple[int,
 
 
 async def lock_rule(connection: db.Connection, tenant: TenantId, rule: RuleId) -> db.Row | None:
-    """Return name, enabled and active_version of a rule, and hold it; None if there is none."""
+    """Lock a rule; return its name, enabled and active_version, or None."""
     return await db.row(connection, SQL["lock-rule"], {"tenant": tenant, "id": rule})
 
 

@@ -39,7 +39,7 @@ class _Content(Conditions):
     created_at: datetime
 
     def document(self) -> JsonObject:
-        """Return it in the words of the API, without what is not set."""
+        """Return it with the API's field names, without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -54,7 +54,7 @@ class RuleShown(_Content):
 
 
 class VersionShown(_Content):
-    """What a rule said in one version."""
+    """The content of one version of a rule."""
 
     state_version: int = Field(
         description="The earliest version whose counts of a window or an absence this version goes on with."
@@ -88,12 +88,12 @@ class Diff(ApiModel):
     changes: list[Change]
 
     def document(self) -> JsonObject:
-        """Return it in the words of the API; a change has only the sides that it has."""
+        """Return it with the API's field names; an added or removed value has one side only."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def compare(before: VersionShown, after: VersionShown) -> Diff:
-    """Return what a rule says differently in two of its versions; the channel by its name."""
+    """Return the difference between two versions of a rule; the channel by its name."""
     changes = [Change.model_validate(change) for change in changes_between(_said(before), _said(after))]
     return Diff(from_=before.version, to=after.version, changes=changes)
 

@@ -31,7 +31,7 @@ MAX_VERSIONS = 5
 
 
 class RuleChange(RuleDraft):
-    """What a rule says from now on; its name and whether it is enabled stay when they are left out."""
+    """The new content of a rule; its name and whether it is enabled stay when they are left out."""
 
     name: str | None = Field(None, min_length=1, max_length=200)
     enabled: bool | None = None
@@ -57,7 +57,7 @@ class RuleRegistry:
     async def change(
         self, connection: db.Connection, tenant: TenantId, rule: RuleId, change: RuleChange, expected: Expected = None
     ) -> None:
-        """Make a new version that decides from now on, unless it says the same; rename and switch on the way."""
+        """Create a new active version, unless the content is the same; rename, enable or disable as well."""
         locked = await _hold(connection, tenant, rule, expected)
         active = version = locked["active_version"]
         content = await self._content(connection, tenant, change)
@@ -78,7 +78,7 @@ class RuleRegistry:
     async def roll_back(
         self, connection: db.Connection, tenant: TenantId, rule: RuleId, version: int, expected: Expected = None
     ) -> None:
-        """Make a new version that says what an earlier one said."""
+        """Create a new version with the content of an earlier one."""
         earlier = await show_version(connection, tenant, rule, version)
         await self.change(connection, tenant, rule, as_change(earlier), expected)
 
@@ -91,7 +91,7 @@ class RuleRegistry:
             )
 
     async def _content(self, connection: db.Connection, tenant: TenantId, draft: RuleDraft) -> JsonObject:
-        """Return what a version says, as it is stored."""
+        """Return the content of a version, as it is stored."""
         channel = await checked(connection, tenant, self._templates, draft)
         content = draft.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(RuleDraft.model_fields))
         conditions = compiled(draft.grammar, draft.pattern).conditions
@@ -175,9 +175,10 @@ async def _switch(connection: db.Connection, tenant: TenantId, rule: RuleId, loc
 
 
 async def _check_room(connection: db.Connection, tenant: TenantId, most: int | None = None) -> None:
-    """Refuse what a change has led to if it is too much.
+    """Raise Conflict if a change exceeds a maximum.
 
-    After the change, whose trigger holds the tenant's row of ruleset_versions: two at once can't both be the last.
+    Checked after the change, whose trigger locks the tenant's row of ruleset_versions, so that of two concurrent changes only
+    one is the last.
     """
     rules, conditions = await rule_queries.count_rules(connection, tenant)
     if most is not None and rules > most:

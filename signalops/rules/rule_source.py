@@ -35,7 +35,7 @@ ChosenRule = Annotated[
 
 
 class ResolvedRule(NamedTuple):
-    """What a rule says, where it sends to, and what its template reads as `rule`: {id, name, version, severity}."""
+    """The content of a rule, its channel, and what its template reads as `rule`: {id, name, version, severity}."""
 
     draft: RuleChange
     channel: ChannelShown

@@ -40,7 +40,7 @@ class Message(Protocol):
 
 
 class Templates(Protocol):
-    """What sending knows of templates. Stations do not see one another: who assembles them hands it in."""
+    """What `send` knows of templates. Packages don't import one another, so the composition root passes it in."""
 
     def check(self, template: Mapping[str, str]) -> None:
         """Refuse (Invalid) a template that could never be rendered."""

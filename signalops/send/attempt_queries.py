@@ -24,11 +24,10 @@ Wanted = tuple[TenantId, DeliveryId]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery in hand: its channel and its send target, its attempt (1, 2, ...), and what it needs.
+    """A claimed delivery: its channel and send target, the number of its attempt (1, 2, ...), and its content.
 
-    None is what was deleted meanwhile. `attempts_at_reset` were made before a person had it retried. `about` says whether
-    the event is one of the tenant's, or reports a digest or an absence of the rule itself. `suppressed`: the address bounced or
-    complained before.
+    None: deleted since. `attempts_at_reset`: attempts made before a manual retry. `about`: whether the event is the tenant's,
+    or reports a digest or an absence of the rule itself. `suppressed`: the address bounced or complained before.
     """
 
     tenant: TenantId
@@ -53,9 +52,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that was made and what follows from it; `delay` in seconds, only for retrying.
+    """A finished attempt and its effect; `delay` in seconds, only for retrying.
 
-    A channel that has only failed for as long as `patience` (seconds) is disabled.
+    A channel that failed for `patience` seconds without a success is disabled.
     """
 
     tenant: TenantId

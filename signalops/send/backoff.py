@@ -9,10 +9,10 @@ JITTER = 0.2
 
 
 def next_attempt(schedule: Sequence[float], attempts_made: int, retry_after: float | None, rng: Random) -> float | None:
-    """Return the seconds until the next attempt, or None when the last one has been made.
+    """Return the seconds until the next attempt, or None after the last one.
 
-    Each step of the schedule is spread by a fifth to both sides: what failed together must not come back together.
-    A provider's Retry-After (seconds) is a lower bound, kept for up to a day, and spread upwards only.
+    Each delay of the schedule varies by a fifth, so that deliveries that failed together are not retried together. A provider's
+    Retry-After (seconds) is a lower bound, of up to a day, with upward jitter only.
     """
     if attempts_made > len(schedule):
         return None

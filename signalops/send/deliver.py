@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 LINGER = 0.5
 """Seconds that a job waits for a receiver: one that hangs would else keep its place from others until it times out."""
 MAX_IN_FLIGHT = 1000
-"""Attempts of one process, of which those of one channel are at most about a tenth."""
+"""Maximum concurrent attempts of one process; those of one channel are at most about a tenth."""
 MAX_PER_CHANNEL = 100
 _SUPPRESSED = "The address bounced or complained before: lift it in /api/suppressions."
 _GONE = "The event, the rule or the channel was deleted: there is nothing left to send."
 
 
 class Sender:
-    """Sends deliveries for one worker process: holds its outgoing connections and its keys. Close it at the end."""
+    """Sends deliveries for one worker process: owns its outgoing connections and its keys. Close it at the end."""
 
     def __init__(self, pool: Pool, settings: Settings, rng: Random | None = None) -> None:
         self._pool = pool
@@ -48,7 +48,7 @@ class Sender:
         self._in_hand: Counter[ChannelId] = Counter()
 
     async def close(self) -> None:
-        """Wait for what is on its way, then close the outgoing connections."""
+        """Wait for attempts in flight, then close the outgoing connections."""
         await asyncio.gather(*self._on_their_way, return_exceptions=True)
         await self._recorder.close()
         await self._transport.close()

@@ -81,7 +81,7 @@ def _validator(function: Callable[..., Any]) -> Callable[[Environment, Token, st
 
 
 def _of_nothing(name: str, value: object, args: tuple[object, ...]) -> tuple[object, tuple[object, ...]]:
-    """Give a filter what it knows for nil and for objects: what is missing from the payload is nil, as null is."""
+    """Make nil and objects safe arguments of a filter: what is missing from the payload is nil, as null is."""
     if name == "default":
         return value, args
     value = None if is_nothing(value) else value
@@ -229,4 +229,4 @@ OWN = {
     "escape_once": _escape_once,
     "newline_to_br": _newline_to_br,
 }
-"""The filters that stand in for the library's."""
+"""The filters that replace the library's."""

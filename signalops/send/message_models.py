@@ -31,11 +31,11 @@ REQUEST_ID_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one attempt.
+    """The result of one attempt.
 
-    `status_code` and `answer` are the provider's; `error` is one sentence, absent only when sent; `retry_after` are the
-    seconds that the provider asks to be left alone; `provider_id` is its own name of the message, by which it calls back,
-    and `request_id` that of the request, for its support.
+    `status_code` and `answer` are the provider's; `error` is one sentence, absent only when sent; `retry_after`: seconds of the
+    provider's Retry-After; `provider_id`: the provider's id of the message, which its callbacks use; `request_id`: the
+    provider's id of the request, for its support.
     """
 
     kind: OutcomeKind
@@ -52,11 +52,11 @@ class Outcome:
 
     @property
     def is_bare(self) -> bool:
-        """Whether nothing in it is what the receiver said."""
+        """Whether it contains nothing of the receiver's response."""
         return self == self.bare()
 
     def bare(self) -> "Outcome":
-        """Return the outcome without what the receiver said: for when that can't be stored."""
+        """Return the outcome without the receiver's response: for a response that can't be stored."""
         return Outcome(self.kind, error=None if self.kind == "sent" else _UNSTORABLE)
 
 

@@ -25,7 +25,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """What is kept of the body."""
+        """The stored part of the body."""
         return self.body[:ANSWER_LIMIT].decode(errors="replace")
 
     def outcome(self, kind: OutcomeKind, error: str | None = None) -> Outcome:
@@ -75,5 +75,5 @@ def _http_date(header: str) -> datetime:
 
 
 def patience(seconds: float) -> float:
-    """Return for how many seconds a receiver is left alone that asks for so many: a day at most."""
+    """Return the pause in seconds for a Retry-After: a day at most."""
     return min(max(0.0, seconds), MAX_WAIT)

@@ -8,7 +8,7 @@ from signalops.errors import Unusable
 from signalops.secret_key import secret_keys
 
 _UNTIL = "\x1f"
-"""Between secrets and the Unix time at which only the first of them is left; no secret holds a control character."""
+"""Separates secrets from the Unix time after which only the first is valid; no secret contains a control character."""
 _OLD = 2
 """Old secrets that stay at most: each costs the request a signature."""
 
@@ -31,15 +31,16 @@ class SecretBox:
         return self._fernet.encrypt(secret.encode())
 
     def rotate(self, secret: str, old: str | None, overlap: int) -> bytes:
-        """Seal a secret with those that it replaces, as `open` returned them; for so many seconds `open` returns all of them."""
+        """Encrypt a secret together with those that it replaces, as `open` returned them; for the overlap in seconds `open`
+        returns all of them."""
         if not old or not overlap:
             return self.seal(secret)
         return self.seal(" ".join([secret, *old.split()[:_OLD]]) + f"{_UNTIL}{clock.unix() + overlap}")
 
     def open(self, sealed: bytes) -> str:
-        """Return a sealed secret in plain, after a rotation those that hold, the newest first, with blanks between.
+        """Decrypt a secret; after a rotation the valid ones, newest first, with blanks between.
 
-        Unusable if none of the keys is the one that sealed it.
+        Unusable if none of the keys encrypted it.
         """
         try:
             secrets, _, until = self._fernet.decrypt(sealed).decode().partition(_UNTIL)

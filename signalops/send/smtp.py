@@ -28,7 +28,7 @@ SURE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A mail server and how to come in. Of a tenant's own (`theirs`) the address is checked before it is called."""
+    """A mail server with its credentials. For a tenant's own (`theirs`) the address is checked before connecting."""
 
     host: str
     port: int
@@ -39,7 +39,7 @@ class Server:
 
 
 class Busy(ConnectionError):
-    """A mail was not sent: so many others to the same server took their time."""
+    """A mail was not sent: the connections to its server were in use for too long."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class _Kept:
 
 
 class Mailer:
-    """The connections of one process, so many to a server as the settings allow, and one owner who closes them."""
+    """The SMTP connections of one process: a configured maximum per server, and one owner who closes them."""
 
     def __init__(self, guard: Guard, settings: Settings, most_idle: float = MAX_IDLE, sure: float = SURE) -> None:
         self._guard = guard
@@ -108,7 +108,7 @@ class Mailer:
         return answer
 
     async def close(self) -> None:
-        """End the connections that are kept."""
+        """Close the idle connections."""
         idle = [kept for all_kept in self._idle.values() for kept in all_kept]
         self._idle.clear()
         for kept in idle:

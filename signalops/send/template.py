@@ -153,7 +153,7 @@ def _listing(digest: Notification) -> list[str]:
 
 
 def _absence(alarm: Notification) -> list[str]:
-    """When the last event was seen, and of which group."""
+    """When the last event was received, and in which group."""
     payload = alarm.event["payload"]
     last = payload.get("lastSeenAt")
     seen = f"the last one was seen at {last}" if last else "none was ever seen"

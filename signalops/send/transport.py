@@ -36,7 +36,7 @@ _TRIED_AGAIN: tuple[tuple[type[Exception], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request that makes one attempt; `secret` is what is not kept should the answer repeat it."""
+    """An HTTP request that makes one attempt; `secret` is removed from the stored response."""
 
     url: str
     body: bytes
@@ -71,9 +71,9 @@ class Transport:
         return self._http
 
     async def call(self, request: Request, judge: Callable[[Answer], Outcome] = judged) -> Outcome:
-        """Make a request and return what `judge` says of the answer, or why there is none.
+        """Make a request; return what `judge` makes of the response, or why there is none.
 
-        No error names the url: it may be a secret.
+        No error quotes the URL: it may be a secret.
         """
         try:
             async with self.http().request(

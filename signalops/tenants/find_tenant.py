@@ -53,7 +53,7 @@ FIND: dict[Lock, Callable[[db.Connection, str], Awaitable[FoundTenant]]] = {
 
 
 async def move(connection: db.Connection, locked: FoundTenant, status: TenantStatus, reason: str | None = None) -> None:
-    """Suspend, resume or close a tenant that is held; Conflict when it can't be moved so."""
+    """Change the status of a locked tenant; Conflict when the transition is not allowed."""
     if locked.status not in _FROM[status]:
         raise Conflict(f"The tenant is {locked.status}: only one that is {' or '.join(sorted(_FROM[status]))} can be that.")
     await tenant_queries.move_tenant(connection, locked.id, status, reason)

@@ -84,7 +84,7 @@ class TenantsPage(Page):
 
 
 class Settings(RequestModel):
-    """What may be said of a tenant or left out, when it is made and later; null: as if it had never been said."""
+    """The optional fields of a tenant; null resets a field."""
 
     rate_limit: RateLimit | None = Field(
         None, description="How many events may come in with all its keys; null: as many as come."

@@ -27,7 +27,7 @@ async def hold_tenant(connection: db.Connection, tenant: TenantId) -> TenantStat
 
 
 async def read_tenant(connection: db.Connection, tenant: TenantId) -> db.Row:
-    """Return a tenant in the words of TenantSummary."""
+    """Return a tenant with the fields of TenantSummary."""
     return await db.the_row(connection, SQL["read-tenant"], {"id": tenant})
 
 
@@ -37,7 +37,7 @@ async def every_tenant(connection: db.Connection) -> list[tuple[TenantId, str]]:
 
 
 async def list_tenants(connection: db.Connection, **filters: Any) -> list[db.Row]:
-    """Return tenants in the words of TenantSummary: status (None: any), the window of a page and upwards."""
+    """Return tenants with the fields of TenantSummary; filters: status (None: any), the window of a page and upwards."""
     return await db.rows(connection, SQL["list-tenants"], filters)
 
 
@@ -47,7 +47,7 @@ async def change_tenant(connection: db.Connection, tenant: TenantId, changes: db
 
 
 async def move_tenant(connection: db.Connection, tenant: TenantId, status: TenantStatus, reason: str | None) -> None:
-    """Give a tenant another status, and say why."""
+    """Set a tenant's status, and the reason."""
     await connection.execute(SQL["move-tenant"], {"id": tenant, "status": status, "reason": reason})
 
 

@@ -45,7 +45,7 @@ class Span:
             raise Invalid.at("to", f"must be within {most} days after from; ask for less at once, or for longer windows")
 
     def bounds(self, start: datetime, window: Window) -> tuple[datetime, datetime]:
-        """Return start and end of the window that begins at a moment, as far as it lies in the span, by local time."""
+        """Return start and end of the window that begins at a moment, within the span, in local time."""
         begins, ends = self._whole(start, window)
         return max(begins, self.lower).astimezone(self.zone), min(ends, self.upper).astimezone(self.zone)
 
@@ -76,7 +76,7 @@ def next_month(first: date) -> date:
 
 
 def _hour(path: str, value: date | datetime, zone: ZoneInfo) -> datetime:
-    """Return a bound as a moment, a day as the start of it; Invalid within an hour, since usage is kept by the hour."""
+    """Return a bound as a moment, a day as its start; Invalid within an hour, since usage is counted by the hour."""
     if not isinstance(value, datetime):
         return starts_at(value, zone)
     if hour_of(value, zone) != value:

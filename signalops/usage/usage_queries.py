@@ -32,7 +32,7 @@ async def find_meter(connection: db.Connection, tenant: TenantId, meter: str) ->
 
 
 async def is_limited(connection: db.Connection, tenant: TenantId, lower: datetime, upper: datetime) -> bool:
-    """Return whether a month between two moments has more groups and distinct values than are kept."""
+    """Return whether a month in a range exceeded the limit of groups and distinct values."""
     parameters = {"tenant": tenant, "lower": lower, "upper": upper}
     return bool(await db.value(connection, SQL["is-limited"], parameters))
 

@@ -1,42 +1,42 @@
 -- Constants that more than one place needs.
--- SQL calls them, Python reads this file (signalops/constants.py), and tests hold Prometheus' alerts and the documentation to them.
+-- SQL calls them, Python reads this file (signalops/constants.py), and tests compare Prometheus' alerts and the documentation with them.
 
 create or replace function signalops.circuit_failures() returns integer language sql immutable parallel safe return 5;
-comment on function signalops.circuit_failures is 'Circuit breaker: how many failures in a row open an send_target''s circuit.';
+comment on function signalops.circuit_failures is 'Circuit breaker: how many failures in a row open a send target''s circuit.';
 create or replace function signalops.circuit_pause() returns interval language sql immutable parallel safe return interval '15 seconds';
-comment on function signalops.circuit_pause is 'Circuit breaker: for how long it opens first; each probe that fails doubles it.';
+comment on function signalops.circuit_pause is 'Circuit breaker: how long it opens at first; each failed half-open attempt doubles it.';
 create or replace function signalops.circuit_max_pause() returns interval language sql immutable parallel safe return interval '10 minutes';
-comment on function signalops.circuit_max_pause is 'Circuit breaker: for how long it opens at most, unless the receiver asks for more.';
+comment on function signalops.circuit_max_pause is 'Circuit breaker: how long it opens at most, unless the receiver asks for more.';
 create or replace function signalops.circuit_probe_timeout() returns interval language sql immutable parallel safe return interval '30 seconds';
-comment on function signalops.circuit_probe_timeout is 'Circuit breaker: after how long another attempt may find out, if the worker of the first died; longer than any attempt takes.';
+comment on function signalops.circuit_probe_timeout is 'Circuit breaker: after how long another half-open attempt may start, if the worker of the first died; longer than any attempt takes.';
 create or replace function signalops.channel_burst() returns integer language sql immutable parallel safe return 1000;
-comment on function signalops.channel_burst is 'Fairness: how many deliveries of a channel may have jobs at once.';
+comment on function signalops.channel_burst is 'Fairness: how many deliveries of a channel can have jobs at once (burst).';
 create or replace function signalops.channel_refill() returns integer language sql immutable parallel safe return 500;
-comment on function signalops.channel_refill is 'Fairness: how many more each second.';
+comment on function signalops.channel_refill is 'Fairness: how many more jobs a channel gets each second.';
 create or replace function signalops.channel_idle() returns integer language sql immutable parallel safe return 900;
-comment on function signalops.channel_idle is 'Fairness: a channel that could have had so many has sent little lately, and goes first.';
+comment on function signalops.channel_idle is 'Fairness: a channel with at least as many tokens is idle, and goes first.';
 create or replace function signalops.delivery_jobs_full() returns integer language sql immutable parallel safe return 2000;
-comment on function signalops.delivery_jobs_full is 'Fairness: while so many jobs of deliveries wait, only channels that have sent little lately get more at once.';
+comment on function signalops.delivery_jobs_full is 'Fairness: while as many delivery jobs wait, only idle channels get more at once.';
 create or replace function signalops.delivery_jobs_refill() returns integer language sql immutable parallel safe return 1000;
-comment on function signalops.delivery_jobs_refill is 'Fairness: while fewer wait, the sweep wakes what is due.';
+comment on function signalops.delivery_jobs_refill is 'Fairness: while fewer wait, the sweep enqueues due deliveries.';
 create or replace function signalops.deliveries_per_job() returns integer language sql immutable parallel safe return 20;
 comment on function signalops.deliveries_per_job is 'How many deliveries share a job: fetching and finishing one costs more than a delivery does.';
 create or replace function signalops.bulk_batch_events() returns integer language sql immutable parallel safe return 500;
-comment on function signalops.bulk_batch_events is 'How many events a batch of a bulk holds: one job reads a batch whole.';
+comment on function signalops.bulk_batch_events is 'Maximum events of a bulk batch: one job reads a batch whole.';
 create or replace function signalops.priority_event() returns integer language sql immutable parallel safe return 0;
 comment on function signalops.priority_event is 'Priority of jobs: single events, before all that is sent.';
 create or replace function signalops.priority_idle_channel() returns integer language sql immutable parallel safe return -5;
-comment on function signalops.priority_idle_channel is 'Priority of jobs: deliveries of a channel that has sent little lately.';
+comment on function signalops.priority_idle_channel is 'Priority of jobs: deliveries of an idle channel.';
 create or replace function signalops.priority_delivery() returns integer language sql immutable parallel safe return -6;
 comment on function signalops.priority_delivery is 'Priority of jobs: other deliveries.';
 create or replace function signalops.priority_backlog() returns integer language sql immutable parallel safe return -7;
-comment on function signalops.priority_backlog is 'Priority of jobs: deliveries that waited for their turn.';
+comment on function signalops.priority_backlog is 'Priority of jobs: deliveries that waited in the fair queue.';
 create or replace function signalops.priority_bulk() returns integer language sql immutable parallel safe return -10;
 comment on function signalops.priority_bulk is 'Priority of jobs: bulk loads, replays and retries of events.';
 create or replace function signalops.priority_backtest() returns integer language sql immutable parallel safe return -20;
 comment on function signalops.priority_backtest is 'Priority of jobs: slices of backtests.';
 create or replace function signalops.worker_timeout() returns interval language sql immutable parallel safe return interval '5 seconds';
-comment on function signalops.worker_timeout is 'After how long without a heartbeat a worker counts as dead, and its jobs are given to others.';
+comment on function signalops.worker_timeout is 'After how long without a heartbeat a worker counts as dead, and its jobs are requeued.';
 create or replace function signalops.digest_events() returns integer language sql immutable parallel safe return 100;
 comment on function signalops.digest_events is 'How many events a digest lists.';
 create or replace function signalops.events_wait_alert() returns interval language sql immutable parallel safe return interval '1 minute';

@@ -57,7 +57,7 @@ begin
       ('events', 'tenant_id', '{api,worker}', 'The command line finds out whose event an id is.'),
       ('idempotency_keys', 'tenant_id', '{api}', 'Those of expired events are found by reading through the table.'),
       ('inbox', 'tenant_id', '{api}', 'take_batch removes a batch before it knows the tenants in it.'),
-      ('batch_results', 'tenant_id', '{worker}', 'The audit holds what was accepted against what was processed.'),
+      ('batch_results', 'tenant_id', '{worker}', 'Reconciliation checks what was accepted against what was processed.'),
       ('event_types', 'tenant_id', '{worker}', null),
       ('event_schemas', 'tenant_id', '{}', null),
       ('replays', 'tenant_id', '{worker}', null),
@@ -69,38 +69,38 @@ begin
       ('delivery_attempts', 'tenant_id', '{}', 'Those of tenants that keep them for a shorter time are removed.'),
       ('dead_letters', 'tenant_id', '{worker}', 'The audit counts the events that died.'),
       ('rules', 'tenant_id', '{}', 'fire_absences asks whether the rule still stands.'),
-      ('rule_versions', 'tenant_id', '{}', 'fire_absences and start_absence_timer read what the rule says.'),
+      ('rule_versions', 'tenant_id', '{}', 'fire_absences and start_absence_timer read the rule''s content.'),
       ('ruleset_versions', 'tenant_id', '{worker}', null),
       ('silences', 'tenant_id', '{}', null),
-      ('matches', 'tenant_id', '{worker}', 'flush_digests notes the match that it makes.'),
+      ('matches', 'tenant_id', '{worker}', 'flush_digests records the match.'),
       ('rule_states', 'tenant_id', '{worker}', 'fire_absences and expire_rule_states sweep all tenants; start_absence_timer acts for whoever changes a rule.'),
       ('window_events', 'tenant_id', '{worker}', 'expire_rule_states removes what is past.'),
       ('digests', 'tenant_id', '{worker}', 'flush_digests sweeps all tenants for what is due.'),
       ('backtests', 'tenant_id', '{}', 'Those of expired time are found by reading through the table.'),
       ('meters', 'tenant_id', '{}', 'The command line lists the meters of a tenant; the audit reads what they count.'),
-      ('usage_counters', 'tenant_id', '{worker}', 'The audit holds counters against their entries.'),
-      ('usage_entries', 'tenant_id', '{worker}', 'The audit holds counters against their entries.'),
-      ('usage_distinct_values', 'tenant_id', '{worker}', 'The audit counts different values anew.'),
-      ('usage_row_counts', 'tenant_id', '{worker}', 'limit_cardinality looks for those that are too large; the audit counts anew by them.'),
-      ('limits', 'tenant_id', '{api}', 'The command line sets the limits of a tenant; a change has them weighed anew.'),
-      ('accepted_counters', 'tenant_id', '{api}', 'A limit that changes has quotas weighed anew; the audit holds them against the events.'),
+      ('usage_counters', 'tenant_id', '{worker}', 'Reconciliation checks counters against their entries.'),
+      ('usage_entries', 'tenant_id', '{worker}', 'Reconciliation checks counters against their entries.'),
+      ('usage_distinct_values', 'tenant_id', '{worker}', 'Reconciliation counts distinct values again.'),
+      ('usage_row_counts', 'tenant_id', '{worker}', 'limit_cardinality looks for those that are too large; reconciliation reads them.'),
+      ('limits', 'tenant_id', '{api}', 'The command line sets the limits of a tenant; a change resets the thresholds.'),
+      ('accepted_counters', 'tenant_id', '{api}', 'A changed limit resets their thresholds; reconciliation checks them against the events.'),
       ('usage_adjustments', 'tenant_id', '{}', 'The command line corrects usage; the audit reads the corrections.'),
       ('plans', null, '{}', 'The command line writes plans, and subscribe copies them to tenants.'),
       ('subscriptions', 'tenant_id', '{}', 'Making a tenant subscribes it, and the command line lists tenants with their plans.'),
-      ('credit_grants', 'tenant_id', '{}', 'Only functions move credit; the audit holds it against its entries.'),
+      ('credit_grants', 'tenant_id', '{}', 'Only functions change credit; reconciliation checks it against its entries.'),
       ('credit_entries', 'tenant_id', '{}', 'Only functions move credit; the audit adds the entries up.'),
       ('billing_periods', 'tenant_id', '{}', 'Periods of all tenants are found and closed by narrow functions.'),
-      ('usage_daily', 'tenant_id', '{}', 'seal_period alone writes them; the audit holds them against the counters.'),
-      ('usage_hash_chain', 'tenant_id', '{}', 'seal_period alone writes them; the audit computes them anew.'),
-      ('invoices', 'tenant_id', '{}', 'issue_invoice alone writes them; the audit holds them against their lines.'),
+      ('usage_daily', 'tenant_id', '{}', 'Only seal_period writes them; reconciliation checks them against the counters.'),
+      ('usage_hash_chain', 'tenant_id', '{}', 'Only seal_period writes them; reconciliation computes them again.'),
+      ('invoices', 'tenant_id', '{}', 'Only issue_invoice writes them; reconciliation checks them against their lines.'),
       ('invoice_lines', 'tenant_id', '{}', 'issue_invoice alone writes them; the audit adds them up.'),
       ('invoice_numbers', null, '{}', 'issue_invoice takes numbers; the audit looks for gaps.'),
-      ('retired_invoice_numbers', null, '{}', 'The deletion of a tenant notes them, and the audit of all numbers reads them.'),
-      ('audit_log', 'tenant_id', '{}', 'Actions are noted by functions of the owner, so that nobody can note those of others.'),
+      ('retired_invoice_numbers', null, '{}', 'The deletion of a tenant records them, and reconciliation of all numbers reads them.'),
+      ('audit_log', 'tenant_id', '{}', 'Actions are logged by functions of the owner, so that no role can log as another.'),
       ('alerts', null, '{}', 'They are the installation''s, and of no tenant.'),
       ('maintenance_runs', null, '{}', 'It is the installation''s, and of no tenant.'),
       ('retention_watermarks', 'tenant_id', '{}', 'The removal of what has expired goes from tenant to tenant.'),
-      ('sweep_cursors', null, '{}', 'The removal of what has expired notes how far it is.')
+      ('sweep_cursors', null, '{}', 'Retention stores its progress.')
     ), special (relation, name, command, role, condition, reason) as (values
       ('tenants', 'operators_act', 'ALL', 'signalops_platform', 'true',
         'Operators list, make and change tenants; of what these have they see one''s at a time.'),
@@ -127,7 +127,7 @@ begin
   loop
     declared := declared || (policy.relation || '.' || policy.name);
     -- A policy locks its table against everybody: what is there is left alone. Compared as PostgreSQL prints it; a version that prints
-    -- it in another way has it made anew.
+    -- it in another way has it created again.
     continue when exists (
       select from pg_policies p
       join pg_policy o on o.polrelid = format('signalops.%I', p.tablename)::regclass and o.polname = p.policyname

@@ -26,7 +26,7 @@ comment on column signalops.tenants.id is 'UUIDv7; the tenant_id of every other 
 comment on column signalops.tenants.slug is 'The name for command lines and log lines; unique, but no tenant can list or probe it.';
 comment on column signalops.tenants.name is 'The name for people.';
 comment on column signalops.tenants.status is
-  'active; suspended: requests are refused, and what was accepted waits; closed: refused for ever, what was accepted is still processed; deleting: '
+  'active; suspended: requests are refused, and what was accepted waits; closed: requests are refused permanently, accepted events are still processed; deleting: '
   'its rows are being removed.';
 comment on column signalops.tenants.created_at is 'When it was made.';
 comment on column signalops.tenants.time_zone is 'IANA time zone in which its days and billing periods begin; fixed once something is counted.';
@@ -34,16 +34,16 @@ comment on column signalops.tenants.meters_version is 'Version of its meters: 0 
 comment on column signalops.tenants.closed_until is
   'End of the last billing period that is closed: what happened before and is counted from now on is late, and billed in the open period.';
 comment on column signalops.tenants.limited_meters_version is
-  'Version of its limited meters besides events, by which the API weighs what comes in: 0 until there are any, for most for ever.';
+  'Version of its limited meters besides events, by which the API computes quantities: 0 without any.';
 comment on column signalops.tenants.rate_per_second is 'Events a second that it may bring in with all its keys together; NULL: no limit.';
 comment on column signalops.tenants.rate_burst is 'Events that it may bring in at once after a pause; NULL: no limit.';
-comment on column signalops.tenants.status_reason is 'Why, as its refused requests are told; NULL: active, or nobody said.';
+comment on column signalops.tenants.status_reason is 'The reason, which its refused requests get; NULL: active, or none was given.';
 comment on column signalops.tenants.status_since is 'Since when it has that status.';
-comment on column signalops.tenants.is_draining is 'Whether something may still be held of it, though it is no longer suspended.';
+comment on column signalops.tenants.is_draining is 'Whether parked work may be left, though it is no longer suspended.';
 comment on column signalops.tenants.retention_days is
-  'For how many days its events are kept; NULL: as its plan says (retentionDays), else as the installation does.';
+  'For how many days its events are kept; NULL: its plan''s retentionDays, else the installation''s default.';
 comment on column signalops.tenants.usage_rows is
-  'Counters of groups and distinct values that are kept of a month, by hour; beyond them both are counted no more, and the totals still are.';
+  'Maximum counters of groups and distinct values per month; beyond it only totals are counted.';
 -- Serves lock_suspended_tenants, take_batch and park_events: empty as a rule.
 create index tenants_suspended on signalops.tenants (id) where status in ('suspended', 'deleting');
 -- Serves resume_tenants.
@@ -81,7 +81,7 @@ comment on column signalops.api_keys.created_at is 'When it was made.';
 comment on column signalops.api_keys.expires_at is 'From when it is refused; NULL: never.';
 comment on column signalops.api_keys.revoked_at is 'When it was revoked; NULL: it is not.';
 comment on column signalops.api_keys.allowed_cidrs is 'Networks from which it is accepted; none: from everywhere.';
-comment on column signalops.api_keys.replaces is 'The key that was rotated to this one; NULL: it was made anew.';
+comment on column signalops.api_keys.replaces is 'The key that was rotated to this one; NULL: created, not rotated.';
 comment on column signalops.api_keys.last_used_at is
   'When it was last let in, to the minute: it may have been used up to a minute later. NULL: it was not used since this is written.';
 comment on column signalops.api_keys.rate_per_second is
@@ -109,7 +109,7 @@ comment on table signalops.rate_buckets is
 comment on column signalops.rate_buckets.tenant_id is 'Whose it is.';
 comment on column signalops.rate_buckets.bucket is 'tenant, or the id of one of its keys.';
 comment on column signalops.rate_buckets.level is
-  'Tokens that it held at that moment: what has come in since, by the present rate and up to the burst, is added when it is next used.';
+  'Tokens at that moment: those refilled since, by the present rate and up to the burst, are added at the next use.';
 comment on column signalops.rate_buckets.at is 'When that was, by the database''s clock.';
 
 create table signalops.tenant_deletions (

@@ -20,7 +20,7 @@ create table signalops.events (
 comment on table signalops.events is 'Accepted events, immutable from then on. Partitioned by month of the id, which is a UUIDv7.';
 comment on column signalops.events.tenant_id is 'Whose event it is.';
 comment on column signalops.events.id is 'UUIDv7 made when the request came in; answered to the producer.';
-comment on column signalops.events.batch is 'The flush that stored it; see batches for what became of it.';
+comment on column signalops.events.batch is 'The flush that stored it; see batch_results for its processing.';
 comment on column signalops.events.type is 'Dot-separated words, such as user.signup.';
 comment on column signalops.events.source is 'Where it came from, in the producer''s words.';
 comment on column signalops.events.occurred_at is 'When it happened, in the producer''s words; else when it came in.';
@@ -63,7 +63,7 @@ comment on column signalops.inbox.tenant_id is 'Whose event it is.';
 comment on column signalops.inbox.event_id is 'The event that waits.';
 comment on column signalops.inbox.batch is 'The flush that stored it: one job processes one batch.';
 comment on column signalops.inbox.replay_id is 'The replay that put it here; NULL: the event is new.';
-comment on column signalops.inbox.is_parked is 'Whether it waits for its tenant to be resumed; no job is for it till then.';
+comment on column signalops.inbox.is_parked is 'Whether it is parked until its tenant is resumed; it has no job until then.';
 -- Serves take_batch, enqueue_lost_batches and list-replays.
 create index inbox_by_batch on signalops.inbox (batch) where not is_parked;
 -- Serves unpark_events, list-replays and suspended-tenants.
@@ -89,9 +89,9 @@ comment on column signalops.batch_results.batch is 'UUIDv7; the flush that store
 comment on column signalops.batch_results.job_id is 'The procrastinate job that processed it; finished jobs are deleted.';
 comment on column signalops.batch_results.worker is 'The worker process: host and process id.';
 comment on column signalops.batch_results.ruleset_version is 'The version of the tenant''s rules that it used.';
-comment on column signalops.batch_results.rules is 'How many rules each event was held against.';
+comment on column signalops.batch_results.rules is 'How many rules were evaluated for each event.';
 comment on column signalops.batch_results.events is 'Events processed and counted.';
-comment on column signalops.batch_results.dead is 'Events that became dead letters instead.';
+comment on column signalops.batch_results.dead is 'Events that became dead letters.';
 comment on column signalops.batch_results.processed_at is 'When, just before the commit.';
 comment on column signalops.batch_results.meters_version is 'The version of the tenant''s meters that it used.';
 comment on column signalops.batch_results.billed is 'Events of these that were counted: neither operational events nor replays.';
@@ -129,7 +129,7 @@ create table signalops.event_schemas (
   updated_at timestamptz not null default now(),
   primary key (tenant_id, type)
 );
-comment on table signalops.event_schemas is 'JSON Schemas that the payloads of a tenant''s events are held against as they come in.';
+comment on table signalops.event_schemas is 'JSON Schemas that validate the payloads of a tenant''s incoming events.';
 comment on column signalops.event_schemas.tenant_id is 'Whose schema it is.';
 comment on column signalops.event_schemas.type is 'The type of the events.';
 comment on column signalops.event_schemas.mode is 'warn: the answer names the faults; reject: the event is refused.';
@@ -146,7 +146,7 @@ create table signalops.replays (
   requested_at timestamptz not null default now(),
   primary key (tenant_id, id)
 );
-comment on table signalops.replays is 'Past events that were run through the rules anew, on purpose.';
+comment on table signalops.replays is 'Replays: past events that are evaluated by the rules again.';
 comment on column signalops.replays.tenant_id is 'Whose events they are.';
 comment on column signalops.replays.id is 'UUIDv7; deliveries name it.';
 comment on column signalops.replays.reason is 'Why, for those who wonder about the second notification.';

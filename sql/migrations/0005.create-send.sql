@@ -34,8 +34,8 @@ comment on column signalops.channels.updated_at is 'When it was changed last.';
 comment on column signalops.channels.deleted_at is
   'When it was deleted; NULL: it is not. The row stays, since versions of rules name it; its secret is gone, its name free again.';
 comment on column signalops.channels.send_target_id is
-  'The send_target that it sends through, where channels share one (a bot, an account); NULL: one of its own, with its id.';
-comment on column signalops.channels.max_per_minute is 'How many messages its send_target may send in a minute; NULL: as many as there are.';
+  'The send target, where channels share one (a bot, an account); NULL: its own, with its id.';
+comment on column signalops.channels.max_per_minute is 'Rate limit of its send target in messages per minute; NULL: none.';
 -- Serves add-channel: a tenant has one channel of a name.
 create unique index channels_by_name on signalops.channels (tenant_id, name) where deleted_at is null;
 -- Serves find_called_channel. Not unique: uniqueness across tenants would tell one tenant of another's.
@@ -54,13 +54,13 @@ create table signalops.send_targets (
   primary key (tenant_id, id)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table signalops.send_targets is
-  'What sending through an send_target is like: made at its first failure, or with a rate limit. Exact across workers by its row lock.';
-comment on column signalops.send_targets.tenant_id is 'Whose send_target it is.';
+  'The state of a send target (circuit breaker, rate limit): created at its first failure, or with a rate limit. Exact across workers by its row lock.';
+comment on column signalops.send_targets.tenant_id is 'The tenant.';
 comment on column signalops.send_targets.id is 'The channel''s id, or channels.send_target_id.';
 comment on column signalops.send_targets.failures is 'Attempts in a row that failed for now; from the fifth on the circuit opens.';
 comment on column signalops.send_targets.failing_since is 'When the first attempt after the last success failed; NULL: it works.';
-comment on column signalops.send_targets.circuit_open_until is 'Until when nobody calls it; then one attempt may try. NULL: the circuit is closed.';
-comment on column signalops.send_targets.half_open_delivery_id is 'The delivery that finds out whether it works again; NULL: none is on its way.';
+comment on column signalops.send_targets.circuit_open_until is 'Until when nothing is sent; then one attempt may probe (half-open). NULL: the circuit is closed.';
+comment on column signalops.send_targets.half_open_delivery_id is 'The delivery of the half-open attempt; NULL: none in flight.';
 comment on column signalops.send_targets.tokens is 'Messages that may be sent at once, as of refilled_at.';
 comment on column signalops.send_targets.refilled_at is 'When the tokens were counted.';
 comment on column signalops.send_targets.last_error is 'What the last attempt that failed came to; of interest while failing_since is set.';
@@ -74,7 +74,7 @@ create table signalops.channel_schedules (
   primary key (tenant_id, channel_id)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table signalops.channel_schedules is
-  'The turns of the channels: who has sent little lately gets jobs at once, the others share what workers can do.';
+  'Fair queueing of channels: idle channels get jobs at once, the others share the workers'' capacity.';
 comment on column signalops.channel_schedules.tenant_id is 'Whose channel it is.';
 comment on column signalops.channel_schedules.channel_id is 'The channel.';
 comment on column signalops.channel_schedules.tokens is 'Deliveries that may have a job at once, as of refilled_at: 1,000, and 500 more a second.';
@@ -101,8 +101,8 @@ comment on column signalops.suppressions.id is 'UUIDv7.';
 comment on column signalops.suppressions.address is 'The address, in lower case.';
 comment on column signalops.suppressions.reason is 'bounce: there is no such mailbox; complaint: the recipient reported the mail as spam.';
 comment on column signalops.suppressions.detail is 'What the recipient''s server said.';
-comment on column signalops.suppressions.delivery_id is 'The delivery that it came of.';
-comment on column signalops.suppressions.created_at is 'When it was heard of.';
+comment on column signalops.suppressions.delivery_id is 'The delivery that bounced or was reported.';
+comment on column signalops.suppressions.created_at is 'When the provider reported it.';
 
 create table signalops.deliveries (
   tenant_id uuid not null,
@@ -128,13 +128,13 @@ create table signalops.deliveries (
 comment on table signalops.deliveries is 'One notification of one event by one rule through one channel. Partitioned by month of the id.';
 comment on column signalops.deliveries.tenant_id is 'Whose notification it is.';
 comment on column signalops.deliveries.id is 'UUIDv7; the id that the receiver sees, the same in every attempt.';
-comment on column signalops.deliveries.event_id is 'The event that it tells of.';
+comment on column signalops.deliveries.event_id is 'The event of the notification.';
 comment on column signalops.deliveries.rule_id is 'The rule that asked for it.';
 comment on column signalops.deliveries.rule_version is 'In which version; its template is rendered.';
 comment on column signalops.deliveries.channel_id is 'Where it goes.';
 comment on column signalops.deliveries.status is
   'pending (has a job, or waits for its turn) -> sending -> sent -> delivered -> read; or -> retrying (waits) -> pending; or -> dead (has a dead '
-  'letter), cancelled, suppressed. signalops.is_valid_transition knows all ways.';
+  'letter), cancelled, suppressed. signalops.is_valid_transition defines the transitions.';
 comment on column signalops.deliveries.attempts is 'Attempts begun.';
 comment on column signalops.deliveries.next_attempt_at is 'When the sweep enqueues it; only while it waits.';
 comment on column signalops.deliveries.created_at is 'When the rule asked for it.';
@@ -142,7 +142,7 @@ comment on column signalops.deliveries.updated_at is 'When the status changed la
 comment on column signalops.deliveries.window_context is 'What a window saw when it fired: {value, group, since, until}; NULL without one.';
 comment on column signalops.deliveries.replay_id is 'The replay that asked for it; NULL: the event itself did.';
 comment on column signalops.deliveries.provider_id is 'The provider''s own id of the message, by which it calls back.';
-comment on column signalops.deliveries.attempts_at_reset is 'Attempts made before a person had it retried: the schedule begins anew after them.';
+comment on column signalops.deliveries.attempts_at_reset is 'Attempts made before a manual retry: the retry schedule starts again after them.';
 -- Serves deliveries-of-event.
 create index deliveries_by_event on signalops.deliveries (tenant_id, event_id);
 -- Serves enqueue_lost_deliveries.
@@ -169,7 +169,7 @@ create table signalops.delivery_attempts (
   request_id text check (length(request_id) <= 200),
   primary key (tenant_id, delivery_id, attempt)
 ) partition by range (delivery_id);
-comment on table signalops.delivery_attempts is 'What came of each attempt at a delivery. A number that is missing was cut off: its worker died.';
+comment on table signalops.delivery_attempts is 'The attempts of deliveries. A missing number was interrupted: its worker died.';
 comment on column signalops.delivery_attempts.tenant_id is 'Whose notification it is.';
 comment on column signalops.delivery_attempts.delivery_id is 'The delivery.';
 comment on column signalops.delivery_attempts.attempt is '1, 2, 3 ...';
@@ -201,7 +201,7 @@ create table signalops.dead_letters (
   check ((delivery_id is not null) = (kind = 'delivery')),
   check ((resolved_at is null) = (resolution is null))
 ) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
-comment on table signalops.dead_letters is 'What kept failing: an event that could not be processed, or a delivery after its last attempt.';
+comment on table signalops.dead_letters is 'Events that could not be processed, and deliveries that failed after their last attempt.';
 comment on column signalops.dead_letters.tenant_id is 'Whose it is.';
 comment on column signalops.dead_letters.id is 'The id of what died: the event''s or the delivery''s.';
 comment on column signalops.dead_letters.kind is 'event or delivery.';

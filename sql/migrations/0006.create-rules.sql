@@ -14,7 +14,7 @@ create table signalops.rules (
   primary key (tenant_id, id),
   check (deleted_at is null or not enabled)
 );
-comment on table signalops.rules is 'A tenant''s rules; what a rule says stands in its versions.';
+comment on table signalops.rules is 'A tenant''s rules; their content is in the versions.';
 comment on column signalops.rules.tenant_id is 'Whose rule it is.';
 comment on column signalops.rules.id is 'UUIDv7.';
 comment on column signalops.rules.name is 'What the tenant calls it.';
@@ -65,13 +65,13 @@ comment on column signalops.rule_versions.created_at is 'When it was made.';
 comment on column signalops.rule_versions.state_version is
   'The version from which pattern, time_window and absent have stood as they do: what was counted since then still counts.';
 comment on column signalops.rule_versions.conditions is
-  'How many conditions the pattern has once every $or is expanded: what it costs to hold it compiled.';
+  'How many conditions the pattern has once every $or is expanded: its cost in memory once compiled.';
 comment on column signalops.rule_versions.severity is 'info, warning, error or critical: how urgent a notification is.';
 comment on column signalops.rule_versions.time_window is
   'Fires once when enough happens within a time: {count | sum | distinct, within, groupBy, lateness}; NULL: on each match.';
 comment on column signalops.rule_versions.absent is 'Fires when nothing matches for a time: {after, groupBy, lateness}; NULL: on matches.';
 comment on column signalops.rule_versions.cooldown is 'After a notification none for a time, per group: {for, groupBy}; NULL: none.';
-comment on column signalops.rule_versions.digest is 'Matches are collected and told together: {every} or {at, timeZone}; NULL: at once.';
+comment on column signalops.rule_versions.digest is 'Matches are collected into one notification: {every} or {at, timeZone}; NULL: one each.';
 comment on column signalops.rule_versions.active_hours is 'When notifications go out: {timeZone, days, from, to, otherwise}; NULL: at any time.';
 -- Serves count-versions: those of the last days.
 create index rule_versions_recent on signalops.rule_versions (tenant_id, created_at);
@@ -80,7 +80,7 @@ create table signalops.ruleset_versions (
   tenant_id uuid primary key references signalops.tenants on delete cascade,
   version bigint not null default 1
 );
-comment on table signalops.ruleset_versions is 'How often a tenant''s rules changed: a worker''s compiled rules hold for one value only.';
+comment on table signalops.ruleset_versions is 'How often a tenant''s rules changed: a worker''s compiled rules are valid for one value only.';
 comment on column signalops.ruleset_versions.tenant_id is 'Whose rules they are.';
 comment on column signalops.ruleset_versions.version is 'Counted up in the transaction of each change.';
 
@@ -96,7 +96,7 @@ create table signalops.silences (
   primary key (tenant_id, id),
   check (starts_at < ends_at)
 );
-comment on table signalops.silences is 'Times in which matches of some events notify nobody. They are evaluated and counted all the same.';
+comment on table signalops.silences is 'Time ranges in which matches of some events notify nobody. The events are evaluated and counted as usual.';
 comment on column signalops.silences.tenant_id is 'Whose silence it is.';
 comment on column signalops.silences.id is 'UUIDv7.';
 comment on column signalops.silences.grammar is 'The grammar that the pattern is written in.';
@@ -122,7 +122,7 @@ comment on column signalops.matches.rule_id is 'The rule that matched.';
 comment on column signalops.matches.rule_version is 'The version that decided.';
 comment on column signalops.matches.outcome is
   'notified: a delivery was made. counted: towards a window or absence. late, ignored: not counted (came in too late; the measured field is '
-  'missing). silenced, outside_hours (active hours), cooldown: nobody was told. digested: is told with others.';
+  'missing). silenced, outside_hours (active hours), cooldown: no notification. digested: in a digest with others.';
 
 create table signalops.rule_states (
   tenant_id uuid not null,
@@ -147,9 +147,9 @@ comment on column signalops.rule_states.group_key is
 comment on column signalops.rule_states.labels is 'The same values by field, for people.';
 comment on column signalops.rule_states.last_match_at is 'The latest event time of a match; NULL: none since the rule was enabled.';
 comment on column signalops.rule_states.notified_ranges is
-  'The stretches of event time for which a window was reached and told: what joins one of them is not told again.';
+  'The ranges of event time in which a window was reached and notified: an event that extends one of them does not notify again.';
 comment on column signalops.rule_states.cooldown_until is 'Until when the cooldown lasts.';
-comment on column signalops.rule_states.due_at is 'When an absence is told, unless something matches before; NULL: was told, or the rule has none.';
+comment on column signalops.rule_states.due_at is 'When an absence fires, unless something matches before; NULL: it fired, or the rule has none.';
 comment on column signalops.rule_states.expires_at is 'When nothing that it remembers can matter any more.';
 comment on column signalops.rule_states.causation_depth is 'The causation_depth of the latest match (see events.causation_depth): the notice of an absence is one deeper.';
 -- Serves fire_absences.
@@ -170,7 +170,7 @@ create table signalops.window_events (
   distinct_value text,
   primary key (tenant_id, rule_id, state_version, group_key, at, event_id)
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-comment on table signalops.window_events is 'The matches that rules'' windows hold: as long as one of them, or one that comes in late, may need it.';
+comment on table signalops.window_events is 'The matches in rules'' windows: as long as one of them, or a late one, may need them.';
 comment on column signalops.window_events.tenant_id is 'Whose rule it is.';
 comment on column signalops.window_events.rule_id is 'The rule.';
 comment on column signalops.window_events.state_version is 'As in rule_states.';
@@ -195,11 +195,11 @@ create table signalops.digests (
 comment on table signalops.digests is 'The digests that are being collected. The transaction that removes one makes its delivery.';
 comment on column signalops.digests.tenant_id is 'Whose rule it is.';
 comment on column signalops.digests.rule_id is 'The rule.';
-comment on column signalops.digests.rule_version is 'The version that collected last: its template tells.';
+comment on column signalops.digests.rule_version is 'The version that collected last: its template is rendered.';
 comment on column signalops.digests.channel_id is 'Where that version sends to.';
 comment on column signalops.digests.opened_at is 'When the first match came.';
-comment on column signalops.digests.due_at is 'When it is told.';
-comment on column signalops.digests.matched is 'How many matches it holds.';
+comment on column signalops.digests.due_at is 'When it is sent.';
+comment on column signalops.digests.matched is 'How many matches it collected.';
 comment on column signalops.digests.events is 'The first 100 of their events.';
 comment on column signalops.digests.causation_depth is 'The largest causation_depth of them (see events.causation_depth).';
 -- Serves flush_digests.
@@ -226,11 +226,11 @@ create table signalops.backtests (
   check (((error is not null) = (status = 'failed')) and length(error) <= 500)
 );
 comment on table signalops.backtests is
-  'Rules held against past events. A job does about a second of the work at a time, and saves here where it is: the newest 50 of a tenant.';
+  'Backtests of rules on past events. A job works for about a second and saves its state here: the newest 50 of a tenant.';
 comment on column signalops.backtests.tenant_id is 'Whose events they are.';
 comment on column signalops.backtests.id is 'UUIDv7.';
 comment on column signalops.backtests.request is
-  'What is held against what, as it was when it was asked for: {candidate, baseline, silences, types, examples}.';
+  'The request with its rules as they were then: {candidate, baseline, silences, types, examples}.';
 comment on column signalops.backtests.starts_at is 'Events received from then on.';
 comment on column signalops.backtests.ends_at is 'Events received before.';
 comment on column signalops.backtests.status is 'queued -> running -> done; or -> failed, or -> cancelled.';

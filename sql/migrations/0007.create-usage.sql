@@ -23,7 +23,7 @@ create table signalops.meters (
   check ((ended_at is null) = (end_version is null))
 );
 comment on table signalops.meters is
-  'What of a tenant''s events is counted, besides their number (the meter events). Never changed, only ended: a key means the same for ever.';
+  'What of a tenant''s events is counted, besides their number (the meter events). Never changed, only ended: a key never changes its meaning.';
 comment on column signalops.meters.tenant_id is 'Whose events it counts.';
 comment on column signalops.meters.key is 'Its name in usage, prices and limits, such as api_calls.';
 comment on column signalops.meters.first_version is 'The first version of the tenant''s meters_version in which it counts.';
@@ -40,7 +40,7 @@ comment on column signalops.meters.origin is 'tenant: its own; plan: brought by 
 comment on column signalops.meters.created_at is 'When it was made; what was processed before is not counted.';
 comment on column signalops.meters.ended_at is 'When it ended; NULL: it counts.';
 comment on column signalops.meters.allows_negative is
-  'Whether values below 0 count; of a plan''s meter not, unless the plan says so: who is billed sends them.';
+  'Whether values below 0 count; for a plan''s meter only if the plan allows it, since the billed tenant sends them.';
 -- Serves active-meters. And there is one meter of a key at a time.
 create unique index meters_active on signalops.meters (tenant_id, key) where end_version is null;
 
@@ -70,8 +70,8 @@ comment on column signalops.usage_counters.is_late is 'Whether the period in whi
 comment on column signalops.usage_counters.events is 'How many events.';
 comment on column signalops.usage_counters.value is
   'Their number (count), sum (sum, avg), extreme (max, min) or latest value; NULL for unique_count.';
-comment on column signalops.usage_counters.latest_at is 'When the latest of them happened; NULL but for latest.';
-comment on column signalops.usage_counters.latest_event is 'The latest of them; NULL but for latest.';
+comment on column signalops.usage_counters.latest_at is 'When the latest of them happened; NULL except for the aggregation latest.';
+comment on column signalops.usage_counters.latest_event is 'The latest of them; NULL except for the aggregation latest.';
 -- Serves usage_by for what is billed late: few rows, which lie in hours long before their period.
 create index usage_counters_late on signalops.usage_counters (tenant_id, period, meter) where is_late;
 
@@ -103,8 +103,8 @@ comment on column signalops.usage_entries.group_key is 'The group, as the JSON l
 comment on column signalops.usage_entries.is_late is 'Whether the period in which the events happened was closed already.';
 comment on column signalops.usage_entries.events is 'How many events.';
 comment on column signalops.usage_entries.value is 'Their number (count), sum (sum, avg), extreme (max, min) or latest value; NULL for unique_count.';
-comment on column signalops.usage_entries.latest_at is 'When the latest of them happened; NULL but for latest.';
-comment on column signalops.usage_entries.latest_event is 'The latest of them; NULL but for latest.';
+comment on column signalops.usage_entries.latest_at is 'When the latest of them happened; NULL except for the aggregation latest.';
+comment on column signalops.usage_entries.latest_event is 'The latest of them; NULL except for the aggregation latest.';
 comment on column signalops.usage_entries.event_ids is 'The events.';
 
 create table signalops.usage_distinct_values (
@@ -138,7 +138,7 @@ comment on column signalops.usage_row_counts.tenant_id is 'Whose usage it is.';
 comment on column signalops.usage_row_counts.period is 'As of the counters.';
 comment on column signalops.usage_row_counts.rows is 'Rows of usage_distinct_values, and of usage_counters with a group.';
 comment on column signalops.usage_row_counts.limited_from_version is
-  'The version of the meters_version from which on neither groups nor distinct values are kept for the month; NULL: they are.';
+  'The version of the meters from which on neither groups nor distinct values are counted for the month; NULL: they are.';
 -- Serves limit_cardinality: the months that are still counted for.
 create index usage_sizes_by_period on signalops.usage_row_counts (period) where limited_from_version is null;
 
@@ -161,12 +161,12 @@ comment on table signalops.limits is
 comment on column signalops.limits.tenant_id is 'Whose limit it is.';
 comment on column signalops.limits.meter is 'The key of the meter: events, or one that counts or sums.';
 comment on column signalops.limits.origin is 'tenant: agreed with it; plan: brought by its plan.';
-comment on column signalops.limits.starts_on is 'The day, in the tenant''s time zone, from which it holds.';
+comment on column signalops.limits.starts_on is 'The first day, in the tenant''s time zone, on which it is in effect.';
 comment on column signalops.limits.soft is 'The amount at which a notice is emitted; NULL: none.';
 comment on column signalops.limits.hard is
   'The amount beyond which events are refused, or marked; NULL: none. With neither soft nor hard there is no limit.';
 comment on column signalops.limits.thresholds is 'Percentages of hard (of soft, without hard) at which notices are emitted.';
-comment on column signalops.limits.overage is 'What becomes of events beyond hard: refuse, or accept (and mark).';
+comment on column signalops.limits.overage is 'Overage beyond hard: refuse, or accept (and mark).';
 comment on column signalops.limits.set_at is 'When it was set.';
 
 create table signalops.accepted_counters (
@@ -186,11 +186,11 @@ comment on column signalops.accepted_counters.period is 'First day of the calend
 comment on column signalops.accepted_counters.accepted is 'The amount accepted; duplicates, refusals and operational events do not count.';
 comment on column signalops.accepted_counters.meter is 'The meter''s key.';
 comment on column signalops.accepted_counters.notified is
-  'The amounts of which the tenant was told, by what they are: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
+  'The amounts of which the tenant was notified, by threshold or limit: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
 comment on column signalops.accepted_counters.next_threshold is
-  'As long as accepted stays below it there is nothing to tell or to refuse, and accept looks at nothing else; 0: it has to find out.';
+  'Fast-path bound: below this amount no limit or threshold can be reached, so accept skips all checks. 0: unknown, take the slow path.';
 comment on column signalops.accepted_counters.limited_meters_version is
-  'The version of tenants.limited_meters_version that it is counted by; a row that was left behind, since its meter had no limit, begins anew from usage_counters.';
+  'The tenants.limited_meters_version of its counts; a row with an older one (its meter had no limit) starts again from usage_counters.';
 
 create table signalops.usage_adjustments (
   tenant_id uuid not null references signalops.tenants on delete cascade,

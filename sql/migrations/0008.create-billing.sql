@@ -12,7 +12,7 @@ create table signalops.plans (
 comment on table signalops.plans is
   'What the operator offers: fees, prices, meters and limits. Of the operator and no tenant: only the owner reads it.';
 comment on column signalops.plans.plan is 'The name for command lines, such as pro.';
-comment on column signalops.plans.version is 'From 1; whoever has an older one keeps it until subscribed anew.';
+comment on column signalops.plans.version is 'From 1; a tenant keeps its version until it is subscribed again.';
 comment on column signalops.plans.grammar is 'Version of the pattern language of its meters.';
 comment on column signalops.plans.document is
   'name, currency, baseFee, meters, prices and limits, as PlanDocument (signalops/usage/plans/plan_models.py) checks and writes them.';
@@ -33,7 +33,7 @@ create table signalops.subscriptions (
   primary key (tenant_id, id),
   unique (tenant_id, starts_on)
 );
-comment on table signalops.subscriptions is 'Which plan a tenant has: each holds from its first day until the first day of the next.';
+comment on table signalops.subscriptions is 'The plan of a tenant: from its first day until the first day of the next subscription.';
 comment on column signalops.subscriptions.tenant_id is 'Whose it is.';
 comment on column signalops.subscriptions.id is 'UUIDv7.';
 comment on column signalops.subscriptions.plan is 'The plan.';
@@ -119,14 +119,14 @@ create table signalops.billing_periods (
   check (closed_at is null or barrier is not null)
 );
 comment on table signalops.billing_periods is
-  'The billing periods that have ended: frozen, so that what is counted from then on is late; then closed, when nobody can count into them.';
+  'The billing periods that have ended: frozen, so that what is counted from then on is late; then closed, when no transaction can count into them.';
 comment on column signalops.billing_periods.tenant_id is 'Whose period it is.';
 comment on column signalops.billing_periods.period is 'The calendar month, by its first day.';
 comment on column signalops.billing_periods.starts_at is 'When it began in the tenant''s time zone.';
 comment on column signalops.billing_periods.ends_at is 'When it ended.';
 comment on column signalops.billing_periods.frozen_at is 'When tenants.closed_until became its end.';
 comment on column signalops.billing_periods.barrier is
-  'A transaction that began after the freezing was committed; when all before it have ended, nobody counts by the old closed_until.';
+  'A transaction that began after the freezing was committed; when all before it have ended, no transaction counts by the old closed_until.';
 comment on column signalops.billing_periods.closed_at is 'When it was sealed and invoiced; NULL: not yet.';
 -- Serves record_barriers and periods_ready.
 create index billing_periods_open on signalops.billing_periods (tenant_id, period) where closed_at is null;
@@ -222,13 +222,13 @@ comment on column signalops.invoices.subtotal is 'The sum of the lines before cr
 comment on column signalops.invoices.credited is 'Credit that was burned for it.';
 comment on column signalops.invoices.total is 'What is due: the sum of all lines.';
 comment on column signalops.invoices.issued_at is 'When it was issued.';
-comment on column signalops.invoices.corrects is 'The invoice that a credit note takes off; NULL: it is an invoice.';
-comment on column signalops.invoices.reason is 'Why a credit note was given, or an invoice issued anew.';
+comment on column signalops.invoices.corrects is 'The invoice that a credit note corrects; NULL: it is an invoice.';
+comment on column signalops.invoices.reason is 'Why a credit note was given, or an invoice reissued.';
 comment on column signalops.invoices.author is 'Who issued it; signalops: the closing of the period.';
-comment on column signalops.invoices.voided_at is 'When it was voided; NULL: it holds.';
+comment on column signalops.invoices.voided_at is 'When it was voided; NULL: it is not void.';
 comment on column signalops.invoices.void_reason is 'Why.';
 comment on column signalops.invoices.voided_by is 'By whom.';
-comment on column signalops.invoices.idempotency_key is 'With which a credit note was sent; NULL: without one.';
+comment on column signalops.invoices.idempotency_key is 'Idempotency key of a credit note''s request; NULL: without one.';
 comment on column signalops.invoices.body_hash is 'SHA-256 of what was sent with the key: the key stands for nothing else.';
 -- Serves issue_invoice: a period is invoiced once in a currency, until that is voided.
 create unique index invoices_by_period on signalops.invoices (tenant_id, period, currency) where kind = 'invoice' and voided_at is null;
@@ -269,7 +269,7 @@ comment on column signalops.invoice_lines.invoice_id is 'The document that it st
 comment on column signalops.invoice_lines."position" is 'Its place there, from 1.';
 comment on column signalops.invoice_lines.kind is
   'base: the base fee of a stretch; usage: a meter of a stretch; late: what a closed period costs more by what came late; credit: credit that was '
-  'burned; correction: what a credit note takes off.';
+  'burned; correction: the amount of a credit note.';
 comment on column signalops.invoice_lines.meter is 'The meter''s key; NULL: it is not about usage.';
 comment on column signalops.invoice_lines.plan is 'The plan by whose terms it is priced.';
 comment on column signalops.invoice_lines.version is 'The version of that plan.';
@@ -293,7 +293,7 @@ create table signalops.invoice_numbers (
 comment on table signalops.invoice_numbers is 'The last number of each series of documents, across tenants: of the operator, who issues them.';
 comment on column signalops.invoice_numbers.series is 'invoice or credit_note.';
 comment on column signalops.invoice_numbers.last is
-  'The last that was given. Whoever takes the next holds the row until it commits, so a failure leaves no gap.';
+  'The last that was given. The transaction that takes the next locks the row until its commit, so a failure leaves no gap.';
 
 create table signalops.retired_invoice_numbers (
   series text not null check (series in ('invoice', 'credit_note')),

@@ -27,7 +27,7 @@ comment on column signalops.audit_log.action is 'What was done: a thing and a ve
 comment on column signalops.audit_log.target_id is 'To what, by its id or key; NULL: to several, which the change names.';
 comment on column signalops.audit_log.target is 'The name that it had for people then.';
 comment on column signalops.audit_log.change is
-  'before and after: what changed, by column. Secrets are ***, of URLs only the origin is kept, and what is long is cut.';
+  'before and after: what changed, by column. Secrets are ***, of URLs only the origin is stored, and long values are cut.';
 -- Serves list-actions: what was done to one thing.
 create index audit_log_by_target on signalops.audit_log (tenant_id, target_id, id);
 -- Serves list-actions: what was done in the whole installation, newest first.
@@ -43,13 +43,13 @@ create table signalops.alerts (
   value double precision not null,
   primary key (alert, subject)
 );
-comment on table signalops.alerts is 'What is out of bounds now, or was until lately; a row goes when its end was told.';
+comment on table signalops.alerts is 'Alerts that are pending, raised or recovering; a row is deleted when its end is notified.';
 comment on column signalops.alerts.alert is 'Which of signalops.alert_conditions().';
 comment on column signalops.alerts.subject is 'What it is about: a tenant''s slug, a table, a job; empty: the installation.';
 comment on column signalops.alerts.breached_at is 'Since when it is out of bounds.';
-comment on column signalops.alerts.raised_at is 'When that was told; NULL: it has not lasted long enough.';
+comment on column signalops.alerts.raised_at is 'When it was notified; NULL: it has not lasted long enough.';
 comment on column signalops.alerts.recovering_since is 'Since when it is within bounds again; NULL: it is not.';
-comment on column signalops.alerts.resolve_after is 'How long it must be within bounds until that is told.';
+comment on column signalops.alerts.resolve_after is 'How long it must be within bounds until it is resolved.';
 comment on column signalops.alerts.value is 'How much, when it was last out of bounds.';
 
 create table signalops.maintenance_runs (
@@ -60,8 +60,8 @@ create table signalops.maintenance_runs (
 );
 comment on table signalops.maintenance_runs is 'The jobs that keep the installation in order, and when each last did.';
 comment on column signalops.maintenance_runs.job is 'Its name in the queue.';
-comment on column signalops.maintenance_runs.succeeded_at is 'When it last ended well, or was first heard of.';
-comment on column signalops.maintenance_runs.failed_at is 'When it last failed; NULL: not since it was first heard of.';
+comment on column signalops.maintenance_runs.succeeded_at is 'When it last succeeded, or was first registered.';
+comment on column signalops.maintenance_runs.failed_at is 'When it last failed; NULL: never.';
 comment on column signalops.maintenance_runs.error is 'Why it did, without values.';
 
 create table signalops.retention_watermarks (
@@ -72,7 +72,7 @@ create table signalops.retention_watermarks (
 comment on table signalops.retention_watermarks is 'Tenants whose events expire before the partitions in which they are, and how far that has come.';
 comment on column signalops.retention_watermarks.tenant_id is 'Whose it is.';
 comment on column signalops.retention_watermarks.kept_since is
-  'Since when all that was accepted is kept; of what is older some is gone, or all. It never goes back, whatever the retention becomes.';
+  'Since when all accepted events are stored; older ones are partly or wholly deleted. It never moves back, even if the retention grows.';
 comment on column signalops.retention_watermarks.is_expiring is 'Whether there may be something older, which signalops.expire is to remove.';
 -- Serves expire.
 create index expiries_unfinished on signalops.retention_watermarks (tenant_id) where is_expiring;

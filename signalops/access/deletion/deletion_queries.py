@@ -18,7 +18,7 @@ async def find(connection: db.Connection, slug_or_id: str) -> db.Row | None:
 
 
 async def delete_slice(connection: db.Connection, tenant: TenantId, at_most: int) -> int:
-    """Remove about so many rows of a tenant; return how many."""
+    """Delete up to about `at_most` rows of a tenant; return how many."""
     return int(await db.value(connection, SQL["delete-slice"], {"tenant": tenant, "at_most": at_most}) or 0)
 
 
@@ -28,7 +28,7 @@ async def running_transactions(connection: db.Connection) -> set[str]:
 
 
 async def finish(connection: db.Connection, tenant: TenantId) -> int | None:
-    """Remove a tenant of which nothing is left; return how many rows were removed in all, None: something is left."""
+    """Delete the tenant itself when no rows of it are left; return the total of deleted rows, or None if some are left."""
     found: int | None = await db.value(connection, SQL["finish-deletion"], {"tenant": tenant})
     return found
 

@@ -13,7 +13,7 @@ from signalops.types import BatchId, JsonObject, TenantId
 
 
 async def start(connection: db.Connection, tenant: TenantId, request: ReplayRequest, most: int) -> ReplayStarted | ReplayCounted:
-    """Replay up to so many events, or count them; Invalid when there are more, or a rule is unknown."""
+    """Replay up to the maximum number of events, or count them; Invalid when there are more, or a rule is unknown."""
     events, skipped = await _choose(connection, tenant, request, most)
     if request.rules and (unknown := await replay_queries.unknown_rules(connection, tenant, request.rules)):
         raise Invalid(f"rules: there is no rule {unknown[0]}; name rules by their ids, see GET /api/rules.")

@@ -63,7 +63,7 @@ class _Seen:
 
 
 class EventTypeCatalog:
-    """What the worker has seen and not yet written; and what it knows already of the types that it met lately."""
+    """The event types seen and not yet written, and those known to be in the catalogue."""
 
     def __init__(self, connections: db.Pool, most_kept: int = 4000) -> None:
         self._connections = connections
@@ -105,7 +105,7 @@ class EventTypeCatalog:
 
     @property
     def kept_types(self) -> int:
-        """How many types are remembered; between two flushes there may be as many more as came in."""
+        """How many types are remembered; between two flushes more can be added."""
         return sum(map(len, self._tenants.values()))
 
     async def flush(self) -> None:
@@ -135,7 +135,7 @@ class EventTypeCatalog:
                 del self._rows[:_MAX_AT_ONCE]
 
     def _forget(self) -> None:
-        """Forget tenants that nothing was heard of for longest; what is met again is learned again."""
+        """Forget the tenants without events for the longest time; their types are learned again."""
         kept = self.kept_types
         for tenant, types in list(self._tenants.items()):
             if kept <= self._most_kept:

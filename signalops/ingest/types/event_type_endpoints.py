@@ -66,7 +66,7 @@ class EventTypes:
         most_bytes=2 * MAX_BYTES,
     )
     async def put_schema(self, caller: Caller, transaction: db.Transaction, type: str, body: SchemaIn) -> SchemaShown:
-        """Hold the payloads of a type's events against a JSON Schema from now on; in every process within a second."""
+        """Validate the payloads of a type against a JSON Schema from now on; in every process within a second."""
         schema = Schema(body.json_schema, body.mode == "reject")
         schema.check()
         async with transaction() as connection:
@@ -101,7 +101,7 @@ def _schema(event_type: str, row: JsonObject | None) -> SchemaShown:
 
 
 def _shown(row: JsonObject) -> JsonObject:
-    """Write a row in the words of the API."""
+    """Return a row with the API's field names."""
     fields = [{"path": path, **field, "types": sorted(field["types"])} for path, field in sorted(row["fields"].items())]
     cut = row["fieldsCut"] or len(fields) > MAX_FIELDS
     shown = EventTypeShown.model_validate(row | {"fields": fields[:MAX_FIELDS], "fieldsCut": cut})

@@ -50,7 +50,7 @@ class TypesPage(Query):
 
 
 class SchemaIn(ApiModel):
-    """A JSON Schema for the payloads of a type, and what becomes of events that break it."""
+    """A JSON Schema for the payloads of a type, and the effect of a violation."""
 
     model_config = ConfigDict(extra="forbid", title="Schema of an event type")
 

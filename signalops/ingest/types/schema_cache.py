@@ -31,7 +31,7 @@ class StoredSchema(Schema):
 
     @cached_property
     def is_usable(self) -> bool:
-        """Whether it can validate events; determined at the first event, since compiling takes up to 50 ms."""
+        """Whether the schema can be compiled; determined at the first event, since compiling takes up to 50 ms."""
         try:
             self.check()
         except Invalid as error:
@@ -44,7 +44,8 @@ Schemas = dict[str, StoredSchema]
 
 
 class SchemaCache:
-    """Schemas by tenant and type, least recently used tenants dropped first: so many bytes, of each tenant at least 3 KiB."""
+    """Schemas by tenant and type, bounded in bytes, with at least 3 KiB for each tenant; least recently used tenants are dropped
+    first."""
 
     def __init__(self, connections: db.Pool, most_bytes: int = _MAX_BYTES) -> None:
         self._connections = connections
@@ -62,9 +63,9 @@ class SchemaCache:
 
 @dataclass(slots=True)
 class PayloadValidator:
-    """Holds the events of one request against their tenant's schemas, for so many seconds altogether.
+    """Validates the events of one request within a time budget in seconds.
 
-    `light`: of these on the event loop; after them, and for what may take longer, in the sandbox.
+    `light`: the part of it on the event loop; slower schemas and what exceeds it run in the sandbox.
     """
 
     schemas: Schemas

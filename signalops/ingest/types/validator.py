@@ -26,7 +26,7 @@ MAX_FAULTS = 10
 _MAX_WORK = 10_000_000
 """Bytes of a payload times the complexity of its schema: 0.2 s in the worst case that was found."""
 _LIGHT = 100_000
-"""The same, up to which the event loop is used: 4 ms in the worst case that was found, or a tenth of it with numbers such as
+"""The same bound for validation on the event loop: 4 ms in the worst case measured, or a tenth of it with numbers such as
 5e-324, each of which costs fifteen times as much."""
 _EXTREME = re.compile(rb"[0-9]e[-+]?[0-9]{2}")
 _NAMED = 20_000
@@ -98,7 +98,7 @@ class Schema:
         assert self._validator
 
     def faults(self, payload: JsonObject, size: int) -> list[Fault]:
-        """Return the first faults of a payload, whose JSON has about so many bytes; none when it is valid."""
+        """Return the first faults of a payload with about `size` bytes of JSON; none when it is valid."""
         work = size * self.complexity
         if work > _MAX_WORK:
             return [whole("is too large to be held against its schema: send less, or simplify the schema")]

@@ -31,7 +31,10 @@ class Backtests:
         problems=(errors.NotFound, errors.Conflict),
     )
     async def start_backtest(self, caller: Caller, transaction: db.Transaction, body: BacktestRequest) -> Response:
-        """Hold a rule against past events: 200 with the result, or 202 and where to ask for it. Sends and counts nothing."""
+        """Backtest a rule on past events: 200 with the result, or 202 with the location of the result.
+
+        Sends and counts nothing.
+        """
         async with transaction() as connection:
             backtest = await self._desk.ask(connection, caller.tenant, body)
         end = time.monotonic() + body.wait
@@ -46,7 +49,7 @@ class Backtests:
 
     @endpoint("GET /api/rules/backtests", "listBacktests", "List backtests, newest first", "rules:*", answers={200: BacktestList})
     async def list_backtests(self, connection: db.Connection, caller: Caller, query: Page) -> Response:
-        """List a tenant's backtests without their results, newest first; the newest 50 are kept."""
+        """List a tenant's backtests without their results, newest first; the newest 50 are stored."""
         window = query.window(await db.settled(connection))
         return query.listed(await backtest_queries.list_(connection, caller.tenant, query.upwards, window), shown)
 

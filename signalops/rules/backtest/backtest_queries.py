@@ -15,7 +15,7 @@ MAX_BYTES = 1024 * 1024
 
 
 async def try_acquire_slot(connection: db.Connection, tenant: TenantId) -> int:
-    """Return how many backtests of a tenant are not over; until the transaction ends nobody else adds one."""
+    """Return the number of a tenant's unfinished backtests, under a lock until the transaction ends."""
     await connection.execute(SQL["try-acquire-slot"], {"tenant": tenant})
     row = await db.row(connection, SQL["count-unfinished"], {"tenant": tenant})
     return int(row["count"]) if row else 0
@@ -39,7 +39,7 @@ async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> d
 
 
 async def is_parked(connection: db.Connection, tenant: TenantId) -> bool:
-    """Tell whether a tenant is suspended or being deleted: its backtests wait then."""
+    """Return whether a tenant is suspended or being deleted: its backtests wait."""
     return bool(await db.value(connection, SQL["is-parked"], {"tenant": tenant}))
 
 
@@ -67,7 +67,7 @@ async def read_events(connection: db.Connection, tenant: TenantId, events: Itera
 
 
 async def save(connection: db.Connection, tenant: TenantId, backtest: UUID, iterations: int, found: db.Row) -> bool:
-    """Save a slice, the one after so many: {status, scanned_until, scanned, state, result, error}; False if it is too late."""
+    """Save an iteration: {status, scanned_until, scanned, state, result, error}; False if another one was saved since."""
     documents = {name: None if found[name] is None else db.Jsonb(found[name], orjson.dumps) for name in ("state", "result")}
     place = {"tenant": tenant, "id": backtest, "iterations": iterations}
     return await db.row(connection, SQL["save-slice"], found | documents | place) is not None

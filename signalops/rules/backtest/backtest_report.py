@@ -105,7 +105,7 @@ class Report:
         return [Notification(*item) for item in self._notifications.kept]
 
     def result(self, baseline: int | None, truncated: Mapping[str, Any] | None) -> JsonObject:
-        """Return what is found so far, in the words of the API, without examples and messages."""
+        """Return the results so far with the API's field names, without examples and messages."""
         counts = self._counts
         compared = {
             "version": baseline,

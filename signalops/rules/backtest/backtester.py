@@ -31,9 +31,9 @@ BREATH = 0.02
 """Seconds after which a slice lets the worker's other jobs have their turn."""
 PAGE = 2000
 MAX_WINDOW_EVENTS = 50_000
-"""Groups and window events that a backtest holds at once: its state is saved whole after each slice."""
+"""Maximum groups and window events of a backtest in memory: its whole state is saved after each iteration."""
 MAX_TEXT = 10_000
-"""Characters of a message's part that are kept."""
+"""Maximum characters stored of each part of a message."""
 
 
 class Backtester:
@@ -166,7 +166,7 @@ class _Work:
         return {"after": self._after, "before": clock.least_id(self._ends_at), "limit": limit}
 
     async def take(self, page: Sequence[Event]) -> None:
-        """Hold a page of events against the rule, with breath for others in between."""
+        """Evaluate a page of events, yielding to other tasks in between."""
         breath = time.perf_counter()
         for event in page:
             self._take(event)

@@ -67,7 +67,7 @@ async def find(connection: db.Connection, tenant: TenantId, backtest: UUID) -> M
 
 
 def shown(row: Mapping[str, Any]) -> JsonObject:
-    """Write a backtest in the words of the API."""
+    """Return a backtest with the API's field names."""
     rule = {name: row["request"]["candidate"]["rule"][name] for name in ("id", "name", "version")}
     span = {"from": row["starts_at"], "to": row["ends_at"], "types": row["request"]["types"]}
     about = {"createdAt": row["created_at"], "updatedAt": row["updated_at"], "error": row["error"]}

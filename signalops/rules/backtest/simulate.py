@@ -131,11 +131,11 @@ class Simulation:
                 del self._groups[key]
 
     def __len__(self) -> int:
-        """How much is held: groups, and events in their windows."""
+        """The size of the state: groups, and events in their windows."""
         return sum(1 + len(group.window or ()) for group in self._groups.values())
 
     def state(self) -> JsonObject:
-        """Return what is held, as JSON takes it."""
+        """Return the state as JSON values."""
         digest = self._digest
         return {
             "groups": {key: group.state() for key, group in self._groups.items()},
@@ -199,7 +199,7 @@ class Simulation:
             yield heapq.heappop(self._due)[1] if absent < digest else None
 
     def _miss(self, key: str) -> None:
-        """Tell that nothing came in a group."""
+        """Fire the absence of a group."""
         group = self._groups[key]
         assert group.due_at is not None
         at, group.due_at = group.due_at, None

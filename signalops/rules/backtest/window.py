@@ -18,7 +18,7 @@ from signalops.rules.conditions import Measure, RuleConditions
 from signalops.types import JsonObject
 
 _SLACK = 256
-"""Entries too old to matter that are kept, so that dropping them costs less than a step an event."""
+"""Number of expired entries that are kept, so that dropping them costs less than a step per event."""
 Stretch = tuple[int, int]
 
 
@@ -85,7 +85,7 @@ class Window:
             self._notified = [stretch for stretch in self._notified if stretch[1] >= before]
 
     def state(self) -> JsonObject:
-        """Return what it holds, as JSON takes it."""
+        """Return the state as JSON values."""
         return {
             "entries": [[at, str(value), distinct_value] for at, value, distinct_value in self._entries],
             "notified": self._notified,
@@ -93,7 +93,7 @@ class Window:
 
     @classmethod
     def of(cls, plan: RuleConditions, state: JsonObject) -> Self:
-        """Return the window that held this."""
+        """Return the window with a saved state."""
         entries = (Entry(at, Decimal(value), distinct_value) for at, value, distinct_value in state["entries"])
         notified = state["notified"]
         return cls(plan, entries, None if notified is None else ((begins, ends) for begins, ends in notified))
@@ -130,7 +130,7 @@ class Window:
             self._first += 1
 
     def _begins(self, entry: Entry) -> bool:
-        """Tell whether an event that is yet to be taken in brings about a stretch apart from those that are there."""
+        """Return whether an event that is about to be added starts a crossing interval separate from the known ones."""
         near = self._near(entry.at)
         before = list(stretches(near, self._span, self._threshold))
         insort(near, entry, key=_at)
@@ -170,7 +170,7 @@ class Window:
         return any(_is_apart(new, known) and not _is_apart(new, found) for new in notified if new[0] >= at)
 
     def _is_seen(self, stretch: Stretch) -> bool:
-        """Tell whether an event happens in a stretch."""
+        """Return whether an event is in a crossing interval."""
         first = bisect_left(self._entries, stretch[0], key=_at)
         return first < len(self._entries) and self._entries[first].at < stretch[1]
 

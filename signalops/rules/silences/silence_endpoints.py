@@ -21,7 +21,7 @@ class SilencesPage(Page):
 
 @endpoint("GET /api/silences", "listSilences", "List silences, newest first", "rules:*", answers={200: SilenceList})
 async def list_silences(connection: db.Connection, caller: Caller, query: SilencesPage) -> Response:
-    """List a tenant's silences, newest first, also those that are over."""
+    """List a tenant's silences, newest first, including past ones."""
     filters = {"state": query.state, "upwards": query.upwards, **query.window(await db.settled(connection))}
     return query.listed(await rule_queries.list_silences(connection, caller.tenant, **filters), SilenceShown.model_validate)
 
@@ -35,7 +35,7 @@ async def list_silences(connection: db.Connection, caller: Caller, query: Silenc
     problems=(errors.Conflict,),
 )
 async def add_silence(connection: db.Connection, caller: Caller, body: NewSilence) -> Response:
-    """Notify nobody of the events of a pattern for a time; they are evaluated and counted all the same."""
+    """Suppress the notifications of matching events for a time range; the events are evaluated and counted as usual."""
     silence = await silence_service.add(connection, caller.tenant, body)
     shown = await silence_service.show(connection, caller.tenant, silence)
     return answer(shown, 201, {"location": f"/api/silences/{silence}"})

@@ -14,7 +14,10 @@ SuppressionReason = Literal["bounce", "complaint"]
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a provider says of a message: its own id of it, and why it failed. `delivery` is what we had it carry."""
+    """A provider's status of a message: the provider's id, and the reason of a failure.
+
+    `delivery` is the id that we sent along.
+    """
 
     provider_id: str
     status: Literal["delivered", "read", "dead"]
@@ -24,7 +27,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Unwanted:
-    """An address that must not be written to any more, and what its server said."""
+    """An address to suppress, and what its server answered."""
 
     address: str
     reason: SuppressionReason

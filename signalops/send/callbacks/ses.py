@@ -68,7 +68,7 @@ class Event(_Part):
             return None
 
     def heard(self) -> Heard | None:
-        """Return what it says of the delivery. A bounce that is not permanent may be a vacation responder's."""
+        """Return the status of the delivery. A bounce that is not permanent can be a vacation responder's."""
         name, delivery = self.mail.message_id, self.mail.tags.delivery[0]
         if self.event_type in ("Delivery", "Complaint"):
             return Heard(name, "delivered", delivery)

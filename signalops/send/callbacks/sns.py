@@ -119,7 +119,7 @@ class Topic:
 
 
 async def _whole(content: aiohttp.StreamReader) -> bytes:
-    """Return a whole answer, which may come in parts; an error of aiohttp's if it is longer than any certificate."""
+    """Return a whole response body, which can come in parts; an aiohttp error if it is longer than any certificate."""
     read = bytearray()
     async for part in content.iter_any():
         read += part

@@ -22,7 +22,7 @@ MAX_BYTES = 3 * 1024 * 1024
 
 
 class Status(BaseModel):
-    """What became of one message."""
+    """The status of one message."""
 
     id: str = Field(max_length=500)
     status: str
@@ -55,13 +55,13 @@ class StatusCallback(BaseModel):
 
 
 def is_signed(body: bytes, signature: str, app_secret: str) -> bool:
-    """Tell whether a raw body has this X-Hub-Signature-256: `sha256=` and the HMAC in hexadecimal digits."""
+    """Return whether a raw body has this X-Hub-Signature-256: `sha256=` and the HMAC in hexadecimal digits."""
     expected = "sha256=" + hmac.new(app_secret.encode(), body, hashlib.sha256).hexdigest()
     return hmac.compare_digest(expected.encode(), signature.encode())
 
 
 def heard(body: bytes) -> list[Heard]:
-    """Return what a callback says, in an order in which two of them can't lock each other out; Malformed."""
+    """Parse a callback; the statuses are in the order of locking, so that two callbacks can't deadlock. Malformed."""
     try:
         callback = StatusCallback.model_validate(strict_json.parse(body))
     except ValidationError as error:

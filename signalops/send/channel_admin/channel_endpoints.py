@@ -123,7 +123,7 @@ class Channels:
     async def disable_channel(
         self, connection: db.Connection, caller: Caller, channel: ChannelId, if_match: Expected
     ) -> Response:
-        """Let a channel send nothing: what would go through it becomes a dead letter, to be retried when it is enabled."""
+        """Disable a channel: its deliveries become dead letters, to be retried once it is enabled."""
         await channel_service.disable(connection, caller.tenant, channel, if_match)
         return _answer(await channel_service.show(connection, caller.tenant, channel))
 

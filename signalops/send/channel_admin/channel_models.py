@@ -102,7 +102,7 @@ class ChannelList(PageOf[StoredChannel]):
 
 
 class SecretRotation(RequestModel):
-    """How a webhook's signing secret is replaced. Until the overlap ends both sign: the receiver may know either."""
+    """The rotation of a webhook's signing secret. Until the overlap ends both secrets sign."""
 
     secret: Secret | None = Field(None, description="The new secret; default: one is made.")
     overlap_seconds: int = Field(DAY, ge=0, le=30 * DAY, description="How long the old secret signs as well; 0: it ends at once.")
@@ -116,7 +116,7 @@ class RotatedSecret(ApiModel):
 
 
 class TrialResult(ApiModel):
-    """What came of a test notification."""
+    """The result of a test notification."""
 
     outcome: OutcomeKind
     status_code: int | None = Field(description="HTTP status or SMTP code.")

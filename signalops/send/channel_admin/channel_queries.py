@@ -28,7 +28,7 @@ class Held(TypedDict):
 
 
 async def add_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, **fields: Any) -> None:
-    """Store a channel, its fields as those of Held; Conflict if the name is taken."""
+    """Store a channel; Conflict if the name is taken."""
     written = fields | {"tenant": tenant, "id": channel, "config": db.Jsonb(fields["config"])}
     await connection.execute(SQL["add-channel"], written)
 
@@ -40,14 +40,14 @@ async def list_channels(connection: db.Connection, tenant: TenantId, **filters: 
 
 
 async def hold_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Held | None:
-    """Return a channel as it stands and hold it; None if there is none."""
+    """Lock a channel and return it; None if there is none."""
     row: Any = await db.row(connection, SQL["lock-channel"], {"tenant": tenant, "id": channel})
     found: Held | None = row
     return found
 
 
 async def change_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, row: Held) -> None:
-    """Write a channel that is held; Conflict if another has its name. Invalid: its secret would be sent elsewhere."""
+    """Update a locked channel; Conflict if another has its name. Invalid: its secret would be sent to another destination."""
     fields = {**row, "tenant": tenant, "id": channel, "config": db.Jsonb(row["config"])}
     await connection.execute(SQL["change-channel"], fields)
 

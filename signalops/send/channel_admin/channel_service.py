@@ -133,7 +133,7 @@ async def enable(connection: db.Connection, tenant: TenantId, channel: ChannelId
 
 
 async def disable(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> None:
-    """Let a channel send nothing: what would go through it becomes a dead letter."""
+    """Disable a channel: its deliveries become dead letters."""
     locked = await _hold(connection, tenant, channel, expected)
     await channel_queries.change_channel(connection, tenant, channel, _switched(locked, False))
 

@@ -18,7 +18,7 @@ _SLACK = 5.0
 
 
 async def try_out(tenant: TenantId, opened: Opened, transport: Transport) -> TrialResult:
-    """Send a test notification and return what came of it, in bounded time; outside of a transaction."""
+    """Send a test notification and return the result, in bounded time; outside of a transaction."""
     began = time.perf_counter()
     try:
         async with asyncio.timeout(transport.settings.send_timeout + _SLACK):

@@ -16,10 +16,10 @@ from signalops.send.transport import Transport
 
 
 class Channel(BaseModel, ABC):
-    """A way to notify. What it is configured with can be read by the tenant; what may not be read is its secret.
+    """A kind of channel.
 
-    A message's body comes in the channel's `markup`, its subject as plain text: a channel whose receiver would read markup
-    in the subject neutralises it.
+    The tenant can read its configuration, but not its secret. The message's body is in the channel's `markup`, its subject
+    plain text: a channel whose receiver interprets markup in the subject escapes it.
     """
 
     markup: ClassVar[Markup]
@@ -32,7 +32,7 @@ class Channel(BaseModel, ABC):
 
     @property
     def takes_secret(self) -> bool:
-        """Whether a channel of this configuration has a use for a secret; if not, one that was kept is dropped."""
+        """Whether a channel of this configuration uses a secret; if not, a stored one is dropped."""
         return True
 
     def keep_secret(self, secret: str | None) -> str | None:

@@ -191,7 +191,7 @@ def _failure(error: aiosmtplib.SMTPException | OSError, server: Server) -> Outco
 
 
 def _refusal(error: aiosmtplib.SMTPResponseException, server: Server) -> Outcome:
-    """Sort a code: 5xx says no to this mail; as a greeting or to a login it says no to whatever is sent now."""
+    """Classify an SMTP code: 5xx rejects this mail; as a greeting or to a login it rejects every mail at present."""
     outcome = Outcome("transient", error.code, error.message, f"The mail server answered {error.code}.")
     if isinstance(error, aiosmtplib.SMTPAuthenticationError) and server.theirs and error.code >= 500:
         return replace(outcome, kind="misconfigured", error=f"The mail server refused the login ({error.code}): correct it.")

@@ -23,7 +23,7 @@ MAX_TEXT_LENGTH = 4096
 """UTF-16 code units of a message, tags not counted and an entity as what it stands for."""
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{20,100}")
 _MAX_PARSED = 16 * MAX_TEXT_LENGTH
-"""Characters that can be needed to show so many, each as an entity: the rest is not looked at."""
+"""Maximum length of HTML that can be needed for the visible text, each character as an entity: the rest is not parsed."""
 # Possessive: `<aaaa...` without an end took quadratic time.
 _PIECE = re.compile(r"<(?P<end>/?+)(?P<tag>[A-Za-z-]++)[^<>]*+>|&#?\w{1,31};|.", re.DOTALL)
 
@@ -77,7 +77,7 @@ class Telegram(Channel):
 
 
 def cut(text: str, longest: int = MAX_TEXT_LENGTH) -> str:
-    """Return an HTML text whose visible part is at most so many UTF-16 code units long: cut after a character, tags closed."""
+    """Return an HTML text whose visible part has at most `longest` UTF-16 code units: cut after a character, tags closed."""
     opened: list[str] = []
     length = end = 0
     closing = ""

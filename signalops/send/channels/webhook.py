@@ -1,4 +1,4 @@
-"""Webhook: an HTTP POST, signed as Standard Webhooks 1.0 says (https://www.standardwebhooks.com)."""
+"""Webhook: an HTTP POST, signed according to Standard Webhooks 1.0 (https://www.standardwebhooks.com)."""
 
 import base64
 import binascii
@@ -22,8 +22,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105  the public prefix of every secret
 class Webhook(Endpoint):
     """A signed POST to the tenant's own endpoint.
 
-    To rotate the secret, keep the old one behind the new one, with a blank between: each signs, until the receiver knows
-    the new one.
+    During a rotation the old secret follows the new one, with a blank between: each signs.
     """
 
     markup: ClassVar[Markup] = "text"

@@ -41,7 +41,7 @@ class Credentials(BaseModel):
 
     @classmethod
     def of(cls, secret: str) -> "Credentials":
-        """Read a secret as it is kept or given; Invalid."""
+        """Parse a secret as it is stored or sent; Invalid."""
         try:
             if secret.startswith("{"):
                 return cls.model_validate_json(secret)
@@ -158,7 +158,7 @@ _KINDS: Mapping[int, OutcomeKind] = {
 
 
 def judged(answer: Answer) -> Outcome:
-    """Return what the Cloud API's answer means: its error codes say more than the status."""
+    """Classify the Cloud API's response: its error codes are more precise than the status."""
     document = read_object(answer.body)
     if answer.status == 200 and (message := _message_id(document)):
         return replace(answer.outcome("sent"), provider_id=message)
@@ -170,7 +170,7 @@ def judged(answer: Answer) -> Outcome:
 
 
 def error_text(error: Mapping[str, Any]) -> str:
-    """Return what an error of Meta says in words: its details if it has some."""
+    """Return the text of a Meta error: its details if it has some."""
     data = error.get("error_data")
     details = data.get("details") if isinstance(data, dict) else None
     text = details or error.get("message") or error.get("title") or "an error without words"

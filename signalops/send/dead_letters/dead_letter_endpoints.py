@@ -40,7 +40,7 @@ class LettersPage(Page):
 
 @endpoint("GET /api/dead-letters", "listDeadLetters", "List the dead letters that wait, newest first", "deliveries:*")
 async def list_letters(connection: db.Connection, caller: Caller, query: LettersPage) -> LetterList:
-    """List the dead letters that wait for somebody to look, the last to die first."""
+    """List the unresolved dead letters, newest first."""
     filters = query.model_dump(include={"kind", "channel", "rule", "error", "since"}, by_alias=False)
     filters |= {"upwards": query.upwards, "limit": query.limit + 1, "beyond": query.ending_before or query.starting_after}
     filters["until"] = (await db.settled(connection)).before(query.until)
@@ -57,9 +57,9 @@ async def list_letters(connection: db.Connection, caller: Caller, query: Letters
     most_bytes=_MANY_BYTES,
 )
 async def retry_dead_letters(connection: db.Connection, caller: Caller, body: LettersRetried) -> LettersDone:
-    """Give dead letters another chance, at most 10,000 at once.
+    """Retry dead letters, at most 10,000 at once.
 
-    Deliveries are tried again, with a schedule of their own; events are processed again, and counted then.
+    Deliveries are sent again, with their whole schedule; events are processed again, and counted then.
     """
     return await (dead_letter_service.count if body.dry_run else dead_letter_service.retry_many)(connection, caller.tenant, body)
 
@@ -72,7 +72,7 @@ async def retry_dead_letters(connection: db.Connection, caller: Caller, body: Le
     most_bytes=_MANY_BYTES,
 )
 async def discard_dead_letters(connection: db.Connection, caller: Caller, body: LettersDiscarded) -> LettersDone:
-    """Give dead letters up for good, at most 10,000 at once; they stay on record with the reason."""
+    """Discard dead letters for good, at most 10,000 at once; they stay on record with the reason."""
     return await (dead_letter_service.count if body.dry_run else dead_letter_service.discard_many)(
         connection, caller.tenant, body
     )
@@ -80,13 +80,13 @@ async def discard_dead_letters(connection: db.Connection, caller: Caller, body: 
 
 @endpoint("GET /api/dead-letters/{id}", "getDeadLetter", "Show a dead letter", "deliveries:*")
 async def get_letter(connection: db.Connection, caller: Caller, dead_letter: UUID) -> LetterShown:
-    """Show a dead letter, also one that was retried or discarded."""
+    """Show a dead letter, also a resolved one."""
     return await dead_letter_service.show(connection, caller.tenant, dead_letter)
 
 
 @endpoint("POST /api/dead-letters/{id}/retry", "retryDeadLetter", "Retry a dead letter", "deliveries:*", problems=(Conflict,))
 async def retry_letter(connection: db.Connection, caller: Caller, dead_letter: UUID) -> LetterShown:
-    """Give one dead letter another chance."""
+    """Retry one dead letter."""
     return await dead_letter_service.retry(connection, caller.tenant, dead_letter)
 
 
@@ -94,5 +94,5 @@ async def retry_letter(connection: db.Connection, caller: Caller, dead_letter: U
     "POST /api/dead-letters/{id}/discard", "discardDeadLetter", "Discard a dead letter", "deliveries:*", problems=(Conflict,)
 )
 async def discard_letter(connection: db.Connection, caller: Caller, dead_letter: UUID, body: LetterDiscarded) -> LetterShown:
-    """Give one dead letter up for good; it stays on record with the reason."""
+    """Discard one dead letter for good; it stays on record with the reason."""
     return await dead_letter_service.discard(connection, caller.tenant, dead_letter, body.reason)

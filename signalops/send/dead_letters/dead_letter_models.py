@@ -13,14 +13,14 @@ from signalops.send.deliveries.delivery_models import ChannelTold, EventTold, Ru
 LetterKind = Literal["event", "delivery"]
 
 MAX_LETTERS = 10_000
-"""Letters that one request retries or discards."""
+"""Maximum dead letters that one request retries or discards."""
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="For those who look for it later.")]
 Part = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class LetterShown(ApiModel):
-    """What kept failing: an event that could not be processed, or a delivery after its last attempt."""
+    """An event that could not be processed, or a delivery that failed after its last attempt."""
 
     id: UUID = Field(description="The id of what died: the event's or the delivery's.")
     kind: LetterKind
@@ -35,11 +35,11 @@ class LetterShown(ApiModel):
 
 
 class LetterList(PageOf[LetterShown]):
-    """A page of the dead letters that wait for somebody to look, newest first."""
+    """A page of the unresolved dead letters, newest first."""
 
 
 class LetterFilter(RequestModel):
-    """Which dead letters; without any of these all that wait."""
+    """A filter of dead letters; without any of these all unresolved ones."""
 
     kind: LetterKind | None = None
     channel: UUID | None = None
@@ -62,23 +62,23 @@ class _Choice(RequestModel):
 
 
 class LettersRetried(_Choice):
-    """Which dead letters are given another chance; at most 10,000 at once."""
+    """The dead letters to retry; at most 10,000 at once."""
 
 
 class LettersDiscarded(_Choice):
-    """Which dead letters are given up, and why; at most 10,000 at once."""
+    """The dead letters to discard, and why; at most 10,000 at once."""
 
     reason: Reason
 
 
 class LetterDiscarded(RequestModel):
-    """Why a dead letter is given up."""
+    """Why a dead letter is discarded."""
 
     reason: Reason
 
 
 class LettersDone(ApiModel):
-    """How many dead letters it was, or would be."""
+    """How many dead letters were, or would be, affected."""
 
     letters: int = Field(description="Retried or discarded; in a dry run, that would be.")
     left: int = Field(description="Chosen as well, and left for further requests.")

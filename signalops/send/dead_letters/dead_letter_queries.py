@@ -11,27 +11,27 @@ _ALL = dict.fromkeys(("ids", "kind", "channel", "rule", "error", "since", "until
 
 
 async def pick_letters(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[UUID]:
-    """Return the ids of a page of letters that wait: {kind, channel, rule, error, since, until, beyond, upwards, limit}."""
+    """Return the ids of a page of unresolved dead letters: {kind, channel, rule, error, since, until, beyond, upwards, limit}."""
     return await db.values(connection, SQL["pick-dead-letters"], {**_ALL, "tenant": tenant, **filters})
 
 
 async def read_letters(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[db.Row]:
-    """Return letters, also those that have ended, with the names of what they belong to, in the order of their ids as given."""
+    """Return dead letters, also resolved ones, with the names of event, rule and channel, in the order of the given ids."""
     return await db.rows(connection, SQL["read-dead-letters"], {"tenant": tenant, "ids": ids})
 
 
 async def count_letters(connection: db.Connection, tenant: TenantId, **chosen: Any) -> int:
-    """Return how many letters are chosen: {ids, kind, channel, rule, error, since, until}."""
+    """Return how many dead letters match: {ids, kind, channel, rule, error, since, until}."""
     return await _number(connection, "count-dead-letters", {**_ALL, "tenant": tenant, **chosen})
 
 
 async def retry_dead_letters(connection: db.Connection, tenant: TenantId, limit: int, **chosen: Any) -> int:
-    """Retry the newest of the chosen letters; return how many."""
+    """Retry the newest of the matching dead letters; return how many."""
     return await _number(connection, "retry-dead-letters", {**_ALL, "tenant": tenant, "limit": limit, **chosen})
 
 
 async def discard_dead_letters(connection: db.Connection, tenant: TenantId, limit: int, reason: str, **chosen: Any) -> int:
-    """Discard the newest of the chosen letters; return how many."""
+    """Discard the newest of the matching dead letters; return how many."""
     fields = {**_ALL, "tenant": tenant, "limit": limit, "reason": reason, **chosen}
     return await _number(connection, "discard-dead-letters", fields)
 

@@ -10,7 +10,7 @@ from signalops.types import JsonObject, TenantId
 
 
 async def show(connection: db.Connection, tenant: TenantId, letter: UUID) -> LetterShown:
-    """Return a dead letter, also one that has ended; NotFound."""
+    """Return a dead letter, also a resolved one; NotFound."""
     rows = await dead_letter_queries.read_letters(connection, tenant, [letter])
     if not rows:
         raise NotFound("There is no such dead letter: check the id.")
@@ -18,32 +18,32 @@ async def show(connection: db.Connection, tenant: TenantId, letter: UUID) -> Let
 
 
 async def count(connection: db.Connection, tenant: TenantId, request: LettersRetried | LettersDiscarded) -> LettersDone:
-    """Return how many letters it would be."""
+    """Return how many dead letters would be affected."""
     chosen = await dead_letter_queries.count_letters(connection, tenant, **_chosen(request))
     return LettersDone(letters=min(chosen, MAX_LETTERS), left=max(0, chosen - MAX_LETTERS))
 
 
 async def retry_many(connection: db.Connection, tenant: TenantId, request: LettersRetried) -> LettersDone:
-    """Give the newest of the chosen letters another chance."""
+    """Retry the newest of the matching dead letters."""
     done = await dead_letter_queries.retry_dead_letters(connection, tenant, MAX_LETTERS, **_chosen(request))
     return LettersDone(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(request)))
 
 
 async def discard_many(connection: db.Connection, tenant: TenantId, request: LettersDiscarded) -> LettersDone:
-    """Give the newest of the chosen letters up for good."""
+    """Discard the newest of the matching dead letters for good."""
     done = await dead_letter_queries.discard_dead_letters(connection, tenant, MAX_LETTERS, request.reason, **_chosen(request))
     return LettersDone(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(request)))
 
 
 async def retry(connection: db.Connection, tenant: TenantId, letter: UUID) -> LetterShown:
-    """Give a letter another chance; NotFound, or Conflict if it has ended."""
+    """Retry a dead letter; NotFound, or Conflict if it is resolved."""
     return await _ended(
         connection, tenant, letter, await dead_letter_queries.retry_dead_letters(connection, tenant, 1, ids=[letter])
     )
 
 
 async def discard(connection: db.Connection, tenant: TenantId, letter: UUID, reason: str) -> LetterShown:
-    """Give a letter up for good; NotFound, or Conflict if it has ended."""
+    """Discard a dead letter for good; NotFound, or Conflict if it is resolved."""
     done = await dead_letter_queries.discard_dead_letters(connection, tenant, 1, reason, ids=[letter])
     return await _ended(connection, tenant, letter, done)
 

@@ -33,7 +33,7 @@ async def read_attempts(connection: db.Connection, tenant: TenantId, delivery: D
 
 
 async def retry_delivery(connection: db.Connection, tenant: TenantId, delivery: DeliveryId) -> bool:
-    """Have a delivery tried now; False if it neither waits nor is dead with a letter that waits."""
+    """Make a delivery due now; False if it neither waits nor has an unresolved dead letter."""
     return await _done(connection, "retry-delivery", tenant, delivery)
 
 

@@ -54,7 +54,7 @@ async def adjust(
 
 
 def shown(row: JsonObject, group_by: Sequence[str]) -> AdjustmentShown:
-    """Write a row in the words of the API."""
+    """Return a row with the API's field names."""
     own = {name: row[name] for name in ("id", "meter", "quantity", "hour", "period", "reason", "author")}
     group = group_of(group_by, row["group_key"])
     return AdjustmentShown(**own, group=group, late=row["is_late"], created_at=row["created_at"])

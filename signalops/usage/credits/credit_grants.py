@@ -19,13 +19,13 @@ async def grant_credit(connection: db.Connection, tenant: TenantId, **fields: An
 
 
 async def find_grant(connection: db.Connection, tenant: TenantId, key: str) -> tuple[UUID, bytes] | None:
-    """Return the grant that was sent with an idempotency key, and the hash of what it said."""
+    """Return the grant of an idempotency key, and the hash of its body."""
     found = await db.tuples(connection, SQL["find-grant"], {"tenant": tenant, "key": key})
     return found[0] if found else None
 
 
 async def read_grant(connection: db.Connection, tenant: TenantId, grant: UUID) -> db.Row:
-    """Return a grant in the words of CreditShown."""
+    """Return a grant with the fields of CreditShown."""
     return await db.the_row(connection, SQL["read-grant"], {"tenant": tenant, "id": grant})
 
 
@@ -50,9 +50,10 @@ async def expire_credits(connection: db.Connection, at_most: int) -> int:
 
 
 async def grant(connection: db.Connection, tenant: TenantId, request: CreditIn, key: str | None = None) -> tuple[UUID, bool]:
-    """Grant credit; return the grant, and whether it is new. IdempotencyConflict when the key came with something else.
+    """Grant credit; return the grant, and whether it is new.
 
-    Who sends keys holds the tenant meanwhile: of two at once the second finds the grant of the first.
+    IdempotencyConflict when the key was used with another body. With a key the tenant is locked, so that of two concurrent
+    requests the second finds the grant of the first.
     """
     hashed = key and body_hash(request)
     if key and (before := await find_grant(connection, tenant, key)):

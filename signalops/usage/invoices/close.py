@@ -28,7 +28,8 @@ class Closer:
         self._closing_after = closing_after
 
     async def run(self) -> int:
-        """Freeze what has ended long enough ago and close what nobody counts into any more; return how many were closed."""
+        """Freeze the periods that have ended and close those that no transaction can count into any more; return how many were
+        closed."""
         closed, moved = 0, True
         while moved:
             frozen = await self._freeze()

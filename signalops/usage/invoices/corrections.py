@@ -66,9 +66,9 @@ async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, de
 async def credit_once(
     connection: db.Connection, tenant: TenantId, invoice: UUID, request: Credited, key: str | None
 ) -> tuple[UUID, bool]:
-    """Issue a credit note unless one was with this idempotency key; return it, and whether it is new.
+    """Issue a credit note unless its idempotency key was used; return it, and whether it is new.
 
-    IdempotencyConflict when the key came with something else. Who sends keys holds the tenant meanwhile.
+    IdempotencyConflict when the key was used with another body. With a key the tenant is locked.
     """
     if key is None:
         return (await credit(connection, tenant, invoice, request)).id, True
@@ -82,7 +82,7 @@ async def credit_once(
 
 
 async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, request: Credited, **sent: str) -> Issued:
-    """Issue a credit note, which takes at most what is left of an invoice that holds; Invalid if it is more."""
+    """Issue a credit note for at most the remaining amount of an invoice; Invalid if it is more."""
     locked = await _held(connection, tenant, invoice)
     if locked["kind"] != "invoice":
         raise Conflict("A credit note takes off an invoice: name that.")

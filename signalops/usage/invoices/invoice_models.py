@@ -21,7 +21,7 @@ InvoiceKind = Literal["invoice", "credit_note"]
 
 
 class MeterTerms(ApiModel):
-    """What invoices say of a meter."""
+    """What invoices show of a meter."""
 
     key: str
     name: str
@@ -39,7 +39,7 @@ class Terms(ApiModel):
     meters: tuple[MeterTerms, ...]
 
     def meter(self, key: str) -> MeterTerms:
-        """Return what is known of a meter; of the default one the document says nothing."""
+        """Return the terms of a meter; the default meter has no entry in the document."""
         return next((meter for meter in self.meters if meter.key == key), MeterTerms(key=key, name="Events"))
 
     def price(self, meter: str) -> Price | None:

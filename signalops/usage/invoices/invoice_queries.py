@@ -91,7 +91,7 @@ async def find_credit_note(connection: db.Connection, tenant: TenantId, key: str
 
 
 async def lock_invoice(connection: db.Connection, tenant: TenantId, invoice: UUID) -> db.Row | None:
-    """Return an invoice with what credit notes leave of it (`left`), held until the end of the transaction."""
+    """Lock an invoice; return it with the amount that its credit notes leave (`left`)."""
     locked = await _one(connection, "lock-invoice", tenant=tenant, id=invoice)
     # After the lock, and by itself: who waited for it must see the credit note of who had it.
     noted = await _one(connection, "sum-credit-notes", tenant=tenant, id=invoice)
@@ -99,7 +99,7 @@ async def lock_invoice(connection: db.Connection, tenant: TenantId, invoice: UUI
 
 
 async def is_invoiced(connection: db.Connection, tenant: TenantId, period: date, currency: str) -> bool:
-    """Tell whether a period has an invoice in a currency that holds."""
+    """Return whether a period has an invoice in a currency that is not void."""
     row = await _one(connection, "is-invoiced", tenant=tenant, period=period, currency=currency)
     return row is not None and bool(row["exists"])
 

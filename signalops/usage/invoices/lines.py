@@ -119,7 +119,7 @@ def _days(stretch: BillingSegment) -> str:
 
 
 def _line(stretch: BillingSegment, meter: MeterTerms | None = None, *, details: JsonObject, **fields: Any) -> Line:
-    """Make a line of a stretch: by whose terms, of when, and of which meter."""
+    """Make a line of a billing segment: its terms, its days, and its meter."""
     metered: JsonObject = {"meter": meter.key, "aggregation": meter.aggregation, "unit": meter.unit} if meter else {}
     return Line(
         plan=stretch.plan,

@@ -106,7 +106,7 @@ def _count(quantity: Decimal) -> str:
 
 
 def _days(starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
-    """Write the days between two moments, of which the second is outside."""
+    """Format the days between two moments, the second exclusive."""
     first, last = starts_at.astimezone(zone).date(), (ends_at - timedelta(seconds=1)).astimezone(zone).date()
     if first == last:
         return format_date(first, locale=_LOCALE)

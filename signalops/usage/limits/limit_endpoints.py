@@ -13,7 +13,7 @@ _TENANTS = "/api/tenants/{tenant}/limits"
 @for_operators(_TENANTS, "listTenantLimits", "Show a tenant's limits, and how much of them is used")
 @endpoint("GET /api/limits", "listLimits", "Show the limits that hold, and how much of them is used", "usage:read")
 async def list_limits(connection: db.Connection, caller: Caller) -> LimitList:
-    """Show the limits that hold, and how much of them is used."""
+    """Show the limits in effect, and how much of them is used."""
     return LimitList(data=await limit_service.list_limits(connection, caller.tenant))
 
 
@@ -27,7 +27,7 @@ async def list_limits(connection: db.Connection, caller: Caller) -> LimitList:
 async def set_limit(
     connection: db.Connection, operator: Operator, tenant: FoundTenant, meter: str, body: LimitAmounts
 ) -> LimitList:
-    """Set a limit of the tenant's own, which goes before its plan's; it holds at once."""
+    """Set a tenant's own limit, which takes precedence over its plan's. It takes effect immediately."""
     await limit_service.set_limit(connection, tenant.id, LimitTerms(meter=meter, **body.model_dump()))
     return LimitList(data=await limit_service.list_limits(connection, tenant.id))
 
@@ -41,6 +41,6 @@ async def set_limit(
     problems=(errors.Conflict,),
 )
 async def remove_limit(connection: db.Connection, operator: Operator, tenant: FoundTenant, meter: str) -> LimitList:
-    """Take a limit of the tenant's own away: its plan's holds at once, if it has one."""
+    """Remove a tenant's own limit: its plan's limit, if any, takes effect immediately."""
     await limit_service.remove_limit(connection, tenant.id, meter)
     return LimitList(data=await limit_service.list_limits(connection, tenant.id))

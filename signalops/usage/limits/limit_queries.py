@@ -14,12 +14,12 @@ async def limited_meters(connection: db.Connection, tenant: TenantId) -> list[db
 
 
 async def list_limits(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
-    """Return the limits that hold today, with period, accepted and notified."""
+    """Return the limits in effect today, with period, accepted and notified."""
     return await db.rows(connection, SQL["list-limits"], {"tenant": tenant})
 
 
 async def set_limit(connection: db.Connection, **fields: Any) -> bool:
-    """Make a limit hold from today on: tenant, meter, soft, hard, thresholds and overage. False: it can't be limited."""
+    """Set a limit from today on: tenant, meter, soft, hard, thresholds and overage. False: the meter can't be limited."""
     try:
         await connection.execute(SQL["set-limit"], fields)
     except db.CheckViolation:

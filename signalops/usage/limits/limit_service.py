@@ -11,20 +11,20 @@ from signalops.usage.plans.plan_models import LimitTerms
 
 
 async def set_limit(connection: db.Connection, tenant: TenantId, terms: LimitTerms, at: str = "meter") -> None:
-    """Make a limit of the tenant's own hold from now on, before its plan's; Invalid at a path if no such meter adds up."""
+    """Set a tenant's own limit, effective immediately; Invalid at a path if no meter of that key can be limited."""
     fields = terms.model_dump() | {"thresholds": sorted(set(terms.thresholds))}
     if not await limit_queries.set_limit(connection, tenant=tenant, **fields):
         raise Invalid.at(at, f"there is no meter {terms.meter!r} that counts or sums: limits are for these")
 
 
 async def remove_limit(connection: db.Connection, tenant: TenantId, meter: str) -> None:
-    """Take the tenant's own limit of a meter away: its plan's holds, if it has one; NotFound if there is none to remove."""
+    """Remove the tenant's own limit of a meter: its plan's, if any, takes effect; NotFound."""
     if not await limit_queries.remove_limit(connection, tenant, meter):
         raise NotFound(f"The tenant has no limit of its own on {meter}: see `signalops limit list`.")
 
 
 async def list_limits(connection: db.Connection, tenant: TenantId) -> list[LimitShown]:
-    """Return the limits that hold today, with how much of them is used."""
+    """Return the limits in effect today, with how much of them is used."""
     return [_shown(row) for row in await limit_queries.list_limits(connection, tenant)]
 
 

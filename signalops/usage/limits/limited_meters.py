@@ -14,11 +14,11 @@ from signalops.usage.meters.compiled_meters import CompiledMeters, compile_meter
 
 
 class LimitedMeters:
-    """The limited meters of the tenants that an API process has met lately, compiled.
+    """The limited meters of the tenants that an API process has served lately, compiled.
 
-    A tenant's version (tenants.limited_meters_version) is 0 until a meter besides events is limited. A process that has not met
-    a tenant takes it for one without: signalops.accept answers that this is stale, and the meters are read then. They measure
-    as the worker counts, but for negative values: a limit knows only growth, so these quantities nothing.
+    A tenant's version (tenants.limited_meters_version) is 0 until a meter besides events is limited. On a cache miss a process
+    assumes no limited meters: signalops.accept answers that this is stale, and the meters are loaded. Quantities are computed
+    as the worker counts, except that negative values count as 0, because limits only grow.
     """
 
     def __init__(self, connections: db.Pool) -> None:

@@ -69,9 +69,9 @@ ALL_EVENTS = Meter(DEFAULT, "count", None, Grouping(()))
 
 
 def number_of(value: object) -> Decimal | None:
-    """Return the number that a JSON number or a decimal text such as "12.50" says, rounded to 18 places.
+    """Return the value of a JSON number or a decimal text such as "12.50", rounded to 18 places.
 
-    None if it says none, or one with more than 20 digits before the point.
+    None for anything else, or more than 20 digits before the point.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None

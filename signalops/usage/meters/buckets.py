@@ -21,7 +21,7 @@ class Slot(NamedTuple):
 
 
 def minute_of(event_id: str, occurred_at: str) -> int:
-    """Return the minute (since 1970) that an event counts in: when it occurred, but not after it came in.
+    """Return the minute (since 1970) of an event: when it occurred, but not after it was received.
 
     event_id: a UUIDv7 as text; occurred_at: ISO 8601 in UTC, both as signalops.read_batch writes them.
     """
@@ -31,9 +31,9 @@ def minute_of(event_id: str, occurred_at: str) -> int:
 
 @lru_cache(65_536)
 def slot_of(minute: int, time_zone: str, closed_until: datetime | None) -> Slot:
-    """Return where a minute counts, with the periods closed until a moment; Unusable when nothing is known of the zone.
+    """Return hour and period of a minute, given the end of the closed periods; Unusable for an unknown zone.
 
-    A minute lies in one hour, since every zone has been whole minutes off UTC since 1972.
+    A minute is in one hour, since every zone has been whole minutes off UTC since 1972.
     """
     zone = _zone(time_zone)
     hour = clock.hour_of(_EPOCH + minute * _MINUTE, zone)

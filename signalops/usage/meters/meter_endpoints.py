@@ -19,7 +19,7 @@ class MetersPage(Query):
 
 
 class Meters:
-    """The endpoints; a tenant has so many meters at most."""
+    """The endpoints of meters; `most` is the maximum per tenant."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -54,7 +54,7 @@ MeterKey = Annotated[str, AfterValidator(_key), Field(examples=["api_calls"], js
 
 
 class MeterIn(RequestModel):
-    """What a meter counts: of which events, what, and apart for which groups."""
+    """What a meter counts: which events, which value, and by which groups."""
 
     key: MeterKey = Field(description="Its name in usage, prices and limits.")
     name: str = Field(min_length=1, max_length=200, description="The name for people.", examples=["API calls"])

@@ -16,13 +16,13 @@ async def active_meters(connection: db.Connection, tenant: TenantId) -> list[db.
 
 
 async def list_meters(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
-    """Return meters in the words of the API, by key; wanted: key, ended (those too), after (a key), limit."""
+    """Return meters with the API's field names, by key; filters: key, ended (include them), after (a key), limit."""
     every = {"key": None, "ended": True, "after": "", "limit": None}
     return await db.rows(connection, SQL["list-meters"], {**every, "tenant": tenant, **filters})
 
 
 async def counts_the_same(connection: db.Connection, tenant: TenantId, meter: MeterIn) -> bool:
-    """Return whether a key that is known means what a meter says."""
+    """Return whether an existing key has the same definition."""
     return bool(await db.value(connection, SQL["counts-the-same"], _fields(tenant, meter)))
 
 

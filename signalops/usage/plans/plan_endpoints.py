@@ -46,6 +46,6 @@ async def get_plan_version(connection: db.Connection, operator: Operator, plan: 
     problems=(errors.Conflict,),
 )
 async def add_plan(connection: db.Connection, operator: Operator, plan: str, body: PlanDocument) -> Response:
-    """Make a plan, or a new version of it, unless its newest says the same; tenants keep theirs until they get it."""
+    """Create a plan, or a new version of it, unless its newest is the same; tenants keep their version until subscribed again."""
     version, is_new = await plan_service.define(connection, plan, body)
     return answer(PlanVersion(plan=plan, version=version, terms=body), 201 if is_new else 200)

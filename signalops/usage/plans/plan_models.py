@@ -63,7 +63,7 @@ class PerUnitPrice(_UsagePrice):
 
 
 class PackagePrice(_UsagePrice):
-    """An amount for each package of so many units that is begun."""
+    """An amount for each started package of a number of units."""
 
     model: Literal["package"]
     size: PositiveNumber
@@ -131,7 +131,7 @@ class LimitTerms(LimitAmounts):
 
 
 class PlanDocument(_Terms):
-    """All that a version of a plan says; it is copied to each tenant that gets it."""
+    """The content of a version of a plan; it is copied to each subscription."""
 
     name: str = Field(min_length=1, max_length=200)
     currency: Currency

@@ -13,7 +13,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 
 
 async def define(connection: db.Connection, plan: str, document: PlanDocument) -> tuple[int, bool]:
-    """Make a version of a plan; return its number, and False when the newest says the same already."""
+    """Create a version of a plan; return its number, and False when the newest has the same content."""
     if not _NAME.fullmatch(plan):
         raise Invalid(f"{plan!r} can't be a plan's name: use lower-case letters, digits, - and _, a letter first.")
     newest = await plan_queries.find_plan(connection, plan)

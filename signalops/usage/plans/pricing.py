@@ -24,7 +24,7 @@ _NOTHING = Fraction(0)
 
 
 class Step(ApiModel):
-    """A part of an amount: quantity x unitAmount + flatAmount; with `size` the quantity counts packages of so many."""
+    """A part of an amount: quantity x unitAmount + flatAmount; with `size` the quantity counts packages of that many units."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -15,7 +15,7 @@ _CURSOR = shape(r"^[0-9a-f]{32}:[0-9]{1,9}$", "must be the next of the page befo
 
 
 class Difference(ApiModel):
-    """A figure that is not what the records beneath it say."""
+    """A figure that differs from the records that it is made of."""
 
     tenant: str | None = Field(description="Whose, by slug; null: the operator's.")
     period: str | None = Field(description="The billing period; null: it belongs to none.")

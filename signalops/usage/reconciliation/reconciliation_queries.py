@@ -31,7 +31,7 @@ class Audited(NamedTuple):
 
 
 async def begin(connection: db.Connection) -> None:
-    """Begin a transaction that sees one state of the database, while events come in and are counted."""
+    """Begin a transaction with one snapshot of the database, while events are stored and counted."""
     await connection.commit()
     await connection.set_isolation_level(db.IsolationLevel.REPEATABLE_READ)
 

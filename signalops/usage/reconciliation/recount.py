@@ -40,7 +40,7 @@ class Slip(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """What some events come to; None: of different values there is no sum."""
+    """The aggregate of some events; None: distinct values have no sum."""
 
     events: frozenset[UUID]
     value: Decimal | None
@@ -61,7 +61,7 @@ class Recount:
         self.recounted = 0
 
     async def differences(self) -> AsyncIterator[Difference]:
-        """Find entries (recount) and different values (items) that the events don't bear out, hour by hour."""
+        """Find entries (recount) and distinct values (items) that differ from the events, hour by hour."""
         hour: datetime | None = None
         met, unsure = defaultdict[Counter, set[str]](set), False
         async for slips in _chunks(reconciliation_queries.entries(self._connection, self._what)):
@@ -85,7 +85,7 @@ class Recount:
                 yield difference
 
     def _held(self, slip: Slip, events: Events, met: dict[Counter, set[str]]) -> Iterator[Difference]:
-        """Hold a slip against its events; note the different values."""
+        """Check an entry against its events; collect the distinct values."""
         expected, stored = self._recounted(slip, events), _by_key(slip.entries)
         for key in sorted(expected.keys() | stored.keys()):
             entry, entries = expected.get(key), stored.get(key, [])
@@ -108,7 +108,7 @@ class Recount:
         return {_key(entry): entry for entry in results.metered if entry["meter"] != DEFAULT}
 
     async def _items(self, hour: datetime, met: Mapping[Counter, set[str]], unsure: bool) -> list[Difference]:
-        """Hold the different values that an hour's counters have met against those that its events have."""
+        """Check the distinct values of an hour's counters against those of its events."""
         unique = [row["key"] for row in self._meters if row["aggregation"] == "unique_count"]
         if unsure or not unique:
             return []

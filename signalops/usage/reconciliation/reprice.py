@@ -14,15 +14,15 @@ from signalops.usage.reconciliation.reconciliation_models import Difference
 from signalops.usage.reconciliation.reconciliation_queries import Audited
 
 Amounts = Mapping[tuple[Any, ...], Decimal]
-"""What the lines of an invoice cost, by what tells them apart."""
+"""The amounts of an invoice's lines, by what distinguishes them."""
 _LINE = ("kind", "meter", "plan", "version", "starts_at", "late_period")
 _drafted, _billed = attrgetter(*_LINE), itemgetter(*_LINE)
 
 
 async def mispriced(connection: db.Connection, what: Audited) -> AsyncIterator[Difference]:
-    """Find lines that cost something else than their period does by the terms of then, and invoices that are missing (price).
+    """Find lines whose amount differs from their period's usage at the terms of that time, and missing invoices (price).
 
-    A voided invoice said what another would say: it is held against the same figures, and need not be issued anew.
+    A voided invoice is checked against the same figures, and need not be issued again.
     """
     for period, rows in groupby(await reconciliation_queries.amounts(connection, what), itemgetter("period")):
         invoices = defaultdict[tuple[int, str], dict[tuple[Any, ...], Decimal]](dict)

@@ -17,7 +17,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   where k.prefix = wanted and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
 $$;
 comment on function signalops.find_keys is
-  'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that they are held to: the one look-up that happens before a '
+  'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that apply: the one look-up that happens before a '
   'tenant is known.';
 
 create or replace function signalops.record_key_uses(tenants uuid[], keys uuid[], moments timestamptz[]) returns void
@@ -27,12 +27,12 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     from unnest(tenants, keys, moments) as u (tenant, key, moment)
     join signalops.api_keys k on k.tenant_id = u.tenant and k.id = u.key
     where k.last_used_at is null or k.last_used_at <= u.moment - interval '1 minute'
-    -- Whoever holds the row is noting the same in another process, or ends the key: neither is worth waiting for.
+    -- The row is locked by another process that records the same, or ends the key: neither is worth waiting for.
     for no key update of k skip locked
   )
   update signalops.api_keys k set last_used_at = d.moment from due d where k.tenant_id = d.tenant_id and k.id = d.id
 $$;
-comment on function signalops.record_key_uses is 'Notes when keys of any tenants were used, unless that of a key was noted less than a minute before.';
+comment on function signalops.record_key_uses is 'Records when keys of any tenants were used, at most once a minute per key.';
 
 create or replace function signalops.notify_key_change() returns trigger
 language plpgsql as $$

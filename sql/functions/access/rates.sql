@@ -7,14 +7,14 @@ return least(greatest(1, max_per_minute / 60.0), coalesce(tokens, 0)
   + case when coalesce(refilled_at, '-infinity') = '-infinity' then 1e9 else extract(epoch from moment - refilled_at) end
     * max_per_minute / 60.0);
 comment on function signalops.tokens_at is
-  'How many messages an send_target with a rate limit may send at a moment: a second''s worth at most, and at least one.';
+  'Tokens of a send target with a rate limit at a moment: a second''s worth at most, and at least one.';
 
 create or replace function signalops.lock_buckets(wanted jsonb) returns void
 language sql volatile as $$
   -- Lock order: rate_buckets by tenant and bucket, rows that are not there yet included. What is there is only locked.
   insert into signalops.rate_buckets as b (tenant_id, bucket, level)
   select w.tenant, w.bucket, 'Infinity' from jsonb_to_recordset(wanted) as w (tenant uuid, bucket text)
-  -- What is deleted meanwhile must not come back.
+  -- A tenant deleted concurrently must not get rows again.
   where exists (select from signalops.tenants t where t.id = w.tenant and t.status <> 'deleting')
   order by w.tenant, w.bucket collate "C"
   on conflict (tenant_id, bucket) do update set level = b.level where false
@@ -53,7 +53,7 @@ begin
     where w.bucket <> 'tenant' and k.tenant_id = w.tenant and k.id = nullif(w.bucket, 'tenant')::uuid limit 1)
   ) r on true
   left join lateral (select * from signalops.rate_buckets b where b.tenant_id = w.tenant and b.bucket = w.bucket limit 1) b on true
-  -- Without a rate (the limit was lifted, and who asked has not heard of it yet) there is always enough.
+  -- Without a rate (the limit was removed, and the caller''s cache is stale) there is always enough.
   cross join lateral (
     select case when r.rate is null or b.level is null then 'Infinity' else least(r.burst, b.level + r.rate * greatest(extract(epoch from moment - b.at), 0)) end as tokens
   ) l;
@@ -96,7 +96,7 @@ $$;
 comment on function signalops.take_tokens is
   'Takes a token an event out of each bucket that it pays, [{tenant, bucket, amount}]; where there are too few, for the first events of the flush. '
   'Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, after those refused before it), '
-  'and without an event what each bucket holds now (pace: {rate, burst, left}).';
+  'and without an event the level of each bucket (pace: {rate, burst, left}).';
 
 create or replace function signalops.without_rate_limited(flush jsonb, paced jsonb) returns jsonb
 language sql stable

@@ -4,7 +4,7 @@ create or replace function signalops.accept(flush jsonb, asked jsonb, in_batch u
 returns table (event_id uuid, verdict text, first_id uuid, of_meter text, period_end timestamptz, pace jsonb)
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set lock_timeout = '300ms' as $$
 declare
-  -- The flush's own moment: the same for all of it, and for whoever asks later.
+  -- The flush's own moment: the same for all its events and for later reads.
   moment timestamptz := signalops.uuid7_time(in_batch);
   tenants uuid[];
   meters text[];
@@ -21,7 +21,7 @@ declare
   paced jsonb;
   place text;
 begin
-  -- An API of the release before makes its ids, and says when it received what.
+  -- An API of the release before sets its ids and received_at itself.
   if not flush -> 0 ? 'received_at' then
     place := left(signalops.uuid7_floor(signalops.position_time())::text, 13);
     return query select null::uuid, 'placed', null::uuid, place, null::timestamptz, null::jsonb;
@@ -104,12 +104,12 @@ begin
 end
 $$;
 comment on function signalops.accept is
-  'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, weights: {meter: amount}, buckets: [n]}] with '
+  'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, quantities: {meter: amount}, buckets: [n]}] with '
   '[{tenant, meter, amount, limited_meters_version}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of '
   'these (tenants.limited_meters_version); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. '
-  'Holds them against the rates, counts against the limits, stores, fills the inbox and enqueues one job. An id is placed as its event is stored: '
-  'the row placed holds, as of_meter, the 13 characters that its milliseconds become. Returns otherwise only what was not plainly accepted: '
-  'rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored but what it paid is paid: weigh '
-  'by its present limited_meters_version and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored '
+  'Checks the rate limits, counts against the limits, stores, fills the inbox and enqueues one job. An id is placed as its event is stored: '
+  'the row placed has, as of_meter, the 13 characters that its milliseconds become. Returns otherwise only what was not plainly accepted: '
+  'rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored, but its tokens are taken: compute quantities '
+  'by its present limited meters and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored '
   'under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what '
-  'each bucket (of_meter, of the tenant first_id) holds afterwards (pace: {rate, burst, left}).';
+  'each bucket (of_meter, of the tenant first_id) has left (pace: {rate, burst, left}).';

@@ -23,7 +23,7 @@ end
 $$;
 comment on function signalops.try_count is
   'Counts [{tenant, meter, amount, limited_meters_version}] and locks their quotas. Returns what it counted: calm where that was all there was to do, and not calm '
-  'where the row is the first of its month; what is missing had something to tell or refuse, or was weighed by old limited_meters_version.';
+  'where the row is the first of its month; missing tenants need the slow path: a threshold was reached, or limited_meters_version is stale.';
 
 create or replace function signalops.apply_limits(wanted uuid, moment timestamptz, asked jsonb, offered jsonb, counted text[], made text[])
 returns table (event jsonb, refused_by text, period_end timestamptz)
@@ -42,7 +42,7 @@ declare
 begin
   select t.time_zone, signalops.period_of(moment, t.time_zone), t.limited_meters_version into zone, month, version
   from signalops.tenants t where t.id = wanted and t.status <> 'deleting';
-  -- What try_count has counted already is counted again by what comes in; and the row that it made may hold for newer limited_meters_version.
+  -- Undo what try_count has counted, which is counted again below; and the row that it made can be of a newer limited_meters_version.
   update signalops.accepted_counters q set accepted = q.accepted - a.amount, limited_meters_version = case when q.meter = any (made) then version else q.limited_meters_version end
   from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
   where a.tenant = wanted and a.meter = any (counted)
@@ -100,8 +100,8 @@ begin
 end
 $$;
 comment on function signalops.apply_limits is
-  'The careful path of accept, for a tenant whose quotas have something to tell or refuse: undoes what try_count counted, and returns each of its '
-  'events with the meter that refuses it, or marked when it is over a limit. Nothing at all when it was weighed by old limited_meters_version.';
+  'The slow path of accept, for a tenant that reached a threshold or limit: undoes what try_count counted, and returns each of its '
+  'events with the meter that refuses it, or marked when it is over a limit. No row when limited_meters_version is stale.';
 
 create or replace function signalops.update_counters(admitted jsonb, moment timestamptz, direction integer) returns void
 language plpgsql volatile as $$

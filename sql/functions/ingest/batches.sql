@@ -6,7 +6,7 @@ set enable_seqscan = off as $$
 declare
   held uuid[];
 begin
-  -- Nobody is held, as a rule: then this is a look at an empty index.
+  -- Usually no tenant is suspended: then this reads an empty index.
   if exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
     held := signalops.lock_suspended_tenants(array(
       select distinct i.tenant_id from signalops.inbox i where i.batch = wanted and not i.is_parked));
@@ -17,7 +17,7 @@ begin
 end
 $$;
 comment on function signalops.take_batch is
-  'Takes a batch out of the inbox, but for the events of tenants that are held: these are marked, and wait. A second worker with the same batch '
+  'Takes a batch out of the inbox, except for events of suspended tenants: these are parked. A second worker with the same batch '
   'waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
 
 create or replace function signalops.read_batch(wanted uuid)
@@ -153,7 +153,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
   )
   select count(signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', batch)))
   from old,
-    -- Whoever processes a batch holds its rows. That a job is `doing` says less: procrastinate leaves it so, under a worker that
+    -- A worker that processes a batch has its rows locked. That a job is `doing` proves less: procrastinate leaves it so, under a worker that
     -- lives on, when it could not write down how the job ended.
     lateral (select from signalops.inbox i where i.batch = old.batch and not i.is_parked limit 1 for update skip locked) as idle
   where not exists (
@@ -163,5 +163,5 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
       and (j.scheduled_at is null or j.scheduled_at < now() + interval '2 minutes'))
 $$;
 comment on function signalops.enqueue_lost_batches is
-  'Gives a new job to batches that wait in the inbox without one (deleted, aborted, stuck): accepted means processed, whatever becomes of a job. '
+  'Enqueues a new job for batches in the inbox without one (deleted, aborted, stuck): an accepted event is processed, whatever happens to a job. '
   'Returns how many.';

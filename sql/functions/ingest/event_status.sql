@@ -9,6 +9,6 @@ from signalops.events e
 left join signalops.inbox i on i.tenant_id = e.tenant_id and i.event_id = e.id
 left join signalops.dead_letters d on d.tenant_id = e.tenant_id and d.id = e.id;
 comment on view signalops.event_status is
-  'Events with what became of them: pending (in the inbox, and not for a replay), processed, or dead (a dead letter).';
+  'Events with their status: pending (in the inbox, and not for a replay), processed, or dead (a dead letter).';
 comment on column signalops.event_status.status is 'pending, processed or dead.';
 comment on column signalops.event_status.correlation is 'As in signalops.events.';

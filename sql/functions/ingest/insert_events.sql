@@ -9,7 +9,7 @@ language sql volatile as $$
   insert into signalops.inbox (tenant_id, event_id, batch) select tenant, id, in_batch from emitted returning event_id
 $$;
 comment on function signalops.emit is
-  'Stores an operational event of a tenant in a batch that is about to be enqueued: rules can match it, nobody is billed for it.';
+  'Stores an operational event of a tenant in a batch that is about to be enqueued: rules can match it, but it is not billed.';
 
 create or replace function signalops.insert_events(flush jsonb, in_batch uuid, place text) returns bigint
 language plpgsql volatile as $$

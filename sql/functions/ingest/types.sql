@@ -8,7 +8,7 @@ language sql immutable parallel safe as $$
         coalesce(k.value -> 'types', '[]') || coalesce(s.value -> 'types', '[]')) as t),
       'example', coalesce(k.value -> 'example', s.value -> 'example'))) as field
     from jsonb_each(known) k full join jsonb_each(seen) s on s.key = k.key
-    -- What is known stays; one more than is kept tells that there are more.
+    -- Known fields stay; one more than the maximum shows that there are more.
     order by k.key is null, path limit 201
   ) as fields
 $$;
@@ -29,7 +29,7 @@ begin
     left join lateral (
       select e.type, e.fields from signalops.event_types e where e.tenant_id = s.tenant and e.type = s.type limit 1
     ) k on true
-    -- What is deleted meanwhile must not come back.
+    -- A tenant deleted concurrently must not get rows again.
     where exists (select from signalops.tenants t where t.id = s.tenant and t.status <> 'deleting')
     order by s.tenant, s.type
   ), room as (
@@ -54,7 +54,7 @@ end
 $$;
 comment on function signalops.record_event_types is
   'Adds what a worker has seen to the catalogue: [{tenant, type, first, last, count, fields, cut, example}], first and last being ids of events. A '
-  'tenant''s types beyond 1,000 are not catalogued: whoever puts ids into types fills nothing.';
+  'tenant''s types beyond 1,000 are not catalogued, so ids in types can''t fill the table.';
 
 create or replace function signalops.notify_schema_change() returns trigger
 language plpgsql as $$
@@ -64,7 +64,7 @@ begin
 end
 $$;
 comment on function signalops.notify_schema_change is
-  'Tells every API process whose schemas changed: events are held against the new ones from then on.';
+  'Notifies every API process whose schemas changed, so that it validates with the new ones.';
 
 create or replace trigger notify_schema_change after insert or update or delete on signalops.event_schemas
   for each row execute function signalops.notify_schema_change();

@@ -69,7 +69,7 @@ begin
     from spent s
     -- A closed tenant's events are refused, which is no news to anybody.
     join signalops.tenants t on t.id = s.tenant_id and t.status = 'active'
-    -- A group that was not seen since the rule was enabled again may have been there meanwhile, unnoticed.
+    -- A group without events since the rule was enabled again can have had some while it was disabled.
     join signalops.rules r on r.tenant_id = s.tenant_id and r.id = s.rule_id and r.enabled
       and (s.group_key = '[]' or coalesce(s.last_match_at >= r.enabled_at, true))
     join signalops.rule_versions v
@@ -110,4 +110,4 @@ begin
 end
 $$;
 comment on function signalops.expire_rule_states is
-  'Removes groups of rules, with what their windows hold, that can''t matter any more; returns how many.';
+  'Deletes expired rule states with their window events; returns how many.';

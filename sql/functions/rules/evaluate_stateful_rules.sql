@@ -87,7 +87,7 @@ begin
   select coalesce(jsonb_agg(m.match), '[]') into decided
   from unnest(parts) as p (part) cross join lateral jsonb_array_elements(p.part) as m (match);
 
-  -- After all groups: a rule's digest is one row, and whoever waits for it must hold no group that another one wants.
+  -- After all groups: a rule's digest is one row, and a transaction that waits for it must lock no group that another one needs.
   insert into signalops.digests as d (tenant_id, rule_id, rule_version, channel_id, due_at, matched, events, causation_depth)
   select m.tenant, m.rule, max(m.version), (array_agg(m.channel order by m.version desc))[1], max(m.digest_due), count(*),
     (array_agg(m.event order by m.event))[1:signalops.digest_events()], max(m.causation_depth)

@@ -16,4 +16,4 @@ create or replace trigger bump_ruleset after insert or update or delete on signa
 comment on trigger bump_ruleset on signalops.rules is 'No worker evaluates the rules of before the change in a batch that it takes after it.';
 
 create or replace trigger bump_ruleset after insert or update or delete on signalops.silences for each row execute function signalops.bump_ruleset();
-comment on trigger bump_ruleset on signalops.silences is 'A silence holds from the next batch on, as a change of a rule does.';
+comment on trigger bump_ruleset on signalops.silences is 'A silence takes effect with the next batch, as a change of a rule does.';

@@ -2,7 +2,7 @@
 
 -- The measure is a step function of event time: each event adds its value at its time and takes it away `span` later, each distinct
 -- value counts while at least one of its events does. Where it reaches the threshold are the stretches. A new event changes it for
--- `span` from its time on: only there is it looked at anew.
+-- `span` from its time on: only there the window is evaluated again.
 create or replace function signalops.update_window(
   tenant uuid, rule uuid, state integer, in_group text, kind text, threshold numeric, span interval, keep interval, events jsonb,
   inout notified_ranges tstzmultirange, out crossings jsonb)
@@ -77,7 +77,7 @@ begin
   )
   select jsonb_agg(to_jsonb(t)) into crossings
   from (
-    -- One event may bring about several stretches; it tells of the first.
+    -- One event can start several crossing intervals; it reports the first.
     select distinct on (c.event) c.event, m.value, lower(s.stretch) - span as since, lower(s.stretch) as until
     from unnest(near - touched + reached) as s (stretch)
     cross join lateral (

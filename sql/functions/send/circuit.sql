@@ -1,4 +1,4 @@
--- The circuit breaker of an send_target.
+-- The circuit breaker of a send target.
 
 create or replace function signalops.record_circuit_outcome(tenant uuid, send_target uuid, delivery uuid, outcome text, pause interval) returns timestamptz
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
@@ -10,7 +10,7 @@ begin
     where o.tenant_id = tenant and o.id = send_target and (o.failures > 0 or o.failing_since is not null or o.circuit_open_until is not null);
     return null;
   elsif outcome not in ('transient', 'throttled', 'misconfigured') then
-    -- It says something of one message, and nothing of the send_target: another one may find out.
+    -- The outcome concerns one message, not the send target: another delivery may probe.
     update signalops.send_targets o set circuit_open_until = clock_timestamp(), half_open_delivery_id = null
     where o.tenant_id = tenant and o.id = send_target and o.half_open_delivery_id = delivery;
     return null;
@@ -18,7 +18,7 @@ begin
   insert into signalops.send_targets as o (tenant_id, id, failures, failing_since, circuit_open_until)
   values (tenant, send_target, (outcome = 'transient')::integer, clock_timestamp(), clock_timestamp() + pause)
   on conflict (tenant_id, id) do update set
-    -- What was on its way when the circuit opened says nothing new: counted, a burst alone would close the send_target for long.
+    -- Attempts in flight when the circuit opened are not counted: a burst alone would open it for long.
     failures = o.failures + case when o.circuit_open_until is null or o.half_open_delivery_id = delivery then excluded.failures else 0 end,
     failing_since = coalesce(o.failing_since, excluded.failing_since),
     circuit_open_until = greatest(excluded.circuit_open_until, case
@@ -34,8 +34,8 @@ begin
 end
 $$;
 comment on function signalops.record_circuit_outcome is
-  'Notes what came of an attempt: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each half_open_delivery_id that fails for twice '
-  'as long, up to 10 minutes; throttled opens it for the pause that was asked for. Returns since when the send_target fails.';
+  'Records an attempt''s outcome: a success closes the circuit, the fifth failure in a row opens it for 15 seconds, each failed half-open attempt for twice '
+  'as long, up to 10 minutes; throttled opens it for the requested pause. Returns since when the send target fails.';
 
 create or replace function signalops.disable_channel(tenant uuid, channel uuid, because text) returns boolean
 language plpgsql volatile as $$
@@ -53,7 +53,7 @@ begin
 end
 $$;
 comment on function signalops.disable_channel is
-  'Disables a channel that wants or brings nothing any more, and tells the tenant: signalops.channel.disabled.';
+  'Disables a channel whose receiver is gone or fails for days, and emits signalops.channel.disabled.';
 
 create or replace function signalops.reset_circuit() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -63,7 +63,7 @@ begin
   return null;
 end
 $$;
-comment on function signalops.reset_circuit is 'Has a channel that is enabled again begin anew.';
+comment on function signalops.reset_circuit is 'Resets the circuit of a channel that is enabled again.';
 
 create or replace trigger reset_circuit after update of enabled on signalops.channels
   for each row when (new.enabled and not old.enabled) execute function signalops.reset_circuit();

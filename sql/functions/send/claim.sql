@@ -23,7 +23,7 @@ begin
   end if;
   if asked.channel_id = any (busy) then
     wait_until := clock_timestamp() + interval '1 second';
-  elsif asked.enabled then -- what can't be sent any more need not wait to be told so
+  elsif asked.enabled then -- what can't be sent need not wait for its dead letter
     wait_until := signalops.try_acquire_slot(tenant, asked.send_target, delivery, asked.max_per_minute);
   end if;
   if wait_until is not null then
@@ -52,7 +52,7 @@ begin
       c.kind = 'email' and exists (
         select from signalops.suppressions s where s.tenant_id = tenant and s.address = lower(c.config ->> 'to'))
     from claimed d
-    -- Outer joins: what was deleted meanwhile must become a dead letter, not an endless attempt.
+    -- Outer joins: a delivery of a deleted rule or channel must become a dead letter, not an endless attempt.
     left join lateral (select * from signalops.events e where e.tenant_id = tenant and e.id = d.event_id limit 1) e on true
     left join lateral (select * from signalops.rules r where r.tenant_id = tenant and r.id = d.rule_id limit 1) r on true
     left join lateral (
@@ -118,5 +118,5 @@ begin
 end
 $$;
 comment on function signalops.claim_deliveries is
-  'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of tenants that are held wait again, '
+  'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of suspended tenants wait again, '
   'without an attempt.';

@@ -2,7 +2,7 @@
 
 create or replace function signalops.enqueue_due_deliveries(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
--- Whatever the statistics say of what is due, it is little of the table.
+-- Due deliveries are few, whatever the statistics say.
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   is_full boolean := exists (
@@ -66,7 +66,7 @@ begin
     select jsonb_agg(job) into woken from taken;
     jobs := jobs || coalesce(woken, '[]');
     update signalops.channel_schedules q set next_due_at = (
-      -- What was woken has not asked its send_target yet: the next must not be woken for the same turn.
+      -- An enqueued delivery has not acquired its slot yet: the next must not be enqueued for the same one.
       select greatest(d.next_attempt_at, case
         when turn.circuit_open_until is not null or turn.max_per_minute is not null then now() + interval '1 second' end)
       from signalops.deliveries d
@@ -82,4 +82,4 @@ end
 $$;
 comment on function signalops.enqueue_due_deliveries is
   'Gives jobs to deliveries whose time has come, channel by channel: each gets an equal share of what workers can have at hand, but no more than '
-  'its send_target''s rate limit admits, and none while its circuit is open or its tenant is held. Returns how many.';
+  'its send target''s rate limit admits, and none while its circuit is open or its tenant is suspended. Returns how many.';

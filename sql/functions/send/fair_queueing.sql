@@ -10,12 +10,12 @@ begin
   where q.next_due_at is null or q.next_due_at > excluded.next_due_at;
 end
 $$;
-comment on function signalops.schedule_channel is 'Notes that a delivery of a channel waits without a job until a moment.';
+comment on function signalops.schedule_channel is 'Sets when the next delivery of a channel that waits without a job is due.';
 
 create or replace function signalops.assign_slots(decided jsonb) returns table (channel uuid, granted integer, priority integer)
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
-  -- More jobs than workers have at hand delay whoever comes next: while so many wait, only who has sent little lately gets one at once.
+  -- More jobs than workers can run delay every later one: while many wait, only idle channels get one at once.
   is_full boolean := exists (
     select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_full());
 begin
@@ -46,32 +46,32 @@ comment on function signalops.assign_slots is
 create or replace function signalops.try_acquire_slot(tenant uuid, send_target uuid, delivery uuid, max_per_minute integer) returns timestamptz
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
-  found_outlet signalops.send_targets;
+  target signalops.send_targets;
   moment timestamptz;
   left_over double precision;
 begin
-  select * into found_outlet from signalops.send_targets o where o.tenant_id = tenant and o.id = send_target;
+  select * into target from signalops.send_targets o where o.tenant_id = tenant and o.id = send_target;
   -- The usual case takes no lock: nothing has failed, and nothing is limited.
-  if max_per_minute is null and found_outlet.circuit_open_until is null then
+  if max_per_minute is null and target.circuit_open_until is null then
     return null;
   end if;
-  if found_outlet.id is null then
+  if target.id is null then
     insert into signalops.send_targets (tenant_id, id) values (tenant, send_target) on conflict do nothing;
   end if;
-  select * into found_outlet from signalops.send_targets o where o.tenant_id = tenant and o.id = send_target for update;
+  select * into target from signalops.send_targets o where o.tenant_id = tenant and o.id = send_target for update;
   -- Only now: a clock read before the lock may be older than refilled_at, and the same second would refill twice.
   moment := clock_timestamp();
-  if found_outlet.circuit_open_until > moment then
-    return found_outlet.circuit_open_until;
+  if target.circuit_open_until > moment then
+    return target.circuit_open_until;
   end if;
   if max_per_minute is not null then
-    left_over := signalops.tokens_at(moment, found_outlet.tokens, found_outlet.refilled_at, max_per_minute) - 1;
+    left_over := signalops.tokens_at(moment, target.tokens, target.refilled_at, max_per_minute) - 1;
     if left_over < 0 then
       return moment + make_interval(secs => -left_over * 60 / max_per_minute);
     end if;
     update signalops.send_targets o set tokens = left_over, refilled_at = moment where o.tenant_id = tenant and o.id = send_target;
   end if;
-  if found_outlet.circuit_open_until is not null then
+  if target.circuit_open_until is not null then
     -- This one finds out for all others; if its worker dies, another may in half a minute.
     update signalops.send_targets o set circuit_open_until = moment + signalops.circuit_probe_timeout(), half_open_delivery_id = delivery
     where o.tenant_id = tenant and o.id = send_target;
@@ -80,7 +80,7 @@ begin
 end
 $$;
 comment on function signalops.try_acquire_slot is
-  'Asks an send_target whether a delivery may be sent now: NULL, or when to ask again. After an outage one attempt alone is let through.';
+  'Acquires a slot of a send target for a delivery: NULL, or when to try again. While the circuit is half-open only one attempt gets one.';
 
 create or replace function signalops.repair_schedules() returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$

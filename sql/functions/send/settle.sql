@@ -1,4 +1,4 @@
--- Attempts: what came of them.
+-- Attempts: their outcomes.
 
 create or replace function signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) returns boolean
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
@@ -14,7 +14,7 @@ begin
   from jsonb_to_record(said) as a (started_at timestamptz, duration_ms integer, outcome text, status_code integer, answer text, error text,
     request_id text);
 
-  -- Two workers may have one delivery in hand after a rescue. What was sent is sent, whoever says so; beyond that only the newest
+  -- Two workers may have one delivery in hand after a rescue. A successful attempt counts, whichever worker made it; beyond that only the newest
   -- attempt decides.
   update signalops.deliveries d set status = said ->> 'status', provider_id = said ->> 'provider_id', updated_at = now(),
     next_attempt_at = clock_timestamp() + make_interval(secs => case when said ->> 'delay' is not null then least((said ->> 'delay')::double precision, 3110400) end)

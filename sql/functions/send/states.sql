@@ -21,7 +21,7 @@ begin
   return new;
 end
 $$;
-comment on function signalops.enforce_transition is 'Refuses to move a delivery against its ways.';
+comment on function signalops.enforce_transition is 'Refuses an invalid transition of a delivery''s status.';
 
 create or replace trigger enforce_transition before update of status on signalops.deliveries
   for each row when (old.status is distinct from new.status) execute function signalops.enforce_transition();
@@ -53,7 +53,7 @@ begin
   values (tenant, delivery, 'delivery', lost.event_id, delivery, left(because, 500))
   on conflict (tenant_id, id) do update
     set error = excluded.error, died_at = signalops.position_time(), resolved_at = null, resolution = null, reason = null;
-  -- Of a channel that is disabled the tenant was told once; its backlog would be so many more notices.
+  -- A disabled channel was reported once; each delivery of its backlog would be one more notice.
   if lost.enabled then
     perform signalops.emit_and_enqueue('signalops.delivery.dead', jsonb_build_object('delivery', delivery, 'event', lost.event_id,
       'rule', jsonb_build_object('id', lost.rule_id), 'channel', jsonb_build_object('id', lost.channel_id),
@@ -62,7 +62,7 @@ begin
 end
 $$;
 comment on function signalops.dead_letter_delivery is
-  'Writes the dead letter of a delivery that has just died, and tells the tenant: signalops.delivery.dead.';
+  'Writes the dead letter of a delivery after its last attempt, and emits signalops.delivery.dead.';
 
 create or replace function signalops.advance_delivery(tenant uuid, delivery uuid, to_status text, because text default null) returns boolean
 language plpgsql volatile as $$
@@ -76,4 +76,4 @@ begin
 end
 $$;
 comment on function signalops.advance_delivery is
-  'Moves a delivery to what its provider says (delivered, read, dead with the reason), unless it is further already; returns whether it did.';
+  'Advances a delivery to its provider''s status (delivered, read, dead with the reason), if that is a valid transition; returns whether it did.';

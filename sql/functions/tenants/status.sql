@@ -14,7 +14,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   )
 $$;
 comment on function signalops.find_tenant is
-  'The tenant with an id or a slug, one of which is NULL, and the names of the rate limits that its users are held to: the look-up for a token '
+  'The tenant with an id or a slug, one of which is NULL, and the names of its rate limits: the look-up for a token '
   'whose signature was verified.';
 
 create or replace function signalops.check_status_change() returns trigger
@@ -33,21 +33,21 @@ begin
 end
 $$;
 comment on function signalops.check_status_change is
-  'Lets a tenant''s status take the ways there are, notes since when it has it, and forgets the reason when it ends.';
+  'Allows only valid transitions of a tenant''s status, sets status_since, and clears the reason when it becomes active.';
 
 create or replace trigger check_status_change before update of status on signalops.tenants
   for each row when (new.status <> old.status) execute function signalops.check_status_change();
-comment on trigger check_status_change on signalops.tenants is 'What is closed stays closed, and only what is closed is deleted, whoever asks.';
+comment on trigger check_status_change on signalops.tenants is 'A closed tenant stays closed, and only a closed tenant can be deleted.';
 
 create or replace function signalops.start_draining() returns trigger
 language plpgsql as $$
 begin
-  -- Closed right after it was resumed, it may have something held yet.
+  -- Closed right after it was resumed, it can still have parked work.
   new.is_draining := (old.status = 'suspended' or old.is_draining) and new.status in ('active', 'closed');
   return new;
 end
 $$;
-comment on function signalops.start_draining is 'Has what is held of a tenant go on when it is no longer suspended, whoever says so.';
+comment on function signalops.start_draining is 'Starts draining parked work when a tenant is no longer suspended.';
 
 create or replace trigger start_draining before update of status on signalops.tenants
   for each row when (old.status is distinct from new.status) execute function signalops.start_draining();

@@ -45,7 +45,7 @@ begin
 end
 $$;
 comment on function signalops.park_events is
-  'Takes digests and absences of tenants that are held out of the sweeps'' way, until they are resumed; returns how many of the more numerous.';
+  'Parks due digests and absences of suspended tenants, so that sweeps skip them; returns the larger of both counts.';
 
 create or replace function signalops.unpark_events(tenant uuid, at_most integer) returns bigint
 language plpgsql volatile set enable_seqscan = off as $$
@@ -66,14 +66,14 @@ begin
   ), batches as (
     select r.batch, count(*) as events from released r group by r.batch order by r.batch
   )
-  -- Behind single events, as any bulk: a tenant that comes back delays nobody's.
+  -- Behind single events, as any bulk: a resumed tenant delays no other.
   select sum(b.events) into released from batches b
   where signalops.enqueue('events', 'process_batch', signalops.priority_bulk(), jsonb_build_object('batch', b.batch)) is not null;
   return coalesce(released, 0);
 end
 $$;
 comment on function signalops.unpark_events is
-  'Gives jobs to the oldest held batches of a tenant, of about so many events, while not too many wait already; returns of how many events.';
+  'Unparks the oldest batches of a tenant, up to about at_most events, unless too many wait already; returns how many events.';
 
 create or replace function signalops.unpark_rule_states(tenant uuid, at_most integer) returns bigint
 language plpgsql volatile set enable_seqscan = off as $$
@@ -91,7 +91,7 @@ begin
 end
 $$;
 comment on function signalops.unpark_rule_states is
-  'Has a tenant''s held absences looked at again, which gives each its whole time from the resumption on; returns of how many groups.';
+  'Unparks a tenant''s absence timers, which restart at the resumption; returns how many.';
 
 create or replace function signalops.enqueue_parked_backtests(tenant uuid) returns bigint
 language plpgsql volatile as $$
@@ -103,7 +103,7 @@ begin
     select b.id from signalops.backtests b
     where b.tenant_id = tenant and b.status in ('queued', 'running') and not exists (
       select from procrastinate.procrastinate_jobs j
-      -- One that is `doing` may just have found its tenant held; and of two jobs for a slice one finds it saved.
+      -- One that is `doing` may just have found its tenant suspended; of two jobs for an iteration one finds it saved.
       where j.status = 'todo' and j.task_name = 'run_backtest' and j.args ->> 'backtest' = b.id::text)
     order by b.id
   ) b;
@@ -137,4 +137,4 @@ begin
 end
 $$;
 comment on function signalops.resume_tenants is
-  'Lets a part of what is held of each tenant that was resumed go on, the oldest first; returns whether there may be more to do at once.';
+  'Unparks a part of each resumed tenant''s work, oldest first; returns whether there may be more.';

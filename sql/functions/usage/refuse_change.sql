@@ -13,7 +13,7 @@ begin
 end
 $$;
 comment on function signalops.refuse_change is
-  'Keeps what was agreed upon as it was, but for a tenant that is being deleted; its argument is the remedy.';
+  'Prevents changes of agreed terms, except of a tenant that is being deleted; its argument is the remedy.';
 
 create or replace trigger refuse_change before update or delete on signalops.credit_entries
   for each row execute function signalops.refuse_change('grant more, or void the invoice that burned it');
@@ -36,10 +36,10 @@ comment on trigger refuse_change on signalops.invoices is 'An invoice stays as i
 
 create or replace trigger refuse_change before update or delete on signalops.plans
   for each row execute function signalops.refuse_change('make a new version of the plan');
-comment on trigger refuse_change on signalops.plans is 'A version of a plan says the same for ever.';
+comment on trigger refuse_change on signalops.plans is 'A version of a plan never changes.';
 
 create or replace trigger refuse_change before update on signalops.subscriptions
-  for each row execute function signalops.refuse_change('subscribe the tenant anew');
+  for each row execute function signalops.refuse_change('subscribe the tenant again');
 comment on trigger refuse_change on signalops.subscriptions is
   'By these terms it was billed. Deleted are those that have not begun to count: see subscribe.';
 

@@ -31,7 +31,7 @@ begin
       (select count(*) from (select from signalops.inbox where is_parked limit exactly) i) as held,
       (select count(*) from (select from signalops.dead_letters where resolved_at is null limit exactly) l) as letters,
       pg_stat_get_live_tuples('signalops.inbox'::regclass) as inbox_estimate,
-      -- Of the batch, which says when it was put there; what is replayed is older.
+      -- Of the batch, whose id has the time of the insert; a replayed event is older.
       (select signalops.uuid7_time(i.batch) from signalops.inbox i where not i.is_parked order by i.batch limit 1) as oldest,
       (select max(s.transaction_age) from ops.sessions s where s.pid <> pg_backend_pid()) as transaction_age
   ) c
@@ -120,5 +120,5 @@ begin
 end
 $$;
 comment on function ops.measurements is
-  'The metrics that the database tells of itself, each with its labels. Counts what is small when all is well, and takes the rest from statistics '
+  'The metrics of the database, each with its labels. Counts rows only where few are expected, and reads the rest from statistics '
   'and the catalogue. Names no tenant but in signalops_limit_used_ratio.';

@@ -1,9 +1,9 @@
 -- Station watch: alerts.
 
--- evaluate-alerts: tells what went out of bounds and what came back
+-- evaluate-alerts: raises and resolves alerts
 select alert, subject, became from signalops.evaluate_alerts(%(platform)s);
 
--- record-maintenance-run: notes that a maintenance job has ended
+-- record-maintenance-run: records the end of a maintenance job
 select signalops.record_maintenance_run(%(job)s, %(error)s);
 
 -- open-alerts: what was raised and is not over

@@ -1,6 +1,6 @@
 -- Station watch: what `signalops isolation-check` asks of the catalogue.
 
--- walked: how many objects could let one tenant tell of another
+-- walked: how many objects could let one tenant detect another
 select (select count(*) from pg_class where relnamespace = 'signalops'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I'))
   + (select count(*) from pg_proc where pronamespace = 'signalops'::regnamespace);
 
@@ -26,7 +26,7 @@ union all
 select kind, name, role, format('is granted %%s, which no policy stops or which tells what exists', privilege) from granted
 where privilege in ('truncate', 'references', 'trigger')
 union all
-select kind, name, role, format('is granted %%s, and nothing tells tenants apart in it', privilege) from granted
+select kind, name, role, format('is granted %%s, and nothing separates tenants in it', privilege) from granted
 where (key is null or relispartition or relkind not in ('r', 'p', 'v')) and privilege in ('select', 'insert', 'update', 'delete')
   and not (role = 'signalops_platform' and name = any (%(operators)s))
 union all

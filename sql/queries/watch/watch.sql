@@ -11,10 +11,10 @@ left join signalops.batch_results b on b.tenant_id = e.tenant_id and b.batch = e
 left join signalops.dead_letters d on d.tenant_id = e.tenant_id and d.id = e.id and d.resolution is distinct from 'retried'
 where e.tenant_id = %(tenant)s and e.id = %(event)s;
 
--- measurements: what the database tells of itself, for a scrape of the metrics
+-- measurements: the metrics of the database, for a scrape
 select name, labels, value from ops.measurements();
 
--- matches-of-event: the rules that matched an event, in the version that decided, and what came of it
+-- matches-of-event: the rules that matched an event, in the version that decided, with the outcome
 select m.rule_id as id, coalesce(r.name, '(deleted)') as name, m.rule_version as version, m.outcome
 from signalops.matches m left join signalops.rules r on r.tenant_id = m.tenant_id and r.id = m.rule_id
 where m.tenant_id = %(tenant)s and m.event_id = %(event)s

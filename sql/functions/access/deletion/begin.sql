@@ -3,7 +3,7 @@
 create or replace function signalops.enqueue_deletion(tenant uuid) returns bigint
 language plpgsql volatile set search_path = procrastinate, pg_temp as $$
 begin
-  -- Below all other jobs, and one at a time in the whole installation: nobody waits for it.
+  -- The lowest priority, and one at a time in the whole installation.
   return (procrastinate_defer_jobs_v1(array[row('deletions', 'delete_tenant', -30, 'deletions', null,
     jsonb_build_object('tenant', tenant), null)::procrastinate_job_to_defer_v1]))[1];
 end

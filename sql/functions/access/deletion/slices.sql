@@ -72,7 +72,7 @@ begin
     end if;
     exit when removed >= at_most;
   end loop;
-  -- Last, since it reads the whole job table; a job whose row is gone finds nothing to do meanwhile.
+  -- Last, since it reads the whole job table; a job whose row is gone finds nothing to do.
   if removed < at_most then
     removed := removed + signalops.drop_jobs(tenant, at_most - removed);
   end if;
@@ -117,5 +117,5 @@ begin
 end
 $$;
 comment on function signalops.finish_deletion is
-  'Removes a tenant of which nothing is left, and notes the proof: what is left in every table, counted in the same transaction. Returns how many '
-  'rows were removed; NULL: something is left, or another worker was first. It is called when whoever may write for the tenant has ended.';
+  'Deletes a tenant without remaining rows, and stores the proof: the rows left in every table, counted in the same transaction. Returns how many '
+  'rows were removed; NULL: something is left, or another worker was first. It is called when every transaction that may write for the tenant has ended.';

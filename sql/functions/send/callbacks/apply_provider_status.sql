@@ -6,7 +6,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   where c.id = wanted and c.kind = 'whatsapp' and c.deleted_at is null and c.secret is not null
 $$;
 comment on function signalops.find_called_channel is
-  'Whose channel a provider calls back, with the sealed secret that tells whether it is the provider: looked up before a tenant is known.';
+  'The channel of a provider''s callback, with the encrypted secret that authenticates the provider: looked up before a tenant is known.';
 
 create or replace function signalops.find_sent(tenant uuid, channel uuid, provider text) returns uuid
 language sql stable
@@ -36,6 +36,6 @@ begin
 end
 $$;
 comment on function signalops.apply_provider_status is
-  'Moves a delivery of the tenant that the transaction acts for to what its provider says of a message: delivered, read, or dead with the reason. '
+  'Applies a provider''s status of a message to a delivery of the transaction''s tenant: delivered, read, or dead with the reason. '
   'In any order, and repeated; returns whether it moved, and NULL of a failure that came before we know which message is meant: it must be told '
   'again.';

@@ -8,7 +8,7 @@ return case kind
     coalesce(config #>> '{server,security}', 'starttls'), config #> '{server,username}')
 end;
 comment on function signalops.secret_destination is
-  'To whom, and as what, a channel of this configuration sends its secret itself; NULL: to nobody whom the configuration names.';
+  'The destination to which a channel of this configuration sends its secret; NULL: none that the configuration names.';
 
 create or replace function signalops.bind_secret() returns trigger
 language plpgsql as $$
@@ -17,7 +17,7 @@ begin
     using errcode = 'check_violation', constraint = 'channels_secret_destination', table = 'channels';
 end
 $$;
-comment on function signalops.bind_secret is 'Refuses to send a secret where it was not given for.';
+comment on function signalops.bind_secret is 'Prevents that a secret is sent to another destination than the one it was set for.';
 
 create or replace trigger bind_secret before update of config, kind, secret on signalops.channels
 for each row when (old.secret is not null and new.secret = old.secret

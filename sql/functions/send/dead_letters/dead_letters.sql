@@ -13,10 +13,10 @@ begin
   return new;
 end
 $$;
-comment on function signalops.fill_dead_letter is 'Notes rule and channel on a dead letter, whoever writes it: by them letters are found.';
+comment on function signalops.fill_dead_letter is 'Sets rule and channel of a dead letter, which lists filter by.';
 
 create or replace trigger fill_dead_letter before insert on signalops.dead_letters for each row execute function signalops.fill_dead_letter();
-comment on trigger fill_dead_letter on signalops.dead_letters is 'A letter can be found by rule and channel.';
+comment on trigger fill_dead_letter on signalops.dead_letters is 'Dead letters are filtered by rule and channel.';
 
 create or replace function signalops.pick_dead_letters(
   tenant uuid, letters uuid[] default null, of_kind text default null, channel uuid default null, rule uuid default null, like_error
@@ -36,8 +36,8 @@ language sql stable as $$
   order by case when upwards then l.died_at end, case when upwards then l.id end, l.died_at desc, l.id desc limit at_most
 $$;
 comment on function signalops.pick_dead_letters is
-  'The dead letters of a tenant that wait for somebody to look, newest first, narrowed by ids, kind (event, delivery), channel, rule, a part of the '
-  'error, and when they died. Count them before you retry them. A page begins beyond a letter, and may be read upwards.';
+  'The unresolved dead letters of a tenant, newest first, filtered by ids, kind (event, delivery), channel, rule, a part of the '
+  'error, and when they died. Count them before you retry them. A page begins after a dead letter, and can be read upwards.';
 
 create or replace function signalops.retry_dead_letters(tenant uuid, letters uuid[]) returns bigint
 language plpgsql volatile as $$
@@ -46,7 +46,7 @@ declare
   channels uuid[];
   batches uuid[];
 begin
-  -- Lock order: deliveries by id, which guard their letters; dead_letters by id; send_targets; channel_schedules.
+  -- Lock order: deliveries by id, which guard their dead letters; dead_letters by id; send_targets; channel_schedules.
   perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (letters) order by d.id for update;
   perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null order by l.id for update;
   with ended as (
@@ -60,7 +60,7 @@ begin
       -- What could not be rendered would fail again by the template that it had.
       rule_version = coalesce(case when d.id = any (array(select e.id from ended e where e.error like 'The template%' or e.error like '%rule''s template%'))
         then (select r.active_version from signalops.rules r where r.tenant_id = tenant and r.id = d.rule_id and r.deleted_at is null limit 1) end, d.rule_version)
-    -- Not joined: a plan made for few letters would read the deliveries whole for many.
+    -- Not joined: a query plan for few dead letters would scan all deliveries for many.
     where d.tenant_id = tenant and d.id = any (array(select e.id from ended e where e.kind = 'delivery')) and d.status = 'dead'
     returning d.channel_id
   ), parts as (
@@ -83,7 +83,7 @@ begin
 end
 $$;
 comment on function signalops.retry_dead_letters is
-  'Gives dead letters another chance: a delivery is tried again with a schedule of its own, an event is processed again, and counted then. For '
+  'Retries dead letters: a delivery is sent again with its whole retry schedule, an event is processed again, and counted then. For '
   'many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many. What could '
   'not be rendered is rendered by the active version of its rule, all else by the version that it had; the circuits of the channels are closed.';
 
@@ -104,4 +104,4 @@ begin
 end
 $$;
 comment on function signalops.discard_dead_letters is
-  'Takes dead letters off the list for good, with a reason; they stay on record. Returns how many.';
+  'Discards dead letters for good, with a reason; they stay on record. Returns how many.';

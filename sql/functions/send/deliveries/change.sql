@@ -73,4 +73,4 @@ begin
 end
 $$;
 comment on function signalops.retry_deliveries is
-  'Has deliveries that wait tried now; returns which. What is dead has a dead letter: see retry_dead_letters.';
+  'Makes waiting deliveries due now; returns which. For dead ones see retry_dead_letters.';

@@ -10,7 +10,7 @@ $$;
 comment on function signalops.apply_credit_entry is 'Moves what remains of a grant by an entry; its check refuses to overdraw.';
 
 create or replace trigger apply_credit_entry after insert on signalops.credit_entries for each row execute function signalops.apply_credit_entry();
-comment on trigger apply_credit_entry on signalops.credit_entries is 'What remains is what the entries add up to, whoever writes them.';
+comment on trigger apply_credit_entry on signalops.credit_entries is 'The remaining amount is the sum of the entries, whoever writes them.';
 
 create or replace function signalops.grant_credit(
   tenant uuid, granted numeric, in_currency text, reason text, author text,
@@ -38,7 +38,7 @@ declare
 begin
   perform signalops.require_tenant(tenant);
   with usable as materialized (
-    -- Lock order: credit_grants by id; a row that another invoice is burning is waited for, and read anew with what that left.
+    -- Lock order: credit_grants by id; a row that another invoice is burning is waited for, and read again afterwards.
     select * from signalops.credit_grants g
     where g.tenant_id = tenant and g.currency = of_currency and g.remaining > 0 and (g.expires_at is null or g.expires_at > now())
     order by g.id for update
@@ -58,7 +58,7 @@ begin
 end
 $$;
 comment on function signalops.burn_credits is
-  'Has an invoice use up to an amount of the tenant''s credit: by priority, then what expires soonest, then the oldest. Returns how much.';
+  'Burns up to an amount of the tenant''s credit for an invoice: by priority, then the soonest expiry, then the oldest. Returns the amount.';
 
 create or replace function signalops.return_credits(tenant uuid, invoice uuid) returns numeric
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -82,8 +82,8 @@ begin
 end
 $$;
 comment on function signalops.return_credits is
-  'Gives what an invoice burned back to its grants, once; returns how much. What comes back to a grant that has expired since expires with the next '
-  'expire_credits: an expiry is a promise. Who voids for a reason of the operator''s own grants anew.';
+  'Returns what an invoice burned to its grants, once; returns the amount. What is returned to an expired grant expires with the next '
+  'expire_credits: credit does not outlive its expiry. After an error of the operator, grant new credit.';
 
 create or replace function signalops.expire_credits(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

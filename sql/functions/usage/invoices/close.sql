@@ -15,7 +15,7 @@ begin
     where e.ends_at <= now() - closing_after and t.status <> 'deleting' and not exists (
       select from signalops.inbox i
       where i.tenant_id = t.id and i.event_id < signalops.uuid7_floor(e.ends_at) and i.replay_id is null
-        -- What is held may wait for years; then it is late, as whatever is counted after the closing.
+        -- Parked events may wait for years; then they are late, as everything counted after the closing.
         and not i.is_parked)
     order by t.id limit at_most for update of t skip locked
   ), noted as (
@@ -29,7 +29,7 @@ begin
 end
 $$;
 comment on function signalops.freeze_periods is
-  'Freezes the next period of tenants whose month ended so long ago, and of whom nothing waits that came before its end; returns of how many. It '
+  'Freezes the next period of tenants whose month ended some time ago and which have no waiting events from before its end; returns how many. It '
   'must be committed before record_barriers.';
 
 create or replace function signalops.record_barriers() returns bigint
@@ -50,7 +50,7 @@ begin
 end
 $$;
 comment on function signalops.record_barriers is
-  'Notes for frozen periods which transactions have to end before they can be closed; returns for how many.';
+  'Records for frozen periods which transactions have to end before they can be closed; returns how many.';
 
 create or replace function signalops.oldest_transaction_id() returns bigint
 language sql volatile as $$
@@ -75,7 +75,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
   -- Workers that ask at once begin at different ends.
   order by random() limit at_most
 $$;
-comment on function signalops.periods_ready is 'Frozen periods into which nobody counts any more, of each tenant the first: they can be closed.';
+comment on function signalops.periods_ready is 'Frozen periods that no transaction can count into any more, the first of each tenant: they can be closed.';
 
 create or replace function signalops.digest_days(tenant uuid, of_period date, before bytea) returns bytea
 language sql stable

@@ -44,7 +44,7 @@ begin
 end
 $$;
 comment on function signalops.issue_invoice is
-  'Issues an invoice or a credit note of a closed period, with its lines, and tells the tenant; returns its number. issued: columns of invoices; '
+  'Issues an invoice or a credit note of a closed period, with its lines, and emits an event; returns its number. issued: columns of invoices; '
   'lines: columns of invoice_lines, in their order; numbers as strings.';
 
 create or replace function signalops.record_used_number() returns trigger
@@ -54,7 +54,7 @@ begin
   return null;
 end
 $$;
-comment on function signalops.record_used_number is 'Notes that the number of a document was given, when the document goes with its tenant.';
+comment on function signalops.record_used_number is 'Records the number of a document that is deleted with its tenant.';
 
 create or replace trigger record_used_number after delete on signalops.invoices for each row execute function signalops.record_used_number();
 comment on trigger record_used_number on signalops.invoices is 'Numbers stay without gaps.';

@@ -6,7 +6,7 @@ from signalops.meters m
 where m.end_version is null and m.aggregation in ('count', 'sum')
   and exists (select from signalops.limits l where l.tenant_id = m.tenant_id and l.meter = m.key and coalesce(l.soft, l.hard) is not null);
 comment on view signalops.limited_meters is
-  'The meters besides events that the API weighs incoming events by: those with a limit now, earlier, or later.';
+  'The meters besides events whose quantities the API computes for incoming events: those with a limit now, earlier, or later.';
 
 create or replace function signalops.limit_of(tenant uuid, of_meter text, on_day date) returns setof signalops.limits
 language sql stable parallel safe rows 1 as $$
@@ -15,7 +15,7 @@ language sql stable parallel safe rows 1 as $$
   order by l.origin desc, l.starts_on desc limit 1
 $$;
 comment on function signalops.limit_of is
-  'The limit of a meter that holds on a day: the tenant''s own before the plan''s, of these the latest; none if it never had any.';
+  'The limit of a meter in effect on a day: the tenant''s own before the plan''s, of these the latest; no row without one.';
 
 create or replace function signalops.check_limit() returns trigger
 language plpgsql as $$
@@ -78,8 +78,8 @@ begin
 end
 $$;
 comment on function signalops.reset_next_thresholds is
-  'Has accept find out anew what a tenant''s quotas allow; another meter than events starts a new version of tenants.limited_meters_version, and a meter whose '
-  'limit is new begins with what its counters hold of the month.';
+  'Sends the next accept of a tenant to the slow path; for a meter other than events increments tenants.limited_meters_version, and the counter of a meter whose '
+  'limit is new starts with the usage of the month.';
 
 create or replace function signalops.version_limit() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -93,10 +93,10 @@ begin
   return null;
 end
 $$;
-comment on function signalops.version_limit is 'A limit that is set, changed or removed holds from its commit on, for every process.';
+comment on function signalops.version_limit is 'A limit that is set, changed or removed takes effect with its commit, in every process.';
 
 create or replace trigger version_limit after insert or update or delete on signalops.limits for each row execute function signalops.version_limit();
-comment on trigger version_limit on signalops.limits is 'What is accepted after the commit is held against the new limit.';
+comment on trigger version_limit on signalops.limits is 'Events accepted after the commit are checked against the new limit.';
 
 create or replace function signalops.version_limited_meter() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -107,8 +107,8 @@ begin
   return null;
 end
 $$;
-comment on function signalops.version_limited_meter is 'A limited meter that ends, or begins again, changes what the API weighs.';
+comment on function signalops.version_limited_meter is 'A limited meter that ends or starts changes the quantities that the API computes.';
 
 create or replace trigger version_limited_meter after insert or update on signalops.meters
   for each row execute function signalops.version_limited_meter();
-comment on trigger version_limited_meter on signalops.meters is 'The API weighs by the meters that count.';
+comment on trigger version_limited_meter on signalops.meters is 'The API computes quantities by the active meters.';

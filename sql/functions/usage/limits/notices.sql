@@ -47,4 +47,4 @@ begin
 end
 $$;
 comment on function signalops.emit_limit_notices is
-  'Emits the notices of limits and thresholds that a tenant''s quotas have reached, each once, and notes until when there are none.';
+  'Emits the notices of limits and thresholds that a tenant''s counters have reached, each once, and stores the next threshold.';

@@ -42,7 +42,7 @@ begin
   delete from signalops.limits l where l.tenant_id = tenant and l.origin = 'plan' and l.starts_on >= starts;
   select * into before from signalops.subscriptions s where s.tenant_id = tenant order by s.starts_on desc limit 1;
   if (before.plan, before.version) = (offer.plan, offer.version) then
-    -- Not begun anew: a stretch of its own would have tiers and packages of its own.
+    -- Not started again: a billing segment of its own would have tiers and packages of its own.
     return before;
   end if;
   insert into signalops.subscriptions (tenant_id, id, plan, version, terms, starts_on, author)

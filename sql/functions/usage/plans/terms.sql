@@ -8,7 +8,7 @@ language sql volatile as $$
   from jsonb_to_recordset(terms -> 'meters') as m (key text, aggregation text, field text, pattern jsonb, "groupBy" text[], "allowNegative" boolean)
   where h.tenant_id = tenant and h.key = m.key and h.end_version is null and (h.origin = 'tenant' or h.allows_negative <> coalesce(m."allowNegative", false))
     and (h.aggregation, h.field, h.pattern, h.group_by) is not distinct from (m.aggregation, m.field, m.pattern, m."groupBy");
-  -- Counted from now on even if the plan begins later: a figure that is ready early harms nobody.
+  -- Counted from now on even if the plan begins later: an early figure does no harm.
   insert into signalops.meters (tenant_id, key, first_version, name, aggregation, field, grammar, pattern, group_by, unit, origin, allows_negative)
   select tenant, m.key, 0, m.name, m.aggregation, m.field, in_grammar, m.pattern, m."groupBy", m.unit, 'plan',
     coalesce(m."allowNegative", false)
@@ -36,7 +36,7 @@ language sql volatile as $$
   where l.tenant_id = tenant and l.origin = 'plan'
     and not terms -> 'limits' @> jsonb_build_array(jsonb_build_object('meter', l.meter))
 $$;
-comment on function signalops.set_plan_limits is 'Makes the limits of a plan hold from a day on.';
+comment on function signalops.set_plan_limits is 'Sets the limits of a plan from a day on.';
 
 create or replace function signalops.billing_segments(tenant uuid, in_period date)
 returns table (plan text, version integer, terms jsonb, starts_on date, ends_on date, days integer, of_days integer)

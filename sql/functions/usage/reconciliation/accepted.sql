@@ -135,7 +135,7 @@ language sql stable as $$
   where (h.expected_events, h.expected_value) is distinct from (h.found_events, h.found_value) or not h.is_placed
 $$;
 comment on function signalops.reconcile_counters is
-  'Check counter: each is the aggregation of its entries. Of counters from before all entries are stored the seals tell.';
+  'Check counter: each is the aggregation of its entries. Counters older than the stored entries are checked by the hash chain.';
 
 create or replace function signalops.reconcile_entries(of_tenant uuid, of_period date)
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)

@@ -47,7 +47,7 @@ language sql stable as $$
 $$;
 comment on function signalops.reconcile_hash_chain is
   'Checks sealed (the daily totals of a closed period = its counters with their adjustments) and chain (each seal is the digest of its totals and '
-  'of the seal before; the last period is the one that the tenant is closed until). They hold also when the events have outlived their retention.';
+  'of the seal before; the last period is the one that the tenant is closed until). They work also after the retention of the events.';
 
 create or replace function signalops.reconcile_invoices(of_tenant uuid, of_period date)
 returns table (tenant_id uuid, period date, "check" text, subject text, expected text, found text)
@@ -147,13 +147,13 @@ language sql stable as $$
 $$;
 comment on function signalops.reconcile is
   'The differences of a tenant and a period (NULL: of all), without reading more than those need. None: every figure is proven. What SQL can''t do, '
-  'holding the meters'' patterns against the events anew and pricing again what was invoiced, `signalops usage reconcile` does.';
+  'evaluating the meters'' patterns again and pricing invoices again, `signalops usage reconcile` does.';
 
 create or replace view signalops.reconciliation_differences with (security_invoker = true) as
 select * from signalops.reconcile(null, null)
 union all select * from signalops.reconcile_numbers();
 comment on view signalops.reconciliation_differences is
-  'What does not add up, of all tenants and periods: expected is what the records beneath a figure say, found what stands there. For the owner of '
+  'The differences of all tenants and periods: expected is computed from the underlying records, found is the stored figure. For the owner of '
   'the schema; empty when every figure is proven.';
 comment on column signalops.reconciliation_differences.tenant_id is 'Whose; NULL: the operator''s.';
 comment on column signalops.reconciliation_differences.period is 'The billing period; NULL: it belongs to none.';

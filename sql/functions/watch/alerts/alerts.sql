@@ -9,7 +9,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     failed_at = coalesce(excluded.failed_at, m.failed_at),
     error = coalesce(excluded.error, m.error)
 $$;
-comment on function signalops.record_maintenance_run is 'Notes that a maintenance job has ended: well, or with an error.';
+comment on function signalops.record_maintenance_run is 'Records the end of a maintenance job: success, or an error.';
 
 create or replace function signalops.alert_conditions(platform uuid)
 returns table (alert text, subject text, severity text, value double precision, is_over boolean, raise_after interval, resolve_after interval,
@@ -17,14 +17,14 @@ returns table (alert text, subject text, severity text, value double precision, 
 language sql stable as $$
   select 'dead_letters', t.slug, 'warning', count(*), true, interval '0', interval '15 minutes',
     'deliveries or events of the tenant were given up in the last 15 minutes',
-    'See ops.dead_letters, mend what they say, then signalops dead-letter retry.'
+    'See ops.dead_letters, fix the causes, then signalops dead-letter retry.'
   from signalops.dead_letters d join signalops.tenants t on t.id = d.tenant_id
-  -- Not its own: an alert that can't be delivered would be one more letter, and that one more alert.
+  -- Not its own: an alert that can't be delivered would be one more dead letter, and that one more alert.
   where d.resolved_at is null and d.died_at > now() - interval '15 minutes' and d.tenant_id is distinct from platform
   group by t.slug
   union all
   select 'events_wait', '', 'critical', extract(epoch from l.wait), l.wait > signalops.events_wait_alert(), interval '15 seconds', interval '1 minute',
-    format('events wait for longer than %s seconds to be processed', extract(epoch from signalops.events_wait_alert())::integer), 'Start more workers, or see ops.running_jobs for what holds them up.'
+    format('events wait for longer than %s seconds to be processed', extract(epoch from signalops.events_wait_alert())::integer), 'Start more workers, or see ops.running_jobs for what blocks them.'
   from (
     select now() - signalops.uuid7_time(i.batch) as wait from signalops.inbox i where not i.is_parked order by i.batch limit 1
   ) l where l.wait > signalops.events_wait_alert() / 3
@@ -37,7 +37,7 @@ language sql stable as $$
   ) o where o.wait is not null
   union all
   select 'stuck_workers', '', 'warning', count(*), true, interval '30 seconds', interval '1 minute',
-    'workers are silent and hold jobs', 'See the logs of the workers; one that is silent for a minute is to be killed.'
+    'workers without a heartbeat have jobs', 'See the logs of the workers; one that is silent for a minute is to be killed.'
   from ops.workers w where not w.is_alive and w.doing > 0 having count(*) > 0
   union all
   select 'failed_jobs', j.task_name, 'warning', count(*), true, interval '0', interval '1 minute',
@@ -46,7 +46,7 @@ language sql stable as $$
   union all
   select case when q.accepted >= l.hard then 'hard_limit' else 'soft_limit' end, t.slug || ' ' || q.meter,
     case when q.accepted >= l.hard then 'critical' else 'warning' end, q.accepted::double precision, true, interval '0', interval '0',
-    'the tenant has reached a limit of this month', 'Raise the limit (signalops limit set), or tell the tenant.'
+    'the tenant has reached a limit of this month', 'Raise the limit (signalops limit set), or contact the tenant.'
   from signalops.tenants t
   cross join lateral (select signalops.period_of(now(), t.time_zone) as period, (now() at time zone t.time_zone)::date as today) p
   join signalops.accepted_counters q on q.tenant_id = t.id and q.period = p.period
@@ -76,7 +76,7 @@ language sql stable as $$
   from signalops.maintenance_runs m where m.succeeded_at < now() - interval '3 hours'
 $$;
 comment on function signalops.alert_conditions is
-  'What an operator must know: all that is near or out of bounds now, but for what the tenant of the operators itself causes. What is missing is '
+  'The alert conditions at or near their threshold, except those that the operators'' own tenant causes. Missing rows are '
   'within bounds.';
 
 create or replace function signalops.emit_alert(platform uuid, what text, condition jsonb) returns void
@@ -97,7 +97,7 @@ declare
   platform uuid := (select t.id from signalops.tenants t where t.slug = platform_slug and t.status = 'active');
   one record;
 begin
-  -- Of several workers one looks; what it tells and that it was told are one transaction.
+  -- One of several workers evaluates; the event and the state of the alert are one transaction.
   if not pg_try_advisory_xact_lock(hashtext('signalops.evaluate_alerts')) then
     return;
   end if;
@@ -121,7 +121,7 @@ begin
         return query select one.alert, one.subject, 'raised';
       end if;
     elsif one.breached_at is null or one.is_near then
-      null; -- it never was, or hovers: neither told anew nor taken back
+      null; -- not raised, or recovering: neither raised again nor resolved
     elsif one.raised_at is null then
       delete from signalops.alerts a where a.alert = one.alert and a.subject = one.subject;
     elsif now() - coalesce(one.recovering_since, now()) >= one.resolve_after then
@@ -136,5 +136,5 @@ begin
 end
 $$;
 comment on function signalops.evaluate_alerts is
-  'Holds what is against the bounds; tells the tenant of the operators, named by its slug, what has gone out of them for long enough, and what has '
-  'come back: once each. Returns what it told.';
+  'Evaluates the alert conditions; emits events to the operators'' tenant, named by its slug, for alerts that are raised or '
+  'resolved, once each. Returns them.';

@@ -11,7 +11,7 @@ begin
   raise 'the audit log is only added to: what is too old goes with its partition' using errcode = 'check_violation';
 end
 $$;
-comment on function signalops.refuse_log_change is 'Refuses everybody to change or delete actions, but for those of a tenant that is being deleted.';
+comment on function signalops.refuse_log_change is 'Prevents changes and deletions of the audit log, except of a tenant that is being deleted.';
 
 create or replace trigger refuse_change before update or delete on signalops.audit_log for each row execute function signalops.refuse_log_change();
 comment on trigger refuse_change on signalops.audit_log is 'What was done stays on record as it was.';
@@ -63,7 +63,7 @@ begin
 end
 $$;
 comment on function signalops.without_secrets is
-  'A configuration as it may be shown to whoever reads the audit log: of URLs the origin alone, of headers the names, nothing that is called a '
+  'A configuration without secrets, for the audit log: of URLs the origin alone, of headers the names, nothing that is called a '
   'secret.';
 
 create or replace function signalops.truncated_for_log(value jsonb, is_secret boolean) returns jsonb
@@ -102,7 +102,7 @@ return case
   when before - '{enabled,disabled_because}'::text[] = after - '{enabled,disabled_because}'::text[]
     then case after ->> 'enabled' when 'true' then 'enabled' else 'disabled' end
   else 'changed' end;
-comment on function signalops.action_verb is 'What became of a row, as a verb: created, changed, deleted, disabled, revoked ...';
+comment on function signalops.action_verb is 'The verb of a row''s change: created, changed, deleted, disabled, revoked ...';
 
 create or replace function signalops.log_change(noun text, tenant uuid, target_id text, target text, before jsonb, after jsonb, secrets text[])
 returns void
@@ -118,7 +118,7 @@ begin
 end
 $$;
 comment on function signalops.log_change is
-  'Notes what became of a row: before is NULL when it was made, after when it was deleted. What changed nothing is not noted.';
+  'Logs a row''s change: before is NULL for an insert, after for a deletion. Changes without effect are not logged.';
 
 create or replace function signalops.log_tenant_action(tenant uuid, action text, target_id text, target text, details jsonb default '{}') returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -130,7 +130,7 @@ begin
 end
 $$;
 comment on function signalops.log_tenant_action is
-  'Notes an action that changes no row which is managed, with its details, for the tenant that the transaction acts for.';
+  'Logs an action that changes no managed row, with its details, for the transaction''s tenant.';
 
 create or replace function signalops.log_bulk_action(tenant uuid, action text, targets uuid[], details jsonb default '{}') returns void
 language plpgsql volatile as $$
@@ -144,4 +144,4 @@ begin
 end
 $$;
 comment on function signalops.log_bulk_action is
-  'Notes as one what is done to several things at once, with their count and the first hundred ids; nothing, when there are none.';
+  'Logs a bulk action as one entry, with the count and the first hundred ids; nothing when there are none.';

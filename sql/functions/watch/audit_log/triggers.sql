@@ -7,7 +7,7 @@ declare
   was jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
   is_now jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
   subject jsonb := coalesce(is_now, was);
-  -- A tenant that is gone has no log to note it in; a plan is the installation's.
+  -- A deleted tenant has no log; a plan is the installation's.
   of_tenant uuid := coalesce(case tg_table_name when 'tenants' then is_now ->> 'id' else subject ->> 'tenant_id' end,
     '00000000-0000-0000-0000-000000000000');
 begin
@@ -24,7 +24,7 @@ begin
 end
 $$;
 comment on function signalops.log_row_change is
-  'Notes in the audit log what became of a row. Arguments: what such a row is; the columns of its id and of its name; those left out; those with '
+  'Logs a row''s change. Arguments: the noun of such rows; the columns of their id and name; ignored columns; columns with '
   'secrets, the last two with commas between.';
 
 create or replace function signalops.log_rule_change() returns trigger
@@ -47,7 +47,7 @@ begin
 end
 $$;
 comment on function signalops.log_rule_change is
-  'Notes in the audit log what became of a rule, with what its active version says: one action, though several rows.';
+  'Logs a rule''s change with the content of its active version: one action for several rows.';
 
 create or replace trigger log_row_change after insert or delete or update on signalops.api_keys
 for each row execute function signalops.log_row_change('key', 'id', 'label', 'last_used_at,digest', 'hash');
@@ -123,7 +123,7 @@ create or replace trigger log_cancellation after update of status on signalops.b
   execute function signalops.log_row_change('backtest', 'id', '', 'state,result,slices,scanned,scanned_until,error', '');
 comment on trigger log_cancellation on signalops.backtests is 'Who did it is on record in the audit log.';
 
--- Deferred: what a new rule says is stored after the rule.
+-- Deferred: the content of a new rule is stored after the rule.
 create constraint trigger log_rule_change after insert or update on signalops.rules deferrable initially deferred
   for each row execute function signalops.log_rule_change();
-comment on trigger log_rule_change on signalops.rules is 'Who did it is on record in the audit log, with what the rule says.';
+comment on trigger log_rule_change on signalops.rules is 'Who did it is on record in the audit log, with the rule''s content.';

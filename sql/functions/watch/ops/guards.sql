@@ -18,7 +18,7 @@ create or replace function ops.require_reason(reason text) returns void
 language plpgsql immutable as $$
 begin
   if coalesce(length(trim(reason)), 0) not between 1 and 500 then
-    raise 'say why in 1 to 500 characters: it stays on record' using errcode = 'invalid_parameter_value';
+    raise 'say why in 1 to 500 characters: it is stored in the audit log' using errcode = 'invalid_parameter_value';
   end if;
 end
 $$;
@@ -39,4 +39,4 @@ create or replace function ops.log_installation_action(action text, target text,
 language sql volatile as $$
   select signalops.write_audit_log('00000000-0000-0000-0000-000000000000', action, target, target, jsonb_build_object('before', null, 'after', about))
 $$;
-comment on function ops.log_installation_action is 'Notes in the audit log what was done to the installation''s own.';
+comment on function ops.log_installation_action is 'Adds an action on the installation itself to the audit log.';

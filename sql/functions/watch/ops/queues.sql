@@ -28,7 +28,7 @@ begin
 end
 $$;
 comment on function ops.pause_queue is
-  'Has workers begin no job of a queue other than maintenance, with a reason. Jobs that run go on to their end, and new ones wait: nothing is lost '
+  'Pauses a queue other than maintenance, with a reason: workers start none of its jobs. Running jobs end as usual, and new ones wait: nothing is lost '
   'or refused. Each fetch of another queue''s job steps over those that wait, so don''t leave events paused for hours.';
 
 create or replace function ops.resume_queue(queue text) returns void
@@ -42,7 +42,7 @@ begin
   perform ops.log_installation_action('queue.resumed', queue, null);
 end
 $$;
-comment on function ops.resume_queue is 'Has workers go on with a queue that was paused, within half a second.';
+comment on function ops.resume_queue is 'Resumes a paused queue within half a second.';
 
 create or replace function ops.drain_queue(queue text, at_most interval default '10 seconds', out is_paused boolean, out ready bigint, out doing bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -88,7 +88,7 @@ begin
   perform ops.log_installation_action('job.retried', job::text, jsonb_build_object('queue', found_job.queue_name, 'task', found_job.task_name));
 end
 $$;
-comment on function ops.retry_job is 'Has a job that failed run again.';
+comment on function ops.retry_job is 'Retries a failed job.';
 
 create or replace function ops.cancel_job(job bigint, reason text) returns void
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp as $$

@@ -4,7 +4,7 @@ create or replace function ops.suspend_tenant(tenant text, reason text) returns 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform ops.require_reason(reason);
-  -- The trigger on the status refuses what can't be; that on the table notes who did it.
+  -- The trigger on the status refuses what can't be; that on the table logs who did it.
   update signalops.tenants t set status = 'suspended', status_reason = trim(reason)
   where t.id = ops.find_tenant(tenant) and t.status <> 'suspended';
   if not found then
@@ -13,7 +13,7 @@ begin
 end
 $$;
 comment on function ops.suspend_tenant is
-  'Suspends a tenant, by slug or id, with the reason that its refused requests are told. What was accepted of it waits.';
+  'Suspends a tenant, by slug or id, with the reason that its refused requests get. Its accepted events wait.';
 
 create or replace function ops.resume_tenant(tenant text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -24,7 +24,7 @@ begin
   end if;
 end
 $$;
-comment on function ops.resume_tenant is 'Has a suspended tenant, by slug or id, go on: what waits of it is processed within seconds.';
+comment on function ops.resume_tenant is 'Resumes a suspended tenant, by slug or id: its waiting events are processed within seconds.';
 
 create or replace function ops.retry_dead_letters(tenant text, letters uuid[]) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -37,7 +37,7 @@ begin
 end
 $$;
 comment on function ops.retry_dead_letters is
-  'Gives dead letters of a tenant another chance, up to 10,000 at a time; returns how many it did. Others, and those that ended, are left.';
+  'Retries dead letters of a tenant, up to 10,000 at a time; returns how many. Resolved ones are skipped.';
 
 create or replace function ops.discard_dead_letters(tenant text, letters uuid[], reason text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -51,7 +51,7 @@ begin
 end
 $$;
 comment on function ops.discard_dead_letters is
-  'Takes dead letters of a tenant off the list for good, with a reason, up to 10,000 at a time; returns how many it did.';
+  'Discards dead letters of a tenant for good, with a reason, up to 10,000 at a time; returns how many.';
 
 create or replace function ops.retry_deliveries(tenant text, deliveries uuid[]) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -64,7 +64,7 @@ begin
 end
 $$;
 comment on function ops.retry_deliveries is
-  'Has deliveries of a tenant that wait tried now, up to 10,000 at a time; returns how many it did. Those that died: ops.retry_dead_letters.';
+  'Makes waiting deliveries of a tenant due now, up to 10,000 at a time; returns how many. For dead ones: ops.retry_dead_letters.';
 
 create or replace function ops.cancel_deliveries(tenant text, deliveries uuid[]) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -76,4 +76,4 @@ begin
   return (select count(*) from signalops.cancel_deliveries(of_tenant, deliveries));
 end
 $$;
-comment on function ops.cancel_deliveries is 'Calls off deliveries of a tenant that wait, up to 10,000 at a time; returns how many it did.';
+comment on function ops.cancel_deliveries is 'Cancels waiting deliveries of a tenant, up to 10,000 at a time; returns how many.';

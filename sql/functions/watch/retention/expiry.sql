@@ -3,7 +3,7 @@
 create or replace function signalops.retention_cutoffs(retention_days integer) returns table (tenant uuid, days integer, since timestamptz)
 language sql stable as $$
   with needed as materialized (
-    -- Two partial indexes hold what is not sent yet.
+    -- Two partial indexes cover unsent deliveries.
     select d.tenant_id, min(signalops.uuid7_time(d.event_id)) as at from signalops.deliveries d
     where d.status in ('pending', 'sending') and d.next_attempt_at is null group by d.tenant_id
     union all
@@ -31,7 +31,7 @@ language sql stable as $$
   where t.status <> 'deleting'
 $$;
 comment on function signalops.retention_cutoffs is
-  'For how many days each tenant''s events are kept, by its own retention, its plan''s or this of the installation; and since when they must be: at '
+  'The retention in days of each tenant, by its own setting, its plan''s or the installation''s default; and the time since which events must be kept: at '
   'the latest since the oldest that waits, is still to be sent, or belongs to a billing period that is not closed.';
 
 create or replace function signalops.begin_expiry(retention_days integer) returns void
@@ -48,7 +48,7 @@ language sql volatile as $$
   on conflict (tenant_id) do update set kept_since = greatest(x.kept_since, excluded.kept_since), is_expiring = true
 $$;
 comment on function signalops.begin_expiry is
-  'Has what expired in the last hours removed, of each tenant that keeps its events for a shorter time than another.';
+  'Advances the retention watermark of each tenant with a shorter retention than another one.';
 
 create or replace function signalops.expire_rows(tenant uuid, target text, key text, before uuid, at_most bigint, spared text) returns bigint
 language plpgsql volatile set enable_seqscan = off as $$
@@ -66,7 +66,7 @@ begin
 end
 $$;
 comment on function signalops.expire_rows is
-  'Removes a tenant''s rows with about so many of the least keys below a bound, but for those of a condition; returns how many.';
+  'Deletes up to about at_most of a tenant''s rows with keys below a bound, lowest first, except those of a condition; returns how many.';
 
 create or replace function signalops.expire_tenant(tenant uuid, before uuid, at_most bigint) returns jsonb
 language plpgsql volatile as $$
@@ -102,7 +102,7 @@ begin
 end
 $$;
 comment on function signalops.expire_tenant is
-  'Removes up to about so many of a tenant''s rows from before an id, what refers to others first; returns {table: how many}.';
+  'Deletes up to about at_most of a tenant''s rows before an id, referencing tables first; returns {table: rows}.';
 
 create or replace function signalops.expire_blocks(target text, at_most integer) returns bigint
 language plpgsql volatile set enable_seqscan = off as $$
@@ -143,7 +143,7 @@ begin
 end
 $$;
 comment on function signalops.expire_blocks is
-  'Goes on with the sweep of a table for 200 ms or up to about so many rows: removes what belongs to expired events, of tenants and of dropped '
+  'Continues the sweep of a table for 200 ms or up to about at_most rows: deletes rows of expired events, of tenants and of dropped '
   'partitions. Returns how many rows were removed; NULL: it was swept less than a day ago.';
 
 create or replace function signalops.expire(retention_days integer, at_most integer) returns table (relation text, rows bigint)

@@ -38,7 +38,7 @@ begin
       execute format('alter table %s attach partition signalops.%I for values from (%L) to (%L)', parent, part,
         signalops.uuid7_floor(month::timestamp at time zone 'UTC'),
         signalops.uuid7_floor((month + interval '1 month') at time zone 'UTC'));
-      -- Policies of the parent do not hold for a query on the partition itself: with none of its own it shows nothing.
+      -- Policies of the parent do not apply to a query on the partition itself: with none of its own it shows nothing.
       execute format('alter table signalops.%I enable row level security', part);
       execute format('alter table signalops.%I force row level security', part);
       execute format('comment on table signalops.%I is %L', part, format('%s made in %s (UTC)', parent, to_char(month, 'YYYY-MM')));
@@ -64,7 +64,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(min(k.since), now() - make_interval(days => retention_days)) from signalops.retention_cutoffs(retention_days) k
 $$;
 comment on function signalops.global_retention_cutoff is
-  'Before this nothing need be kept of any tenant; the retention is the installation''s, and tenants and plans may have others.';
+  'The time before which no tenant''s data has to be kept; the retention is the installation''s default, tenants and plans can have others.';
 
 create or replace function signalops.expired_partitions(retention_days integer, audit_log_days integer) returns table (part name, ended_at timestamptz)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -82,11 +82,11 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   order by e.ended_at, p.place
 $$;
 comment on function signalops.expired_partitions is
-  'The partitions of which nothing need be kept any more, by the days of retention of events and of the audit log, in the order to drop them.';
+  'The expired partitions, by the retention in days of events and of the audit log, in the order to drop them.';
 
 create or replace function signalops.drop_partition(retention_days integer, audit_log_days integer) returns name
 language plpgsql volatile security definer
--- The lock on the table holds up everybody behind it while it is waited for: rather not at all now than for longer than this.
+-- While this lock is waited for, every later statement on the table waits behind it: give up after this time.
 set lock_timeout = '100ms' set search_path = pg_catalog, pg_temp as $$
 declare
   expired name;

@@ -52,13 +52,13 @@ comment on column ops.delivery_health.enabled is 'Whether it is in use.';
 comment on column ops.delivery_health.pending is 'Deliveries that have a job, or wait for their channel''s turn.';
 comment on column ops.delivery_health.sending is 'Deliveries that are being sent.';
 comment on column ops.delivery_health.retrying is 'Deliveries that failed, and wait for their next attempt.';
-comment on column ops.delivery_health.dead_in_a_day is 'Dead letters of the last 24 hours that wait for somebody to look.';
+comment on column ops.delivery_health.dead_in_a_day is 'Unresolved dead letters of the last 24 hours.';
 comment on column ops.delivery_health.sent_in_an_hour is 'Deliveries asked for in the last hour that arrived; NULL: no rule ever used it.';
 comment on column ops.delivery_health.tried_in_an_hour is
   'Deliveries asked for in the last hour that were tried: that arrived, are retried, or died.';
 comment on column ops.delivery_health.success_ratio is 'The former of the latter, from 0 to 1; NULL: none was tried.';
 comment on column ops.delivery_health.breaker is 'closed: it is called; open: it is not; half-open: one attempt finds out.';
-comment on column ops.delivery_health.circuit_open_until is 'Until when nobody calls it; NULL: its circuit is closed.';
+comment on column ops.delivery_health.circuit_open_until is 'Until when its circuit is open and nothing is sent; NULL: its circuit is closed.';
 comment on column ops.delivery_health.failing_since is 'Since when every attempt has failed; NULL: it works.';
 comment on column ops.delivery_health.oldest is 'When the first of those that are not over was asked for; NULL: all are.';
 comment on column ops.delivery_health.oldest_age is 'How long ago that is.';
@@ -84,7 +84,7 @@ comment on view ops.dead_letters is
   'along dead_letters_open.';
 comment on column ops.dead_letters.tenant is 'The tenant''s slug.';
 comment on column ops.dead_letters.tenant_id is 'Its id.';
-comment on column ops.dead_letters.letter_id is 'The letter: the id of the event or delivery.';
+comment on column ops.dead_letters.letter_id is 'The dead letter: the id of its event or delivery.';
 comment on column ops.dead_letters.kind is 'event or delivery.';
 comment on column ops.dead_letters.died_at is 'When it was given up.';
 comment on column ops.dead_letters.error is 'Why, without what the error quotes: that may be of a payload, and is in the tenant''s own.';

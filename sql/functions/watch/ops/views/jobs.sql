@@ -9,7 +9,7 @@ left join (
 ) d on d.worker_id = w.id;
 comment on view ops.workers is 'The workers that are known. The jobs of one that is silent for 5 seconds are given to others.';
 comment on column ops.workers.worker_id is 'Its number, new with each start.';
-comment on column ops.workers.last_heartbeat is 'When it last told that it lives; it does each second.';
+comment on column ops.workers.last_heartbeat is 'Its last heartbeat; it sends one each second.';
 comment on column ops.workers.silent_for is 'How long ago that is.';
 comment on column ops.workers.is_alive is 'Whether it is less than 5 seconds.';
 comment on column ops.workers.doing is 'Jobs that it is at.';
@@ -34,7 +34,7 @@ comment on column ops.running_jobs.attempts is 'How often it was begun before.';
 comment on column ops.running_jobs.started_at is 'When it was begun.';
 comment on column ops.running_jobs.running_for is 'How long ago that is.';
 comment on column ops.running_jobs.worker_id is 'The worker; NULL: it is known no longer.';
-comment on column ops.running_jobs.is_worker_alive is 'Whether that told in the last 5 seconds that it lives.';
+comment on column ops.running_jobs.is_worker_alive is 'Whether that sent a heartbeat in the last 5 seconds.';
 
 create or replace view ops.queue_health as
 select q.queue, coalesce(j.ready, 0) as ready, coalesce(j.scheduled, 0) as scheduled, coalesce(j.doing, 0) as doing,
@@ -88,7 +88,7 @@ comment on column ops.job_history.job_id is 'The job.';
 comment on column ops.job_history.queue is 'Its queue.';
 comment on column ops.job_history.task is 'What it did.';
 comment on column ops.job_history.status is
-  'failed; aborted: cut off; cancelled: before it was begun; succeeded, where workers are told to keep those.';
+  'failed; aborted: cut off; cancelled: before it was begun; succeeded, where workers are configured to keep those.';
 comment on column ops.job_history.about is 'Its arguments, which are ids.';
 comment on column ops.job_history.attempts is 'How often it was begun.';
 comment on column ops.job_history.enqueued_at is 'When it was enqueued.';

@@ -7,8 +7,8 @@ comment on column ops.alerts.alert is 'Which; signalops/watch/README.md has them
 comment on column ops.alerts.subject is 'What it is about: a tenant''s slug, a table, a job; empty: the installation.';
 comment on column ops.alerts.value is 'How much, when it was last out of bounds.';
 comment on column ops.alerts.breached_at is 'Since when.';
-comment on column ops.alerts.raised_at is 'When that was told.';
-comment on column ops.alerts.recovering_since is 'Since when it is within bounds again; told when that lasts; NULL: it is not.';
+comment on column ops.alerts.raised_at is 'When operators were notified.';
+comment on column ops.alerts.recovering_since is 'Since when it is within bounds again; resolved when that lasts; NULL: it is not.';
 
 create or replace view ops.actions as
 select l.id as action_id, signalops.uuid7_time(l.id) as done_at, t.slug as tenant, l.actor_kind, l.actor, l.address, l.operation, l.action,

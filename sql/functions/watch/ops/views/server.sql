@@ -122,7 +122,7 @@ cross join lateral (
 comment on view ops.partitions is 'The monthly partitions, how large they are, and how far they reach. Reads the catalogue alone.';
 comment on column ops.partitions.parent is 'The table.';
 comment on column ops.partitions.partition is 'Its partition.';
-comment on column ops.partitions.holds_from is 'It holds what was made from then on.';
+comment on column ops.partitions.holds_from is 'Lower bound of the times of its ids.';
 comment on column ops.partitions.holds_to is 'And before.';
 comment on column ops.partitions.rows_estimate is 'Its rows as of the last vacuum or analyze; 0: neither has been, or it is empty.';
 comment on column ops.partitions.bytes is 'With its indexes.';

@@ -54,11 +54,11 @@ comment on column ops.slow_rules.rule is 'The rule''s name.';
 comment on column ops.slow_rules.rule_id is 'Its id.';
 comment on column ops.slow_rules.version is 'The version that decides now.';
 comment on column ops.slow_rules.enabled is 'Whether it is evaluated.';
-comment on column ops.slow_rules.conditions is 'Conditions of its pattern once every $or is expanded: what it costs to compile and to hold.';
+comment on column ops.slow_rules.conditions is 'Conditions of its pattern once every $or is expanded: what it costs to compile and to keep in memory.';
 comment on column ops.slow_rules.pattern_bytes is 'The length of its pattern as JSON.';
 comment on column ops.slow_rules.matches_in_an_hour is 'Events of the last hour that it matched.';
 comment on column ops.slow_rules.groups is 'Groups that it remembers, each a row which a match locks.';
-comment on column ops.slow_rules.window_events is 'Events that its windows hold.';
+comment on column ops.slow_rules.window_events is 'Events in its windows.';
 comment on column ops.slow_rules.dead_in_a_day is
   'Its deliveries that died in the last 24 hours and wait for somebody to look, as for a template that fails.';
 
@@ -114,9 +114,9 @@ comment on column ops.tenant_usage.tenant_id is 'Its id.';
 comment on column ops.tenant_usage.meter is 'The meter''s key; events: all events.';
 comment on column ops.tenant_usage.period is 'The first day of the month.';
 comment on column ops.tenant_usage.accepted is 'The amount accepted, in the meter''s unit.';
-comment on column ops.tenant_usage.soft is 'The amount at which it is told; NULL: none.';
+comment on column ops.tenant_usage.soft is 'The amount at which the tenant is notified; NULL: none.';
 comment on column ops.tenant_usage.hard is 'The amount beyond which it is refused, or marked; NULL: none.';
-comment on column ops.tenant_usage.overage is 'What becomes of what is beyond hard: refuse or accept; NULL: it never had a limit.';
+comment on column ops.tenant_usage.overage is 'Overage beyond hard: refuse or accept; NULL: it never had a limit.';
 comment on column ops.tenant_usage.percent is 'Accepted of hard (of soft, without hard); NULL: there is no limit.';
 comment on column ops.tenant_usage.counted is
   'Events processed and billed in this month, late ones too; what is accepted above it waits, died, or belongs to another month.';
