@@ -150,7 +150,7 @@ class SeenType(TypedDict):
     example: Mapping[str, Any] | None
 
 
-class WantedDelivery(TypedDict):
+class DeliveryRef(TypedDict):
     """A delivery to be attempted, for claim_deliveries."""
 
     tenant: str

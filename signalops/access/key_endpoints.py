@@ -8,7 +8,7 @@ from signalops import db, errors
 from signalops.access import access_queries, key_service
 from signalops.access.digests import Digests
 from signalops.access.key_format import KeyKind
-from signalops.access.key_models import KeyList, KeyMade, KeyRotation, KeyShown, NewKey, Revocation
+from signalops.access.key_models import CreatedKey, KeyList, KeyRotation, KeyShown, NewKey, Revocation
 from signalops.access.key_service import Secret, make_secret
 from signalops.endpoint import endpoint, for_operators
 from signalops.http import Page, Request, Response, answer
@@ -41,7 +41,7 @@ class Keys:
         "createKey",
         "Make a key, which is shown this once",
         "keys:*",
-        answers={201: KeyMade},
+        answers={201: CreatedKey},
         problems=(errors.Conflict,),
     )
     async def create_key(self, request: Request, caller: Caller, transaction: db.Transaction, body: NewKey) -> Response:
@@ -83,7 +83,7 @@ class Keys:
         "rotateKey",
         "Replace a key by a new one; both are accepted for a while",
         "keys:*",
-        answers={201: KeyMade},
+        answers={201: CreatedKey},
         problems=(errors.Conflict,),
     )
     async def rotate_key(
@@ -103,6 +103,6 @@ class Keys:
             return await loop.run_in_executor(_HASHING, make_secret, kind, self._digests, maker.key)
 
 
-def _made(request: Request, made: KeyMade) -> Response:
+def _made(request: Request, made: CreatedKey) -> Response:
     path, _, _ = request.url.path.rpartition("/keys")  # an operator's is of the tenant
     return answer(made, 201, {"location": f"{path}/keys/{made.id}", "cache-control": "no-store"})

@@ -83,7 +83,7 @@ class KeyShown(ApiModel):
     )
 
 
-class KeyMade(KeyShown):
+class CreatedKey(KeyShown):
     """A new key; this is the only time that it is shown."""
 
     key: str = Field(description="The key itself: keep it as a secret.")

@@ -12,7 +12,7 @@ from signalops.access import access_queries
 from signalops.access.addresses import are_within
 from signalops.access.digests import Digests
 from signalops.access.key_format import PREFIX, KeyKind, hash_key, new_key
-from signalops.access.key_models import KeyMade, KeyRotation, KeyShown, NewKey
+from signalops.access.key_models import CreatedKey, KeyRotation, KeyShown, NewKey
 from signalops.access.request_limiter import RateLimit
 from signalops.errors import Conflict, Forbidden, NotFound
 from signalops.types import Caller, KeyId, TenantId
@@ -30,7 +30,7 @@ class Secret(NamedTuple):
     made_by: KeyId | None = None
 
 
-class Gift(NamedTuple):
+class NewKeyFields(NamedTuple):
     """What is stored of a new key besides its secret; `made_by` is the key that it was made by."""
 
     label: str
@@ -64,13 +64,13 @@ async def refuse_escalation(connection: db.Connection, caller: Caller, rights: N
             raise Forbidden("The API key is itself held to networks: name allowedCidrs that lie within them, or use another key.")
 
 
-async def add(connection: db.Connection, tenant: TenantId, new: NewKey, secret: Secret) -> KeyMade:
+async def add(connection: db.Connection, tenant: TenantId, new: NewKey, secret: Secret) -> CreatedKey:
     """Store a new key and return it, this once; Conflict when there are too many.
 
     It ends no later than the key that makes it; Forbidden when it is asked to.
     """
     ends = await _end(connection, tenant, secret.made_by, new.expires_at, None)
-    gift = Gift(new.label, [*new.scopes], new.allowed_cidrs, ends, new.rate_limit, secret.made_by)
+    gift = NewKeyFields(new.label, [*new.scopes], new.allowed_cidrs, ends, new.rate_limit, secret.made_by)
     return await _add(connection, tenant, gift, secret)
 
 
@@ -87,7 +87,7 @@ def kind_of_successor(old: KeyShown) -> KeyKind:
     return "test" if old.kind == "test" else "live"
 
 
-async def rotate(connection: db.Connection, tenant: TenantId, old: KeyShown, rotation: KeyRotation, secret: Secret) -> KeyMade:
+async def rotate(connection: db.Connection, tenant: TenantId, old: KeyShown, rotation: KeyRotation, secret: Secret) -> CreatedKey:
     """Let a key expire after the overlap, and return its replacement; Conflict if it has expired or was rotated.
 
     That ends no later than the key that makes it, which may be the old one; Forbidden when it is asked to.
@@ -97,7 +97,7 @@ async def rotate(connection: db.Connection, tenant: TenantId, old: KeyShown, rot
         raise Conflict("The key is revoked or has expired: create a new one.")
     lifetime = old.expires_at and clock.now() + (old.expires_at - old.created_at)
     ends = await _end(connection, tenant, secret.made_by, rotation.expires_at, lifetime)
-    gift = Gift(old.label, [*old.scopes], old.allowed_cidrs, ends, old.rate_limit, secret.made_by, old.id)
+    gift = NewKeyFields(old.label, [*old.scopes], old.allowed_cidrs, ends, old.rate_limit, secret.made_by, old.id)
     return await _add(connection, tenant, gift, secret)
 
 
@@ -118,7 +118,7 @@ async def _end(
     return min(filter(None, (ends_at or otherwise, latest)), default=None)
 
 
-async def _add(connection: db.Connection, tenant: TenantId, gift: Gift, secret: Secret) -> KeyMade:
+async def _add(connection: db.Connection, tenant: TenantId, gift: NewKeyFields, secret: Secret) -> CreatedKey:
     key = KeyId(await db.new_id(connection))
     fields = {"tenant": tenant, "id": key, "prefix": secret.key[:PREFIX], "hash": secret.hash}
     fields |= {"digest": secret.digest, **gift._asdict()}
@@ -126,4 +126,4 @@ async def _add(connection: db.Connection, tenant: TenantId, gift: Gift, secret: 
     if await access_queries.count_usable_keys(connection, tenant) > MAX_KEYS:
         raise Conflict(f"There are {MAX_KEYS} usable keys already: revoke those that nobody uses.")
     shown = await show(connection, tenant, key)
-    return KeyMade(key=secret.key, **shown.model_dump())
+    return CreatedKey(key=secret.key, **shown.model_dump())

@@ -15,9 +15,9 @@ from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.ingest.replay import start
-from signalops.ingest.replay.replay_models import ReplayCounted, ReplayRequest, ReplayStarted
+from signalops.ingest.replay.replay_models import ReplayDryRun, ReplayRequest, ReplayStarted
 from signalops.rules.backtest.backtest_models import BacktestRequest
-from signalops.rules.backtest.create import OVER, Desk, Limits, shown
+from signalops.rules.backtest.create import OVER, BacktestCreator, Limits, shown
 from signalops.rules.backtest.create import find as find_backtest
 from signalops.templates import SendTemplates
 from signalops.types import JsonObject, TenantId
@@ -51,7 +51,7 @@ def backtest(
     if rule is None and file is None:
         raise Unusable("Name a stored rule (--rule), a draft (--file), or both to compare them.")
     config = settings()
-    desk = Desk(SendTemplates(), Limits(config.max_backtests, config.backtest_events, config.backtest_seconds))
+    desk = BacktestCreator(SendTemplates(), Limits(config.max_backtests, config.backtest_events, config.backtest_seconds))
 
     async def asking(connection: db.Connection, tenant_id: TenantId) -> UUID:
         stored = {"id": (await find(connection, tenant_id, rule)).id} if rule else {}
@@ -82,7 +82,7 @@ def replay(
 ) -> None:
     """Run past events through the rules again: new notifications, marked as a replay. Nothing is billed."""
 
-    async def replaying(connection: db.Connection, tenant_id: TenantId) -> ReplayCounted | ReplayStarted:
+    async def replaying(connection: db.Connection, tenant_id: TenantId) -> ReplayDryRun | ReplayStarted:
         rules = [(await find(connection, tenant_id, name)).id for name in rule or ()]
         span = {"from": since and _moment(since), "to": to and _moment(to), "type": kind}
         parameters = {"events": event or None, **span, "rules": rules or None, "reason": reason, "dryRun": dry_run}

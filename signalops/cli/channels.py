@@ -17,8 +17,8 @@ from signalops.http import validated
 from signalops.send import ChannelRegistry, NewChannel
 from signalops.send.channel_admin import channel_service
 from signalops.send.channel_admin.channel_endpoints import Channels
-from signalops.send.channel_admin.channel_models import SecretRotation, TrialResult
-from signalops.send.channel_admin.channel_service import Added, Opened
+from signalops.send.channel_admin.channel_models import ChannelTestResult, SecretRotation
+from signalops.send.channel_admin.channel_service import AddedChannel, OpenedChannel
 from signalops.send.channel_admin.channel_test import try_out
 from signalops.send.transport import Transport
 from signalops.types import ChannelId, ChannelKind, JsonObject, TenantId
@@ -71,7 +71,7 @@ def add(
         named = ("email", {"to": email}) if email is not None else ("webhook", {"url": webhook})
     new = NewChannel(name=name, kind=named[0], config=named[1], secret=_secret(secret))
 
-    async def adding(connection: db.Connection, tenant_id: TenantId) -> Added:
+    async def adding(connection: db.Connection, tenant_id: TenantId) -> AddedChannel:
         return await ChannelRegistry(settings()).add(connection, tenant_id, new)
 
     added = for_tenant(tenant, adding)
@@ -86,7 +86,7 @@ def add(
 def try_now(tenant: TenantSlug, channel: ChannelName, as_json: AsJson = False) -> None:
     """Send a test notification now, from this machine; exit code 1 when it fails."""
 
-    async def opening(connection: db.Connection, tenant_id: TenantId) -> tuple[TenantId, Opened]:
+    async def opening(connection: db.Connection, tenant_id: TenantId) -> tuple[TenantId, OpenedChannel]:
         found = await channel_service.find(connection, tenant_id, channel)
         return tenant_id, await ChannelRegistry(settings()).open(connection, tenant_id, ChannelId(found.id))
 
@@ -121,7 +121,7 @@ def rotate(
         typer.echo(f"The new one, shown this once: {made}")
 
 
-async def _tried(tenant: TenantId, opened: Opened) -> TrialResult:
+async def _tried(tenant: TenantId, opened: OpenedChannel) -> ChannelTestResult:
     transport = Transport(settings())
     try:
         return await try_out(tenant, opened, transport)

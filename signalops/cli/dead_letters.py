@@ -13,7 +13,7 @@ from signalops.cli.derived import Commands
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.send.dead_letters import dead_letter_endpoints, dead_letter_service
-from signalops.send.dead_letters.dead_letter_models import LetterKind, LettersDiscarded, LettersDone, LettersRetried
+from signalops.send.dead_letters.dead_letter_models import DeadLetterCounts, DeadLetterDiscard, DeadLetterKind, DeadLetterRetry
 from signalops.types import JsonObject, TenantId
 
 app = typer.Typer(no_args_is_help=True, help="List, retry and discard what kept failing.")
@@ -27,13 +27,13 @@ ChannelOption = Annotated[str | None, typer.Option("--channel", help="Only throu
 RuleOption = Annotated[UUID | None, typer.Option("--rule", help="Only those that this rule asked for (id).")]
 Ids = Annotated[list[UUID] | None, typer.Argument(help="These dead letters; or name them by the options.")]
 All = Annotated[bool, typer.Option("--all", help="All that wait.")]
-Kind = Annotated[LetterKind | None, typer.Option(help="Only events, or only deliveries.")]
+Kind = Annotated[DeadLetterKind | None, typer.Option(help="Only events, or only deliveries.")]
 Error = Annotated[str | None, typer.Option(help="Only with this in their error, in any case.")]
 Since = Annotated[str | None, typer.Option("--from", help="Only those that died at or after this time (RFC 3339).")]
 Until = Annotated[str | None, typer.Option("--to", help="Only those that died before this time (RFC 3339).")]
 Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Asked = TypeVar("Asked", LettersRetried, LettersDiscarded)
-Work = Callable[[db.Connection, TenantId, Asked], Awaitable[LettersDone]]
+Asked = TypeVar("Asked", DeadLetterRetry, DeadLetterDiscard)
+Work = Callable[[db.Connection, TenantId, Asked], Awaitable[DeadLetterCounts]]
 
 
 @app.command(epilog="Example: signalops dead-letter retry --tenant acme --channel hook --yes")
@@ -51,7 +51,7 @@ def retry(
 ) -> None:
     """Retry dead letters; prints how many and asks first. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
-    request = validated(LettersRetried, _choice(tenant, ids, every, narrowed))
+    request = validated(DeadLetterRetry, _choice(tenant, ids, every, narrowed))
     _do(tenant, request, dead_letter_service.retry_many, "Retry", yes)
 
 
@@ -71,7 +71,7 @@ def discard(
 ) -> None:
     """Discard dead letters for good; prints how many and asks first. They stay on record. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
-    request = validated(LettersDiscarded, {**_choice(tenant, ids, every, narrowed), "reason": reason})
+    request = validated(DeadLetterDiscard, {**_choice(tenant, ids, every, narrowed), "reason": reason})
     _do(tenant, request, dead_letter_service.discard_many, "Discard", yes)
 
 

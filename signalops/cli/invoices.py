@@ -30,7 +30,7 @@ commands.add(
 
 Wanted = Annotated[str, typer.Argument(help="Its number, or its id.")]
 IsNote = Annotated[bool, typer.Option("--credit-note", help="The number is a credit note's.")]
-Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
+Reason = Annotated[str, typer.Option(help="Reason; it stays on record.")]
 Author = Annotated[str, typer.Option(help="Who answers for it.", envvar="USER")]
 Format = Annotated[Literal["text", "json", "csv", "html"], typer.Option("--format", help="How it is written.")]
 _LINES = ("position", "kind", "description", "quantity", "included", "unit", "amount")
@@ -81,7 +81,7 @@ def preview(
 @app.command(epilog="Example: signalops invoice void 17 --tenant acme --reason 'wrong customer' --author ann")
 def void(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author, is_note: IsNote = False) -> None:
     """Void an invoice or a credit note; the credit that it used comes back."""
-    decision = corrections.Said(reason=reason, author=author)
+    decision = corrections.ReasonAndAuthor(reason=reason, author=author)
     for_tenant(tenant, _on(invoice, is_note, lambda c, t, found: corrections.void(c, t, found, decision)))
     typer.echo("It is void. To bill the period all the same: signalops invoice reissue")
 
@@ -98,7 +98,7 @@ def credit_note(
     author: Author,
 ) -> None:
     """Issue a credit note, which takes an amount off an invoice."""
-    request = validated(corrections.Credited, {"amount": amount, "reason": reason, "author": author})
+    request = validated(corrections.CreditNoteRequest, {"amount": amount, "reason": reason, "author": author})
     issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.credit(c, t, found, request)))
     typer.echo(f"Credit note {issued.number} of {issued.total} is issued.")
 
@@ -106,7 +106,7 @@ def credit_note(
 @app.command(epilog="Example: signalops invoice reissue 17 --tenant acme --reason 'right customer' --author ann")
 def reissue(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author) -> None:
     """Reissue a voided invoice: the same figures, a new number."""
-    decision = corrections.Said(reason=reason, author=author)
+    decision = corrections.ReasonAndAuthor(reason=reason, author=author)
     issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.reissue(c, t, found, decision)))
     typer.echo(f"Invoice {issued.number} of {issued.total} is issued.")
 

@@ -9,7 +9,7 @@ from signalops import db
 from signalops.access import key_service
 from signalops.access.digests import Digests
 from signalops.access.key_endpoints import Keys
-from signalops.access.key_models import DAY, KeyMade, KeyRotation, NewKey
+from signalops.access.key_models import DAY, CreatedKey, KeyRotation, NewKey
 from signalops.access.key_service import make_secret
 from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
 from signalops.cli.derived import Commands
@@ -60,7 +60,7 @@ def create(
     new = validated(NewKey, {"label": label, "scopes": scopes, "rateLimit": rates, **bounds})
     secret = make_secret(new.kind, Digests.of(settings()))
 
-    async def add(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
+    async def add(connection: db.Connection, tenant_id: TenantId) -> CreatedKey:
         return await key_service.add(connection, tenant_id, new, secret)
 
     _show(for_tenant(tenant, add), as_json)
@@ -77,7 +77,7 @@ def rotate(
     """Make a key like another, which ends after the overlap, and show it, this once."""
     rotation = validated(KeyRotation, {"overlapSeconds": overlap_seconds, "expiresAt": expires})
 
-    async def replace(connection: db.Connection, tenant_id: TenantId) -> KeyMade:
+    async def replace(connection: db.Connection, tenant_id: TenantId) -> CreatedKey:
         old = await key_service.show(connection, tenant_id, key)
         secret = make_secret(key_service.kind_of_successor(old), Digests.of(settings()))
         return await key_service.rotate(connection, tenant_id, old, rotation, secret)
@@ -85,7 +85,7 @@ def rotate(
     _show(for_tenant(tenant, replace), as_json)
 
 
-def _show(made: KeyMade, as_json: bool) -> None:
+def _show(made: CreatedKey, as_json: bool) -> None:
     if as_json:
         show_json(made.model_dump(mode="json"))
     else:

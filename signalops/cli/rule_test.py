@@ -15,7 +15,7 @@ from signalops.cli.rule_args import find, read_object
 from signalops.errors import Invalid, Unusable
 from signalops.http import validated
 from signalops.patterns import compile_pattern, read_json, run_cases
-from signalops.rules.dry_run import PreparedDryRun, Previewed, Trial, prepare, preview
+from signalops.rules.dry_run import DryRunRequest, DryRunResult, PreparedDryRun, prepare, preview
 from signalops.rules.rule_service import RuleChange
 from signalops.rules.validate import faults_of, refuse
 from signalops.templates import SendTemplates
@@ -79,7 +79,7 @@ def try_out(
     async def preparing(connection: db.Connection, tenant_id: TenantId) -> tuple[TenantId, PreparedDryRun]:
         stored = {"id": (await find(connection, tenant_id, rule)).id, "version": version} if rule else None
         tried = {"rule": stored or read_object(file or ""), "event": read_object(sample) if sample else {"id": event}}
-        return tenant_id, await prepare(connection, tenant_id, SendTemplates(), validated(Trial, tried))
+        return tenant_id, await prepare(connection, tenant_id, SendTemplates(), validated(DryRunRequest, tried))
 
     tenant_id, prepared = for_tenant(tenant, preparing)
     seen = asyncio.run(preview(tenant_id, SendTemplates(), prepared))
@@ -90,7 +90,7 @@ def try_out(
     sys.exit(0 if seen.matches else 1)
 
 
-def _print(seen: Previewed) -> None:
+def _print(seen: DryRunResult) -> None:
     typer.echo(f"{'match' if seen.matches else 'no match'}: {seen.reason}")
     for leaf in seen.explanation:
         values = ", ".join(map(str, leaf.seen)) or "missing"

@@ -10,9 +10,9 @@ from signalops.cli.deletion import delete
 from signalops.cli.derived import Commands
 from signalops.http import validated
 from signalops.tenants import find_tenant, tenant_endpoints, tenant_service
-from signalops.tenants.tenant_models import PlanWanted, TenantIn
+from signalops.tenants.tenant_models import PlanSubscription, TenantIn
 from signalops.usage.meters.meter_models import DEFAULT
-from signalops.usage.plans.plan_queries import Subscribed
+from signalops.usage.plans.plan_queries import SubscriptionStart
 
 app = typer.Typer(no_args_is_help=True, help="Make and list tenants, suspend and close them, give them plans.")
 commands = Commands(app, "tenant")
@@ -76,9 +76,9 @@ def plan_(
     as_json: AsJson = False,
 ) -> None:
     """Give a tenant a plan; whatever else was scheduled for then or later is withdrawn."""
-    subscription = PlanWanted(plan=plan, version=version, at_once=at_once)
+    subscription = PlanSubscription(plan=plan, version=version, at_once=at_once)
 
-    async def subscribing(connection: db.Connection) -> Subscribed:
+    async def subscribing(connection: db.Connection) -> SubscriptionStart:
         locked = await find_tenant.hold_open(connection, slug)
         return await tenant_service.subscribe(connection, locked.id, subscription, author)
 

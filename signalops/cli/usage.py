@@ -11,7 +11,7 @@ from signalops.cli.rule_args import read_object
 from signalops.config import settings
 from signalops.http import validated
 from signalops.types import JsonObject, TenantId
-from signalops.usage.adjustments.adjust import Sent
+from signalops.usage.adjustments.adjust import RequestOrigin
 from signalops.usage.adjustments.adjust import adjust as correct
 from signalops.usage.adjustments.adjustment_models import AdjustmentIn
 from signalops.usage.usage_models import Usage, UsageQuery
@@ -70,7 +70,7 @@ def adjust(
     """Correct the usage of an hour; the period that is open bills it when its own is closed."""
     fields: JsonObject = {"quantity": quantity, "meter": meter, "at": at, "reason": reason, "author": author}
     request = validated(AdjustmentIn, fields | ({"group": read_object(group)} if group else {}))
-    sent = Sent(idempotency_key=idempotency_key)
+    sent = RequestOrigin(idempotency_key=idempotency_key)
 
     async def correcting(connection: db.Connection, tenant_id: TenantId) -> JsonObject:
         adjustment, is_new = await correct(connection, tenant_id, request, sent, settings().backfill_days)

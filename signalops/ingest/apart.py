@@ -20,7 +20,7 @@ the others, all of them would wait."""
 Answer = Callable[[Sequence[Request]], Awaitable[bool]]
 
 
-class Apart:
+class TenantQueues:
     """A queue for each such tenant, until a flush of it has not waited."""
 
     def __init__(self, answer: Answer, take: Callable[[deque[Request]], list[Request]]) -> None:

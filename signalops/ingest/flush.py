@@ -11,7 +11,7 @@ from functools import partial
 from signalops import clock, db, telemetry
 from signalops.errors import Invalid, Overloaded, Problem, Unavailable
 from signalops.ingest import event_queries
-from signalops.ingest.apart import Apart
+from signalops.ingest.apart import TenantQueues
 from signalops.ingest.event_models import Incoming, Outcomes, Request, Stored
 from signalops.ingest.limited_meters import LimitedMeterReader, with_quantities
 from signalops.ingest.outcomes import Flushed, translated
@@ -77,7 +77,7 @@ class Flusher:
     ) -> None:
         """Flush over the first pool; the second is for tenants whose counters somebody else has locked."""
         self._connections, reserve = connections
-        self._apart = Apart(lambda requests: self._answer(requests, reserve), self._taken)
+        self._tenant_queues = TenantQueues(lambda requests: self._answer(requests, reserve), self._taken)
         self._limited_meters = limited_meters
         self.rates = rates
         self._priority = priority
@@ -154,7 +154,7 @@ class Flusher:
         while True:
             await self._arrived.wait()
             await self._linger()
-            if requests := self._apart.sift(self._take()):
+            if requests := self._tenant_queues.sift(self._take()):
                 await self._answer(requests, self._connections)
 
     async def drain(self) -> None:
@@ -209,7 +209,7 @@ class Flusher:
         except db.BUSY:
             is_free = False
             if connections is self._connections:
-                self._apart.take(requests)
+                self._tenant_queues.take(requests)
                 return False
             outcomes = Unavailable(
                 "The tenant's counters are locked by another transaction, and nothing is stored: send again.", headers=_SLOW

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from signalops.patterns.budget import Budget
 from signalops.patterns.conditions import Leaf
-from signalops.patterns.consistency import Bound, Judged, consistent
+from signalops.patterns.consistency import FieldBound, ValueMatch, consistent
 from signalops.patterns.fields import collect, grow_tree, scan
 from signalops.patterns.index import FieldIndex, steps_of
 
@@ -53,9 +53,9 @@ class BranchIndex:
         for path in sorted(collected):
             index = self._indexes[path]
             budget.spend(self._cost * len(collected[path]))
-            judged = [Judged(index.satisfied(one.value, budget), one.places) for one in collected[path]]
+            judged = [ValueMatch(index.satisfied(one.value, budget), one.places) for one in collected[path]]
             if any(one.places for one in judged):
-                bound.append(Bound(index.concerned, index.absence, judged))
+                bound.append(FieldBound(index.concerned, index.absence, judged))
                 alive &= index.absence | _any(judged)
             else:
                 alive &= _any(judged)
@@ -95,7 +95,7 @@ class _Requirements:
         return mask
 
 
-def _any(judged: Sequence[Judged]) -> int:
+def _any(judged: Sequence[ValueMatch]) -> int:
     mask = 0
     for one in judged:
         mask |= one.mask

@@ -17,14 +17,14 @@ from signalops.patterns.fields import Place
 State = frozenset[Place]
 
 
-class Judged(NamedTuple):
+class ValueMatch(NamedTuple):
     """A value of a field: the branches that it satisfies, and the elements of arrays it lies in."""
 
     mask: int
     places: tuple[Place, ...]
 
 
-class Bound(NamedTuple):
+class FieldBound(NamedTuple):
     """A field with values inside array elements.
 
     concerned: the branches that ask for the field; absence: those of them content when it is missing.
@@ -32,10 +32,10 @@ class Bound(NamedTuple):
 
     concerned: int
     absence: int
-    values: Sequence[Judged]
+    values: Sequence[ValueMatch]
 
 
-def consistent(fields: Sequence[Bound], candidates: int, budget: Budget) -> int:
+def consistent(fields: Sequence[FieldBound], candidates: int, budget: Budget) -> int:
     """The candidates for which one choice of elements satisfies all fields, given in the order of their paths."""
     states: dict[State, int] = {frozenset(): candidates}
     for bound, kept in zip(fields, _touched_later(fields), strict=False):
@@ -46,7 +46,7 @@ def consistent(fields: Sequence[Bound], candidates: int, budget: Budget) -> int:
     return mask
 
 
-def _touched_later(fields: Sequence[Bound]) -> list[frozenset[int]]:
+def _touched_later(fields: Sequence[FieldBound]) -> list[frozenset[int]]:
     """For each field the arrays that the fields after it touch."""
     touched = [frozenset[int]()]
     for bound in reversed(fields[1:]):
@@ -54,7 +54,7 @@ def _touched_later(fields: Sequence[Bound]) -> list[frozenset[int]]:
     return touched[::-1]
 
 
-def _after(bound: Bound, states: Mapping[State, int], kept: frozenset[int], budget: Budget) -> dict[State, int]:
+def _after(bound: FieldBound, states: Mapping[State, int], kept: frozenset[int], budget: Budget) -> dict[State, int]:
     """The states that remain once the field is satisfied."""
     result: defaultdict[State, int] = defaultdict(int)
     values = _Element()
@@ -89,7 +89,7 @@ class _Element:
         self.mask: int | None = None  # what the values here satisfy together; None without a value
         self.arrays: dict[int, dict[int, _Element]] = {}
 
-    def add(self, value: Judged) -> None:
+    def add(self, value: ValueMatch) -> None:
         element = self
         for array, index in value.places:
             element = element.arrays.setdefault(array, {}).setdefault(index, _Element())

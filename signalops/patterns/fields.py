@@ -50,7 +50,7 @@ class Occurrence:
     places: tuple[Place, ...] = ()
 
 
-class Many(list[object]):
+class MultiValue(list[object]):
     """The values of a field that has several, or that stands in an array."""
 
 
@@ -75,7 +75,7 @@ def grow_tree(paths: Iterable[str]) -> Tree:
 
 
 def scan(tree: Tree, event: Mapping[str, object], found: dict[str, object], budget: Budget) -> bool:
-    """Collect the values of plain events into `found`: path to a scalar, or to Many.
+    """Collect the values of plain events into `found`: path to a scalar, or to MultiValue.
 
     Returns False, with `found` half filled, when an array of objects makes it matter which element a value lies in:
     then only `collect` is exact.
@@ -116,8 +116,8 @@ def _scan_list(node: _Node, values: list[object], found: dict[str, object], budg
 
 
 def _add(found: dict[str, object], path: str, value: object) -> None:
-    earlier = found.get(path, Many())
-    many = earlier if isinstance(earlier, Many) else Many([earlier])
+    earlier = found.get(path, MultiValue())
+    many = earlier if isinstance(earlier, MultiValue) else MultiValue([earlier])
     if len(many) < MAX_VALUES:
         many.append(value)
     found[path] = many

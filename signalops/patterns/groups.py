@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from signalops.patterns.budget import Budget
-from signalops.patterns.fields import Many, Tree, collect, grow_tree, scan
+from signalops.patterns.fields import MultiValue, Tree, collect, grow_tree, scan
 
 MAX_KEY = 300
 _ORDERED = orjson.OPT_SORT_KEYS
@@ -89,7 +89,7 @@ def _values(tree: Tree, event: Mapping[str, object], budget: Budget) -> dict[str
     """Return the values of the fields of a tree."""
     found: dict[str, object] = {}
     # Most events have a value of each field; only where there are several does their order depend on the walk.
-    if scan(tree, event, found, budget) and not any(isinstance(value, Many) for value in found.values()):
+    if scan(tree, event, found, budget) and not any(isinstance(value, MultiValue) for value in found.values()):
         return {path: [value] for path, value in found.items()}
     return {path: [one.value for one in occurrences] for path, occurrences in collect(tree, event, budget).items()}
 

@@ -21,7 +21,7 @@ from signalops.patterns.conditions import (
     Suffix,
     Wildcard,
 )
-from signalops.patterns.fields import Many
+from signalops.patterns.fields import MultiValue
 from signalops.patterns.ignorecase import fold, is_foldable
 from signalops.patterns.lookup import PrefixLookup, RangeLookup, WildcardLookup
 from signalops.patterns.text import comparable
@@ -85,7 +85,7 @@ class FieldIndex:
         if self._remembers and isinstance(value, str) and len(value) <= SHORT_TEXT:
             mask = self._answers.get(value)
             return self._remember(value, budget) if mask is None else mask
-        if type(value) is Many:
+        if type(value) is MultiValue:
             budget.spend(self._cost * len(value))
             mask = self._base
             for one in value:

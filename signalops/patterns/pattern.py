@@ -7,7 +7,7 @@ from functools import cached_property
 from signalops.patterns.branches import BranchIndex
 from signalops.patterns.budget import Budget
 from signalops.patterns.conditions import Leaf
-from signalops.patterns.fields import Many, collect, grow_tree
+from signalops.patterns.fields import MultiValue, collect, grow_tree
 from signalops.patterns.grammar import read_pattern
 from signalops.patterns.index import FieldIndex
 
@@ -72,5 +72,5 @@ def compile_pattern(pattern: Mapping[str, object] | str | bytes) -> Pattern:
 
 
 def _explain(leaf: Leaf, seen: list[object], budget: Budget) -> LeafExplanation:
-    matched = FieldIndex([(leaf, 1)], everything=1).satisfied(Many(seen), budget) != 0 if seen else leaf.allows_absence
+    matched = FieldIndex([(leaf, 1)], everything=1).satisfied(MultiValue(seen), budget) != 0 if seen else leaf.allows_absence
     return LeafExplanation(leaf.path, list(leaf.written), seen, matched)

@@ -16,7 +16,7 @@ from signalops.patterns import Explanation, Grouping, LeafShown, TooCostly, as_s
 from signalops.rules import rule_queries
 from signalops.rules.explanations import notes_of, silences_of, threshold
 from signalops.rules.rule_models import Window, duration
-from signalops.rules.rule_responses import Warned
+from signalops.rules.rule_responses import RuleWarning
 from signalops.rules.rule_service import warnings_of
 from signalops.rules.rule_source import ChosenRule, ResolvedRule, choose
 from signalops.rules.validate import RenderContext, Templates, compiled
@@ -44,7 +44,7 @@ def _which(value: object) -> str:
     return "(stored)" if stored else "(sample)"
 
 
-class Trial(RequestModel):
+class DryRunRequest(RequestModel):
     """A rule, and the event to evaluate it on."""
 
     rule: ChosenRule
@@ -63,7 +63,7 @@ class MessageShown(ApiModel):
     html: str | None = None
 
 
-class Previewed(ApiModel):
+class DryRunResult(ApiModel):
     """What would happen."""
 
     matches: bool
@@ -71,7 +71,7 @@ class Previewed(ApiModel):
     explanation: list[LeafShown] = Field(description="Each condition, in the order written.")
     message: MessageShown | None = Field(description="What would be sent; null: nothing, or the template fails.")
     fault: str | None = Field(description="Why the template fails for this event.")
-    warnings: list[Warned]
+    warnings: list[RuleWarning]
     notes: list[str] = Field(description="What window, absence, cooldown, digest, active hours and silences add.")
 
 
@@ -82,10 +82,10 @@ class PreparedDryRun(NamedTuple):
     event: JsonObject
     seen: Mapping[str, Any]
     silences: Sequence[db.Row]
-    warnings: list[Warned]
+    warnings: list[RuleWarning]
 
 
-async def prepare(connection: db.Connection, tenant: TenantId, templates: Templates, trial: Trial) -> PreparedDryRun:
+async def prepare(connection: db.Connection, tenant: TenantId, templates: Templates, trial: DryRunRequest) -> PreparedDryRun:
     """Look up what a trial names, in a transaction of the tenant; NotFound or Invalid when it can't be had."""
     chosen = await choose(connection, tenant, templates, trial.rule)
     event, seen = await _event(connection, tenant, trial.event)
@@ -93,7 +93,7 @@ async def prepare(connection: db.Connection, tenant: TenantId, templates: Templa
     return PreparedDryRun(chosen, event, seen, silences, await warnings_of(connection, tenant, templates, chosen.draft))
 
 
-async def preview(tenant: TenantId, templates: Templates, prepared: PreparedDryRun) -> Previewed:
+async def preview(tenant: TenantId, templates: Templates, prepared: PreparedDryRun) -> DryRunResult:
     """Evaluate the rule on the event, outside of a transaction, since rendering a template may take long. Invalid."""
     chosen, event, seen, silences, warnings = prepared
     try:
@@ -101,7 +101,7 @@ async def preview(tenant: TenantId, templates: Templates, prepared: PreparedDryR
         noted = await asyncio.to_thread(silences_of, silences, seen, clock.now())
     except TooCostly as error:
         raise Invalid(str(error)) from error
-    shown = Previewed(
+    shown = DryRunResult(
         matches=explanation.matches,
         reason=explanation.reason,
         explanation=explanation.leaves,

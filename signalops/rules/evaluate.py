@@ -30,7 +30,7 @@ MAX_STEPS = 1_000_000
 _NOTHING = Measure(Decimal(0), None)
 
 
-class Decided(NamedTuple):
+class DecidedEvents(NamedTuple):
     """How many events were decided about, the first ones; and which of them take more steps than an event may."""
 
     events: int
@@ -45,7 +45,7 @@ class _Match(NamedTuple):
     is_silenced: bool
 
 
-def decide(compiled: CompiledRules, part: Part, results: Results) -> Decided:
+def decide(compiled: CompiledRules, part: Part, results: Results) -> DecidedEvents:
     """Evaluate one tenant's rules on its events; add the decisions, and the groups for evaluate_stateful_rules, to the results.
 
     An event that exceeds its step budget matches nothing; after the budget of the batch the remaining events are left.
@@ -53,14 +53,14 @@ def decide(compiled: CompiledRules, part: Part, results: Results) -> Decided:
     decisions, steps, costly = _Decisions(part, results), 0, list[Event]()
     for number, event in enumerate(part.events):
         if steps > MAX_STEPS:
-            return Decided(number, costly)
+            return DecidedEvents(number, costly)
         budget = Budget()
         try:
             _decide(compiled, decisions, event, budget)
         except TooCostly:
             costly.append(event)
         steps += PATTERN_STEPS - budget.left
-    return Decided(len(part.events), costly)
+    return DecidedEvents(len(part.events), costly)
 
 
 def _decide(compiled: CompiledRules, decisions: "_Decisions", event: Event, budget: Budget) -> None:

@@ -11,7 +11,7 @@ from signalops.http import Page, Query, Response, answer, listed
 from signalops.locks import Places
 from signalops.models import RequestModel
 from signalops.rules import rule_queries, rule_service
-from signalops.rules.dry_run import Previewed, Trial, prepare, preview
+from signalops.rules.dry_run import DryRunRequest, DryRunResult, prepare, preview
 from signalops.rules.rule_models import NewRule
 from signalops.rules.rule_responses import Diff, RuleList, RuleShown, VersionList, VersionShown
 from signalops.rules.rule_service import Expected, RuleChange, RuleRegistry
@@ -83,7 +83,7 @@ class Rules:
         "rules:*",
         problems=(errors.NotFound,),
     )
-    async def test_rule(self, caller: Caller, transaction: db.Transaction, body: Trial) -> Previewed:
+    async def test_rule(self, caller: Caller, transaction: db.Transaction, body: DryRunRequest) -> DryRunResult:
         """Test one event against a draft or a stored rule: sends nothing and counts nothing."""
         with self._testing.of(caller.tenant):
             async with transaction() as connection:

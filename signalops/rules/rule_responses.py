@@ -20,7 +20,7 @@ class ChannelShown(ApiModel):
     kind: ChannelKind
 
 
-class Warned(ApiModel):
+class RuleWarning(ApiModel):
     """What is probably a mistake, though the rule can be evaluated."""
 
     path: str = Field(description="Where, such as template.body.", examples=["template.body"])
@@ -50,7 +50,7 @@ class RuleShown(_Content):
     name: str
     enabled: bool
     updated_at: datetime = Field(description="When it was changed last.")
-    warnings: list[Warned] | None = Field(None, description="Only in the answer to a change.")
+    warnings: list[RuleWarning] | None = Field(None, description="Only in the answer to a change.")
 
 
 class VersionShown(_Content):

@@ -14,7 +14,7 @@ from signalops.errors import Conflict, NotFound, PreconditionFailed
 from signalops.rules import rule_queries
 from signalops.rules.compiled import MAX_CONDITIONS
 from signalops.rules.rule_models import NewRule, RuleDraft
-from signalops.rules.rule_responses import Diff, RuleShown, VersionShown, Warned, compare
+from signalops.rules.rule_responses import Diff, RuleShown, RuleWarning, VersionShown, compare
 from signalops.rules.validate import Fault, Templates, compiled, faults_of, never_seen, pinned_types, refuse
 from signalops.types import JsonObject, RuleId, TenantId
 
@@ -111,7 +111,7 @@ async def checked(connection: db.Connection, tenant: TenantId, templates: Templa
     return channel
 
 
-async def warnings_of(connection: db.Connection, tenant: TenantId, templates: Templates, draft: RuleDraft) -> list[Warned]:
+async def warnings_of(connection: db.Connection, tenant: TenantId, templates: Templates, draft: RuleDraft) -> list[RuleWarning]:
     """Return which fields a draft reads that no event of its types ever had; nothing if a type is not known."""
     pattern = compiled(draft.grammar, draft.pattern)
     types = pinned_types(pattern)
@@ -119,7 +119,7 @@ async def warnings_of(connection: db.Connection, tenant: TenantId, templates: Te
     if fields is None:
         return []
     unseen = await asyncio.to_thread(never_seen, draft, pattern, fields, templates)
-    return [Warned(path=path, message=f"no event of this type ever had {field}: check its name") for path, field in unseen]
+    return [RuleWarning(path=path, message=f"no event of this type ever had {field}: check its name") for path, field in unseen]
 
 
 async def enable(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected = None) -> None:

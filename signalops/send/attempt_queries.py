@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from signalops import db
-from signalops.contracts import SettledAttempt, WantedDelivery
+from signalops.contracts import DeliveryRef, SettledAttempt
 from signalops.send.message_models import (
     ANSWER_LIMIT,
     ERROR_LIMIT,
@@ -19,7 +19,7 @@ from signalops.send.message_models import (
 from signalops.types import ChannelId, ChannelKind, DeliveryId, DeliveryStatus, TenantId
 
 SQL = db.queries("send/send")
-Wanted = tuple[TenantId, DeliveryId]
+DeliveryToSend = tuple[TenantId, DeliveryId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class Attempt:
     patience: float
 
 
-async def claim(connection: db.Connection, deliveries: Iterable[Wanted], busy: list[ChannelId]) -> list[Claim]:
+async def claim(connection: db.Connection, deliveries: Iterable[DeliveryToSend], busy: list[ChannelId]) -> list[Claim]:
     """Begin an attempt at each of some deliveries, whatever their tenants. One round trip.
 
     What has ended, waits for its time or does not exist is left out; so is what belongs to a busy channel: it waits a second.
     """
-    requested: list[WantedDelivery] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in deliveries]
+    requested: list[DeliveryRef] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in deliveries]
     return await db.records(
         connection, Claim, SQL["claim-deliveries"], {"wanted": db.Jsonb(requested), "busy": busy}, prepare=True
     )

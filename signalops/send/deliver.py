@@ -57,7 +57,7 @@ class Sender:
         """Make one attempt at a delivery, as deliver_all does."""
         await self.deliver_all([(tenant, delivery)])
 
-    async def deliver_all(self, deliveries: Sequence[attempt_queries.Wanted]) -> None:
+    async def deliver_all(self, deliveries: Sequence[attempt_queries.DeliveryToSend]) -> None:
         """Make one attempt at each of some deliveries and record it; nothing where one has ended or waits for its time.
 
         No transaction is open while a provider answers. If the record fails, the error is raised and the delivery

@@ -19,7 +19,7 @@ from liquid.token import Token
 from signalops import clock
 from signalops.send.markup import ENTITIES, NEUTRALISERS
 from signalops.send.output import TEXT_LIMIT, Context, markup_of
-from signalops.send.values import JsonText, Written, is_nothing, moment_of, rounded, text_of, zone_of
+from signalops.send.values import JsonText, RenderedText, is_nothing, moment_of, rounded, text_of, zone_of
 
 Argument = KeywordArgument | PositionalArgument
 INPUT_LIMIT = 4 * TEXT_LIMIT
@@ -47,7 +47,7 @@ def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def call(value: object, *args: object, context: Context, **options: object) -> object:
         context.tick()
         value, args = _of_nothing(name, value, args)
-        if isinstance(value, Written) and name != "default":
+        if isinstance(value, RenderedText) and name != "default":
             value = str(value)  # also where the filter finds nothing to change: what is written must not depend on that
         size = _size(value)
         if size > INPUT_LIMIT or size * _factor(name, value, size, args) > GROWTH_LIMIT:
@@ -155,7 +155,7 @@ def _escape_once(value: str, *, context: RenderContext) -> str:
 def _newline_to_br(value: str, *, context: RenderContext) -> str:
     if markup_of(context) != "html":
         return value.replace("\r\n", "\n").replace("\n", "<br />\n")
-    return Written.of(value, NEUTRALISERS["html"](value).replace("\n", "<br />\n"))
+    return RenderedText.of(value, NEUTRALISERS["html"](value).replace("\n", "<br />\n"))
 
 
 @with_context

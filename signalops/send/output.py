@@ -18,7 +18,7 @@ from liquid.exceptions import OutputStreamLimitError, ResourceLimitError
 from liquid.output import LimitedStringIO
 
 from signalops.send.markup import NEUTRALISERS, Markup
-from signalops.send.values import JsonText, Written, text_of
+from signalops.send.values import JsonText, RenderedText, text_of
 
 TEXT_LIMIT = 512 * 1024
 """The longest text that a part, a variable or a filter may make; in characters, written out in bytes."""
@@ -37,7 +37,7 @@ class Buffer(LimitedStringIO):
         """Whether what comes next is within a string, read as JSON."""
 
     def write(self, text: str) -> int:
-        written = text.written if isinstance(text, Written) else text
+        written = text.written if isinstance(text, RenderedText) else text
         self.size += max(0, len(text) - len(written))  # what was left out takes memory too
         if self.size > self.limit:
             raise OutputStreamLimitError("output stream limit reached", token=None)
@@ -45,8 +45,8 @@ class Buffer(LimitedStringIO):
         self.in_string ^= _ESCAPED.sub("", written).count('"') % 2 == 1
         return super().write(written)
 
-    def getvalue(self) -> Written:
-        return Written.of("".join(self._plain), super().getvalue())
+    def getvalue(self) -> RenderedText:
+        return RenderedText.of("".join(self._plain), super().getvalue())
 
 
 class Context(RenderContext):
@@ -94,8 +94,8 @@ class _Values(StringIO):
         if isinstance(text, JsonText):
             is_raw = self._is_json and isinstance(self._buffer, Buffer) and not self._buffer.in_string
         else:
-            is_raw = isinstance(text, Written)
-        return self._buffer.write(text if is_raw else Written.of(text, self._neutralise(text)))
+            is_raw = isinstance(text, RenderedText)
+        return self._buffer.write(text if is_raw else RenderedText.of(text, self._neutralise(text)))
 
 
 class _OutputNode(OutputNode):

@@ -43,7 +43,7 @@ class Busy(ConnectionError):
 
 
 @dataclass(slots=True)
-class _Kept:
+class _IdleConnection:
     smtp: aiosmtplib.SMTP
     mails: int = 0
     since: float = 0.0
@@ -75,7 +75,7 @@ class Mailer:
         self._places: WeakValueDictionary[Server, asyncio.Semaphore] = WeakValueDictionary()
         self._most_idle = most_idle
         self._sure = sure
-        self._idle: defaultdict[Server, list[_Kept]] = defaultdict(list)
+        self._idle: defaultdict[Server, list[_IdleConnection]] = defaultdict(list)
         self._ending: set[asyncio.Task[None]] = set()
 
     async def send(self, server: Server, mail: Mail) -> str:
@@ -95,7 +95,7 @@ class Mailer:
         finally:
             place.release()
 
-    async def _sent(self, server: Server, kept: _Kept, mail: Mail) -> str:
+    async def _sent(self, server: Server, kept: _IdleConnection, mail: Mail) -> str:
         try:
             _, answer = await kept.smtp.sendmail(mail.sender, [mail.recipient], mail.content)
         except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused):
@@ -116,14 +116,14 @@ class Mailer:
                 kept.expiry.cancel()
         await asyncio.gather(*self._ending, *(kept.end() for kept in idle))
 
-    async def _take(self, server: Server) -> _Kept:
+    async def _take(self, server: Server) -> _IdleConnection:
         while kept := self._newest(server):
             if await kept.is_fit(self._sure):
                 return kept
             await kept.end()
-        return _Kept(await self._opened(server))
+        return _IdleConnection(await self._opened(server))
 
-    def _newest(self, server: Server) -> _Kept | None:
+    def _newest(self, server: Server) -> _IdleConnection | None:
         """Pop the one used last, so that the surplus connections of a burst become idle and expire."""
         if server not in self._idle:
             return None
@@ -133,7 +133,7 @@ class Mailer:
             kept.expiry.cancel()
         return kept
 
-    def _keep(self, server: Server, kept: _Kept) -> None:
+    def _keep(self, server: Server, kept: _IdleConnection) -> None:
         if not kept.smtp.is_connected:
             return
         kept.mails += 1
@@ -141,7 +141,7 @@ class Mailer:
         kept.expiry = asyncio.get_running_loop().call_later(self._most_idle, self._expire, server, kept)
         self._idle[server].append(kept)
 
-    def _expire(self, server: Server, kept: _Kept) -> None:
+    def _expire(self, server: Server, kept: _IdleConnection) -> None:
         self._idle[server].remove(kept)
         self._forget_empty(server)
         task = watched(asyncio.create_task(kept.end(), name="end an idle connection"))

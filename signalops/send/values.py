@@ -14,7 +14,7 @@ _LATEST_SECONDS = 1e11
 _MAX_DIGITS = 15
 
 
-class Written(str):
+class RenderedText(str):
     """A plain text, and the same `written` out: values neutralised, the template's own text as it stands."""
 
     written: str
@@ -26,7 +26,7 @@ class Written(str):
         return text
 
 
-class JsonText(Written):
+class JsonText(RenderedText):
     """A text that is JSON."""
 
     @classmethod

@@ -5,8 +5,8 @@ from signalops.endpoint import endpoint
 from signalops.http import Response, answer
 from signalops.tenants import find_tenant, tenant_queries, tenant_service
 from signalops.tenants.tenant_models import (
-    Because,
-    PlanWanted,
+    PlanSubscription,
+    SuspensionReason,
     TenantIn,
     TenantList,
     TenantPatch,
@@ -72,7 +72,9 @@ async def change_tenant(connection: db.Connection, operator: Operator, tenant: F
     lock="tenant",
     problems=(errors.Conflict,),
 )
-async def suspend_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because) -> TenantShown:
+async def suspend_tenant(
+    connection: db.Connection, operator: Operator, tenant: FoundTenant, body: SuspensionReason
+) -> TenantShown:
     """Refuse a tenant's requests from now on, everywhere within a second; what was accepted waits until it is resumed."""
     await find_tenant.move(connection, tenant, "suspended", body.reason)
     return await tenant_service.show(connection, tenant.id)
@@ -93,14 +95,14 @@ async def resume_tenant(connection: db.Connection, operator: Operator, tenant: F
 
 
 @endpoint(f"POST {_ONE}/close", "closeTenant", "Close a tenant for ever", "tenants:*", lock="tenant", problems=(errors.Conflict,))
-async def close_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: Because) -> TenantShown:
+async def close_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: SuspensionReason) -> TenantShown:
     """Close a tenant permanently: its requests are refused, and it costs nothing from today on."""
     await tenant_service.close(connection, tenant, body.reason, operator.author)
     return await tenant_service.show(connection, tenant.id)
 
 
 @endpoint(f"POST {_ONE}/plan", "setTenantPlan", "Give a tenant a plan", "tenants:*", lock="open tenant")
-async def set_plan(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: PlanWanted) -> TenantPlan:
+async def set_plan(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: PlanSubscription) -> TenantPlan:
     """Give a tenant a plan, from today or from the next month; whatever was scheduled for then or later is withdrawn."""
     await tenant_service.subscribe(connection, tenant.id, body, operator.author)
     return await plan_of(connection, tenant.id)

@@ -51,7 +51,7 @@ TimeZone = Annotated[
 ]
 
 
-class Because(RequestModel):
+class SuspensionReason(RequestModel):
     """Why a tenant's requests are refused from now on."""
 
     reason: str = Field(min_length=1, max_length=500, description="Shown to the tenant in every refusal.")
@@ -136,7 +136,7 @@ class TenantShown(TenantSummary):
     retention_days: int | None = Field(description="For how many days its events are kept; null: as its plan says.")
 
 
-class PlanWanted(RequestModel):
+class PlanSubscription(RequestModel):
     """Which plan a tenant is to have."""
 
     plan: str = Field(max_length=63, examples=["pro"])

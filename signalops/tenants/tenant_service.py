@@ -5,13 +5,21 @@ from signalops.access.request_limiter import RateLimit
 from signalops.errors import Invalid, NotFound
 from signalops.tenants import tenant_queries
 from signalops.tenants.find_tenant import move
-from signalops.tenants.tenant_models import AcceptedEvents, NextPlan, PlanWanted, Settings, TenantIn, TenantPatch, TenantShown
+from signalops.tenants.tenant_models import (
+    AcceptedEvents,
+    NextPlan,
+    PlanSubscription,
+    Settings,
+    TenantIn,
+    TenantPatch,
+    TenantShown,
+)
 from signalops.types import FoundTenant, TenantId
 from signalops.usage.limits.limit_service import list_limits, set_limit
 from signalops.usage.plans import plan_queries as plans
-from signalops.usage.plans.plan_queries import Subscribed, Wanted
+from signalops.usage.plans.plan_queries import SubscriptionStart, SubscriptionChoice
 
-_NOTHING = Wanted("free", at_once=True, version=1)
+_NOTHING = SubscriptionChoice("free", at_once=True, version=1)
 """Under this version, which is part of the product, nothing costs anything; later ones are the operator's own."""
 
 
@@ -20,7 +28,7 @@ async def create(connection: db.Connection, new: TenantIn, author: str) -> Tenan
     tenant = TenantId(await db.new_id(connection))
     await tenant_queries.add_tenant(connection, id=tenant, slug=new.slug, name=new.name, time_zone=new.time_zone)
     await db.set_tenant(connection, tenant)
-    await subscribe(connection, tenant, PlanWanted(plan=new.plan, at_once=True), author)
+    await subscribe(connection, tenant, PlanSubscription(plan=new.plan, at_once=True), author)
     for index, terms in enumerate(new.limits):
         await set_limit(connection, tenant, terms, f"limits.{index}.meter")
     settings = new.model_dump(include=set(Settings.model_fields))
@@ -54,11 +62,11 @@ async def change(connection: db.Connection, tenant: TenantId, patch: TenantPatch
         await tenant_queries.change_tenant(connection, tenant, changes)
 
 
-async def subscribe(connection: db.Connection, tenant: TenantId, subscription: PlanWanted, author: str) -> Subscribed:
+async def subscribe(connection: db.Connection, tenant: TenantId, subscription: PlanSubscription, author: str) -> SubscriptionStart:
     """Give a tenant a plan; Invalid when there is none, Conflict with what the tenant has."""
     try:
         return await plans.subscribe(
-            connection, tenant, Wanted(subscription.plan, subscription.at_once, subscription.version), author
+            connection, tenant, SubscriptionChoice(subscription.plan, subscription.at_once, subscription.version), author
         )
     except NotFound as error:
         message = error.detail[0].lower() + error.detail[1:].removesuffix(".")

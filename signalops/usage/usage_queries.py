@@ -11,7 +11,7 @@ from signalops.usage.meters.meter_models import Aggregation
 SQL = db.queries("usage/usage")
 
 
-class Metered(NamedTuple):
+class MeterInfo(NamedTuple):
     """What reading a meter's figures takes: the time zone of its tenant, what it is called, and the fields of its groups."""
 
     time_zone: str
@@ -26,9 +26,9 @@ class Metered(NamedTuple):
         return ZoneInfo(self.time_zone)
 
 
-async def find_meter(connection: db.Connection, tenant: TenantId, meter: str) -> Metered | None:
+async def find_meter(connection: db.Connection, tenant: TenantId, meter: str) -> MeterInfo | None:
     """Return a meter, as it was last if it has ended; None when there never was one."""
-    return await db.record(connection, Metered, SQL["find-meter"], {"tenant": tenant, "meter": meter})
+    return await db.record(connection, MeterInfo, SQL["find-meter"], {"tenant": tenant, "meter": meter})
 
 
 async def is_limited(connection: db.Connection, tenant: TenantId, lower: datetime, upper: datetime) -> bool:

@@ -93,7 +93,7 @@ def _window(row: db.Row, bounds: tuple[datetime, datetime], group_by: Sequence[s
     return UsageWindow(start=start, end=end, quantity=row["quantity"], events=row["events"], group=group)
 
 
-async def _is_limited(connection: db.Connection, tenant: TenantId, meter: usage_queries.Metered, span: Span) -> bool:
+async def _is_limited(connection: db.Connection, tenant: TenantId, meter: usage_queries.MeterInfo, span: Span) -> bool:
     if meter.aggregation != "unique_count" and not meter.group_by:
         return False
     return await usage_queries.is_limited(connection, tenant, span.lower, span.upper)

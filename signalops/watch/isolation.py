@@ -78,15 +78,15 @@ class Fault(NamedTuple):
     fault: str
 
 
-class Walk(NamedTuple):
+class CatalogueWalk(NamedTuple):
     """How many objects were looked at, and the faults of them."""
 
     objects: int
     faults: list[Fault]
 
 
-async def check(connection: db.Connection) -> Walk:
+async def check(connection: db.Connection) -> CatalogueWalk:
     """Look at every table, view, function, index and sequence of the schema; changes and locks nothing."""
     walked = await db.value(connection, SQL["walked"])
     declared = {"operators": [*OPERATORS], "functions": [*FUNCTIONS], "indexes": [*INDEXES]}
-    return Walk(walked, await db.records(connection, Fault, SQL["faults"], declared))
+    return CatalogueWalk(walked, await db.records(connection, Fault, SQL["faults"], declared))

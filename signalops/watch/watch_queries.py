@@ -29,16 +29,16 @@ async def ready(connection: db.Connection) -> None:
     await connection.execute(SQL["ready"])
 
 
-class Owned(NamedTuple):
+class TenantRef(NamedTuple):
     """A tenant by id and slug."""
 
     id: TenantId
     slug: str
 
 
-async def tenant_of(connection: db.Connection, event: EventId) -> Owned | None:
+async def tenant_of(connection: db.Connection, event: EventId) -> TenantRef | None:
     """Return whose event an id is, or None; as the owner."""
-    return await db.record(connection, Owned, SQL["tenant-of-event"], {"event": event})
+    return await db.record(connection, TenantRef, SQL["tenant-of-event"], {"event": event})
 
 
 async def examine(connection: db.Connection, query: str) -> tuple[bool, str]:

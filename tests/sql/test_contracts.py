@@ -53,9 +53,7 @@ CONTRACTS = {
     "MeteredRow": Contract(keys_of(contracts.MeteredRow), (("count_usage", "metered"),)),
     "BatchEvent": Contract(keys_of(contracts.BatchEvent), (("requeue_events", "events"),)),
     "SeenType": Contract(keys_of(contracts.SeenType), (("record_event_types", "seen"),)),
-    "WantedDelivery": Contract(
-        keys_of(contracts.WantedDelivery), (("claim_deliveries", "wanted"), ("lock_deliveries", "wanted"))
-    ),
+    "DeliveryRef": Contract(keys_of(contracts.DeliveryRef), (("claim_deliveries", "wanted"), ("lock_deliveries", "wanted"))),
     "SettledAttempt": Contract(keys_of(contracts.SettledAttempt), (("settle_delivery", "said"), ("settle_deliveries", "one"))),
     "Line": Contract(keys_of(Line), (("issue_invoice", "lines"),)),
 }

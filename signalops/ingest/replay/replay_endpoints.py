@@ -7,7 +7,7 @@ from signalops.endpoint import endpoint
 from signalops.errors import NotFound
 from signalops.http import Page, Response, answer
 from signalops.ingest.replay import replay_queries
-from signalops.ingest.replay.replay_models import ReplayCounted, ReplayList, ReplayRequest, ReplayShown, ReplayStarted
+from signalops.ingest.replay.replay_models import ReplayDryRun, ReplayList, ReplayRequest, ReplayShown, ReplayStarted
 from signalops.ingest.replay.start import start
 from signalops.types import Caller
 
@@ -25,7 +25,7 @@ class Replays:
         "startReplay",
         "Run past events through the rules again, on purpose",
         "rules:*",
-        answers={200: ReplayCounted, 202: ReplayStarted},
+        answers={200: ReplayDryRun, 202: ReplayStarted},
         most_bytes=64 * 1024,
     )
     async def start_replay(self, caller: Caller, transaction: db.Transaction, body: ReplayRequest) -> Response:

@@ -34,7 +34,7 @@ class ReplayRequest(RequestModel):
         return self
 
 
-class Skipped(ApiModel):
+class SkippedEvents(ApiModel):
     """How many of the chosen events can't be replayed."""
 
     waiting: int = Field(0, description="Still waiting in the inbox, or just replayed by another.")
@@ -43,14 +43,14 @@ class Skipped(ApiModel):
     unknown: int = Field(0, description="There is no such event.")
 
 
-class ReplayCounted(ApiModel):
+class ReplayDryRun(ApiModel):
     """What a replay would do: the answer to a dry run."""
 
     events: int = Field(description="Events that would be replayed.")
-    skipped: Skipped
+    skipped: SkippedEvents
 
 
-class ReplayStarted(ReplayCounted):
+class ReplayStarted(ReplayDryRun):
     """A replay that has begun."""
 
     id: UUID = Field(description="Its deliveries name it.")

@@ -8,17 +8,17 @@ from signalops import clock, db
 from signalops.constants import BULK_BATCH_EVENTS, PRIORITY_BULK
 from signalops.errors import Invalid
 from signalops.ingest.replay import replay_queries
-from signalops.ingest.replay.replay_models import ReplayCounted, ReplayRequest, ReplayStarted, Skipped
+from signalops.ingest.replay.replay_models import ReplayDryRun, ReplayRequest, ReplayStarted, SkippedEvents
 from signalops.types import BatchId, JsonObject, TenantId
 
 
-async def start(connection: db.Connection, tenant: TenantId, request: ReplayRequest, most: int) -> ReplayStarted | ReplayCounted:
+async def start(connection: db.Connection, tenant: TenantId, request: ReplayRequest, most: int) -> ReplayStarted | ReplayDryRun:
     """Replay up to the maximum number of events, or count them; Invalid when there are more, or a rule is unknown."""
     events, skipped = await _choose(connection, tenant, request, most)
     if request.rules and (unknown := await replay_queries.unknown_rules(connection, tenant, request.rules)):
         raise Invalid(f"rules: there is no rule {unknown[0]}; name rules by their ids, see GET /api/rules.")
     if request.dry_run:
-        return ReplayCounted(events=len(events), skipped=skipped)
+        return ReplayDryRun(events=len(events), skipped=skipped)
     replay = await db.new_id(connection)
     filled = await replay_queries.refill_inbox(connection, tenant, replay, _batches(events))
     about = {"id": replay, "reason": request.reason, "rules": request.rules}
@@ -29,7 +29,9 @@ async def start(connection: db.Connection, tenant: TenantId, request: ReplayRequ
     return ReplayStarted(id=replay, events=len(filled), skipped=skipped)
 
 
-async def _choose(connection: db.Connection, tenant: TenantId, request: ReplayRequest, most: int) -> tuple[list[UUID], Skipped]:
+async def _choose(
+    connection: db.Connection, tenant: TenantId, request: ReplayRequest, most: int
+) -> tuple[list[UUID], SkippedEvents]:
     if request.to:
         (await db.settled(connection)).before(request.to)
     verdicts = await replay_queries.choose_events(connection, tenant, **_choice(request), limit=most + 1)
@@ -37,7 +39,7 @@ async def _choose(connection: db.Connection, tenant: TenantId, request: ReplayRe
         raise Invalid(f"More than {most} events are chosen: choose a shorter time or a type, and replay them in parts.")
     counts = Counter(verdict for _, verdict in verdicts)
     unknown = len(set(request.events)) - len(verdicts) if request.events else 0
-    skipped = Skipped(unknown=unknown, **{word: counts[word] for word in ("waiting", "operational", "dead")})
+    skipped = SkippedEvents(unknown=unknown, **{word: counts[word] for word in ("waiting", "operational", "dead")})
     return [event for event, verdict in verdicts if verdict == "chosen"], skipped
 
 

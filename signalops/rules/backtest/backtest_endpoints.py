@@ -9,7 +9,7 @@ from signalops.endpoint import endpoint
 from signalops.http import Page, Response, answer
 from signalops.rules.backtest import backtest_queries
 from signalops.rules.backtest.backtest_models import Backtest, BacktestList, BacktestRequest
-from signalops.rules.backtest.create import OVER, Desk, Limits, find, shown
+from signalops.rules.backtest.create import OVER, BacktestCreator, Limits, find, shown
 from signalops.rules.validate import Templates
 from signalops.types import Caller
 
@@ -20,7 +20,7 @@ class Backtests:
     """The endpoints of backtests."""
 
     def __init__(self, templates: Templates, limits: Limits) -> None:
-        self._desk = Desk(templates, limits)
+        self._desk = BacktestCreator(templates, limits)
 
     @endpoint(
         "POST /api/rules/backtest",

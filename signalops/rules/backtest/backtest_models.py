@@ -60,7 +60,7 @@ class Example(ApiModel):
     outcome: Outcome
 
 
-class WouldTell(ApiModel):
+class NotificationPreview(ApiModel):
     """A notification that would have been sent."""
 
     kind: Literal["event", "digest", "absence"]
@@ -112,7 +112,7 @@ class BacktestResult(ApiModel):
     fired: int = Field(description="Notifications that it would have sent.")
     outcomes: dict[Outcome, int] = Field(description="What would have become of the matches.")
     examples: list[Example] = Field(description="The first and the last matches.")
-    messages: list[WouldTell] = Field(description="The first and the last notifications.")
+    messages: list[NotificationPreview] = Field(description="The first and the last notifications.")
     histogram: list[Bucket] = Field(description=f"At most {MAX_BUCKETS} parts of equal length, by the time of receipt.")
     comparison: Comparison | None = Field(
         description="With the rule's active version; null when it is that one, or there is none."

@@ -24,7 +24,7 @@ class Limits(NamedTuple):
     seconds: float
 
 
-class Desk:
+class BacktestCreator:
     """Takes backtests; in a transaction of the tenant."""
 
     def __init__(self, templates: Templates, limits: Limits) -> None:

@@ -12,7 +12,7 @@ from signalops.endpoint import endpoint
 from signalops.errors import Forbidden, NotFound, Overloaded
 from signalops.http import Page, Query, Request, Response, headers_of, id_of, read_body
 from signalops.send.callbacks import callback_queries, sns, whatsapp
-from signalops.send.callbacks.callback_models import Challenge, Suppression, SuppressionList, Taken
+from signalops.send.callbacks.callback_models import CallbackAccepted, Challenge, Suppression, SuppressionList
 from signalops.send.callbacks.ses import Event
 from signalops.send.channels.whatsapp import Credentials
 from signalops.send.secrets import SecretBox
@@ -73,7 +73,7 @@ class Callbacks:
         headers={"X-Hub-Signature-256": "HMAC of the body with the channel's appSecret."},
         bodies={"application/json": whatsapp.StatusCallback},
     )
-    async def take_whatsapp(self, request: Request) -> Taken:
+    async def take_whatsapp(self, request: Request) -> CallbackAccepted:
         """Take the statuses of a WhatsApp channel's messages, signed with its appSecret."""
         channel = ChannelId(id_of(request, "channel"))
         tenant, credentials = await self._called(channel)
@@ -83,12 +83,12 @@ class Callbacks:
         if not secret or not whatsapp.is_signed(body, headers.get("x-hub-signature-256", ""), secret):
             raise Forbidden(_UNVERIFIED)
         moved = 0
-        heard = whatsapp.heard(body)
+        statuses = whatsapp.statuses(body)
         async with db.as_tenant(self._connections, tenant) as connection:
-            for one in heard:
-                moved += _was_recorded(await callback_queries.hear(connection, tenant, one, channel))
-        telemetry.emit("callback.processed", provider="whatsapp", tenant=tenant, received=len(heard), applied=moved)
-        return Taken()
+            for one in statuses:
+                moved += _was_recorded(await callback_queries.apply_status(connection, tenant, one, channel))
+        telemetry.emit("callback.processed", provider="whatsapp", tenant=tenant, received=len(statuses), applied=moved)
+        return CallbackAccepted()
 
     @endpoint(
         "POST /api/callbacks/ses",
@@ -96,29 +96,33 @@ class Callbacks:
         "Take what became of mails sent by Amazon SES",
         None,
         problems=(*_REFUSALS, *_TAKING),
-        bodies={"text/plain": sns.Posted},
+        bodies={"text/plain": sns.SnsPost},
     )
-    async def take_ses(self, request: Request) -> Taken:
+    async def take_ses(self, request: Request) -> CallbackAccepted:
         """Take an event of Amazon SES, signed by SNS for the installation's topic; confirm its subscription."""
         if self._topic is None:
             raise NotFound("This installation takes no events of SES: its operator sets SIGNALOPS_SES_TOPIC_ARN.")
-        post = sns.Posted.of(await read_body(request, headers_of(request), sns.MAX_BYTES))
+        post = sns.SnsPost.of(await read_body(request, headers_of(request), sns.MAX_BYTES))
         await self._topic.verify(post)
         if post.type == "SubscriptionConfirmation":
             await self._topic.confirm(post)
         elif post.type == "Notification" and (event := Event.of(post.message)):
             await self._take(event)
-        return Taken()
+        return CallbackAccepted()
 
     async def _take(self, event: Event) -> None:
         tenant, delivery = TenantId(event.mail.tags.tenant[0]), event.mail.tags.delivery[0]
-        heard = event.heard()
+        status = event.status()
         async with db.as_tenant(self._connections, tenant) as connection:
-            suppressed = [one for one in event.unwanted() if await callback_queries.suppress(connection, tenant, delivery, one)]
-            moved = _was_recorded(await callback_queries.hear(connection, tenant, heard, None)) if heard else False
+            suppressed = [
+                one for one in event.addresses_to_suppress() if await callback_queries.suppress(connection, tenant, delivery, one)
+            ]
+            moved = _was_recorded(await callback_queries.apply_status(connection, tenant, status, None)) if status else False
         for one in suppressed:
             telemetry.emit("address.suppressed", tenant=tenant, delivery=delivery, reason=one.reason)
-        telemetry.emit("callback.processed", provider="ses", tenant=tenant, received=int(heard is not None), applied=int(moved))
+        telemetry.emit(
+            "callback.processed", provider="ses", tenant=tenant, received=int(status is not None), applied=int(moved)
+        )
 
     async def _called(self, channel: ChannelId) -> tuple[TenantId, Credentials]:
         async with self._connections.connection() as connection:

@@ -13,7 +13,7 @@ SuppressionReason = Literal["bounce", "complaint"]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ProviderStatus:
     """A provider's status of a message: the provider's id, and the reason of a failure.
 
     `delivery` is the id that we sent along.
@@ -26,7 +26,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Unwanted:
+class AddressToSuppress:
     """An address to suppress, and what its server answered."""
 
     address: str
@@ -34,7 +34,7 @@ class Unwanted:
     detail: str | None = None
 
 
-class Taken(ApiModel):
+class CallbackAccepted(ApiModel):
     """A callback was taken."""
 
     taken: Literal[True] = True

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from signalops import db
-from signalops.send.callbacks.callback_models import Heard, Unwanted
+from signalops.send.callbacks.callback_models import AddressToSuppress, ProviderStatus
 from signalops.send.message_models import ERROR_LIMIT, PROVIDER_ID_LIMIT, storable
 from signalops.types import ChannelId, TenantId
 
@@ -17,23 +17,23 @@ async def find_called_channel(connection: db.Connection, channel: UUID) -> tuple
     return (TenantId(found["tenant_id"]), found["secret"]) if found else None
 
 
-async def hear(connection: db.Connection, tenant: TenantId, heard: Heard, channel: ChannelId | None) -> bool | None:
+async def apply_status(connection: db.Connection, tenant: TenantId, reported: ProviderStatus, channel: ChannelId | None) -> bool | None:
     """Apply a status; return whether the delivery changed, None if the report must be sent again. Finds it by id or channel."""
-    fields: dict[str, object] = {"tenant": tenant, "channel": channel, "delivery": heard.delivery, "status": heard.status}
-    fields |= {"provider": storable(heard.provider_id, PROVIDER_ID_LIMIT), "error": storable(heard.error, ERROR_LIMIT)}
+    fields: dict[str, object] = {"tenant": tenant, "channel": channel, "delivery": reported.delivery, "status": reported.status}
+    fields |= {"provider": storable(reported.provider_id, PROVIDER_ID_LIMIT), "error": storable(reported.error, ERROR_LIMIT)}
     moved: bool | None = await db.value(connection, SQL["apply-provider-status"], fields)
     return moved
 
 
-async def suppress(connection: db.Connection, tenant: TenantId, delivery: UUID, unwanted: Unwanted) -> bool:
+async def suppress(connection: db.Connection, tenant: TenantId, delivery: UUID, addresses_to_suppress: AddressToSuppress) -> bool:
     """Suppress an address to which a delivery of the tenant went; return False if it was before, or there is no such."""
     arguments = {
         "tenant": tenant,
         "id": await db.new_id(connection),
         "delivery": delivery,
-        "address": storable(unwanted.address, 254),
+        "address": storable(addresses_to_suppress.address, 254),
     }
-    arguments |= {"reason": unwanted.reason, "detail": storable(unwanted.detail, ERROR_LIMIT)}
+    arguments |= {"reason": addresses_to_suppress.reason, "detail": storable(addresses_to_suppress.detail, ERROR_LIMIT)}
     return (await connection.execute(SQL["suppress-address"], arguments)).rowcount == 1
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from signalops.send.callbacks.callback_models import Heard, Unwanted
+from signalops.send.callbacks.callback_models import AddressToSuppress, ProviderStatus
 
 
 class _Part(BaseModel):
@@ -67,19 +67,19 @@ class Event(_Part):
         except ValidationError:
             return None
 
-    def heard(self) -> Heard | None:
+    def status(self) -> ProviderStatus | None:
         """Return the status of the delivery. A bounce that is not permanent can be a vacation responder's."""
         name, delivery = self.mail.message_id, self.mail.tags.delivery[0]
         if self.event_type in ("Delivery", "Complaint"):
-            return Heard(name, "delivered", delivery)
+            return ProviderStatus(name, "delivered", delivery)
         if self.event_type == "Reject":
-            return Heard(name, "dead", delivery, "SES rejected the mail: it holds what it takes for a virus.")
+            return ProviderStatus(name, "dead", delivery, "SES rejected the mail: it holds what it takes for a virus.")
         if not self._is_final:
             return None
-        detail = next((one.detail for one in self.unwanted()), None)
-        return Heard(name, "dead", delivery, f"The mail bounced: {detail or 'there is no such mailbox'}.")
+        detail = next((one.detail for one in self.addresses_to_suppress()), None)
+        return ProviderStatus(name, "dead", delivery, f"The mail bounced: {detail or 'there is no such mailbox'}.")
 
-    def unwanted(self) -> list[Unwanted]:
+    def addresses_to_suppress(self) -> list[AddressToSuppress]:
         """Return the addresses that must not be written to any more."""
         if self.complaint:
             return [_unwanted(recipient, "complaint") for recipient in self.complaint.complained_recipients]
@@ -92,7 +92,7 @@ class Event(_Part):
         return self.bounce is not None and self.bounce.bounce_type == "Permanent"
 
 
-def _unwanted(recipient: Recipient, reason: Literal["bounce", "complaint"]) -> Unwanted:
+def _unwanted(recipient: Recipient, reason: Literal["bounce", "complaint"]) -> AddressToSuppress:
     address = parseaddr(recipient.email_address)[1] or recipient.email_address
     detail = recipient.diagnostic_code
-    return Unwanted(address.lower()[:254], reason, detail and detail[:300].rstrip("."))
+    return AddressToSuppress(address.lower()[:254], reason, detail and detail[:300].rstrip("."))

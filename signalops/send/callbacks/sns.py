@@ -32,7 +32,7 @@ _FILE = re.compile(r"/SimpleNotificationService-[0-9A-Za-z]{1,100}\.pem")
 _UNSIGNED = "The post is not signed by SNS for the topic of this installation."
 
 
-class Posted(BaseModel):
+class SnsPost(BaseModel):
     """What SNS posts."""
 
     model_config = ConfigDict(alias_generator=to_pascal)
@@ -50,7 +50,7 @@ class Posted(BaseModel):
     signing_cert_url: str = Field(alias="SigningCertURL")
 
     @classmethod
-    def of(cls, body: bytes) -> "Posted":
+    def of(cls, body: bytes) -> "SnsPost":
         """Read a post; Malformed."""
         try:
             return cls.model_validate(strict_json.parse(body))
@@ -76,7 +76,7 @@ class Topic:
         self._certificates = Cache[str, x509.Certificate](_MAX_KNOWN)
         # One for each url: who names one that hangs makes nobody else wait.
 
-    async def verify(self, post: Posted) -> None:
+    async def verify(self, post: SnsPost) -> None:
         """Raise Forbidden if SNS has not signed the post, Overloaded while that can't be verified."""
         if post.topic_arn != self._arn:
             raise Forbidden(_UNSIGNED)
@@ -91,7 +91,7 @@ class Topic:
         except (InvalidSignature, ValueError):
             raise Forbidden(_UNSIGNED) from None
 
-    async def confirm(self, post: Posted) -> None:
+    async def confirm(self, post: SnsPost) -> None:
         """Confirm the subscription that a verified post asks about; Overloaded if SNS does not take it."""
         query = {"Action": "ConfirmSubscription", "TopicArn": self._arn, "Token": post.token or ""}
         await self._get(f"{self._base}/", query)

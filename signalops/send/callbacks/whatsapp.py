@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from signalops import strict_json
 from signalops.errors import Malformed
-from signalops.send.callbacks.callback_models import Heard
+from signalops.send.callbacks.callback_models import ProviderStatus
 from signalops.send.channels.whatsapp import error_text
 from signalops.types import JsonObject
 
@@ -60,7 +60,7 @@ def is_signed(body: bytes, signature: str, app_secret: str) -> bool:
     return hmac.compare_digest(expected.encode(), signature.encode())
 
 
-def heard(body: bytes) -> list[Heard]:
+def statuses(body: bytes) -> list[ProviderStatus]:
     """Parse a callback; the statuses are in the order of locking, so that two callbacks can't deadlock. Malformed."""
     try:
         callback = StatusCallback.model_validate(strict_json.parse(body))
@@ -69,15 +69,15 @@ def heard(body: bytes) -> list[Heard]:
     return sorted(_heard(callback), key=lambda one: (str(one.delivery), one.provider_id))
 
 
-def _heard(callback: StatusCallback) -> Iterator[Heard]:
+def _heard(callback: StatusCallback) -> Iterator[ProviderStatus]:
     for status in (s for entry in callback.entry for change in entry.changes for s in change.value.statuses):
         delivery = _delivery(status)
         match status.status:
             case "delivered" | "read" as now:
-                yield Heard(status.id, now, delivery)
+                yield ProviderStatus(status.id, now, delivery)
             case "failed":
                 reason = error_text(status.errors[0] if status.errors else {})
-                yield Heard(status.id, "dead", delivery, f"WhatsApp could not deliver it: {reason}.")
+                yield ProviderStatus(status.id, "dead", delivery, f"WhatsApp could not deliver it: {reason}.")
 
 
 def _delivery(status: Status) -> UUID | None:

@@ -10,15 +10,15 @@ from signalops.http import Response, answer
 from signalops.locks import Places
 from signalops.send.channel_admin import channel_queries, channel_service
 from signalops.send.channel_admin.channel_models import (
+    ChangedChannel,
     ChannelChange,
     ChannelList,
     ChannelsPage,
+    ChannelTestResult,
     NewChannel,
     RotatedSecret,
     SecretRotation,
     StoredChannel,
-    TrialResult,
-    WrittenChannel,
 )
 from signalops.send.channel_admin.channel_service import ChannelRegistry, Expected
 from signalops.send.channel_admin.channel_test import try_out
@@ -60,14 +60,14 @@ class Channels:
         "addChannel",
         "Add a channel",
         "channels:*",
-        answers={201: WrittenChannel},
+        answers={201: ChangedChannel},
         problems=(errors.Conflict,),
     )
     async def add_channel(self, connection: db.Connection, caller: Caller, body: NewChannel) -> Response:
         """Add a channel. What of its secret is made here, such as a webhook's, is in this answer and in no other."""
         added = await self._registry.add(connection, caller.tenant, body)
         shown = await channel_service.show(connection, caller.tenant, added.id)
-        return _answer(WrittenChannel(**shown.model_dump(), secret=added.secret), 201)
+        return _answer(ChangedChannel(**shown.model_dump(), secret=added.secret), 201)
 
     @endpoint(f"GET {_ONE}", "getChannel", "Show a channel", "channels:*", answers={200: StoredChannel})
     async def get_channel(self, connection: db.Connection, caller: Caller, channel: ChannelId) -> Response:
@@ -79,7 +79,7 @@ class Channels:
         "changeChannel",
         "Change a channel",
         "channels:*",
-        answers={200: WrittenChannel},
+        answers={200: ChangedChannel},
         problems=(errors.Conflict,),
         headers=_IF_MATCH,
     )
@@ -89,7 +89,7 @@ class Channels:
         """Change a channel; its secret, name and whether it is enabled stay when they are left out, its kind always."""
         made = await self._registry.change(connection, caller.tenant, channel, body, if_match)
         shown = await channel_service.show(connection, caller.tenant, channel)
-        return _answer(WrittenChannel(**shown.model_dump(), secret=made))
+        return _answer(ChangedChannel(**shown.model_dump(), secret=made))
 
     @endpoint(
         f"DELETE {_ONE}",
@@ -134,7 +134,7 @@ class Channels:
         "channels:*",
         problems=(errors.Invalid, errors.Overloaded),
     )
-    async def test_channel(self, caller: Caller, transaction: db.Transaction, channel: ChannelId) -> TrialResult:
+    async def test_channel(self, caller: Caller, transaction: db.Transaction, channel: ChannelId) -> ChannelTestResult:
         """Send a test notification through a channel right now, also a disabled one; it is no delivery and is not stored.
 
         When it arrives, a pause that the receiver had asked for ends (pausedUntil).
@@ -145,7 +145,7 @@ class Channels:
             async with self._testing:
                 return await self._tested(caller.tenant, transaction, channel)
 
-    async def _tested(self, tenant: TenantId, transaction: db.Transaction, channel: ChannelId) -> TrialResult:
+    async def _tested(self, tenant: TenantId, transaction: db.Transaction, channel: ChannelId) -> ChannelTestResult:
         async with transaction() as connection:
             opened = await self._registry.open(connection, tenant, channel)
         result = await try_out(tenant, opened, self._transport)

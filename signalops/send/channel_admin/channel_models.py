@@ -81,7 +81,7 @@ class StoredChannel(ApiModel):
         return tag_of(self.updated_at)
 
 
-class WrittenChannel(StoredChannel):
+class ChangedChannel(StoredChannel):
     """A channel that was just added or changed."""
 
     secret: str | None = Field(
@@ -115,7 +115,7 @@ class RotatedSecret(ApiModel):
     old_secret_until: datetime = Field(description="Until then the old secret signs as well.")
 
 
-class TrialResult(ApiModel):
+class ChannelTestResult(ApiModel):
     """The result of a test notification."""
 
     outcome: OutcomeKind

@@ -12,7 +12,7 @@ _ANY = {"id": None, "kind": None, "enabled": None, "name": None}
 _ALL = {"lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "upwards": False, "limit": None}
 
 
-class Held(TypedDict):
+class LockedChannel(TypedDict):
     """A channel as it stands, with its sealed secret."""
 
     kind: ChannelKind
@@ -39,14 +39,14 @@ async def list_channels(connection: db.Connection, tenant: TenantId, **filters: 
     return await db.rows(connection, SQL["list-channels"], fields)
 
 
-async def hold_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Held | None:
+async def hold_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> LockedChannel | None:
     """Lock a channel and return it; None if there is none."""
     row: Any = await db.row(connection, SQL["lock-channel"], {"tenant": tenant, "id": channel})
-    found: Held | None = row
+    found: LockedChannel | None = row
     return found
 
 
-async def change_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, row: Held) -> None:
+async def change_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId, row: LockedChannel) -> None:
     """Update a locked channel; Conflict if another has its name. Invalid: its secret would be sent to another destination."""
     fields = {**row, "tenant": tenant, "id": channel, "config": db.Jsonb(row["config"])}
     await connection.execute(SQL["change-channel"], fields)

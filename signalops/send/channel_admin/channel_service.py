@@ -12,7 +12,7 @@ from signalops.config import Settings
 from signalops.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from signalops.send.channel_admin import channel_queries
 from signalops.send.channel_admin.channel_models import ChannelChange, NewChannel, SecretRotation, StoredChannel, tag_of
-from signalops.send.channel_admin.channel_queries import Held
+from signalops.send.channel_admin.channel_queries import LockedChannel
 from signalops.send.channels import configured
 from signalops.send.channels.base import Channel
 from signalops.send.secrets import SecretBox
@@ -22,14 +22,14 @@ Expected = frozenset[str] | None
 """The tags of the states that a change may be made of; None: any."""
 
 
-class Added(NamedTuple):
+class AddedChannel(NamedTuple):
     """A channel that was added; `secret` is what was made here, and can't be read again."""
 
     id: ChannelId
     secret: str | None
 
 
-class Opened(NamedTuple):
+class OpenedChannel(NamedTuple):
     """A channel ready to send, with its secret in plain."""
 
     channel: Channel
@@ -43,7 +43,7 @@ class ChannelRegistry:
         self._settings = settings
         self._keyring = SecretBox(settings)
 
-    async def add(self, connection: db.Connection, tenant: TenantId, new: NewChannel) -> Added:
+    async def add(self, connection: db.Connection, tenant: TenantId, new: NewChannel) -> AddedChannel:
         """Add a channel; Invalid, or Conflict when its name is taken."""
         secret = _plain(new.secret)
         channel = configured(new.kind, new.config)
@@ -63,7 +63,7 @@ class ChannelRegistry:
             max_per_minute=new.max_per_minute,
             send_target_id=_send_target(tenant, new.kind, channel.account(kept)),
         )
-        return Added(added, channel.made_here(secret, kept))
+        return AddedChannel(added, channel.made_here(secret, kept))
 
     async def change(
         self, connection: db.Connection, tenant: TenantId, channel: ChannelId, change: ChannelChange, expected: Expected = None
@@ -99,10 +99,10 @@ class ChannelRegistry:
         overlap = rotation.overlap_seconds if old else 0
         return None if secret else made, clock.now() + timedelta(seconds=overlap)
 
-    async def open(self, connection: db.Connection, tenant: TenantId, channel: ChannelId) -> Opened:
+    async def open(self, connection: db.Connection, tenant: TenantId, channel: ChannelId) -> OpenedChannel:
         """Return a channel ready to be tried, also one that is disabled; NotFound, or Invalid. It is on record who does."""
         locked = await _hold(connection, tenant, channel, None)
-        opened = Opened(configured(locked["kind"], locked["config"]), self._open(locked["secret"]))
+        opened = OpenedChannel(configured(locked["kind"], locked["config"]), self._open(locked["secret"]))
         await channel_queries.note_test(connection, tenant, channel, locked["name"])
         return opened
 
@@ -149,7 +149,7 @@ async def delete(connection: db.Connection, tenant: TenantId, channel: ChannelId
     return shown.model_copy(update={"enabled": False, "has_secret": False})
 
 
-async def _hold(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected) -> Held:
+async def _hold(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected) -> LockedChannel:
     """Return a channel, whose changes from here on follow one another."""
     locked = await channel_queries.hold_channel(connection, tenant, channel)
     if locked is None:
@@ -159,7 +159,7 @@ async def _hold(connection: db.Connection, tenant: TenantId, channel: ChannelId,
     return locked
 
 
-def _switched(locked: Held, enabled: bool | None) -> Held:
+def _switched(locked: LockedChannel, enabled: bool | None) -> LockedChannel:
     if enabled is not None and enabled != locked["enabled"]:
         locked["enabled"], locked["disabled_because"] = enabled, None
     return locked

@@ -5,8 +5,8 @@ import time
 
 from signalops import clock
 from signalops.errors import Invalid
-from signalops.send.channel_admin.channel_models import TrialResult
-from signalops.send.channel_admin.channel_service import Opened
+from signalops.send.channel_admin.channel_models import ChannelTestResult
+from signalops.send.channel_admin.channel_service import OpenedChannel
 from signalops.send.message_models import Envelope, Message, Notification, Outcome
 from signalops.send.template import render
 from signalops.send.transport import Transport
@@ -17,7 +17,7 @@ _SLACK = 5.0
 """Seconds beyond the provider's time: for names, connections and the template."""
 
 
-async def try_out(tenant: TenantId, opened: Opened, transport: Transport) -> TrialResult:
+async def try_out(tenant: TenantId, opened: OpenedChannel, transport: Transport) -> ChannelTestResult:
     """Send a test notification and return the result, in bounded time; outside of a transaction."""
     began = time.perf_counter()
     try:
@@ -27,7 +27,7 @@ async def try_out(tenant: TenantId, opened: Opened, transport: Transport) -> Tri
         outcome = Outcome("transient", error="The receiver did not answer in time.")
     except Invalid as refusal:
         outcome = Outcome("misconfigured", error=refusal.detail)
-    return TrialResult(
+    return ChannelTestResult(
         outcome=outcome.kind,
         status_code=outcome.status_code,
         answer=outcome.answer,
@@ -36,7 +36,7 @@ async def try_out(tenant: TenantId, opened: Opened, transport: Transport) -> Tri
     )
 
 
-async def _envelope(tenant: TenantId, opened: Opened) -> Envelope:
+async def _envelope(tenant: TenantId, opened: OpenedChannel) -> Envelope:
     about = {"type": "signalops.test", "source": "signalops", "payload": {"text": _TEXT}}
     event = {"id": str(clock.new_id()), "occurredAt": clock.now().isoformat(), **about}
     rule = {"id": str(clock.new_id()), "name": "test of the channel", "version": 1, "severity": "info"}

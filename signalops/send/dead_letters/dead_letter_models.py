@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from signalops.clock import Moment
 from signalops.models import ApiModel, PageOf, RequestModel
-from signalops.send.deliveries.delivery_models import ChannelTold, EventTold, RuleTold
+from signalops.send.deliveries.delivery_models import ChannelRef, EventRef, RuleRef
 
-LetterKind = Literal["event", "delivery"]
+DeadLetterKind = Literal["event", "delivery"]
 
 MAX_LETTERS = 10_000
 """Maximum dead letters that one request retries or discards."""
@@ -19,14 +19,14 @@ Reason = Annotated[str, Field(min_length=1, max_length=500, description="For tho
 Part = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class LetterShown(ApiModel):
+class DeadLetterShown(ApiModel):
     """An event that could not be processed, or a delivery that failed after its last attempt."""
 
     id: UUID = Field(description="The id of what died: the event's or the delivery's.")
-    kind: LetterKind
-    event: EventTold
-    rule: RuleTold | None = Field(description="Of a delivery.")
-    channel: ChannelTold | None = Field(description="Of a delivery.")
+    kind: DeadLetterKind
+    event: EventRef
+    rule: RuleRef | None = Field(description="Of a delivery.")
+    channel: ChannelRef | None = Field(description="Of a delivery.")
     error: str
     died_at: datetime
     resolved_at: datetime | None = Field(description="When it was retried or discarded; null: it waits.")
@@ -34,14 +34,14 @@ class LetterShown(ApiModel):
     reason: str | None = Field(description="Why it was discarded.")
 
 
-class LetterList(PageOf[LetterShown]):
+class DeadLetterList(PageOf[DeadLetterShown]):
     """A page of the unresolved dead letters, newest first."""
 
 
-class LetterFilter(RequestModel):
+class DeadLetterFilter(RequestModel):
     """A filter of dead letters; without any of these all unresolved ones."""
 
-    kind: LetterKind | None = None
+    kind: DeadLetterKind | None = None
     channel: UUID | None = None
     rule: UUID | None = None
     error: Part | None = Field(None, description="With this in their error, in any case.")
@@ -51,7 +51,7 @@ class LetterFilter(RequestModel):
 
 class _Choice(RequestModel):
     ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_LETTERS)] | None = Field(None, description="These letters.")
-    filter: LetterFilter | None = Field(None, description="Or: those that it lets through, the newest first; {}: all.")
+    filter: DeadLetterFilter | None = Field(None, description="Or: those that it lets through, the newest first; {}: all.")
     dry_run: bool = Field(False, description="Only count.")
 
     @model_validator(mode="after")
@@ -61,23 +61,23 @@ class _Choice(RequestModel):
         return self
 
 
-class LettersRetried(_Choice):
+class DeadLetterRetry(_Choice):
     """The dead letters to retry; at most 10,000 at once."""
 
 
-class LettersDiscarded(_Choice):
+class DeadLetterDiscard(_Choice):
     """The dead letters to discard, and why; at most 10,000 at once."""
 
     reason: Reason
 
 
-class LetterDiscarded(RequestModel):
+class DiscardReason(RequestModel):
     """Why a dead letter is discarded."""
 
     reason: Reason
 
 
-class LettersDone(ApiModel):
+class DeadLetterCounts(ApiModel):
     """How many dead letters were, or would be, affected."""
 
     letters: int = Field(description="Retried or discarded; in a dry run, that would be.")

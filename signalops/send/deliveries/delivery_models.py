@@ -11,14 +11,14 @@ from signalops.send.message_models import OutcomeKind
 from signalops.types import ChannelKind, DeliveryStatus, JsonObject
 
 
-class EventTold(ApiModel):
+class EventRef(ApiModel):
     """The event that a notification is about."""
 
     id: UUID
     type: str | None = Field(description="null: the event is gone.")
 
 
-class RuleTold(ApiModel):
+class RuleRef(ApiModel):
     """The rule that asked for a notification."""
 
     id: UUID
@@ -26,7 +26,7 @@ class RuleTold(ApiModel):
     version: int | None = None
 
 
-class ChannelTold(ApiModel):
+class ChannelRef(ApiModel):
     """The channel of a notification."""
 
     id: UUID
@@ -55,9 +55,9 @@ class DeliveryShown(ApiModel):
 
     id: UUID = Field(description="The receiver sees it in each attempt: webhook-id, Message-ID, Idempotency-Key.")
     status: DeliveryStatus
-    event: EventTold
-    rule: RuleTold
-    channel: ChannelTold
+    event: EventRef
+    rule: RuleRef
+    channel: ChannelRef
     attempts: int = Field(description="Attempts begun.")
     next_attempt_at: datetime | None = Field(description="Only while it waits.")
     paused_until: datetime | None = Field(

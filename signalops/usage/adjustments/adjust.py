@@ -10,14 +10,14 @@ from signalops.errors import Forbidden, IdempotencyConflict, Invalid
 from signalops.http import Response, answer, body_hash
 from signalops.types import Caller, JsonObject, KeyId, TenantId
 from signalops.usage.adjustments.adjustment_models import AdjustmentIn, AdjustmentList, AdjustmentShown, AdjustmentsPage
-from signalops.usage.usage_queries import Metered, find_meter
+from signalops.usage.usage_queries import MeterInfo, find_meter
 from signalops.usage.usage_report import ADDITIVE, group_key, group_of
 
 SQL = db.queries("usage/usage")
 _TENANTS = "/api/tenants/{tenant}/adjustments"
 
 
-class Sent(NamedTuple):
+class RequestOrigin(NamedTuple):
     """How an adjustment was sent: with which API key (none from the command line), and which idempotency key."""
 
     key: KeyId | None = None
@@ -25,7 +25,7 @@ class Sent(NamedTuple):
 
 
 async def adjust(
-    connection: db.Connection, tenant: TenantId, request: AdjustmentIn, sent: Sent, backfill_days: int
+    connection: db.Connection, tenant: TenantId, request: AdjustmentIn, sent: RequestOrigin, backfill_days: int
 ) -> tuple[AdjustmentShown, bool]:
     """Correct usage of the last `backfill_days`; return the adjustment, and whether it is new.
 
@@ -71,7 +71,7 @@ def _recent(at: datetime, backfill_days: int) -> datetime:
     return at
 
 
-def _refuse_others(request: AdjustmentIn, meter: Metered) -> None:
+def _refuse_others(request: AdjustmentIn, meter: MeterInfo) -> None:
     if meter.aggregation not in ADDITIVE:
         raise Invalid.at(
             "meter", f"{request.meter} can't be added to, it is {meter.aggregation}; correct one that counts or sums"
@@ -106,7 +106,7 @@ class Adjustments:
             body = body.model_copy(update={"author": caller.actor.name[:200]})
         elif body.quantity < 0:
             raise Forbidden("Usage is taken off by the operator of this installation alone: ask for it.")
-        sent = Sent(caller.key, idempotency_key)
+        sent = RequestOrigin(caller.key, idempotency_key)
         adjustment, is_new = await adjust(connection, caller.tenant, body, sent, self._backfill_days)
         return answer(adjustment, 201 if is_new else 200)
 

@@ -13,34 +13,34 @@ from signalops.http import body_hash
 from signalops.models import RequestModel
 from signalops.types import TenantId
 from signalops.usage.invoices import invoice_queries
-from signalops.usage.invoices.invoice_models import By, Draft, Line
+from signalops.usage.invoices.invoice_models import Draft, IssuedBy, Line
 from signalops.usage.invoices.issue import Issued, issue
 from signalops.usage.plans.money import PositiveNumber, rounded
 
 
-class Why(RequestModel):
-    """Why something is done about an invoice."""
+class Reason(RequestModel):
+    """The reason of a change of an invoice."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=500, description="Why; it stays on record.")]
+    reason: Annotated[str, Field(min_length=1, max_length=500, description="The reason; it is stored with the document.")]
 
 
-class CreditNoteIn(Why):
+class CreditNoteIn(Reason):
     """What a credit note takes off an invoice."""
 
     amount: PositiveNumber = Field(description="At most what is left of the invoice.", examples=["12.50"])
 
 
-class Said(Why):
-    """Why something is done, and who answers for it."""
+class ReasonAndAuthor(Reason):
+    """The reason of a change of an invoice, and its author."""
 
     author: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class Credited(CreditNoteIn, Said):
+class CreditNoteRequest(CreditNoteIn, ReasonAndAuthor):
     """What a credit note takes off, why, and who answers for it."""
 
 
-async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, decision: Said) -> None:
+async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, decision: ReasonAndAuthor) -> None:
     """Void an invoice or a credit note, once, and return the credit that it used. Conflict if it has valid credit notes."""
     locked = await _held(connection, tenant, invoice)
     if locked["left"] != locked["total"]:
@@ -48,7 +48,7 @@ async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, decis
     await invoice_queries.void_invoice(connection, tenant, invoice, **decision.model_dump())
 
 
-async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, decision: Said) -> Issued:
+async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, decision: ReasonAndAuthor) -> Issued:
     """Reissue a voided invoice: the same lines, since the sealed figures are the same, and a new number."""
     voided = await _lock(connection, tenant, invoice)
     if voided["kind"] != "invoice" or voided["voided_at"] is None:
@@ -60,11 +60,11 @@ async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, de
     names = Line.__dataclass_fields__
     lines = [Line(**{name: row[name] for name in names}) for row in read["lines"] if row["kind"] != "credit"]
     draft = Draft(voided["period"], voided["currency"], lines)
-    return await issue(connection, tenant, draft, By(decision.author, decision.reason))
+    return await issue(connection, tenant, draft, IssuedBy(decision.author, decision.reason))
 
 
 async def credit_once(
-    connection: db.Connection, tenant: TenantId, invoice: UUID, request: Credited, key: str | None
+    connection: db.Connection, tenant: TenantId, invoice: UUID, request: CreditNoteRequest, key: str | None
 ) -> tuple[UUID, bool]:
     """Issue a credit note unless its idempotency key was used; return it, and whether it is new.
 
@@ -81,7 +81,7 @@ async def credit_once(
     return (await credit(connection, tenant, invoice, request, **sent)).id, True
 
 
-async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, request: Credited, **sent: str) -> Issued:
+async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, request: CreditNoteRequest, **sent: str) -> Issued:
     """Issue a credit note for at most the remaining amount of an invoice; Invalid if it is more."""
     locked = await _held(connection, tenant, invoice)
     if locked["kind"] != "invoice":

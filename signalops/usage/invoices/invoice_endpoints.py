@@ -10,7 +10,7 @@ from signalops.endpoint import endpoint, for_operators
 from signalops.http import Headers, Page, Query, Request, Response, answer, headers_of
 from signalops.types import Caller, FoundTenant, Operator
 from signalops.usage.invoices import corrections, invoice_queries, render
-from signalops.usage.invoices.corrections import Credited, CreditNoteIn, Said, Why
+from signalops.usage.invoices.corrections import CreditNoteIn, CreditNoteRequest, Reason, ReasonAndAuthor
 from signalops.usage.invoices.invoice_models import InvoiceList, InvoiceShown, InvoiceSummary, Preview
 from signalops.usage.invoices.invoice_reader import find, preview, read
 from signalops.usage.usage_models import Month
@@ -89,7 +89,7 @@ async def get_invoice(
     lock="tenant",
     problems=(errors.Conflict,),
 )
-async def void(connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Why) -> InvoiceShown:
+async def void(connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Reason) -> InvoiceShown:
     """Void an invoice, or a credit note by its id; the credit that it used comes back."""
     found = await find(connection, tenant.id, invoice)
     await corrections.void(connection, tenant.id, found, _said(body, operator))
@@ -105,7 +105,7 @@ async def void(connection: db.Connection, operator: Operator, tenant: FoundTenan
     lock="tenant",
     problems=(errors.Conflict,),
 )
-async def reissue(connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Why) -> InvoiceShown:
+async def reissue(connection: db.Connection, operator: Operator, tenant: FoundTenant, invoice: str, body: Reason) -> InvoiceShown:
     """Reissue a voided invoice: the same figures, a new number."""
     found = await find(connection, tenant.id, invoice)
     issued = await corrections.reissue(connection, tenant.id, found, _said(body, operator))
@@ -131,14 +131,14 @@ async def credit(
     idempotency_key: str | None,
 ) -> Response:
     """Issue a credit note, which takes an amount off an invoice."""
-    request = Credited(**body.model_dump(), author=operator.author)
+    request = CreditNoteRequest(**body.model_dump(), author=operator.author)
     found = await find(connection, tenant.id, invoice)
     issued, is_new = await corrections.credit_once(connection, tenant.id, found, request, idempotency_key)
     return answer(await read(connection, tenant.id, issued), 201 if is_new else 200)
 
 
-def _said(why: Why, operator: Operator) -> Said:
-    return Said(reason=why.reason, author=operator.author)
+def _said(why: Reason, operator: Operator) -> ReasonAndAuthor:
+    return ReasonAndAuthor(reason=why.reason, author=operator.author)
 
 
 def _accepted(headers: Headers) -> Format:

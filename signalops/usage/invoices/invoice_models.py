@@ -53,7 +53,7 @@ def terms_of(document: str) -> Terms:
     return Terms.model_validate_json(document)
 
 
-class Used(NamedTuple):
+class MeterUsage(NamedTuple):
     """What a meter counted."""
 
     events: int
@@ -74,7 +74,7 @@ class BillingSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class LateUsage:
     """What a period bills of a stretch of an earlier one: the meter's figure there without and with it."""
 
     stretch: BillingSegment
@@ -106,14 +106,14 @@ class Line:
     details: JsonObject = field(default_factory=dict)
 
 
-class By(NamedTuple):
+class IssuedBy(NamedTuple):
     """Who issues a document, and why."""
 
     author: str = "signalops"
     reason: str | None = None
 
 
-CLOSING = By()
+CLOSING = IssuedBy()
 """An invoice that is issued since its period ended."""
 
 

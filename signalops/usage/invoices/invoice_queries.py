@@ -10,7 +10,7 @@ import orjson
 
 from signalops import db
 from signalops.types import TenantId
-from signalops.usage.invoices.invoice_models import BillingSegment, Late, Line, Period, Used, terms_of
+from signalops.usage.invoices.invoice_models import BillingSegment, LateUsage, Line, MeterUsage, Period, terms_of
 from signalops.usage.plans.money import EXACT
 
 SQL = db.queries("usage/invoices")
@@ -41,17 +41,17 @@ async def seal_period(connection: db.Connection, tenant: TenantId, period: date)
 
 async def stretches_used(
     connection: db.Connection, tenant: TenantId, period: date
-) -> list[tuple[BillingSegment, dict[str, Used]]]:
+) -> list[tuple[BillingSegment, dict[str, MeterUsage]]]:
     """Return the stretches of a period, each with what the period bills of the meters that have a price."""
     rows = await _all(connection, "billing-segments-used", tenant=tenant, period=period)
     return [(_stretch(row), {m: _used(usage) for m, usage in row["used"].items()}) for row in rows]
 
 
-async def late_used(connection: db.Connection, tenant: TenantId, period: date) -> list[Late]:
+async def late_used(connection: db.Connection, tenant: TenantId, period: date) -> list[LateUsage]:
     """Return what a period bills of earlier ones."""
     columns = ("month", "meter", "events", "before", "after")
     rows = await _all(connection, "late-used", tenant=tenant, period=period)
-    return [Late(_stretch(row), **{name: row[name] for name in columns}) for row in rows]
+    return [LateUsage(_stretch(row), **{name: row[name] for name in columns}) for row in rows]
 
 
 async def open_period(connection: db.Connection, tenant: TenantId, month: date | None) -> Period | None:
@@ -124,8 +124,8 @@ def _stretch(row: db.Row) -> BillingSegment:
     return BillingSegment(terms=terms_of(row["terms"]), **{name: row[name] for name in columns})
 
 
-def _used(usage: Mapping[str, Any]) -> Used:
-    return Used(usage["events"], Decimal(usage["quantity"]))
+def _used(usage: Mapping[str, Any]) -> MeterUsage:
+    return MeterUsage(usage["events"], Decimal(usage["quantity"]))
 
 
 def _json(value: object) -> str:

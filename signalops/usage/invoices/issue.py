@@ -10,7 +10,7 @@ from signalops import db
 from signalops.types import TenantId
 from signalops.usage.credits import credit_grants as credits
 from signalops.usage.invoices import invoice_queries
-from signalops.usage.invoices.invoice_models import CLOSING, By, Draft, Line
+from signalops.usage.invoices.invoice_models import CLOSING, Draft, IssuedBy, Line
 from signalops.usage.invoices.lines import drafts
 from signalops.usage.plans.money import EXACT, rounded
 
@@ -29,7 +29,7 @@ async def drafts_of(connection: db.Connection, tenant: TenantId, month: date) ->
     return drafts(month, stretches, await invoice_queries.late_used(connection, tenant, month))
 
 
-async def issue(connection: db.Connection, tenant: TenantId, draft: Draft, by: By = CLOSING) -> Issued:
+async def issue(connection: db.Connection, tenant: TenantId, draft: Draft, by: IssuedBy = CLOSING) -> Issued:
     """Issue the invoice of a closed period, which uses what credit there is."""
     invoice, due = await db.new_id(connection), max(draft.subtotal, Decimal(0))
     parameters = {"invoice": invoice, "currency": draft.currency, "at_most": due}

@@ -8,16 +8,18 @@ from fractions import Fraction
 from typing import Any
 
 from signalops.types import JsonObject
-from signalops.usage.invoices.invoice_models import BillingSegment, Draft, Late, Line, MeterTerms, Used
+from signalops.usage.invoices.invoice_models import BillingSegment, Draft, LateUsage, Line, MeterTerms, MeterUsage
 from signalops.usage.plans.money import EXACT, rounded
 from signalops.usage.plans.plan_models import FlatPrice, Price
 from signalops.usage.plans.pricing import WHOLE, Priced, exact, price
 
-_NOTHING = Used(0, Decimal(0))
+_NOTHING = MeterUsage(0, Decimal(0))
 _FINEST = Decimal("1e-12")
 
 
-def drafts(month: date, stretches: Iterable[tuple[BillingSegment, Mapping[str, Used]]], late: Iterable[Late]) -> list[Draft]:
+def drafts(
+    month: date, stretches: Iterable[tuple[BillingSegment, Mapping[str, MeterUsage]]], late: Iterable[LateUsage]
+) -> list[Draft]:
     """Return what a period is invoiced with: one draft for each currency, none when there is nothing to bill.
 
     Each stretch is priced by itself. Lines are rounded, totals are sums of lines; what is due for time alone is rounded so that
@@ -49,7 +51,7 @@ class Fees:
         return EXACT.subtract(*(rounded(exact(due), currency) for due in (after, before)))
 
 
-def stretch_lines(stretch: BillingSegment, used: Mapping[str, Used], fees: Fees | None = None) -> Iterator[Line]:
+def stretch_lines(stretch: BillingSegment, used: Mapping[str, MeterUsage], fees: Fees | None = None) -> Iterator[Line]:
     """Yield the base fee of a stretch, unless it is 0, and each meter that was used or costs something unused.
 
     fees: those of the stretches before it in the month; None: it is the first.
@@ -80,7 +82,7 @@ def stretch_lines(stretch: BillingSegment, used: Mapping[str, Used], fees: Fees 
             )
 
 
-def late_lines(late: Late) -> Iterator[Line]:
+def late_lines(late: LateUsage) -> Iterator[Line]:
     """Yield what a closed stretch costs more, or less, by what came late; nothing when the meter has no price there.
 
     It is the difference of the two amounts as they are rounded: so all that is ever billed of a month adds up to what the

@@ -10,7 +10,7 @@ from signalops.types import TenantId
 SQL = db.queries("usage/plans")
 
 
-class Subscribed(NamedTuple):
+class SubscriptionStart(NamedTuple):
     """Which plan a tenant has, or will have, from which day."""
 
     plan: str
@@ -18,7 +18,7 @@ class Subscribed(NamedTuple):
     starts_on: date
 
 
-class Wanted(NamedTuple):
+class SubscriptionChoice(NamedTuple):
     """Which plan a tenant is to have (without a version the newest), and whether from today or from the next month."""
 
     plan: str
@@ -60,11 +60,13 @@ async def add_plan(connection: db.Connection, document: db.Row, **fields: Any) -
     await connection.execute(SQL["add-plan"], {"document": db.Jsonb(document), **fields})
 
 
-async def subscribe(connection: db.Connection, tenant: TenantId, subscription: Wanted, author: str) -> Subscribed:
+async def subscribe(
+    connection: db.Connection, tenant: TenantId, subscription: SubscriptionChoice, author: str
+) -> SubscriptionStart:
     """Give the tenant that the transaction acts for a plan; NotFound, or Conflict with what it has."""
     parameters = {"tenant": tenant, "author": author, **subscription._asdict()}
     try:
-        (made,) = await db.records(connection, Subscribed, SQL["subscribe"], parameters)
+        (made,) = await db.records(connection, SubscriptionStart, SQL["subscribe"], parameters)
     except db.NoDataFound as error:
         raise no_such_plan(subscription.plan, subscription.version) from error
     return made

@@ -26,7 +26,7 @@ _AT_ONCE = 2000
 """Events that are read and recounted at once."""
 
 
-class Slip(NamedTuple):
+class BatchHour(NamedTuple):
     """What one batch counted in one hour, by meter and group."""
 
     hour: datetime
@@ -39,7 +39,7 @@ class Slip(NamedTuple):
         return {event for entry in self.entries for event in entry["event_ids"]}
 
 
-class Figure(NamedTuple):
+class Aggregate(NamedTuple):
     """The aggregate of some events; None: distinct values have no sum."""
 
     events: frozenset[UUID]
@@ -84,7 +84,7 @@ class Recount:
             for difference in await self._items(hour, met, unsure):
                 yield difference
 
-    def _held(self, slip: Slip, events: Events, met: dict[Counter, set[str]]) -> Iterator[Difference]:
+    def _held(self, slip: BatchHour, events: Events, met: dict[Counter, set[str]]) -> Iterator[Difference]:
         """Check an entry against its events; collect the distinct values."""
         expected, stored = self._recounted(slip, events), _by_key(slip.entries)
         for key in sorted(expected.keys() | stored.keys()):
@@ -99,7 +99,7 @@ class Recount:
                 others = " (others)" if str(should) == str(does) else ""
                 yield self._difference("recount", period, subject, str(should or "nothing"), f"{does or 'nothing'}{others}")
 
-    def _recounted(self, slip: Slip, events: Events) -> dict[Key, Mapping[str, Any]]:
+    def _recounted(self, slip: BatchHour, events: Events) -> dict[Key, Mapping[str, Any]]:
         """Return what a worker would count of the events of a slip today, by the meters of then."""
         results = Results()
         stored = [events[event] for event in sorted(slip.events)]
@@ -136,16 +136,16 @@ class Recount:
         return compile_meters(version, rows, report, limited)
 
 
-async def _chunks(entries: AsyncIterator[db.Row]) -> AsyncIterator[list[Slip]]:
+async def _chunks(entries: AsyncIterator[db.Row]) -> AsyncIterator[list[BatchHour]]:
     """Gather entries, which come by hour and batch, into slips; and slips of one hour into chunks of some thousand events."""
-    slips: list[Slip] = []
+    slips: list[BatchHour] = []
     events = 0
     async for entry in entries:
         if not slips or (slips[-1].hour, slips[-1].batch) != (entry["hour"], entry["batch"]):
             if slips and (slips[-1].hour != entry["hour"] or events >= _AT_ONCE):
                 yield slips
                 slips, events = [], 0
-            slips.append(Slip(entry["hour"], entry["batch"], entry["meters_version"], []))
+            slips.append(BatchHour(entry["hour"], entry["batch"], entry["meters_version"], []))
         slips[-1].entries.append(entry)
         events += entry["events"] if entry["meter"] == DEFAULT else 0
     if slips:
@@ -164,14 +164,14 @@ def _by_key(entries: list[db.Row]) -> dict[Key, list[db.Row]]:
     return by_key
 
 
-def _expected(entry: Mapping[str, Any] | None) -> Figure | None:
+def _expected(entry: Mapping[str, Any] | None) -> Aggregate | None:
     if entry is None:
         return None
     value = entry.get("value")
-    return Figure(frozenset(map(UUID, entry["event_ids"])), None if value is None else Decimal(value))
+    return Aggregate(frozenset(map(UUID, entry["event_ids"])), None if value is None else Decimal(value))
 
 
-def _stored(entries: list[db.Row], expected: Mapping[str, Any] | None) -> Figure | None:
+def _stored(entries: list[db.Row], expected: Mapping[str, Any] | None) -> Aggregate | None:
     """Put the entries of one batch, hour and group together: a batch that was bisected has several."""
     if not entries:
         return None
@@ -186,7 +186,7 @@ def _stored(entries: list[db.Row], expected: Mapping[str, Any] | None) -> Figure
             value = max(entries, key=lambda entry: (entry["latest_at"], entry["latest_event"]))["value"]
         case _:
             value = sum(values, Decimal(0)) if values else None
-    return Figure(events, value)
+    return Aggregate(events, value)
 
 
 def _many(items: set[str], others: set[str] | None = None) -> str:

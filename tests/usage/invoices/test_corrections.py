@@ -17,7 +17,7 @@ from signalops.usage.invoices import corrections
 from tests.support.tenants import Tenant
 from tests.support.worlds.billing import MARCH, Billing, plan
 
-SAID = corrections.Said(reason="wrong customer", author="ann")
+SAID = corrections.ReasonAndAuthor(reason="wrong customer", author="ann")
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def invoice_of(billing: Billing, tenant: Tenant) -> UUID:
     return UUID(str(billing.invoices(tenant)[0]["id"]))
 
 
-def note(amount: str) -> corrections.Credited:
-    return corrections.Credited(amount=Decimal(amount), reason="an outage", author="ann")
+def note(amount: str) -> corrections.CreditNoteRequest:
+    return corrections.CreditNoteRequest(amount=Decimal(amount), reason="an outage", author="ann")
 
 
 async def test_voiding_gives_the_credit_back_and_tells(billing: Billing, operator: db.Connection, billed: Tenant) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from signalops.usage.invoices.invoice_models import BillingSegment, Late, Terms, Used, terms_of
+from signalops.usage.invoices.invoice_models import BillingSegment, LateUsage, MeterUsage, Terms, terms_of
 from signalops.usage.invoices.lines import drafts, late_lines, stretch_lines
 from signalops.usage.plans.money import rounded
 from signalops.usage.plans.plan_models import PlanDocument
@@ -30,8 +30,8 @@ def stretch(of: Terms, days: int = 31, of_days: int = 31) -> BillingSegment:
     return BillingSegment("pro", 1, of, days, of_days, datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC))
 
 
-def used(events: int) -> dict[str, Used]:
-    return {"events": Used(events, Decimal(events))}
+def used(events: int) -> dict[str, MeterUsage]:
+    return {"events": MeterUsage(events, Decimal(events))}
 
 
 def test_a_fee_of_nothing_and_an_unused_meter_make_no_line() -> None:
@@ -74,11 +74,11 @@ def test_a_line_says_how_it_came_about() -> None:
 def test_what_is_billed_late_bit_by_bit_adds_up(parts: list[int], days: int) -> None:
     of, total, billed = stretch(terms(GRADUATED), days), Decimal(0), Decimal(0)
     for part in parts:
-        late = Late(of, MARCH, "events", 1, total, total + part)
+        late = LateUsage(of, MARCH, "events", 1, total, total + part)
         (line,) = late_lines(late)
         total, billed = total + part, billed + line.amount
         assert line.quantity == part
-    whole = [line.amount for line in stretch_lines(of, {"events": Used(1, total)})]
+    whole = [line.amount for line in stretch_lines(of, {"events": MeterUsage(1, total)})]
     assert billed == sum(whole)
 
 
@@ -94,14 +94,14 @@ FLAT = {"meter": "events", "model": "flat"}
 def test_the_parts_of_a_month_add_up_to_the_month(fee: Decimal, days: list[int], currency: str) -> None:
     due = format(fee, "f")
     for of in (terms(fee=due, currency=currency), terms({**FLAT, "amount": due}, currency=currency)):
-        parts = [(stretch(of, n, sum(days)), dict[str, Used]()) for n in days]
+        parts = [(stretch(of, n, sum(days)), dict[str, MeterUsage]()) for n in days]
         billed = sum((draft.subtotal for draft in drafts(MARCH, parts, [])), Decimal(0))
         whole = sum((draft.subtotal for draft in drafts(MARCH, [(stretch(of), {})], [])), Decimal(0))
         assert billed == whole == rounded(fee, currency)
 
 
 def test_fees_that_change_within_a_month_are_rounded_together() -> None:
-    parts = [(stretch(terms(fee=fee), 1, 3), dict[str, Used]()) for fee in ("10", "10", "20")]
+    parts = [(stretch(terms(fee=fee), 1, 3), dict[str, MeterUsage]()) for fee in ("10", "10", "20")]
     (draft,) = drafts(MARCH, parts, [])
     assert [line.amount for line in draft.lines] == [Decimal("3.33"), Decimal("3.34"), Decimal("6.66")]
     assert draft.subtotal == Decimal("13.33")

@@ -10,7 +10,7 @@ from signalops import db
 from signalops.config import Settings
 from signalops.usage.plans import plan_queries, plan_service
 from signalops.usage.plans.plan_models import PlanDocument
-from signalops.usage.plans.plan_queries import Subscribed
+from signalops.usage.plans.plan_queries import SubscriptionStart
 from tests.support.rows import add_subscription
 from tests.support.tenants import Tenant
 
@@ -39,11 +39,11 @@ class Office:
         async with db.as_owner(self._settings) as connection:
             return (await plan_service.define(connection, plan, document))[0]
 
-    async def subscribe(self, tenant: Tenant, plan: str, at_once: bool = True) -> Subscribed:
+    async def subscribe(self, tenant: Tenant, plan: str, at_once: bool = True) -> SubscriptionStart:
         """Give a tenant a plan, acting for it."""
         async with db.as_owner(self._settings) as connection:
             await db.set_tenant(connection, tenant.id)
-            return await plan_queries.subscribe(connection, tenant.id, plan_queries.Wanted(plan, at_once), "ann")
+            return await plan_queries.subscribe(connection, tenant.id, plan_queries.SubscriptionChoice(plan, at_once), "ann")
 
     def held(self, tenant: Tenant) -> list[Held]:
         """The tenant's plans after its first, by their first days."""

@@ -14,7 +14,7 @@ from signalops.job_handlers import JobHandlers
 from signalops.send import SecretBox, Sender
 from signalops.usage.invoices import corrections
 from signalops.usage.invoices.close import Closer
-from signalops.usage.invoices.corrections import Said
+from signalops.usage.invoices.corrections import ReasonAndAuthor
 from signalops.usage.plans import plan_queries as plans
 from signalops.usage.plans import plan_service
 from signalops.usage.plans.plan_models import PlanDocument
@@ -23,7 +23,7 @@ from tests.support.databases import Databases
 from tests.support.tenants import EVERYTHING, Tenant, make_tenant, set_limit
 
 AGGREGATIONS = ("count", "sum", "max", "min", "avg", "latest", "unique_count")
-OPERATOR = Said(reason="the audit's tests", author="ann")
+OPERATOR = ReasonAndAuthor(reason="the audit's tests", author="ann")
 POISON = """
   create function signalops.die() returns trigger language plpgsql as $$
   begin
@@ -92,7 +92,7 @@ class UsageHistory:
         async with db.as_owner(self.settings) as connection:
             await plan_service.define(connection, "pro", PlanDocument.model_validate(PRICED))
             await db.set_tenant(connection, self.acme.id)
-            await plans.subscribe(connection, self.acme.id, plans.Wanted("pro", at_once=True), "ann")
+            await plans.subscribe(connection, self.acme.id, plans.SubscriptionChoice("pro", at_once=True), "ann")
         grant = (
             "select signalops.grant_credit(t, %s, 'EUR', 'prepaid', 'ann', %s::smallint) "
             "from (select %s::uuid as t) x, signalops.set_tenant(t)"
@@ -145,7 +145,7 @@ class UsageHistory:
             assert row is not None
             await corrections.void(connection, self.acme.id, row[0], OPERATOR)
             issued = await corrections.reissue(connection, self.acme.id, row[0], OPERATOR)
-            note = corrections.Credited(amount="0.10", **OPERATOR.model_dump())
+            note = corrections.CreditNoteRequest(amount="0.10", **OPERATOR.model_dump())
             await corrections.credit(connection, self.acme.id, issued.id, note)
 
     def outlive(self, *tables: str) -> None:
