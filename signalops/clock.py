@@ -78,19 +78,19 @@ def unix() -> int:
     return int(time.time() + _offset)
 
 
-def least_id(moment: datetime) -> UUID:
+def uuid7_floor(moment: datetime) -> UUID:
     """Return the least UUIDv7 of a moment's millisecond: ids compare with it as their times do."""
     return UUID(int=max((moment - _EPOCH) // timedelta(milliseconds=1), 0) << 80)
 
 
-def time_of(identity: UUID) -> datetime:
+def uuid7_time(identity: UUID) -> datetime:
     """Return the millisecond in which a UUIDv7 was made."""
     return datetime.fromtimestamp((identity.int >> 80) / 1000, UTC)
 
 
-def moment_of(identity: UUID, occurred_at: datetime) -> datetime:
+def event_time(identity: UUID, occurred_at: datetime) -> datetime:
     """Return the event time of an event: its occurredAt, but never after it was received."""
-    return min(occurred_at, time_of(identity))
+    return min(occurred_at, uuid7_time(identity))
 
 
 def hour_of(moment: datetime, zone: tzinfo) -> datetime:

@@ -14,7 +14,7 @@ _MAX_DELAY = 1.0
 """Maximum round trip of a measurement, in seconds: the server's time can be anywhere within it."""
 
 
-async def keep(connections: db.Pool) -> None:
+async def keep_synced(connections: db.Pool) -> None:
     """Measure again and again, until cancelled."""
     while True:
         await asyncio.sleep(_PAUSE)

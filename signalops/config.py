@@ -279,7 +279,7 @@ def is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def keep(file: Path, make: Callable[[], bytes]) -> None:
+def ensure_secret_file(file: Path, make: Callable[[], bytes]) -> None:
     """Make a secret's file, for its owner alone, unless it is there."""
     if file.exists():
         return

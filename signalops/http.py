@@ -94,7 +94,7 @@ class Page(Query):
 
 def _before(moment: datetime) -> UUID:
     """Return the largest id before a time. Ids have millisecond precision, so the whole millisecond of the time is excluded."""
-    return UUID(int=max(clock.least_id(moment + timedelta(microseconds=999)).int - 1, 0))
+    return UUID(int=max(clock.uuid7_floor(moment + timedelta(microseconds=999)).int - 1, 0))
 
 
 @lru_cache(256)

@@ -60,8 +60,8 @@ class JobHandlers:
         began = time.perf_counter()
         results, parts = await self._processor.process(batch, job)
         for part in parts:
-            self.catalogue.note(part.tenant, part.events)
-        _tell(batch, job, results, parts, time.perf_counter() - began)
+            self.catalogue.record(part.tenant, part.events)
+        _emit(batch, job, results, parts, time.perf_counter() - began)
 
     async def send_delivery(self, tenant: TenantId, delivery: DeliveryId) -> None:
         """Make one attempt at a delivery."""
@@ -87,12 +87,12 @@ class JobHandlers:
             while await inbox_queries.enqueue_due(connection, MAX_PER_SWEEP):
                 pass
 
-    async def tell_due(self) -> None:
+    async def fire_due(self) -> None:
         """Send the digests that are due, and report absences."""
         async with self._connections.connection() as connection:
             while await inbox_queries.park_events(connection, MAX_PER_SWEEP) == MAX_PER_SWEEP:
                 pass
-            digests, absences = await inbox_queries.tell_due(connection, MAX_PER_SWEEP)
+            digests, absences = await inbox_queries.fire_due(connection, MAX_PER_SWEEP)
         if digests or absences:
             telemetry.emit("digests_absences.fired", digests=digests, absences=absences)
 
@@ -136,7 +136,7 @@ class JobHandlers:
         await alerts.record_maintenance_run(self._connections, job, error)
 
 
-def _tell(batch: BatchId, job: int, results: Results, parts: list[Part], seconds: float) -> None:
+def _emit(batch: BatchId, job: int, results: Results, parts: list[Part], seconds: float) -> None:
     sent = list({event["correlation"]: None for part in parts for event in part.events if event["correlation"]})
     telemetry.emit(
         "batch.processed",

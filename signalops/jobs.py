@@ -34,7 +34,7 @@ def jobs_of(handlers: JobHandlers) -> list[Job | Periodic]:
         Job("run_backtest", "backtests", run_backtest),
         Job("delete_tenant", "deletions", delete_tenant),
         Periodic("enqueue_due", "* * * * * *", handlers.enqueue_due),
-        Periodic("tell_due", "* * * * * *", handlers.tell_due),
+        Periodic("fire_due", "* * * * * *", handlers.fire_due),
         Periodic("enqueue_lost", "* * * * * */5", handlers.enqueue_lost),
         Periodic("watch", "* * * * * */15", handlers.watch),
         Periodic("tidy", "* * * * *", handlers.tidy, is_recorded=True),

@@ -141,14 +141,14 @@ class Processor:
             return None
         own = Results()
         decide_part = partial(_decide, part, compiled, meters, own)
-        decided = await db.beside(work.connection, decide_part) if has_turn else decide_part()
+        decided = await db.run_in_thread(work.connection, decide_part) if has_turn else decide_part()
         if own.rows > HEAVY_ROWS and not has_turn and not await self._takes_turn(work, part):
             return None
         fitting = _fitting(decided, own.rows, results)
         fits = await _requeue_rest(work, part, fitting)
         if fits and fitting < decided:
             own = Results()
-            await db.beside(work.connection, partial(_decide, fits, compiled, meters, own))
+            await db.run_in_thread(work.connection, partial(_decide, fits, compiled, meters, own))
         if fits:
             results.add(own)
         return fits
@@ -200,7 +200,7 @@ def _decide(part: Part, compiled: CompiledRules, meters: CompiledMeters, results
     if costly or events < len(part.events):
         died = {event["id"] for event in costly}
         processed = part._replace(events=[event for event in part.events[:events] if event["id"] not in died])
-        results.dead += [_letter(part, event, TooCostly()) for event in costly]
+        results.dead += [_dead_letter(part, event, TooCostly()) for event in costly]
     results.parts.append(
         {
             "tenant": part.tenant,
@@ -239,10 +239,10 @@ def _dead_lettered(part: Part, meters_version: int, error: Exception) -> Results
         "billed": 0,
         "dead": 1,
     }
-    return Results(parts=[row], dead=[_letter(part, part.events[0], error)])
+    return Results(parts=[row], dead=[_dead_letter(part, part.events[0], error)])
 
 
-def _letter(part: Part, event: Mapping[str, Any], error: Exception) -> DeadEvent:
+def _dead_letter(part: Part, event: Mapping[str, Any], error: Exception) -> DeadEvent:
     sent = event["correlation"] or event["id"]
     telemetry.emit("event.dead_lettered", tenant=part.tenant, event=event["id"], request_id=sent, error=db.redact(error))
     reason = str(error) if isinstance(error, TooCostly) else repr(error)

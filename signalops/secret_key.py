@@ -2,7 +2,7 @@
 
 from cryptography.fernet import Fernet
 
-from signalops.config import Settings, keep
+from signalops.config import Settings, ensure_secret_file
 from signalops.errors import Unusable
 
 
@@ -11,17 +11,17 @@ def secret_keys(settings: Settings) -> list[str]:
 
     Unusable without a key if the server is not the embedded one: each machine would create another.
     """
-    text = settings.secret_key.get_secret_value() if settings.secret_key else _kept(settings)
+    text = settings.secret_key.get_secret_value() if settings.secret_key else _stored(settings)
     return [key.strip() for key in text.split(",")]
 
 
-def keep_key(settings: Settings) -> None:
+def ensure_key(settings: Settings) -> None:
     """Make the data folder's key unless one is given or there: for an installation whose processes share that folder."""
     if settings.secret_key is None:
-        keep(settings.data / "secret.key", Fernet.generate_key)
+        ensure_secret_file(settings.data / "secret.key", Fernet.generate_key)
 
 
-def _kept(settings: Settings) -> str:
+def _stored(settings: Settings) -> str:
     file = settings.data / "secret.key"
     if not file.exists():
         if settings.database_url or settings.api_database_url or settings.worker_database_url:
@@ -29,5 +29,5 @@ def _kept(settings: Settings) -> str:
                 "Set SIGNALOPS_SECRET_KEY, the same for every process: 32 random bytes in URL-safe base64, "
                 "such as `openssl rand -base64 32 | tr +/ -_` prints."
             )
-        keep(file, Fernet.generate_key)
+        ensure_secret_file(file, Fernet.generate_key)
     return file.read_text(encoding="ascii")

@@ -44,7 +44,7 @@ async def _life() -> AsyncIterator[None]:
         tasks = [
             supervised("start the processes of the sandbox", sandbox.warm),
             supervised("watch the pools", lambda: watch_pools(pools)),
-            supervised("keep the time", lambda: clock_sync.keep(connections)),
+            supervised("keep the time", lambda: clock_sync.keep_synced(connections)),
             supervised("keep the catalogue of event types", handlers.catalogue.run),
         ]
         with served(settings().worker_metrics_host, settings().worker_metrics_port):

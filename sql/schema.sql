@@ -937,7 +937,7 @@ CREATE FUNCTION signalops.billing_segments(tenant uuid, in_period date) RETURNS 
   from held h where h.first_day < h.next_day order by h.first_day
 $$;
 
-COMMENT ON FUNCTION signalops.billing_segments(tenant uuid, in_period date) IS 'The stretches of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are days of the of_days of the period. A period that begins before the tenant''s first plan has days of none.';
+COMMENT ON FUNCTION signalops.billing_segments(tenant uuid, in_period date) IS 'The billing segments of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are days of the of_days of the period. A period that begins before the tenant''s first plan has days of none.';
 
 CREATE FUNCTION signalops.bind_secret() RETURNS trigger
     LANGUAGE plpgsql

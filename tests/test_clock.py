@@ -72,4 +72,4 @@ def test_ids_that_get_one_place_stay_in_the_order_in_which_they_were_made() -> N
     assert placed == sorted(placed)
     assert len(set(placed)) == 10_000
     assert {(i.version, i.variant, str(i)[:13]) for i in placed} == {(7, "specified in RFC 4122", place)}
-    assert abs(clock.time_of(placed[0]) - clock.now()) < timedelta(seconds=5)
+    assert abs(clock.uuid7_time(placed[0]) - clock.now()) < timedelta(seconds=5)

@@ -56,7 +56,7 @@ async def test_clocks_that_agree_are_left_alone(worker_pool: db.Pool, monkeypatc
 def test_ids_and_retries_go_by_the_corrected_clock() -> None:
     before = clock.new_id()
     clock.correct(-2 * HOUR)
-    shifted = clock.time_of(clock.new_id()) - clock.time_of(before)
+    shifted = clock.uuid7_time(clock.new_id()) - clock.uuid7_time(before)
     assert abs(shifted + timedelta(hours=2)) < timedelta(seconds=1)
     decision = RetryAlways().get_retry_decision(exception=ValueError(), job=JOB)
     assert decision.retry_at

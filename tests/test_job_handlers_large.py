@@ -34,7 +34,7 @@ def _await_use(owner: psycopg.Connection, pid: int, seconds: float) -> bool:
 async def test_a_transaction_is_used_while_work_goes_on_beside_it(worker_pool: db.Pool, owner: psycopg.Connection) -> None:
     async with worker_pool.connection() as connection, connection.transaction():
         pid = await _hasty(connection)
-        assert await db.beside(connection, lambda: _await_use(owner, pid, 3))
+        assert await db.run_in_thread(connection, lambda: _await_use(owner, pid, 3))
         await connection.execute("select 1")
 
 

@@ -55,7 +55,7 @@ async def suspended_with_a_backlog(pipeline: Pipeline, acme: Tenant, globex: Ten
 
 async def tick(pipeline: Pipeline) -> None:
     """Sweep as the periodic jobs do."""
-    await pipeline.handlers.tell_due()
+    await pipeline.handlers.fire_due()
     await pipeline.handlers.enqueue_due()
     await pipeline.handlers.enqueue_lost()
     await pipeline.handlers.tidy()
@@ -228,7 +228,7 @@ async def test_digests_are_told_when_their_tenant_is_resumed(pipeline: Pipeline,
     assert pipeline.rows("select due_at::text from signalops.digests") == [("infinity",)]
     become(pipeline, acme, "active")
     await pipeline.handlers.enqueue_due()
-    await pipeline.handlers.tell_due()
+    await pipeline.handlers.fire_due()
     assert pipeline.rows("select count(*) from signalops.deliveries") == [(1,)]
     assert pipeline.rows("select payload ->> 'until' < 'i' from signalops.events where causation_depth = 1") == [(True,)]
 
@@ -249,7 +249,7 @@ async def test_an_absence_gets_its_whole_time_again(pipeline: Pipeline, acme: Te
     pipeline.owner.execute(f"update signalops.rule_states set due_at = now() - interval '2 s' where rule_id <> {one}".encode())
     await pipeline.handlers.enqueue_due()
     pipeline.owner.execute("update signalops.rule_states set due_at = due_at - interval '2 s'")
-    await pipeline.handlers.tell_due()
+    await pipeline.handlers.fire_due()
     assert pipeline.rows("select from signalops.events where type = %s", ABSENT) == []
     left = """
         select extract(epoch from g.due_at - t.status_since)
@@ -269,7 +269,7 @@ async def test_what_was_seen_after_the_resumption_is_not_told_as_absent(pipeline
     pipeline.owner.execute("update signalops.rule_states set due_at = 'infinity', last_match_at = now() - interval '1 minute'")
     await pipeline.handlers.enqueue_due()
     pipeline.owner.execute("update signalops.rule_states set due_at = due_at - interval '2 s'")
-    await pipeline.handlers.tell_due()
+    await pipeline.handlers.fire_due()
     assert pipeline.rows("select from signalops.events where type = %s", ABSENT) == []
 
 

@@ -79,7 +79,7 @@ async def test_a_time_that_is_not_settled_is_refused_and_complete_when_asked_aga
 
 async def test_what_a_page_promises_of_a_time_holds_for_parts_of_milliseconds(api: Client, acme: Tenant) -> None:
     sent = (await api.post(SIGNUP, acme)).json["id"]
-    moment = clock.time_of(UUID(sent))
+    moment = clock.uuid7_time(UUID(sent))
     (event,) = (await api.get("/api/events", acme)).json["data"]
     assert datetime.fromisoformat(event["receivedAt"]) == moment
 

@@ -16,7 +16,7 @@ _FAILING = """
 from signalops import clock_sync
 async def keep(_):
     raise RuntimeError("a bug")
-clock_sync.keep = keep
+clock_sync.keep_synced = keep
 """
 _API = f"""{_FAILING}
 import uvicorn

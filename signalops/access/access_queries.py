@@ -91,12 +91,12 @@ async def revoke_key(connection: db.Connection, tenant: TenantId, key: UUID, wit
     return (await connection.execute(SQL["revoke-key"], fields)).rowcount > 0
 
 
-async def note_digest(connection: db.Connection, tenant: TenantId, key: KeyId, digest: bytes) -> None:
+async def store_digest(connection: db.Connection, tenant: TenantId, key: KeyId, digest: bytes) -> None:
     """Note the digest of a key that has none, or one by a secret that is not used any more."""
     await connection.execute(SQL["store-key-digest"], {"tenant": tenant, "key": key, "digest": digest})
 
 
-async def note_uses(connection: db.Connection, uses: Mapping[tuple[TenantId, KeyId], datetime]) -> None:
+async def record_uses(connection: db.Connection, uses: Mapping[tuple[TenantId, KeyId], datetime]) -> None:
     """Note when keys were used, of any tenants; a key's at most once a minute."""
     tenants, keys = [list(ids) for ids in zip(*uses, strict=True)]
     await connection.execute(SQL["record-key-uses"], {"tenants": tenants, "keys": keys, "moments": list(uses.values())})

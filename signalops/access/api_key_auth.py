@@ -65,7 +65,7 @@ class ApiKeyAuthenticator:
             raise Forbidden(f"The tenant is {known.tenant_status}: {reason.removesuffix('.')}.")
         caller = known.caller
         assert caller.key, "callers that this ring knows have a key"
-        self.uses.note(caller.tenant, caller.key)
+        self.uses.record(caller.tenant, caller.key)
         return caller
 
     async def _look_up(self, key: str, digest: bytes, before: access_queries.FoundKey | None) -> access_queries.FoundKey:
@@ -81,14 +81,14 @@ class ApiKeyAuthenticator:
         """Find keys; once more after an outage, which may have been over for long before it is noticed here."""
         try:
             try:
-                return await self._found(prefix)
+                return await self._fetch_keys(prefix)
             except db.OUTAGE:
                 await db.repair(self._connections)
-                return await self._found(prefix)
+                return await self._fetch_keys(prefix)
         except db.OUTAGE as error:
             raise Unavailable("The key can't be looked up just now: try again.", headers={"Retry-After": "1"}) from error
 
-    async def _found(self, prefix: str) -> list[access_queries.FoundKey]:
+    async def _fetch_keys(self, prefix: str) -> list[access_queries.FoundKey]:
         async with self._connections.connection() as connection:
             return await access_queries.find_keys(connection, prefix)
 
@@ -108,15 +108,15 @@ class ApiKeyAuthenticator:
             work = partial(bcrypt.checkpw, key.encode(), row.hash.encode())
             is_right = await asyncio.get_running_loop().run_in_executor(_CHECKING, work)
         if is_right and (digest := self._digests.make(key)):
-            await self._note_digest(row.caller, digest)
+            await self._store_digest(row.caller, digest)
         return is_right
 
-    async def _note_digest(self, caller: Caller, digest: bytes) -> None:
+    async def _store_digest(self, caller: Caller, digest: bytes) -> None:
         """Complete a key that is older than digests; when it can't be, the next look-up does."""
         assert caller.key, "callers that this ring knows have a key"
         with suppress(db.REFUSAL):
             async with db.as_tenant(self._connections, caller.tenant) as connection:
-                await access_queries.note_digest(connection, caller.tenant, caller.key, digest)
+                await access_queries.store_digest(connection, caller.tenant, caller.key, digest)
 
 
 class _Queue:

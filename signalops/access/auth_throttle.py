@@ -54,7 +54,7 @@ class AuthThrottle:
                         "Too many wrong credentials came from your address: correct them, and try again in a minute.",
                         headers={"Retry-After": str(int(left) + 1)},
                     ) from None
-                self._note(source)
+                self._count_failure(source)
                 raise
 
     def _left(self, source: str) -> float:
@@ -67,7 +67,7 @@ class AuthThrottle:
             del self._failed[source]
         return left if left > 0 and failed.times >= MAX_PER_MINUTE else 0.0
 
-    def _note(self, source: str) -> None:
+    def _count_failure(self, source: str) -> None:
         if source not in self._failed and len(self._failed) >= _MAX_REMEMBERED:
             del self._failed[next(iter(self._failed))]  # the oldest
         self._failed.setdefault(source, _Failed(_seconds(), 0)).times += 1

@@ -72,7 +72,7 @@ class JwkSet:
                 return
             self._is_current = False
             try:
-                self._keep(_usable(await asyncio.wait_for(self._read(), self._timeout)))
+                self._store(_usable(await asyncio.wait_for(self._read(), self._timeout)))
             except _UNREADABLE as error:
                 telemetry.emit("jwks.refresh_failed", error=str(error) or type(error).__name__)
             finally:
@@ -90,7 +90,7 @@ class JwkSet:
         fitting = [key for (_, kind), key in self._keys.items() if kind == algorithm]
         return fitting[0] if len(fitting) == 1 else None
 
-    def _keep(self, documents: dict[_Name, JsonObject]) -> None:
+    def _store(self, documents: dict[_Name, JsonObject]) -> None:
         if documents != self._said:
             keys = ((name, _key(name, jwk)) for name, jwk in documents.items())
             self._keys = {name: key for name, key in keys if key is not None}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import jwt
 
 from signalops import clock
-from signalops.config import Settings, keep
+from signalops.config import Settings, ensure_secret_file
 from signalops.errors import Unusable
 
 _OURS = "signalops"
@@ -43,7 +43,7 @@ def trust_of(settings: Settings) -> Trust | None:
         raise Unusable("SIGNALOPS_JWT_SECRET is too short: take 32 random bytes, such as `openssl rand -hex 32` prints.")
     if secret or settings.jwt_jwks:
         return _trust(settings, secret, settings.jwt_issuer, settings.jwt_audience)
-    kept = _kept_secret(settings)
+    kept = _stored_secret(settings)
     if kept is None:
         return None
     return _trust(settings, kept, settings.jwt_issuer or _OURS, settings.jwt_audience or _OURS)
@@ -62,10 +62,10 @@ def keep_secret(settings: Settings) -> None:
     For an installation whose processes share that folder.
     """
     if not (settings.jwt_secret or settings.jwt_jwks):
-        keep(settings.data / "token.key", lambda: secrets.token_hex(_MIN_BYTES).encode())
+        ensure_secret_file(settings.data / "token.key", lambda: secrets.token_hex(_MIN_BYTES).encode())
 
 
-def _kept_secret(settings: Settings) -> str | None:
+def _stored_secret(settings: Settings) -> str | None:
     if settings.is_embedded:
         keep_secret(settings)
     file = settings.data / "token.key"

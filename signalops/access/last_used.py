@@ -18,7 +18,7 @@ class LastUsed:
         self._connections = connections
         self._noted: dict[tuple[TenantId, KeyId], datetime] = {}
 
-    def note(self, tenant: TenantId, key: KeyId) -> None:
+    def record(self, tenant: TenantId, key: KeyId) -> None:
         """Note that a key was used; on the path of every request, so no more than a look into a dictionary."""
         used = tenant, key
         if used not in self._noted:
@@ -31,7 +31,7 @@ class LastUsed:
             return
         try:
             async with self._connections.connection() as connection:
-                await access_queries.note_uses(connection, noted)
+                await access_queries.record_uses(connection, noted)
         except db.REFUSAL as error:
             telemetry.emit("last_used.flush_failed", keys=len(noted), error=db.redact(error))
             return

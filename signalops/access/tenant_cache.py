@@ -35,13 +35,13 @@ class TenantCache:
         return found
 
     async def _look_up(self, name: str, _: access_queries.FoundTenant | None) -> access_queries.FoundTenant:
-        found = await self._found(name)
+        found = await self._fetch(name)
         if found is None:
             self.cache.drop(name)
             raise refusal("The token names a tenant that this installation does not have.")
         return found
 
-    async def _found(self, name: str) -> access_queries.FoundTenant | None:
+    async def _fetch(self, name: str) -> access_queries.FoundTenant | None:
         is_id = _ID.fullmatch(name)
         if not is_id and not _SLUG.fullmatch(name):
             return None

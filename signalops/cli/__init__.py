@@ -46,7 +46,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Events in, once; the tenant's rules decide; notifications out; usage counted. On nothing but Postgres.",
+    help="Store business events once, evaluate rules, send notifications, count and bill usage, on nothing but Postgres.",
     epilog="Start with: signalops up",
 )
 server.register(app)

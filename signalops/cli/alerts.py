@@ -5,7 +5,7 @@ import typer
 from signalops.cli.common import AsJson, as_owner, show_rows
 from signalops.watch.alerts import open_alerts
 
-app = typer.Typer(no_args_is_help=True, help="See what an operator must know.")
+app = typer.Typer(no_args_is_help=True, help="Show alerts of the installation.")
 
 
 @app.callback()

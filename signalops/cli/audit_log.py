@@ -14,7 +14,7 @@ from signalops.types import JsonObject
 from signalops.watch.audit_log.audit_log_endpoints import read_actions
 from signalops.watch.audit_log.audit_log_models import ActionsPage, PlatformAction
 
-app = typer.Typer(no_args_is_help=True, help="See who changed what.")
+app = typer.Typer(no_args_is_help=True, help="Show the audit log: who changed what.")
 
 
 @app.callback()
@@ -27,11 +27,11 @@ def list_(
     tenant: Annotated[
         str | None, typer.Option("--tenant", "-t", help="The tenant's slug or id; default: the whole installation.")
     ] = None,
-    action: Annotated[str | None, typer.Option(help="Only those that begin so, such as rule. or key.created.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only actions with this prefix, such as rule. or key.created.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only of this key (its id), subject or login.")] = None,
-    target: Annotated[str | None, typer.Option(help="Only what was done to this, by its id.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only from then on, by the clock of this machine.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 50,
+    target: Annotated[str | None, typer.Option(help="Only actions on this object, by its id.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only from this time on (local).")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of entries.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Show who did what to what people manage, newest first; --json has what it changed."""

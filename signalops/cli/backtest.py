@@ -23,8 +23,8 @@ from signalops.templates import SendTemplates
 from signalops.types import JsonObject, TenantId
 
 _POLL = 0.2
-From = Annotated[datetime, typer.Option("--from", help="Events that came in from then on (UTC).")]
-To = Annotated[datetime | None, typer.Option(help="Events that came in before; default: now.")]
+From = Annotated[datetime, typer.Option("--from", help="Events received at or after this time (UTC).")]
+To = Annotated[datetime | None, typer.Option(help="Events received before this time; default: now.")]
 
 
 def register(app: typer.Typer, rules: typer.Typer) -> None:
@@ -41,10 +41,10 @@ def backtest(
     rule: Annotated[str | None, typer.Option(help="A stored rule, by name or id.")] = None,
     version: Annotated[int | None, typer.Option(help="Which version of it; default: the active one.")] = None,
     file: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="File of a draft; with --rule: what shall replace it.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="File of a draft; with --rule: its replacement.")
     ] = None,
     types: Annotated[list[str] | None, typer.Option("--type", help="Only events of this type; repeatable.")] = None,
-    examples: Annotated[int, typer.Option(help="How many of the first and of the last are shown.")] = 5,
+    examples: Annotated[int, typer.Option(help="How many of the first and of the last examples to show.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Run a rule on past events and show the notifications it would have sent. Sends nothing."""
@@ -71,9 +71,9 @@ def backtest(
 
 def replay(
     tenant: TenantSlug,
-    reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    reason: Annotated[str, typer.Option(help="The reason; it is stored.")],
     event: Annotated[list[UUID] | None, typer.Option(help="An event, by its id; repeatable.")] = None,
-    since: Annotated[datetime | None, typer.Option("--from", help="Or: events that came in from then on.")] = None,
+    since: Annotated[datetime | None, typer.Option("--from", help="Or: events received at or after this time.")] = None,
     to: To = None,
     kind: Annotated[str | None, typer.Option("--type", help="Only events of this type.")] = None,
     rule: Annotated[list[str] | None, typer.Option(help="Only this rule decides, by name or id; repeatable.")] = None,

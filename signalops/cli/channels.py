@@ -23,7 +23,7 @@ from signalops.send.channel_admin.channel_test import try_out
 from signalops.send.transport import Transport
 from signalops.types import ChannelId, ChannelKind, JsonObject, TenantId
 
-app = typer.Typer(no_args_is_help=True, help="Add, try and list where notifications can go.")
+app = typer.Typer(no_args_is_help=True, help="Add, test and list channels.")
 
 
 async def channel_id(connection: db.Connection, tenant: TenantId, named: str) -> UUID:
@@ -51,11 +51,11 @@ ChannelName = Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel
 )
 def add(
     tenant: TenantSlug,
-    name: Annotated[str, typer.Argument(help="What to call it.")],
+    name: Annotated[str, typer.Argument(help="The channel's name.")],
     email: Annotated[str | None, typer.Option(help="Notify by mail to this address.")] = None,
     webhook: Annotated[str | None, typer.Option(help="Notify by POST to this URL, signed (Standard Webhooks).")] = None,
     kind: Annotated[ChannelKind | None, typer.Option(help="Or: the kind, with --config.")] = None,
-    config: Annotated[str | None, typer.Option(help="What the kind needs: JSON, or @FILE.")] = None,
+    config: Annotated[str | None, typer.Option(help="The configuration of the kind: JSON, or @FILE.")] = None,
     secret: Annotated[
         str | None, typer.Option(help="Token, password or the like; - asks for it.", envvar="SIGNALOPS_CHANNEL_SECRET")
     ] = None,
@@ -105,7 +105,7 @@ def rotate(
     tenant: TenantSlug,
     channel: ChannelName,
     secret: Annotated[str | None, typer.Option(help="The new secret; - asks for it; default: one is made.")] = None,
-    overlap: Annotated[int | None, typer.Option(help="Seconds for which the old one signs as well; default: a day.")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Seconds for which the old secret signs as well; default: a day.")] = None,
 ) -> None:
     """Replace a webhook's signing secret; the new one is shown this once."""
     options = {} if overlap is None else {"overlapSeconds": overlap}

@@ -12,7 +12,7 @@ from signalops.types import JsonObject, TenantId
 from signalops.usage.credits import credit_endpoints, credit_grants
 from signalops.usage.credits.credit_models import CreditIn
 
-app = typer.Typer(no_args_is_help=True, help="Grant credit, and see what became of it.")
+app = typer.Typer(no_args_is_help=True, help="Grant credit, and list its use.")
 commands = Commands(app, "credit")
 commands.add(credit_endpoints.list_entries, "history", columns="createdAt kind amount currency reason invoice id")
 
@@ -24,9 +24,9 @@ def grant(
     tenant: TenantSlug,
     amount: Annotated[str, typer.Option(help="In the currency's major unit, such as 100.00.")],
     currency: Annotated[str, typer.Option(help="ISO 4217, such as USD: it pays invoices in no other.")],
-    reason: Annotated[str, typer.Option(help="What it is given for.")],
-    author: Annotated[str, typer.Option(help="Who answers for it.")],
-    priority: Annotated[int, typer.Option(help="0 to 100: the least is burned first.")] = 50,
+    reason: Annotated[str, typer.Option(help="The reason of the grant.")],
+    author: Annotated[str, typer.Option(help="The person responsible.")],
+    priority: Annotated[int, typer.Option(help="0 to 100: the lowest is burned first.")] = 50,
     expires: Annotated[
         str | None, typer.Option(help="An invoice issued from then on can't use it (RFC 3339); default: never.")
     ] = None,

@@ -16,22 +16,22 @@ from signalops.send.dead_letters import dead_letter_endpoints, dead_letter_servi
 from signalops.send.dead_letters.dead_letter_models import DeadLetterCounts, DeadLetterDiscard, DeadLetterKind, DeadLetterRetry
 from signalops.types import JsonObject, TenantId
 
-app = typer.Typer(no_args_is_help=True, help="List, retry and discard what kept failing.")
+app = typer.Typer(no_args_is_help=True, help="List, retry and discard dead letters.")
 commands = Commands(app, "dead-letter", resolve={"channel": channel_id})
 commands.add(
-    dead_letter_endpoints.list_letters, "list", columns="kind diedAt error rule channel id", example="--error 'answered 500'"
+    dead_letter_endpoints.list_dead_letters, "list", columns="kind diedAt error rule channel id", example="--error 'answered 500'"
 )
-commands.add(dead_letter_endpoints.get_letter, "show")
+commands.add(dead_letter_endpoints.get_dead_letter, "show")
 
 ChannelOption = Annotated[str | None, typer.Option("--channel", help="Only through this channel (name or id).")]
-RuleOption = Annotated[UUID | None, typer.Option("--rule", help="Only those that this rule asked for (id).")]
+RuleOption = Annotated[UUID | None, typer.Option("--rule", help="Only those of this rule (id).")]
 Ids = Annotated[list[UUID] | None, typer.Argument(help="These dead letters; or name them by the options.")]
-All = Annotated[bool, typer.Option("--all", help="All that wait.")]
+All = Annotated[bool, typer.Option("--all", help="All unresolved dead letters.")]
 Kind = Annotated[DeadLetterKind | None, typer.Option(help="Only events, or only deliveries.")]
 Error = Annotated[str | None, typer.Option(help="Only with this in their error, in any case.")]
 Since = Annotated[str | None, typer.Option("--from", help="Only those that died at or after this time (RFC 3339).")]
 Until = Annotated[str | None, typer.Option("--to", help="Only those that died before this time (RFC 3339).")]
-Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Asked = TypeVar("Asked", DeadLetterRetry, DeadLetterDiscard)
 Work = Callable[[db.Connection, TenantId, Asked], Awaitable[DeadLetterCounts]]
 
@@ -58,7 +58,7 @@ def retry(
 @app.command(epilog="Example: signalops dead-letter discard --tenant acme --error 'no such user' --reason 'left the company'")
 def discard(
     tenant: TenantSlug,
-    reason: Annotated[str, typer.Option(help="For those who look for it later.")],
+    reason: Annotated[str, typer.Option(help="The reason; it is stored.")],
     ids: Ids = None,
     every: All = False,
     kind: Kind = None,

@@ -13,7 +13,7 @@ from signalops.errors import NotFound, Problem, Unusable
 
 def delete(
     slug: Annotated[str, typer.Argument(help="The tenant's slug; it must be closed.")],
-    confirm: Annotated[str, typer.Option(help="The slug once more: what is deleted can't be brought back.")],
+    confirm: Annotated[str, typer.Option(help="The slug again: a deleted tenant can't be restored.")],
     as_json: AsJson = False,
 ) -> None:
     """Have the workers delete a closed tenant; given again, show how far they are, and at the end the proof."""

@@ -27,7 +27,7 @@ _CURSORS = ("limit", "starting_after", "ending_before")
 _UNSAID = ("if_match", "idempotency_key")
 _MAX_PAGE = 100
 _SAMPLE_ID = "01a20862-10b6-70f7-a960-f844b7ad550a"
-_Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
+_Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of items.")]
 _Slug = Annotated[str, typer.Argument(help="The tenant's slug or id.")]
 
 

@@ -23,7 +23,7 @@ from signalops.tenants.tenant_queries import find_tenant
 from signalops.types import TenantId
 from signalops.usage.limits import LimitedMeters
 
-app = typer.Typer(no_args_is_help=True, help="Send events, and list what came in.")
+app = typer.Typer(no_args_is_help=True, help="Send and list events.")
 # The list needs none of what events are stored with.
 commands = Commands(app, "event", lambda: object.__new__(Events))
 commands.add(Events.list_events, "list", columns="receivedAt type status source id", example="--type user.signup")

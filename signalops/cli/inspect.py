@@ -47,7 +47,7 @@ def trace(event: Annotated[UUID, typer.Argument(help="The event's id, from the a
         shown = await read_path(connection, tenant.id, EventId(event))
         if shown is None:
             return None
-        happened = min(shown["occurredAt"], clock.time_of(event))
+        happened = min(shown["occurredAt"], clock.uuid7_time(event))
         month = await read_usage(connection, tenant.id, UsageQuery(window="none"), happened)
         counted = month.model_dump(mode="json", by_alias=True, exclude={"windows"})
         return {"tenant": tenant.slug, **shown, "usage": counted}

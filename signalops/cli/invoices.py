@@ -22,7 +22,7 @@ from signalops.usage.invoices.invoice_models import DraftShown, InvoiceShown
 from signalops.usage.invoices.invoice_reader import find, read
 from signalops.usage.invoices.invoice_reader import preview as preview_of
 
-app = typer.Typer(no_args_is_help=True, help="Look at invoices, close periods, void and correct.")
+app = typer.Typer(no_args_is_help=True, help="Show invoices, close periods, void and correct invoices.")
 commands = Commands(app, "invoice")
 commands.add(
     invoice_endpoints.list_invoices, "list", columns="kind number period currency subtotal credited total issuedAt voidedAt id"
@@ -31,7 +31,7 @@ commands.add(
 Wanted = Annotated[str, typer.Argument(help="Its number, or its id.")]
 IsNote = Annotated[bool, typer.Option("--credit-note", help="The number is a credit note's.")]
 Reason = Annotated[str, typer.Option(help="Reason; it stays on record.")]
-Author = Annotated[str, typer.Option(help="Who answers for it.", envvar="USER")]
+Author = Annotated[str, typer.Option(help="The person responsible.", envvar="USER")]
 Format = Annotated[Literal["text", "json", "csv", "html"], typer.Option("--format", help="How it is written.")]
 _LINES = ("position", "kind", "description", "quantity", "included", "unit", "amount")
 

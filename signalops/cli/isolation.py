@@ -12,7 +12,7 @@ def register(app: typer.Typer) -> None:
 
 
 def isolation_check(as_json: AsJson = False) -> None:
-    """Look at every table, view, function, index and sequence: forced row-level security, policies, grants, definers.
+    """Check every table, view, function, index and sequence: forced row-level security, policies, grants, definers.
 
     Exits with 1 if anything would let one tenant see another's data. Exceptions by design are listed with their reasons.
     """

@@ -18,7 +18,7 @@ from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.types import Scope, TenantId
 
-app = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, rotate and revoke API keys.")
 commands = Commands(app, "key", lambda: Keys(Digests.of(settings())))
 commands.add(Keys.list_keys, "list", columns="id prefix label scopes allowedCidrs createdAt expiresAt revokedAt lastUsedAt")
 commands.add(Keys.get_key, "show")

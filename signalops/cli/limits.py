@@ -12,7 +12,7 @@ from signalops.usage.limits import limit_endpoints, limit_service
 from signalops.usage.meters.meter_models import DEFAULT
 from signalops.usage.plans.plan_models import LimitTerms
 
-app = typer.Typer(no_args_is_help=True, help="Limit what a tenant may have accepted in a month.")
+app = typer.Typer(no_args_is_help=True, help="Limit the usage that a tenant may have accepted in a month.")
 commands = Commands(app, "limit")
 commands.add(
     limit_endpoints.list_limits, "list", columns="meter origin soft hard thresholds overage period accepted percent notified"

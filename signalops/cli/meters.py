@@ -13,7 +13,7 @@ from signalops.usage.meters import meter_service
 from signalops.usage.meters.meter_endpoints import Meters
 from signalops.usage.meters.meter_models import MeterIn
 
-app = typer.Typer(no_args_is_help=True, help="Count something of events, besides their number.")
+app = typer.Typer(no_args_is_help=True, help="Define meters: what to count of events besides their number.")
 commands = Commands(app, "meter", lambda: Meters(settings().max_meters))
 commands.add(
     Meters.list_meters,

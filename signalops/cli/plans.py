@@ -17,7 +17,7 @@ from signalops.usage.plans.money import rounded
 from signalops.usage.plans.plan_models import PlanDocument, Price
 from signalops.usage.plans.pricing import Step, price
 
-app = typer.Typer(no_args_is_help=True, help="Make plans, and see what usage costs by them.")
+app = typer.Typer(no_args_is_help=True, help="Create plans, and price usage with them.")
 commands = Commands(app, "plan")
 commands.add(plan_endpoints.list_plans, "list", columns="plan version name currency baseFee tenants createdAt")
 

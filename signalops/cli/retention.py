@@ -10,7 +10,7 @@ from signalops.cli.common import AsJson, show_json
 from signalops.config import settings
 from signalops.watch.retention import Retainer, Retention
 
-app = typer.Typer(no_args_is_help=True, help="Remove what has expired.")
+app = typer.Typer(no_args_is_help=True, help="Delete expired data.")
 
 
 @app.callback()

@@ -20,7 +20,7 @@ from signalops.rules.rule_service import RuleChange
 from signalops.templates import SendTemplates
 from signalops.types import JsonObject, Severity, TenantId
 
-app = typer.Typer(no_args_is_help=True, help="Add, change and list rules, look at their versions, and try them.")
+app = typer.Typer(no_args_is_help=True, help="Add, change and list rules, show their versions, and try them.")
 commands = Commands(app, "rule", lambda: Rules(SendTemplates(), settings().max_rules), {"rule": rule_id})
 commands.add(Rules.list_rules, "list", columns="name enabled version severity pattern channel id")
 commands.add(Rules.get_rule, "show", example="'new signups' > rule.json")
@@ -46,7 +46,7 @@ Urgency = Annotated[Severity | None, typer.Option(help="How urgent it is.")]
 )
 def add(
     tenant: TenantSlug,
-    name: Annotated[str | None, typer.Argument(help="What to call it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The channel's name.")] = None,
     channel: Channel = None,
     pattern: PatternText = None,
     grammar: Grammar = None,
@@ -64,7 +64,7 @@ def add(
         return await shown(connection, tenant_id, await registry().add(connection, tenant_id, new))
 
     done = for_tenant(tenant, adding)
-    _tell(done, f"Rule {done.name} is added as version 1; its id is {done.id}.", as_json)
+    _print_change(done, f"Rule {done.name} is added as version 1; its id is {done.id}.", as_json)
 
 
 @app.command(epilog="Example: signalops rule update --tenant acme 'new signups' --severity warning")
@@ -93,7 +93,7 @@ def update(
         return await shown(connection, tenant_id, before.id)
 
     done = for_tenant(tenant, updating)
-    _tell(done, f"Version {done.version} of rule {done.name} decides.", as_json)
+    _print_change(done, f"Version {done.version} of rule {done.name} decides.", as_json)
 
 
 @app.command(epilog="Example: signalops rule rollback --tenant acme 'new signups' --to 1")
@@ -111,7 +111,7 @@ def rollback(
         return await shown(connection, tenant_id, found.id)
 
     done = for_tenant(tenant, rolling_back)
-    _tell(done, f"Version {done.version} of rule {done.name} decides, and says what version {to} said.", as_json)
+    _print_change(done, f"Version {done.version} of rule {done.name} decides, and says what version {to} said.", as_json)
 
 
 @app.command(epilog="Example: signalops rule diff --tenant acme 'new signups' --from 1 --to 3")
@@ -145,7 +145,7 @@ def _draft(whole: JsonObject, options: JsonObject, subject: str | None, body: st
     return content | {"template": content.get("template", {}) | template}
 
 
-def _tell(rule: RuleShown, sentence: str, as_json: bool) -> None:
+def _print_change(rule: RuleShown, sentence: str, as_json: bool) -> None:
     if as_json:
         show_json(rule.document())
         return

@@ -86,7 +86,7 @@ def work(context: typer.Context) -> None:
 
 def migrate_(
     down: Annotated[bool, typer.Option("--down", help="Roll everything back instead. ALL DATA IS LOST.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stage: Annotated[
         Literal["pre", "post"] | None,
         typer.Option(help="pre: only what the release before runs on, too; post: the rest, when none of its processes is left."),
@@ -116,7 +116,7 @@ def _report(done: migrate.Upgrade) -> None:
 
 
 def seed() -> None:
-    """Make the tenant acme of the documentation, with its key, two channels and two rules; safe to run again."""
+    """Create the demonstration tenant acme, with its key, two channels and two rules; safe to run again."""
     send_to_this_machine()
     migrate.require_current(settings(), "owner")
     typer.echo(seeding.seed(settings()))

@@ -14,7 +14,7 @@ from signalops.tenants.tenant_models import PlanSubscription, TenantIn
 from signalops.usage.meters.meter_models import DEFAULT
 from signalops.usage.plans.plan_queries import SubscriptionStart
 
-app = typer.Typer(no_args_is_help=True, help="Make and list tenants, suspend and close them, give them plans.")
+app = typer.Typer(no_args_is_help=True, help="Create and list tenants, suspend and close them, give them plans.")
 commands = Commands(app, "tenant")
 commands.add(tenant_endpoints.list_tenants, "list", columns="slug name plan status timeZone id")
 commands.add(tenant_endpoints.get_tenant, "show", example="acme")
@@ -41,7 +41,7 @@ commands.add(
 _NOBODY = "command line"
 Slug = Annotated[str, typer.Argument(help="The tenant's slug.")]
 Reason = Annotated[str, typer.Option(help="Reason, shown to the tenant in every refusal.")]
-Author = Annotated[str, typer.Option(help="Who answers for it.")]
+Author = Annotated[str, typer.Option(help="The person responsible.")]
 
 
 @app.command(epilog="Example: signalops tenant create acme --name 'Acme Inc.' --soft 100000 --hard 120000")
@@ -79,7 +79,7 @@ def plan_(
     subscription = PlanSubscription(plan=plan, version=version, at_once=at_once)
 
     async def subscribing(connection: db.Connection) -> SubscriptionStart:
-        locked = await find_tenant.hold_open(connection, slug)
+        locked = await find_tenant.lock_open_tenant(connection, slug)
         return await tenant_service.subscribe(connection, locked.id, subscription, author)
 
     done = as_owner(subscribing)

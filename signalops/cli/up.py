@@ -19,7 +19,7 @@ from signalops.cli import seed
 from signalops.cli.sink import Sink
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.secret_key import keep_key
+from signalops.secret_key import ensure_key
 
 _PARTS = {"api": ("serve",), "worker": ("work",)}
 _RESTART = 1.0
@@ -53,7 +53,7 @@ def up(settings: Settings) -> None:
     url = db.admin_url(settings)  # this process holds the embedded server; the parts are its clients
     migrate.upgrade(settings)
     keep_secret(settings)
-    keep_key(settings)  # the processes share the data folder, also with an external server
+    ensure_key(settings)  # the processes share the data folder, also with an external server
     typer.echo(seed.seed(settings))
     if settings.database_url:
         typer.echo(_OPEN_KEY, err=True)

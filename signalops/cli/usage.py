@@ -58,7 +58,7 @@ def adjust(
     tenant: TenantSlug,
     quantity: Annotated[str, typer.Option(help="What is added, in the meter's unit; negative: taken off.")],
     reason: Annotated[str, typer.Option(help="Why; it stays on record.")],
-    author: Annotated[str, typer.Option(help="Who answers for it.")],
+    author: Annotated[str, typer.Option(help="The person responsible.")],
     meter: Annotated[str, typer.Option(help="The meter's key; events: the number of events.")] = "events",
     at: Annotated[str | None, typer.Option(help="The hour that is corrected (RFC 3339); default: this one.")] = None,
     group: Annotated[

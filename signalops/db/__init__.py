@@ -5,7 +5,7 @@ from psycopg.errors import CheckViolation, NoDataFound, UniqueViolation
 from psycopg.types.json import Json, Jsonb
 
 from signalops.db.errors import BUSY, KNOWN, OUTAGE, OUTDATED, REFUSAL, UNSTORABLE, reason, redact
-from signalops.db.pools import SILENCE, Connection, Pool, alone, autocommit, hasten, listen, pool, repair, session
+from signalops.db.pools import SILENCE, Connection, Pool, async_commit, autocommit, dedicated, listen, pool, repair, session
 from signalops.db.queries import (
     Row,
     queries,
@@ -29,8 +29,8 @@ from signalops.db.transactions import (
     as_owner,
     as_platform,
     as_tenant,
-    beside,
     new_id,
+    run_in_thread,
     set_tenant,
     settled,
     unix_time,
@@ -58,14 +58,13 @@ __all__ = [
     "UniqueViolation",
     "acting",
     "admin_url",
-    "alone",
     "as_owner",
     "as_platform",
     "as_tenant",
+    "async_commit",
     "autocommit",
-    "beside",
+    "dedicated",
     "dsn",
-    "hasten",
     "listen",
     "listening",
     "new_id",
@@ -79,6 +78,7 @@ __all__ = [
     "repair",
     "row",
     "rows",
+    "run_in_thread",
     "session",
     "set_tenant",
     "settled",

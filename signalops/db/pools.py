@@ -30,7 +30,7 @@ async def autocommit(connection: Connection) -> None:
     await connection.set_autocommit(True)
 
 
-async def hasten(connection: Connection) -> None:
+async def async_commit(connection: Connection) -> None:
     """Configure a connection whose commits do not wait for the disk.
 
     A crash of the server takes the last of them back, in order and as a whole: only for what is then simply done again.
@@ -46,7 +46,7 @@ def pool(settings: Settings, role: Role, most: int, is_hasty: bool = False) -> P
     """
 
     async def configure(connection: Connection) -> None:
-        await (hasten if is_hasty and not settings.pooler else autocommit)(connection)
+        await (async_commit if is_hasty and not settings.pooler else autocommit)(connection)
         assert isinstance(connection, WatchedConnection)
         if role == "worker" and not settings.pooler:  # whose process ids are the pooler's
             connection.is_working = partial(_is_working, settings)
@@ -86,7 +86,7 @@ async def repair(connections: Pool) -> None:
 
 
 @asynccontextmanager
-async def alone(conninfo: str) -> AsyncIterator[Connection]:
+async def dedicated(conninfo: str) -> AsyncIterator[Connection]:
     """Open a connection of no pool, in autocommit: to listen on."""
     async with await WatchedConnection.connect(conninfo, autocommit=True) as connection:
         yield connection
@@ -101,7 +101,7 @@ async def session(conninfo: str) -> AsyncIterator[Connection]:
 
 async def listen(conninfo: str, channels: Iterable[str]) -> AsyncIterator[tuple[str, str] | None]:
     """Yield None when listening begins, and channel and payload of each notification; an OUTAGE when the connection is lost."""
-    async with alone(conninfo) as connection:
+    async with dedicated(conninfo) as connection:
         await connection.execute(sql.SQL("; ").join(sql.SQL("listen {}").format(sql.Identifier(c)) for c in channels))
         yield None
         while True:

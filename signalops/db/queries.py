@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def sql_folder() -> Path:
-    """Return the folder `sql/`: in the wheel inside the package, in the tree beside it."""
+    """Return the folder `sql/`: in the wheel inside the package, in the tree run_in_thread it."""
     here = Path(__file__).parents[1]
     for folder in (here / "sql", here.parent / "sql"):
         if folder.is_dir():

@@ -106,7 +106,7 @@ async def set_tenant(connection: Connection, tenant: TenantId) -> None:
     await connection.execute("select signalops.set_tenant(%s)", [tenant])
 
 
-async def beside(connection: Connection, work: Callable[[], Result]) -> Result:
+async def run_in_thread(connection: Connection, work: Callable[[], Result]) -> Result:
     """Run a function that may take seconds in a thread, and keep the transaction's connection from being closed as idle."""
     running = asyncio.ensure_future(asyncio.to_thread(work))
     while not (await asyncio.wait([running], timeout=1))[0]:

@@ -99,7 +99,7 @@ async def enqueue_lost(connection: db.Connection, at_most: int) -> tuple[int, in
     return first, second
 
 
-async def tell_due(connection: db.Connection, at_most: int) -> tuple[int, int]:
+async def fire_due(connection: db.Connection, at_most: int) -> tuple[int, int]:
     """Send the digests and the absences that are due; return the number of each."""
     first, second = await db.the_tuple(connection, SQL["fire-due"], {"at_most": at_most})
     return first, second

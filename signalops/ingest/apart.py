@@ -31,7 +31,7 @@ class TenantQueues:
         self._tasks: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    def sift(self, requests: Sequence[Request]) -> Sequence[Request]:
+    def split(self, requests: Sequence[Request]) -> Sequence[Request]:
         """Take what is of tenants that are flushed apart already; return the rest."""
         if not self._queues:
             return requests

@@ -79,7 +79,7 @@ class Events:
             return await self.post_batch(request, caller)
         body = await read_body(request, headers, self._bounds.event)
         sent = _recent(self._bounds.backfill_days, *await parsed(body, partial(_one, headers)))
-        event = await _held(caller, PayloadValidator(await self._schemas.of(caller.tenant)), *sent)
+        event = await _checked(caller, PayloadValidator(await self._schemas.of(caller.tenant)), *sent)
         outcome = (await self._single.submit([event]))[event.id]
         if isinstance(outcome, Problem):
             raise outcome
@@ -109,8 +109,8 @@ class Events:
         body = await read_body(request, headers, self._bounds.batch)
         items = await parsed(body, partial(_items, media))
         is_cloud = media == cloudevents.BATCH
-        hold = PayloadValidator(await self._schemas.of(caller.tenant))
-        events = [await self._item(caller, hold, item, is_cloud) for item in items]
+        validator = PayloadValidator(await self._schemas.of(caller.tenant))
+        events = [await self._item(caller, validator, item, is_cloud) for item in items]
         valid = [event for event in events if isinstance(event, Incoming)]
         outcomes = await self._bulk.submit(valid) if valid else {}
         results = [outcomes[event.id] if isinstance(event, Incoming) else event for event in events]
@@ -129,12 +129,12 @@ class Events:
         filters = {"tenant": caller.tenant, "type": query.type, "status": query.status, **window}
         return query.listed(await event_queries.list_events(connection, query.upwards, **filters), event_queries.shown)
 
-    async def _item(self, caller: Caller, hold: PayloadValidator, item: object, is_cloud: bool) -> Incoming | Problem:
+    async def _item(self, caller: Caller, validator: PayloadValidator, item: object, is_cloud: bool) -> Incoming | Problem:
         try:
             if isinstance(item, Malformed):
                 return item
             sent = cloudevents.from_structured(item) if is_cloud else (validated(EventIn, item), None)
-            event = await _held(caller, hold, *_recent(self._bounds.backfill_days, *sent))
+            event = await _checked(caller, validator, *_recent(self._bounds.backfill_days, *sent))
         except Problem as problem:
             return problem
         if len(event.row) > self._bounds.event and len(orjson.dumps(item)) > self._bounds.event:
@@ -158,10 +158,10 @@ def _recent(backfill_days: int, event: EventIn, attributes: JsonObject | None) -
     return event, attributes
 
 
-async def _held(caller: Caller, hold: PayloadValidator, event: EventIn, attributes: JsonObject | None = None) -> Incoming:
+async def _checked(caller: Caller, validator: PayloadValidator, event: EventIn, attributes: JsonObject | None = None) -> Incoming:
     """Check an event against the schema of its type, and give it its id."""
     checked = incoming(caller.tenant, event, attributes)
-    warnings = await hold.faults(event.type, event.payload, checked.row)
+    warnings = await validator.faults(event.type, event.payload, checked.row)
     return checked._replace(warnings=warnings, buckets=caller.buckets) if warnings or caller.buckets else checked
 
 

@@ -29,7 +29,7 @@ async def accept(connection: db.Connection, events: list[Incoming], batch: Batch
     parameters = {
         "flush": b"[%s]" % b",".join(rows),
         "buckets": buckets,
-        "asked": orjson.dumps(_asked(events), default=str),
+        "asked": orjson.dumps(_demand(events), default=str),
         "batch": batch,
         "priority": priority,
     }
@@ -67,7 +67,7 @@ def _paying(events: list[Incoming], paid: Iterable[tuple[TenantId, str]]) -> lis
     ]
 
 
-def _asked(events: list[Incoming]) -> list[MeterAmount]:
+def _demand(events: list[Incoming]) -> list[MeterAmount]:
     """Sum up what the events of each tenant add to each of its limited meters."""
     counts = Counter(event.tenant for event in events)
     quantities: dict[TenantId, dict[str, Decimal]] = {}

@@ -97,7 +97,7 @@ class Flusher:
 
         Raise Overloaded when too many wait, and Unavailable when the database did not answer.
         """
-        events, rejected = self.rates.sift(events)
+        events, rejected = self.rates.split(events)
         if not events:
             return rejected
         sizes = [len(event.row) for event in events]
@@ -154,7 +154,7 @@ class Flusher:
         while True:
             await self._arrived.wait()
             await self._linger()
-            if requests := self._tenant_queues.sift(self._take()):
+            if requests := self._tenant_queues.split(self._take()):
                 await self._answer(requests, self._connections)
 
     async def drain(self) -> None:

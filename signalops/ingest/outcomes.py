@@ -61,7 +61,7 @@ def _refused(
     for row in rows:
         event, verdict, first, meter, end, pace = row
         if verdict == "bucket":
-            rates.note(first, meter, pace)
+            rates.update(first, meter, pace)
         elif verdict == "rate_limited":
             limited.append(row)
         elif verdict in ("duplicate", "conflict", "refused"):

@@ -29,7 +29,7 @@ class RateLimitCache:
     def __init__(self) -> None:
         self.cache = Cache[Bucket, tuple[Level, float]](_MAX_REMEMBERED, tags_of=_tags)
 
-    def note(self, tenant: TenantId, bucket: str, pace: Mapping[str, Any]) -> None:
+    def update(self, tenant: TenantId, bucket: str, pace: Mapping[str, Any]) -> None:
         """Cache the level of a bucket, {rate, burst, left}, as signalops.accept returns it."""
         level = Level("tenant" if bucket == "tenant" else "key", pace["rate"], pace["burst"], pace["left"])
         self.cache.put((tenant, bucket), (level, time.monotonic()))
@@ -39,7 +39,7 @@ class RateLimitCache:
         cached = (self.cache.get((tenant, bucket)) for bucket in buckets)
         return [level.after(time.monotonic() - at) for level, at in filter(None, cached)]
 
-    def sift(self, events: list[Incoming]) -> tuple[list[Incoming], dict[EventId, RateLimited]]:
+    def split(self, events: list[Incoming]) -> tuple[list[Incoming], dict[EventId, RateLimited]]:
         """Split events into those that may get their tokens and those that certainly can't, without taking any."""
         if not any(event.buckets for event in events):
             return events, {}

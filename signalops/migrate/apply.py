@@ -59,7 +59,7 @@ def apply(connection: psycopg.Connection, *, older_processes: bool) -> Applied:
         dropped = [] if older_processes else _drop_undefined(connection)
         if pending or dropped:
             _grant(connection, older_processes)
-            _record(connection, [_as_noted(statement, older_processes) for statement in statements()])
+            _record(connection, [_recorded_text(statement, older_processes) for statement in statements()])
         if dropped:
             connection.execute("truncate yoyo.definition_sets")
         connection.execute("insert into yoyo.definition_sets (checksum) values (%s) on conflict do nothing", [checksum()])
@@ -81,7 +81,7 @@ def remove(connection: psycopg.Connection) -> None:
 
 def differences(connection: psycopg.Connection) -> list[str]:
     """Return the differences between the database and what was applied: missing, changed, or unknown objects."""
-    applied, found = _recorded(connection), _found(connection)
+    applied, found = _recorded(connection), _definitions(connection)
     named = {f"{name} is missing" for name in applied.keys() - found.keys()}
     named |= {f"{name} is not ours" for name in found.keys() - applied.keys()}
     return sorted(named | {f"{name} was changed" for name in applied.keys() & found.keys() if applied[name] != found[name]})
@@ -94,7 +94,7 @@ def _grant(connection: psycopg.Connection, older_processes: bool) -> None:
             connection.execute(text.encode())
 
 
-def _as_noted(statement: Statement, older_processes: bool) -> str:
+def _recorded_text(statement: Statement, older_processes: bool) -> str:
     """Return how a statement that ran is on record; grants that took nothing back run again when no older process is left."""
     return f"{statement.checksum} in part" if statement.file == GRANTS and older_processes else statement.checksum
 
@@ -102,10 +102,10 @@ def _as_noted(statement: Statement, older_processes: bool) -> str:
 def _pending(connection: psycopg.Connection, older_processes: bool) -> list[Statement]:
     """Return the statements that are not on record; all of them, where what the files define is not as it was left."""
     on_record = {name for (name,) in connection.execute("select checksum from yoyo.definition_statements")}
-    found, removed = _found(connection), _undefined(connection)
+    found, removed = _definitions(connection), _undefined(connection)
     if any(found.get(name) != checksum and _base(name) not in removed for name, checksum in _recorded(connection).items()):
         on_record.clear()
-    return [s for s in statements() if not on_record & {s.checksum, _as_noted(s, older_processes)}]
+    return [s for s in statements() if not on_record & {s.checksum, _recorded_text(s, older_processes)}]
 
 
 def _run(connection: psycopg.Connection, statement: Statement) -> None:
@@ -136,7 +136,7 @@ def _record(connection: psycopg.Connection, ran: list[str]) -> None:
     applied = {_base(name) for name in _recorded(connection)} | defined()
     found = {
         name: checksum
-        for name, checksum in _found(connection).items()
+        for name, checksum in _definitions(connection).items()
         if _base(name) in applied or name.split(" ")[0] not in _DROPPED_IN_ORDER
     }
     if twice := [name for name, times in Counter(map(_base, found)).items() if times > 1]:
@@ -150,7 +150,7 @@ def _recorded(connection: psycopg.Connection) -> dict[str, str]:
     return dict(connection.execute("select object, checksum from yoyo.definitions").fetchall())
 
 
-def _found(connection: psycopg.Connection) -> dict[str, str]:
+def _definitions(connection: psycopg.Connection) -> dict[str, str]:
     """Return the checksum of every function, view, trigger, policy and grant that there is, as PostgreSQL prints it."""
     return dict(connection.execute(db.queries("migrate/definitions")["definitions"]).fetchall())
 

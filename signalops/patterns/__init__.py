@@ -10,7 +10,7 @@ from signalops.patterns.compiled_cache import cache_of_compiled
 from signalops.patterns.errors import PatternError
 from signalops.patterns.examples import run_cases
 from signalops.patterns.explain import Explanation, LeafShown, explain
-from signalops.patterns.fields import FieldPath, GroupBy, as_seen
+from signalops.patterns.fields import FieldPath, GroupBy, flattened
 from signalops.patterns.groups import Fields, Group, Grouping, Measured, canonical
 from signalops.patterns.pattern import LeafExplanation, Pattern, compile_pattern
 from signalops.patterns.ruleset import RuleSet
@@ -36,11 +36,11 @@ __all__ = [
     "PatternError",
     "RuleSet",
     "TooCostly",
-    "as_seen",
     "cache_of_compiled",
     "canonical",
     "compile_pattern",
     "explain",
+    "flattened",
     "read_json",
     "run_cases",
     "upgrade",

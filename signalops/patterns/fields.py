@@ -26,7 +26,7 @@ GroupBy = Annotated[list[FieldPath], Field(max_length=5, description="Counted ap
 _OWN = ("type", "source", "occurredAt", "payload")
 
 
-def as_seen(event: Mapping[str, Any], attributes: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def flattened(event: Mapping[str, Any], attributes: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return an event with the attributes of a CloudEvent, such as its own id.
 
     An attribute can't take the place of what every event has.

@@ -40,10 +40,10 @@ def comparable(value: object) -> float | None:
         return None
     if isinstance(value, int) and -MAX_EXACT_INT <= value <= MAX_EXACT_INT:
         return value
-    return _held_by_double(value)
+    return _as_double(value)
 
 
-def _held_by_double(value: int | Decimal) -> float | None:
+def _as_double(value: int | Decimal) -> float | None:
     try:
         nearest = float(value)
     except OverflowError:
@@ -56,7 +56,7 @@ def _read_number(text: str) -> float | Decimal:
         exact = Decimal(text)
     except InvalidOperation:
         raise ValueError(f"the number {text[:40]} is out of range") from None
-    nearest = _held_by_double(exact)
+    nearest = _as_double(exact)
     return exact if nearest is None else nearest
 
 

@@ -101,7 +101,7 @@ class Connector(PsycopgConnector):
     async def _get_standalone_connection(self) -> AsyncIterator[db.Connection]:
         """Open the connection that listens for jobs: past the pooler, where there is one."""
         assert self._listening is not None
-        async with db.alone(self._listening) as connection:
+        async with db.dedicated(self._listening) as connection:
             yield connection
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:

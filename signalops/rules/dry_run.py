@@ -12,9 +12,9 @@ from signalops import clock, db, sandbox
 from signalops.clock import Moment
 from signalops.errors import Invalid, NotFound
 from signalops.models import ApiModel, RequestModel
-from signalops.patterns import Explanation, Grouping, LeafShown, TooCostly, as_seen, explain
+from signalops.patterns import Explanation, Grouping, LeafShown, TooCostly, explain, flattened
 from signalops.rules import rule_queries
-from signalops.rules.explanations import notes_of, silences_of, threshold
+from signalops.rules.explanations import explain_match, silences_of, threshold
 from signalops.rules.rule_models import Window, duration
 from signalops.rules.rule_responses import RuleWarning
 from signalops.rules.rule_service import warnings_of
@@ -112,7 +112,7 @@ async def preview(tenant: TenantId, templates: Templates, prepared: PreparedDryR
     )
     if explanation.matches:
         now = clock.now()
-        shown.notes = [*notes_of(chosen, seen, now), *noted]
+        shown.notes = [*explain_match(chosen, seen, now), *noted]
         shown.message, shown.fault = await _rendered(tenant, templates, chosen, _render_context(chosen, event, seen))
     return shown
 
@@ -129,10 +129,10 @@ async def _event(
         row = await rule_queries.find_event(connection, tenant, EventId(event.id))
         if row is None:
             raise NotFound("There is no such event: check the id.")
-        return row["event"], as_seen(row["event"], row["attributes"])
+        return row["event"], flattened(row["event"], row["attributes"])
     sample = event.model_dump(include={"type", "source", "payload"}) | {"id": str(clock.new_id())}
     sample["occurredAt"] = (event.occurred_at or clock.now()).isoformat()
-    return sample, as_seen(sample, event.attributes)
+    return sample, flattened(sample, event.attributes)
 
 
 async def _rendered(

@@ -16,7 +16,7 @@ from signalops import clock
 from signalops.contracts import GroupEvent, GroupRow, MatchRow
 from signalops.inbox.inbox_queries import Part, Results
 from signalops.patterns import MAX_STEPS as PATTERN_STEPS
-from signalops.patterns import Budget, Group, TooCostly, as_seen
+from signalops.patterns import Budget, Group, TooCostly, flattened
 from signalops.rules.compiled import ActiveRule, CompiledRules
 from signalops.rules.conditions import Kind, Measure, RuleConditions
 from signalops.types import RuleId
@@ -64,7 +64,7 @@ def decide(compiled: CompiledRules, part: Part, results: Results) -> DecidedEven
 
 
 def _decide(compiled: CompiledRules, decisions: "_Decisions", event: Event, budget: Budget) -> None:
-    seen = as_seen(event, event["attributes"])
+    seen = flattened(event, event["attributes"])
     rules = compiled.rules.match(seen, budget)
     if event["causation_depth"] or event.get("replay"):
         rules = _narrowed(event, rules)
@@ -101,7 +101,7 @@ class _Decisions:
         for rule in rules:
             match, plan = _Match(event, rule, is_silenced), rule.plan
             if plan is None:
-                self._note(match)
+                self._record_match(match)
             elif plan.kind in ("each", "absent"):
                 self._follow(match, plan, plan.kind, plan.grouping.of(seen))
             else:
@@ -118,10 +118,10 @@ class _Decisions:
     def _count(self, match: _Match, plan: RuleConditions, seen: Event) -> None:
         """Hand on what an event adds to a window, unless it comes too late or adds nothing."""
         measure = plan.measure(seen)
-        if clock.time_of(UUID(match.event["id"])) - _time_of(match.event) > plan.lateness:
-            self._note(match, "late")
+        if clock.uuid7_time(UUID(match.event["id"])) - _event_time(match.event) > plan.lateness:
+            self._record_match(match, "late")
         elif measure is None:
-            self._note(match, "ignored")
+            self._record_match(match, "ignored")
         else:
             self._follow(match, plan, plan.kind, plan.grouping.of(seen), measure)
 
@@ -131,12 +131,12 @@ class _Decisions:
         verdict = "silenced" if match.is_silenced else "outside_hours" if is_outside_hours else None
         not_before = opening if opening > self.now and not is_outside_hours else None
         if not plan.has_state:
-            self._note(match, verdict, not_before)
+            self._record_match(match, verdict, not_before)
             return
         event = match.event
         member: GroupEvent = {
             "event": event["id"],
-            "at": _time_of(event),
+            "at": _event_time(event),
             "value": str(measure.value),
             "distinct_value": measure.distinct_value,
             "verdict": verdict,
@@ -147,7 +147,7 @@ class _Decisions:
         }
         self._members(match.rule, plan, kind, group).append(member)
 
-    def _note(self, match: _Match, outcome: str | None = None, not_before: datetime | None = None) -> None:
+    def _record_match(self, match: _Match, outcome: str | None = None, not_before: datetime | None = None) -> None:
         event, rule = match.event, match.rule
         noted: MatchRow = {
             "tenant": self._tenant,
@@ -191,8 +191,8 @@ class _Decisions:
         return known["events"]
 
 
-def _time_of(event: Event) -> datetime:
-    return clock.moment_of(UUID(event["id"]), datetime.fromisoformat(event["occurredAt"]))
+def _event_time(event: Event) -> datetime:
+    return clock.event_time(UUID(event["id"]), datetime.fromisoformat(event["occurredAt"]))
 
 
 def _interval(span: timedelta) -> str:

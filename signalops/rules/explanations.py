@@ -11,7 +11,7 @@ from signalops.rules.schedule import Hours
 from signalops.rules.validate import compiled
 
 
-def notes_of(chosen: ResolvedRule, seen: Mapping[str, object], now: datetime) -> Iterator[str]:
+def explain_match(chosen: ResolvedRule, seen: Mapping[str, object], now: datetime) -> Iterator[str]:
     """Yield what a match of an event would lead to."""
     if not chosen.enabled:
         yield "The rule is disabled: it notifies nobody."

@@ -58,7 +58,7 @@ class RuleRegistry:
         self, connection: db.Connection, tenant: TenantId, rule: RuleId, change: RuleChange, expected: Expected = None
     ) -> None:
         """Create a new active version, unless the content is the same; rename, enable or disable as well."""
-        locked = await _hold(connection, tenant, rule, expected)
+        locked = await _lock(connection, tenant, rule, expected)
         active = version = locked["active_version"]
         content = await self._content(connection, tenant, change)
         before = await _version(connection, tenant, rule, active)
@@ -124,17 +124,17 @@ async def warnings_of(connection: db.Connection, tenant: TenantId, templates: Te
 
 async def enable(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected = None) -> None:
     """Let a rule decide."""
-    await _switch(connection, tenant, rule, await _hold(connection, tenant, rule, expected), True)
+    await _switch(connection, tenant, rule, await _lock(connection, tenant, rule, expected), True)
 
 
 async def disable(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected = None) -> None:
     """Let a rule decide nothing."""
-    await _switch(connection, tenant, rule, await _hold(connection, tenant, rule, expected), False)
+    await _switch(connection, tenant, rule, await _lock(connection, tenant, rule, expected), False)
 
 
 async def delete(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected = None) -> RuleShown:
     """Delete a rule and return it as it was, disabled; its versions stay for the matches that name them."""
-    await _hold(connection, tenant, rule, expected)
+    await _lock(connection, tenant, rule, expected)
     shown = await show(connection, tenant, rule)
     await rule_queries.delete_rule(connection, tenant, rule)
     return shown.model_copy(update={"enabled": False})
@@ -198,7 +198,7 @@ async def _version(connection: db.Connection, tenant: TenantId, rule: RuleId, ve
     return rows[0]
 
 
-async def _hold(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected) -> JsonObject:
+async def _lock(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected) -> JsonObject:
     """Return name, enabled and active_version of a rule, whose changes from here on follow one another."""
     locked = await rule_queries.lock_rule(connection, tenant, rule)
     if locked is None:

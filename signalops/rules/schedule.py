@@ -29,7 +29,7 @@ class Hours:
 
     def opening(self, moment: datetime) -> datetime:
         """Return the moment itself when it is within the hours, else when they begin next."""
-        if self._holds(moment):
+        if self._is_active(moment):
             return moment
         today = moment.astimezone(self.zone).date()
         # Local times become moments one day at a time: days with a change of clocks have 23 or 25 hours.
@@ -37,7 +37,7 @@ class Hours:
         openings = (_moment(self.zone, day, self.opens) for day in days if day.weekday() in self.days)
         return next(opening for opening in openings if opening > moment)
 
-    def _holds(self, moment: datetime) -> bool:
+    def _is_active(self, moment: datetime) -> bool:
         local = moment.astimezone(self.zone)
         today, clock = local.weekday() in self.days, local.time()
         if self.opens < self.closes:

@@ -19,7 +19,7 @@ from liquid.token import Token
 from signalops import clock
 from signalops.send.markup import ENTITIES, NEUTRALISERS
 from signalops.send.output import TEXT_LIMIT, Context, markup_of
-from signalops.send.values import JsonText, RenderedText, is_nothing, moment_of, rounded, text_of, zone_of
+from signalops.send.values import JsonText, RenderedText, is_nothing, parse_time, rounded, text_of, zone_of
 
 Argument = KeywordArgument | PositionalArgument
 INPUT_LIMIT = 4 * TEXT_LIMIT
@@ -162,7 +162,7 @@ def _newline_to_br(value: str, *, context: RenderContext) -> str:
 @liquid_filter
 def _date(value: object, form: object = None, zone: object = None, *, context: Context) -> object:
     """Write a time by a format (strftime's, as Ruby has it), by the clocks of a zone if one is named; nil stays nil."""
-    moment = moment_of(value, clock.now())
+    moment = parse_time(value, clock.now())
     if moment is None or not form:
         return value
     if zone is not None:
@@ -174,7 +174,7 @@ def _date(value: object, form: object = None, zone: object = None, *, context: C
 @liquid_filter
 def _local(value: object, zone: object = None, *, context: Context) -> object:
     """Write a time by the clocks of the tenant's time zone, or of another one, in RFC 3339: for `date` to go on with."""
-    moment = moment_of(value, clock.now())
+    moment = parse_time(value, clock.now())
     return value if moment is None else _in_zone(moment, zone, context).isoformat()
 
 

@@ -33,7 +33,7 @@ class Answer:
         return Outcome(kind, self.status, self.text, error, self.retry_after, request_id=self.request_id)
 
 
-def judged(answer: Answer) -> Outcome:
+def classify(answer: Answer) -> Outcome:
     """Return the outcome by the status alone, as Standard Webhooks 1.0 has it: only 2xx is a success, 410 ends it all."""
     status = answer.status
     if 200 <= status < 300:

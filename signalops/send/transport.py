@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractResolver
 from signalops.config import Settings
 from signalops.correlation import outbound
 from signalops.send.message_models import Outcome
-from signalops.send.response import Answer, judged, retry_after
+from signalops.send.response import Answer, classify, retry_after
 from signalops.send.response_size import BoundedConnector
 from signalops.send.smtp import Mailer
 from signalops.send.ssrf_guard import Blocked, Guard
@@ -70,7 +70,7 @@ class Transport:
             )
         return self._http
 
-    async def call(self, request: Request, judge: Callable[[Answer], Outcome] = judged) -> Outcome:
+    async def call(self, request: Request, judge: Callable[[Answer], Outcome] = classify) -> Outcome:
         """Make a request; return what `judge` makes of the response, or why there is none.
 
         No error quotes the URL: it may be a secret.

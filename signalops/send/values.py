@@ -63,7 +63,7 @@ def rounded(number: float, digits: int) -> float:
     return float(exact) if digits > 0 else int(exact)
 
 
-def moment_of(value: object, now: datetime) -> datetime | None:
+def parse_time(value: object, now: datetime) -> datetime | None:
     """Return the time that a value names: a text, or seconds or milliseconds since 1970; None if it names none."""
     if isinstance(value, bool) or is_nothing(value):
         return None

@@ -24,11 +24,11 @@ async def find(connection: db.Connection, slug_or_id: str) -> FoundTenant:
     return found
 
 
-async def hold(connection: db.Connection, slug_or_id: str) -> FoundTenant:
+async def lock_tenant(connection: db.Connection, slug_or_id: str) -> FoundTenant:
     """Find a tenant to change something of it: of two who do, the second waits. Conflict while it is deleted."""
     found = await find(connection, slug_or_id)
     # By itself, after the look-up: who has waited must see what the other has made of it.
-    status = await tenant_queries.hold_tenant(connection, found.id)
+    status = await tenant_queries.lock_tenant(connection, found.id)
     if status is None:
         raise _unknown()
     if status == "deleting":
@@ -36,9 +36,9 @@ async def hold(connection: db.Connection, slug_or_id: str) -> FoundTenant:
     return found._replace(status=status)
 
 
-async def hold_open(connection: db.Connection, slug_or_id: str) -> FoundTenant:
+async def lock_open_tenant(connection: db.Connection, slug_or_id: str) -> FoundTenant:
     """Find a tenant to give it something new; Conflict also when it is closed."""
-    locked = await hold(connection, slug_or_id)
+    locked = await lock_tenant(connection, slug_or_id)
     if locked.status == "closed":
         raise Conflict("The tenant is closed for ever: make another tenant.")
     return locked
@@ -46,8 +46,8 @@ async def hold_open(connection: db.Connection, slug_or_id: str) -> FoundTenant:
 
 FIND: dict[Lock, Callable[[db.Connection, str], Awaitable[FoundTenant]]] = {
     "none": find,
-    "tenant": hold,
-    "open tenant": hold_open,
+    "tenant": lock_tenant,
+    "open tenant": lock_open_tenant,
 }
 """By what is locked of the tenant that an operator's request or command names."""
 

@@ -20,7 +20,7 @@ async def find_tenant(connection: db.Connection, slug_or_id: str) -> FoundTenant
     return await db.record(connection, FoundTenant, SQL["find-tenant"], fields)
 
 
-async def hold_tenant(connection: db.Connection, tenant: TenantId) -> TenantStatus | None:
+async def lock_tenant(connection: db.Connection, tenant: TenantId) -> TenantStatus | None:
     """Return a tenant's status, which stays as it is until the end of the transaction; None when it is gone."""
     found: TenantStatus | None = await db.value(connection, SQL["lock-tenant"], {"id": tenant})
     return found

@@ -17,7 +17,7 @@ from signalops.tenants.tenant_models import (
 from signalops.types import FoundTenant, TenantId
 from signalops.usage.limits.limit_service import list_limits, set_limit
 from signalops.usage.plans import plan_queries as plans
-from signalops.usage.plans.plan_queries import SubscriptionStart, SubscriptionChoice
+from signalops.usage.plans.plan_queries import SubscriptionChoice, SubscriptionStart
 
 _NOTHING = SubscriptionChoice("free", at_once=True, version=1)
 """Under this version, which is part of the product, nothing costs anything; later ones are the operator's own."""
@@ -62,7 +62,9 @@ async def change(connection: db.Connection, tenant: TenantId, patch: TenantPatch
         await tenant_queries.change_tenant(connection, tenant, changes)
 
 
-async def subscribe(connection: db.Connection, tenant: TenantId, subscription: PlanSubscription, author: str) -> SubscriptionStart:
+async def subscribe(
+    connection: db.Connection, tenant: TenantId, subscription: PlanSubscription, author: str
+) -> SubscriptionStart:
     """Give a tenant a plan; Invalid when there is none, Conflict with what the tenant has."""
     try:
         return await plans.subscribe(

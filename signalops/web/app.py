@@ -186,7 +186,7 @@ class Api:
             supervised("hear of changes", lambda: listen(caches, self._schemas.cache, db.listening(self._config, "api"), pools)),
             supervised("note when keys were used", self._ring.uses.run),
             supervised("watch the pools", lambda: watch_pools(self._pools())),
-            supervised("keep the time", lambda: clock_sync.keep(self._connections)),
+            supervised("keep the time", lambda: clock_sync.keep_synced(self._connections)),
         ]
         if self._tokens:
             tasks.append(supervised("read the issuer's keys", self._tokens.run))

@@ -78,7 +78,7 @@ async def test_a_use_is_written_at_most_once_a_minute(
     later = first + timedelta(seconds=seconds)
     async with api_pool.connection() as connection:
         for moment in (first, later):
-            await access_queries.note_uses(connection, {(acme.id, KeyId(key)): moment})
+            await access_queries.record_uses(connection, {(acme.id, KeyId(key)): moment})
     assert used(owner, key) == (later if is_written else first)
 
 
@@ -89,7 +89,7 @@ async def test_the_uses_of_all_keys_are_one_statement(
     async with db.pool(settings, "api", 1) as lone:
         uses = LastUsed(lone)
         for tenant, key in keys * 100:
-            uses.note(tenant.id, KeyId(key))
+            uses.record(tenant.id, KeyId(key))
         async with statements(lone, tmp_path / "trace") as sent:
             await uses.flush()
             await uses.flush()
@@ -100,7 +100,7 @@ async def test_the_uses_of_all_keys_are_one_statement(
 async def test_what_could_not_be_written_is_written_later(api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant) -> None:
     _, key = add_key(owner, acme, new_key())
     uses = LastUsed(api_pool)
-    uses.note(acme.id, KeyId(key))
+    uses.record(acme.id, KeyId(key))
     owner.execute("alter function signalops.record_key_uses rename to away")
     with hearing("last_used.flush_failed") as unwritten:
         await uses.flush()
@@ -120,7 +120,7 @@ async def test_a_key_that_another_process_writes_or_ends_is_not_waited_for(
         await connection.execute("set lock_timeout = '5s'")
         with psycopg.connect(db.admin_url(settings)) as other:
             other.execute("update signalops.api_keys set revoked_at = now() where id = %s", [held])
-            await access_queries.note_uses(connection, noted)
+            await access_queries.record_uses(connection, noted)
             other.rollback()
         await connection.execute("reset lock_timeout")
     assert (used(owner, held), used(owner, free) is None) == (None, False)
@@ -134,7 +134,7 @@ async def test_a_use_is_announced_to_nobody(
     with psycopg.connect(db.admin_url(settings), autocommit=True) as listening:
         listening.execute("listen signalops_access")
         async with api_pool.connection() as connection:
-            await access_queries.note_uses(connection, {(acme.id, KeyId(key)): clock.now()})
+            await access_queries.record_uses(connection, {(acme.id, KeyId(key)): clock.now()})
         for column in ("revoked_at", "expires_at"):
             owner.execute("select pg_notify('signalops_access', %s)", [f"before {column}"])
             owner.execute(sql.SQL("update signalops.api_keys set {} = now() where id = %s").format(sql.Identifier(column)), [key])

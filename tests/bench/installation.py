@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from signalops import clock, db, embedded, migrate
 from signalops.config import Settings
-from signalops.secret_key import keep_key
+from signalops.secret_key import ensure_key
 from signalops.types import TenantId
 from tests.bench import events
 from tests.support.rules import make_rule
@@ -59,7 +59,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        keep_key(settings)
+        ensure_key(settings)
         self._made = ExitStack()
         self._admin = self._made.enter_context(psycopg.connect(db.admin_url(settings), autocommit=True))
         self._prefix = f"so_bench_{_digest()}"

@@ -98,7 +98,7 @@ class Operations:
 
     async def sweep(self) -> None:
         """What workers do from time to time."""
-        sweeps: list[Callable[[], Awaitable[object]]] = [self.handlers.tell_due, self.handlers.tidy, self.handlers.enqueue_lost]
+        sweeps: list[Callable[[], Awaitable[object]]] = [self.handlers.fire_due, self.handlers.tidy, self.handlers.enqueue_lost]
         sweeps += [self.handlers.make_partitions, self.handlers.retain, self.handlers.watch]
         sweeps += [Closer(self.worker, timedelta(days=-40)).run]
         await self.random.choice(sweeps)()

@@ -81,7 +81,7 @@ async def test_a_worker_that_is_stopped_under_load_ends_at_once(traffic: Traffic
     is_over = asyncio.Event()
 
     async def notify() -> None:
-        async with db.alone(db.dsn(settings, "worker")) as connection:
+        async with db.dedicated(db.dsn(settings, "worker")) as connection:
             while not is_over.is_set():
                 await connection.execute(NOTIFY)
 

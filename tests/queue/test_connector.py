@@ -108,7 +108,7 @@ async def test_a_job_whose_fetch_was_not_heard_of_is_run_all_the_same(app: App, 
 async def test_a_batch_whose_job_is_due_in_hours_has_none(
     owner: psycopg.Connection, worker_pool: db.Pool, acme: Tenant, due: str | None, given: int
 ) -> None:
-    batch = clock.least_id(clock.now() - timedelta(minutes=1))
+    batch = clock.uuid7_floor(clock.now() - timedelta(minutes=1))
     owner.execute(
         "insert into signalops.inbox (tenant_id, event_id, batch) values (%s, %s, %s)", [acme.id, clock.new_id(), batch]
     )

@@ -24,7 +24,7 @@ def expire(orders: Orders) -> None:
 
 async def look(orders: Orders) -> int:
     """Sweep for absences, several workers at once; process what they told; return how many deliveries there are."""
-    await asyncio.gather(*(orders.handlers.tell_due() for _ in range(4)))
+    await asyncio.gather(*(orders.handlers.fire_due() for _ in range(4)))
     for (batch,) in orders.rows("select distinct batch from signalops.inbox"):
         await orders.handlers.process_batch(batch, 1)
     return orders.deliveries()
@@ -58,7 +58,7 @@ async def test_what_waits_in_the_inbox_is_not_absent(orders: Orders) -> None:
     batch = await orders.store((6 * 60, {}))
     orders.owner.execute("update signalops.rule_states set due_at = now() + interval '1 millisecond'")
     orders.owner.execute("select pg_sleep(1.1)")
-    await orders.handlers.tell_due()
+    await orders.handlers.fire_due()
     await orders.handlers.process_batch(batch, 1)
     assert await look(orders) == 0
 

@@ -69,11 +69,11 @@ async def test_a_digest_tells_all_its_matches_in_one_delivery(orders: Orders) ->
     for batch in (first, second):
         await orders.handlers.process_batch(batch, 1)
         assert set(orders.outcomes(batch)) == {"digested"}
-    await orders.handlers.tell_due()
+    await orders.handlers.fire_due()
     assert orders.deliveries() == 0
 
     orders.owner.execute("update signalops.digests set due_at = now()")
-    await asyncio.gather(*(orders.handlers.tell_due() for _ in range(4)))
+    await asyncio.gather(*(orders.handlers.fire_due() for _ in range(4)))
     ((kind, payload),) = orders.rows(
         "select e.type, e.payload from signalops.deliveries d join signalops.events e on e.id = d.event_id"
     )
@@ -88,7 +88,7 @@ async def test_what_comes_after_a_digest_was_told_opens_the_next(orders: Orders)
     for n in range(2):
         await orders.see((n, {}))
         orders.owner.execute("update signalops.digests set due_at = now()")
-        await orders.handlers.tell_due()
+        await orders.handlers.fire_due()
     counts = orders.rows("select payload -> 'count' from signalops.events where type = 'signalops.rule.digest'")
     assert counts == [(1,), (1,)]
 
@@ -107,7 +107,7 @@ async def test_a_digest_of_operational_events_does_not_feed_itself_for_ever(orde
     await orders.see((0, {}))
     for _ in range(10):
         orders.owner.execute("update signalops.digests set due_at = now()")
-        await orders.handlers.tell_due()
+        await orders.handlers.fire_due()
         for (batch,) in orders.rows("select distinct batch from signalops.inbox"):
             await orders.handlers.process_batch(batch, 1)
     assert orders.rows("select max(causation_depth) from signalops.events") == [(4,)]

@@ -124,7 +124,7 @@ async def test_what_comes_in_later_than_the_lateness_is_left_out_and_said_so(ord
 
 async def test_a_time_in_the_future_counts_as_now(orders: Orders) -> None:
     orders.rule(time_window={"count": 2, "within": "10m"})
-    ahead = (clock.now().timestamp() - clock.time_of(clock.new_id()).timestamp()) / 60 + 6 * 60 + 60 * 24 * 365
+    ahead = (clock.now().timestamp() - clock.uuid7_time(clock.new_id()).timestamp()) / 60 + 6 * 60 + 60 * 24 * 365
     assert await orders.see((ahead, {})) == [COUNTED]
     assert await orders.see((6 * 60, {})) == [NOTIFIED]
 

@@ -69,7 +69,7 @@ Call = Callable[[Client, Tenant], Awaitable[Answer]]
         (lambda api, tenant: api.get("/api/rules", tenant), "rules/rule_queries.py list_rules"),
         (lambda api, tenant: api.get("/api/usage", tenant), "usage/usage_queries.py usage_by"),
         (lambda api, tenant: api.get("/api/invoices", tenant), "usage/invoices/invoice_queries.py _all"),
-        (lambda api, tenant: api.get("/api/dead-letters", tenant), "send/dead_letters/dead_letter_queries.py read_letters"),
+        (lambda api, tenant: api.get("/api/dead-letters", tenant), "send/dead_letters/dead_letter_queries.py read_dead_letters"),
     ],
 )
 async def test_few_functions_are_between_a_handler_and_its_sql(

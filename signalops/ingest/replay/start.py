@@ -50,7 +50,7 @@ def _choice(request: ReplayRequest) -> JsonObject:
         return {**ids, "ids": request.events, "type": None}
     assert request.from_ is not None
     assert request.to is not None
-    span = {"lower": clock.least_id(request.from_), "upper": clock.least_id(request.to)}
+    span = {"lower": clock.uuid7_floor(request.from_), "upper": clock.uuid7_floor(request.to)}
     return {**span, "ids": None, "type": request.type}
 
 

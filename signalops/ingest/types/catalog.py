@@ -73,7 +73,7 @@ class EventTypeCatalog:
         self._rows: list[SeenType] = []
         self._flushing = asyncio.Lock()
 
-    def note(self, tenant: TenantId, events: Sequence[Event]) -> None:
+    def record(self, tenant: TenantId, events: Sequence[Event]) -> None:
         """Take in processed events of a tenant; after the commit, since what is rolled back is processed again."""
         types = self._tenants.setdefault(tenant, {})
         self._tenants.move_to_end(tenant)
@@ -104,7 +104,7 @@ class EventTypeCatalog:
             await asyncio.shield(self.flush())
 
     @property
-    def kept_types(self) -> int:
+    def remembered_types(self) -> int:
         """How many types are remembered; between two flushes more can be added."""
         return sum(map(len, self._tenants.values()))
 
@@ -136,7 +136,7 @@ class EventTypeCatalog:
 
     def _forget(self) -> None:
         """Forget the tenants without events for the longest time; their types are learned again."""
-        kept = self.kept_types
+        kept = self.remembered_types
         for tenant, types in list(self._tenants.items()):
             if kept <= self._most_kept:
                 break

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from signalops import clock, db, telemetry
 from signalops.errors import Invalid
-from signalops.patterns import Budget, RuleSet, TooCostly, as_seen
+from signalops.patterns import Budget, RuleSet, TooCostly, flattened
 from signalops.rules.backtest import backtest_queries
 from signalops.rules.backtest.backtest_report import Report
 from signalops.rules.backtest.simulate import Event, Notification, Simulation, moment_of, since_epoch
@@ -132,7 +132,7 @@ class _Work:
         self._most_events: int = request["limits"]["events"]
         self._most_seconds: float = request["limits"]["seconds"]
         self.spent: float = state.get("spent", 0.0)
-        self._after = UUID(state["after"]) if state else UUID(int=clock.least_id(row["starts_at"]).int - 1)
+        self._after = UUID(state["after"]) if state else UUID(int=clock.uuid7_floor(row["starts_at"]).int - 1)
         self._reason: str | None = None
         self._is_through = False
         self.report = Report(row["starts_at"], self._ends_at, request["examples"], state.get("report"))
@@ -158,12 +158,12 @@ class _Work:
 
     @property
     def _until(self) -> datetime:
-        return self._ends_at if self._is_through else clock.time_of(self._after)
+        return self._ends_at if self._is_through else clock.uuid7_time(self._after)
 
     def window(self) -> JsonObject:
         """Return which events come next."""
         limit = min(PAGE, self._most_events - self.report.scanned)
-        return {"after": self._after, "before": clock.least_id(self._ends_at), "limit": limit}
+        return {"after": self._after, "before": clock.uuid7_floor(self._ends_at), "limit": limit}
 
     async def take(self, page: Sequence[Event]) -> None:
         """Evaluate a page of events, yielding to other tasks in between."""
@@ -197,14 +197,14 @@ class _Work:
 
     def _take(self, event: Event) -> None:
         self.report.scan()
-        seen = as_seen(event, event["attributes"])
+        seen = flattened(event, event["attributes"])
         try:
             names = self._rules.match(seen, Budget())
         except TooCostly:  # it became a dead letter, or would
             return
         if not names:
             return
-        now = since_epoch(clock.time_of(UUID(event["id"])))
+        now = since_epoch(clock.uuid7_time(UUID(event["id"])))
         outcomes = {name: self._simulations[name].take(event, seen, now) for name in names}
         if outcome := outcomes.get("candidate"):
             self.report.match(event["id"], outcome, now)
@@ -242,7 +242,7 @@ def _silence(row: Mapping[str, Any]) -> Silence:
 
 def _example(event: Event, outcome: str) -> JsonObject:
     shown = {"event": event["id"], "type": event["type"], "occurredAt": event["occurredAt"], "outcome": outcome}
-    return shown | {"receivedAt": clock.time_of(UUID(event["id"]))}
+    return shown | {"receivedAt": clock.uuid7_time(UUID(event["id"]))}
 
 
 def _notice(notification: Notification) -> Event:

@@ -120,9 +120,7 @@ class Callbacks:
             moved = _was_recorded(await callback_queries.apply_status(connection, tenant, status, None)) if status else False
         for one in suppressed:
             telemetry.emit("address.suppressed", tenant=tenant, delivery=delivery, reason=one.reason)
-        telemetry.emit(
-            "callback.processed", provider="ses", tenant=tenant, received=int(status is not None), applied=int(moved)
-        )
+        telemetry.emit("callback.processed", provider="ses", tenant=tenant, received=int(status is not None), applied=int(moved))
 
     async def _called(self, channel: ChannelId) -> tuple[TenantId, Credentials]:
         async with self._connections.connection() as connection:

@@ -17,7 +17,9 @@ async def find_called_channel(connection: db.Connection, channel: UUID) -> tuple
     return (TenantId(found["tenant_id"]), found["secret"]) if found else None
 
 
-async def apply_status(connection: db.Connection, tenant: TenantId, reported: ProviderStatus, channel: ChannelId | None) -> bool | None:
+async def apply_status(
+    connection: db.Connection, tenant: TenantId, reported: ProviderStatus, channel: ChannelId | None
+) -> bool | None:
     """Apply a status; return whether the delivery changed, None if the report must be sent again. Finds it by id or channel."""
     fields: dict[str, object] = {"tenant": tenant, "channel": channel, "delivery": reported.delivery, "status": reported.status}
     fields |= {"provider": storable(reported.provider_id, PROVIDER_ID_LIMIT), "error": storable(reported.error, ERROR_LIMIT)}

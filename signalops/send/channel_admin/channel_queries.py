@@ -39,7 +39,7 @@ async def list_channels(connection: db.Connection, tenant: TenantId, **filters: 
     return await db.rows(connection, SQL["list-channels"], fields)
 
 
-async def hold_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> LockedChannel | None:
+async def lock_channel(connection: db.Connection, tenant: TenantId, channel: ChannelId) -> LockedChannel | None:
     """Lock a channel and return it; None if there is none."""
     row: Any = await db.row(connection, SQL["lock-channel"], {"tenant": tenant, "id": channel})
     found: LockedChannel | None = row
@@ -62,7 +62,7 @@ async def delete_channel(connection: db.Connection, tenant: TenantId, channel: C
     await connection.execute(SQL["delete-channel"], {"tenant": tenant, "id": channel})
 
 
-async def note_test(connection: db.Connection, tenant: TenantId, channel: ChannelId, name: str) -> None:
+async def log_test(connection: db.Connection, tenant: TenantId, channel: ChannelId, name: str) -> None:
     """Note in the audit log that a channel is tried out."""
     await connection.execute(SQL["log-channel-test"], {"tenant": tenant, "id": channel, "name": name})
 

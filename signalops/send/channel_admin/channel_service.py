@@ -47,7 +47,7 @@ class ChannelRegistry:
         """Add a channel; Invalid, or Conflict when its name is taken."""
         secret = _plain(new.secret)
         channel = configured(new.kind, new.config)
-        kept = channel.keep_secret(secret)
+        kept = channel.normalize_secret(secret)
         channel.check(kept, self._settings)
         added = ChannelId(await db.new_id(connection))
         await channel_queries.add_channel(
@@ -69,10 +69,10 @@ class ChannelRegistry:
         self, connection: db.Connection, tenant: TenantId, channel: ChannelId, change: ChannelChange, expected: Expected = None
     ) -> str | None:
         """Change a channel; return what of a new secret was made here. Invalid, or Conflict when its name is taken."""
-        locked = await _hold(connection, tenant, channel, expected)
+        locked = await _lock(connection, tenant, channel, expected)
         checked = configured(locked["kind"], change.config)
         secret = _plain(change.secret)
-        kept = self._open(locked["secret"]) if secret is None else checked.keep_secret(secret)
+        kept = self._open(locked["secret"]) if secret is None else checked.normalize_secret(secret)
         checked.check(kept, self._settings)
         if secret is not None and kept is not None:
             locked["secret"] = self._keyring.seal(kept)
@@ -90,7 +90,7 @@ class ChannelRegistry:
         self, connection: db.Connection, tenant: TenantId, channel: ChannelId, rotation: SecretRotation
     ) -> tuple[str | None, datetime]:
         """Replace the secret of a webhook; return the one that was made here, and until when the old one signs as well."""
-        locked = await _hold(connection, tenant, channel, None)
+        locked = await _lock(connection, tenant, channel, None)
         secret = _plain(rotation.secret)
         made = _made(locked["kind"], locked["config"], secret)
         old = self._open(locked["secret"]) if rotation.overlap_seconds else None
@@ -101,9 +101,9 @@ class ChannelRegistry:
 
     async def open(self, connection: db.Connection, tenant: TenantId, channel: ChannelId) -> OpenedChannel:
         """Return a channel ready to be tried, also one that is disabled; NotFound, or Invalid. It is on record who does."""
-        locked = await _hold(connection, tenant, channel, None)
+        locked = await _lock(connection, tenant, channel, None)
         opened = OpenedChannel(configured(locked["kind"], locked["config"]), self._open(locked["secret"]))
-        await channel_queries.note_test(connection, tenant, channel, locked["name"])
+        await channel_queries.log_test(connection, tenant, channel, locked["name"])
         return opened
 
     def _open(self, sealed: bytes | None) -> str | None:
@@ -128,19 +128,19 @@ async def find(connection: db.Connection, tenant: TenantId, channel: str) -> Sto
 
 async def enable(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> None:
     """Let a channel send, also one that SignalOps itself had disabled."""
-    locked = await _hold(connection, tenant, channel, expected)
+    locked = await _lock(connection, tenant, channel, expected)
     await channel_queries.change_channel(connection, tenant, channel, _switched(locked, True))
 
 
 async def disable(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> None:
     """Disable a channel: its deliveries become dead letters."""
-    locked = await _hold(connection, tenant, channel, expected)
+    locked = await _lock(connection, tenant, channel, expected)
     await channel_queries.change_channel(connection, tenant, channel, _switched(locked, False))
 
 
 async def delete(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected = None) -> StoredChannel:
     """Delete a channel with its secret, and return it as it was, disabled; Conflict while enabled rules notify through it."""
-    await _hold(connection, tenant, channel, expected)
+    await _lock(connection, tenant, channel, expected)
     if rules := await channel_queries.rules_of_channel(connection, tenant, channel):
         named = ", ".join(map(repr, rules[:10])) + (" and others" if len(rules) > 10 else "")
         raise Conflict(f"Enabled rules notify through it ({named}): disable them, or let them notify another.", rules=rules)
@@ -149,9 +149,9 @@ async def delete(connection: db.Connection, tenant: TenantId, channel: ChannelId
     return shown.model_copy(update={"enabled": False, "has_secret": False})
 
 
-async def _hold(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected) -> LockedChannel:
+async def _lock(connection: db.Connection, tenant: TenantId, channel: ChannelId, expected: Expected) -> LockedChannel:
     """Return a channel, whose changes from here on follow one another."""
-    locked = await channel_queries.hold_channel(connection, tenant, channel)
+    locked = await channel_queries.lock_channel(connection, tenant, channel)
     if locked is None:
         raise _unknown()
     if expected is not None and tag_of(locked["updated_at"]) not in expected:
@@ -171,7 +171,7 @@ def _made(kind: ChannelKind, config: Mapping[str, Any], secret: str | None) -> s
         raise Conflict(f"The secret of a channel of kind {kind} is its provider's to change: then PUT the channel with it.")
     if secret is not None and " " in secret:
         raise Invalid("secret: give one; the old one signs as well until the overlap ends.")
-    made = configured(kind, config).keep_secret(secret)
+    made = configured(kind, config).normalize_secret(secret)
     assert made is not None
     return made
 

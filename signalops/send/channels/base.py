@@ -35,7 +35,7 @@ class Channel(BaseModel, ABC):
         """Whether a channel of this configuration uses a secret; if not, a stored one is dropped."""
         return True
 
-    def keep_secret(self, secret: str | None) -> str | None:
+    def normalize_secret(self, secret: str | None) -> str | None:
         """Return the secret to keep for a new channel: the one given, or one made here; Invalid if it can't be used."""
         if secret is not None:
             raise Invalid(f"A channel of this kind needs no secret: leave it out ({type(self).__name__.lower()}).")

@@ -83,9 +83,9 @@ class Email(Channel):
     def takes_secret(self) -> bool:
         return self.server is not None and self.server.username is not None
 
-    def keep_secret(self, secret: str | None) -> str | None:
+    def normalize_secret(self, secret: str | None) -> str | None:
         if not self.takes_secret:
-            return super().keep_secret(secret)
+            return super().normalize_secret(secret)
         if not secret or len(secret) > 500 or not secret.isprintable():
             raise Invalid("The secret must be the password of the mail server's username, in one line.")
         return secret
@@ -124,7 +124,7 @@ class Email(Channel):
 
         Its Message-ID is made of the delivery's id: a repeated mail can be recognised by it.
         """
-        headers, message = self._headers(envelope, settings) | _weight(envelope), envelope.message
+        headers, message = self._headers(envelope, settings) | _priority_headers(envelope), envelope.message
         sender = parseaddr(self.server.sender if self.server else settings.mail_from)[1]
         return Mail(sender, self.to, written(headers, message.body, message.html))
 
@@ -150,7 +150,7 @@ class Email(Channel):
         return Server(settings.smtp_host, settings.smtp_port, settings.mail_security, settings.smtp_username, password)
 
 
-def _weight(envelope: Envelope) -> dict[str, str]:
+def _priority_headers(envelope: Envelope) -> dict[str, str]:
     severity = envelope.notification.rule["severity"]
     shown = {"X-SignalOps-Severity": severity} if severity in ("error", "critical") else {}
     return shown | ({"Importance": "high"} if severity == "critical" else {})  # RFC 2156, section 5.3.4

@@ -36,7 +36,7 @@ class Http(Endpoint):
     def body_markup(self) -> Markup:
         return "json" if self.content_type.partition(";")[0].lower().endswith("json") else "text"
 
-    def keep_secret(self, secret: str | None) -> str | None:
+    def normalize_secret(self, secret: str | None) -> str | None:
         try:
             return secret if secret is None else header_value(secret)
         except ValueError as error:

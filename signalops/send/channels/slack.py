@@ -10,7 +10,7 @@ from signalops.errors import Invalid
 from signalops.send.channels.base import Channel
 from signalops.send.markup import NEUTRALISERS, Markup
 from signalops.send.message_models import Envelope, Outcome
-from signalops.send.response import Answer, judged
+from signalops.send.response import Answer, classify
 from signalops.send.transport import Request, Transport
 
 TEXT_LIMIT = 40_000
@@ -26,7 +26,7 @@ class Slack(Channel):
 
     markup: ClassVar[Markup] = "slack"
 
-    def keep_secret(self, secret: str | None) -> str:
+    def normalize_secret(self, secret: str | None) -> str:
         try:
             return str(TypeAdapter(HttpUrl).validate_python(secret))
         except ValidationError as error:
@@ -42,7 +42,7 @@ class Slack(Channel):
         # What an event may hold is no reason to fetch a page and show it.
         message = {"text": _text(envelope), "unfurl_links": False, "unfurl_media": False}
         headers = {"Content-Type": "application/json; charset=utf-8"}
-        return await transport.call(Request(envelope.secret, json.dumps(message).encode(), headers), _judged)
+        return await transport.call(Request(envelope.secret, json.dumps(message).encode(), headers), _classify)
 
 
 def _text(envelope: Envelope) -> str:
@@ -51,8 +51,8 @@ def _text(envelope: Envelope) -> str:
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
 
 
-def _judged(answer: Answer) -> Outcome:
+def _classify(answer: Answer) -> Outcome:
     word = answer.text.strip()
     if answer.status >= 400 and word in _GONE:
         return answer.outcome("gone", f"Slack answered {word}: make a new incoming webhook, and give its url as the secret.")
-    return judged(answer)
+    return classify(answer)

@@ -44,7 +44,7 @@ class Telegram(Channel):
     message_thread_id: int | None = Field(None, ge=1, le=2**52, description="The topic in a forum.")
     disable_notification: bool = Field(False, description="Without a sound.")
 
-    def keep_secret(self, secret: str | None) -> str:
+    def normalize_secret(self, secret: str | None) -> str:
         if secret is None or not _TOKEN.fullmatch(secret):
             raise Invalid("The secret must be the bot's token, such as 123456:ABC-DEF...: @BotFather shows it.")
         return secret
@@ -60,7 +60,7 @@ class Telegram(Channel):
         headers = {"Content-Type": "application/json"}
         # The url holds the token: who answers may repeat it, and what Telegram says becomes the error.
         request = Request(url, orjson.dumps(await asyncio.to_thread(self.body, envelope)), headers, secret=token)
-        return await transport.call(request, judged)
+        return await transport.call(request, classify)
 
     def body(self, envelope: Envelope) -> JsonObject:
         """Return the parameters of sendMessage: the subject in bold, the message below."""
@@ -107,7 +107,7 @@ def _follow(opened: list[str], tag: str, ends: bool) -> None:
         opened.pop()
 
 
-def judged(answer: Answer) -> Outcome:
+def classify(answer: Answer) -> Outcome:
     """Return what Telegram's answer means (https://core.telegram.org/bots/api#making-requests)."""
     document = read_object(answer.body)
     if answer.status == 200 and document.get("ok") is True:

@@ -27,7 +27,7 @@ class Webhook(Endpoint):
 
     markup: ClassVar[Markup] = "text"
 
-    def keep_secret(self, secret: str | None) -> str:
+    def normalize_secret(self, secret: str | None) -> str:
         if secret is None:
             return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
         if not all(24 <= len(key) <= 64 for key in _keys(secret)):

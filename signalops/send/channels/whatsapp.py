@@ -90,7 +90,7 @@ class WhatsApp(Channel):
     )
     template: Template | None = Field(None, description="Without it a text is sent, which needs an open conversation.")
 
-    def keep_secret(self, secret: str | None) -> str:
+    def normalize_secret(self, secret: str | None) -> str:
         if secret is None:
             raise Invalid(_FORM)
         credentials = Credentials.of(secret)
@@ -113,7 +113,7 @@ class WhatsApp(Channel):
         body = orjson.dumps(await self.body(envelope))
         url = f"{transport.settings.whatsapp_url}/{self.phone_number_id}/messages"
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-        return await transport.call(Request(url, body, headers), judged)
+        return await transport.call(Request(url, body, headers), classify)
 
     async def body(self, envelope: Envelope) -> JsonObject:
         """Return the message; Invalid if a parameter of the template can't be rendered.
@@ -157,7 +157,7 @@ _KINDS: Mapping[int, OutcomeKind] = {
 }
 
 
-def judged(answer: Answer) -> Outcome:
+def classify(answer: Answer) -> Outcome:
     """Classify the Cloud API's response: its error codes are more precise than the status."""
     document = read_object(answer.body)
     if answer.status == 200 and (message := _message_id(document)):

@@ -39,13 +39,13 @@ class DeadLettersPage(Page):
 
 
 @endpoint("GET /api/dead-letters", "listDeadLetters", "List the dead letters that wait, newest first", "deliveries:*")
-async def list_letters(connection: db.Connection, caller: Caller, query: DeadLettersPage) -> DeadLetterList:
+async def list_dead_letters(connection: db.Connection, caller: Caller, query: DeadLettersPage) -> DeadLetterList:
     """List the unresolved dead letters, newest first."""
     filters = query.model_dump(include={"kind", "channel", "rule", "error", "since"}, by_alias=False)
     filters |= {"upwards": query.upwards, "limit": query.limit + 1, "beyond": query.ending_before or query.starting_after}
     filters["until"] = (await db.settled(connection)).before(query.until)
-    ids, has_more = query.cut(await dead_letter_queries.pick_letters(connection, caller.tenant, **filters))
-    rows = await dead_letter_queries.read_letters(connection, caller.tenant, ids)
+    ids, has_more = query.cut(await dead_letter_queries.pick_dead_letters(connection, caller.tenant, **filters))
+    rows = await dead_letter_queries.read_dead_letters(connection, caller.tenant, ids)
     return DeadLetterList(data=[DeadLetterShown.model_validate(row) for row in rows], has_more=has_more)
 
 
@@ -79,13 +79,13 @@ async def discard_dead_letters(connection: db.Connection, caller: Caller, body: 
 
 
 @endpoint("GET /api/dead-letters/{id}", "getDeadLetter", "Show a dead letter", "deliveries:*")
-async def get_letter(connection: db.Connection, caller: Caller, dead_letter: UUID) -> DeadLetterShown:
+async def get_dead_letter(connection: db.Connection, caller: Caller, dead_letter: UUID) -> DeadLetterShown:
     """Show a dead letter, also a resolved one."""
     return await dead_letter_service.show(connection, caller.tenant, dead_letter)
 
 
 @endpoint("POST /api/dead-letters/{id}/retry", "retryDeadLetter", "Retry a dead letter", "deliveries:*", problems=(Conflict,))
-async def retry_letter(connection: db.Connection, caller: Caller, dead_letter: UUID) -> DeadLetterShown:
+async def retry_dead_letter(connection: db.Connection, caller: Caller, dead_letter: UUID) -> DeadLetterShown:
     """Retry one dead letter."""
     return await dead_letter_service.retry(connection, caller.tenant, dead_letter)
 
@@ -93,6 +93,8 @@ async def retry_letter(connection: db.Connection, caller: Caller, dead_letter: U
 @endpoint(
     "POST /api/dead-letters/{id}/discard", "discardDeadLetter", "Discard a dead letter", "deliveries:*", problems=(Conflict,)
 )
-async def discard_letter(connection: db.Connection, caller: Caller, dead_letter: UUID, body: DiscardReason) -> DeadLetterShown:
+async def discard_dead_letter(
+    connection: db.Connection, caller: Caller, dead_letter: UUID, body: DiscardReason
+) -> DeadLetterShown:
     """Discard one dead letter for good; it stays on record with the reason."""
     return await dead_letter_service.discard(connection, caller.tenant, dead_letter, body.reason)

@@ -10,17 +10,17 @@ SQL = db.queries("send/deliveries")
 _ALL = dict.fromkeys(("ids", "kind", "channel", "rule", "error", "since", "until", "beyond"))
 
 
-async def pick_letters(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[UUID]:
+async def pick_dead_letters(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[UUID]:
     """Return the ids of a page of unresolved dead letters: {kind, channel, rule, error, since, until, beyond, upwards, limit}."""
     return await db.values(connection, SQL["pick-dead-letters"], {**_ALL, "tenant": tenant, **filters})
 
 
-async def read_letters(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[db.Row]:
+async def read_dead_letters(connection: db.Connection, tenant: TenantId, ids: list[UUID]) -> list[db.Row]:
     """Return dead letters, also resolved ones, with the names of event, rule and channel, in the order of the given ids."""
     return await db.rows(connection, SQL["read-dead-letters"], {"tenant": tenant, "ids": ids})
 
 
-async def count_letters(connection: db.Connection, tenant: TenantId, **chosen: Any) -> int:
+async def count_dead_letters(connection: db.Connection, tenant: TenantId, **chosen: Any) -> int:
     """Return how many dead letters match: {ids, kind, channel, rule, error, since, until}."""
     return await _number(connection, "count-dead-letters", {**_ALL, "tenant": tenant, **chosen})
 

@@ -17,7 +17,7 @@ from signalops.types import JsonObject, TenantId
 
 async def show(connection: db.Connection, tenant: TenantId, letter: UUID) -> DeadLetterShown:
     """Return a dead letter, also a resolved one; NotFound."""
-    rows = await dead_letter_queries.read_letters(connection, tenant, [letter])
+    rows = await dead_letter_queries.read_dead_letters(connection, tenant, [letter])
     if not rows:
         raise NotFound("There is no such dead letter: check the id.")
     return DeadLetterShown.model_validate(rows[0])
@@ -25,20 +25,24 @@ async def show(connection: db.Connection, tenant: TenantId, letter: UUID) -> Dea
 
 async def count(connection: db.Connection, tenant: TenantId, request: DeadLetterRetry | DeadLetterDiscard) -> DeadLetterCounts:
     """Return how many dead letters would be affected."""
-    chosen = await dead_letter_queries.count_letters(connection, tenant, **_chosen(request))
+    chosen = await dead_letter_queries.count_dead_letters(connection, tenant, **_chosen(request))
     return DeadLetterCounts(letters=min(chosen, MAX_LETTERS), left=max(0, chosen - MAX_LETTERS))
 
 
 async def retry_many(connection: db.Connection, tenant: TenantId, request: DeadLetterRetry) -> DeadLetterCounts:
     """Retry the newest of the matching dead letters."""
     done = await dead_letter_queries.retry_dead_letters(connection, tenant, MAX_LETTERS, **_chosen(request))
-    return DeadLetterCounts(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(request)))
+    return DeadLetterCounts(
+        letters=done, left=await dead_letter_queries.count_dead_letters(connection, tenant, **_chosen(request))
+    )
 
 
 async def discard_many(connection: db.Connection, tenant: TenantId, request: DeadLetterDiscard) -> DeadLetterCounts:
     """Discard the newest of the matching dead letters for good."""
     done = await dead_letter_queries.discard_dead_letters(connection, tenant, MAX_LETTERS, request.reason, **_chosen(request))
-    return DeadLetterCounts(letters=done, left=await dead_letter_queries.count_letters(connection, tenant, **_chosen(request)))
+    return DeadLetterCounts(
+        letters=done, left=await dead_letter_queries.count_dead_letters(connection, tenant, **_chosen(request))
+    )
 
 
 async def retry(connection: db.Connection, tenant: TenantId, letter: UUID) -> DeadLetterShown:

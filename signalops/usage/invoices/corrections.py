@@ -42,7 +42,7 @@ class CreditNoteRequest(CreditNoteIn, ReasonAndAuthor):
 
 async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, decision: ReasonAndAuthor) -> None:
     """Void an invoice or a credit note, once, and return the credit that it used. Conflict if it has valid credit notes."""
-    locked = await _held(connection, tenant, invoice)
+    locked = await _lock_invoice(connection, tenant, invoice)
     if locked["left"] != locked["total"]:
         raise Conflict("Credit notes hold against the invoice: void these first.")
     await invoice_queries.void_invoice(connection, tenant, invoice, **decision.model_dump())
@@ -83,7 +83,7 @@ async def credit_once(
 
 async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, request: CreditNoteRequest, **sent: str) -> Issued:
     """Issue a credit note for at most the remaining amount of an invoice; Invalid if it is more."""
-    locked = await _held(connection, tenant, invoice)
+    locked = await _lock_invoice(connection, tenant, invoice)
     if locked["kind"] != "invoice":
         raise Conflict("A credit note takes off an invoice: name that.")
     amount = rounded(request.amount, locked["currency"])
@@ -102,7 +102,7 @@ async def credit(connection: db.Connection, tenant: TenantId, invoice: UUID, req
     return Issued(note, await invoice_queries.issue_invoice(connection, tenant, issued, [line]), -amount)
 
 
-async def _held(connection: db.Connection, tenant: TenantId, invoice: UUID) -> db.Row:
+async def _lock_invoice(connection: db.Connection, tenant: TenantId, invoice: UUID) -> db.Row:
     """Return an invoice that is not voided, locked."""
     locked = await _lock(connection, tenant, invoice)
     if locked["voided_at"] is not None:

@@ -75,9 +75,9 @@ class BillingSegment:
 
 @dataclass(frozen=True, slots=True)
 class LateUsage:
-    """What a period bills of a stretch of an earlier one: the meter's figure there without and with it."""
+    """What a period bills of a segment of an earlier one: the meter's figure there without and with it."""
 
-    stretch: BillingSegment
+    segment: BillingSegment
     month: date
     meter: str
     events: int

@@ -39,19 +39,19 @@ async def seal_period(connection: db.Connection, tenant: TenantId, period: date)
     return row is not None and bool(row["seal_period"])
 
 
-async def stretches_used(
+async def segments_used(
     connection: db.Connection, tenant: TenantId, period: date
 ) -> list[tuple[BillingSegment, dict[str, MeterUsage]]]:
-    """Return the stretches of a period, each with what the period bills of the meters that have a price."""
+    """Return the billing_segments of a period, each with what the period bills of the meters that have a price."""
     rows = await _all(connection, "billing-segments-used", tenant=tenant, period=period)
-    return [(_stretch(row), {m: _used(usage) for m, usage in row["used"].items()}) for row in rows]
+    return [(_segment(row), {m: _used(usage) for m, usage in row["used"].items()}) for row in rows]
 
 
 async def late_used(connection: db.Connection, tenant: TenantId, period: date) -> list[LateUsage]:
     """Return what a period bills of earlier ones."""
     columns = ("month", "meter", "events", "before", "after")
     rows = await _all(connection, "late-used", tenant=tenant, period=period)
-    return [LateUsage(_stretch(row), **{name: row[name] for name in columns}) for row in rows]
+    return [LateUsage(_segment(row), **{name: row[name] for name in columns}) for row in rows]
 
 
 async def open_period(connection: db.Connection, tenant: TenantId, month: date | None) -> Period | None:
@@ -119,7 +119,7 @@ async def _one(connection: db.Connection, query: str, **parameters: object) -> d
     return rows[0] if rows else None
 
 
-def _stretch(row: db.Row) -> BillingSegment:
+def _segment(row: db.Row) -> BillingSegment:
     columns = ("plan", "version", "days", "of_days", "starts_at", "ends_at")
     return BillingSegment(terms=terms_of(row["terms"]), **{name: row[name] for name in columns})
 

@@ -25,8 +25,8 @@ class Issued(NamedTuple):
 
 async def drafts_of(connection: db.Connection, tenant: TenantId, month: date) -> list[Draft]:
     """Return what a period of a tenant is invoiced with; one that is open, as it stands."""
-    stretches = await invoice_queries.stretches_used(connection, tenant, month)
-    return drafts(month, stretches, await invoice_queries.late_used(connection, tenant, month))
+    billing_segments = await invoice_queries.segments_used(connection, tenant, month)
+    return drafts(month, billing_segments, await invoice_queries.late_used(connection, tenant, month))
 
 
 async def issue(connection: db.Connection, tenant: TenantId, draft: Draft, by: IssuedBy = CLOSING) -> Issued:

@@ -18,26 +18,26 @@ _FINEST = Decimal("1e-12")
 
 
 def drafts(
-    month: date, stretches: Iterable[tuple[BillingSegment, Mapping[str, MeterUsage]]], late: Iterable[LateUsage]
+    month: date, billing_segments: Iterable[tuple[BillingSegment, Mapping[str, MeterUsage]]], late: Iterable[LateUsage]
 ) -> list[Draft]:
     """Return what a period is invoiced with: one draft for each currency, none when there is nothing to bill.
 
-    Each stretch is priced by itself. Lines are rounded, totals are sums of lines; what is due for time alone is rounded so that
+    Each segment is priced by itself. Lines are rounded, totals are sums of lines; what is due for time alone is rounded so that
     the parts of a month add up to the month.
     """
     lines = defaultdict[str, list[Line]](list)
     fees = Fees()
-    for stretch, used in stretches:
-        lines[stretch.terms.currency] += stretch_lines(stretch, used, fees)
+    for segment, used in billing_segments:
+        lines[segment.terms.currency] += segment_lines(segment, used, fees)
     for one in late:
-        lines[one.stretch.terms.currency] += late_lines(one)
+        lines[one.segment.terms.currency] += late_lines(one)
     return [Draft(month, currency, of_it) for currency, of_it in lines.items() if of_it]
 
 
 class Fees:
-    """What is due for time in the stretches of a month, one after the other: base fees, and flat prices of meters.
+    """What is due for time in the billing_segments of a month, one after the other: base fees, and flat prices of meters.
 
-    A stretch is billed the difference between the rounded sums up to its end and up to its beginning. Were each part rounded by
+    A segment is billed the difference between the rounded sums up to its end and up to its beginning. Were each part rounded by
     itself, three thirds of 10.00 would be 9.99.
     """
 
@@ -45,21 +45,21 @@ class Fees:
         self._due = defaultdict[tuple[str, str | None], Fraction](Fraction)
 
     def part(self, amount: Decimal, share: Fraction, currency: str, meter: str | None = None) -> Decimal:
-        """Return what a stretch is billed of an amount that is due for a whole month."""
+        """Return what a segment is billed of an amount that is due for a whole month."""
         before = self._due[currency, meter]
         after = self._due[currency, meter] = before + Fraction(amount) * share
         return EXACT.subtract(*(rounded(exact(due), currency) for due in (after, before)))
 
 
-def stretch_lines(stretch: BillingSegment, used: Mapping[str, MeterUsage], fees: Fees | None = None) -> Iterator[Line]:
-    """Yield the base fee of a stretch, unless it is 0, and each meter that was used or costs something unused.
+def segment_lines(segment: BillingSegment, used: Mapping[str, MeterUsage], fees: Fees | None = None) -> Iterator[Line]:
+    """Yield the base fee of a segment, unless it is 0, and each meter that was used or costs something unused.
 
-    fees: those of the stretches before it in the month; None: it is the first.
+    fees: those of the billing_segments before it in the month; None: it is the first.
     """
-    terms, share, fees = stretch.terms, _share(stretch), fees or Fees()
+    terms, share, fees = segment.terms, _share(segment), fees or Fees()
     if fee := fees.part(terms.base_fee, share, terms.currency):
-        description = f"{terms.name}{_days(stretch)}"
-        yield _line(stretch, kind="base", description=description, amount=fee, details={"baseFee": format(terms.base_fee, "f")})
+        description = f"{terms.name}{_days(segment)}"
+        yield _line(segment, kind="base", description=description, amount=fee, details={"baseFee": format(terms.base_fee, "f")})
     for of in terms.prices:
         events, quantity = used.get(of.meter, _NOTHING)
         priced = price(of, quantity, share)
@@ -70,10 +70,10 @@ def stretch_lines(stretch: BillingSegment, used: Mapping[str, MeterUsage], fees:
         if events or quantity or amount:
             meter = terms.meter(of.meter)
             yield _line(
-                stretch,
+                segment,
                 meter,
                 kind="usage",
-                description=f"{meter.name}{_days(stretch)}",
+                description=f"{meter.name}{_days(segment)}",
                 amount=amount,
                 events=events,
                 quantity=quantity,
@@ -83,12 +83,12 @@ def stretch_lines(stretch: BillingSegment, used: Mapping[str, MeterUsage], fees:
 
 
 def late_lines(late: LateUsage) -> Iterator[Line]:
-    """Yield what a closed stretch costs more, or less, by what came late; nothing when the meter has no price there.
+    """Yield what a closed segment costs more, or less, by what came late; nothing when the meter has no price there.
 
     It is the difference of the two amounts as they are rounded: so all that is ever billed of a month adds up to what the
     month costs altogether.
     """
-    terms, share = late.stretch.terms, _share(late.stretch)
+    terms, share = late.segment.terms, _share(late.segment)
     of = terms.price(late.meter)
     if of is None:
         return
@@ -99,10 +99,10 @@ def late_lines(late: LateUsage) -> Iterator[Line]:
         "after": {"quantity": format(late.after, "f"), "amount": format(after.amount, "f")},
     }
     yield _line(
-        late.stretch,
+        late.segment,
         meter,
         kind="late",
-        description=f"{meter.name} of {late.month:%Y-%m}, counted late{_days(late.stretch)}",
+        description=f"{meter.name} of {late.month:%Y-%m}, counted late{_days(late.segment)}",
         amount=EXACT.subtract(rounded(after.amount, terms.currency), rounded(before.amount, terms.currency)),
         late_period=late.month,
         events=late.events,
@@ -112,23 +112,23 @@ def late_lines(late: LateUsage) -> Iterator[Line]:
     )
 
 
-def _share(stretch: BillingSegment) -> Fraction:
-    return Fraction(stretch.days, stretch.of_days)
+def _share(segment: BillingSegment) -> Fraction:
+    return Fraction(segment.days, segment.of_days)
 
 
-def _days(stretch: BillingSegment) -> str:
-    return "" if _share(stretch) == WHOLE else f", {stretch.days} of {stretch.of_days} days"
+def _days(segment: BillingSegment) -> str:
+    return "" if _share(segment) == WHOLE else f", {segment.days} of {segment.of_days} days"
 
 
-def _line(stretch: BillingSegment, meter: MeterTerms | None = None, *, details: JsonObject, **fields: Any) -> Line:
+def _line(segment: BillingSegment, meter: MeterTerms | None = None, *, details: JsonObject, **fields: Any) -> Line:
     """Make a line of a billing segment: its terms, its days, and its meter."""
     metered: JsonObject = {"meter": meter.key, "aggregation": meter.aggregation, "unit": meter.unit} if meter else {}
     return Line(
-        plan=stretch.plan,
-        version=stretch.version,
-        starts_at=stretch.starts_at,
-        ends_at=stretch.ends_at,
-        details={"days": stretch.days, "ofDays": stretch.of_days, **details},
+        plan=segment.plan,
+        version=segment.version,
+        starts_at=segment.starts_at,
+        ends_at=segment.ends_at,
+        details={"days": segment.days, "ofDays": segment.of_days, **details},
         **metered,
         **fields,
     )

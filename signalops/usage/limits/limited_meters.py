@@ -7,7 +7,7 @@ from typing import Any
 
 from signalops import db, telemetry
 from signalops.cache import Cache
-from signalops.patterns import as_seen, cache_of_compiled
+from signalops.patterns import cache_of_compiled, flattened
 from signalops.types import TenantId
 from signalops.usage.limits import limit_queries
 from signalops.usage.meters.compiled_meters import CompiledMeters, compile_meters
@@ -34,7 +34,7 @@ class LimitedMeters:
         """Return what an event {id, type, source, occurredAt, payload, attributes} adds to limited meters."""
         known = self._cache.get(tenant.int)
         assert known, "only for tenants with a known version"
-        seen = as_seen(event, event["attributes"])
+        seen = flattened(event, event["attributes"])
         readings = {meter.key: reading.value for meter, reading, _ in known.read(seen)}
         return {key: value for key, value in readings.items() if value and value > 0}
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from signalops import clock
 from signalops.contracts import MeteredRow
 from signalops.inbox.inbox_queries import Part, Results
-from signalops.patterns import as_seen
+from signalops.patterns import flattened
 from signalops.types import TenantId
 from signalops.usage.meters.aggregate import ALL_EVENTS, ALL_GROUPS, ONE, Meter, Reading
 from signalops.usage.meters.buckets import Slot, minute_of, slot_of
@@ -49,7 +49,7 @@ def _metered(meters: CompiledMeters, slot: Slot, events: Sequence[Event]) -> Map
     if not meters.version:
         return found
     for event in events:
-        for meter, reading, group in meters.read(as_seen(event, event["attributes"]), slot.period):
+        for meter, reading, group in meters.read(flattened(event, event["attributes"]), slot.period):
             found[meter, group].append((event, reading))
     return found
 
@@ -78,4 +78,4 @@ def _entry(tenant: TenantId, meter: Meter, slot: Slot, group: str, members: Memb
 
 
 def _moment(event: Event) -> datetime:
-    return clock.moment_of(UUID(event["id"]), datetime.fromisoformat(event["occurredAt"]))
+    return clock.event_time(UUID(event["id"]), datetime.fromisoformat(event["occurredAt"]))

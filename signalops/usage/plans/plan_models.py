@@ -202,7 +202,7 @@ class PeriodShown(ApiModel):
 
     period: str = Field(examples=["2026-11"])
     days: int
-    stretches: list[BillingSegmentShown] = Field(description="More than one when the plan was, or will be, changed in it.")
+    billing_segments: list[BillingSegmentShown] = Field(description="More than one when the plan was, or will be, changed in it.")
 
 
 class TenantPlan(ApiModel):

@@ -77,6 +77,6 @@ async def plans_of(connection: db.Connection, tenant: TenantId) -> list[db.Row]:
     return await db.rows(connection, SQL["plans-of-tenant"], {"tenant": tenant})
 
 
-async def stretches(connection: db.Connection, tenant: TenantId, period: date) -> list[BillingSegment]:
-    """Return the stretches of the period that begins on a day, in order."""
+async def billing_segments(connection: db.Connection, tenant: TenantId, period: date) -> list[BillingSegment]:
+    """Return the billing_segments of the period that begins on a day, in order."""
     return await db.records(connection, BillingSegment, SQL["billing-segments"], {"tenant": tenant, "period": period})

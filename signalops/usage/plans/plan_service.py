@@ -37,15 +37,15 @@ async def document_of(connection: db.Connection, plan: str, version: int | None 
 async def plan_of(connection: db.Connection, tenant: TenantId) -> TenantPlan:
     """Return the plan that a tenant has, the one that is scheduled, and the days of the present period."""
     current, *scheduled = await plan_queries.plans_of(connection, tenant)
-    stretches = await plan_queries.stretches(connection, tenant, current["period"])
+    billing_segments = await plan_queries.billing_segments(connection, tenant, current["period"])
     return TenantPlan(
         current=_shown(current),
         next=_shown(scheduled[0]) if scheduled else None,
         period=PeriodShown(
             period=f"{current['period']:%Y-%m}",
-            days=stretches[0].of_days,
-            stretches=[
-                BillingSegmentShown(plan=s.plan, version=s.version, starts_on=s.starts_on, days=s.days) for s in stretches
+            days=billing_segments[0].of_days,
+            billing_segments=[
+                BillingSegmentShown(plan=s.plan, version=s.version, starts_on=s.starts_on, days=s.days) for s in billing_segments
             ],
         ),
         retention_days=current["retention_days"],

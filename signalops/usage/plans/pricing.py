@@ -19,7 +19,7 @@ from signalops.usage.plans.money import EXACT, Exact
 from signalops.usage.plans.plan_models import FlatPrice, GraduatedPrice, PackagePrice, PerUnitPrice, Price, Tier
 
 WHOLE = Fraction(1)
-"""The share of a stretch that is its whole period."""
+"""The share of a billing segment that is its whole period."""
 _NOTHING = Fraction(0)
 
 
@@ -73,7 +73,7 @@ class _Part:
 
 
 def price(of: Price, quantity: Decimal, share: Fraction = WHOLE) -> Priced:
-    """Price the usage of a stretch that is a `share` of its period.
+    """Price the usage of a billing segment that is a `share` of its period.
 
     The share prorates a flat amount and what is included; bounds of tiers and sizes of packages stay what they are. A
     quantity that corrections made negative costs nothing and earns nothing: what was paid is given back by a credit note.

@@ -75,7 +75,7 @@ class Recount:
             for slip in slips:
                 # SQL reports missing events (entry); without them there is nothing to recount.
                 if slip.events <= events.keys():
-                    for difference in self._held(slip, events, met):
+                    for difference in self._check(slip, events, met):
                         yield difference
                 else:
                     unsure = True
@@ -84,7 +84,7 @@ class Recount:
             for difference in await self._items(hour, met, unsure):
                 yield difference
 
-    def _held(self, slip: BatchHour, events: Events, met: dict[Counter, set[str]]) -> Iterator[Difference]:
+    def _check(self, slip: BatchHour, events: Events, met: dict[Counter, set[str]]) -> Iterator[Difference]:
         """Check an entry against its events; collect the distinct values."""
         expected, stored = self._recounted(slip, events), _by_key(slip.entries)
         for key in sorted(expected.keys() | stored.keys()):

@@ -9,7 +9,7 @@ from uuid import UUID
 from signalops import db
 from signalops.endpoint import endpoint
 from signalops.errors import Gone, NotFound
-from signalops.patterns import Grouping, Measured, as_seen
+from signalops.patterns import Grouping, Measured, flattened
 from signalops.types import Caller, JsonObject, TenantId
 from signalops.usage.meters.aggregate import ALL_EVENTS, Meter
 from signalops.usage.meters.meter_models import DEFAULT
@@ -71,7 +71,7 @@ async def _meter(connection: db.Connection, tenant: TenantId, key: str) -> Meter
 
 
 def _traced(meter: Meter, event: Mapping[str, Any]) -> TracedEvent:
-    reading = meter.read(as_seen(event, event["attributes"]))
+    reading = meter.read(flattened(event, event["attributes"]))
     added: JsonObject = {"value": reading and reading.value, "values": list(reading.items) if reading else []}
     return TracedEvent.model_validate({name: event[name] for name in ("id", "type", "occurredAt")} | added)
 

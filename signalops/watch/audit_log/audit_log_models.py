@@ -97,4 +97,4 @@ def _said(row: Mapping[str, Any]) -> JsonObject:
     named = {name: row[name] for name in ("id", "address", "operation", "action", "change")}
     target = None if row["target_id"] is None else {"id": row["target_id"], "name": row["target"]}
     actor = {"kind": row["actor_kind"], "name": row["actor"]}
-    return {**named, "at": clock.time_of(row["id"]), "actor": actor, "target": target}
+    return {**named, "at": clock.uuid7_time(row["id"]), "actor": actor, "target": target}

@@ -152,7 +152,7 @@ async def inside(settings: Settings) -> list[Finding]:
     async with db.session(db.dsn(settings, "owner")) as owner:
         checks = (*INSIDE, DOCUMENTED_KEY) if settings.database_url else INSIDE
         return [
-            *(await _held(owner, settings)),
+            *(await _suspended(owner, settings)),
             *[await examine(owner, check) for check in checks],
             await _connections(owner, settings),
             await _durability(settings),
@@ -162,7 +162,7 @@ async def inside(settings: Settings) -> list[Finding]:
         ]
 
 
-async def _held(owner: db.Connection, settings: Settings) -> list[Finding]:
+async def _suspended(owner: db.Connection, settings: Settings) -> list[Finding]:
     """Compare what there is with the dump of the schema, and each definition and grant with what was applied."""
     missing = sorted(_expected() - set(await watch_queries.held(owner, "objects")))
     differing = [

@@ -60,7 +60,7 @@ def _processed(fields: Fields) -> None:
     counter("signalops_matches_total").inc(fields["matches"])
     histogram("signalops_batch_seconds").observe(fields["duration_ms"] / 1000)
     # The batch got its id when its events were stored.
-    lag = clock.now() - clock.time_of(fields["batch"])
+    lag = clock.now() - clock.uuid7_time(fields["batch"])
     histogram("signalops_lag_seconds").observe(max(lag.total_seconds(), 0))
 
 

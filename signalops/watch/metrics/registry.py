@@ -88,7 +88,7 @@ def _counted() -> CollectorRegistry:
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not folder:
         return REGISTRY
-    _bury(Path(folder))
+    _remove_files_of_dead(Path(folder))
     counted = CollectorRegistry(auto_describe=False)
     counted.register(_Shared(Path(folder)))
     return counted
@@ -111,7 +111,7 @@ def _is_filled(file: Path) -> bool:
     return False
 
 
-def _bury(folder: Path) -> None:
+def _remove_files_of_dead(folder: Path) -> None:
     """Drop the gauges of processes that have ended, however they did; what they counted stays."""
     for file in folder.glob("gauge_live*_*.db"):
         process = int(file.stem.rpartition("_")[2])

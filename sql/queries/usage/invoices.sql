@@ -12,7 +12,7 @@ select tenant, period from signalops.periods_ready(%(at_most)s);
 -- seal-period: writes down the figures of a frozen period of the current tenant; whether it was ours to close
 select signalops.seal_period(%(tenant)s, %(period)s);
 
--- billing-segments-used: the stretches of a period under one plan each, with what it bills of each meter that has a price
+-- billing-segments-used: the billing segments of a period under one plan each, with what it bills of each meter that has a price
 select s.plan, s.version, s.terms::text, s.days, s.of_days, e.starts_at, e.ends_at, coalesce((
     select jsonb_object_agg(p.meter, jsonb_build_object('events', u.events, 'quantity', u.quantity::text))
     from jsonb_to_recordset(s.terms -> 'prices') as p (meter text)
@@ -24,7 +24,7 @@ cross join lateral (
 ) e
 where t.id = %(tenant)s order by e.starts_at;
 
--- late-used: what a period bills of earlier ones, by their stretches and meters: the figure before and after
+-- late-used: what a period bills of earlier ones, by their billing segments and meters: the figure before and after
 with late as (
   select distinct l.meter, signalops.period_of(l.hour, t.time_zone) as month, t.time_zone
   from signalops.tenants t cross join lateral (

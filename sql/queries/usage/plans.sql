@@ -31,5 +31,5 @@ join signalops.subscriptions s on s.tenant_id = t.id and s.starts_on >= (
 )
 where t.id = %(tenant)s order by s.starts_on;
 
--- billing-segments: the stretches of a period under one plan each
+-- billing-segments: the billing segments of a period under one plan each
 select plan, version, terms, starts_on, ends_on, days, of_days from signalops.billing_segments(%(tenant)s, %(period)s);

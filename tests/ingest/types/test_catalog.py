@@ -88,7 +88,7 @@ async def test_operational_events_are_catalogued_too(
 
 async def test_pages_follow_one_another(api: Client, acme: Tenant, worker_pool: db.Pool) -> None:
     catalogue = EventTypeCatalog(worker_pool)
-    catalogue.note(acme.id, [noted(f"t{n}") for n in range(5)])
+    catalogue.record(acme.id, [noted(f"t{n}") for n in range(5)])
     await catalogue.flush()
     first = (await api.get("/api/event-types", acme, limit=3)).json
     assert ([t["type"] for t in first["data"]], first["hasMore"]) == (["t0", "t1", "t2"], True)
@@ -104,14 +104,14 @@ async def test_workers_add_up(api: Client, acme: Tenant, globex: Tenant, worker_
     workers = [EventTypeCatalog(worker_pool) for _ in range(4)]
     events = [[noted(f"t{n % 7}", {f"f{worker}": n}) for n in range(100)] for worker in range(4)]
     for worker, mine in zip(workers, events, strict=True):
-        worker.note(acme.id, mine)
-        worker.note(globex.id, mine[:7])
+        worker.record(acme.id, mine)
+        worker.record(globex.id, mine[:7])
     await asyncio.gather(*(worker.flush() for worker in workers))
     shown = (await api.get("/api/event-types", acme)).json["data"]
     assert sum(t["count"] for t in shown) == 400
     assert [f["path"] for f in shown[0]["fields"]] == [f"payload.f{n}" for n in range(4)]
     ids = [event["id"] for mine in events for event in mine if event["type"] == "t0"]
-    times = [clock.time_of(UUID(identity)).timestamp() for identity in (min(ids), max(ids))]
+    times = [clock.uuid7_time(UUID(identity)).timestamp() for identity in (min(ids), max(ids))]
     assert [datetime.fromisoformat(shown[0][name]).timestamp() for name in ("firstSeenAt", "lastSeenAt")] == times
 
 
@@ -119,14 +119,14 @@ async def test_a_tenant_that_puts_ids_into_types_fills_nothing(
     api: Client, acme: Tenant, globex: Tenant, worker_pool: db.Pool, owner: psycopg.Connection
 ) -> None:
     first, second = EventTypeCatalog(worker_pool), EventTypeCatalog(worker_pool)
-    first.note(acme.id, [noted(f"a{n}") for n in range(MAX_TYPES - 10)])
+    first.record(acme.id, [noted(f"a{n}") for n in range(MAX_TYPES - 10)])
     await first.flush()
-    second.note(acme.id, [noted(f"b{n}") for n in range(MAX_TYPES + 500)] + [noted("a0")])
-    second.note(globex.id, [noted("a0")])
+    second.record(acme.id, [noted(f"b{n}") for n in range(MAX_TYPES + 500)] + [noted("a0")])
+    second.record(globex.id, [noted("a0")])
     await second.flush()
     counts = owner.execute("select tenant_id, count(*) from signalops.event_types group by 1").fetchall()
     assert sorted(counts) == sorted([(acme.id, MAX_TYPES), (globex.id, 1)])
-    first.note(acme.id, [noted("a0")])
+    first.record(acme.id, [noted("a0")])
     await first.flush()
     assert (await api.get("/api/event-types/a0", acme)).json["count"] == 2
 
@@ -134,7 +134,7 @@ async def test_a_tenant_that_puts_ids_into_types_fills_nothing(
 async def test_fields_of_all_workers_together_are_bounded(api: Client, acme: Tenant, worker_pool: db.Pool) -> None:
     for word in ("a", "b"):
         catalogue = EventTypeCatalog(worker_pool)
-        catalogue.note(acme.id, [noted(payload={f"{word}{n}": n for n in range(150)})])
+        catalogue.record(acme.id, [noted(payload={f"{word}{n}": n for n in range(150)})])
         await catalogue.flush()
     shown = (await api.get("/api/event-types/a.b", acme)).json
     assert (len(shown["fields"]), shown["fieldsCut"]) == (200, True)
@@ -143,7 +143,7 @@ async def test_fields_of_all_workers_together_are_bounded(api: Client, acme: Ten
 
 async def test_a_large_event_is_no_example(api: Client, acme: Tenant, worker_pool: db.Pool) -> None:
     catalogue = EventTypeCatalog(worker_pool)
-    catalogue.note(acme.id, [noted(payload={"text": "x" * 20_000})])
+    catalogue.record(acme.id, [noted(payload={"text": "x" * 20_000})])
     await catalogue.flush()
     shown = (await api.get("/api/event-types/a.b", acme)).json
     assert "example" not in shown
@@ -155,9 +155,9 @@ async def test_the_keeper_forgets_idle_tenants_and_no_count(worker_pool: db.Pool
     tenants = [make_tenant(owner, f"t{n}") for n in range(12)]
     for _ in range(2):
         for tenant in tenants:
-            catalogue.note(tenant.id, [noted()])
+            catalogue.record(tenant.id, [noted()])
         await catalogue.flush()
-        assert catalogue.kept_types == 5
+        assert catalogue.remembered_types == 5
     assert owner.execute("select distinct count from signalops.event_types").fetchall() == [(2,)]
 
 
@@ -165,7 +165,7 @@ async def test_an_outage_delays_the_catalogue_and_loses_nothing(
     acme: Tenant, worker_pool: db.Pool, owner: psycopg.Connection
 ) -> None:
     catalogue = EventTypeCatalog(worker_pool)
-    catalogue.note(acme.id, [noted()])
+    catalogue.record(acme.id, [noted()])
     owner.execute(
         "create function signalops.hang_up() returns trigger language plpgsql security definer as "
         "$$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$; "
@@ -173,7 +173,7 @@ async def test_an_outage_delays_the_catalogue_and_loses_nothing(
     )
     await catalogue.flush()
     owner.execute("drop trigger hang_up on signalops.event_types")
-    catalogue.note(acme.id, [noted()])
+    catalogue.record(acme.id, [noted()])
     await db.repair(worker_pool)
     await catalogue.flush()
     assert owner.execute("select count from signalops.event_types").fetchall() == [(2,)]
@@ -184,18 +184,18 @@ async def test_what_cannot_be_written_is_told_and_stops_nothing(
 ) -> None:
     catalogue = EventTypeCatalog(worker_pool)
     owner.execute("revoke insert on signalops.event_types from signalops_worker")
-    catalogue.note(acme.id, [noted()])
+    catalogue.record(acme.id, [noted()])
     with hearing("types.flush_failed") as told:
         await catalogue.flush()
         assert told.get_nowait()["types"] == 1
     owner.execute("grant insert on signalops.event_types to signalops_worker")
-    catalogue.note(acme.id, [noted()])
+    catalogue.record(acme.id, [noted()])
     await catalogue.flush()
     assert owner.execute("select count from signalops.event_types").fetchall() == [(1,)]
 
 
 async def test_what_was_seen_is_written_within_a_second(acme: Tenant, handlers: JobHandlers, owner: psycopg.Connection) -> None:
-    handlers.catalogue.note(acme.id, [noted()])
+    handlers.catalogue.record(acme.id, [noted()])
     running = asyncio.create_task(handlers.catalogue.run())
     await eventually(lambda: owner.execute("select count from signalops.event_types").fetchall() == [(1,)])
     running.cancel()
@@ -204,7 +204,7 @@ async def test_what_was_seen_is_written_within_a_second(acme: Tenant, handlers: 
 async def test_tenants_of_a_flush_are_visible_in_it_and_never_after(acme: Tenant, globex: Tenant, worker_pool: db.Pool) -> None:
     catalogue = EventTypeCatalog(worker_pool)
     for tenant in (acme, globex):
-        catalogue.note(tenant.id, [noted()])
+        catalogue.record(tenant.id, [noted()])
     await catalogue.flush()
     async with worker_pool.connection() as connection, connection.transaction():
         visible = "select tenant_id from signalops.event_types"

@@ -45,7 +45,7 @@ class Rule:
     def receive(self, received: float, occurred: float | None = None, causation_depth: int = 0, **payload: Any) -> Outcome | None:
         """Take in an event that the pattern matches, at minutes after START."""
         moment = minutes(received)
-        identity = str(UUID(int=clock.least_id(moment).int + next(self._numbers)))
+        identity = str(UUID(int=clock.uuid7_floor(moment).int + next(self._numbers)))
         event = {"id": identity, "causation_depth": causation_depth, "type": "order.paid", "payload": payload}
         event["occurredAt"] = minutes(received if occurred is None else occurred).isoformat()
         return self.simulation.take(event, event, since_epoch(moment))

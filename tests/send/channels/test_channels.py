@@ -54,22 +54,22 @@ def test_the_standard_s_own_package_verifies_the_signature(document: dict[str, s
 
 
 def test_a_webhook_s_secret_is_made_when_none_is_given_and_checked_when_one_is() -> None:
-    keep_secret = configured("webhook", {"url": "https://example.com"}).keep_secret
-    made = keep_secret(None)
+    normalize_secret = configured("webhook", {"url": "https://example.com"}).normalize_secret
+    made = normalize_secret(None)
     assert made is not None
     assert len(base64.b64decode(made.removeprefix("whsec_"))) == 32
-    assert made != keep_secret(None)
-    assert keep_secret(made) == made
+    assert made != normalize_secret(None)
+    assert normalize_secret(made) == made
     for bad in ("whsec_c2hvcnQ=", "whsec_!!!", "päss", "", " ", f"{made} whsec_c2hvcnQ=", f"{made},{made}"):
         with pytest.raises(Invalid, match="leave it out to have one made"):
-            keep_secret(bad)
+            normalize_secret(bad)
 
 
 @pytest.mark.parametrize("known", ["old", "new"])
 def test_of_two_secrets_each_is_enough_to_verify(known: str) -> None:
     channel = configured("webhook", {"url": "https://example.com"})
-    secrets = {"new": channel.keep_secret(None), "old": channel.keep_secret(None)}
-    both = channel.keep_secret(f"{secrets['new']} {secrets['old']}")
+    secrets = {"new": channel.normalize_secret(None), "old": channel.normalize_secret(None)}
+    both = channel.normalize_secret(f"{secrets['new']} {secrets['old']}")
     secret = secrets[known]
     assert both is not None
     assert secret is not None
@@ -78,18 +78,18 @@ def test_of_two_secrets_each_is_enough_to_verify(known: str) -> None:
     assert Verifier(secret).verify(b"{}", headers) == {}
     Svix(secret).verify(b"{}", headers)
     with pytest.raises(WebhookVerificationError):
-        Verifier(channel.keep_secret(None) or "").verify(b"{}", headers)
+        Verifier(channel.normalize_secret(None) or "").verify(b"{}", headers)
 
 
 def test_an_email_s_secret_is_the_password_of_a_mail_server_of_its_own() -> None:
     plain, own = configured("email", {"to": "a@b.example"}), configured("email", {"to": "a@b.example", "server": OWN})
-    assert plain.keep_secret(None) is None
-    assert own.keep_secret("pass word") == "pass word"
+    assert plain.normalize_secret(None) is None
+    assert own.normalize_secret("pass word") == "pass word"
     with pytest.raises(Invalid, match="needs no secret"):
-        plain.keep_secret("x")
+        plain.normalize_secret("x")
     for bad in (None, "", "a\nb", "x" * 501):
         with pytest.raises(Invalid, match="password"):
-            own.keep_secret(bad)
+            own.normalize_secret(bad)
 
 
 def test_a_mail_server_of_the_tenant_s_own_is_checked_when_it_is_named() -> None:

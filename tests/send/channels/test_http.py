@@ -92,20 +92,20 @@ def test_the_media_type_decides_how_values_are_written(media_type: str, markup: 
 
 def test_an_http_channel_keeps_a_secret_that_can_be_sent() -> None:
     channel = configured("http", URL)
-    assert (channel.keep_secret(None), channel.keep_secret("Bearer abc")) == (None, "Bearer abc")
+    assert (channel.normalize_secret(None), channel.normalize_secret("Bearer abc")) == (None, "Bearer abc")
     for bad in ("", "a\r\nHost: b", "ü", "a" * 1025):
         with pytest.raises(Invalid, match="The secret can't be sent"):
-            channel.keep_secret(bad)
+            channel.normalize_secret(bad)
 
 
 def test_a_slack_channel_s_secret_is_its_webhook_s_url() -> None:
     channel = configured("slack", {})
     url = "https://hooks.slack.com/services/T0/B0/x"
-    assert channel.keep_secret(url) == url
+    assert channel.normalize_secret(url) == url
     channel.check(url, Settings())
     for bad in (None, "", "xoxb-1", "hooks.slack.com/services"):
         with pytest.raises(Invalid, match="must be the url of a Slack incoming webhook"):
-            channel.keep_secret(bad)
+            channel.normalize_secret(bad)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,6 @@ def test_a_slack_channel_s_secret_is_its_webhook_s_url() -> None:
 )
 def test_a_url_of_others_is_no_slack_webhook_s(url: str) -> None:
     channel = configured("slack", {})
-    kept = channel.keep_secret(url)
+    kept = channel.normalize_secret(url)
     with pytest.raises(Invalid, match=r"begins with https://hooks\.slack\.com/"):
         channel.check(kept, Settings())

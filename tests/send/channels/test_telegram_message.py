@@ -67,7 +67,7 @@ def test_a_cut_message_is_short_enough_and_begins_as_it_did(text: str, longest: 
 def test_what_is_no_token_is_refused(bad: str | None) -> None:
     channel = configured("telegram", {"chatId": 1})
     with pytest.raises(Invalid, match="bot's token"):
-        channel.keep_secret(bad)
+        channel.normalize_secret(bad)
 
 
 @pytest.mark.parametrize("chat", ["ops", "@a", "@ops/x", 2**60, 1.5, None])

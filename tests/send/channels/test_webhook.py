@@ -48,7 +48,7 @@ async def test_the_receiver_can_verify_and_read_it(outbox: Outbox, receiver: Rec
 
 
 async def test_a_secret_is_rotated_while_both_verify(outbox: Outbox, receiver: Receiver) -> None:
-    old, new = (configured("webhook", {"url": receiver.url}).keep_secret(None) or "" for _ in range(2))
+    old, new = (configured("webhook", {"url": receiver.url}).normalize_secret(None) or "" for _ in range(2))
     channel, kept = await outbox.channel("webhook", secret=f"{new} {old}", url=receiver.url)
     await outbox.sender().deliver(outbox.tenant, outbox.delivery(channel))
     (request,) = receiver.received

@@ -42,14 +42,14 @@ def test_a_configuration_that_fits_is_kept() -> None:
 
 
 def test_a_secret_is_a_token_or_all_that_is_secret() -> None:
-    assert CHANNEL.keep_secret("EAAG") == '{"accessToken":"EAAG"}'
+    assert CHANNEL.normalize_secret("EAAG") == '{"accessToken":"EAAG"}'
     whole = {"accessToken": "EAAG", "appSecret": APP_SECRET, "verifyToken": "v" * 20}
-    assert json.loads(CHANNEL.keep_secret(json.dumps(whole)) or "") == whole
+    assert json.loads(CHANNEL.normalize_secret(json.dumps(whole)) or "") == whole
 
 
 def test_a_verify_token_is_made_when_it_is_missing() -> None:
     given = json.dumps({"accessToken": "EAAG", "appSecret": APP_SECRET})
-    made = [Credentials.of(CHANNEL.keep_secret(given) or "").verify_token for _ in range(2)]
+    made = [Credentials.of(CHANNEL.normalize_secret(given) or "").verify_token for _ in range(2)]
     assert all(token and len(token) >= 32 for token in made)
     assert made[0] != made[1]
 
@@ -59,7 +59,7 @@ def test_a_verify_token_is_made_when_it_is_missing() -> None:
 )
 def test_what_is_no_secret_is_refused_without_showing_it(bad: str | None) -> None:
     with pytest.raises(Invalid, match="must be the access token") as refused:
-        CHANNEL.keep_secret(bad)
+        CHANNEL.normalize_secret(bad)
     assert "EAAG" not in refused.value.detail
 
 

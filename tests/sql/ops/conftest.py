@@ -103,7 +103,7 @@ def rule(owner: psycopg.Connection, acme: Tenant) -> tuple[UUID, UUID]:
 def id_of(ago: timedelta) -> UUID:
     """Return an id that was made so long ago."""
     made = clock.new_id()
-    return UUID(int=clock.least_id(clock.now() - ago).int | made.int & ((1 << 80) - 1))
+    return UUID(int=clock.uuid7_floor(clock.now() - ago).int | made.int & ((1 << 80) - 1))
 
 
 def is_about(shown: timedelta | None, expected: timedelta) -> bool:

@@ -45,7 +45,7 @@ class Tries:
                 elif command not in granted:
                     yield await self._refused(role, command)
                 elif self._relation.kind not in ("table", "view") or not self._relation.key:
-                    yield self._finding(role, command, f"is granted {command}, and nothing tells tenants apart in it", False)
+                    yield self._finding(role, command, f"is granted {command}, and nothing separates tenants in it", False)
                 else:
                     async for finding in getattr(self, f"_{command}")(role):
                         yield finding

@@ -66,7 +66,7 @@ HOLES = {
         "grant truncate on signalops.accepted_counters to signalops_api", "accepted_counters", "is granted truncate"
     ),
     "a table of the operator's that is granted": Hole(
-        "grant select on signalops.plans to signalops_api", "plans", "nothing tells tenants apart"
+        "grant select on signalops.plans to signalops_api", "plans", "nothing separates tenants"
     ),
     "a partition that is granted": Hole(
         """create table signalops.events_2020_01 partition of signalops.events
@@ -85,7 +85,7 @@ HOLES = {
     "a view that hides whose a row is": Hole(
         "create view signalops.blind as select name from signalops.rules; grant select on signalops.blind to signalops_api",
         "blind",
-        "nothing tells tenants apart",
+        "nothing separates tenants",
     ),
     "a materialized view": Hole(
         """create materialized view signalops.stale as select tenant_id from signalops.rules;

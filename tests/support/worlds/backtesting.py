@@ -38,7 +38,7 @@ class Backtesting(World):
         for payload in payloads:
             self._stored += 1
             received = START + timedelta(milliseconds=self._stored)
-            identity = UUID(int=clock.least_id(received).int + self._stored)
+            identity = UUID(int=clock.uuid7_floor(received).int + self._stored)
             rows.append(((tenant or self.tenant).id, identity, batch, kind, received, received, Jsonb(payload)))
         with self.owner.cursor() as cursor:
             cursor.executemany(

@@ -1,4 +1,4 @@
-"""Amounts: currencies, stretches of a month under one plan each, and credit."""
+"""Amounts: currencies, billing_segments of a month under one plan each, and credit."""
 
 from datetime import date
 from decimal import Decimal
@@ -32,7 +32,7 @@ async def test_lines_are_rounded_half_up_to_the_minor_unit(billing: Billing, cur
     assert (invoice["currency"], invoice["total"]) == (currency, sum(amounts))
 
 
-async def test_each_stretch_of_a_month_is_priced_by_itself(billing: Billing) -> None:
+async def test_each_billing_segment_of_a_month_is_priced_by_itself(billing: Billing) -> None:
     price = {"model": "per_unit", "unitAmount": "1", "included": "31"}
     acme = billing.tenant("one", plan(price, fee="31.00"), zone="Europe/Berlin")
     billing.subscribe(acme, plan({"model": "flat", "amount": "62"}, fee="0"), date(2025, 3, 31), "team")

@@ -75,7 +75,7 @@ class Ingest:
     ) -> list[tuple[Any, ...]]:
         """Accept the bodies of each tenant in one flush, with_quantities by the meters known here; return what accept says."""
         events = [incoming(tenant.id, EventIn.model_validate(body)) for tenant in tenants for body in bodies]
-        batch = BatchId(UUID(int=clock.least_id(moment).int + next(_batches)))
+        batch = BatchId(UUID(int=clock.uuid7_floor(moment).int + next(_batches)))
         async with self.pool.connection() as connection:
             rows = await event_queries.accept(connection, with_quantities(self.limited_meters, events), batch, 0)
         return [row for row in rows if row[1] != "placed"]

@@ -54,8 +54,8 @@ def test_what_happened_in_a_closed_period_is_billed_late_in_the_open_one() -> No
 @pytest.mark.parametrize("offset", [-3 * 86_400, -61, -0.001, 0, 0.001, 61, 86_400 * 3000])
 def test_an_event_counts_when_it_occurred_but_not_after_it_came_in(offset: float) -> None:
     event = clock.new_id()
-    occurred = clock.time_of(event) + timedelta(seconds=offset)
-    assert minute_of(str(event), occurred.isoformat()) == minute(clock.moment_of(event, occurred))
+    occurred = clock.uuid7_time(event) + timedelta(seconds=offset)
+    assert minute_of(str(event), occurred.isoformat()) == minute(clock.event_time(event, occurred))
 
 
 def test_a_zone_that_this_machine_does_not_know_is_the_operators_to_mend() -> None:

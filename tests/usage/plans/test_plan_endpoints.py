@@ -15,8 +15,8 @@ async def test_a_new_tenant_has_the_free_plan(api: Client, office: Office, acme:
     shown = (await api.get("/api/plan", acme)).json
     assert (shown["current"]["plan"], shown["current"]["version"], shown["next"]) == ("free", 1, None)
     days = (next_month - today.replace(day=1)).days
-    stretch = {"plan": "free", "version": 1, "startsOn": str(today.replace(day=1)), "days": days}
-    assert shown["period"] == {"period": f"{today:%Y-%m}", "days": days, "stretches": [stretch]}
+    segment = {"plan": "free", "version": 1, "startsOn": str(today.replace(day=1)), "days": days}
+    assert shown["period"] == {"period": f"{today:%Y-%m}", "days": days, "billingSegments": [segment]}
     terms = {"name": "Free", "currency": "USD", "baseFee": "0", "meters": [], "prices": [], "limits": []}
     assert shown["current"]["terms"] == terms | {"retentionDays": None}
     assert (shown["retentionDays"], shown["keptSince"]) == (None, None)
@@ -35,10 +35,10 @@ async def test_the_plan_is_shown_with_its_terms_and_the_next_one(
     assert shown["current"]["terms"]["prices"] == [TIERED]
     assert shown["current"]["terms"]["limits"] == [LIMITED]
     assert (shown["next"]["plan"], shown["next"]["startsOn"]) == ("team", str(next_month))
-    stretches = shown["period"]["stretches"]
-    assert [s["plan"] for s in stretches] == (["pro"] if today.day == 1 else ["free", "pro"])
-    assert sum(s["days"] for s in stretches) == shown["period"]["days"]
-    assert stretches[-1]["days"] == (next_month - today).days
+    billing_segments = shown["period"]["billingSegments"]
+    assert [s["plan"] for s in billing_segments] == (["pro"] if today.day == 1 else ["free", "pro"])
+    assert sum(s["days"] for s in billing_segments) == shown["period"]["days"]
+    assert billing_segments[-1]["days"] == (next_month - today).days
     assert (await api.get("/api/plan", globex)).json["current"]["plan"] == "free"
 
 

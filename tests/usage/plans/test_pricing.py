@@ -131,7 +131,7 @@ def tables(draw: st.DrawFn) -> list[tuple[Decimal | None, Decimal, Decimal]]:
 
 
 USED = st.tuples(st.integers(-10, 50), st.integers(0, 20), DAYS)
-"""Tenths that were used, whole units that are included, and the days of the stretch and the period."""
+"""Tenths that were used, whole units that are included, and the days of the segment and the period."""
 
 
 class Naive:

@@ -1,4 +1,4 @@
--- Plans: the meters, limits and stretches that a subscription brings.
+-- Plans: the meters, limits and billing segments that a subscription brings.
 
 create or replace function signalops.add_plan_meters(tenant uuid, terms jsonb, in_grammar smallint) returns void
 language sql volatile as $$
@@ -52,7 +52,7 @@ language sql stable parallel safe as $$
   from held h where h.first_day < h.next_day order by h.first_day
 $$;
 comment on function signalops.billing_segments is
-  'The stretches of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are days of the '
+  'The billing segments of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are days of the '
   'of_days of the period. A period that begins before the tenant''s first plan has days of none.';
 
 create or replace function signalops.end_unneeded_meters(tenant uuid) returns bigint

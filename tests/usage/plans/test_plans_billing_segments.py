@@ -1,4 +1,4 @@
-"""The stretches of a period under one plan each, by day; and which meters end with a period."""
+"""The billing_segments of a period under one plan each, by day; and which meters end with a period."""
 
 from datetime import date, timedelta
 from itertools import pairwise
@@ -12,10 +12,10 @@ from tests.support.tenants import Tenant
 from tests.usage.plans.conftest import CALLS, Office
 
 
-async def stretches(pool: db.Pool, tenant: Tenant, month: date) -> list[tuple[str, int, int, int]]:
+async def billing_segments(pool: db.Pool, tenant: Tenant, month: date) -> list[tuple[str, int, int, int]]:
     """The plans of a month, each with its first day, how many days, and of how many; they must meet without a gap."""
     async with db.as_tenant(pool, tenant.id) as connection:
-        found = await plan_queries.stretches(connection, tenant.id, month)
+        found = await plan_queries.billing_segments(connection, tenant.id, month)
     for before, after in pairwise(found):
         assert before.ends_on == after.starts_on
     for one in found:
@@ -40,27 +40,27 @@ async def test_a_period_has_the_days_of_its_month_even_when_hours_are_shifted(
 ) -> None:
     """Leap days, and in Berlin March 2026 with 743 hours and October 2026 with 745."""
     office.owner.execute("update signalops.tenants set time_zone = 'Europe/Berlin' where id = %s", [old.id])
-    assert await stretches(api_pool, old, month) == [("free", 1, days, days)]
+    assert await billing_segments(api_pool, old, month) == [("free", 1, days, days)]
     office.had(old, "pro", month.replace(day=10))
-    assert await stretches(api_pool, old, month) == [("free", 1, 9, days), ("pro", 10, days - 9, days)]
+    assert await billing_segments(api_pool, old, month) == [("free", 1, 9, days), ("pro", 10, days - 9, days)]
 
 
-async def test_each_change_of_a_period_begins_a_stretch(api_pool: db.Pool, office: Office, old: Tenant) -> None:
+async def test_each_change_of_a_period_begins_a_billing_segment(api_pool: db.Pool, office: Office, old: Tenant) -> None:
     for plan, day in (("a", 1), ("b", 2), ("c", 29)):
         office.had(old, plan, date(2024, 2, day))
-    assert await stretches(api_pool, old, date(2024, 1, 1)) == [("free", 1, 31, 31)]
-    assert await stretches(api_pool, old, date(2024, 2, 1)) == [("a", 1, 1, 29), ("b", 2, 27, 29), ("c", 29, 1, 29)]
-    assert await stretches(api_pool, old, date(2024, 3, 1)) == [("c", 1, 31, 31)]
+    assert await billing_segments(api_pool, old, date(2024, 1, 1)) == [("free", 1, 31, 31)]
+    assert await billing_segments(api_pool, old, date(2024, 2, 1)) == [("a", 1, 1, 29), ("b", 2, 27, 29), ("c", 29, 1, 29)]
+    assert await billing_segments(api_pool, old, date(2024, 3, 1)) == [("c", 1, 31, 31)]
 
 
 async def test_days_before_the_first_plan_belong_to_none(api_pool: db.Pool, old: Tenant) -> None:
-    assert await stretches(api_pool, old, date(2022, 12, 1)) == []
-    assert await stretches(api_pool, old, date(2023, 1, 1)) == [("free", 1, 31, 31)]
+    assert await billing_segments(api_pool, old, date(2022, 12, 1)) == []
+    assert await billing_segments(api_pool, old, date(2023, 1, 1)) == [("free", 1, 31, 31)]
 
 
-async def test_stretches_of_another_tenant_are_not_seen(api_pool: db.Pool, old: Tenant, globex: Tenant) -> None:
+async def test_billing_segments_of_another_tenant_are_not_seen(api_pool: db.Pool, old: Tenant, globex: Tenant) -> None:
     async with db.as_tenant(api_pool, globex.id) as connection:
-        assert await plan_queries.stretches(connection, old.id, date(2024, 2, 1)) == []
+        assert await plan_queries.billing_segments(connection, old.id, date(2024, 2, 1)) == []
 
 
 async def _end(pool: db.Pool, tenant: Tenant) -> int:
