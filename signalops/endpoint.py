@@ -80,6 +80,11 @@ class Endpoint:
         return self.parameters.get("query")
 
     @property
+    def is_direct(self) -> bool:
+        """Whether its handler reads the request itself: events, thousands in a second (see web/direct.py)."""
+        return self.parameters.keys() == {"request", "caller"}
+
+    @property
     def content(self) -> Mapping[str, object]:
         """The shapes of bodies by media type."""
         body = self.parameters.get("body")

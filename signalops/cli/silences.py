@@ -14,7 +14,9 @@ from signalops.rules.silences import silence_endpoints, silence_service
 from signalops.rules.silences.silence_models import NewSilence, SilenceShown
 from signalops.types import TenantId
 
-app = typer.Typer(no_args_is_help=True, help="Suppress the notifications of some events for a time range; they are counted as usual.")
+app = typer.Typer(
+    no_args_is_help=True, help="Suppress the notifications of some events for a time range; they are counted as usual."
+)
 commands = Commands(app, "silence")
 commands.add(silence_endpoints.list_silences, "list", columns="state startsAt endsAt pattern reason id")
 commands.add(silence_endpoints.get_silence, "show")

@@ -25,7 +25,7 @@ EVENT_TYPE = shape(
     r"^[A-Za-z0-9_:/@+~-]+(\.[A-Za-z0-9_:/@+~-]+)*$",
     "must be dot-separated words of letters, digits and _ - : / @ + ~, such as user.signup or aws.s3.ObjectCreated:Put",
 )
-_FRACTION = re.compile(rb"[0-9](\.0|[eE])")
+_FRACTION = re.compile(rb"[0-9](?:\.0(?![0-9])|[eE])")
 """Of a number that may be written otherwise; sometimes of a text."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 

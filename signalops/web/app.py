@@ -62,6 +62,7 @@ from signalops.watch.metrics.registry import begin
 from signalops.watch.traces import spans_of
 from signalops.web import headers, openapi
 from signalops.web.admission import Admission
+from signalops.web.direct import DirectRoutes
 from signalops.web.drain import drain_first
 from signalops.web.handlers import Pools
 from signalops.web.problems import failed, unrouted
@@ -167,6 +168,9 @@ class Api:
         )
         # A redirect from /api/events/ would be to http behind a proxy that ends TLS: the key would be sent again in plain.
         application.router.redirect_slashes = False
+        if not self._config.cors_origins:  # which the middleware answers
+            routes = {(one.method, one.path): self._admission.route(one) for one in self.endpoints if one.is_direct}
+            application.middleware_stack = DirectRoutes(application.build_middleware_stack(), routes, lambda: self._draining)
         return application
 
     @asynccontextmanager

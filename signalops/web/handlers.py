@@ -35,7 +35,7 @@ def call_of(endpoint: Endpoint, pools: Pools) -> Call:
     needed = endpoint.parameters.keys()
     if needed <= {"request"}:
         return lambda request, _: _answered(endpoint, endpoint.handler(**dict.fromkeys(needed, request)))
-    if needed == {"request", "caller"}:  # events, thousands in a second
+    if endpoint.is_direct:
         return lambda request, who: _answered(endpoint, endpoint.handler(request=request, caller=who))
     for_operators = endpoint.is_lent or "operator" in needed or endpoint.scope in get_args(PlatformScope)
     transaction_of = _operators(endpoint, pools.platform) if for_operators else _tenants(endpoint, pools.tenants)

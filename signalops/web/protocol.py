@@ -7,14 +7,15 @@ of pipelined requests and responses that nobody reads all end with 4xx and the c
 import asyncio
 import math
 import re
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 
 import httptools
 import orjson
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from signalops import correlation
@@ -156,6 +157,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._moved, self._idle_bytes = 0, -self._chunk
         self.scope.setdefault("state", {})["connection"] = self
         super().on_headers_complete()
+        self.scope["state"]["cycle"] = self.cycle
         if self.expect_100_continue or self.parser.should_upgrade():
             # Whether a refused body follows is not known; taken for one, the next request would go astray.
             self.cycle.keep_alive = False
@@ -174,6 +176,28 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._phase == "answer":
             self._rest()
+
+    # Responding
+
+    def respond(self, scope: Mapping[str, Any], status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | memoryview) -> bool:
+        """Write a whole response, with its Content-Length, at once; return False if it must be sent by the ASGI messages.
+
+        uvicorn writes head and body apart, each with a system call, and searches each header by two regular expressions.
+        """
+        cycle = scope["state"]["cycle"]
+        if cycle.response_started or self.flow.write_paused or not cycle.keep_alive or _closes(headers):
+            return False
+        lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
+        head = b"".join(lines)
+        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
+            raise RuntimeError("A response header contains a line break.")
+        if not cycle.disconnected:
+            cycle.response_started = cycle.response_complete = True
+            cycle.waiting_for_100_continue = False
+            self.transport.write(b"".join((STATUS_LINE[status], head, b"\r\n", body)))
+            cycle.message_event.set()
+            cycle.on_response()
+        return True
 
     def _should_upgrade(self) -> bool:
         return False
@@ -264,6 +288,10 @@ def _check_framing(version: str, headers: list[tuple[bytes, bytes]]) -> None:
         raise Malformed("HTTP/1.0 has no Transfer-Encoding: send Content-Length, or HTTP/1.1.")
     if codings and codings != [b"chunked"]:
         raise Malformed("The only Transfer-Encoding here is chunked: compress by Content-Encoding.")
+
+
+def _closes(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"connection" for name, _ in headers)
 
 
 def _headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
