@@ -48,6 +48,8 @@ class PartRow(TypedDict):
     """What was done with one tenant's events of a batch, for record_batch."""
 
     tenant: UUID
+    batch: str
+    counted_in: str
     ruleset_version: int
     rules: int
     meters_version: int
@@ -116,6 +118,7 @@ class MeteredRow(TypedDict):
 
     tenant: UUID
     id: UUID
+    batch: str
     meter: str
     aggregation: str
     period: date
@@ -134,6 +137,7 @@ class BatchEvent(TypedDict):
     """An event that stays in the inbox, for requeue_events."""
 
     id: str
+    batch: str
     replay: str | None
 
 

@@ -6,7 +6,8 @@ counters or if it is too large for one transaction.
 
 import os
 import platform
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,11 +24,13 @@ from signalops.rules.compiled import CompiledRules
 from signalops.rules.evaluate import decide
 from signalops.rules.rule_cache import RuleCache
 from signalops.types import BatchId
-from signalops.usage.meters import CompiledMeters, MeterCache, count
+from signalops.usage.meters import CompiledMeters, MeterCache, count, counted_in, is_billed
 
 _LARGE_BYTES = 2**18
 _LARGE_PAIRS = 2000
 """From these sizes on, in bytes or in events times rules, a part is decided about in a thread: the worker's other jobs go on."""
+MAX_EVENTS = 500
+"""Events of batches that wait which a job processes beside its own batch, together with it."""
 MAX_ROWS = 2000
 """Matches, and events of groups, that are recorded in one transaction: about half a second."""
 HEAVY_ROWS = 300
@@ -59,19 +62,19 @@ class Processor:
 
     async def _process(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:
         async with self._work(batch, job) as work:
-            for part in await inbox_queries.read_batch(work.connection, batch):
+            for part in await inbox_queries.read_batch(work.connection, batch, job, MAX_EVENTS):
                 meters = await self._meters.meters_of(work.connection, part.tenant, part.meters_version)
                 if fitting := await self._decide_fitting(work, part, meters, work.results):
                     work.done.append(fitting)
             if work.results.parts:
-                await inbox_queries.record_batch(work.connection, batch, job, _WORKER, work.results)
+                await inbox_queries.record_batch(work.connection, job, _WORKER, work.results)
         return work.results, work.done
 
     async def _process_apart(self, batch: BatchId, job: int) -> tuple[Results, list[Part]]:
         """Process part by part: an event that fails alone becomes a dead letter; a tenant whose counters are locked waits, the
         others don't."""
         async with self._work(batch, job) as work:
-            waiting = await inbox_queries.read_batch(work.connection, batch)
+            waiting = await inbox_queries.read_batch(work.connection, batch, job, 0)
             await inbox_queries.wait_briefly(work.connection)
             # Once for each tenant: the record of a batch names one version, by which its usage can be counted again.
             meters = {p.tenant: await self._meters.meters_of(work.connection, p.tenant, p.meters_version) for p in waiting}
@@ -86,15 +89,15 @@ class Processor:
         try:
             async with work.connection.transaction():
                 if fitting := await self._decide_fitting(work, part, meters, own):
-                    await inbox_queries.record_batch(work.connection, work.batch, work.job, _WORKER, own)
+                    await inbox_queries.record_batch(work.connection, work.job, _WORKER, own)
                     work.done.append(fitting)
         except db.BUSY:
             self._turns.lock(part.tenant)
-            await inbox_queries.requeue_events(work.connection, work.batch, part, self._turns.wait(part.tenant))
+            await inbox_queries.requeue_events(work.connection, part, self._turns.wait(part.tenant))
             return ()
         except db.OUTDATED:
             # A part of this batch was counted by earlier meters: its record names one version, so the rest is another batch.
-            await inbox_queries.requeue_events(work.connection, BatchId(clock.new_id()), part, 0.0)
+            await inbox_queries.requeue_events(work.connection, part, 0.0, batch=BatchId(clock.new_id()))
             return ()
         except Exception as error:
             if _is_ours(error):
@@ -102,7 +105,7 @@ class Processor:
             if len(part.events) > 1:
                 return _halves(part)
             own = _dead_lettered(part, meters.version, error)
-            await inbox_queries.record_batch(work.connection, work.batch, work.job, _WORKER, own)
+            await inbox_queries.record_batch(work.connection, work.job, _WORKER, own)
         work.results.add(own)
         return ()
 
@@ -121,7 +124,7 @@ class Processor:
         None: the tenant has to wait, and so does all of it.
         """
         if wait := self._turns.wait(part.tenant):
-            await inbox_queries.requeue_events(work.connection, work.batch, part, wait)
+            await inbox_queries.requeue_events(work.connection, part, wait)
             return None
         compiled = await self._rules.rules_of(work.connection, part.tenant, part.ruleset_version)
         pairs = len(part.events) * len(compiled.by_id)
@@ -157,7 +160,7 @@ class Processor:
         """Take one of the turns for heavy parts, until the transaction ends; if there is none, all of its tenant waits."""
         if not self._turns.has_room(part.tenant):
             self._turns.postpone(part.tenant)
-            await inbox_queries.requeue_events(work.connection, work.batch, part, self._turns.wait(part.tenant), _BULK)
+            await inbox_queries.requeue_events(work.connection, part, self._turns.wait(part.tenant), _BULK)
             return False
         work.turns.enter_context(self._turns.heavy(part.tenant))
         return True
@@ -180,7 +183,7 @@ async def _requeue_rest(work: _Work, part: Part, fitting: int) -> Part | None:
     if fitting == len(part.events):
         return part
     rest = part._replace(events=part.events[fitting:])
-    await inbox_queries.requeue_events(work.connection, work.batch, rest, 0.0, _BULK)
+    await inbox_queries.requeue_events(work.connection, rest, 0.0, _BULK)
     return part._replace(events=part.events[:fitting]) if fitting else None
 
 
@@ -201,18 +204,31 @@ def _decide(part: Part, compiled: CompiledRules, meters: CompiledMeters, results
         died = {event["id"] for event in costly}
         processed = part._replace(events=[event for event in part.events[:events] if event["id"] not in died])
         results.dead += [_dead_letter(part, event, TooCostly()) for event in costly]
-    results.parts.append(
+    decided = part._replace(events=part.events[:events])
+    count(meters, processed, results, counted_in(decided))
+    results.parts += _rows(decided, compiled.version, len(compiled.by_id), meters.version, {event["id"] for event in costly})
+    return events
+
+
+def _rows(part: Part, ruleset_version: int, rules: int, meters_version: int, dead: Set[str]) -> list[PartRow]:
+    """Return what was done with a part, by the batches that its events are of."""
+    by_batch = defaultdict[str, list[Mapping[str, Any]]](list)
+    for event in part.events:
+        by_batch[event["batch"]].append(event)
+    return [
         {
             "tenant": part.tenant,
-            "ruleset_version": compiled.version,
-            "rules": len(compiled.by_id),
-            "meters_version": meters.version,
-            "events": len(processed.events),
-            "billed": count(meters, processed, results),
-            "dead": len(costly),
+            "batch": batch,
+            "counted_in": counted_in(part),
+            "ruleset_version": ruleset_version,
+            "rules": rules,
+            "meters_version": meters_version,
+            "events": len(processed := [event for event in events if event["id"] not in dead]),
+            "billed": sum(map(is_billed, processed)),
+            "dead": len(events) - len(processed),
         }
-    )
-    return events
+        for batch, events in by_batch.items()
+    ]
 
 
 def _halves(part: Part) -> list[Part]:
@@ -230,16 +246,8 @@ def _is_ours(error: Exception) -> bool:
 
 def _dead_lettered(part: Part, meters_version: int, error: Exception) -> Results:
     """Return the results of an event that can't be processed: a dead letter, and no usage."""
-    row: PartRow = {
-        "tenant": part.tenant,
-        "ruleset_version": part.ruleset_version,
-        "rules": 0,
-        "meters_version": meters_version,
-        "events": 0,
-        "billed": 0,
-        "dead": 1,
-    }
-    return Results(parts=[row], dead=[_dead_letter(part, part.events[0], error)])
+    rows = _rows(part, part.ruleset_version, 0, meters_version, {part.events[0]["id"]})
+    return Results(parts=rows, dead=[_dead_letter(part, part.events[0], error)])
 
 
 def _dead_letter(part: Part, event: Mapping[str, Any], error: Exception) -> DeadEvent:

@@ -1275,7 +1275,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.close_circuits(tenant uuid, channels uuid[]) IS 'Lets channels send at once, whatever pause their receivers asked for: a person has seen that they work, or asks again.';
 
-CREATE FUNCTION signalops.count_usage(in_batch uuid, metered jsonb) RETURNS void
+CREATE FUNCTION signalops.count_usage(metered jsonb) RETURNS void
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -1300,13 +1300,13 @@ begin
 
   -- One statement: reading the elements costs as much as storing them. Their ids are made by the worker: here it took 3 us each.
   with counted as materialized (
-    select * from jsonb_to_recordset(metered) as m (tenant uuid, id uuid, meter text, aggregation text, period date,
+    select * from jsonb_to_recordset(metered) as m (tenant uuid, id uuid, batch uuid, meter text, aggregation text, period date,
       hour timestamptz, group_key text, is_late boolean, events integer, value numeric, latest_at timestamptz, latest_event uuid,
       event_ids uuid[])
   ), entered as (
     insert into signalops.usage_entries
       (tenant_id, meter, period, id, batch, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids)
-    select tenant, meter, period, id, in_batch, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids from counted
+    select tenant, meter, period, id, batch, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids from counted
   )
   insert into signalops.usage_counters as u
     (tenant_id, meter, hour, group_key, period, aggregation, is_late, events, value, latest_at, latest_event)
@@ -1342,7 +1342,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.count_usage(in_batch uuid, metered jsonb) IS 'Adds to the counters what a batch counts, with its entries: [{tenant, id, meter, aggregation, period, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids, items}], one element for each counter.';
+COMMENT ON FUNCTION signalops.count_usage(metered jsonb) IS 'Adds to the counters what a batch counts, with its entries: [{tenant, id, batch, meter, aggregation, period, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids, items}], one element for each counter.';
 
 CREATE FUNCTION signalops.current_plans(of_tenants uuid[] DEFAULT NULL::uuid[]) RETURNS TABLE(tenant uuid, plan text, version integer)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -3551,7 +3551,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) IS 'Removes jobs that ended so many days ago, with their events in the queue''s own log; returns how many.';
 
-CREATE FUNCTION signalops.read_batch(wanted uuid) RETURNS TABLE(tenant uuid, ruleset_version bigint, meters_version bigint, time_zone text, closed_until timestamp with time zone, events text)
+CREATE FUNCTION signalops.read_batch(wanted uuid, job bigint, at_most integer) RETURNS TABLE(tenant uuid, ruleset_version bigint, meters_version bigint, time_zone text, closed_until timestamp with time zone, events text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -3560,12 +3560,13 @@ CREATE FUNCTION signalops.read_batch(wanted uuid) RETURNS TABLE(tenant uuid, rul
 declare
   tenants uuid[];
   ids uuid[];
+  batches uuid[];
   replays uuid[];
 begin
   -- A worker that freezes, or whose machine is gone, must not keep the batch from others: its session ends, and all is undone.
   perform set_config('idle_in_transaction_session_timeout', '10s', true);
-  select array_agg(t.tenant_id), array_agg(t.event_id), array_agg(t.replay_id) into tenants, ids, replays
-  from signalops.take_batch(wanted) t;
+  select array_agg(t.tenant_id), array_agg(t.event_id), array_agg(t.batch), array_agg(t.replay_id) into tenants, ids, batches, replays
+  from signalops.take_batch(wanted, job, at_most) t;
   perform signalops.set_tenant_group(tenants);
   -- From here on, not while another worker has the same batch: counters that somebody has locked must not keep other tenants.
   perform set_config('lock_timeout', '500ms', true);
@@ -3577,8 +3578,8 @@ begin
       -- One text per tenant: parsing it costs a third of loading as many rows.
       json_agg(json_build_object('id', e.id, 'causation_depth', e.causation_depth, 'attributes', e.attributes,
         'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload, 'correlation', e.correlation,
-        'replay', t.replay_id, 'replay_rules', p.rules) order by e.id)::text
-    from unnest(tenants, ids, replays) as t (tenant_id, event_id, replay_id)
+        'batch', t.batch, 'replay', t.replay_id, 'replay_rules', p.rules) order by e.id)::text
+    from unnest(tenants, ids, batches, replays) as t (tenant_id, event_id, batch, replay_id)
     -- The limit keeps the planner from joining: a join planned while the partition was empty reads all of it for each batch.
     cross join lateral (
       select * from signalops.events e where e.tenant_id = t.tenant_id and e.id = t.event_id limit 1
@@ -3594,7 +3595,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.read_batch(wanted uuid) IS 'Takes a batch and returns its events by tenant, with the versions of the rules and meters to use, the time zone, and until when the tenant''s billing periods are closed: [{id, causation_depth, type, source, occurredAt, payload, attributes, replay, replay_rules}].';
+COMMENT ON FUNCTION signalops.read_batch(wanted uuid, job bigint, at_most integer) IS 'Takes a batch, as take_batch does, and returns the events by tenant, with the versions of the rules and meters to use, the time zone, and until when the tenant''s billing periods are closed: [{id, causation_depth, type, source, occurredAt, payload, attributes, batch, replay, replay_rules}].';
 
 CREATE FUNCTION signalops.recompute_demand(flush jsonb, asked jsonb) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -3702,9 +3703,10 @@ CREATE FUNCTION signalops.reconcile_batches(of_tenant uuid, of_period date) RETU
   with span as materialized (
     select * from signalops.reconcilable_range(of_tenant, of_period)
   ), billed as (
-    select b.tenant_id, b.batch, b.billed from span s
+    select b.tenant_id, b.counted_in as batch, sum(b.billed) as billed from span s
     join signalops.batch_results b on b.tenant_id = s.tenant_id and b.batch >= greatest(s.lower, s.earliest) and b.batch < s.upper
     where b.billed > 0
+    group by b.tenant_id, b.counted_in
   ), counted as (
     select n.tenant_id, n.batch, sum(n.events) as events from span s
     join signalops.usage_entries n on n.tenant_id = s.tenant_id and n.meter = 'events'
@@ -3942,7 +3944,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.record_barriers() IS 'Records for frozen periods which transactions have to end before they can be closed; returns how many.';
 
-CREATE FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) RETURNS void
+CREATE FUNCTION signalops.record_batch(job bigint, worker text, results jsonb) RETURNS void
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -3980,16 +3982,17 @@ begin
   end if;
 
   -- A batch that was bisected around a poisonous event is recorded in several parts.
-  insert into signalops.batch_results as b (tenant_id, batch, job_id, worker, ruleset_version, rules, meters_version, events, billed, dead)
-  select p.tenant, in_batch, job, worker, p.ruleset_version, p.rules, p.meters_version, p.events, p.billed, p.dead
-  from jsonb_to_recordset(results -> 'parts')
-    as p (tenant uuid, ruleset_version bigint, rules integer, meters_version bigint, events integer, billed integer, dead integer)
+  insert into signalops.batch_results as b
+    (tenant_id, batch, counted_in, job_id, worker, ruleset_version, rules, meters_version, events, billed, dead)
+  select p.tenant, p.batch, p.counted_in, job, worker, p.ruleset_version, p.rules, p.meters_version, p.events, p.billed, p.dead
+  from jsonb_to_recordset(results -> 'parts') as p (tenant uuid, batch uuid, counted_in uuid, ruleset_version bigint, rules integer,
+    meters_version bigint, events integer, billed integer, dead integer)
   on conflict (tenant_id, batch) do update set events = b.events + excluded.events, billed = b.billed + excluded.billed,
     dead = b.dead + excluded.dead, processed_at = clock_timestamp()
-  where b.meters_version = excluded.meters_version;
+  where b.meters_version = excluded.meters_version and b.counted_in = excluded.counted_in;
   get diagnostics recorded = row_count;
   if recorded < jsonb_array_length(results -> 'parts') then
-    raise 'the meters have changed since a part of this batch was counted' using errcode = 'serialization_failure';
+    raise 'a part of this batch was counted by other meters, or in another batch' using errcode = 'serialization_failure';
   end if;
 
   -- Lock order: rule_states, digests, dead_letters, batches, channel_schedules, usage; the last two stay locked until the commit.
@@ -3997,14 +4000,14 @@ begin
     perform signalops.enqueue_new_deliveries(decided, place);
   end if;
   if results -> 'metered' <> '[]' then
-    perform signalops.count_usage(in_batch, results -> 'metered');
+    perform signalops.count_usage(results -> 'metered');
   end if;
 
   perform signalops.set_tenant_group(null);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.record_batch(in_batch uuid, job bigint, worker text, results jsonb) IS 'Records what was decided about a batch: matches, deliveries with their jobs, dead events, usage. {parts: [{tenant, ruleset_version, rules, meters_version, events, billed, dead}], matches: [{tenant, event, rule, version, channel, delivery, outcome, not_before, window_context, replay}], groups: what signalops.evaluate_stateful_rules takes, dead: [{tenant, event, error}], metered: what count_usage takes}.';
+COMMENT ON FUNCTION signalops.record_batch(job bigint, worker text, results jsonb) IS 'Records what was decided about a batch: matches, deliveries with their jobs, dead events, usage. {parts: [{tenant, batch, counted_in, ruleset_version, rules, meters_version, events, billed, dead}], matches: [{tenant, event, rule, version, channel, delivery, outcome, not_before, window_context, replay}], groups: what signalops.evaluate_stateful_rules takes, dead: [{tenant, event, error}], metered: what count_usage takes}.';
 
 CREATE FUNCTION signalops.record_circuit_outcome(tenant uuid, send_target uuid, delivery uuid, outcome text, pause interval) RETURNS timestamp with time zone
     LANGUAGE plpgsql
@@ -4215,20 +4218,21 @@ CREATE FUNCTION signalops.repositioned_id(place text, id text) RETURNS uuid
 
 COMMENT ON FUNCTION signalops.repositioned_id(place text, id text) IS 'The UUIDv7 with the milliseconds of a place (13 characters) and the rest of an id that was made before its transaction began; without a place, the id.';
 
-CREATE FUNCTION signalops.requeue_events(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) RETURNS void
+CREATE FUNCTION signalops.requeue_events(tenant uuid, events jsonb, wait interval, priority integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'procrastinate', 'pg_temp'
     AS $$
 begin
   perform signalops.require_tenant(tenant);
   insert into signalops.inbox (tenant_id, event_id, batch, replay_id)
-  select tenant, e.id, in_batch, e.replay from jsonb_to_recordset(events) as e (id uuid, replay uuid);
-  perform procrastinate_defer_jobs_v1(array[
-    row('events', 'process_batch', priority, null, null, jsonb_build_object('batch', in_batch), now() + wait)::procrastinate_job_to_defer_v1]);
+  select tenant, e.id, e.batch, e.replay from jsonb_to_recordset(events) as e (id uuid, batch uuid, replay uuid);
+  perform procrastinate_defer_jobs_v1(array(
+    select row('events', 'process_batch', priority, null, null, jsonb_build_object('batch', b.batch), now() + wait)::procrastinate_job_to_defer_v1
+    from (select distinct e.batch from jsonb_to_recordset(events) as e (batch uuid)) b));
 end
 $$;
 
-COMMENT ON FUNCTION signalops.requeue_events(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) IS 'Leaves events [{id, replay}] of a batch in the inbox that the same transaction took out of it, for a job of their own after a while. For a tenant whose counters somebody has locked.';
+COMMENT ON FUNCTION signalops.requeue_events(tenant uuid, events jsonb, wait interval, priority integer) IS 'Leaves events [{id, batch, replay}] in the inbox that the same transaction took out of it, for jobs of their own after a while. For a tenant whose counters somebody has locked.';
 
 CREATE FUNCTION signalops.require_tenant(tenant uuid) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -4791,27 +4795,61 @@ $$;
 
 COMMENT ON FUNCTION signalops.subscribe_to_free() IS 'Gives a tenant its first plan, under which nothing costs anything.';
 
-CREATE FUNCTION signalops.take_batch(wanted uuid) RETURNS TABLE(tenant_id uuid, event_id uuid, replay_id uuid)
+CREATE FUNCTION signalops.take_batch(wanted uuid, job bigint, at_most integer) RETURNS TABLE(tenant_id uuid, event_id uuid, batch uuid, replay_id uuid)
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET search_path TO 'procrastinate', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 declare
-  held uuid[];
+  batches uuid[] := array[wanted];
+  own procrastinate.procrastinate_jobs;
+  -- A quarter of an hour is of one billing period in every time zone: the usage of its batches may share entries.
+  slot timestamptz := date_bin('15 minutes', signalops.uuid7_time(wanted), '2000-01-01Z');
 begin
+  -- The job ends with this transaction: finishing it apart would be one more commit.
+  delete from procrastinate.procrastinate_jobs j
+  where j.id = job and j.task_name = 'process_batch' and j.args ->> 'batch' = wanted::text returning j.* into own;
+  if own.status = 'doing' and at_most > 0 then
+    with waiting as materialized (
+      select j.id, (j.args ->> 'batch')::uuid as batch
+      from procrastinate.procrastinate_jobs j
+      where j.status = 'todo' and j.priority = own.priority and j.queue_name = own.queue_name and j.task_name = own.task_name
+        and j.scheduled_at is null and not exists (select from ops.paused_queues p where p.queue = own.queue_name)
+      order by j.priority desc, j.id limit 50
+    ), sizes as (
+      select w.id, sum(s.events) over (order by w.id) as events
+      from waiting w
+      cross join lateral (
+        select count(*) as events
+        from (select from signalops.inbox i where i.batch = w.batch and not i.is_parked limit at_most + 1) e
+      ) s
+      where w.batch >= signalops.uuid7_floor(slot) and w.batch < signalops.uuid7_floor(slot + interval '15 minutes')
+    ), free as materialized (
+      -- Locked only now: a job that does not fit is left to other workers.
+      select j.id from procrastinate.procrastinate_jobs j
+      where j.status = 'todo' and j.id = any (array(
+        select s.id from sizes s
+        where s.events <= at_most - (select count(*) from signalops.inbox i where i.batch = wanted and not i.is_parked)))
+      for update skip locked
+    ), taken as (
+      delete from procrastinate.procrastinate_jobs j using free f where j.id = f.id returning (j.args ->> 'batch')::uuid as batch
+    )
+    select array_agg(t.batch) || wanted into batches from taken t;
+  end if;
   -- Usually no tenant is suspended: then this reads an empty index.
   if exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
-    held := signalops.lock_suspended_tenants(array(
-      select distinct i.tenant_id from signalops.inbox i where i.batch = wanted and not i.is_parked));
-    update signalops.inbox i set is_parked = true where i.batch = wanted and not i.is_parked and i.tenant_id = any (held);
+    update signalops.inbox i set is_parked = true where i.batch = any (batches) and not i.is_parked and i.tenant_id = any (
+      signalops.lock_suspended_tenants(array(
+        select distinct i.tenant_id from signalops.inbox i where i.batch = any (batches) and not i.is_parked)));
   end if;
   return query
-    delete from signalops.inbox i where i.batch = wanted and not i.is_parked returning i.tenant_id, i.event_id, i.replay_id;
+    delete from signalops.inbox i where i.batch = any (batches) and not i.is_parked
+    returning i.tenant_id, i.event_id, i.batch, i.replay_id;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.take_batch(wanted uuid) IS 'Takes a batch out of the inbox, except for events of suspended tenants: these are parked. A second worker with the same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
+COMMENT ON FUNCTION signalops.take_batch(wanted uuid, job bigint, at_most integer) IS 'Takes a batch out of the inbox, and with it others whose jobs wait, with up to at_most events together (0: no others); deletes their jobs. A worker that falls behind so works in larger batches. Events of suspended tenants are parked. A second worker with the same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
 
 CREATE FUNCTION signalops.take_tokens(flush jsonb, wanted jsonb) RETURNS TABLE(event_id uuid, of_tenant uuid, of_bucket text, pace jsonb)
     LANGUAGE plpgsql
@@ -6379,6 +6417,7 @@ COMMENT ON COLUMN signalops.api_keys.made_by IS 'The key that it was made by: it
 CREATE TABLE signalops.batch_results (
     tenant_id uuid NOT NULL,
     batch uuid NOT NULL,
+    counted_in uuid NOT NULL,
     job_id bigint NOT NULL,
     worker text NOT NULL,
     ruleset_version bigint NOT NULL,
@@ -6396,6 +6435,7 @@ ALTER TABLE ONLY signalops.batch_results FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE signalops.batch_results IS 'What a worker did with one tenant''s events of one batch. Partitioned by month of the batch.';
 COMMENT ON COLUMN signalops.batch_results.tenant_id IS 'Whose events they were.';
 COMMENT ON COLUMN signalops.batch_results.batch IS 'UUIDv7; the flush that stored them.';
+COMMENT ON COLUMN signalops.batch_results.counted_in IS 'The batch that its usage entries name: the first of those that one job processed together.';
 COMMENT ON COLUMN signalops.batch_results.job_id IS 'The procrastinate job that processed it; finished jobs are deleted.';
 COMMENT ON COLUMN signalops.batch_results.worker IS 'The worker process: host and process id.';
 COMMENT ON COLUMN signalops.batch_results.ruleset_version IS 'The version of the tenant''s rules that it used.';
@@ -8574,8 +8614,8 @@ REVOKE ALL ON FUNCTION signalops.refuse_time_zone_change() FROM PUBLIC;
 REVOKE ALL ON FUNCTION signalops.repair_schedules() FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.repair_schedules() TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.requeue_events(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.requeue_events(in_batch uuid, tenant uuid, events jsonb, wait interval, priority integer) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.requeue_events(tenant uuid, events jsonb, wait interval, priority integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.requeue_events(tenant uuid, events jsonb, wait interval, priority integer) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.reset_circuit() FROM PUBLIC;
 
@@ -8610,8 +8650,8 @@ GRANT ALL ON FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once bool
 
 REVOKE ALL ON FUNCTION signalops.subscribe_to_free() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION signalops.take_batch(wanted uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.take_batch(wanted uuid) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.take_batch(wanted uuid, job bigint, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.take_batch(wanted uuid, job bigint, at_most integer) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.unpark_events(tenant uuid, at_most integer) FROM PUBLIC;
 

@@ -167,7 +167,7 @@ async def test_a_resumption_waits_for_who_is_just_setting_something_aside(
     batch = await pipeline.accept((acme, {}))
     become(pipeline, acme, "suspended")
     with psycopg.connect(db.dsn(settings, "worker")) as worker:
-        worker.execute("select signalops.take_batch(%s)", [batch])
+        worker.execute("select signalops.take_batch(%s, 0, 0)", [batch])
         resuming = asyncio.create_task(asyncio.to_thread(become, pipeline, acme, "active"))
         done, _ = await asyncio.wait([resuming], timeout=0.2)
         assert not done, "else what is set aside would be seen by nobody"

@@ -50,18 +50,21 @@ class Results:
         self.rows += more.rows
 
 
-async def read_batch(connection: db.Connection, batch: BatchId) -> list[Part]:
-    """Take a batch out of the inbox, for this transaction to process; empty when another worker did."""
-    rows = await db.tuples(connection, SQL["read-batch"], {"batch": batch}, prepare=True)
+async def read_batch(connection: db.Connection, batch: BatchId, job: int, at_most: int) -> list[Part]:
+    """Take a batch out of the inbox, for this transaction to process, and end its job; empty when another worker did.
+
+    With it come batches whose jobs wait, if all have `at_most` events together.
+    """
+    rows = await db.tuples(connection, SQL["read-batch"], {"batch": batch, "job": job, "at_most": at_most}, prepare=True)
     return [
         Part(TenantId(tenant), ruleset_version, orjson.loads(events), meters_version, zone, closed, len(events))
         for tenant, ruleset_version, events, meters_version, zone, closed in rows
     ]
 
 
-async def record_batch(connection: db.Connection, batch: BatchId, job: int, worker: str, results: Results) -> None:
+async def record_batch(connection: db.Connection, job: int, worker: str, results: Results) -> None:
     """Record matches, deliveries with their jobs, dead events, and usage."""
-    parameters = {"batch": batch, "job": job, "worker": worker, "results": orjson.dumps(results).decode()}
+    parameters = {"job": job, "worker": worker, "results": orjson.dumps(results).decode()}
     await connection.execute(SQL["record-batch"], parameters, prepare=True)
 
 
@@ -70,11 +73,15 @@ async def wait_briefly(connection: db.Connection) -> None:
     await connection.execute(SQL["wait-briefly"])
 
 
-async def requeue_events(connection: db.Connection, batch: BatchId, part: Part, seconds: float, priority: int = 0) -> None:
-    """Leave a part of a batch in the inbox, for a job of its own after some seconds."""
-    events: list[BatchEvent] = [{"id": event["id"], "replay": event["replay"]} for event in part.events]
+async def requeue_events(
+    connection: db.Connection, part: Part, seconds: float, priority: int = 0, batch: BatchId | None = None
+) -> None:
+    """Leave a part in the inbox, for jobs of its own after some seconds; in a new batch if one is given."""
+    events: list[BatchEvent] = [
+        {"id": event["id"], "batch": str(batch or event["batch"]), "replay": event["replay"]} for event in part.events
+    ]
     written = orjson.dumps(events).decode()
-    fields = {"batch": batch, "tenant": part.tenant, "events": written, "seconds": seconds, "priority": priority}
+    fields = {"tenant": part.tenant, "events": written, "seconds": seconds, "priority": priority}
     await connection.execute(SQL["requeue-events"], fields)
 
 

@@ -31,7 +31,7 @@ class _Maintaining(Worker):
         await asyncio.Event().wait()  # the process's first worker does that
 
 
-class _App(App):
+class QueueApp(App):
     """An App that runs maintenance jobs beside all others."""
 
     connector: Connector
@@ -59,12 +59,12 @@ class _App(App):
             await asyncio.gather(beside, return_exceptions=True)
 
 
-def make_app(connections: db.Pool, concurrency: int, around: Around, listening: str | None = None) -> App:
+def make_app(connections: db.Pool, concurrency: int, around: Around, listening: str | None = None) -> QueueApp:
     """Make the App on a pool, which it opens and closes; `listening` is where notifications arrive, None: it polls for jobs.
 
     `around` is entered before, and may refuse to start by raising; it is left at the end of the worker, before the pool closes.
     """
-    return _App(
+    return QueueApp(
         connector=Connector(connections, around, listening),
         worker_defaults={
             "concurrency": concurrency,
@@ -78,7 +78,7 @@ def make_app(connections: db.Pool, concurrency: int, around: Around, listening: 
     )
 
 
-def register(app: App, jobs: Iterable[Job | Periodic], record_run: RecordRun) -> None:
+def register(app: QueueApp, jobs: Iterable[Job | Periodic], record_run: RecordRun) -> None:
     """Register jobs; `record_run` records how one that is to be recorded ended: its name, and its error or None."""
 
     async def rescue() -> None:
@@ -92,11 +92,12 @@ def register(app: App, jobs: Iterable[Job | Periodic], record_run: RecordRun) ->
             _periodic(app, job.name, job.cron, partial(_recorded, job, record_run) if job.is_recorded else job.run)
 
 
-def _enqueued(app: App, job: Job) -> None:
+def _enqueued(app: QueueApp, job: Job) -> None:
     @app.task(name=job.name, queue=job.queue, retry=RetryAlways(), pass_context=True)
     async def task(context: JobContext, /, **arguments: Any) -> None:
         assert context.job.id is not None
-        await job.run(context.job.id, **arguments)
+        if await job.run(context.job.id, **arguments):
+            app.connector.ended.add(context.job.id)
 
 
 async def _recorded(job: Periodic, record_run: RecordRun) -> None:

@@ -26,7 +26,8 @@ Around = Callable[[], AbstractAsyncContextManager[None]]
 Answer = TypeVar("Answer")
 _MAX_PAUSE = 1.0
 _ENDINGS = (queries["finish_job"], queries["retry_job"])
-"""What may be asked twice, should the first answer be lost: then the job is found to have ended."""
+"""What finds a job ended (_ENDED): by its own transaction, or by the same query, whose first answer was lost."""
+_ENDED = "P0001"
 _DOING = "select id from procrastinate.procrastinate_jobs where worker_id = %(worker)s and status = 'doing'"
 
 
@@ -38,6 +39,8 @@ class Connector(PsycopgConnector):
         self._around = around()
         self._listening = listening
         self.workers: list[Worker] = []
+        self.ended: set[int] = set()
+        """Jobs that their own transaction has deleted: finishing them would be one more commit each."""
 
     async def open_async(self, pool: db.Pool | None = None) -> None:
         await self._around.__aenter__()
@@ -49,6 +52,9 @@ class Connector(PsycopgConnector):
         await super().close_async()
 
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        if query == queries["finish_job"] and arguments["job_id"] in self.ended:
+            self.ended.discard(arguments["job_id"])
+            return
         await self._answered(super().execute_query_async, query, arguments)
 
     async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> JsonObject:
@@ -67,7 +73,7 @@ class Connector(PsycopgConnector):
                 return await ask(query, **arguments)
             except ConnectorException as error:
                 if not isinstance(error.__cause__, db.OUTAGE):
-                    if pause and query in _ENDINGS:
+                    if query in _ENDINGS and getattr(error.__cause__, "sqlstate", None) == _ENDED:
                         return None  # type: ignore[return-value]  # these have no answer
                     raise
                 if self._is_ending:

@@ -179,8 +179,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # Responding
 
-    def respond(self, scope: Mapping[str, Any], status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | memoryview) -> bool:
-        """Write a whole response, with its Content-Length, at once; return False if it must be sent by the ASGI messages.
+    def respond(
+        self, scope: Mapping[str, Any], status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | memoryview
+    ) -> bool:
+        """Write a whole response, with its Content-Length, at once; return False if ASGI messages must send it instead.
 
         uvicorn writes head and body apart, each with a system call, and searches each header by two regular expressions.
         """

@@ -72,6 +72,7 @@ create index inbox_parked on signalops.inbox (tenant_id, batch) where is_parked;
 create table signalops.batch_results (
   tenant_id uuid not null,
   batch uuid not null,
+  counted_in uuid not null,
   job_id bigint not null,
   worker text not null,
   ruleset_version bigint not null,
@@ -86,6 +87,8 @@ create table signalops.batch_results (
 comment on table signalops.batch_results is 'What a worker did with one tenant''s events of one batch. Partitioned by month of the batch.';
 comment on column signalops.batch_results.tenant_id is 'Whose events they were.';
 comment on column signalops.batch_results.batch is 'UUIDv7; the flush that stored them.';
+comment on column signalops.batch_results.counted_in is
+  'The batch that its usage entries name: the first of those that one job processed together.';
 comment on column signalops.batch_results.job_id is 'The procrastinate job that processed it; finished jobs are deleted.';
 comment on column signalops.batch_results.worker is 'The worker process: host and process id.';
 comment on column signalops.batch_results.ruleset_version is 'The version of the tenant''s rules that it used.';

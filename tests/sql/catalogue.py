@@ -131,14 +131,14 @@ RULES = [
         "every SECURITY DEFINER function has a fixed search_path that ends with pg_temp",
         """select proname from pg_proc where pronamespace = 'signalops'::regnamespace and prosecdef and not exists (
           select from unnest(proconfig) as setting where setting ~ '^search_path=.*, pg_temp$')""",
-        "alter function signalops.take_batch(uuid) reset search_path",
+        "alter function signalops.take_batch(uuid, bigint, integer) reset search_path",
         "take_batch",
     ),
     Rule(
         "no SECURITY DEFINER function is executable by everyone",
         """select proname from pg_proc where pronamespace = 'signalops'::regnamespace and prosecdef
           and exists (select from aclexplode(coalesce(proacl, acldefault('f', proowner))) where grantee = 0)""",
-        "grant execute on function signalops.take_batch(uuid) to public",
+        "grant execute on function signalops.take_batch(uuid, bigint, integer) to public",
         "take_batch",
     ),
     Rule(

@@ -74,11 +74,12 @@ async def test_the_tenants_of_a_flush_are_visible_in_it_and_never_after(api_pool
         assert await seen(connection) == nothing, "after a flush that failed"
 
 
-def metered_of(tenant: TenantId, event: UUID) -> MeteredRow:
+def metered_of(tenant: TenantId, event: UUID, batch: BatchId) -> MeteredRow:
     """Return what a batch adds to a counter."""
     return {
         "tenant": tenant,
         "id": clock.new_id(),
+        "batch": str(batch),
         "meter": "m",
         "aggregation": "unique_count",
         "period": date(2026, 11, 1),
@@ -91,8 +92,18 @@ def metered_of(tenant: TenantId, event: UUID) -> MeteredRow:
     }
 
 
-def part_of(tenant: TenantId) -> PartRow:
-    return {"tenant": tenant, "ruleset_version": 1, "rules": 1, "meters_version": 0, "events": 1, "dead": 0, "billed": 1}
+def part_of(tenant: TenantId, batch: BatchId) -> PartRow:
+    return PartRow(
+        tenant=tenant,
+        batch=str(batch),
+        counted_in=str(batch),
+        ruleset_version=1,
+        rules=1,
+        meters_version=0,
+        events=1,
+        dead=0,
+        billed=1,
+    )
 
 
 async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
@@ -111,15 +122,15 @@ async def test_the_tenants_of_a_batch_are_visible_in_it_and_never_after(
         "channel": rule,
         "delivery": clock.new_id(),
     }
-    parts = [part_of(tenant.id) for tenant in (acme, globex)]
+    parts = [part_of(tenant.id, batch) for tenant in (acme, globex)]
     async with worker_pool.connection() as connection:
         async with connection.transaction():
-            read = await inbox.read_batch(connection, batch)
+            read = await inbox.read_batch(connection, batch, 1, 0)
             assert {part.tenant for part in read} == {acme.id, globex.id}
             assert await seen(connection, PROCESSED) == nothing, "between reading and recording"
-            metered = [metered_of(t.id, events[0].id) for t in (acme, globex)]
+            metered = [metered_of(t.id, events[0].id, batch) for t in (acme, globex)]
             results = inbox.Results(parts, [match], metered=metered)
-            await inbox.record_batch(connection, batch, 1, "w", results)
+            await inbox.record_batch(connection, 1, "w", results)
             assert await seen(connection, PROCESSED) == nothing, "in the same transaction"
             await db.set_tenant(connection, acme.id)
             assert await seen(connection, PROCESSED) == dict.fromkeys(PROCESSED, 1), "the positive control: one's own"

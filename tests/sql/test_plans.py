@@ -33,21 +33,35 @@ class Hot:
         return f"{self.query} {said}".strip()
 
 
+def part_of(tenant: UUID, meters_version: int) -> dict[str, Any]:
+    """Return what was done with a tenant's only event of a new batch."""
+    batch = clock.new_id()
+    part = {"tenant": tenant, "batch": batch, "counted_in": batch, "ruleset_version": 1, "rules": 1}
+    return part | {"meters_version": meters_version, "events": 1, "dead": 0, "billed": 1}
+
+
 def group_rows() -> str:
     """Return results whose one match belongs to a window."""
     tenant, rule = clock.new_id(), clock.new_id()
     event = {"event": clock.new_id(), "at": clock.now(), "value": "1", "delivery": clock.new_id(), "causation_depth": 0}
     group = {"tenant": tenant, "rule": rule, "version": 1, "state_version": 1, "channel": rule, "group": "[]", "labels": {}}
     group |= {"kind": "count", "threshold": "1", "span": "60 seconds", "lateness": "60 seconds", "events": [event]}
-    part = {"tenant": tenant, "ruleset_version": 1, "rules": 1, "meters_version": 0, "events": 1, "dead": 0, "billed": 1}
+    part = part_of(tenant, meters_version=0)
     return orjson.dumps({"parts": [part], "matches": [], "groups": [group], "dead": []}).decode()
 
 
 def metered() -> str:
     """Return results that add to a counter."""
     tenant, now = clock.new_id(), clock.now()
-    part = {"tenant": tenant, "ruleset_version": 0, "rules": 0, "meters_version": 1, "events": 1, "dead": 0, "billed": 1}
-    entry = {"tenant": tenant, "id": clock.new_id(), "meter": "users", "aggregation": "unique_count", "group_key": "[]"}
+    part = part_of(tenant, meters_version=1)
+    entry = {
+        "tenant": tenant,
+        "id": clock.new_id(),
+        "batch": part["batch"],
+        "meter": "users",
+        "aggregation": "unique_count",
+        "group_key": "[]",
+    }
     entry |= {"hour": now, "period": now.date().replace(day=1), "is_late": False, "events": 1}
     entry |= {"event_ids": [clock.new_id()], "items": ["1"]}
     return orjson.dumps({"parts": [part], "matches": [], "groups": [], "dead": [], "metered": [entry]}).decode()
@@ -134,11 +148,7 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
     now, new = clock.now(), clock.new_id()
     told = {"id": new, "type": "a.b", "occurred_at": now, "received_at": now, "payload": {}, "key": "new", "hash": "00"}
     match = {"tenant": tenant, "event": new, "rule": new, "version": 1, "channel": new, "delivery": new}
-    decided = {
-        "parts": [{"tenant": tenant, "ruleset_version": 1, "rules": 1, "meters_version": 0, "events": 1, "dead": 0, "billed": 1}],
-        "matches": [match],
-        "dead": [],
-    }
+    decided = {"parts": [part_of(tenant, meters_version=0)], "matches": [match], "dead": []}
     delivery = found("select id from signalops.deliveries where tenant_id = %(tenant)s and status = 'pending' limit 1")
     attempt = {"tenant": str(tenant), "delivery": str(delivery), "attempt": 2, "started_at": now.isoformat()}
     attempt |= {"duration_ms": 1, "outcome": "sent", "status": "sent"}

@@ -53,8 +53,8 @@ FILL = """
   select tenant, n::text, event, 'h' from happened;
   insert into signalops.matches (tenant_id, event_id, rule_id, rule_version)
   select tenant, event, rule, 1 from happened;
-  insert into signalops.batch_results (tenant_id, batch, job_id, worker, ruleset_version, rules, events, billed)
-  select tenant, batch, 1, 'w', 1, 1, 1, 1 from happened on conflict do nothing;
+  insert into signalops.batch_results (tenant_id, batch, counted_in, job_id, worker, ruleset_version, rules, events, billed)
+  select tenant, batch, batch, 1, 'w', 1, 1, 1, 1 from happened on conflict do nothing;
   insert into signalops.deliveries
     (tenant_id, id, event_id, rule_id, rule_version, channel_id, status, next_attempt_at, updated_at)
   select tenant, signalops.new_id(), event, rule, 1, channel,

@@ -43,9 +43,9 @@ class Counters:
         hour = clock.hour_of(moment, self.zone)
         slot = {"tenant": self.tenant.id, "hour": hour, "period": late or self.month_of(hour), "group_key": "[]"}
         counted = {"meter": "events", "aggregation": "count", "events": events, "value": events, "is_late": bool(late)}
-        metered = {**slot, **counted, "id": clock.new_id(), "event_ids": [clock.new_id()], **more}
+        metered = {**slot, **counted, "id": clock.new_id(), "batch": clock.new_id(), "event_ids": [clock.new_id()], **more}
         text = orjson.dumps([metered], default=str).decode()
-        self.owner.execute("select signalops.count_usage(%s, %s::jsonb)", [clock.new_id(), text])
+        self.owner.execute("select signalops.count_usage(%s::jsonb)", [text])
 
     def close(self, until: datetime) -> None:
         """Close the periods before a moment."""

@@ -97,7 +97,16 @@ def rows_of(tenant: UUID, now: datetime) -> dict[str, Row]:
         "audit_log": own | {"id": tenant, "actor_kind": "sql", "actor": "a", "action": "rule.created", "change": {}},
         "retention_watermarks": own | {"kept_since": now},
         "batch_results": own
-        | {"batch": tenant, "job_id": 1, "worker": "w", "ruleset_version": 1, "rules": 1, "events": 1, "billed": 1},
+        | {
+            "batch": tenant,
+            "counted_in": tenant,
+            "job_id": 1,
+            "worker": "w",
+            "ruleset_version": 1,
+            "rules": 1,
+            "events": 1,
+            "billed": 1,
+        },
     }
 
 

@@ -6,7 +6,7 @@ its entries, and each billed event is in exactly one entry of each meter that co
 """
 
 from signalops.usage.meters.compiled_meters import CompiledMeters
-from signalops.usage.meters.count import count
+from signalops.usage.meters.count import count, counted_in, is_billed
 from signalops.usage.meters.meter_cache import MeterCache
 
-__all__ = ["CompiledMeters", "MeterCache", "count"]
+__all__ = ["CompiledMeters", "MeterCache", "count", "counted_in", "is_billed"]

@@ -19,18 +19,24 @@ Event = Mapping[str, Any]
 Members = list[tuple[Event, Reading]]
 
 
-def count(meters: CompiledMeters, part: Part, results: Results) -> int:
-    """Add to the results what one tenant's events count, as signalops.count_usage takes it; return how many are billed.
+def is_billed(event: Event) -> bool:
+    """Return whether an event is counted: operational events (causation_depth above 0) are not, and replays were before."""
+    return event["causation_depth"] == 0 and not event.get("replay")
 
-    Operational events (causation_depth above 0) are processed and never billed; a replay was billed the first time.
-    """
-    billed = [event for event in part.events if event["causation_depth"] == 0 and not event.get("replay")]
+
+def counted_in(part: Part) -> str:
+    """Return the batch that the entries of a part name: the first of its events' batches."""
+    return min((event["batch"] for event in part.events), default="")
+
+
+def count(meters: CompiledMeters, part: Part, results: Results, batch: str) -> None:
+    """Add to the results what one tenant's events count, as signalops.count_usage takes it; the entries name the batch."""
+    billed, where = [event for event in part.events if is_billed(event)], (part.tenant, batch)
     for slot, events in _by_slot(part, billed).items():
-        results.metered.append(_entry(part.tenant, ALL_EVENTS, slot, ALL_GROUPS, [(event, ONE) for event in events]))
+        results.metered.append(_entry(where, ALL_EVENTS, slot, ALL_GROUPS, [(event, ONE) for event in events]))
         for (meter, group), members in _metered(meters, slot, events).items():
-            results.metered.append(entry := _entry(part.tenant, meter, slot, group, members))
+            results.metered.append(entry := _entry(where, meter, slot, group, members))
             results.rows += len(entry.get("items", ())) // 5
-    return len(billed)
 
 
 def _by_slot(part: Part, events: Sequence[Event]) -> dict[Slot, list[Event]]:
@@ -54,10 +60,11 @@ def _metered(meters: CompiledMeters, slot: Slot, events: Sequence[Event]) -> Map
     return found
 
 
-def _entry(tenant: TenantId, meter: Meter, slot: Slot, group: str, members: Members) -> MeteredRow:
+def _entry(where: tuple[TenantId, str], meter: Meter, slot: Slot, group: str, members: Members) -> MeteredRow:
     entry: MeteredRow = {
-        "tenant": tenant,
+        "tenant": where[0],
         "id": clock.new_id(),
+        "batch": where[1],
         "meter": meter.key,
         "aggregation": meter.aggregation,
         "period": slot.period,

@@ -104,7 +104,7 @@ class Recount:
         results = Results()
         stored = [events[event] for event in sorted(slip.events)]
         part = Part(self._what.tenant, 0, stored, slip.meters_version, self._what.time_zone)
-        count(self._compiled(slip.meters_version), part, results)
+        count(self._compiled(slip.meters_version), part, results, str(slip.batch))
         return {_key(entry): entry for entry in results.metered if entry["meter"] != DEFAULT}
 
     async def _items(self, hour: datetime, met: Mapping[Counter, set[str]], unsure: bool) -> list[Difference]:

@@ -1,16 +1,17 @@
 -- Station inbox: what the jobs do with batches, and the sweeps.
 
--- read-batch: takes a batch out of the inbox and returns its events, a row per tenant
-select tenant, ruleset_version, events, meters_version, time_zone, nullif(closed_until, '-infinity') from signalops.read_batch(%(batch)s);
+-- read-batch: takes a batch, and others that wait, out of the inbox and returns the events, a row per tenant
+select tenant, ruleset_version, events, meters_version, time_zone, nullif(closed_until, '-infinity')
+from signalops.read_batch(%(batch)s, %(job)s, %(at_most)s);
 
 -- record-batch: records what was decided about a batch
-select signalops.record_batch(%(batch)s, %(job)s, %(worker)s, %(results)s::text::jsonb);
+select signalops.record_batch(%(job)s, %(worker)s, %(results)s::text::jsonb);
 
 -- wait-briefly: has this transaction give up on a lock soon
 select set_config('lock_timeout', '100ms', true);
 
 -- requeue-events: leaves events of a batch in the inbox for a job of their own; acts for their tenant
-select signalops.set_tenant(%(tenant)s), signalops.requeue_events(%(batch)s, %(tenant)s, %(events)s::text::jsonb,
+select signalops.set_tenant(%(tenant)s), signalops.requeue_events(%(tenant)s, %(events)s::text::jsonb,
   make_interval(secs => %(seconds)s), %(priority)s);
 
 -- park-events: takes what is due of tenants that are held out of the sweeps' way

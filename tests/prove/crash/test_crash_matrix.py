@@ -17,10 +17,10 @@ LOADED = ("set_tenant", "tenants", "set_tenant 2", "ruleset_versions", "silences
 LOADED_NEXT = ("set_tenant 3", "tenants 2", "set_tenant 4", "ruleset_versions 2", "silences 2")
 READ = ("prepare read_batch", "read_batch")
 RECORDED = ("prepare record_batch", "record_batch")
-STATEMENTS = ("fetch_job", "BEGIN", *READ, *LOADED, *LOADED_NEXT, *RECORDED, "COMMIT", "finish_job")
+STATEMENTS = ("fetch_job", "BEGIN", *READ, *LOADED, *LOADED_NEXT, *RECORDED, "COMMIT")
 BOUNDARIES = [f"{when} {statement}" for statement in STATEMENTS for when in ("before", "after")]
 COMMITTED = BOUNDARIES[BOUNDARIES.index("after COMMIT") :]
-REPLAYED = ("after read_batch", "before COMMIT", "after COMMIT", "before finish_job")
+REPLAYED = ("after read_batch", "before COMMIT", "after COMMIT")
 
 
 def lone(settings: Settings) -> Process:

@@ -158,7 +158,7 @@ async def freeze(billing: Billing, with_barrier: bool = True) -> None:
 @contextmanager
 def counting(worker: psycopg.Connection, tenant: Tenant) -> Iterator[None]:
     """A batch that has read the tenant, and counts ten events of March before it commits."""
-    worker.execute("select signalops.take_batch(%s)", [clock.new_id()])
+    worker.execute("select signalops.take_batch(%s, 0, 0)", [clock.new_id()])
     worker.execute("select pg_current_xact_id()")  # as taking a batch of any events does
     worker.execute("select signalops.set_tenant(%s)", [tenant.id])
     assert worker.execute("select closed_until::text from signalops.tenants").fetchone() == ("-infinity",)

@@ -71,9 +71,9 @@ def counted(
     with connection.transaction(force_rollback=True):
         for events, is_closed in zip(batches, closed, strict=True):
             results, until = Results(), CLOSED_UNTIL if is_closed else None
-            assert count(meters, Part(tenant, 0, events, 1, "UTC", until), results) == len(events)
+            count(meters, Part(tenant, 0, events, 1, "UTC", until), results, str(clock.new_id()))
             metered = orjson.dumps(results.metered).decode()
-            connection.execute("select signalops.count_usage(%s, %s::text::jsonb)", [clock.new_id(), metered])
+            connection.execute("select signalops.count_usage(%s::text::jsonb)", [metered])
         assert connection.execute(UNPROVEN.encode()).fetchall() == connection.execute(REPEATED.encode()).fetchall() == []
         rows = connection.execute(
             "select hour, group_key, period, is_late, events, value, array("

@@ -67,7 +67,11 @@ FAULTS = {
         "definitions",
         "function signalops.accept(jsonb,jsonb,uuid,integer,jsonb) was changed",
     ),
-    "no function": ("drop function signalops.take_batch(uuid)", "objects", "function signalops.take_batch is missing"),
+    "no function": (
+        "drop function signalops.take_batch(uuid, bigint, integer)",
+        "objects",
+        "function signalops.take_batch is missing",
+    ),
     "no fetching": (
         "revoke update on procrastinate.procrastinate_jobs from signalops_worker",
         "queue grants",

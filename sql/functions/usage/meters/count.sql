@@ -1,6 +1,6 @@
 -- Meters: usage is counted in the transaction that processes the events.
 
-create or replace function signalops.count_usage(in_batch uuid, metered jsonb) returns void
+create or replace function signalops.count_usage(metered jsonb) returns void
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
   sizes jsonb := '[]';
@@ -22,13 +22,13 @@ begin
 
   -- One statement: reading the elements costs as much as storing them. Their ids are made by the worker: here it took 3 us each.
   with counted as materialized (
-    select * from jsonb_to_recordset(metered) as m (tenant uuid, id uuid, meter text, aggregation text, period date,
+    select * from jsonb_to_recordset(metered) as m (tenant uuid, id uuid, batch uuid, meter text, aggregation text, period date,
       hour timestamptz, group_key text, is_late boolean, events integer, value numeric, latest_at timestamptz, latest_event uuid,
       event_ids uuid[])
   ), entered as (
     insert into signalops.usage_entries
       (tenant_id, meter, period, id, batch, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids)
-    select tenant, meter, period, id, in_batch, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids from counted
+    select tenant, meter, period, id, batch, hour, group_key, is_late, events, value, latest_at, latest_event, event_ids from counted
   )
   insert into signalops.usage_counters as u
     (tenant_id, meter, hour, group_key, period, aggregation, is_late, events, value, latest_at, latest_event)
@@ -64,7 +64,7 @@ begin
 end
 $$;
 comment on function signalops.count_usage is
-  'Adds to the counters what a batch counts, with its entries: [{tenant, id, meter, aggregation, period, hour, group_key, is_late, events, value, '
+  'Adds to the counters what a batch counts, with its entries: [{tenant, id, batch, meter, aggregation, period, hour, group_key, is_late, events, value, '
   'latest_at, latest_event, event_ids, items}], one element for each counter.';
 
 create or replace function signalops.limit_cardinality() returns table (tenant uuid, of_period date)

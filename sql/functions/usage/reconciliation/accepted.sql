@@ -87,9 +87,10 @@ language sql stable as $$
   with span as materialized (
     select * from signalops.reconcilable_range(of_tenant, of_period)
   ), billed as (
-    select b.tenant_id, b.batch, b.billed from span s
+    select b.tenant_id, b.counted_in as batch, sum(b.billed) as billed from span s
     join signalops.batch_results b on b.tenant_id = s.tenant_id and b.batch >= greatest(s.lower, s.earliest) and b.batch < s.upper
     where b.billed > 0
+    group by b.tenant_id, b.counted_in
   ), counted as (
     select n.tenant_id, n.batch, sum(n.events) as events from span s
     join signalops.usage_entries n on n.tenant_id = s.tenant_id and n.meter = 'events'
