@@ -55,13 +55,17 @@ class JobHandlers:
         self._retainer = Retainer(connections, retention)
         self._platform = platform
 
-    async def process_batch(self, batch: BatchId, job: int) -> None:
-        """Process a batch exactly once: what takes it out of the inbox, decides and counts is one transaction."""
+    async def process_batch(self, batch: BatchId, job: int) -> int:
+        """Process a batch exactly once: what takes it out of the inbox, decides and counts is one transaction.
+
+        Return how many events were processed, with those of batches that waited.
+        """
         began = time.perf_counter()
         results, parts = await self._processor.process(batch, job)
         for part in parts:
             self.catalogue.record(part.tenant, part.events)
         _emit(batch, job, results, parts, time.perf_counter() - began)
+        return sum(len(part.events) for part in parts)
 
     async def send_delivery(self, tenant: TenantId, delivery: DeliveryId) -> None:
         """Make one attempt at a delivery."""

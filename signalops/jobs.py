@@ -14,9 +14,8 @@ from signalops.types import BatchId, DeliveryId, TenantId
 def jobs_of(handlers: JobHandlers) -> list[Job | Periodic]:
     """Return the table of jobs, run by a handlers."""
 
-    async def process_batch(job: int, batch: str) -> bool:
-        await handlers.process_batch(BatchId(UUID(batch)), job)
-        return True
+    async def process_batch(job: int, batch: str) -> int:
+        return await handlers.process_batch(BatchId(UUID(batch)), job)
 
     async def send_delivery(_: int, tenant: str, delivery: str, more: Sequence[Mapping[str, str]] = ()) -> None:
         # The first has arguments of its own for the workers of a release before: they run a job that has no more.

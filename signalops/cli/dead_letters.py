@@ -1,4 +1,4 @@
-"""signalops dead-letter: list, retry and discard deliveries and events that were given up."""
+"""signalops dead-letter: list, retry and discard dead letters."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar

@@ -2,12 +2,12 @@
 
 import os
 import socket
-import sys
 from typing import Annotated, Literal
 
 import typer
 
 from signalops import embedded, logs, migrate
+from signalops.__main__ import become_worker
 from signalops.cli import seed as seeding
 from signalops.cli import up as supervising
 from signalops.config import send_to_this_machine, settings
@@ -78,10 +78,7 @@ def _listened(host: str) -> str | list[str]:
 
 def work(context: typer.Context) -> None:
     """Start a worker; takes the options of `procrastinate worker`, such as --queues, --concurrency and --name."""
-    migrate.require_current(settings(), "worker")
-    command = [sys.executable, "-m", "procrastinate", "--app=signalops.worker.app", "--log-level=info", "worker"]
-    sys.stdout.flush()
-    os.execv(sys.executable, [*command, *context.args])  # noqa: S606  the worker takes this process's place and signals
+    become_worker(context.args)
 
 
 def migrate_(

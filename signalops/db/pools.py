@@ -1,8 +1,10 @@
 """Connection pools, and dedicated connections for LISTEN."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import Any
 
 import orjson
 from psycopg import AsyncConnection, sql
@@ -51,7 +53,7 @@ def pool(settings: Settings, role: Role, most: int, is_hasty: bool = False) -> P
         if role == "worker" and not settings.pooler:  # whose process ids are the pooler's
             connection.is_working = partial(_is_working, settings)
 
-    return AsyncConnectionPool(
+    return _WarmPool(
         lambda: dsn(settings, role),
         connection_class=WatchedConnection,
         kwargs={"prepare_threshold": None} if settings.pooler else None,
@@ -65,6 +67,21 @@ def pool(settings: Settings, role: Role, most: int, is_hasty: bool = False) -> P
         reconnect_timeout=1,
         name=role,
     )
+
+
+class _LastFirst(deque[Connection]):
+    """Hands out the connection that was returned last."""
+
+    def popleft(self) -> Connection:
+        return self.pop()
+
+
+class _WarmPool(AsyncConnectionPool[Connection]):
+    """Hands out the connection that was returned last: its backend is the warmest. A pool in turn keeps each of them cold."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._pool = _LastFirst()
 
 
 async def _is_working(settings: Settings, process: int) -> bool:

@@ -1,4 +1,4 @@
-"""The conditions a leaf of a pattern can hold.
+"""The conditions of a pattern's leaf.
 
 Most only carry their operands, and index.py decides them by look-up; the two that must be tried on a text do so here.
 """

@@ -78,9 +78,9 @@ class FieldIndex:
                 self._wanted.add(condition, bit)
 
     def satisfied(self, value: object, budget: Budget) -> int:
-        """The branches whose leaf on this field the value satisfies, with those that have none.
+        """Return the branches whose leaf on this field the value satisfies, and those without a leaf on it.
 
-        The steps of one value (`steps_of`) are the caller's to spend, who knows of all fields.
+        The caller spends the steps of one value (`steps_of`), since it knows of all fields.
         """
         if self._remembers and isinstance(value, str) and len(value) <= SHORT_TEXT:
             mask = self._answers.get(value)

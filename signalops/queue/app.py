@@ -84,6 +84,8 @@ def register(app: QueueApp, jobs: Iterable[Job | Periodic], record_run: RecordRu
     async def rescue() -> None:
         await rescue_stalled(app.job_manager, WORKER_SILENCE)
 
+    jobs = list(jobs)
+    app.connector.slots.queues = {MAINTENANCE, *(job.queue for job in jobs if isinstance(job, Job))}
     # Without any periodic task a dead heartbeat or listener would go unnoticed.
     for job in (Periodic("rescue_stalled", "* * * * * */2", rescue), *jobs):
         if isinstance(job, Job):
@@ -96,8 +98,9 @@ def _enqueued(app: QueueApp, job: Job) -> None:
     @app.task(name=job.name, queue=job.queue, retry=RetryAlways(), pass_context=True)
     async def task(context: JobContext, /, **arguments: Any) -> None:
         assert context.job.id is not None
-        if await job.run(context.job.id, **arguments):
-            app.connector.ended.add(context.job.id)
+        events = await job.run(context.job.id, **arguments)
+        if events is not None:
+            app.connector.ended[context.job.id] = events
 
 
 async def _recorded(job: Periodic, record_run: RecordRun) -> None:

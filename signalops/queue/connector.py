@@ -18,6 +18,7 @@ from procrastinate.worker import Worker
 
 from signalops import db
 from signalops.queue.retry import AT_ONCE
+from signalops.queue.slots import Slots
 from signalops.types import JsonObject
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,9 @@ class Connector(PsycopgConnector):
         self._around = around()
         self._listening = listening
         self.workers: list[Worker] = []
-        self.ended: set[int] = set()
-        """Jobs that their own transaction has deleted: finishing them would be one more commit each."""
+        self.slots = Slots(self._wake)
+        self.ended: dict[int, int] = {}
+        """Jobs that their own transaction has deleted, and how many events they processed; to finish them would be a commit."""
 
     async def open_async(self, pool: db.Pool | None = None) -> None:
         await self._around.__aenter__()
@@ -52,13 +54,27 @@ class Connector(PsycopgConnector):
         await super().close_async()
 
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
-        if query == queries["finish_job"] and arguments["job_id"] in self.ended:
-            self.ended.discard(arguments["job_id"])
-            return
+        if query in _ENDINGS:
+            events = self.ended.pop(arguments["job_id"], None)
+            self.slots.end(arguments["job_id"], events or 0)
+            if query == queries["finish_job"] and events is not None:
+                return
         await self._answered(super().execute_query_async, query, arguments)
 
     async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> JsonObject:
-        return await self._answered(super().execute_query_one_async, query, arguments)
+        if query != queries["fetch_job"]:
+            return await self._answered(super().execute_query_one_async, query, arguments)
+        arguments["queues"] = self.slots.without_full(arguments["queues"])
+        if arguments["queues"] == []:
+            return {"id": None}
+        job: JsonObject = await self._answered(super().execute_query_one_async, query, arguments)
+        if job["id"] is not None:
+            self.slots.begin(job["id"], job["queue_name"])
+        return job
+
+    def _wake(self) -> None:
+        for worker in self.workers:
+            worker._new_job_event.set()
 
     async def execute_query_all_async(self, query: LiteralString, **arguments: Any) -> list[JsonObject]:
         return await self._answered(super().execute_query_all_async, query, arguments)

@@ -11,14 +11,14 @@ MAINTENANCE = "maintenance"
 class Job:
     """A job that a transaction enqueues: `run` takes the job's id and its arguments, by their names.
 
-    Where `run` returns True, the job was deleted by its own transaction: there is nothing left to finish.
+    Where `run` returns a number of processed events, the job was deleted by its own transaction: nothing is left to finish.
 
     Name and arguments are a contract with the jobs that wait in the table, and with the workers of the release before: only add.
     """
 
     name: str
     queue: str
-    run: Callable[..., Awaitable[bool | None]]
+    run: Callable[..., Awaitable[int | None]]
 
 
 @dataclass(frozen=True)

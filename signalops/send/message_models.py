@@ -10,8 +10,8 @@ OutcomeKind = Literal["sent", "transient", "throttled", "permanent", "misconfigu
 Verdict = Literal["done", "retry", "drop", "disable", "suppress"]
 NotificationKind = Literal["event", "digest", "absence"]
 
-# `broken` is the tenant's configuration or template: like `permanent`, only a person can mend it. `gone`: the receiver wants no
-# more. `suppressed`: it was not asked, since it has said so before.
+# `misconfigured` is the tenant's configuration or template: like `permanent`, only a person can fix it. `gone`: the receiver
+# answered 410. `suppressed`: nothing was sent, because the address bounced or complained before.
 VERDICTS: Mapping[OutcomeKind, Verdict] = {
     "sent": "done",
     "transient": "retry",

@@ -20,7 +20,7 @@ from signalops.usage.time_range import Span
 from signalops.usage.usage_models import Group, Usage, UsageQuery, UsageWindow
 
 ADDITIVE = ("count", "sum", "unique_count")
-"""Aggregations of which nothing is 0; they alone can be adjusted."""
+"""Aggregations whose value of no events is 0; only these can be adjusted."""
 MAX_WINDOWS = 10_000
 
 

@@ -11,7 +11,8 @@ SQL = db.queries("watch/alerts")
 
 
 async def watch(connections: db.Pool, platform: str | None) -> None:
-    """Tell the operators' tenant, named by its slug, what went out of bounds and what came back; None: only take note."""
+    """Evaluate the alert conditions; emit raised and resolved alerts to the operators' tenant, named by its slug (None: only
+    record)."""
     async with connections.connection() as connection:
         changes = await db.tuples(connection, SQL["evaluate-alerts"], {"platform": platform})
     for alert, subject, became in changes:

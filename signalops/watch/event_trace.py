@@ -6,7 +6,7 @@ from signalops.watch import watch_queries
 
 
 async def follow(connection: db.Connection, tenant: TenantId, event: EventId) -> JsonObject | None:
-    """Return what became of an event, in the words of the API; None when the tenant has no such event."""
+    """Return the trace of an event, with the API's field names; None when the tenant has no such event."""
     row = await watch_queries.event(connection, tenant, event)
     if row is None:
         return None

@@ -25,7 +25,7 @@ class Health(ApiModel):
 
 
 class EventPath(EventShown):
-    """An event and what became of it."""
+    """An event with its trace."""
 
     operational: bool = Field(False, description="SignalOps itself emitted it; it is not billed.")
     locked: bool = Field(False, description="It waits for its tenant to be resumed.")
@@ -56,12 +56,12 @@ class Probes:
 
     @endpoint("GET /healthz", "live", "Tell that the process lives", None)
     async def healthz(self) -> Health:
-        """Tell that the process lives."""
+        """Answer that the process is alive."""
         return Health(status="ok")
 
     @endpoint("GET /readyz", "ready", "Tell whether requests can be served", None, problems=(errors.Unavailable,))
     async def readyz(self) -> Health:
-        """Tell whether requests can be served: the database answers, also the flushers, and the process is not about to stop."""
+        """Answer whether requests can be served: all pools reach the database, and the process is not draining."""
         if self._is_draining():
             raise Unavailable("The process is stopping: send to another one.", headers={"Retry-After": "1"})
         try:

@@ -23,7 +23,7 @@ _PAUSE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """For how many days what is kept, unless a plan or a tenant says otherwise."""
+    """The retention in days, unless a plan or a tenant has another."""
 
     events: int
     audit_log: int
@@ -31,7 +31,7 @@ class Retention:
 
     @classmethod
     def of(cls, settings: Settings) -> "Retention":
-        """Return what the installation's settings say."""
+        """Return the retention of the installation's settings."""
         return cls(settings.retention_days, settings.audit_log_days, settings.job_history_days)
 
 
@@ -43,7 +43,7 @@ class Retainer:
         self._kept = retention
 
     async def run(self, seconds: float) -> tuple[list[str], Counter[str]]:
-        """Remove for up to so many seconds; return the partitions that were dropped, and how many rows of which tables."""
+        """Delete for up to some seconds; return the dropped partitions, and the number of deleted rows by table."""
         until = time.monotonic() + seconds
         async with self._connections.connection() as connection:
             dropped = await self._drop(connection)
@@ -87,7 +87,7 @@ class Retainer:
 
 
 async def expired_partitions(connection: db.Connection, retention_days: int, audit_log_days: int) -> list[tuple[str, datetime]]:
-    """Return the partitions that can be dropped, in that order, and when the last of what they hold came in."""
+    """Return the expired partitions in the order to drop them, and when the last of their rows was received."""
     days = {"retention_days": retention_days, "audit_log_days": audit_log_days}
     return await db.tuples(connection, SQL["expired-partitions"], days)
 
@@ -100,12 +100,12 @@ async def drop_partition(connection: db.Connection, retention_days: int, audit_l
 
 
 async def expire(connection: db.Connection, retention_days: int, at_most: int) -> list[tuple[str, int]]:
-    """Remove a slice of what expires before its partition; return how many rows of which tables, nothing when all is done."""
+    """Delete a slice of what expires before its partition; return the number of rows by table, nothing when all is done."""
     parameters = {"retention_days": retention_days, "at_most": at_most}
     return await db.tuples(connection, SQL["expire"], parameters)
 
 
 async def prune_jobs(connection: db.Connection, history_days: int, at_most: int) -> int:
-    """Remove jobs that ended so many days ago; return how many."""
+    """Delete jobs that ended `history_days` ago; return how many."""
     parameters = {"history_days": history_days, "at_most": at_most}
     return int(await db.value(connection, SQL["prune-jobs"], parameters) or 0)

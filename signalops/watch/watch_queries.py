@@ -48,7 +48,7 @@ async def examine(connection: db.Connection, query: str) -> tuple[bool, str]:
 
 
 async def login(connection: db.Connection) -> tuple[bool, str, str, bool]:
-    """Return whether row-level security holds for a connection's login, the role it acts in, its name, and whether jit is on."""
+    """Return whether row-level security applies to a connection's login, its role, its name, and whether jit is on."""
     forced, role, name, has_jit = await db.the_tuple(connection, db.queries("watch/doctor")["login"])
     return forced, role, name, has_jit
 

@@ -20,14 +20,14 @@ SECURE: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
-"""What an answer has unless its handler said otherwise, as OWASP's REST Security Cheat Sheet lists it."""
+"""The headers of every response unless its handler sets them, as OWASP's REST Security Cheat Sheet lists them."""
 _BY_TLS = (*SECURE, (b"strict-transport-security", b"max-age=31536000"))
 _EXPOSED = ("ETag", "Idempotent-Replayed", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
 
 
 class CommonHeaders:
-    """ASGI middleware that finds a request's correlation, and adds to its answer what `common` says; while it drains, that the
-    connection ends: the client's next one is to another process."""
+    """ASGI middleware that sets a request's correlation and adds the common headers to its response; while draining, also
+    Connection: close, so that the client's next connection is to another process."""
 
     def __init__(self, app: ASGIApp, is_draining: Callable[[], bool]) -> None:
         self._app = app

@@ -20,6 +20,8 @@ RELIED_ON = {
         "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.on_headers_complete",
         "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.on_response_complete",
         "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.resume_writing",
+        "uvicorn.protocols.http.httptools_impl:RequestResponseCycle.run_asgi",
+        "uvicorn.protocols.http.httptools_impl:STATUS_LINE",
         "uvicorn._types:ASGIReceiveCallable",
         "uvicorn.server:ServerState",
     ],
@@ -30,6 +32,8 @@ RELIED_ON = {
         "procrastinate.manager:JobManager.get_stalled_jobs",
         "procrastinate.sql:queries",
     ],
+    # signalops/db/pools.py replaces its queue of connections.
+    "psycopg-pool": ["psycopg_pool:AsyncConnectionPool._get_ready_connection"],
     # signalops/send/response_size.py counts what a connection receives.
     "aiohttp": ["aiohttp.client_proto:ResponseHandler.feed_data", "aiohttp.client_proto:ResponseHandler.set_exception"],
     # signalops/send/engine.py, output.py and filters.py: its nodes, and the bound of its output.

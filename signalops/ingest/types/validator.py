@@ -27,7 +27,7 @@ _MAX_WORK = 10_000_000
 """Bytes of a payload times the complexity of its schema: 0.2 s in the worst case that was found."""
 _LIGHT = 100_000
 """The same bound for validation on the event loop: 4 ms in the worst case measured, or a tenth of it with numbers such as
-5e-324, each of which costs fifteen times as much."""
+5e-324, which cost fifteen times as much."""
 _EXTREME = re.compile(rb"[0-9]e[-+]?[0-9]{2}")
 _NAMED = 20_000
 """The same, up to which faults are named: 0.1 s in the worst case that was found."""

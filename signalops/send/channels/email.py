@@ -120,9 +120,9 @@ class Email(Channel):
         return Outcome("sent", status_code=250, answer=answer, provider_id=name and name[1])
 
     def compose(self, envelope: Envelope, settings: Settings) -> Mail:
-        """Return the mail; ValueError if a header would hold a line break.
+        """Return the mail; ValueError if a header would contain a line break.
 
-        Its Message-ID is made of the delivery's id: a repeated mail can be recognised by it.
+        Its Message-ID is derived from the delivery's id, by which a repeated mail can be recognised.
         """
         headers, message = self._headers(envelope, settings) | _priority_headers(envelope), envelope.message
         sender = parseaddr(self.server.sender if self.server else settings.mail_from)[1]

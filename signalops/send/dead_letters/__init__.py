@@ -1,1 +1,1 @@
-"""Dead letters: list, retry and discard deliveries and events that were given up."""
+"""Dead letters: list, retry and discard deliveries and events that failed for good."""

@@ -39,7 +39,7 @@ async def read_actions(connection: db.Connection, limit: int, **filters: Any) ->
     answers={200: ActionList},
 )
 async def list_actions(connection: db.Connection, caller: Caller, query: ActionsPage) -> Response:
-    """List what was done to what a tenant manages, newest first, by whomever."""
+    """List the actions on what a tenant manages, newest first, whoever did them."""
     filters = query.wanted(await db.settled(connection))
     return query.listed(await read_actions(connection, tenant=caller.tenant, **filters), ActionShown.of)
 

@@ -35,7 +35,7 @@ class ActionTarget(ApiModel):
 
 
 class ActionChange(ApiModel):
-    """What changed, by column: secrets are ***, of URLs only the origin is kept, and what is long is cut."""
+    """The change by column: secrets are ***, of URLs only the origin is stored, and long values are cut."""
 
     before: JsonObject | None = Field(description="null: it was not there.")
     after: JsonObject | None = Field(description="null: it is gone.")
@@ -55,7 +55,7 @@ class ActionShown(ApiModel):
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "ActionShown":
-        """Write a row in the words of the API."""
+        """Return a row with the API's field names."""
         return cls.model_validate(_said(row))
 
 
@@ -66,7 +66,7 @@ class PlatformAction(ActionShown):
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "PlatformAction":
-        """Write a row in the words of the API."""
+        """Return a row with the API's field names."""
         return cls.model_validate(_said(row) | {"tenant": None if row["tenant"] == INSTALLATION else row["tenant"]})
 
 

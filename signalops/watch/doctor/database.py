@@ -139,7 +139,7 @@ async def logins(settings: Settings) -> list[Finding]:
 
 
 async def schema(settings: Settings) -> list[Finding]:
-    """Hold the migrations against those that this code knows."""
+    """Compare the applied migrations with those of this release."""
     try:
         await asyncio.to_thread(migrate.require_current, settings, "owner")
     except Unusable as error:
@@ -182,7 +182,8 @@ def _few(faults: list[str]) -> list[str]:
 
 
 async def _connections(connection: db.Connection, settings: Settings) -> Finding:
-    """Hold what an API process (two flushers, one to listen) and the workers (one to record, worker.py) take against the room."""
+    """Compare the connections that an API process (two flushers, one listener) and the workers (one recorder, worker.py) need
+    with the server's maximum."""
     room, alive = await watch_queries.room(connection)
     workers = max(alive, 1)
     needed = (settings.api_connections + 3) + workers * (settings.worker_concurrency + 1 + 4)
@@ -223,7 +224,7 @@ async def _platform(connection: db.Connection, settings: Settings) -> Finding:
 
 
 async def _zones(connection: db.Connection) -> Finding:
-    """Hold Python's time zones, by which rules decide, against PostgreSQL's, by which usage is billed."""
+    """Compare Python's time zones, which rules use, with PostgreSQL's, which usage is billed by."""
     zones = await watch_queries.zones(connection)
     faults = [fault for zone, moments, local in zones if (fault := _fault_of_zone(zone, zip(moments, local, strict=True)))]
     return _ZONES.finding(_few(faults), f"{len(zones)} in use, the same here and in PostgreSQL")

@@ -26,7 +26,7 @@ class Check(NamedTuple):
     is_warning: bool = False
 
     def finding(self, faults: list[str], well: str) -> Finding:
-        """Tell of faults, or that all is well."""
+        """Return a finding for some faults, or that there is none."""
         return Finding(self.name, not faults, ", ".join(faults) or well, self.remedy if faults else "", self.is_warning)
 
 

@@ -23,7 +23,7 @@ class Measurements:
         self._until = 0.0
 
     async def read(self) -> list[Measurement]:
-        """Return the gauges of the database; without it the one that says so."""
+        """Return the gauges of the database; if it is down, only the one that reports it."""
         async with self._asking:
             if time.monotonic() >= self._until:
                 self._last = await self._ask()
@@ -48,7 +48,7 @@ async def measurements(connection: db.Connection) -> list[Measurement]:
 
 
 async def watch_pools(pools: Mapping[str, db.Pool]) -> None:
-    """Tell how the pools of this process are used, each second until cancelled: of several, one answers a scrape for all."""
+    """Write the use of this process's pools each second until cancelled: one process answers a scrape for all."""
     while True:
         for name, pool in pools.items():
             stats = pool.get_stats()

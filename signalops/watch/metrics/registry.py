@@ -32,7 +32,7 @@ ProcessCollector(registry=REGISTRY)
 
 @cache
 def counter(name: str, *labels: str) -> Counter:
-    """Return the counter of a name for some labels, which are of few values: each is kept for good."""
+    """Return the counter of a name and labels; labels have few values, since each series is kept."""
     return _counter(name).labels(*labels) if labels else _counter(name)
 
 
@@ -123,9 +123,9 @@ def _remove_files_of_dead(folder: Path) -> None:
 
 
 def begin(part: Part) -> None:
-    """Make the instruments that have no labels: a series that is missing until something happens can't be alerted on.
+    """Create the instruments without labels: a missing series can't be alerted on.
 
-    But for those that another part counts: its 0 here would say that nothing happens there.
+    Not those that another process counts, whose 0 here would be wrong.
     """
     makers = {"counter": counter, "histogram": histogram, "gauge": gauge}
     for metric in COUNTED:

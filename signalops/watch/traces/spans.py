@@ -30,7 +30,7 @@ _ids: ContextVar[tuple[int | None, int | None]] = ContextVar("ids", default=(Non
 
 
 class _Known(RandomIdGenerator):
-    """Ids that other processes know already: of the trace, and of the span that an outbound request named."""
+    """Ids known to other processes: of the trace, and of the span that an outbound request named."""
 
     def generate_trace_id(self) -> int:
         return _ids.get()[0] or super().generate_trace_id()

@@ -7,7 +7,10 @@ language plpgsql volatile security definer set search_path = procrastinate, pg_t
 set enable_seqscan = off as $$
 declare
   batches uuid[] := array[wanted];
+  jobs bigint[] := '{}';
   own procrastinate.procrastinate_jobs;
+  other record;
+  room integer;
   -- A quarter of an hour is of one billing period in every time zone: the usage of its batches may share entries.
   slot timestamptz := date_bin('15 minutes', signalops.uuid7_time(wanted), '2000-01-01Z');
 begin
@@ -15,31 +18,24 @@ begin
   delete from procrastinate.procrastinate_jobs j
   where j.id = job and j.task_name = 'process_batch' and j.args ->> 'batch' = wanted::text returning j.* into own;
   if own.status = 'doing' and at_most > 0 then
-    with waiting as materialized (
+    room := at_most - (select count(*) from signalops.inbox i where i.batch = wanted and not i.is_parked);
+    -- A loop locks a few rows more than it takes, where a set would lock all that it considers: those are other workers'.
+    for other in
       select j.id, (j.args ->> 'batch')::uuid as batch
       from procrastinate.procrastinate_jobs j
       where j.status = 'todo' and j.priority = own.priority and j.queue_name = own.queue_name and j.task_name = own.task_name
         and j.scheduled_at is null and not exists (select from ops.paused_queues p where p.queue = own.queue_name)
-      order by j.priority desc, j.id limit 50
-    ), sizes as (
-      select w.id, sum(s.events) over (order by w.id) as events
-      from waiting w
-      cross join lateral (
-        select count(*) as events
-        from (select from signalops.inbox i where i.batch = w.batch and not i.is_parked limit at_most + 1) e
-      ) s
-      where w.batch >= signalops.uuid7_floor(slot) and w.batch < signalops.uuid7_floor(slot + interval '15 minutes')
-    ), free as materialized (
-      -- Locked only now: a job that does not fit is left to other workers.
-      select j.id from procrastinate.procrastinate_jobs j
-      where j.status = 'todo' and j.id = any (array(
-        select s.id from sizes s
-        where s.events <= at_most - (select count(*) from signalops.inbox i where i.batch = wanted and not i.is_parked)))
-      for update skip locked
-    ), taken as (
-      delete from procrastinate.procrastinate_jobs j using free f where j.id = f.id returning (j.args ->> 'batch')::uuid as batch
-    )
-    select array_agg(t.batch) || wanted into batches from taken t;
+      order by j.priority desc, j.id limit 50 for update of j skip locked
+    loop
+      room := room - (select count(*) from (
+        select from signalops.inbox i where i.batch = other.batch and not i.is_parked limit at_most) e);
+      exit when room < 0;
+      if other.batch >= signalops.uuid7_floor(slot) and other.batch < signalops.uuid7_floor(slot + interval '15 minutes') then
+        batches := batches || other.batch;
+        jobs := jobs || other.id;
+      end if;
+    end loop;
+    delete from procrastinate.procrastinate_jobs j where j.id = any (jobs);
   end if;
   -- Usually no tenant is suspended: then this reads an empty index.
   if exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
