@@ -52,7 +52,7 @@ class Processor:
         """Process what can be processed of a batch; return what was decided, and the parts that are done."""
         try:
             return await self._process(batch, job)
-        except (*db.BUSY, db.OUTDATED):
+        except (*db.BUSY, db.OUTDATED, _Unmergeable):
             return await self._process_apart(batch, job)
         except Exception as error:
             if _is_ours(error):
@@ -132,7 +132,9 @@ class Processor:
         if may_be_heavy or results.rows + pairs > MAX_ROWS:
             return await self._decide_large(work, part, compiled, meters, results)
         decided = _decide(part, compiled, meters, results)
-        return part if decided == len(part.events) else await _requeue_rest(work, part, decided)
+        if _whole_batches(part, decided) < decided:
+            raise _Unmergeable
+        return await _requeue_rest(work, part, decided)
 
     async def _decide_large(
         self, work: "_Work", part: Part, compiled: CompiledRules, meters: CompiledMeters, results: Results
@@ -147,7 +149,7 @@ class Processor:
         decided = await db.run_in_thread(work.connection, decide_part) if has_turn else decide_part()
         if own.rows > HEAVY_ROWS and not has_turn and not await self._takes_turn(work, part):
             return None
-        fitting = _fitting(decided, own.rows, results)
+        fitting = _whole_batches(part, _fitting(decided, own.rows, results))
         fits = await _requeue_rest(work, part, fitting)
         if fits and fitting < decided:
             own = Results()
@@ -176,6 +178,21 @@ class _Work:
     turns: ExitStack
     results: Results = field(default_factory=Results)
     done: list[Part] = field(default_factory=list)
+
+
+class _Unmergeable(Exception):
+    """A part of several batches takes too long, and was cut within a batch."""
+
+
+def _whole_batches(part: Part, most: int) -> int:
+    """Return how many of a part's first events, which are in order of their batches, are all events of theirs; or `most` of one.
+
+    The rest of a batch is counted apart, so what was recorded of it before must have been counted apart, too.
+    """
+    if most in (0, len(part.events)):
+        return most
+    batches = [event["batch"] for event in part.events]
+    return batches.index(batches[most]) or most
 
 
 async def _requeue_rest(work: _Work, part: Part, fitting: int) -> Part | None:

@@ -1485,6 +1485,28 @@ CREATE FUNCTION signalops.delivery_jobs_refill() RETURNS integer
 
 COMMENT ON FUNCTION signalops.delivery_jobs_refill() IS 'Fairness: while fewer wait, the sweep enqueues due deliveries.';
 
+CREATE FUNCTION signalops.detach_partition(retention_days integer, audit_log_days integer) RETURNS name
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET lock_timeout TO '100ms'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  expired name;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('signalops.detach_partition')) then
+    return null;
+  end if;
+  select e.part into expired from signalops.expired_partitions(retention_days, audit_log_days) e limit 1;
+  if expired is not null then
+    -- Not dropped here: the files of a large partition take a second to remove, in which every statement on the table would wait.
+    execute format('alter table signalops.%I detach partition signalops.%I', left(expired, -8), expired);
+  end if;
+  return expired;
+end
+$$;
+
+COMMENT ON FUNCTION signalops.detach_partition(retention_days integer, audit_log_days integer) IS 'Detaches the first of the expired partitions, for drop_detached; returns its name, NULL when there is none or another process is at it. Raises lock_not_available when the table is busy, a dump for instance: try again later.';
+
 CREATE TABLE signalops.usage_daily (
     tenant_id uuid NOT NULL,
     period date NOT NULL,
@@ -1563,6 +1585,28 @@ $$;
 
 COMMENT ON FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) IS 'Discards dead letters for good, with a reason; they stay on record. Returns how many.';
 
+CREATE FUNCTION signalops.drop_detached() RETURNS name
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET lock_timeout TO '100ms'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  detached name;
+begin
+  select c.relname into detached
+  from pg_class c
+  where c.relnamespace = 'signalops'::regnamespace and c.relkind = 'r' and not c.relispartition and c.relname ~ '_[0-9]{4}_[0-9]{2}$'
+    and to_regclass(format('signalops.%I', left(c.relname, -8))) in (select p.partrelid from pg_partitioned_table p)
+  order by c.relname limit 1;
+  if detached is not null then
+    execute format('drop table signalops.%I', detached);
+  end if;
+  return detached;
+end
+$_$;
+
+COMMENT ON FUNCTION signalops.drop_detached() IS 'Drops a partition that was detached; returns its name, NULL: there is none. Raises lock_not_available when it is in use: try again later.';
+
 CREATE FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'procrastinate', 'pg_temp'
@@ -1599,27 +1643,6 @@ end
 $$;
 
 COMMENT ON FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) IS 'Takes a tenant out of up to so many of the jobs that are not being done; returns of how many. The job that deletes it is not one of them.';
-
-CREATE FUNCTION signalops.drop_partition(retention_days integer, audit_log_days integer) RETURNS name
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET lock_timeout TO '100ms'
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-  expired name;
-begin
-  if not pg_try_advisory_xact_lock(hashtext('signalops.drop_partition')) then
-    return null;
-  end if;
-  select e.part into expired from signalops.expired_partitions(retention_days, audit_log_days) e limit 1;
-  if expired is not null then
-    execute format('drop table signalops.%I', expired);
-  end if;
-  return expired;
-end
-$$;
-
-COMMENT ON FUNCTION signalops.drop_partition(retention_days integer, audit_log_days integer) IS 'Drops the first of the expired partitions; returns its name, NULL when there is none or another process is at it. Raises lock_not_available when the table is busy, a dump for instance: try again later.';
 
 CREATE FUNCTION signalops.emit(tenant uuid, in_batch uuid, event_type text, about jsonb, at_depth smallint) RETURNS uuid
     LANGUAGE sql
@@ -3578,7 +3601,7 @@ begin
       -- One text per tenant: parsing it costs a third of loading as many rows.
       json_agg(json_build_object('id', e.id, 'causation_depth', e.causation_depth, 'attributes', e.attributes,
         'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload, 'correlation', e.correlation,
-        'batch', t.batch, 'replay', t.replay_id, 'replay_rules', p.rules) order by e.id)::text
+        'batch', t.batch, 'replay', t.replay_id, 'replay_rules', p.rules) order by t.batch, e.id)::text
     from unnest(tenants, ids, batches, replays) as t (tenant_id, event_id, batch, replay_id)
     -- The limit keeps the planner from joining: a join planned while the partition was empty reads all of it for each batch.
     cross join lateral (
@@ -4813,7 +4836,8 @@ begin
   -- The job ends with this transaction: finishing it apart would be one more commit.
   delete from procrastinate.procrastinate_jobs j
   where j.id = job and j.task_name = 'process_batch' and j.args ->> 'batch' = wanted::text returning j.* into own;
-  if own.status = 'doing' and at_most > 0 then
+  -- What is scheduled was requeued: it may be the rest of a batch, whose first events are on record as counted without others.
+  if own.status = 'doing' and own.scheduled_at is null and at_most > 0 then
     room := at_most - (select count(*) from signalops.inbox i where i.batch = wanted and not i.is_parked);
     -- A loop locks a few rows more than it takes, where a set would lock all that it considers: those are other workers'.
     for other in
@@ -8398,13 +8422,16 @@ REVOKE ALL ON FUNCTION signalops.delete_rows(tenant uuid, target regclass, at_mo
 REVOKE ALL ON FUNCTION signalops.delete_slice(tenant uuid, at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.delete_slice(tenant uuid, at_most integer) TO signalops_worker;
 
+REVOKE ALL ON FUNCTION signalops.detach_partition(retention_days integer, audit_log_days integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.detach_partition(retention_days integer, audit_log_days integer) TO signalops_worker;
+
 GRANT SELECT ON TABLE signalops.usage_daily TO signalops_api;
 GRANT SELECT ON TABLE signalops.usage_daily TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION signalops.drop_detached() FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.drop_detached() TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.drop_partition(retention_days integer, audit_log_days integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.drop_partition(retention_days integer, audit_log_days integer) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.drop_jobs(tenant uuid, at_most bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION signalops.emit_alert(platform uuid, what text, condition jsonb) FROM PUBLIC;
 

@@ -40,7 +40,7 @@ class Connector(PsycopgConnector):
         self._around = around()
         self._listening = listening
         self.workers: list[Worker] = []
-        self.slots = Slots(self._wake)
+        self.slots = Slots(self._wake, is_notified=listening is not None)
         self.ended: dict[int, int] = {}
         """Jobs that their own transaction has deleted, and how many events they processed; to finish them would be a commit."""
 
@@ -64,7 +64,8 @@ class Connector(PsycopgConnector):
     async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> JsonObject:
         if query != queries["fetch_job"]:
             return await self._answered(super().execute_query_one_async, query, arguments)
-        arguments["queues"] = self.slots.without_full(arguments["queues"])
+        if all(worker.wait for worker in self.workers):  # --one-shot ends a worker when a fetch finds nothing
+            arguments["queues"] = self.slots.without_full(arguments["queues"])
         if arguments["queues"] == []:
             return {"id": None}
         job: JsonObject = await self._answered(super().execute_query_one_async, query, arguments)
@@ -148,5 +149,6 @@ class Connector(PsycopgConnector):
             while True:
                 async with aclosing(connection.notifies(timeout=min(timeout, db.SILENCE))) as notifications:
                     async for notification in notifications:
+                        self.slots.notify()
                         await on_notification(channel=notification.channel, payload=notification.payload)
                 await connection.execute("select 1")  # fails where a dead connection is not noticed otherwise

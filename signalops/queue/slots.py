@@ -14,8 +14,6 @@ AT_ONCE = 2
 """One job decides in Python while PostgreSQL works for the other."""
 SHORT = 0.05
 """Seconds after which a job counts no more: it waits for a lock or is a heavy one, and must not delay other tenants."""
-
-
 LINGER = 0.03
 FEW, MANY = 8, 200
 """Under load let some time pass between jobs, unless so many events wait that a job is full: more events a transaction."""
@@ -24,33 +22,55 @@ FEW, MANY = 8, 200
 class Slots:
     """The jobs of the queue MERGED that are running; `wake` has the worker fetch again."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], *, is_notified: bool) -> None:
+        """is_notified: `notify` is called for each new job. Else any fetch may find one."""
         self.queues: set[str] = set()
         """Every queue there is."""
         self._wake = wake
+        self._is_notified = is_notified
+        self._may_have_more = True
         self._running: dict[int, float] = {}
         self._lingering_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def without_full(self, queues: Iterable[str] | None) -> list[str] | None:
         """Return the queues (None: all) that a worker may fetch from now."""
         now = time.monotonic()
-        if now >= self._lingering_until:
-            if sum(began > now - SHORT for began in self._running.values()) < AT_ONCE:
-                return None if queues is None else list(queues)
-            asyncio.get_running_loop().call_later(SHORT, self._wake)
+        running = sum(began > now - SHORT for began in self._running.values())
+        # A job takes what waits along: a fetch right behind that of a lone event would find nothing, and delay the event.
+        if now >= self._lingering_until and running < (AT_ONCE if self._may_have_more else 1):
+            return None if queues is None else list(queues)
+        if running:
+            self._wake_in(SHORT)
         return [queue for queue in (self.queues if queues is None else queues) if queue != MERGED]
+
+    def notify(self) -> None:
+        """Take note that a job was enqueued."""
+        self._may_have_more = True
 
     def begin(self, job: int, queue: str) -> None:
         """Count a job that was fetched."""
         if queue == MERGED:
             self._running[job] = time.monotonic()
+            self._may_have_more = not self._is_notified
 
     def end(self, job: int, events: int = 0) -> None:
         """Count a job no more, which processed some events."""
         if self._running.pop(job, None) is None:
             return
+        if events >= MANY:
+            self._may_have_more = True
         if FEW <= events < MANY:
             self._lingering_until = time.monotonic() + LINGER
-            asyncio.get_running_loop().call_later(LINGER, self._wake)
+            self._wake_in(LINGER)
         else:
+            self._cancel()
             self._wake()
+
+    def _wake_in(self, seconds: float) -> None:
+        self._cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._wake)
+
+    def _cancel(self) -> None:
+        if self._timer:
+            self._timer.cancel()

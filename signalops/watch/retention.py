@@ -63,12 +63,15 @@ class Retainer:
         return [part for part, _ in expired]
 
     async def _drop(self, connection: db.Connection) -> list[str]:
-        """Drop what can be, a transaction each; what is in use when its turn comes is tried again for a while."""
+        """Detach and drop expired partitions, a transaction each; a table that is in use is tried again for a while."""
         dropped: list[str] = []
         until = time.monotonic() + _PATIENCE
         while True:
             try:
-                part = await drop_partition(connection, self._kept.events, self._kept.audit_log)
+                if detached := await drop_detached(connection):
+                    dropped.append(detached)
+                    continue
+                part = await detach_partition(connection, self._kept.events, self._kept.audit_log)
             except db.BUSY:
                 if time.monotonic() > until:
                     raise
@@ -76,7 +79,6 @@ class Retainer:
                 continue
             if part is None:
                 return dropped
-            dropped.append(part)
 
     async def _expire(self, connection: db.Connection, until: float) -> Counter[str]:
         removed: Counter[str] = Counter()
@@ -92,11 +94,17 @@ async def expired_partitions(connection: db.Connection, retention_days: int, aud
     return await db.tuples(connection, SQL["expired-partitions"], days)
 
 
-async def drop_partition(connection: db.Connection, retention_days: int, audit_log_days: int) -> str | None:
-    """Drop the first partition that can be; return its name, None if there is none. Raises db.BUSY while its table is in use."""
+async def detach_partition(connection: db.Connection, retention_days: int, audit_log_days: int) -> str | None:
+    """Detach the first expired partition; return its name, None if there is none. Raises db.BUSY while its table is in use."""
     days = {"retention_days": retention_days, "audit_log_days": audit_log_days}
-    found: str | None = await db.value(connection, SQL["drop-partition"], days)
-    return found
+    part: str | None = await db.value(connection, SQL["detach-partition"], days)
+    return part
+
+
+async def drop_detached(connection: db.Connection) -> str | None:
+    """Drop a partition that was detached; return its name, None if there is none. Raises db.BUSY while it is in use."""
+    part: str | None = await db.value(connection, SQL["drop-detached"])
+    return part
 
 
 async def expire(connection: db.Connection, retention_days: int, at_most: int) -> list[tuple[str, int]]:

@@ -48,10 +48,13 @@ def _drop(home: Installation) -> list[tuple[str, float]]:
     with psycopg.connect(db.dsn(home.settings, "worker"), autocommit=True) as worker:
         while True:
             began = time.monotonic()
-            (part,) = worker.execute("select signalops.drop_partition(400, 400)").fetchone() or (None,)
+            (part,) = worker.execute("select signalops.detach_partition(400, 400)").fetchone() or (None,)
             if part is None:
                 return took
-            took.append((part, (time.monotonic() - began) * 1000))
+            took.append((f"{part} detached", (time.monotonic() - began) * 1000))
+            began = time.monotonic()
+            worker.execute("select signalops.drop_detached()")
+            took.append((f"{part} dropped", (time.monotonic() - began) * 1000))
 
 
 def _measure(home: Installation, url: str, rate: int, seconds: int) -> None:

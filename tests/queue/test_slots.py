@@ -17,7 +17,7 @@ def woken() -> asyncio.Queue[None]:
 @pytest.fixture
 def full(woken: asyncio.Queue[None]) -> Slots:
     """Slots with as many jobs as run at once."""
-    full = Slots(lambda: woken.put_nowait(None))
+    full = Slots(lambda: woken.put_nowait(None), is_notified=False)
     full.queues = {MERGED, "deliveries"}
     for job in range(AT_ONCE):
         full.begin(job, MERGED)
@@ -34,7 +34,7 @@ async def test_a_full_queue_is_left_out_and_others_are_not(full: Slots) -> None:
 
 
 async def test_jobs_of_other_queues_do_not_count(woken: asyncio.Queue[None]) -> None:
-    slots_ = Slots(lambda: woken.put_nowait(None))
+    slots_ = Slots(lambda: woken.put_nowait(None), is_notified=False)
     for job in range(9):
         slots_.begin(job, "deliveries")
     assert slots_.without_full(None) is None
@@ -71,3 +71,19 @@ async def test_a_job_ends_once(full: Slots, woken: asyncio.Queue[None]) -> None:
     full.end(0)
     full.end(99)
     assert woken.qsize() == 1
+
+
+async def test_behind_a_lone_job_nothing_is_fetched_until_another_is_notified(woken: asyncio.Queue[None]) -> None:
+    lone = Slots(lambda: woken.put_nowait(None), is_notified=True)
+    assert lone.without_full([MERGED]) == [MERGED], "there may be some from before the start"
+    lone.begin(1, MERGED)
+    assert lone.without_full([MERGED]) == []
+    lone.notify()
+    assert lone.without_full([MERGED]) == [MERGED]
+    lone.begin(2, MERGED)
+    lone.end(1, events=1)
+    lone.end(2, events=MANY)
+    lone.begin(3, MERGED)
+    assert lone.without_full([MERGED]) == []
+    lone.end(3, events=1)
+    assert lone.without_full([MERGED]) == [MERGED], "each end looks for what was not notified"

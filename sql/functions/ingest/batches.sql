@@ -17,7 +17,8 @@ begin
   -- The job ends with this transaction: finishing it apart would be one more commit.
   delete from procrastinate.procrastinate_jobs j
   where j.id = job and j.task_name = 'process_batch' and j.args ->> 'batch' = wanted::text returning j.* into own;
-  if own.status = 'doing' and at_most > 0 then
+  -- What is scheduled was requeued: it may be the rest of a batch, whose first events are on record as counted without others.
+  if own.status = 'doing' and own.scheduled_at is null and at_most > 0 then
     room := at_most - (select count(*) from signalops.inbox i where i.batch = wanted and not i.is_parked);
     -- A loop locks a few rows more than it takes, where a set would lock all that it considers: those are other workers'.
     for other in
@@ -77,7 +78,7 @@ begin
       -- One text per tenant: parsing it costs a third of loading as many rows.
       json_agg(json_build_object('id', e.id, 'causation_depth', e.causation_depth, 'attributes', e.attributes,
         'type', e.type, 'source', e.source, 'occurredAt', e.occurred_at, 'payload', e.payload, 'correlation', e.correlation,
-        'batch', t.batch, 'replay', t.replay_id, 'replay_rules', p.rules) order by e.id)::text
+        'batch', t.batch, 'replay', t.replay_id, 'replay_rules', p.rules) order by t.batch, e.id)::text
     from unnest(tenants, ids, batches, replays) as t (tenant_id, event_id, batch, replay_id)
     -- The limit keeps the planner from joining: a join planned while the partition was empty reads all of it for each batch.
     cross join lateral (

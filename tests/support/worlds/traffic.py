@@ -75,7 +75,8 @@ class Traffic(World):
     def check(self) -> None:
         """Assert every invariant."""
         assert self.acknowledged, "a test without events proves nothing"
-        assert violations(self.owner, self.acknowledged) == []
+        found = violations(self.owner, self.acknowledged)
+        assert not found, found
 
 
 @pytest.fixture

@@ -84,23 +84,43 @@ $$;
 comment on function signalops.expired_partitions is
   'The expired partitions, by the retention in days of events and of the audit log, in the order to drop them.';
 
-create or replace function signalops.drop_partition(retention_days integer, audit_log_days integer) returns name
+create or replace function signalops.detach_partition(retention_days integer, audit_log_days integer) returns name
 language plpgsql volatile security definer
 -- While this lock is waited for, every later statement on the table waits behind it: give up after this time.
 set lock_timeout = '100ms' set search_path = pg_catalog, pg_temp as $$
 declare
   expired name;
 begin
-  if not pg_try_advisory_xact_lock(hashtext('signalops.drop_partition')) then
+  if not pg_try_advisory_xact_lock(hashtext('signalops.detach_partition')) then
     return null;
   end if;
   select e.part into expired from signalops.expired_partitions(retention_days, audit_log_days) e limit 1;
   if expired is not null then
-    execute format('drop table signalops.%I', expired);
+    -- Not dropped here: the files of a large partition take a second to remove, in which every statement on the table would wait.
+    execute format('alter table signalops.%I detach partition signalops.%I', left(expired, -8), expired);
   end if;
   return expired;
 end
 $$;
-comment on function signalops.drop_partition is
-  'Drops the first of the expired partitions; returns its name, NULL when there is none or another process is at it. Raises lock_not_available when '
-  'the table is busy, a dump for instance: try again later.';
+comment on function signalops.detach_partition is
+  'Detaches the first of the expired partitions, for drop_detached; returns its name, NULL when there is none or another process is at it. Raises '
+  'lock_not_available when the table is busy, a dump for instance: try again later.';
+
+create or replace function signalops.drop_detached() returns name
+language plpgsql volatile security definer set lock_timeout = '100ms' set search_path = pg_catalog, pg_temp as $$
+declare
+  detached name;
+begin
+  select c.relname into detached
+  from pg_class c
+  where c.relnamespace = 'signalops'::regnamespace and c.relkind = 'r' and not c.relispartition and c.relname ~ '_[0-9]{4}_[0-9]{2}$'
+    and to_regclass(format('signalops.%I', left(c.relname, -8))) in (select p.partrelid from pg_partitioned_table p)
+  order by c.relname limit 1;
+  if detached is not null then
+    execute format('drop table signalops.%I', detached);
+  end if;
+  return detached;
+end
+$$;
+comment on function signalops.drop_detached is
+  'Drops a partition that was detached; returns its name, NULL: there is none. Raises lock_not_available when it is in use: try again later.';
