@@ -136,7 +136,7 @@ def worker_of(process: int) -> psutil.Process:
     while time.monotonic() < until:
         with suppress(psutil.Error):
             for child in psutil.Process(process).children(recursive=True):
-                if "procrastinate" in child.cmdline():
+                if "signalops.queue.run" in child.cmdline():
                     return child
         time.sleep(0.05)
     raise AssertionError("there is no worker")

@@ -12,7 +12,7 @@ from tests.support.worlds.traffic import Traffic
 
 
 async def test_a_killed_workers_batches_are_processed_by_another_within_15_seconds(traffic: Traffic, settings: Settings) -> None:
-    await traffic.accept(batches=3)
+    await traffic.accept_apart(batches=3)
     traffic.close_gate()
     async with worker(settings) as victim:
         await eventually(lambda: traffic.held() == 3)
@@ -45,7 +45,7 @@ async def test_a_frozen_workers_batch_is_processed_by_another_and_not_again_when
 
 
 async def test_a_stopped_worker_finishes_what_it_has_and_leaves_the_rest(traffic: Traffic, settings: Settings) -> None:
-    await traffic.accept(batches=6)
+    await traffic.accept_apart(batches=6)
     traffic.close_gate()
     async with worker(settings, "--concurrency=4") as first:
         await eventually(lambda: traffic.held() == 4)
@@ -60,7 +60,7 @@ async def test_a_stopped_worker_finishes_what_it_has_and_leaves_the_rest(traffic
 
 @pytest.mark.parametrize("seconds", [0, 1])
 async def test_a_stopped_worker_gives_back_what_it_cannot_finish(traffic: Traffic, settings: Settings, seconds: int) -> None:
-    await traffic.accept(batches=6)
+    await traffic.accept_apart(batches=6)
     traffic.close_gate()
     async with worker(settings, "--concurrency=4", f"--shutdown-graceful-timeout={seconds}") as first:
         await eventually(lambda: traffic.held() == 4)

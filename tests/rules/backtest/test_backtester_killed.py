@@ -12,7 +12,7 @@ from tests.support.worlds.backtesting import START, Backtesting
 GATE = """
   create function signalops.wait_at_gate() returns trigger language plpgsql as
     $$ begin perform pg_advisory_xact_lock_shared(1); return new; end $$;
-  create trigger wait_at_gate before update on signalops.backtests for each row when (old.slices = 0)
+  create trigger wait_at_gate before update on signalops.backtests for each row when (old.iterations = 0)
     execute function signalops.wait_at_gate();
 """
 FILL = """

@@ -35,6 +35,13 @@ class Traffic(World):
             _, ids = await accept_placed(self._api, events)
             self.acknowledged += [(event.tenant, stored) for event, stored in zip(events, ids, strict=True)]
 
+    async def accept_apart(self, batches: int) -> None:
+        """Store batches that are processed in a transaction each, as what was requeued is: their jobs are scheduled."""
+        await self.accept(batches)
+        self.owner.execute("set search_path = procrastinate")  # procrastinate's triggers name no schema
+        self.owner.execute("update procrastinate_jobs set scheduled_at = now() where status = 'todo'")
+        self.owner.execute("reset search_path")
+
     def payload(self, number: int) -> Row:
         """Return the payload of one of the ten events."""
         return {"rare": number == 0}
