@@ -157,7 +157,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._moved, self._idle_bytes = 0, -self._chunk
         self.scope.setdefault("state", {})["connection"] = self
         super().on_headers_complete()
-        self.scope["state"]["cycle"] = self.cycle
         if self.expect_100_continue or self.parser.should_upgrade():
             # Whether a refused body follows is not known; taken for one, the next request would go astray.
             self.cycle.keep_alive = False
@@ -186,8 +185,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
         uvicorn writes head and body apart, each with a system call, and searches each header by two regular expressions.
         """
-        cycle = scope["state"]["cycle"]
-        if cycle.response_started or self.flow.write_paused or not cycle.keep_alive or _closes(headers):
+        cycle = self.cycle  # not kept in the scope, which it refers to: only the garbage collector would free such a pair
+        if (
+            cycle.scope is not scope
+            or cycle.response_started
+            or self.flow.write_paused
+            or not cycle.keep_alive
+            or _closes(headers)
+        ):
             return False
         lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
         head = b"".join(lines)
