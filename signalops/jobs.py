@@ -12,7 +12,7 @@ from signalops.types import BatchId, DeliveryId, TenantId
 
 
 def jobs_of(handlers: JobHandlers) -> list[Job | Periodic]:
-    """Return the table of jobs, run by a handlers."""
+    """Return the table of jobs, run by the job handlers."""
 
     async def process_batch(job: int, batch: str) -> int:
         return await handlers.process_batch(BatchId(UUID(batch)), job)

@@ -448,7 +448,7 @@ begin
   perform signalops.set_tenant_group((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
 
   if buckets is not null then
-    -- Lock order: rate_buckets, quotas, idempotency_keys.
+    -- Lock order: rate_buckets, accepted_counters, idempotency_keys.
     paced := (select jsonb_agg(t) from signalops.take_tokens(flush, buckets) t);
     return query
       select p.event_id, case when p.event_id is null then 'bucket' else 'rate_limited' end, p.of_tenant, p.of_bucket, null::timestamptz, p.pace
@@ -468,7 +468,7 @@ begin
   from signalops.try_count(asked, moment) c;
   if (cardinality(tenants) = jsonb_array_length(asked) and true = all (calms)) is not true then
     -- Rows that this flush made can't be seen by who changes limits. Not waited for, since that one may wait for a row of this flush.
-    if false = any (calms) and not pg_try_advisory_xact_lock_shared(hashtext('signalops.new_quotas')) then
+    if false = any (calms) and not pg_try_advisory_xact_lock_shared(hashtext('signalops.new_accepted_counters')) then
       raise 'a limit is being changed' using errcode = 'lock_not_available';
     end if;
     for part in
@@ -870,11 +870,11 @@ CREATE FUNCTION signalops.await_changed_limits() RETURNS void
     SET lock_timeout TO '100ms'
     AS $$
 begin
-  perform pg_advisory_xact_lock_shared(hashtext('signalops.new_quotas'));
+  perform pg_advisory_xact_lock_shared(hashtext('signalops.new_accepted_counters'));
 end
 $$;
 
-COMMENT ON FUNCTION signalops.await_changed_limits() IS 'Before a flush that makes a month''s first quotas is tried again: awaits, for a moment, the limits that are being changed.';
+COMMENT ON FUNCTION signalops.await_changed_limits() IS 'Before a flush that makes a month''s first accepted counters is tried again: awaits, for a moment, the limits that are being changed.';
 
 CREATE FUNCTION signalops.begin_deletion(wanted text, confirmed text) RETURNS TABLE(tenant uuid, verdict text)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1258,7 +1258,7 @@ begin
   update signalops.send_targets o set failures = 0, failing_since = null, circuit_open_until = null, half_open_delivery_id = null
   where o.tenant_id = tenant and o.id = any (closed);
   -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set. Lock order:
-  -- deliveries come before send_targets, so those that somebody has locked, who may want the send_target next, are skipped.
+  -- deliveries come before send_targets, so those that somebody has locked, who may want the row of send_targets next, are skipped.
   with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
     where d.tenant_id = tenant and d.id in (
@@ -4292,13 +4292,13 @@ declare
   before bigint;
   version bigint;
 begin
-  -- Lock order: tenants; new_quotas, against flushes that make rows which can't be seen here; quotas by period and meter.
+  -- Lock order: tenants; new_accepted_counters, against flushes that make rows which can't be seen here; accepted counters by period and meter.
   update signalops.tenants t set limited_meters_version = t.limited_meters_version + (of_meter <> 'events')::integer where t.id = tenant
   returning t.limited_meters_version - (of_meter <> 'events')::integer, t.limited_meters_version, t.time_zone into before, version, zone;
   if not found then
     return;
   end if;
-  perform pg_advisory_xact_lock(hashtext('signalops.new_quotas'));
+  perform pg_advisory_xact_lock(hashtext('signalops.new_accepted_counters'));
   month := signalops.period_of(now(), zone);
   if version > 0 then
     insert into signalops.accepted_counters (tenant_id, period, meter, limited_meters_version)
@@ -4601,7 +4601,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.settle_deliveries(said jsonb) IS 'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries died. What fails belongs to one send_target, and what succeeds comes in the order of the send_targets: no two of them lock each other out.';
+COMMENT ON FUNCTION signalops.settle_deliveries(said jsonb) IS 'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries died. What fails belongs to one send target, and what succeeds comes in the order of the send_targets: no two of them lock each other out.';
 
 CREATE FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) RETURNS boolean
     LANGUAGE plpgsql
@@ -4643,7 +4643,7 @@ begin
     where o.tenant_id = tenant and o.id = coalesce(
       (select c.send_target_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1), settled.channel_id);
   end if;
-  -- After the send_target, as claim_delivery locks them.
+  -- After the row of send_targets, as claim_delivery locks them.
   if settled.next_attempt_at is not null then
     perform signalops.schedule_channel(tenant, settled.channel_id, settled.next_attempt_at);
   end if;
@@ -5017,7 +5017,7 @@ CREATE FUNCTION signalops.try_count(asked jsonb, moment timestamp with time zone
     LANGUAGE plpgsql
     AS $$
 begin
-  -- Lock order: quotas by tenant and meter, rows that a month lacks yet included.
+  -- Lock order: accepted counters by tenant and meter, rows that a month lacks yet included.
   return query
     insert into signalops.accepted_counters as q (tenant_id, period, meter, accepted, limited_meters_version)
     select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.limited_meters_version
@@ -5031,7 +5031,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.try_count(asked jsonb, moment timestamp with time zone) IS 'Counts [{tenant, meter, amount, limited_meters_version}] and locks their quotas. Returns what it counted: calm where that was all there was to do, and not calm where the row is the first of its month; missing tenants need the slow path: a threshold was reached, or limited_meters_version is stale.';
+COMMENT ON FUNCTION signalops.try_count(asked jsonb, moment timestamp with time zone) IS 'Counts [{tenant, meter, amount, limited_meters_version}] and locks their accepted counters. Returns what it counted: calm where that was all there was to do, and not calm where the row is the first of its month; missing tenants need the slow path: a threshold was reached, or limited_meters_version is stale.';
 
 CREATE FUNCTION signalops.uncount_duplicates(admitted jsonb, moment timestamp with time zone, place text) RETURNS TABLE(event_id uuid, verdict text, first_id uuid)
     LANGUAGE plpgsql
@@ -5124,7 +5124,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.update_counters(admitted jsonb, moment timestamp with time zone, direction integer) IS 'Counts events of a flush (direction 1), or takes them back (-1); their quotas are locked already.';
+COMMENT ON FUNCTION signalops.update_counters(admitted jsonb, moment timestamp with time zone, direction integer) IS 'Counts events of a flush (direction 1), or takes them back (-1); their accepted counters are locked already.';
 
 CREATE FUNCTION signalops.update_window(tenant uuid, rule uuid, state integer, in_group text, kind text, threshold numeric, span interval, keep interval, events jsonb, INOUT notified_ranges tstzmultirange, OUT crossings jsonb) RETURNS record
     LANGUAGE plpgsql
@@ -5363,7 +5363,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.version_meter() IS 'Gives meters the versions of the meters_version between which they count, and keeps them from being changed.';
+COMMENT ON FUNCTION signalops.version_meter() IS 'Gives meters the meter versions between which they count, and keeps them from being changed.';
 
 CREATE FUNCTION signalops.without_rate_limited(flush jsonb, paced jsonb) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -6950,7 +6950,7 @@ UNION ALL
 COMMENT ON VIEW signalops.reconciliation_differences IS 'The differences of all tenants and periods: expected is computed from the underlying records, found is the stored figure. For the owner of the schema; empty when every figure is proven.';
 COMMENT ON COLUMN signalops.reconciliation_differences.tenant_id IS 'Whose; NULL: the operator''s.';
 COMMENT ON COLUMN signalops.reconciliation_differences.period IS 'The billing period; NULL: it belongs to none.';
-COMMENT ON COLUMN signalops.reconciliation_differences."check" IS 'accepted, event, batch, counter, entry, twice, sealed, chain, line, invoice, burned, credit or number: see the function audit_...';
+COMMENT ON COLUMN signalops.reconciliation_differences."check" IS 'accepted, event, batch, counter, entry, twice, sealed, chain, line, invoice, burned, credit or number: see the functions reconcile_...';
 COMMENT ON COLUMN signalops.reconciliation_differences.subject IS 'What is wrong.';
 COMMENT ON COLUMN signalops.reconciliation_differences.expected IS 'What it should be.';
 COMMENT ON COLUMN signalops.reconciliation_differences.found IS 'What it is.';

@@ -68,7 +68,7 @@ async def delete_rule(connection: db.Connection, tenant: TenantId, rule: RuleId)
 
 
 async def list_rules(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
-    """Return rules in their active versions, newest first; wanted: id, enabled, channel, severity, name; a page's bounds."""
+    """Return rules in their active versions, newest first; filters: id, enabled, channel, severity, name; a page's bounds."""
     defaults = _ANY | {"enabled": None, "channel": None, "severity": None, "name": None}
     return await db.rows(connection, SQL["list-rules"], {**defaults, "tenant": tenant, **filters})
 
@@ -98,7 +98,7 @@ async def find_event(connection: db.Connection, tenant: TenantId, event: EventId
 
 
 async def list_silences(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
-    """Return silences, newest first; wanted: id, state; a page's bounds."""
+    """Return silences, newest first; filters: id, state; a page's bounds."""
     return await db.rows(connection, SQL["list-silences"], {**_ANY, "state": None, "tenant": tenant, **filters})
 
 

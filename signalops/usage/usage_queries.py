@@ -40,7 +40,7 @@ async def is_limited(connection: db.Connection, tenant: TenantId, lower: datetim
 async def usage_by(connection: db.Connection, tenant: TenantId, **parameters: Any) -> list[db.Row]:
     """Return bucket, group_key, events and quantity, in order.
 
-    asked: meter, lower, upper, step (hour, day, month, or None), by_group, group_key (or None) and limit.
+    parameters: meter, lower, upper, step (hour, day, month, or None), by_group, group_key (or None) and limit.
     """
     return await db.rows(connection, SQL["usage-by"], {"tenant": tenant, **parameters})
 

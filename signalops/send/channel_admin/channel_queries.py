@@ -34,7 +34,7 @@ async def add_channel(connection: db.Connection, tenant: TenantId, channel: Chan
 
 
 async def list_channels(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[db.Row]:
-    """Return channels, newest first; wanted: id, kind, enabled, name; a page's bounds."""
+    """Return channels, newest first; filters: id, kind, enabled, name; a page's bounds."""
     fields = {**_ANY, **_ALL, "tenant": tenant, **filters}
     return await db.rows(connection, SQL["list-channels"], fields)
 

@@ -1,6 +1,6 @@
 """The kinds of channels. A new kind is a file here with one class, and its entry in the table below.
 
-Its name is a word of `terms.ChannelKind`, which the check on `channels.kind` knows, too.
+Its name is a word of `types.ChannelKind`, which the check on `channels.kind` knows, too.
 """
 
 from collections.abc import Mapping

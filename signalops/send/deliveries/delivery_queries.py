@@ -10,7 +10,7 @@ SQL = db.queries("send/deliveries")
 
 
 async def pick_deliveries(connection: db.Connection, tenant: TenantId, **filters: Any) -> list[UUID]:
-    """Return the ids of a page {lower, upper, upwards, limit} of deliveries; wanted: status, event, rule, channel."""
+    """Return the ids of a page {lower, upper, upwards, limit} of deliveries; filters: status, event, rule, channel."""
     fields = {**dict.fromkeys(("status", "event", "rule", "channel")), **filters}
     if fields["event"]:
         query = "pick-deliveries-of-event"

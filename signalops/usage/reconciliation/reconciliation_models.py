@@ -20,7 +20,7 @@ class Difference(ApiModel):
     tenant: str | None = Field(description="Whose, by slug; null: the operator's.")
     period: str | None = Field(description="The billing period; null: it belongs to none.")
     check: str = Field(
-        description="Which check found it: see the functions signalops.audit_...; recount, items and price: the command's."
+        description="Which check found it: see the functions signalops.reconcile_...; recount, items and price: the command's."
     )
     subject: str = Field(description="What is wrong.")
     expected: str = Field(description="What it should be.")

@@ -103,6 +103,6 @@ async def find_line(connection: db.Connection, tenant: TenantId, line: UUID) -> 
 async def trace_line(connection: db.Connection, tenant: TenantId, **parameters: Any) -> list[db.Row]:
     """Return entry, position and event of events behind a figure, and whether its meter allowed negative values.
 
-    wanted: meter, period, lower and upper (hours), limit; and entry and position, beyond which they are.
+    parameters: meter, period, lower and upper (hours), limit; and entry and position, beyond which they are.
     """
     return await db.rows(connection, SQL["trace-line"], {"tenant": tenant, **parameters})

@@ -24,7 +24,7 @@ _ANY = {
 
 
 async def read_actions(connection: db.Connection, limit: int, **filters: Any) -> list[db.Row]:
-    """Return the newest actions; wanted: tenant, id, actor, action (how it begins), target (its id); a page's bounds."""
+    """Return the newest actions; filters: tenant, id, actor, action (how it begins), target (its id); a page's bounds."""
     return await db.rows(connection, SQL["list-actions"], {**_ANY, "limit": limit, **filters})
 
 

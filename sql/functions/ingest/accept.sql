@@ -29,7 +29,7 @@ begin
   perform signalops.set_tenant_group((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
 
   if buckets is not null then
-    -- Lock order: rate_buckets, quotas, idempotency_keys.
+    -- Lock order: rate_buckets, accepted_counters, idempotency_keys.
     paced := (select jsonb_agg(t) from signalops.take_tokens(flush, buckets) t);
     return query
       select p.event_id, case when p.event_id is null then 'bucket' else 'rate_limited' end, p.of_tenant, p.of_bucket, null::timestamptz, p.pace
@@ -49,7 +49,7 @@ begin
   from signalops.try_count(asked, moment) c;
   if (cardinality(tenants) = jsonb_array_length(asked) and true = all (calms)) is not true then
     -- Rows that this flush made can't be seen by who changes limits. Not waited for, since that one may wait for a row of this flush.
-    if false = any (calms) and not pg_try_advisory_xact_lock_shared(hashtext('signalops.new_quotas')) then
+    if false = any (calms) and not pg_try_advisory_xact_lock_shared(hashtext('signalops.new_accepted_counters')) then
       raise 'a limit is being changed' using errcode = 'lock_not_available';
     end if;
     for part in

@@ -1,4 +1,4 @@
--- Hard limits while accepting: quotas are locked and counted in the accepting transaction.
+-- Hard limits while accepting: accepted counters are locked and counted in the accepting transaction.
 
 create or replace function signalops.metered_quantity(event jsonb, of_meter text) returns numeric
 language sql immutable parallel safe
@@ -8,7 +8,7 @@ comment on function signalops.metered_quantity is 'How much an event of a flush 
 create or replace function signalops.try_count(asked jsonb, moment timestamptz) returns table (tenant uuid, of_meter text, is_calm boolean)
 language plpgsql volatile as $$
 begin
-  -- Lock order: quotas by tenant and meter, rows that a month lacks yet included.
+  -- Lock order: accepted counters by tenant and meter, rows that a month lacks yet included.
   return query
     insert into signalops.accepted_counters as q (tenant_id, period, meter, accepted, limited_meters_version)
     select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.limited_meters_version
@@ -22,7 +22,7 @@ begin
 end
 $$;
 comment on function signalops.try_count is
-  'Counts [{tenant, meter, amount, limited_meters_version}] and locks their quotas. Returns what it counted: calm where that was all there was to do, and not calm '
+  'Counts [{tenant, meter, amount, limited_meters_version}] and locks their accepted counters. Returns what it counted: calm where that was all there was to do, and not calm '
   'where the row is the first of its month; missing tenants need the slow path: a threshold was reached, or limited_meters_version is stale.';
 
 create or replace function signalops.apply_limits(wanted uuid, moment timestamptz, asked jsonb, offered jsonb, counted text[], made text[])
@@ -120,4 +120,4 @@ begin
   where q.tenant_id = w.tenant and q.period = signalops.period_of(moment, t.time_zone) and q.meter = w.meter;
 end
 $$;
-comment on function signalops.update_counters is 'Counts events of a flush (direction 1), or takes them back (-1); their quotas are locked already.';
+comment on function signalops.update_counters is 'Counts events of a flush (direction 1), or takes them back (-1); their accepted counters are locked already.';

@@ -89,7 +89,7 @@ begin
   update signalops.send_targets o set failures = 0, failing_since = null, circuit_open_until = null, half_open_delivery_id = null
   where o.tenant_id = tenant and o.id = any (closed);
   -- What waited for the circuit alone; so many at once that a request can answer, the rest at the time that was set. Lock order:
-  -- deliveries come before send_targets, so those that somebody has locked, who may want the send_target next, are skipped.
+  -- deliveries come before send_targets, so those that somebody has locked, who may want the row of send_targets next, are skipped.
   with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
     where d.tenant_id = tenant and d.id in (

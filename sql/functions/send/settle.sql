@@ -37,7 +37,7 @@ begin
     where o.tenant_id = tenant and o.id = coalesce(
       (select c.send_target_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1), settled.channel_id);
   end if;
-  -- After the send_target, as claim_delivery locks them.
+  -- After the row of send_targets, as claim_delivery locks them.
   if settled.next_attempt_at is not null then
     perform signalops.schedule_channel(tenant, settled.channel_id, settled.next_attempt_at);
   end if;
@@ -80,4 +80,4 @@ end
 $$;
 comment on function signalops.settle_deliveries is
   'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries died. '
-  'What fails belongs to one send_target, and what succeeds comes in the order of the send_targets: no two of them lock each other out.';
+  'What fails belongs to one send target, and what succeeds comes in the order of the send_targets: no two of them lock each other out.';

@@ -24,10 +24,10 @@ from (
   where e.tenant_id = %(tenant)s and (%(period)s::date is null or e.period = %(period)s)
 ) n;
 
--- reconcile-meters: all meters that a tenant ever had, with the versions of its meters_version between which they counted
+-- reconcile-meters: all meters that a tenant ever had, with the meter versions between which they counted
 select key, first_version, end_version, aggregation, field, grammar, pattern, group_by, allows_negative from signalops.meters where tenant_id = %(tenant)s;
 
--- reconcile-limited: the months for which groups and distinct values were counted no more, from a version of the meters_version on
+-- reconcile-limited: the months for which groups and distinct values were counted no more, from a meter version on
 select period, limited_from_version from signalops.usage_row_counts where tenant_id = %(tenant)s and limited_from_version is not null;
 
 -- reconcile-entries: the entries of a tenant's own meters, and those of all events beside them, by hour and batch

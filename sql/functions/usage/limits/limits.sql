@@ -1,4 +1,4 @@
--- Limits: which one applies, and what a change of one does to quotas.
+-- Limits: which one applies, and what a change of one does to accepted counters.
 
 create or replace view signalops.limited_meters with (security_invoker = true) as
 select m.tenant_id, m.key, m.first_version, m.name, m.aggregation, m.field, m.grammar, m.pattern, m.group_by, m.allows_negative
@@ -37,11 +37,11 @@ comment on trigger check_limit on signalops.limits is 'A limit is of events, or 
 create or replace function signalops.await_changed_limits() returns void
 language plpgsql volatile set lock_timeout = '100ms' as $$
 begin
-  perform pg_advisory_xact_lock_shared(hashtext('signalops.new_quotas'));
+  perform pg_advisory_xact_lock_shared(hashtext('signalops.new_accepted_counters'));
 end
 $$;
 comment on function signalops.await_changed_limits is
-  'Before a flush that makes a month''s first quotas is tried again: awaits, for a moment, the limits that are being changed.';
+  'Before a flush that makes a month''s first accepted counters is tried again: awaits, for a moment, the limits that are being changed.';
 
 create or replace function signalops.reset_next_thresholds(tenant uuid, of_meter text) returns void
 language plpgsql volatile as $$
@@ -51,13 +51,13 @@ declare
   before bigint;
   version bigint;
 begin
-  -- Lock order: tenants; new_quotas, against flushes that make rows which can't be seen here; quotas by period and meter.
+  -- Lock order: tenants; new_accepted_counters, against flushes that make rows which can't be seen here; accepted counters by period and meter.
   update signalops.tenants t set limited_meters_version = t.limited_meters_version + (of_meter <> 'events')::integer where t.id = tenant
   returning t.limited_meters_version - (of_meter <> 'events')::integer, t.limited_meters_version, t.time_zone into before, version, zone;
   if not found then
     return;
   end if;
-  perform pg_advisory_xact_lock(hashtext('signalops.new_quotas'));
+  perform pg_advisory_xact_lock(hashtext('signalops.new_accepted_counters'));
   month := signalops.period_of(now(), zone);
   if version > 0 then
     insert into signalops.accepted_counters (tenant_id, period, meter, limited_meters_version)

@@ -37,7 +37,7 @@ begin
 end
 $$;
 comment on function signalops.version_meter is
-  'Gives meters the versions of the meters_version between which they count, and keeps them from being changed.';
+  'Gives meters the meter versions between which they count, and keeps them from being changed.';
 
 create or replace trigger version_meter before insert or update on signalops.meters for each row execute function signalops.version_meter();
 comment on trigger version_meter on signalops.meters is 'A figure of last year means what it meant then.';

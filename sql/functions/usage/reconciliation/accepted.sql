@@ -1,4 +1,4 @@
--- The audit: events against batches, quotas and counters.
+-- Reconciliation: events against batches, accepted counters and usage counters.
 
 create or replace function signalops.reconcilable_range(of_tenant uuid, of_period date)
 returns table (tenant_id uuid, time_zone text, since timestamptz, earliest uuid, lower uuid, upper uuid)

@@ -158,7 +158,7 @@ comment on view signalops.reconciliation_differences is
 comment on column signalops.reconciliation_differences.tenant_id is 'Whose; NULL: the operator''s.';
 comment on column signalops.reconciliation_differences.period is 'The billing period; NULL: it belongs to none.';
 comment on column signalops.reconciliation_differences."check" is
-  'accepted, event, batch, counter, entry, twice, sealed, chain, line, invoice, burned, credit or number: see the function audit_...';
+  'accepted, event, batch, counter, entry, twice, sealed, chain, line, invoice, burned, credit or number: see the functions reconcile_...';
 comment on column signalops.reconciliation_differences.subject is 'What is wrong.';
 comment on column signalops.reconciliation_differences.expected is 'What it should be.';
 comment on column signalops.reconciliation_differences.found is 'What it is.';
