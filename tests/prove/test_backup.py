@@ -29,6 +29,8 @@ PRODUCERS = 4
 LEFT = """
   select (select count(*) from signalops.inbox) + (select count(*) from signalops.deliveries where status <> 'sent')
     + (select count(*) from procrastinate.procrastinate_jobs where status in ('todo', 'doing') and queue_name <> 'maintenance')"""
+AGE_SENDING = "update signalops.deliveries set updated_at = updated_at - interval '5 minutes' where status = 'sending'"
+"""A receiver that answers slowly is waited for without a job: such a delivery is sent again five minutes after its worker died."""
 
 
 @pytest.fixture
@@ -79,6 +81,7 @@ async def goes_on(restored: Settings, tenant: Tenant, before: dict[str, UUID], a
     with psycopg.connect(db.admin_url(restored), autocommit=True) as owner:
         stored = {event for (event,) in owner.execute("select id from signalops.events")}
         assert set(before.values()) <= stored
+        owner.execute(AGE_SENDING)
         async with worker(restored, "--concurrency", "4"):
             await eventually(lambda: owner.execute(LEFT).fetchone() == (0,), 30)
         kept = [(tenant.id, event) for event in all_of_it.values() if event in stored]
