@@ -208,7 +208,7 @@ class Grown(NamedTuple):
 @contextmanager
 def grown(databases: Databases, hots: Sequence[Hot]) -> Iterator[Grown]:
     """Make such a database."""
-    with databases.acquired() as settings, ExitStack() as stack:
+    with databases.empty(databases.template) as settings, ExitStack() as stack:
         owner = stack.enter_context(psycopg.connect(db.admin_url(settings), autocommit=True))
         owner.execute("vacuum analyze")
         tenant = clock.new_id()
