@@ -116,13 +116,13 @@ CREATE FUNCTION ops.find_tenant(named text) RETURNS uuid
     LANGUAGE plpgsql STABLE
     AS $$
 declare
-  wanted uuid := (select t.id from signalops.tenants t where t.slug = named or t.id::text = named);
+  found_tenant uuid := (select t.id from signalops.tenants t where t.slug = named or t.id::text = named);
 begin
-  if wanted is null then
+  if found_tenant is null then
     raise 'there is no tenant %: give its slug or id, as in select distinct tenant from ops.tenant_usage', quote_nullable(named)
       using errcode = 'no_data_found';
   end if;
-  return wanted;
+  return found_tenant;
 end
 $$;
 
@@ -167,7 +167,7 @@ begin
   select m.name, '{}'::jsonb, m.value::double precision
   from (
     select (select count(*) from (select from signalops.inbox limit exactly) i) as inbox,
-      (select count(*) from (select from signalops.inbox where is_parked limit exactly) i) as held,
+      (select count(*) from (select from signalops.inbox where is_parked limit exactly) i) as parked,
       (select count(*) from (select from signalops.dead_letters where resolved_at is null limit exactly) l) as letters,
       pg_stat_get_live_tuples('signalops.inbox'::regclass) as inbox_estimate,
       -- Of the batch, whose id has the time of the insert; a replayed event is older.
@@ -176,7 +176,7 @@ begin
   ) c
   cross join lateral (values
     ('signalops_inbox_events', case when c.inbox < exactly then c.inbox else greatest(c.inbox, c.inbox_estimate) end),
-    ('signalops_inbox_parked_events', c.held),
+    ('signalops_inbox_parked_events', c.parked),
     ('signalops_inbox_oldest_seconds', greatest(extract(epoch from now() - c.oldest), 0)),
     ('signalops_dead_letters', c.letters),
     ('signalops_oldest_transaction_seconds', coalesce(extract(epoch from c.transaction_age), 0))
@@ -416,7 +416,7 @@ $$;
 
 COMMENT ON FUNCTION ops.suspend_tenant(tenant text, reason text) IS 'Suspends a tenant, by slug or id, with the reason that its refused requests get. Its accepted events wait.';
 
-CREATE FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb DEFAULT NULL::jsonb) RETURNS TABLE(event_id uuid, verdict text, first_id uuid, of_meter text, period_end timestamp with time zone, pace jsonb)
+CREATE FUNCTION signalops.accept(flush jsonb, demand jsonb, in_batch uuid, in_priority integer, buckets jsonb DEFAULT NULL::jsonb) RETURNS TABLE(event_id uuid, verdict text, first_id uuid, of_meter text, period_end timestamp with time zone, pace jsonb)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -445,7 +445,7 @@ begin
     place := left(signalops.uuid7_floor(signalops.position_time())::text, 13);
     return query select null::uuid, 'placed', null::uuid, place, null::timestamptz, null::jsonb;
   end if;
-  perform signalops.set_tenant_group((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
+  perform signalops.set_tenant_group((select array_agg(a.tenant) from jsonb_to_recordset(demand) as a (tenant uuid)));
 
   if buckets is not null then
     -- Lock order: rate_buckets, accepted_counters, idempotency_keys.
@@ -459,27 +459,27 @@ begin
         perform signalops.set_tenant_group(null);
         return;
       end if;
-      asked := signalops.recompute_demand(flush, asked);
+      demand := signalops.recompute_demand(flush, demand);
       admitted := flush;
     end if;
   end if;
 
   select array_agg(c.tenant), array_agg(c.of_meter), array_agg(c.is_calm) into tenants, meters, calms
-  from signalops.try_count(asked, moment) c;
-  if (cardinality(tenants) = jsonb_array_length(asked) and true = all (calms)) is not true then
+  from signalops.try_count(demand, moment) c;
+  if (cardinality(tenants) = jsonb_array_length(demand) and true = all (calms)) is not true then
     -- Rows that this flush made can't be seen by who changes limits. Not waited for, since that one may wait for a row of this flush.
     if false = any (calms) and not pg_try_advisory_xact_lock_shared(hashtext('signalops.new_accepted_counters')) then
       raise 'a limit is being changed' using errcode = 'lock_not_available';
     end if;
     for part in
-      select a.tenant, jsonb_agg(a) as asked, array_agg(a.meter) as meters, array_agg(c.meter) as counted,
+      select a.tenant, jsonb_agg(a) as demand, array_agg(a.meter) as meters, array_agg(c.meter) as counted,
         array_agg(c.meter) filter (where not c.is_calm) as made
-      from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint)
+      from jsonb_to_recordset(demand) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint)
       left join unnest(tenants, meters, calms) as c (tenant, meter, is_calm) on c.tenant = a.tenant and c.meter = a.meter
       group by a.tenant having bool_and(coalesce(c.is_calm, false)) is false order by a.tenant
     loop
       careful := careful || part.tenant;
-      select jsonb_agg(c) into checked from signalops.apply_limits(part.tenant, moment, part.asked, flush, part.counted, part.made) c;
+      select jsonb_agg(c) into checked from signalops.apply_limits(part.tenant, moment, part.demand, flush, part.counted, part.made) c;
       if checked is null then
         return query select null::uuid, 'stale', part.tenant, null::text, null::timestamptz, null::jsonb;
         continue;
@@ -523,7 +523,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb) IS 'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, quantities: {meter: amount}, buckets: [n]}] with [{tenant, meter, amount, limited_meters_version}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of these (tenants.limited_meters_version); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. Checks the rate limits, counts against the limits, stores, fills the inbox and enqueues one job. An id is placed as its event is stored: the row placed has, as of_meter, the 13 characters that its milliseconds become. Returns otherwise only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored, but its tokens are taken: compute quantities by its present limited meters and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what each bucket (of_meter, of the tenant first_id) has left (pace: {rate, burst, left}).';
+COMMENT ON FUNCTION signalops.accept(flush jsonb, demand jsonb, in_batch uuid, in_priority integer, buckets jsonb) IS 'Accepts a flush: [{tenant, id, type, source, occurred_at, payload, attributes, key, hash, quantities: {meter: amount}, buckets: [n]}] with [{tenant, meter, amount, limited_meters_version}]: what each tenant''s events add to the meter events and to each of its limited meters, and the version of these (tenants.limited_meters_version); and with [{tenant, bucket, amount}], the rate limits that events pay, by their place (from 1), or NULL when none does. Checks the rate limits, counts against the limits, stores, fills the inbox and enqueues one job. An id is placed as its event is stored: the row placed has, as of_meter, the 13 characters that its milliseconds become. Returns otherwise only what was not plainly accepted: rate_limited (by the bucket of_meter; pace: {wait} in seconds), stale (nothing of the tenant first_id is stored, but its tokens are taken: compute quantities by its present limited meters and send again), refused (by of_meter, until period_end), over_limit, duplicate or conflict (first_id is the event stored under the key); as soft_limit, hard_limit and threshold the notices it emitted (of the tenant first_id), each once when it was reached; and what each bucket (of_meter, of the tenant first_id) has left (pace: {rate, burst, left}).';
 
 CREATE FUNCTION signalops.action_verb(before jsonb, after jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -728,7 +728,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.apply_credit_entry() IS 'Moves what remains of a grant by an entry; its check refuses to overdraw.';
 
-CREATE FUNCTION signalops.apply_limits(wanted uuid, moment timestamp with time zone, asked jsonb, offered jsonb, counted text[], made text[]) RETURNS TABLE(event jsonb, refused_by text, period_end timestamp with time zone)
+CREATE FUNCTION signalops.apply_limits(for_tenant uuid, moment timestamp with time zone, demand jsonb, offered jsonb, counted text[], made text[]) RETURNS TABLE(event jsonb, refused_by text, period_end timestamp with time zone)
     LANGUAGE plpgsql
     AS $$
 declare
@@ -744,17 +744,17 @@ declare
   verdicts text[] := '{}';
 begin
   select t.time_zone, signalops.period_of(moment, t.time_zone), t.limited_meters_version into zone, month, version
-  from signalops.tenants t where t.id = wanted and t.status <> 'deleting';
+  from signalops.tenants t where t.id = for_tenant and t.status <> 'deleting';
   -- Undo what try_count has counted, which is counted again below; and the row that it made can be of a newer limited_meters_version.
   update signalops.accepted_counters q set accepted = q.accepted - a.amount, limited_meters_version = case when q.meter = any (made) then version else q.limited_meters_version end
-  from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
-  where a.tenant = wanted and a.meter = any (counted)
-    and q.tenant_id = wanted and q.period = month and q.meter = a.meter;
+  from jsonb_to_recordset(demand) as a (tenant uuid, meter text, amount numeric)
+  where a.tenant = for_tenant and a.meter = any (counted)
+    and q.tenant_id = for_tenant and q.period = month and q.meter = a.meter;
 
   if not exists (
-    select from jsonb_to_recordset(asked) as a (tenant uuid, meter text, limited_meters_version bigint)
-    join signalops.accepted_counters q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
-    where a.tenant = wanted and a.meter = 'events' and a.limited_meters_version = q.limited_meters_version
+    select from jsonb_to_recordset(demand) as a (tenant uuid, meter text, limited_meters_version bigint)
+    join signalops.accepted_counters q on q.tenant_id = for_tenant and q.period = month and q.meter = a.meter
+    where a.tenant = for_tenant and a.meter = 'events' and a.limited_meters_version = q.limited_meters_version
   ) then
     return;
   end if;
@@ -762,11 +762,11 @@ begin
   select array_agg(q.meter order by q.meter), array_agg(r.room order by q.meter),
     array_agg(coalesce(l.overage = 'refuse', false) order by q.meter), bool_and(a.amount <= r.room)
   into meters, rooms, refuses, enough
-  from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
-  join signalops.accepted_counters q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
-  left join lateral signalops.limit_of(wanted, q.meter, (moment at time zone zone)::date) l on true
+  from jsonb_to_recordset(demand) as a (tenant uuid, meter text, amount numeric)
+  join signalops.accepted_counters q on q.tenant_id = for_tenant and q.period = month and q.meter = a.meter
+  left join lateral signalops.limit_of(for_tenant, q.meter, (moment at time zone zone)::date) l on true
   cross join lateral (select coalesce(l.hard - q.accepted, 'Infinity') as room) r
-  where a.tenant = wanted;
+  where a.tenant = for_tenant;
 
   for place in
     select i.item, i.ord::integer, i.stored, min(i.ord) over (partition by coalesce(i.item ->> 'key', E'\n' || i.ord))::integer as first,
@@ -775,9 +775,9 @@ begin
       select o.item, o.ord, k.key is not null as stored
       from jsonb_array_elements(offered) with ordinality as o (item, ord)
       left join lateral (
-        select k.key from signalops.idempotency_keys k where k.tenant_id = wanted and k.key = o.item ->> 'key' limit 1
+        select k.key from signalops.idempotency_keys k where k.tenant_id = for_tenant and k.key = o.item ->> 'key' limit 1
       ) k on not enough
-      where o.item ->> 'tenant' = wanted::text
+      where o.item ->> 'tenant' = for_tenant::text
     ) i
     order by i.ord
   loop
@@ -803,7 +803,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.apply_limits(wanted uuid, moment timestamp with time zone, asked jsonb, offered jsonb, counted text[], made text[]) IS 'The slow path of accept, for a tenant that reached a threshold or limit: undoes what try_count counted, and returns each of its events with the meter that refuses it, or marked when it is over a limit. No row when limited_meters_version is stale.';
+COMMENT ON FUNCTION signalops.apply_limits(for_tenant uuid, moment timestamp with time zone, demand jsonb, offered jsonb, counted text[], made text[]) IS 'The slow path of accept, for a tenant that reached a threshold or limit: undoes what try_count counted, and returns each of its events with the meter that refuses it, or marked when it is over a limit. No row when limited_meters_version is stale.';
 
 CREATE FUNCTION signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -842,24 +842,24 @@ declare
     select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_full());
 begin
   return query
-    with asked as (
-      select m.tenant, m.channel, count(*)::integer as wanted
+    with requested as (
+      select m.tenant, m.channel, count(*)::integer as wanted_slots
       from jsonb_to_recordset(decided) as m (tenant uuid, channel uuid, outcome text, not_before timestamptz)
       where coalesce(m.outcome, 'notified') = 'notified' and m.not_before is null
       -- Lock order: channel_schedules by key.
       group by m.tenant, m.channel order by m.tenant, m.channel
     ), taken as (
       insert into signalops.channel_schedules as q (tenant_id, channel_id, tokens, refilled_at)
-      select a.tenant, a.channel, signalops.channel_burst() - a.wanted, clock_timestamp() from asked a
+      select a.tenant, a.channel, signalops.channel_burst() - a.wanted_slots, clock_timestamp() from requested a
       on conflict (tenant_id, channel_id) do update set refilled_at = clock_timestamp(),
         tokens = excluded.tokens - signalops.channel_burst() + least(signalops.channel_burst(),
           greatest(q.tokens, 0) + signalops.channel_refill() * extract(epoch from clock_timestamp() - q.refilled_at))
       returning q.channel_id, q.tokens
     )
     select a.channel,
-      case when is_full and t.tokens + a.wanted < signalops.channel_idle() then 0 else greatest(0, a.wanted + least(0, floor(t.tokens))::integer) end,
-      case when t.tokens + a.wanted >= signalops.channel_idle() then signalops.priority_idle_channel() else signalops.priority_delivery() end
-    from asked a join taken t on t.channel_id = a.channel;
+      case when is_full and t.tokens + a.wanted_slots < signalops.channel_idle() then 0 else greatest(0, a.wanted_slots + least(0, floor(t.tokens))::integer) end,
+      case when t.tokens + a.wanted_slots >= signalops.channel_idle() then signalops.priority_idle_channel() else signalops.priority_delivery() end
+    from requested a join taken t on t.channel_id = a.channel;
 end
 $$;
 
@@ -876,7 +876,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.await_changed_limits() IS 'Before a flush that makes a month''s first accepted counters is tried again: awaits, for a moment, the limits that are being changed.';
 
-CREATE FUNCTION signalops.begin_deletion(wanted text, confirmed text) RETURNS TABLE(tenant uuid, verdict text)
+CREATE FUNCTION signalops.begin_deletion(slug_or_id text, confirmed text) RETURNS TABLE(tenant uuid, verdict text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -884,7 +884,7 @@ declare
   doomed record;
 begin
   select t.id, t.slug, t.status into doomed from signalops.tenants t
-  where wanted in (t.id::text, t.slug) order by t.id::text = wanted desc limit 1 for no key update;
+  where slug_or_id in (t.id::text, t.slug) order by t.id::text = slug_or_id desc limit 1 for no key update;
   if not found then
     return;
   elsif confirmed is distinct from doomed.slug then
@@ -904,7 +904,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) IS 'Begins to delete a tenant, given by id or slug, and enqueues the job that does it. Verdict: deleting; unconfirmed, when what was confirmed is not its slug; or the status of one that must be closed first. No row: there is no such tenant.';
+COMMENT ON FUNCTION signalops.begin_deletion(slug_or_id text, confirmed text) IS 'Begins to delete a tenant, given by id or slug, and enqueues the job that does it. Verdict: deleting; unconfirmed, when what was confirmed is not its slug; or the status of one that must be closed first. No row: there is no such tenant.';
 
 CREATE FUNCTION signalops.begin_expiry(retention_days integer) RETURNS void
     LANGUAGE sql
@@ -926,7 +926,7 @@ COMMENT ON FUNCTION signalops.begin_expiry(retention_days integer) IS 'Advances 
 CREATE FUNCTION signalops.billing_segments(tenant uuid, in_period date) RETURNS TABLE(plan text, version integer, terms jsonb, starts_on date, ends_on date, days integer, of_days integer)
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
-  with held as (
+  with subscribed as (
     select s.plan, s.version, s.terms, greatest(s.starts_on, in_period) as first_day,
       least(lead(s.starts_on, 1, 'infinity') over (order by s.starts_on), (in_period + interval '1 month')::date) as next_day
     from signalops.subscriptions s
@@ -934,7 +934,7 @@ CREATE FUNCTION signalops.billing_segments(tenant uuid, in_period date) RETURNS 
   )
   select h.plan, h.version, h.terms, h.first_day, h.next_day, h.next_day - h.first_day,
     (in_period + interval '1 month')::date - in_period
-  from held h where h.first_day < h.next_day order by h.first_day
+  from subscribed h where h.first_day < h.next_day order by h.first_day
 $$;
 
 COMMENT ON FUNCTION signalops.billing_segments(tenant uuid, in_period date) IS 'The billing segments of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are days of the of_days of the period. A period that begins before the tenant''s first plan has days of none.';
@@ -1008,7 +1008,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) IS 'Burns up to an amount of the tenant''s credit for an invoice: by priority, then the soonest expiry, then the oldest. Returns the amount.';
 
-CREATE FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) RETURNS SETOF uuid
+CREATE FUNCTION signalops.cancel_deliveries(tenant uuid, delivery_ids uuid[]) RETURNS SETOF uuid
     LANGUAGE plpgsql
     AS $$
 declare
@@ -1016,10 +1016,10 @@ declare
 begin
   -- Lock order: deliveries by id. Before the update: when a row changed while the update below waited for it, PostgreSQL 18.4 crashed as it
   -- evaluated the sub-select on a partitioned table once more (EvalPlanQual, signal 11).
-  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (wanted) order by d.id for update;
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (delivery_ids) order by d.id for update;
   with ended as (
     update signalops.deliveries d set status = 'cancelled', next_attempt_at = null, updated_at = now()
-    where d.tenant_id = tenant and d.id = any (wanted) and (d.status in ('pending', 'retrying')
+    where d.tenant_id = tenant and d.id = any (delivery_ids) and (d.status in ('pending', 'retrying')
       -- In hand of a worker that is gone or late: longer than any attempt takes, or after one that has left no record.
       or d.status = 'sending' and (d.updated_at < now() - signalops.circuit_probe_timeout() or d.attempts > 1 and not exists (
         select from signalops.delivery_attempts a
@@ -1032,19 +1032,19 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.cancel_deliveries(tenant uuid, wanted uuid[]) IS 'Cancels deliveries that wait, or whose worker is gone or late; returns which. One that is just being sent, or has ended, stays as it is.';
+COMMENT ON FUNCTION signalops.cancel_deliveries(tenant uuid, delivery_ids uuid[]) IS 'Cancels deliveries that wait, or whose worker is gone or late; returns which. One that is just being sent, or has ended, stays as it is.';
 
 CREATE FUNCTION signalops.truncated_for_log(value jsonb, is_secret boolean) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE
     AS $$
 declare
-  told jsonb := case when not is_secret or value = 'null' then value
+  logged_value jsonb := case when not is_secret or value = 'null' then value
     when jsonb_typeof(value) = 'object' then signalops.without_secrets(value) else '"***"' end;
 begin
-  if length(told::text) > 8192 then
-    return jsonb_build_object('cut', left(told::text, 8192), 'characters', length(told::text));
+  if length(logged_value::text) > 8192 then
+    return jsonb_build_object('cut', left(logged_value::text, 8192), 'characters', length(logged_value::text));
   end if;
-  return told;
+  return logged_value;
 end
 $$;
 
@@ -1133,7 +1133,7 @@ CREATE FUNCTION signalops.circuit_probe_timeout() RETURNS interval
 
 COMMENT ON FUNCTION signalops.circuit_probe_timeout() IS 'Circuit breaker: after how long another half-open attempt may start, if the worker of the first died; longer than any attempt takes.';
 
-CREATE FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) RETURNS TABLE(tenant uuid, delivery uuid, send_target uuid, channel uuid, attempt smallint, attempts_at_reset smallint, window_context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
+CREATE FUNCTION signalops.claim_deliveries(requested jsonb, busy uuid[]) RETURNS TABLE(tenant uuid, delivery uuid, send_target uuid, channel uuid, attempt smallint, attempts_at_reset smallint, window_context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -1142,20 +1142,20 @@ declare
   tenants uuid[];
   deliveries uuid[];
   channels uuid[];
-  held uuid[];
+  suspended uuid[];
   one record;
 begin
   -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
   -- Lock order: all deliveries (lock_deliveries), tenants, send_targets, channel_schedules, these by channel.
-  perform signalops.set_tenant_group((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
+  perform signalops.set_tenant_group((select array_agg(w.tenant) from jsonb_to_recordset(requested) as w (tenant uuid)));
   select array_agg(l.tenant order by l.tenant, l.channel_id, l.delivery), array_agg(l.delivery order by l.tenant, l.channel_id, l.delivery),
     array_agg(l.channel_id order by l.tenant, l.channel_id, l.delivery)
-  into tenants, deliveries, channels from signalops.lock_deliveries(wanted) l;
+  into tenants, deliveries, channels from signalops.lock_deliveries(requested) l;
   perform signalops.set_tenant_group(null);
-  held := signalops.lock_suspended_tenants(tenants);
+  suspended := signalops.lock_suspended_tenants(tenants);
   for one in select * from unnest(tenants, deliveries, channels) as u (tenant, delivery, channel) loop
-    if one.tenant = any (held) then
+    if one.tenant = any (suspended) then
       perform signalops.set_tenant(one.tenant);
       update signalops.deliveries d set status = 'pending', next_attempt_at = clock_timestamp(), updated_at = now()
       where d.tenant_id = one.tenant and d.id = one.delivery and d.next_attempt_at is null
@@ -1169,7 +1169,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) IS 'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of suspended tenants wait again, without an attempt.';
+COMMENT ON FUNCTION signalops.claim_deliveries(requested jsonb, busy uuid[]) IS 'Begins an attempt at each of [{tenant, delivery}], whatever their tenants, as claim_delivery does; those of suspended tenants wait again, without an attempt.';
 
 CREATE FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) RETURNS TABLE(send_target uuid, channel uuid, attempt smallint, attempts_at_reset smallint, window_context jsonb, replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean, retry_schedule integer[], suppressed boolean)
     LANGUAGE plpgsql
@@ -1177,13 +1177,13 @@ CREATE FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]
     SET enable_seqscan TO 'off'
     AS $$
 declare
-  asked record;
+  claimable record;
   wait_until timestamptz;
 begin
   perform signalops.set_tenant(tenant);
   -- `not in`: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for each claim, once a
   -- burst has made it large.
-  select d.channel_id, coalesce(c.send_target_id, d.channel_id) as send_target, c.max_per_minute, c.enabled into asked
+  select d.channel_id, coalesce(c.send_target_id, d.channel_id) as send_target, c.max_per_minute, c.enabled into claimable
   from signalops.deliveries d
   left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true
   where d.tenant_id = tenant and d.id = delivery and d.next_attempt_at is null
@@ -1192,15 +1192,15 @@ begin
   if not found then
     return;
   end if;
-  if asked.channel_id = any (busy) then
+  if claimable.channel_id = any (busy) then
     wait_until := clock_timestamp() + interval '1 second';
-  elsif asked.enabled then -- what can't be sent need not wait for its dead letter
-    wait_until := signalops.try_acquire_slot(tenant, asked.send_target, delivery, asked.max_per_minute);
+  elsif claimable.enabled then -- what can't be sent need not wait for its dead letter
+    wait_until := signalops.try_acquire_slot(tenant, claimable.send_target, delivery, claimable.max_per_minute);
   end if;
   if wait_until is not null then
     update signalops.deliveries d set status = 'pending', next_attempt_at = wait_until, updated_at = now()
     where d.tenant_id = tenant and d.id = delivery;
-    perform signalops.schedule_channel(tenant, asked.channel_id, wait_until);
+    perform signalops.schedule_channel(tenant, claimable.channel_id, wait_until);
     return;
   end if;
   return query
@@ -1209,7 +1209,7 @@ begin
       where d.tenant_id = tenant and d.id = delivery
       returning d.event_id, d.rule_id, d.rule_version, d.channel_id, d.attempts, d.attempts_at_reset, d.window_context, d.replay_id
     )
-    select asked.send_target, d.channel_id, d.attempts, d.attempts_at_reset, d.window_context, d.replay_id is not null,
+    select claimable.send_target, d.channel_id, d.attempts, d.attempts_at_reset, d.window_context, d.replay_id is not null,
       -- Only of the rule itself: to another one that matches such an event, and of what a tenant sends by that name, it is an event.
       case when e.causation_depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
         case e.type when 'signalops.rule.digest' then 'digest' when 'signalops.rule.absent' then 'absence' else 'event' end
@@ -1565,16 +1565,16 @@ $$;
 
 COMMENT ON FUNCTION signalops.disable_channel(tenant uuid, channel uuid, because text) IS 'Disables a channel whose receiver is gone or fails for days, and emits signalops.channel.disabled.';
 
-CREATE FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) RETURNS bigint
+CREATE FUNCTION signalops.discard_dead_letters(tenant uuid, dead_letter_ids uuid[], because text) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
 declare
   discarded uuid[];
 begin
-  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null order by l.id for update;
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (dead_letter_ids) and l.resolved_at is null order by l.id for update;
   with ended as (
     update signalops.dead_letters l set resolved_at = now(), resolution = 'discarded', reason = because
-    where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null
+    where l.tenant_id = tenant and l.id = any (dead_letter_ids) and l.resolved_at is null
     returning l.id
   )
   select array_agg(e.id) into discarded from ended e;
@@ -1583,7 +1583,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) IS 'Discards dead letters for good, with a reason; they stay on record. Returns how many.';
+COMMENT ON FUNCTION signalops.discard_dead_letters(tenant uuid, dead_letter_ids uuid[], because text) IS 'Discards dead letters for good, with a reason; they stay on record. Returns how many.';
 
 CREATE FUNCTION signalops.drop_detached() RETURNS name
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1618,12 +1618,12 @@ begin
   for one in
     select j.id, (
       -- Deliveries of several tenants may share a job.
-      select jsonb_agg(told.one order by told.place)
+      select jsonb_agg(job_args.one order by job_args.place)
       from (
         select j.args - 'more' as one, 0 as place
         union all select m.one, m.place from jsonb_array_elements(j.args -> 'more') with ordinality as m (one, place)
-      ) told
-      where told.one ->> 'tenant' is distinct from tenant::text
+      ) job_args
+      where job_args.one ->> 'tenant' is distinct from tenant::text
     ) as others
     from procrastinate.procrastinate_jobs j
     where j.status <> 'doing' and j.task_name <> 'delete_tenant' and j.args::text like '%' || tenant || '%'
@@ -1756,7 +1756,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.emit_invoice_event(about signalops.invoices, what text, why text) IS 'Emits signalops.invoice.issued, .credited or .voided, in the tenant that the transaction acts for.';
 
-CREATE FUNCTION signalops.emit_limit_notices(wanted uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) RETURNS TABLE(event_id uuid, verdict text, of_meter text)
+CREATE FUNCTION signalops.emit_limit_notices(for_tenant uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) RETURNS TABLE(event_id uuid, verdict text, of_meter text)
     LANGUAGE plpgsql
     AS $$
 declare
@@ -1765,11 +1765,11 @@ begin
   for quota in
     select q.period, q.meter, q.accepted, q.notified, l.overage, l.hard, coalesce(l.hard, l.soft) as whole, p.points,
       exists (
-        select from signalops.limits f where f.tenant_id = wanted and f.meter = q.meter and f.starts_on < q.period + interval '1 month'
+        select from signalops.limits f where f.tenant_id = for_tenant and f.meter = q.meter and f.starts_on < q.period + interval '1 month'
           and f.starts_on > (moment at time zone t.time_zone)::date) as is_changing
     from signalops.tenants t
     join signalops.accepted_counters q on q.tenant_id = t.id and q.period = signalops.period_of(moment, t.time_zone) and q.meter = any (meters)
-    left join lateral signalops.limit_of(wanted, q.meter, (moment at time zone t.time_zone)::date) l on true
+    left join lateral signalops.limit_of(for_tenant, q.meter, (moment at time zone t.time_zone)::date) l on true
     cross join lateral (
       select coalesce(jsonb_object_agg(p.name, trim_scale(p.at)) filter (where (q.notified ->> p.name)::numeric >= p.at is not true), '{}') as points
       from (
@@ -1777,10 +1777,10 @@ begin
         select percent::text, percent * coalesce(l.hard, l.soft) / 100 from unnest(l.thresholds) as percent
       ) p where p.at is not null
     ) p
-    where t.id = wanted order by q.meter
+    where t.id = for_tenant order by q.meter
   loop
     return query
-      select signalops.emit(wanted, in_batch, 'signalops.usage.' || k.kind || '_reached',
+      select signalops.emit(for_tenant, in_batch, 'signalops.usage.' || k.kind || '_reached',
         jsonb_build_object('meter', quota.meter, 'period', to_char(quota.period, 'YYYY-MM'), 'accepted', trim_scale(quota.accepted))
         || case k.kind when 'threshold' then jsonb_build_object('limit', trim_scale(quota.whole), 'percent', p.key::integer)
           when 'hard_limit' then jsonb_build_object('limit', p.value, 'overage', quota.overage)
@@ -1797,25 +1797,25 @@ begin
       cross join lateral (
         select p.value::numeric <= quota.accepted or (p.key = 'hard' and quota.meter = any (refusing)) as is_reached) r
     ) p
-    where q.tenant_id = wanted and q.period = quota.period and q.meter = quota.meter
+    where q.tenant_id = for_tenant and q.period = quota.period and q.meter = quota.meter
       and (p.reached <> '{}' or q.next_threshold <> p.next);
   end loop;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.emit_limit_notices(wanted uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) IS 'Emits the notices of limits and thresholds that a tenant''s counters have reached, each once, and stores the next threshold.';
+COMMENT ON FUNCTION signalops.emit_limit_notices(for_tenant uuid, moment timestamp with time zone, in_batch uuid, meters text[], refusing text[]) IS 'Emits the notices of limits and thresholds that a tenant''s counters have reached, each once, and stores the next threshold.';
 
 CREATE FUNCTION signalops.end_unneeded_meters(tenant uuid) RETURNS bigint
     LANGUAGE sql
     AS $$
-  with kept as (
+  with remaining as (
     select s.terms, lead(s.starts_on, 1, 'infinity') over (order by s.starts_on) as next_day
     from signalops.subscriptions s where s.tenant_id = tenant
   ), ended as (
     update signalops.meters m set ended_at = now()
     from signalops.tenants t
     where t.id = tenant and m.tenant_id = tenant and m.origin = 'plan' and m.end_version is null and not exists (
-      select from kept k
+      select from remaining k
       -- A plan that is over has days in a period that is still open: what happened then is still to be counted.
       where k.next_day > (t.closed_until at time zone t.time_zone)::date
         and k.terms -> 'meters' @> jsonb_build_array(jsonb_build_object('key', m.key))
@@ -1897,29 +1897,29 @@ $$;
 
 COMMENT ON FUNCTION signalops.enqueue_deletions() IS 'Gives a job to deletions that are not finished and have none; returns how many.';
 
-CREATE FUNCTION signalops.enqueue_deliveries(wanted jsonb) RETURNS bigint
+CREATE FUNCTION signalops.enqueue_deliveries(requested jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'procrastinate', 'pg_temp'
     AS $$
 begin
   perform procrastinate_defer_jobs_v1((
     select array_agg(row('deliveries', 'send_delivery', j.priority, null, null,
-      case when jsonb_array_length(j.told) = 1 then j.told -> 0
-        else (j.told -> 0) || jsonb_build_object('more', j.told - 0) end, null)::procrastinate_job_to_defer_v1 order by j.priority desc, j.part)
+      case when jsonb_array_length(j.args) = 1 then j.args -> 0
+        else (j.args -> 0) || jsonb_build_object('more', j.args - 0) end, null)::procrastinate_job_to_defer_v1 order by j.priority desc, j.part)
     from (
-      select p.priority, p.part, jsonb_agg(p.job - 'priority' order by p.place) as told
+      select p.priority, p.part, jsonb_agg(p.job - 'priority' order by p.place) as args
       from (
         select w.job, w.place, r.priority, (row_number() over (partition by r.priority order by w.place) - 1) / signalops.deliveries_per_job() as part
-        from jsonb_array_elements(wanted) with ordinality as w (job, place),
+        from jsonb_array_elements(requested) with ordinality as w (job, place),
           lateral (select coalesce((w.job ->> 'priority')::integer, signalops.priority_delivery())) as r (priority)
       ) p
       group by p.priority, p.part
     ) j));
-  return jsonb_array_length(wanted);
+  return jsonb_array_length(requested);
 end
 $$;
 
-COMMENT ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) IS 'Enqueues one attempt each: [{tenant, delivery, priority}], not empty; returns how many. Several share a job: fetching and finishing one costs a worker more than sending.';
+COMMENT ON FUNCTION signalops.enqueue_deliveries(requested jsonb) IS 'Enqueues one attempt each: [{tenant, delivery, priority}], not empty; returns how many. Several share a job: fetching and finishing one costs a worker more than sending.';
 
 CREATE FUNCTION signalops.enqueue_due_deliveries(at_most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1943,7 +1943,7 @@ begin
     return 0;
   end if;
   for turn in
-    select q.tenant_id, q.channel_id, c.max_per_minute, o.circuit_open_until, o.tokens, o.refilled_at, h.id as held
+    select q.tenant_id, q.channel_id, c.max_per_minute, o.circuit_open_until, o.tokens, o.refilled_at, h.id as suspended_tenant
     from signalops.channel_schedules q
     left join lateral (
       select * from signalops.channels c where c.tenant_id = q.tenant_id and c.id = q.channel_id limit 1
@@ -1956,7 +1956,7 @@ begin
     ) h on true
     where q.next_due_at <= now() order by q.next_due_at limit 500 for update of q skip locked
   loop
-    if turn.held is not null and signalops.lock_suspended_tenants(array[turn.held]) is not null then
+    if turn.suspended_tenant is not null and signalops.lock_suspended_tenants(array[turn.suspended_tenant]) is not null then
       update signalops.channel_schedules q set next_due_at = 'infinity'
       where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
       continue;
@@ -2301,7 +2301,7 @@ declare
   one record;
   swept text;
   gone bigint;
-  told jsonb;
+  deleted jsonb;
 begin
   if not pg_try_advisory_xact_lock(hashtext('signalops.expire')) then
     return;
@@ -2312,9 +2312,9 @@ begin
     perform signalops.begin_expiry(retention_days);
   end if;
   for one in select x.tenant_id, signalops.uuid7_floor(x.kept_since) as before from signalops.retention_watermarks x where x.is_expiring order by x.tenant_id loop
-    told := signalops.expire_tenant(one.tenant_id, one.before, at_most);
-    if told <> '{}' then
-      return query select t.key, t.value::bigint from jsonb_each_text(told) t;
+    deleted := signalops.expire_tenant(one.tenant_id, one.before, at_most);
+    if deleted <> '{}' then
+      return query select t.key, t.value::bigint from jsonb_each_text(deleted) t;
       return;
     end if;
   end loop;
@@ -2451,7 +2451,7 @@ declare
   part record;
   gone bigint;
   removed bigint := 0;
-  told jsonb := '{}';
+  deleted jsonb := '{}';
 begin
   -- What was given another chance since is spared until that is over.
   for part in
@@ -2468,14 +2468,14 @@ begin
     gone := signalops.expire_rows(tenant, part.target, part.key, before, at_most - removed, part.spared);
     removed := removed + gone;
     if gone > 0 then
-      told := told || jsonb_build_object(part.target, gone);
+      deleted := deleted || jsonb_build_object(part.target, gone);
     end if;
     exit when removed >= at_most;
   end loop;
   if removed < at_most then
     update signalops.retention_watermarks x set is_expiring = false where x.tenant_id = tenant;
   end if;
-  return told;
+  return deleted;
 end
 $_$;
 
@@ -2515,17 +2515,17 @@ $$;
 
 COMMENT ON FUNCTION signalops.fill_dead_letter() IS 'Sets rule and channel of a dead letter, which lists filter by.';
 
-CREATE FUNCTION signalops.find_called_channel(wanted uuid) RETURNS TABLE(tenant_id uuid, secret bytea)
+CREATE FUNCTION signalops.find_called_channel(channel uuid) RETURNS TABLE(tenant_id uuid, secret bytea)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select c.tenant_id, c.secret from signalops.channels c
-  where c.id = wanted and c.kind = 'whatsapp' and c.deleted_at is null and c.secret is not null
+  where c.id = channel and c.kind = 'whatsapp' and c.deleted_at is null and c.secret is not null
 $$;
 
-COMMENT ON FUNCTION signalops.find_called_channel(wanted uuid) IS 'The channel of a provider''s callback, with the encrypted secret that authenticates the provider: looked up before a tenant is known.';
+COMMENT ON FUNCTION signalops.find_called_channel(channel uuid) IS 'The channel of a provider''s callback, with the encrypted secret that authenticates the provider: looked up before a tenant is known.';
 
-CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, key_id uuid, hash text, scopes text[], allowed_cidrs cidr[], expires_at timestamp with time zone, tenant_status text, digest bytea, buckets text[], status_reason text)
+CREATE FUNCTION signalops.find_keys(key_prefix text) RETURNS TABLE(tenant_id uuid, key_id uuid, hash text, scopes text[], allowed_cidrs cidr[], expires_at timestamp with time zone, tenant_status text, digest bytea, buckets text[], status_reason text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2540,10 +2540,10 @@ CREATE FUNCTION signalops.find_keys(wanted text) RETURNS TABLE(tenant_id uuid, k
     ) || case when t.rate_per_second is not null then '{tenant}'::text[] else '{}' end,
     t.status_reason
   from signalops.api_keys k join signalops.tenants t on t.id = k.tenant_id
-  where k.prefix = wanted and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
+  where k.prefix = key_prefix and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
 $$;
 
-COMMENT ON FUNCTION signalops.find_keys(wanted text) IS 'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that apply: the one look-up that happens before a tenant is known.';
+COMMENT ON FUNCTION signalops.find_keys(key_prefix text) IS 'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that apply: the one look-up that happens before a tenant is known.';
 
 CREATE TABLE signalops.deliveries (
     tenant_id uuid NOT NULL,
@@ -2661,7 +2661,7 @@ CREATE FUNCTION signalops.fire_absences(at_most integer) RETURNS bigint
     AS $$
 declare
   in_batch uuid := signalops.new_id();
-  told bigint;
+  emitted_count bigint;
 begin
   -- A suspended tenant's events were refused: what is not known to be absent gets its whole time again.
   update signalops.rule_states g set due_at = late.due_at
@@ -2706,11 +2706,11 @@ begin
     join signalops.rule_versions v
       on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version and v.state_version = s.state_version
   )
-  select count(*) into told from emitted;
-  if told > 0 then
+  select count(*) into emitted_count from emitted;
+  if emitted_count > 0 then
     perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
   end if;
-  return told;
+  return emitted_count;
 end
 $$;
 
@@ -2903,18 +2903,18 @@ $$;
 
 COMMENT ON FUNCTION signalops.insert_events(flush jsonb, in_batch uuid, place text) IS 'Stores the events whose idempotency key is new, with ids placed in this transaction, and puts them into the inbox; returns how many were.';
 
-CREATE FUNCTION signalops.is_time_zone(wanted text) RETURNS boolean
+CREATE FUNCTION signalops.is_time_zone(zone text) RETURNS boolean
     LANGUAGE plpgsql STABLE
     AS $_$
 begin
-  perform now() at time zone wanted;
-  return wanted ~ '^(UTC|[A-Z][A-Za-z_]+(/[A-Za-z0-9_+-]+)+)$';
+  perform now() at time zone zone;
+  return zone ~ '^(UTC|[A-Z][A-Za-z_]+(/[A-Za-z0-9_+-]+)+)$';
 exception when invalid_parameter_value then
   return false;
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.is_time_zone(wanted text) IS 'Whether a name is one of the IANA database, such as Europe/Berlin; abbreviations are not.';
+COMMENT ON FUNCTION signalops.is_time_zone(zone text) IS 'Whether a name is one of the IANA database, such as Europe/Berlin; abbreviations are not.';
 
 CREATE FUNCTION signalops.is_valid_transition(before text, after text) RETURNS boolean
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -3033,21 +3033,21 @@ $$;
 
 COMMENT ON FUNCTION signalops.limit_of(tenant uuid, of_meter text, on_day date) IS 'The limit of a meter in effect on a day: the tenant''s own before the plan''s, of these the latest; no row without one.';
 
-CREATE FUNCTION signalops.lock_buckets(wanted jsonb) RETURNS void
+CREATE FUNCTION signalops.lock_buckets(requested jsonb) RETURNS void
     LANGUAGE sql
     AS $$
   -- Lock order: rate_buckets by tenant and bucket, rows that are not there yet included. What is there is only locked.
   insert into signalops.rate_buckets as b (tenant_id, bucket, level)
-  select w.tenant, w.bucket, 'Infinity' from jsonb_to_recordset(wanted) as w (tenant uuid, bucket text)
+  select w.tenant, w.bucket, 'Infinity' from jsonb_to_recordset(requested) as w (tenant uuid, bucket text)
   -- A tenant deleted concurrently must not get rows again.
   where exists (select from signalops.tenants t where t.id = w.tenant and t.status <> 'deleting')
   order by w.tenant, w.bucket collate "C"
   on conflict (tenant_id, bucket) do update set level = b.level where false
 $$;
 
-COMMENT ON FUNCTION signalops.lock_buckets(wanted jsonb) IS 'Locks the rows of [{tenant, bucket}] until the transaction ends, and makes those that are missing, full.';
+COMMENT ON FUNCTION signalops.lock_buckets(requested jsonb) IS 'Locks the rows of [{tenant, bucket}] until the transaction ends, and makes those that are missing, full.';
 
-CREATE FUNCTION signalops.lock_deliveries(wanted jsonb) RETURNS TABLE(tenant uuid, delivery uuid, channel_id uuid)
+CREATE FUNCTION signalops.lock_deliveries(requested jsonb) RETURNS TABLE(tenant uuid, delivery uuid, channel_id uuid)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -3055,7 +3055,7 @@ CREATE FUNCTION signalops.lock_deliveries(wanted jsonb) RETURNS TABLE(tenant uui
 begin
   return query
     select w.tenant, w.delivery, d.channel_id
-    from (select * from jsonb_to_recordset(wanted) as w (tenant uuid, delivery uuid) order by w.tenant, w.delivery) w
+    from (select * from jsonb_to_recordset(requested) as w (tenant uuid, delivery uuid) order by w.tenant, w.delivery) w
     cross join lateral (
       -- `attempts` keeps the planner from deliveries_by_rule, of which it would read all that a tenant has, sparing itself the table.
       select d.channel_id from signalops.deliveries d where d.tenant_id = w.tenant and d.id = w.delivery and d.attempts >= 0
@@ -3063,19 +3063,19 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.lock_deliveries(wanted jsonb) IS 'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all of them before their send_targets.';
+COMMENT ON FUNCTION signalops.lock_deliveries(requested jsonb) IS 'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all of them before their send_targets.';
 
-CREATE FUNCTION signalops.lock_suspended_tenants(wanted uuid[]) RETURNS uuid[]
+CREATE FUNCTION signalops.lock_suspended_tenants(tenant_ids uuid[]) RETURNS uuid[]
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select array_agg(h.id) from (
     -- Lock order: tenants by id. Locked, so that none is resumed before what is set aside for it can be seen.
-    select t.id from signalops.tenants t where t.id = any (wanted) and t.status in ('suspended', 'deleting') order by t.id for share
+    select t.id from signalops.tenants t where t.id = any (tenant_ids) and t.status in ('suspended', 'deleting') order by t.id for share
   ) h
 $$;
 
-COMMENT ON FUNCTION signalops.lock_suspended_tenants(wanted uuid[]) IS 'Which of these tenants are suspended or being deleted, and remain so until the transaction ends; NULL: none. Nothing of theirs is begun.';
+COMMENT ON FUNCTION signalops.lock_suspended_tenants(tenant_ids uuid[]) IS 'Which of these tenants are suspended or being deleted, and remain so until the transaction ends; NULL: none. Nothing of theirs is begun.';
 
 CREATE FUNCTION signalops.log_bulk_action(tenant uuid, action text, targets uuid[], details jsonb DEFAULT '{}'::jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -3363,31 +3363,31 @@ CREATE FUNCTION signalops.park_events(at_most integer) RETURNS bigint
     SET enable_seqscan TO 'off'
     AS $$
 declare
-  held uuid[];
+  suspended uuid[];
   digests bigint;
   groups bigint;
 begin
   if not exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
     return 0;
   end if;
-  held := signalops.lock_suspended_tenants(array(
+  suspended := signalops.lock_suspended_tenants(array(
     (select d.tenant_id from signalops.digests d where d.due_at <= now() order by d.due_at limit at_most)
     union
     (select g.tenant_id from signalops.rule_states g where g.due_at <= now() order by g.due_at limit at_most)));
-  if held is null then
+  if suspended is null then
     return 0;
   end if;
   update signalops.digests d set due_at = 'infinity'
   from (
     select d.tenant_id, d.rule_id from signalops.digests d
-    where d.due_at <= now() and d.tenant_id = any (held) order by d.due_at limit at_most for update skip locked
+    where d.due_at <= now() and d.tenant_id = any (suspended) order by d.due_at limit at_most for update skip locked
   ) due
   where d.tenant_id = due.tenant_id and d.rule_id = due.rule_id;
   get diagnostics digests = row_count;
   update signalops.rule_states g set due_at = 'infinity'
   from (
     select g.tenant_id, g.rule_id, g.state_version, g.group_key from signalops.rule_states g
-    where g.due_at <= now() and g.tenant_id = any (held) order by g.due_at limit at_most for update skip locked
+    where g.due_at <= now() and g.tenant_id = any (suspended) order by g.due_at limit at_most for update skip locked
   ) due
   where g.tenant_id = due.tenant_id and g.rule_id = due.rule_id and g.state_version = due.state_version and g.group_key = due.group_key;
   get diagnostics groups = row_count;
@@ -3478,11 +3478,11 @@ COMMENT ON COLUMN signalops.dead_letters.resolution IS 'retried or discarded.';
 COMMENT ON COLUMN signalops.dead_letters.reason IS 'Why it was discarded, in the words of who did.';
 COMMENT ON COLUMN signalops.dead_letters.first_died_at IS 'When it was given up for the first time. Whoever follows the list and has seen it there goes on from here: were it given up again, its new place would hide what died in between.';
 
-CREATE FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[] DEFAULT NULL::uuid[], of_kind text DEFAULT NULL::text, channel uuid DEFAULT NULL::uuid, rule uuid DEFAULT NULL::uuid, like_error text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, at_most integer DEFAULT 10000, beyond uuid DEFAULT NULL::uuid, upwards boolean DEFAULT false) RETURNS SETOF signalops.dead_letters
+CREATE FUNCTION signalops.pick_dead_letters(tenant uuid, dead_letter_ids uuid[] DEFAULT NULL::uuid[], of_kind text DEFAULT NULL::text, channel uuid DEFAULT NULL::uuid, rule uuid DEFAULT NULL::uuid, like_error text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, at_most integer DEFAULT 10000, beyond uuid DEFAULT NULL::uuid, upwards boolean DEFAULT false) RETURNS SETOF signalops.dead_letters
     LANGUAGE sql STABLE
     AS $$
   select l.* from signalops.dead_letters l
-  where l.tenant_id = tenant and l.resolved_at is null and (letters is null or l.id = any (letters))
+  where l.tenant_id = tenant and l.resolved_at is null and (dead_letter_ids is null or l.id = any (dead_letter_ids))
     and (of_kind is null or l.kind = of_kind) and (channel is null or l.channel_id = channel)
     and (rule is null or l.rule_id = rule) and (like_error is null or strpos(lower(l.error), lower(like_error)) > 0)
     and (since is null or l.died_at >= since) and (until is null or l.died_at < until)
@@ -3493,7 +3493,7 @@ CREATE FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[] DEFAULT 
   order by case when upwards then l.died_at end, case when upwards then l.id end, l.died_at desc, l.id desc limit at_most
 $$;
 
-COMMENT ON FUNCTION signalops.pick_dead_letters(tenant uuid, letters uuid[], of_kind text, channel uuid, rule uuid, like_error text, since timestamp with time zone, until timestamp with time zone, at_most integer, beyond uuid, upwards boolean) IS 'The unresolved dead letters of a tenant, newest first, filtered by ids, kind (event, delivery), channel, rule, a part of the error, and when they died. Count them before you retry them. A page begins after a dead letter, and can be read upwards.';
+COMMENT ON FUNCTION signalops.pick_dead_letters(tenant uuid, dead_letter_ids uuid[], of_kind text, channel uuid, rule uuid, like_error text, since timestamp with time zone, until timestamp with time zone, at_most integer, beyond uuid, upwards boolean) IS 'The unresolved dead letters of a tenant, newest first, filtered by ids, kind (event, delivery), channel, rule, a part of the error, and when they died. Count them before you retry them. A page begins after a dead letter, and can be read upwards.';
 
 CREATE FUNCTION signalops.pick_deliveries(tenant uuid, statuses text[], rule uuid, channel uuid, lower_id uuid, upper_id uuid, upwards boolean, at_most integer) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE
@@ -3574,7 +3574,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.prune_jobs(history_days integer, at_most integer) IS 'Removes jobs that ended so many days ago, with their events in the queue''s own log; returns how many.';
 
-CREATE FUNCTION signalops.read_batch(wanted uuid, job bigint, at_most integer) RETURNS TABLE(tenant uuid, ruleset_version bigint, meters_version bigint, time_zone text, closed_until timestamp with time zone, events text)
+CREATE FUNCTION signalops.read_batch(first_batch uuid, job bigint, at_most integer) RETURNS TABLE(tenant uuid, ruleset_version bigint, meters_version bigint, time_zone text, closed_until timestamp with time zone, events text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -3589,7 +3589,7 @@ begin
   -- A worker that freezes, or whose machine is gone, must not keep the batch from others: its session ends, and all is undone.
   perform set_config('idle_in_transaction_session_timeout', '10s', true);
   select array_agg(t.tenant_id), array_agg(t.event_id), array_agg(t.batch), array_agg(t.replay_id) into tenants, ids, batches, replays
-  from signalops.take_batch(wanted, job, at_most) t;
+  from signalops.take_batch(first_batch, job, at_most) t;
   perform signalops.set_tenant_group(tenants);
   -- From here on, not while another worker has the same batch: counters that somebody has locked must not keep other tenants.
   perform set_config('lock_timeout', '500ms', true);
@@ -3618,13 +3618,13 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.read_batch(wanted uuid, job bigint, at_most integer) IS 'Takes a batch, as take_batch does, and returns the events by tenant, with the versions of the rules and meters to use, the time zone, and until when the tenant''s billing periods are closed: [{id, causation_depth, type, source, occurredAt, payload, attributes, batch, replay, replay_rules}].';
+COMMENT ON FUNCTION signalops.read_batch(first_batch uuid, job bigint, at_most integer) IS 'Takes a batch, as take_batch does, and returns the events by tenant, with the versions of the rules and meters to use, the time zone, and until when the tenant''s billing periods are closed: [{id, causation_depth, type, source, occurredAt, payload, attributes, batch, replay, replay_rules}].';
 
-CREATE FUNCTION signalops.recompute_demand(flush jsonb, asked jsonb) RETURNS jsonb
+CREATE FUNCTION signalops.recompute_demand(flush jsonb, demand jsonb) RETURNS jsonb
     LANGUAGE sql STABLE
-    RETURN (SELECT jsonb_agg(w.*) AS jsonb_agg FROM (SELECT i.tenant, m.meter, sum(m.amount) AS amount, s.limited_meters_version FROM ((jsonb_to_recordset(recompute_demand.flush) i(tenant uuid, quantities jsonb) JOIN (SELECT DISTINCT a.tenant, a.limited_meters_version FROM jsonb_to_recordset(recompute_demand.asked) a(tenant uuid, limited_meters_version bigint)) s ON ((s.tenant = i.tenant))) CROSS JOIN LATERAL (SELECT 'events'::text AS meter, (1)::numeric AS amount UNION ALL SELECT u.key, (u.value)::numeric AS value FROM jsonb_each_text(i.quantities) u(key, value)) m) GROUP BY i.tenant, m.meter, s.limited_meters_version) w);
+    RETURN (SELECT jsonb_agg(w.*) AS jsonb_agg FROM (SELECT i.tenant, m.meter, sum(m.amount) AS amount, s.limited_meters_version FROM ((jsonb_to_recordset(recompute_demand.flush) i(tenant uuid, quantities jsonb) JOIN (SELECT DISTINCT a.tenant, a.limited_meters_version FROM jsonb_to_recordset(recompute_demand.demand) a(tenant uuid, limited_meters_version bigint)) s ON ((s.tenant = i.tenant))) CROSS JOIN LATERAL (SELECT 'events'::text AS meter, (1)::numeric AS amount UNION ALL SELECT u.key, (u.value)::numeric AS value FROM jsonb_each_text(i.quantities) u(key, value)) m) GROUP BY i.tenant, m.meter, s.limited_meters_version) w);
 
-COMMENT ON FUNCTION signalops.recompute_demand(flush jsonb, asked jsonb) IS 'What is left to be asked of the meters when some events of a flush were refused: [{tenant, meter, amount, limited_meters_version}], as accept takes it.';
+COMMENT ON FUNCTION signalops.recompute_demand(flush jsonb, demand jsonb) IS 'What is left to be asked of the meters when some events of a flush were refused: [{tenant, meter, amount, limited_meters_version}], as accept takes it.';
 
 CREATE FUNCTION signalops.reconcilable_range(of_tenant uuid, of_period date) RETURNS TABLE(tenant_id uuid, time_zone text, since timestamp with time zone, earliest uuid, lower uuid, upper uuid)
     LANGUAGE sql STABLE
@@ -3761,7 +3761,7 @@ CREATE FUNCTION signalops.reconcile_counters(of_tenant uuid, of_period date) RET
   ), counters as (
     select c.* from span s
     join signalops.usage_counters c on c.tenant_id = s.tenant_id and (of_period is null or c.period = of_period) and c.hour >= s.since
-  ), held as (
+  ), stored_rows as (
     select tenant_id, period, format('%s %s %s', meter, hour, group_key) as subject, l.events as expected_events, c.events as found_events,
       case c.aggregation when 'max' then l.most when 'min' then l.least when 'latest' then l.latest else l.total end as expected_value,
       c.value as found_value, coalesce(l.is_late = c.is_late, true) as is_placed
@@ -3772,7 +3772,7 @@ CREATE FUNCTION signalops.reconcile_counters(of_tenant uuid, of_period date) RET
       else format('%s events, %s', h.expected_events, coalesce(trim_scale(h.expected_value)::text, 'no value')) end,
     case when h.found_events is null then 'no counter'
       else format('%s events, %s', h.found_events, coalesce(trim_scale(h.found_value)::text, 'no value')) end
-  from held h
+  from stored_rows h
   where (h.expected_events, h.expected_value) is distinct from (h.found_events, h.found_value) or not h.is_placed
 $$;
 
@@ -4385,7 +4385,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.retention_cutoffs(retention_days integer) IS 'The retention in days of each tenant, by its own setting, its plan''s or the installation''s default; and the time since which events must be kept: at the latest since the oldest that waits, is still to be sent, or belongs to a billing period that is not closed.';
 
-CREATE FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) RETURNS bigint
+CREATE FUNCTION signalops.retry_dead_letters(tenant uuid, dead_letter_ids uuid[]) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
 declare
@@ -4394,11 +4394,11 @@ declare
   batches uuid[];
 begin
   -- Lock order: deliveries by id, which guard their dead letters; dead_letters by id; send_targets; channel_schedules.
-  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (letters) order by d.id for update;
-  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null order by l.id for update;
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (dead_letter_ids) order by d.id for update;
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (dead_letter_ids) and l.resolved_at is null order by l.id for update;
   with ended as (
     update signalops.dead_letters l set resolved_at = now(), resolution = 'retried', reason = null
-    where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null
+    where l.tenant_id = tenant and l.id = any (dead_letter_ids) and l.resolved_at is null
     returning l.kind, l.id, l.error
   ), again as (
     -- They wait for their channel's turn, which keeps them from pushing others aside.
@@ -4430,19 +4430,19 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.retry_dead_letters(tenant uuid, letters uuid[]) IS 'Retries dead letters: a delivery is sent again with its whole retry schedule, an event is processed again, and counted then. For many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many. What could not be rendered is rendered by the active version of its rule, all else by the version that it had; the circuits of the channels are closed.';
+COMMENT ON FUNCTION signalops.retry_dead_letters(tenant uuid, dead_letter_ids uuid[]) IS 'Retries dead letters: a delivery is sent again with its whole retry schedule, an event is processed again, and counted then. For many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many. What could not be rendered is rendered by the active version of its rule, all else by the version that it had; the circuits of the channels are closed.';
 
-CREATE FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) RETURNS SETOF uuid
+CREATE FUNCTION signalops.retry_deliveries(tenant uuid, delivery_ids uuid[]) RETURNS SETOF uuid
     LANGUAGE plpgsql
     AS $$
 declare
   retried uuid[];
   channels uuid[];
 begin
-  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (wanted) order by d.id for update;
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (delivery_ids) order by d.id for update;
   with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
-    where d.tenant_id = tenant and d.id = any (wanted) and d.next_attempt_at is not null
+    where d.tenant_id = tenant and d.id = any (delivery_ids) and d.next_attempt_at is not null
     returning d.id, d.channel_id
   )
   select array_agg(id), array_agg(distinct channel_id order by channel_id) into retried, channels from waking;
@@ -4453,7 +4453,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.retry_deliveries(tenant uuid, wanted uuid[]) IS 'Makes waiting deliveries due now; returns which. For dead ones see retry_dead_letters.';
+COMMENT ON FUNCTION signalops.retry_deliveries(tenant uuid, delivery_ids uuid[]) IS 'Makes waiting deliveries due now; returns which. For dead ones see retry_dead_letters.';
 
 CREATE FUNCTION signalops.return_credits(tenant uuid, invoice uuid) RETURNS numeric
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4577,7 +4577,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.set_tenant_group(tenants uuid[]) IS 'Opens the rows of a group of tenants to the functions that handle a flush or a batch; NULL closes them again.';
 
-CREATE FUNCTION signalops.settle_deliveries(said jsonb) RETURNS SETOF uuid
+CREATE FUNCTION signalops.settle_deliveries(results jsonb) RETURNS SETOF uuid
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -4588,10 +4588,10 @@ declare
 begin
   -- What a crash of the server takes back is sent again, with the same id, as after a crash of the worker.
   perform set_config('synchronous_commit', 'off', true);
-  perform signalops.set_tenant_group((select array_agg(s.tenant) from jsonb_to_recordset(said) as s (tenant uuid)));
-  locked := array(select l.delivery from signalops.lock_deliveries(said) l);
+  perform signalops.set_tenant_group((select array_agg(s.tenant) from jsonb_to_recordset(results) as s (tenant uuid)));
+  locked := array(select l.delivery from signalops.lock_deliveries(results) l);
   perform signalops.set_tenant_group(null);
-  for one in select * from jsonb_array_elements(said) loop
+  for one in select * from jsonb_array_elements(results) loop
     -- Deleted while it was on its way.
     continue when (one ->> 'delivery')::uuid <> all (locked);
     if signalops.settle_delivery((one ->> 'tenant')::uuid, (one ->> 'delivery')::uuid, (one ->> 'attempt')::smallint, one) then
@@ -4601,9 +4601,9 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.settle_deliveries(said jsonb) IS 'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries died. What fails belongs to one send target, and what succeeds comes in the order of the send_targets: no two of them lock each other out.';
+COMMENT ON FUNCTION signalops.settle_deliveries(results jsonb) IS 'Records attempts in their order, each with its tenant, delivery and attempt beside what settle_delivery takes; returns which deliveries died. What fails belongs to one send target, and what succeeds comes in the order of the send_targets: no two of them lock each other out.';
 
-CREATE FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) RETURNS boolean
+CREATE FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, result jsonb) RETURNS boolean
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -4617,15 +4617,15 @@ begin
   insert into signalops.delivery_attempts
     (tenant_id, delivery_id, attempt, started_at, duration_ms, outcome, status_code, answer, error, request_id)
   select tenant, delivery, settle_delivery.attempt, a.started_at, a.duration_ms, a.outcome, a.status_code, a.answer, a.error, a.request_id
-  from jsonb_to_record(said) as a (started_at timestamptz, duration_ms integer, outcome text, status_code integer, answer text, error text,
+  from jsonb_to_record(result) as a (started_at timestamptz, duration_ms integer, outcome text, status_code integer, answer text, error text,
     request_id text);
 
   -- Two workers may have one delivery in hand after a rescue. A successful attempt counts, whichever worker made it; beyond that only the newest
   -- attempt decides.
-  update signalops.deliveries d set status = said ->> 'status', provider_id = said ->> 'provider_id', updated_at = now(),
-    next_attempt_at = clock_timestamp() + make_interval(secs => case when said ->> 'delay' is not null then least((said ->> 'delay')::double precision, 3110400) end)
-  where d.tenant_id = tenant and d.id = delivery and signalops.is_valid_transition(d.status, said ->> 'status')
-    and (d.attempts = settle_delivery.attempt or said ->> 'status' = 'sent')
+  update signalops.deliveries d set status = result ->> 'status', provider_id = result ->> 'provider_id', updated_at = now(),
+    next_attempt_at = clock_timestamp() + make_interval(secs => case when result ->> 'delay' is not null then least((result ->> 'delay')::double precision, 3110400) end)
+  where d.tenant_id = tenant and d.id = delivery and signalops.is_valid_transition(d.status, result ->> 'status')
+    and (d.attempts = settle_delivery.attempt or result ->> 'status' = 'sent')
   returning d.channel_id, d.status, d.next_attempt_at into settled;
   if found then
     is_dead := settled.status = 'dead';
@@ -4637,9 +4637,9 @@ begin
   failing_since := signalops.record_circuit_outcome(tenant,
     coalesce((select c.send_target_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1),
       settled.channel_id),
-    delivery, said ->> 'outcome', make_interval(secs => case when said ->> 'pause' is not null then least(greatest((said ->> 'pause')::double precision, 0), 86400) end));
+    delivery, result ->> 'outcome', make_interval(secs => case when result ->> 'pause' is not null then least(greatest((result ->> 'pause')::double precision, 0), 86400) end));
   if failing_since is not null then
-    update signalops.send_targets o set last_error = left(said ->> 'error', 500)
+    update signalops.send_targets o set last_error = left(result ->> 'error', 500)
     where o.tenant_id = tenant and o.id = coalesce(
       (select c.send_target_id from signalops.channels c where c.tenant_id = tenant and c.id = settled.channel_id limit 1), settled.channel_id);
   end if;
@@ -4647,20 +4647,20 @@ begin
   if settled.next_attempt_at is not null then
     perform signalops.schedule_channel(tenant, settled.channel_id, settled.next_attempt_at);
   end if;
-  if said ->> 'outcome' = 'gone' then
-    perform signalops.disable_channel(tenant, settled.channel_id, said ->> 'error');
-  elsif failing_since < now() - make_interval(secs => (said ->> 'patience')::double precision) then
+  if result ->> 'outcome' = 'gone' then
+    perform signalops.disable_channel(tenant, settled.channel_id, result ->> 'error');
+  elsif failing_since < now() - make_interval(secs => (result ->> 'patience')::double precision) then
     perform signalops.disable_channel(tenant, settled.channel_id, format('It has failed since %s (UTC), at last so: %s',
-      to_char(failing_since at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), said ->> 'error'));
+      to_char(failing_since at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), result ->> 'error'));
   end if;
   if is_dead then
-    perform signalops.dead_letter_delivery(tenant, delivery, said ->> 'error');
+    perform signalops.dead_letter_delivery(tenant, delivery, result ->> 'error');
   end if;
   return is_dead;
 end
 $$;
 
-COMMENT ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) IS 'Records an attempt and what follows from it: {started_at, duration_ms, outcome, status_code, answer, error, request_id, provider_id, status, delay, pause, patience}; delay and pause (asked for by the provider) in seconds, patience the seconds of failure after which the channel is disabled. Acts for the tenant. Returns whether the delivery died of it.';
+COMMENT ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, result jsonb) IS 'Records an attempt and what follows from it: {started_at, duration_ms, outcome, status_code, answer, error, request_id, provider_id, status, delay, pause, patience}; delay and pause (asked for by the provider) in seconds, patience the seconds of failure after which the channel is disabled. Acts for the tenant. Returns whether the delivery died of it.';
 
 CREATE FUNCTION signalops.settled_time() RETURNS timestamp with time zone
     LANGUAGE plpgsql
@@ -4695,15 +4695,15 @@ CREATE FUNCTION signalops.start_absence_timer() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  said record;
+  active record;
 begin
-  select v.state_version, v.absent into said from signalops.rule_versions v
+  select v.state_version, v.absent into active from signalops.rule_versions v
   where v.tenant_id = new.tenant_id and v.rule_id = new.id and v.version = new.active_version;
   -- Groups are known from their first event on; without groups the time runs from the moment the rule is enabled.
-  if new.enabled and coalesce(said.absent -> 'groupBy', '[]') = '[]' and said.absent is not null then
+  if new.enabled and coalesce(active.absent -> 'groupBy', '[]') = '[]' and active.absent is not null then
     insert into signalops.rule_states as g (tenant_id, rule_id, state_version, group_key, labels, due_at, expires_at)
-    values (new.tenant_id, new.id, said.state_version, '[]', '{}',
-      now() + (said.absent ->> 'after')::interval + coalesce(said.absent ->> 'allowedLateness', '0s')::interval, now())
+    values (new.tenant_id, new.id, active.state_version, '[]', '{}',
+      now() + (active.absent ->> 'after')::interval + coalesce(active.absent ->> 'allowedLateness', '0s')::interval, now())
     on conflict (tenant_id, rule_id, state_version, group_key) do update set due_at = excluded.due_at, last_match_at = null
     where tg_op = 'UPDATE' and not old.enabled;
   end if;
@@ -4749,7 +4749,7 @@ COMMENT ON COLUMN signalops.subscriptions.starts_on IS 'Its first day, in the te
 COMMENT ON COLUMN signalops.subscriptions.author IS 'Who subscribed the tenant.';
 COMMENT ON COLUMN signalops.subscriptions.created_at IS 'When that was.';
 
-CREATE FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text, wanted_version integer DEFAULT NULL::integer) RETURNS signalops.subscriptions
+CREATE FUNCTION signalops.subscribe(tenant uuid, new_plan text, at_once boolean, author text, new_version integer DEFAULT NULL::integer) RETURNS signalops.subscriptions
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -4766,9 +4766,9 @@ begin
     raise 'there is no tenant %', tenant using errcode = 'no_data_found';
   end if;
   select * into offer from signalops.plans p
-  where p.plan = wanted and (wanted_version is null or p.version = wanted_version) order by p.version desc limit 1;
+  where p.plan = new_plan and (new_version is null or p.version = new_version) order by p.version desc limit 1;
   if not found then
-    raise 'there is no plan %: make it first', concat_ws(' in version ', wanted, wanted_version) using errcode = 'no_data_found';
+    raise 'there is no plan %: make it first', concat_ws(' in version ', new_plan, new_version) using errcode = 'no_data_found';
   end if;
   starts := case when at_once then today else date_trunc('month', today) + interval '1 month' end;
 
@@ -4799,7 +4799,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text, wanted_version integer) IS 'Gives the tenant that the transaction acts for a plan, in its newest version or another: from today, or from the first day of the next month (in its time zone). Whatever was to begin then or later is withdrawn. Returns the subscription, which is the present one when it has that version already.';
+COMMENT ON FUNCTION signalops.subscribe(tenant uuid, new_plan text, at_once boolean, author text, new_version integer) IS 'Gives the tenant that the transaction acts for a plan, in its newest version or another: from today, or from the first day of the next month (in its time zone). Whatever was to begin then or later is withdrawn. Returns the subscription, which is the present one when it has that version already.';
 
 CREATE FUNCTION signalops.subscribe_to_free() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4818,27 +4818,27 @@ $$;
 
 COMMENT ON FUNCTION signalops.subscribe_to_free() IS 'Gives a tenant its first plan, under which nothing costs anything.';
 
-CREATE FUNCTION signalops.take_batch(wanted uuid, job bigint, at_most integer) RETURNS TABLE(tenant_id uuid, event_id uuid, batch uuid, replay_id uuid)
+CREATE FUNCTION signalops.take_batch(first_batch uuid, job bigint, at_most integer) RETURNS TABLE(tenant_id uuid, event_id uuid, batch uuid, replay_id uuid)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'procrastinate', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 declare
-  batches uuid[] := array[wanted];
+  batches uuid[] := array[first_batch];
   jobs bigint[] := '{}';
   own procrastinate.procrastinate_jobs;
   other record;
   room integer;
   -- A quarter of an hour is of one billing period in every time zone: the usage of its batches may share entries.
-  slot timestamptz := date_bin('15 minutes', signalops.uuid7_time(wanted), '2000-01-01Z');
+  slot timestamptz := date_bin('15 minutes', signalops.uuid7_time(first_batch), '2000-01-01Z');
 begin
   -- The job ends with this transaction: finishing it apart would be one more commit.
   delete from procrastinate.procrastinate_jobs j
-  where j.id = job and j.task_name = 'process_batch' and j.args ->> 'batch' = wanted::text returning j.* into own;
+  where j.id = job and j.task_name = 'process_batch' and j.args ->> 'batch' = first_batch::text returning j.* into own;
   -- What is scheduled was requeued: it may be the rest of a batch, whose first events are on record as counted without others.
   if own.status = 'doing' and own.scheduled_at is null and at_most > 0 then
-    room := at_most - (select count(*) from signalops.inbox i where i.batch = wanted and not i.is_parked);
+    room := at_most - (select count(*) from signalops.inbox i where i.batch = first_batch and not i.is_parked);
     -- A loop locks a few rows more than it takes, where a set would lock all that it considers: those are other workers'.
     for other in
       select j.id, (j.args ->> 'batch')::uuid as batch
@@ -4869,9 +4869,9 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.take_batch(wanted uuid, job bigint, at_most integer) IS 'Takes a batch out of the inbox, and with it others whose jobs wait, with up to at_most events together (0: no others); deletes their jobs. A worker that falls behind so works in larger batches. Events of suspended tenants are parked. A second worker with the same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
+COMMENT ON FUNCTION signalops.take_batch(first_batch uuid, job bigint, at_most integer) IS 'Takes a batch out of the inbox, and with it others whose jobs wait, with up to at_most events together (0: no others); deletes their jobs. A worker that falls behind so works in larger batches. Events of suspended tenants are parked. A second worker with the same batch waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
 
-CREATE FUNCTION signalops.take_tokens(flush jsonb, wanted jsonb) RETURNS TABLE(event_id uuid, of_tenant uuid, of_bucket text, pace jsonb)
+CREATE FUNCTION signalops.take_tokens(flush jsonb, requested jsonb) RETURNS TABLE(event_id uuid, of_tenant uuid, of_bucket text, pace jsonb)
     LANGUAGE plpgsql
     AS $$
 declare
@@ -4888,13 +4888,13 @@ declare
   place integer;
   short integer;
 begin
-  perform signalops.lock_buckets(wanted);
+  perform signalops.lock_buckets(requested);
   -- Read after the locks: of two flushes the later one has the later moment, and no moment fills a bucket twice.
   moment := clock_timestamp();
   select array_agg(w.tenant order by w.n), array_agg(w.bucket order by w.n), array_agg(r.rate order by w.n), array_agg(r.burst order by w.n),
     array_agg(l.tokens order by w.n), array_agg(w.amount order by w.n), array_agg(0 order by w.n), bool_and(w.amount <= l.tokens)
   into tenants, names, rates, bursts, lefts, takes, waiting, enough
-  from rows from (jsonb_to_recordset(wanted) as (tenant uuid, bucket text, amount integer)) with ordinality as w (tenant, bucket, amount, n)
+  from rows from (jsonb_to_recordset(requested) as (tenant uuid, bucket text, amount integer)) with ordinality as w (tenant, bucket, amount, n)
   left join lateral (
     (select t.rate_per_second::double precision as rate, t.rate_burst as burst from signalops.tenants t
     where w.bucket = 'tenant' and t.id = w.tenant limit 1)
@@ -4944,7 +4944,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.take_tokens(flush jsonb, wanted jsonb) IS 'Takes a token an event out of each bucket that it pays, [{tenant, bucket, amount}]; where there are too few, for the first events of the flush. Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, after those refused before it), and without an event the level of each bucket (pace: {rate, burst, left}).';
+COMMENT ON FUNCTION signalops.take_tokens(flush jsonb, requested jsonb) IS 'Takes a token an event out of each bucket that it pays, [{tenant, bucket, amount}]; where there are too few, for the first events of the flush. Returns the events that it refuses (of_bucket has none; pace: {wait}, in how many seconds there is one for it, after those refused before it), and without an event the level of each bucket (pace: {rate, burst, left}).';
 
 CREATE FUNCTION signalops.tenant_tables() RETURNS SETOF regclass
     LANGUAGE sql STABLE
@@ -5013,7 +5013,7 @@ $$;
 
 COMMENT ON FUNCTION signalops.try_acquire_slot(tenant uuid, send_target uuid, delivery uuid, max_per_minute integer) IS 'Acquires a slot of a send target for a delivery: NULL, or when to try again. While the circuit is half-open only one attempt gets one.';
 
-CREATE FUNCTION signalops.try_count(asked jsonb, moment timestamp with time zone) RETURNS TABLE(tenant uuid, of_meter text, is_calm boolean)
+CREATE FUNCTION signalops.try_count(demand jsonb, moment timestamp with time zone) RETURNS TABLE(tenant uuid, of_meter text, is_calm boolean)
     LANGUAGE plpgsql
     AS $$
 begin
@@ -5022,7 +5022,7 @@ begin
     insert into signalops.accepted_counters as q (tenant_id, period, meter, accepted, limited_meters_version)
     select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.limited_meters_version
     from (
-      select * from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint) order by a.tenant, a.meter
+      select * from jsonb_to_recordset(demand) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint) order by a.tenant, a.meter
     ) a
     cross join lateral (select t.time_zone from signalops.tenants t where t.id = a.tenant and t.status <> 'deleting' limit 1) t
     on conflict (tenant_id, period, meter) do update set accepted = q.accepted + excluded.accepted
@@ -5031,7 +5031,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.try_count(asked jsonb, moment timestamp with time zone) IS 'Counts [{tenant, meter, amount, limited_meters_version}] and locks their accepted counters. Returns what it counted: calm where that was all there was to do, and not calm where the row is the first of its month; missing tenants need the slow path: a threshold was reached, or limited_meters_version is stale.';
+COMMENT ON FUNCTION signalops.try_count(demand jsonb, moment timestamp with time zone) IS 'Counts [{tenant, meter, amount, limited_meters_version}] and locks their accepted counters. Returns what it counted: calm where that was all there was to do, and not calm where the row is the first of its month; missing tenants need the slow path: a threshold was reached, or limited_meters_version is stale.';
 
 CREATE FUNCTION signalops.uncount_duplicates(admitted jsonb, moment timestamp with time zone, place text) RETURNS TABLE(event_id uuid, verdict text, first_id uuid)
     LANGUAGE plpgsql
@@ -5096,8 +5096,8 @@ begin
   from (
     select g.tenant_id, g.rule_id, g.state_version, g.group_key from signalops.rule_states g
     where g.tenant_id = tenant and g.due_at = 'infinity' order by g.rule_id, g.state_version, g.group_key limit at_most for update
-  ) held
-  where g.tenant_id = held.tenant_id and g.rule_id = held.rule_id and g.state_version = held.state_version and g.group_key = held.group_key;
+  ) parked
+  where g.tenant_id = parked.tenant_id and g.rule_id = parked.rule_id and g.state_version = parked.state_version and g.group_key = parked.group_key;
   get diagnostics released = row_count;
   return released;
 end
@@ -5153,7 +5153,7 @@ begin
     return; -- a replay of what counts already
   end if;
 
-  with held as materialized (
+  with window_events as materialized (
     select p.part, h.at, h.value, h.distinct_value
     from unnest(touched) as p (part)
     cross join lateral (
@@ -5168,11 +5168,11 @@ begin
         order by w.at limit 20000)
     ) h
   ), presences as (
-    select h.part, h.at as begins, h.at + span as ends, h.value from held h where kind <> 'distinct'
+    select h.part, h.at as begins, h.at + span as ends, h.value from window_events h where kind <> 'distinct'
     union all
     select d.part, lower(d.presence), upper(d.presence), 1
     from (
-      select h.part, unnest(range_agg(tstzrange(h.at, h.at + span))) as presence from held h where kind = 'distinct' group by h.distinct_value, h.part
+      select h.part, unnest(range_agg(tstzrange(h.at, h.at + span))) as presence from window_events h where kind = 'distinct' group by h.distinct_value, h.part
     ) d
   ), levels as (
     select part, moment, sum(change) over w as level, lead(moment) over w as next
@@ -5191,7 +5191,7 @@ begin
   )
   -- A sum may also rise when something negative leaves it: that counts once an event sees it, and not in the future.
   select coalesce(range_agg(f.stretch), '{}') into reached
-  from found f where kind <> 'sum' or exists (select from held h where h.part = f.part and f.stretch @> h.at);
+  from found f where kind <> 'sum' or exists (select from window_events h where h.part = f.part and f.stretch @> h.at);
 
   near := notified_ranges * tstzmultirange(tstzrange(lower(touched) - span, upper(touched), '[]'));
   notified_ranges := notified_ranges - touched + reached - tstzmultirange(tstzrange(null, lower(touched) - keep));
@@ -5407,10 +5407,10 @@ CREATE FUNCTION signalops.write_audit_log(tenant uuid, action text, target_id te
     LANGUAGE plpgsql
     AS $$
 declare
-  said jsonb := nullif(current_setting('signalops.action', true), '');
+  request_context jsonb := nullif(current_setting('signalops.action', true), '');
   -- That of SET ROLE, also within a SECURITY DEFINER function.
   as_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
-  kind text := coalesce(said #>> '{actor,kind}', case when as_role in ('signalops_api', 'signalops_worker', 'signalops_platform')
+  kind text := coalesce(request_context #>> '{actor,kind}', case when as_role in ('signalops_api', 'signalops_worker', 'signalops_platform')
     then 'system' else 'sql' end);
 begin
   -- What the processes make by themselves, such as invoices, is on record itself; what they change of people's is noted.
@@ -5418,8 +5418,8 @@ begin
     return;
   end if;
   insert into signalops.audit_log (tenant_id, id, actor_kind, actor, address, operation, action, target_id, target, change)
-  values (tenant, signalops.new_id(), kind, coalesce(said #>> '{actor,name}', case kind when 'sql' then session_user else as_role end),
-    said ->> 'address', said ->> 'operation', write_audit_log.action, write_audit_log.target_id, left(write_audit_log.target, 500), write_audit_log.change);
+  values (tenant, signalops.new_id(), kind, coalesce(request_context #>> '{actor,name}', case kind when 'sql' then session_user else as_role end),
+    request_context ->> 'address', request_context ->> 'operation', write_audit_log.action, write_audit_log.target_id, left(write_audit_log.target, 500), write_audit_log.change);
 end
 $$;
 
@@ -6239,7 +6239,7 @@ CREATE VIEW ops.slow_rules AS
     octet_length((v.pattern)::text) AS pattern_bytes,
     COALESCE(m.matches, (0)::bigint) AS matches_in_an_hour,
     g.groups,
-    h.held AS window_events,
+    h.retained AS window_events,
     d.dead AS dead_in_a_day
    FROM ((((((signalops.rules r
      JOIN signalops.tenants t ON ((t.id = r.tenant_id)))
@@ -6257,7 +6257,7 @@ CREATE VIEW ops.slow_rules AS
      CROSS JOIN LATERAL ( SELECT count(*) AS groups
            FROM signalops.rule_states n
           WHERE ((n.tenant_id = r.tenant_id) AND (n.rule_id = r.id))) g)
-     CROSS JOIN LATERAL ( SELECT count(*) AS held
+     CROSS JOIN LATERAL ( SELECT count(*) AS retained
            FROM signalops.window_events n
           WHERE ((n.tenant_id = r.tenant_id) AND (n.rule_id = r.id))) h)
      CROSS JOIN LATERAL ( SELECT count(*) AS dead
@@ -8391,8 +8391,8 @@ REVOKE ALL ON FUNCTION signalops.alert_conditions(platform uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.apply_provider_status(delivery uuid, provider text, to_status text, because text) TO signalops_api;
 
-REVOKE ALL ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.begin_deletion(wanted text, confirmed text) TO signalops_platform;
+REVOKE ALL ON FUNCTION signalops.begin_deletion(slug_or_id text, confirmed text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.begin_deletion(slug_or_id text, confirmed text) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.bind_secret() FROM PUBLIC;
 
@@ -8404,8 +8404,8 @@ REVOKE ALL ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_curr
 GRANT ALL ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) TO signalops_worker;
 GRANT ALL ON FUNCTION signalops.burn_credits(tenant uuid, invoice uuid, of_currency text, at_most numeric) TO signalops_platform;
 
-REVOKE ALL ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.claim_deliveries(wanted jsonb, busy uuid[]) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.claim_deliveries(requested jsonb, busy uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.claim_deliveries(requested jsonb, busy uuid[]) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.claim_delivery(tenant uuid, delivery uuid, busy uuid[]) TO signalops_worker;
@@ -8466,8 +8466,8 @@ REVOKE ALL ON FUNCTION signalops.enqueue_deletion(tenant uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION signalops.enqueue_deletions() FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.enqueue_deletions() TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.enqueue_deliveries(wanted jsonb) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.enqueue_deliveries(requested jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.enqueue_deliveries(requested jsonb) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.enqueue_due_deliveries(at_most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.enqueue_due_deliveries(at_most integer) TO signalops_worker;
@@ -8495,11 +8495,11 @@ GRANT ALL ON FUNCTION signalops.expire_rule_states(at_most integer) TO signalops
 REVOKE ALL ON FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION signalops.expired_partitions(retention_days integer, audit_log_days integer) TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.find_called_channel(wanted uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.find_called_channel(wanted uuid) TO signalops_api;
+REVOKE ALL ON FUNCTION signalops.find_called_channel(channel uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.find_called_channel(channel uuid) TO signalops_api;
 
-REVOKE ALL ON FUNCTION signalops.find_keys(wanted text) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.find_keys(wanted text) TO signalops_api;
+REVOKE ALL ON FUNCTION signalops.find_keys(key_prefix text) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.find_keys(key_prefix text) TO signalops_api;
 
 GRANT SELECT ON TABLE signalops.deliveries TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.deliveries TO signalops_worker;
@@ -8561,8 +8561,8 @@ GRANT UPDATE(overage) ON TABLE signalops.limits TO signalops_platform;
 
 GRANT UPDATE(set_at) ON TABLE signalops.limits TO signalops_platform;
 
-REVOKE ALL ON FUNCTION signalops.lock_suspended_tenants(wanted uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.lock_suspended_tenants(wanted uuid[]) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.lock_suspended_tenants(tenant_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.lock_suspended_tenants(tenant_ids uuid[]) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.log_row_change() FROM PUBLIC;
 
@@ -8656,11 +8656,11 @@ GRANT ALL ON FUNCTION signalops.secret_destination(kind text, config jsonb) TO s
 GRANT ALL ON FUNCTION signalops.secret_destination(kind text, config jsonb) TO signalops_worker;
 GRANT ALL ON FUNCTION signalops.secret_destination(kind text, config jsonb) TO signalops_platform;
 
-REVOKE ALL ON FUNCTION signalops.settle_deliveries(said jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.settle_deliveries(said jsonb) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.settle_deliveries(results jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.settle_deliveries(results jsonb) TO signalops_worker;
 
-REVOKE ALL ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, said jsonb) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, result jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.settle_delivery(tenant uuid, delivery uuid, attempt smallint, result jsonb) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.start_absence_timer() FROM PUBLIC;
 
@@ -8668,13 +8668,13 @@ GRANT SELECT ON TABLE signalops.subscriptions TO signalops_api;
 GRANT SELECT ON TABLE signalops.subscriptions TO signalops_worker;
 GRANT SELECT ON TABLE signalops.subscriptions TO signalops_platform;
 
-REVOKE ALL ON FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text, wanted_version integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text, wanted_version integer) TO signalops_platform;
+REVOKE ALL ON FUNCTION signalops.subscribe(tenant uuid, new_plan text, at_once boolean, author text, new_version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.subscribe(tenant uuid, new_plan text, at_once boolean, author text, new_version integer) TO signalops_platform;
 
 REVOKE ALL ON FUNCTION signalops.subscribe_to_free() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION signalops.take_batch(wanted uuid, job bigint, at_most integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION signalops.take_batch(wanted uuid, job bigint, at_most integer) TO signalops_worker;
+REVOKE ALL ON FUNCTION signalops.take_batch(first_batch uuid, job bigint, at_most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION signalops.take_batch(first_batch uuid, job bigint, at_most integer) TO signalops_worker;
 
 REVOKE ALL ON FUNCTION signalops.unpark_events(tenant uuid, at_most integer) FROM PUBLIC;
 

@@ -13,13 +13,13 @@ class Source:
     """What is looked up, and how often it was."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.lookups = 0
         self.passing = asyncio.Event()
         self.passing.set()
 
     async def look_up(self, before: int | None) -> int:
-        self.asked += 1
-        mine = self.asked
+        self.lookups += 1
+        mine = self.lookups
         await self.passing.wait()
         return mine
 

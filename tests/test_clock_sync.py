@@ -10,7 +10,7 @@ from procrastinate.jobs import Job
 
 from signalops import clock, clock_sync, db
 from signalops.queue.retry import RetryAlways
-from tests.support.api import hearing
+from tests.support.api import capture_log
 
 HOUR = 3600.0
 JOB = Job(id=1, queue="events", lock=None, queueing_lock=None, task_name="process_batch")
@@ -33,15 +33,15 @@ async def test_a_clock_that_is_off_is_corrected_and_told_of(
     worker_pool: db.Pool, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     wrong_by(seconds, monkeypatch)
-    with hearing("clock.corrected") as heard:
+    with capture_log("clock.corrected") as emitted:
         await clock_sync.measure(worker_pool)
         await clock_sync.measure(worker_pool)
     row = owner.execute("select clock_timestamp()").fetchone()
     assert row
     assert abs(clock.now() - row[0]) < timedelta(seconds=1)
     assert abs(clock.unix() - row[0].timestamp()) < 2
-    assert heard.qsize() == 1
-    assert heard.get_nowait()["seconds"] == pytest.approx(-seconds, abs=0.5)
+    assert emitted.qsize() == 1
+    assert emitted.get_nowait()["seconds"] == pytest.approx(-seconds, abs=0.5)
     monkeypatch.undo()
     await clock_sync.measure(worker_pool)
     assert clock.corrected() == 0.0

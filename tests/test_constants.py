@@ -14,7 +14,7 @@ ALERTS = ROOT / "signalops" / "watch" / "prometheus" / "alerts.yml"
 DEFINED = """
   select p.proname from pg_proc p where p.pronamespace = 'signalops'::regnamespace and p.pronargs = 0
     and pg_get_functiondef(p.oid) ~ 'IMMUTABLE' and p.prorettype in ('integer'::regtype, 'interval'::regtype)"""
-SAID = {
+CONSTANTS_IN_TEXT = {
     "signalops/send/README.md": (
         r"the (?P<circuit_failures>fifth) failure in a row",
         r"opens a send target's circuit for (?P<circuit_pause>\d+ s)",
@@ -55,12 +55,12 @@ def test_python_reads_what_sql_defines(owner: psycopg.Connection) -> None:
         assert of_python == value(owner, name)
 
 
-@pytest.mark.parametrize(("file", "pattern"), [(f, pattern) for f, patterns in SAID.items() for pattern in patterns])
+@pytest.mark.parametrize(("file", "pattern"), [(f, pattern) for f, patterns in CONSTANTS_IN_TEXT.items() for pattern in patterns])
 def test_the_documentation_says_the_same(owner: psycopg.Connection, file: str, pattern: str) -> None:
     found = re.search(pattern, Path(ROOT / file).read_text(encoding="utf-8"))
     assert found, "the sentence is gone"
-    ((name, said),) = found.groupdict().items()
-    amount, _, unit = said.partition(" ")
+    ((name, quoted),) = found.groupdict().items()
+    amount, _, unit = quoted.partition(" ")
     number = WORDS.get(amount) or int(amount)
     assert number * (60 if unit == "minutes" else 1) == value(owner, name)
 

@@ -57,11 +57,11 @@ def test_two_requests_without_an_id_have_two() -> None:
 
 
 def test_an_event_gives_its_id_to_a_request_that_has_none_yet() -> None:
-    silent, sent, told = of(), of(x_request_id="order-4711"), of()
-    in_the_logs = told.id
-    for request in (silent, sent, told):
+    silent, sent, logged = of(), of(x_request_id="order-4711"), of()
+    in_the_logs = logged.id
+    for request in (silent, sent, logged):
         request.name("of-the-event")
-    assert (silent.id, sent.id, told.id) == ("of-the-event", "order-4711", in_the_logs)
+    assert (silent.id, sent.id, logged.id) == ("of-the-event", "order-4711", in_the_logs)
 
 
 def test_what_follows_carries_the_id_and_a_new_span_of_the_same_trace() -> None:

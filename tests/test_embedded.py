@@ -24,8 +24,8 @@ async def run(folder: Path, *arguments: str) -> tuple[int | None, str]:
         stderr=asyncio.subprocess.STDOUT,
     )
     async with asyncio.timeout(25):
-        said, _ = await process.communicate()
-    return process.returncode, said.decode()
+        printed, _ = await process.communicate()
+    return process.returncode, printed.decode()
 
 
 def is_empty(folder: Path) -> bool:
@@ -34,10 +34,10 @@ def is_empty(folder: Path) -> bool:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 async def test_no_other_command_makes_a_database(tmp_path: Path, command: list[str]) -> None:
-    code, said = await run(tmp_path, *command)
+    code, printed = await run(tmp_path, *command)
     assert code == 1
-    assert f"There is no database in {tmp_path / '.data'}" in said
-    assert "signalops up" in said
+    assert f"There is no database in {tmp_path / '.data'}" in printed
+    assert "signalops up" in printed
     assert is_empty(tmp_path)
 
 

@@ -24,7 +24,7 @@ POISON = """
 
 
 @pytest.fixture
-def told() -> Iterator[list[str]]:
+def emitted() -> Iterator[list[str]]:
     """The names of the facts that were emitted."""
     names: list[str] = []
     unsubscribe = telemetry.subscribe(lambda name, _: names.append(name))
@@ -64,8 +64,8 @@ async def test_each_match_has_one_delivery_with_one_job(pipeline: Pipeline, acme
     deliveries = pipeline.rows("select event_id, rule_id, rule_version from signalops.deliveries order by 2")
     assert matched == deliveries
     assert len(matched) == 2
-    wanted = pipeline.rows("select id::text, tenant_id::text from signalops.deliveries")
-    assert sorted((job["delivery"], job["tenant"]) for job in pipeline.jobs("send_delivery")) == sorted(wanted)
+    stored_deliveries = pipeline.rows("select id::text, tenant_id::text from signalops.deliveries")
+    assert sorted((job["delivery"], job["tenant"]) for job in pipeline.jobs("send_delivery")) == sorted(stored_deliveries)
 
 
 async def test_a_batch_is_held_against_its_own_tenants_rules_alone(pipeline: Pipeline, acme: Tenant, globex: Tenant) -> None:
@@ -108,12 +108,12 @@ async def test_a_rule_of_the_first_grammar_decides_as_it_was_written(pipeline: P
     assert pipeline.rows(matched) == [({"plan": "pro"},)]
 
 
-async def test_a_rule_that_cannot_be_compiled_stops_no_other(pipeline: Pipeline, acme: Tenant, told: list[str]) -> None:
+async def test_a_rule_that_cannot_be_compiled_stops_no_other(pipeline: Pipeline, acme: Tenant, emitted: list[str]) -> None:
     make_rule(pipeline.owner, acme, {"type": "no list"})
     good = make_rule(pipeline.owner, acme, {"type": ["user.signup"]})
     await pipeline.handlers.process_batch(await pipeline.accept((acme, {})), 1)
     assert pipeline.rows("select rule_id from signalops.matches") == [(good,)]
-    assert "rule.compile_failed" in told
+    assert "rule.compile_failed" in emitted
 
 
 async def test_operational_events_are_processed_and_not_billed(pipeline: Pipeline, acme: Tenant) -> None:
@@ -131,7 +131,7 @@ async def test_operational_events_are_processed_and_not_billed(pipeline: Pipelin
     assert len(pipeline.rows("select from signalops.matches")) == 1
 
 
-async def test_a_poisonous_event_dies_alone(pipeline: Pipeline, acme: Tenant, globex: Tenant, told: list[str]) -> None:
+async def test_a_poisonous_event_dies_alone(pipeline: Pipeline, acme: Tenant, globex: Tenant, emitted: list[str]) -> None:
     for tenant in (acme, globex):
         make_rule(pipeline.owner, tenant, {"type": ["user.signup"]})
     pipeline.owner.execute(POISON)
@@ -139,17 +139,17 @@ async def test_a_poisonous_event_dies_alone(pipeline: Pipeline, acme: Tenant, gl
     await pipeline.handlers.process_batch(batch, 1)
 
     dead = "select tenant_id, kind, error from signalops.dead_letters"
-    letters = pipeline.rows(dead)
-    assert sorted(tenant for tenant, *_ in letters) == sorted([acme.id, acme.id, globex.id, globex.id])
-    assert {kind for _, kind, _ in letters} == {"event"}
-    assert all("this event is poisonous" in error for *_, error in letters)
+    dead_letters = pipeline.rows(dead)
+    assert sorted(tenant for tenant, *_ in dead_letters) == sorted([acme.id, acme.id, globex.id, globex.id])
+    assert {kind for _, kind, _ in dead_letters} == {"event"}
+    assert all("this event is poisonous" in error for *_, error in dead_letters)
     assert pipeline.rows("select events, dead from signalops.batch_results") == [(7, 2), (7, 2)]
     assert (pipeline.used(acme), pipeline.used(globex)) == (7, 7)
     assert pipeline.rows("select status, count(*) from signalops.event_status group by 1 order by 1") == [
         ("dead", 4),
         ("processed", 14),
     ]
-    assert (told.count("batch.bisected"), told.count("event.dead_lettered")) == (1, 4)
+    assert (emitted.count("batch.bisected"), emitted.count("event.dead_lettered")) == (1, 4)
     assert len(pipeline.jobs("send_delivery")) == 14
 
 

@@ -39,7 +39,7 @@ def queued(pipeline: Pipeline) -> list[UUID]:
     return [batch for (batch,) in pipeline.rows(query)]
 
 
-def held(pipeline: Pipeline) -> list[tuple[Any, ...]]:
+def parked(pipeline: Pipeline) -> list[tuple[Any, ...]]:
     return pipeline.rows("select tenant_id from signalops.inbox where is_parked")
 
 
@@ -64,7 +64,7 @@ async def tick(pipeline: Pipeline) -> None:
 async def test_its_events_wait_and_those_of_others_in_the_batch_do_not(pipeline: Pipeline, acme: Tenant, globex: Tenant) -> None:
     await suspended_with_a_backlog(pipeline, acme, globex)
     assert (pipeline.used(acme), pipeline.used(globex)) == (0, 1)
-    assert held(pipeline) == [(acme.id,), (acme.id,)]
+    assert parked(pipeline) == [(acme.id,), (acme.id,)]
     pipeline.owner.execute("update signalops.inbox set batch = signalops.uuid7_floor(now() - interval '1 hour')")
     await tick(pipeline)
     assert queued(pipeline) == [], "no sweep gives a job to what is held"
@@ -79,7 +79,7 @@ async def test_what_is_resumed_goes_on_the_oldest_first_and_is_counted_once(
     assert queued(pipeline) == made
     for batch in queued(pipeline):
         await pipeline.handlers.process_batch(BatchId(batch), 2)
-    assert (pipeline.used(acme), pipeline.used(globex), held(pipeline)) == (6, 3, [])
+    assert (pipeline.used(acme), pipeline.used(globex), parked(pipeline)) == (6, 3, [])
     assert pipeline.rows("select is_draining from signalops.tenants where id = %s", acme.id) == [(False,)]
 
 
@@ -100,7 +100,7 @@ async def test_a_large_backlog_is_resumed_in_slices_that_leave_the_queue_to_othe
         done += len(queued(pipeline))
         forget_jobs(pipeline)
         await pipeline.handlers.enqueue_due()
-    assert (done, held(pipeline)) == (5001, [])
+    assert (done, parked(pipeline)) == (5001, [])
 
 
 async def test_a_resumption_that_is_taken_back_leaves_the_rest_held(pipeline: Pipeline, acme: Tenant, globex: Tenant) -> None:
@@ -108,7 +108,7 @@ async def test_a_resumption_that_is_taken_back_leaves_the_rest_held(pipeline: Pi
     for status in ("active", "suspended"):
         become(pipeline, acme, status)
     await tick(pipeline)
-    assert (queued(pipeline), len(held(pipeline))) == ([], 2)
+    assert (queued(pipeline), len(parked(pipeline))) == ([], 2)
 
 
 async def test_closing_a_suspended_tenant_has_what_was_accepted_processed(
@@ -150,7 +150,7 @@ async def test_a_large_backlog_of_one_does_not_keep_the_next_waiting(pipeline: P
     for tenant in (acme, globex):
         become(pipeline, tenant, "active")
     await pipeline.handlers.enqueue_due()
-    assert held(pipeline), "acme's backlog is not through"
+    assert parked(pipeline), "acme's backlog is not through"
     assert pipeline.rows("select from signalops.digests where due_at = 'infinity'") == []
 
 
@@ -158,7 +158,7 @@ async def test_what_is_accepted_in_the_moment_of_suspension_waits(pipeline: Pipe
     become(pipeline, acme, "suspended")
     batch = await pipeline.accept((acme, {}))
     await pipeline.handlers.process_batch(batch, 1)
-    assert (len(held(pipeline)), pipeline.used(acme)) == (1, 0)
+    assert (len(parked(pipeline)), pipeline.used(acme)) == (1, 0)
 
 
 async def test_a_resumption_waits_for_who_is_just_setting_something_aside(
@@ -189,9 +189,9 @@ async def notified(pipeline: Pipeline, acme: Tenant) -> Pipeline:
 
 
 async def test_deliveries_wait_without_an_attempt_and_go_on(notified: Pipeline, acme: Tenant) -> None:
-    wanted = [(acme.id, UUID(job["delivery"])) for job in notified.jobs("send_delivery")]
+    deliveries = [(acme.id, UUID(job["delivery"])) for job in notified.jobs("send_delivery")]
     forget_jobs(notified)
-    await notified.handlers.send_deliveries(wanted)  # type: ignore[arg-type]
+    await notified.handlers.send_deliveries(deliveries)  # type: ignore[arg-type]
     for _ in range(2):
         await tick(notified)
     state = "select status, attempts, next_attempt_at is not null from signalops.deliveries"
@@ -307,9 +307,9 @@ async def test_it_is_shown_as_held_and_not_as_lag(pipeline: Pipeline, acme: Tena
     pipeline.owner.execute("update signalops.inbox set batch = signalops.uuid7_floor(now() - interval '1 hour')")
     findings = {finding.check: finding for finding in await diagnose(settings)}
     assert findings["lost events"].ok
-    assert findings["held events"].detail == "1 suspended tenants: 2 of their events wait"
+    assert findings["parked events"].detail == "1 suspended tenants: 2 of their events wait"
     ((event,),) = pipeline.rows("select event_id from signalops.inbox limit 1")
     async with db.as_tenant(pipeline.api, acme.id) as connection:
         shown = await follow(connection, acme.id, event)
     assert shown is not None
-    assert (shown["status"], shown["held"]) == ("pending", True)
+    assert (shown["status"], shown["parked"]) == ("pending", True)

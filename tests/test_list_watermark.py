@@ -11,7 +11,7 @@ import pytest
 from signalops import clock
 from signalops.config import Settings
 from tests.support.api import SIGNUP, Answer, Client, running_process
-from tests.support.deliveries import LETTERS, die, do
+from tests.support.deliveries import DEAD_LETTERS, die, do
 from tests.support.full_tenant import settle
 from tests.support.tenants import Tenant
 from tests.support.worlds.outbox import Outbox
@@ -55,13 +55,13 @@ async def test_what_was_acknowledged_is_shown_at_once_while_others_are_stored(
 ) -> None:
     slow.execute("select signalops.new_id()")
     sent = (await api.post(SIGNUP, acme)).json["id"]
-    asked = asyncio.create_task(api.get("/api/events", acme))
+    request = asyncio.create_task(api.get("/api/events", acme))
     waiting = "select from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and not granted"
     async with asyncio.timeout(5):
         while not owner.execute(waiting).fetchall():
             await api.get("/healthz")
     slow.commit()
-    assert [event["id"] for event in (await asked).json["data"]] == [sent]
+    assert [event["id"] for event in (await request).json["data"]] == [sent]
 
 
 async def test_a_time_that_is_not_settled_is_refused_and_complete_when_asked_again(
@@ -84,19 +84,19 @@ async def test_what_a_page_promises_of_a_time_holds_for_parts_of_milliseconds(ap
     assert datetime.fromisoformat(event["receivedAt"]) == moment
 
     async def number(**bounds: Any) -> int:
-        asked = {name: value.isoformat() for name, value in bounds.items()}
-        return len((await api.get("/api/events", acme, **asked)).json["data"])
+        request = {name: value.isoformat() for name, value in bounds.items()}
+        return len((await api.get("/api/events", acme, **request)).json["data"])
 
     little = timedelta(microseconds=1)
     assert [await number(**{"from": moment + by}) for by in (-little, 0 * little, little)] == [1, 1, 0]
     assert [await number(to=moment + by) for by in (-little, 0 * little, little)] == [0, 0, 1]
 
 
-async def follow(api: Client, tenant: Tenant, path: str, wanted: int) -> list[str]:
+async def follow(api: Client, tenant: Tenant, path: str, count: int) -> list[str]:
     """Follow a list by its cursor until it has shown so many items; return their ids as they were shown."""
     seen: list[str] = []
     async with asyncio.timeout(20):
-        while len(seen) < wanted:
+        while len(seen) < count:
             cursor = {"endingBefore": seen[-1]} if seen else {"endingBefore": "00000000-0000-0000-0000-000000000000"}
             page = (await api.get(path, tenant, limit=100, **cursor)).json["data"]
             seen += [item["id"] for item in reversed(page)]
@@ -135,11 +135,11 @@ async def test_a_letter_that_dies_again_hides_none_from_who_follows_the_list(
     seen, between, later = (acmes.delivery(channel) for _ in range(3))
     for delivery in (seen, between):
         die(owner, acmes.tenant, delivery)
-    assert (await do(api, acme, f"{LETTERS}/{seen}/retry", {})).status == 200
+    assert (await do(api, acme, f"{DEAD_LETTERS}/{seen}/retry", {})).status == 200
     acmes.wake(seen)
     for delivery in (seen, later):
         die(owner, acmes.tenant, delivery)
     page = (await api.get("/api/dead-letters", acme, endingBefore=seen)).json["data"]
-    assert [UUID(letter["id"]) for letter in reversed(page)] == [between, seen, later]
+    assert [UUID(dead_letter["id"]) for dead_letter in reversed(page)] == [between, seen, later]
     page = (await api.get("/api/dead-letters", acme, startingAfter=seen)).json["data"]
-    assert [UUID(letter["id"]) for letter in page] == [between]
+    assert [UUID(dead_letter["id"]) for dead_letter in page] == [between]

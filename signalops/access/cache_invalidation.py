@@ -31,15 +31,15 @@ async def listen(
         await asyncio.sleep(1)
     while True:
         try:
-            async for heard in db.listen(conninfo, ["signalops_access", _SCHEMAS]):
-                channel, payload = heard or ("", "")
+            async for notification in db.listen(conninfo, ["signalops_access", _SCHEMAS]):
+                channel, payload = notification or ("", "")
                 if channel == _SCHEMAS:
                     _forget(schemas, payload)
                 elif payload:
                     _invalidate(caches, payload)
                 else:
                     _invalidate_all(caches, "announced")
-                if heard is None:
+                if notification is None:
                     schemas.invalidate_all()
                     # What ended this connection has ended others: else the first request on each of them would find out.
                     await asyncio.gather(*map(db.repair, pools))

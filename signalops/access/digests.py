@@ -42,9 +42,9 @@ class Digests:
         name, secret = newest
         return name + hmac.digest(secret, key.encode(), "sha256")
 
-    def compare(self, key: str, kept: bytes | None) -> bool | None:
+    def compare(self, key: str, digest: bytes | None) -> bool | None:
         """Return whether a key has this digest; None if the digest can't decide that."""
-        secret = self._keys.get(kept[:_NAME]) if kept else None
-        if kept is None or secret is None:
+        secret = self._keys.get(digest[:_NAME]) if digest else None
+        if digest is None or secret is None:
             return None
-        return hmac.compare_digest(kept[_NAME:], hmac.digest(secret, key.encode(), "sha256"))
+        return hmac.compare_digest(digest[_NAME:], hmac.digest(secret, key.encode(), "sha256"))

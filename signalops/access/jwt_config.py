@@ -43,10 +43,10 @@ def trust_of(settings: Settings) -> Trust | None:
         raise Unusable("SIGNALOPS_JWT_SECRET is too short: take 32 random bytes, such as `openssl rand -hex 32` prints.")
     if secret or settings.jwt_jwks:
         return _trust(settings, secret, settings.jwt_issuer, settings.jwt_audience)
-    kept = _stored_secret(settings)
-    if kept is None:
+    stored_secret = _stored_secret(settings)
+    if stored_secret is None:
         return None
-    return _trust(settings, kept, settings.jwt_issuer or _OURS, settings.jwt_audience or _OURS)
+    return _trust(settings, stored_secret, settings.jwt_issuer or _OURS, settings.jwt_audience or _OURS)
 
 
 def _trust(settings: Settings, secret: str | None, issuer: str | None, audience: str | None) -> Trust:

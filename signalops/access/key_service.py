@@ -61,7 +61,9 @@ async def refuse_escalation(connection: db.Connection, caller: Caller, rights: N
         return
     for own in await access_queries.list_keys(connection, caller.tenant, id=caller.key):
         if own["allowedCidrs"] and not are_within(rights.allowed_cidrs, own["allowedCidrs"]):
-            raise Forbidden("The API key is itself held to networks: name allowedCidrs that lie within them, or use another key.")
+            raise Forbidden(
+                "The API key is itself restricted to networks: name allowedCidrs that lie within them, or use another key."
+            )
 
 
 async def add(connection: db.Connection, tenant: TenantId, new: NewKey, secret: Secret) -> CreatedKey:

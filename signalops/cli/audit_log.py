@@ -36,7 +36,7 @@ def list_(
 ) -> None:
     """Show who did what to what people manage, newest first; --json has what it changed."""
     filters = {"action": action, "actor": actor, "target": target, "from": since and since.astimezone().isoformat()}
-    parameters = validated(ActionsPage, filters).wanted() | {"limit": limit}
+    parameters = validated(ActionsPage, filters).filters() | {"limit": limit}
 
     async def reading(connection: db.Connection) -> list[JsonObject]:
         found = await find_tenant(connection, tenant) if tenant else None

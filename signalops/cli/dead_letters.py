@@ -32,8 +32,8 @@ Error = Annotated[str | None, typer.Option(help="Only with this in their error, 
 Since = Annotated[str | None, typer.Option("--from", help="Only those that died at or after this time (RFC 3339).")]
 Until = Annotated[str | None, typer.Option("--to", help="Only those that died before this time (RFC 3339).")]
 Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-Asked = TypeVar("Asked", DeadLetterRetry, DeadLetterDiscard)
-Work = Callable[[db.Connection, TenantId, Asked], Awaitable[DeadLetterCounts]]
+Request = TypeVar("Request", DeadLetterRetry, DeadLetterDiscard)
+Work = Callable[[db.Connection, TenantId, Request], Awaitable[DeadLetterCounts]]
 
 
 @app.command(epilog="Example: signalops dead-letter retry --tenant acme --channel hook --yes")
@@ -75,14 +75,14 @@ def discard(
     _do(tenant, request, dead_letter_service.discard_many, "Discard", yes)
 
 
-def _do(tenant: str, request: Asked, work: Work[Asked], verb: str, yes: bool) -> None:
+def _do(tenant: str, request: Request, work: Work[Request], verb: str, yes: bool) -> None:
     """Print how many dead letters are selected, ask for confirmation, and retry or discard them."""
     counted = for_tenant(tenant, lambda connection, tenant_id: dead_letter_service.count(connection, tenant_id, request))
-    beyond = f" (and {counted.left} are left for next time)" if counted.left else ""
+    beyond = f" (and {counted.remaining} are left for next time)" if counted.remaining else ""
     if not yes:
-        typer.confirm(f"{verb} {counted.letters} dead letters{beyond}?", abort=True)
+        typer.confirm(f"{verb} {counted.dead_letters} dead letters{beyond}?", abort=True)
     done = for_tenant(tenant, lambda connection, tenant_id: work(connection, tenant_id, request))
-    typer.echo(f"{verb}: {done.letters} dead letters, {done.left} left.")
+    typer.echo(f"{verb}: {done.dead_letters} dead letters, {done.remaining} left.")
 
 
 def _choice(tenant: str, ids: list[UUID] | None, every: bool, narrowed: JsonObject) -> JsonObject:

@@ -71,7 +71,7 @@ def _tree(shown: JsonObject) -> Tree:
             tree.add(f"dead: {done['error']}")
         rules = tree.add(f"{done['rulesEvaluated']} rules evaluated (version {done['rulesetVersion']} of the set)")
     else:
-        rules = tree.add("held until its tenant is resumed" if shown.get("held") else "waits in the inbox")
+        rules = tree.add("parked until its tenant is resumed" if shown.get("parked") else "waits in the inbox")
     for match in shown["matches"]:
         rules.add(f"matched {match['name']!r}, version {match['version']}: {match['outcome']}")
     for delivery in shown["deliveries"]:

@@ -28,7 +28,7 @@ commands.add(
     invoice_endpoints.list_invoices, "list", columns="kind number period currency subtotal credited total issuedAt voidedAt id"
 )
 
-Wanted = Annotated[str, typer.Argument(help="Its number, or its id.")]
+InvoiceRef = Annotated[str, typer.Argument(help="Its number, or its id.")]
 IsNote = Annotated[bool, typer.Option("--credit-note", help="The number is a credit note's.")]
 Reason = Annotated[str, typer.Option(help="Reason; it stays on record.")]
 Author = Annotated[str, typer.Option(help="The person responsible.", envvar="USER")]
@@ -38,7 +38,7 @@ _LINES = ("position", "kind", "description", "quantity", "included", "unit", "am
 
 @app.command(epilog="Example: signalops invoice show 17 --tenant acme --format html --output invoice-17.html")
 def show(
-    invoice: Wanted,
+    invoice: InvoiceRef,
     tenant: TenantSlug,
     is_note: IsNote = False,
     format_: Format = "text",
@@ -79,7 +79,7 @@ def preview(
 
 
 @app.command(epilog="Example: signalops invoice void 17 --tenant acme --reason 'wrong customer' --author ann")
-def void(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author, is_note: IsNote = False) -> None:
+def void(invoice: InvoiceRef, tenant: TenantSlug, reason: Reason, author: Author, is_note: IsNote = False) -> None:
     """Void an invoice or a credit note; the credit that it used comes back."""
     decision = corrections.ReasonAndAuthor(reason=reason, author=author)
     for_tenant(tenant, _on(invoice, is_note, lambda c, t, found: corrections.void(c, t, found, decision)))
@@ -91,7 +91,7 @@ def void(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author, is
     epilog="Example: signalops invoice credit-note 17 --tenant acme --amount 12.50 --reason 'an outage' --author ann",
 )
 def credit_note(
-    invoice: Wanted,
+    invoice: InvoiceRef,
     tenant: TenantSlug,
     amount: Annotated[str, typer.Option(help="At most what is left of the invoice.")],
     reason: Reason,
@@ -104,7 +104,7 @@ def credit_note(
 
 
 @app.command(epilog="Example: signalops invoice reissue 17 --tenant acme --reason 'right customer' --author ann")
-def reissue(invoice: Wanted, tenant: TenantSlug, reason: Reason, author: Author) -> None:
+def reissue(invoice: InvoiceRef, tenant: TenantSlug, reason: Reason, author: Author) -> None:
     """Reissue a voided invoice: the same figures, a new number."""
     decision = corrections.ReasonAndAuthor(reason=reason, author=author)
     issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.reissue(c, t, found, decision)))

@@ -29,7 +29,7 @@ async def accept(connection: db.Connection, events: list[Incoming], batch: Batch
     parameters = {
         "flush": b"[%s]" % b",".join(rows),
         "buckets": buckets,
-        "asked": orjson.dumps(_demand(events), default=str),
+        "demand": orjson.dumps(_demand(events), default=str),
         "batch": batch,
         "priority": priority,
     }

@@ -13,7 +13,7 @@ class TooCostly(ValueError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"The event takes more than {MAX_STEPS:,} steps to be held against the patterns: send shorter arrays, or write "
+            f"The event takes more than {MAX_STEPS:,} steps to be checked against the patterns: send shorter arrays, or write "
             "fewer conditions on them."
         )
 

@@ -38,8 +38,8 @@ class FieldBound(NamedTuple):
 def consistent(fields: Sequence[FieldBound], candidates: int, budget: Budget) -> int:
     """The candidates for which one choice of elements satisfies all fields, given in the order of their paths."""
     states: dict[State, int] = {frozenset(): candidates}
-    for bound, kept in zip(fields, _touched_later(fields), strict=False):
-        states = _after(bound, states, kept, budget)
+    for bound, remaining in zip(fields, _touched_later(fields), strict=False):
+        states = _after(bound, states, remaining, budget)
     mask = 0
     for satisfied in states.values():
         mask |= satisfied
@@ -54,7 +54,7 @@ def _touched_later(fields: Sequence[FieldBound]) -> list[frozenset[int]]:
     return touched[::-1]
 
 
-def _after(bound: FieldBound, states: Mapping[State, int], kept: frozenset[int], budget: Budget) -> dict[State, int]:
+def _after(bound: FieldBound, states: Mapping[State, int], remaining: frozenset[int], budget: Budget) -> dict[State, int]:
     """The states that remain once the field is satisfied."""
     result: defaultdict[State, int] = defaultdict(int)
     values = _Element()
@@ -68,16 +68,16 @@ def _after(bound: FieldBound, states: Mapping[State, int], kept: frozenset[int],
         for places, satisfied in values.consistent_with(state, budget) if asking else ():
             missing = False
             if chosen := asking & satisfied:
-                result[_cut((*state, *places), kept)] |= chosen
+                result[_cut((*state, *places), remaining)] |= chosen
         if missing:
             unchanged |= asking & bound.absence
         if unchanged:
-            result[_cut(state, kept)] |= unchanged
+            result[_cut(state, remaining)] |= unchanged
     return result
 
 
-def _cut(places: Iterable[Place], kept: frozenset[int]) -> State:
-    return frozenset(place for place in places if place[0] in kept)
+def _cut(places: Iterable[Place], remaining: frozenset[int]) -> State:
+    return frozenset(place for place in places if place[0] in remaining)
 
 
 class _Element:

@@ -109,9 +109,9 @@ class _Decisions:
 
     def announce(self, compiled: CompiledRules, event: Event, seen: Event) -> None:
         """Handle an operational event that reports an absence: match the rule that emitted it, in its group."""
-        about, wanted = event["payload"], event.get("replay_rules")
+        about, replay_rules = event["payload"], event.get("replay_rules")
         rule = compiled.by_id.get(RuleId(UUID(about["rule"]["id"])))
-        if rule and rule.plan and rule.plan.kind == "absent" and (wanted is None or str(rule.id) in wanted):
+        if rule and rule.plan and rule.plan.kind == "absent" and (replay_rules is None or str(rule.id) in replay_rules):
             group = Group(rule.plan.grouping.key(about["group"]), about["group"])
             self._follow(_Match(event, rule, compiled.is_silenced(seen, self.now, Budget())), rule.plan, "each", group)
 

@@ -77,7 +77,7 @@ async def claim(connection: db.Connection, deliveries: Iterable[DeliveryToSend],
     """
     requested: list[DeliveryRef] = [{"tenant": str(tenant), "delivery": str(delivery)} for tenant, delivery in deliveries]
     return await db.records(
-        connection, Claim, SQL["claim-deliveries"], {"wanted": db.Jsonb(requested), "busy": busy}, prepare=True
+        connection, Claim, SQL["claim-deliveries"], {"requested": db.Jsonb(requested), "busy": busy}, prepare=True
     )
 
 
@@ -91,7 +91,7 @@ async def settle(connection: db.Connection, attempts: Iterable[Attempt]) -> list
 
     Returns the deliveries that died.
     """
-    parameters = {"said": db.Jsonb([_settled_attempt(attempt) for attempt in attempts])}
+    parameters = {"attempts": db.Jsonb([_settled_attempt(attempt) for attempt in attempts])}
     return [died for (died,) in await db.tuples(connection, SQL["settle-deliveries"], parameters, prepare=True)]
 
 

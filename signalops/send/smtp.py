@@ -90,61 +90,61 @@ class Mailer:
             raise Busy("All connections to the mail server are in use.") from None
         try:
             async with asyncio.timeout(self._timeout):
-                kept = await self._take(server)
-                return await self._sent(server, kept, mail)
+                idle_connection = await self._take(server)
+                return await self._sent(server, idle_connection, mail)
         finally:
             place.release()
 
-    async def _sent(self, server: Server, kept: _IdleConnection, mail: Mail) -> str:
+    async def _sent(self, server: Server, idle_connection: _IdleConnection, mail: Mail) -> str:
         try:
-            _, answer = await kept.smtp.sendmail(mail.sender, [mail.recipient], mail.content)
+            _, answer = await idle_connection.smtp.sendmail(mail.sender, [mail.recipient], mail.content)
         except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused):
-            self._keep(server, kept)  # it said no to this mail, and was reset
+            self._keep(server, idle_connection)  # it said no to this mail, and was reset
             raise
         except BaseException:
-            kept.smtp.close()  # in the middle of a command: its answer would be taken for the next one's
+            idle_connection.smtp.close()  # in the middle of a command: its answer would be taken for the next one's
             raise
-        self._keep(server, kept)
+        self._keep(server, idle_connection)
         return answer
 
     async def close(self) -> None:
         """Close the idle connections."""
-        idle = [kept for all_kept in self._idle.values() for kept in all_kept]
+        idle = [idle_connection for connections in self._idle.values() for idle_connection in connections]
         self._idle.clear()
-        for kept in idle:
-            if kept.expiry:
-                kept.expiry.cancel()
-        await asyncio.gather(*self._ending, *(kept.end() for kept in idle))
+        for idle_connection in idle:
+            if idle_connection.expiry:
+                idle_connection.expiry.cancel()
+        await asyncio.gather(*self._ending, *(idle_connection.end() for idle_connection in idle))
 
     async def _take(self, server: Server) -> _IdleConnection:
-        while kept := self._newest(server):
-            if await kept.is_fit(self._sure):
-                return kept
-            await kept.end()
+        while idle_connection := self._newest(server):
+            if await idle_connection.is_fit(self._sure):
+                return idle_connection
+            await idle_connection.end()
         return _IdleConnection(await self._opened(server))
 
     def _newest(self, server: Server) -> _IdleConnection | None:
         """Pop the one used last, so that the surplus connections of a burst become idle and expire."""
         if server not in self._idle:
             return None
-        kept = self._idle[server].pop()
+        idle_connection = self._idle[server].pop()
         self._forget_empty(server)
-        if kept.expiry:
-            kept.expiry.cancel()
-        return kept
+        if idle_connection.expiry:
+            idle_connection.expiry.cancel()
+        return idle_connection
 
-    def _keep(self, server: Server, kept: _IdleConnection) -> None:
-        if not kept.smtp.is_connected:
+    def _keep(self, server: Server, idle_connection: _IdleConnection) -> None:
+        if not idle_connection.smtp.is_connected:
             return
-        kept.mails += 1
-        kept.since = time.monotonic()
-        kept.expiry = asyncio.get_running_loop().call_later(self._most_idle, self._expire, server, kept)
-        self._idle[server].append(kept)
+        idle_connection.mails += 1
+        idle_connection.since = time.monotonic()
+        idle_connection.expiry = asyncio.get_running_loop().call_later(self._most_idle, self._expire, server, idle_connection)
+        self._idle[server].append(idle_connection)
 
-    def _expire(self, server: Server, kept: _IdleConnection) -> None:
-        self._idle[server].remove(kept)
+    def _expire(self, server: Server, idle_connection: _IdleConnection) -> None:
+        self._idle[server].remove(idle_connection)
         self._forget_empty(server)
-        task = watched(asyncio.create_task(kept.end(), name="end an idle connection"))
+        task = watched(asyncio.create_task(idle_connection.end(), name="end an idle connection"))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 

@@ -110,9 +110,7 @@ class Usage(ApiModel):
         description="Of the whole time, as a decimal; null: no value. What is billed.", examples=["42"]
     )
     events: int = Field(description="How many events it was made of.")
-    accepted: int | None = Field(
-        description="Stored in the month; what the limits are held against. These four: of a month's events alone."
-    )
+    accepted: int | None = Field(description="Stored in the month; what limits apply to. These four: of a month's events alone.")
     processed: int | None = Field(description="Of what happened in the month.")
     soft_limit: int | None = Field(description="At which a notice is emitted.")
     hard_limit: int | None = Field(description="Beyond which events are refused.")

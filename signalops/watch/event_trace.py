@@ -20,8 +20,8 @@ async def follow(connection: db.Connection, tenant: TenantId, event: EventId) ->
         shown["overLimit"] = True
     if row["correlation"]:
         shown["requestId"] = row["correlation"]
-    if row["held"]:
-        shown["held"] = True
+    if row["is_parked"]:
+        shown["parked"] = True
     shown["batch"] = row["batch"]
     shown["processing"] = _processing(row)
     shown["matches"] = await watch_queries.matches(connection, tenant, event)

@@ -53,7 +53,7 @@ async def login(connection: db.Connection) -> tuple[bool, str, str, bool]:
     return forced, role, name, has_jit
 
 
-async def held(connection: db.Connection, query: str) -> list[Any]:
+async def names(connection: db.Connection, query: str) -> list[Any]:
     """Run a check of doctor.sql that returns one array of what it found."""
     return list(await db.value(connection, db.queries("watch/doctor")[query]) or ())
 

@@ -39,7 +39,7 @@ from signalops.rules.rule_endpoints import Rules
 from signalops.rules.silences import silence_endpoints as silences
 from signalops.send.callbacks import callback_endpoints as callbacks
 from signalops.send.channel_admin.channel_endpoints import Channels
-from signalops.send.dead_letters import dead_letter_endpoints as letters
+from signalops.send.dead_letters import dead_letter_endpoints
 from signalops.send.deliveries import delivery_endpoints as deliveries
 from signalops.supervise import exit_if_failed, supervised
 from signalops.templates import SendTemplates
@@ -115,7 +115,7 @@ class Api:
             silences,
             self._channels,
             deliveries,
-            letters,
+            dead_letter_endpoints,
             callbacks,
             callbacks.Callbacks(self._connections, config),
             Meters(config.max_meters),

@@ -34,7 +34,7 @@ class In(float):
     """A time so many seconds from when the token is made; the tests of a file may run minutes after it was read."""
 
 
-def said(**other: Any) -> dict[str, Any]:
+def claims_of(**other: Any) -> dict[str, Any]:
     """Return the claims of a user's token that is valid; other ones instead or besides, and with ... none."""
     now = int(time.time())
     claims: dict[str, Any] = {
@@ -56,7 +56,7 @@ def _timed(value: Any, now: int) -> Any:
 def signed(algorithm: str = "HS256", headers: dict[str, Any] | None = None, **other: Any) -> str:
     """Return a token of such claims, signed by the issuer's key for an algorithm."""
     key: Any = SECRET if algorithm == "HS256" else PRIVATE[algorithm]
-    return jwt.encode(said(**other), key, algorithm, headers=headers)
+    return jwt.encode(claims_of(**other), key, algorithm, headers=headers)
 
 
 def raw(header: object, payload: object, signature: bytes = b"") -> str:
@@ -79,7 +79,7 @@ class Site:
     """The server of a JWK Set; `answer` makes its answers, which are counted."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
         self.content = jwk_set(one="RS256")
         self.answer: Callable[[web.Request], Awaitable[web.StreamResponse]] = self._answer
         self.url = ""
@@ -88,7 +88,7 @@ class Site:
         return web.Response(body=self.content, content_type="application/json")
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.asked += 1
+        self.requests += 1
         return await self.answer(request)
 
     def keys(self, pause: float = 0, timeout: float = 5) -> JwkSet:

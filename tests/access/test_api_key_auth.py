@@ -16,7 +16,7 @@ from signalops.access.digests import Digests
 from signalops.access.key_format import new_key
 from signalops.config import Settings
 from signalops.errors import Unauthenticated, Unavailable
-from tests.support.api import NOTHING, SIGNUP, Client, assert_problem, hearing, rows, running
+from tests.support.api import NOTHING, SIGNUP, Client, assert_problem, capture_log, rows, running
 from tests.support.keys import add_key
 from tests.support.tenants import Tenant, make_tenant
 
@@ -110,7 +110,7 @@ async def test_a_remembered_key_ends_when_it_expires(api: Client, owner: psycopg
 async def test_a_revocation_is_heard_after_the_listening_connection_was_lost(
     settings: Settings, owner: psycopg.Connection, acme: Tenant
 ) -> None:
-    with hearing("api_key_cache.invalidated") as doubts:
+    with capture_log("api_key_cache.invalidated") as doubts:
         async with running(settings) as api, asyncio.timeout(5):
             assert await doubts.get() == {"reason": "announced"}
             ended = owner.execute(
@@ -128,7 +128,7 @@ async def test_a_revocation_is_heard_after_the_listening_connection_was_lost(
 async def test_bcrypt_is_paid_once_for_a_key_and_not_for_each_request(
     settings: Settings, acme: Tenant, checks: list[bytes]
 ) -> None:
-    with hearing("api_key_cache.invalidated") as doubts:
+    with capture_log("api_key_cache.invalidated") as doubts:
         async with running(settings) as api, asyncio.timeout(10):
             await doubts.get()  # as listening begins: what was asked for before is asked for again
             first = await asyncio.gather(*(api.get("/api/events", acme) for _ in range(40)))
@@ -140,7 +140,7 @@ async def test_bcrypt_is_paid_once_for_a_key_and_not_for_each_request(
 async def test_a_change_of_other_keys_costs_no_second_check(
     settings: Settings, owner: psycopg.Connection, acme: Tenant, globex: Tenant, checks: list[bytes]
 ) -> None:
-    with hearing("api_key_cache.invalidated") as doubts:
+    with capture_log("api_key_cache.invalidated") as doubts:
         async with running(settings) as api, asyncio.timeout(5):
             await doubts.get()
             assert (await api.get("/api/events", acme)).status == 200

@@ -143,9 +143,9 @@ async def test_an_older_key_of_our_format_gets_its_digest_when_it_is_used(
     stored = "select digest from signalops.api_keys where prefix = %s"
     assert owner.execute(stored, [acme.key[:PREFIX]]).fetchone() == (None,)
     assert (await api.get("/api/events", acme)).status == 200
-    kept = Digests.of(settings).make(acme.key)
-    assert kept
-    assert owner.execute(stored, [acme.key[:PREFIX]]).fetchone() == (kept,)
+    digest = Digests.of(settings).make(acme.key)
+    assert digest
+    assert owner.execute(stored, [acme.key[:PREFIX]]).fetchone() == (digest,)
     assert checks == [acme.key.encode()]
     async with running(settings) as other:
         assert (await other.get("/api/events", acme)).status == 200
@@ -154,7 +154,7 @@ async def test_an_older_key_of_our_format_gets_its_digest_when_it_is_used(
     async with running(settings.model_copy(update={"secret_key": secret})) as changed:
         assert (await changed.get("/api/events", acme)).status == 200
     assert len(checks) == 2, "by another secret the digest says nothing"
-    assert owner.execute(stored, [acme.key[:PREFIX]]).fetchone() != (kept,)
+    assert owner.execute(stored, [acme.key[:PREFIX]]).fetchone() != (digest,)
     legacy, _ = add_key(owner, acme, LEGACY)
     assert (await api.get("/api/events", legacy)).status == 200
     assert owner.execute(stored, [LEGACY[:PREFIX]]).fetchone() == (None,)
@@ -163,10 +163,10 @@ async def test_an_older_key_of_our_format_gets_its_digest_when_it_is_used(
 async def test_guesses_at_a_legacy_key_wait_in_a_short_queue_and_lock_nobody_out(
     api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held, checks, check = threading.Event(), list[bytes](), bcrypt.checkpw
+    reached, checks, check = threading.Event(), list[bytes](), bcrypt.checkpw
 
     def holding(key: bytes, hashed: bytes) -> bool:
-        held.wait(10)
+        reached.wait(10)
         checks.append(key)
         return check(key, hashed)
 
@@ -178,10 +178,10 @@ async def test_guesses_at_a_legacy_key_wait_in_a_short_queue_and_lock_nobody_out
         # The first check goes on until then.
         for _, each in zip(range(26), asyncio.as_completed(guesses), strict=False):
             await each
-    held.set()
-    told = await asyncio.gather(*guesses)
-    assert (told.count(Unavailable), len(checks)) == (26, 64)
-    assert (told.count(Unauthenticated), told.count(TooManyFailures)) == (MAX_PER_MINUTE, 64 - MAX_PER_MINUTE)
+    reached.set()
+    outcomes = await asyncio.gather(*guesses)
+    assert (outcomes.count(Unavailable), len(checks)) == (26, 64)
+    assert (outcomes.count(Unauthenticated), outcomes.count(TooManyFailures)) == (MAX_PER_MINUTE, 64 - MAX_PER_MINUTE)
     assert await outcome(ring.identify(guess(90), HERE)) is TooManyFailures
     assert len(checks) == 65
     assert (await ring.identify(LEGACY, HERE)).tenant == acme.id

@@ -40,12 +40,12 @@ def become(owner: psycopg.Connection, tenant: Tenant, *statuses: str) -> None:
         owner.execute("update signalops.tenants set status = %s where id = %s", [status, tenant.id])
 
 
-async def ask(platform: db.Pool, wanted: str, confirmed: str) -> Any:
+async def ask(platform: db.Pool, tenant_slug: str, confirmed: str) -> Any:
     """Ask for a deletion, as an operator by HTTP."""
     db.acting.set(db.Action(Actor("operator", "olga"), "192.0.2.1", "deleteTenant"))
     try:
         async with db.as_platform(platform) as connection:
-            return await deletion_service.begin(connection, wanted, confirmed)
+            return await deletion_service.begin(connection, tenant_slug, confirmed)
     finally:
         db.acting.set(None)
 
@@ -118,10 +118,10 @@ async def test_nothing_is_left_but_the_proof_and_nobody_else_is_touched(
     assert (actor, action, target) == ("olga", "tenant.deleted", "acme")
     mine = str(globex.id)
     for table, rows in before.items():
-        kept = {row for row in rows if mine in row}
-        assert kept - {row for row in after[table] if mine in row} <= (
+        remaining = {row for row in rows if mine in row}
+        assert remaining - {row for row in after[table] if mine in row} <= (
             # what the shared batch changed
-            kept
+            remaining
             if table in ("accepted_counters", "usage_counters", "rule_states", "digests", "channel_schedules", "send_targets")
             else set()
         ), table
@@ -281,11 +281,11 @@ async def test_a_transaction_that_wrote_before_is_waited_for(
 async def test_what_was_on_its_way_is_not_written_afterwards(pipeline: Pipeline, doomed: Tenant, worker_pool: db.Pool) -> None:
     ((delivery,),) = pipeline.rows("select id from signalops.deliveries where tenant_id = %s limit 1", doomed.id)
     await pipeline.handlers.delete_tenant(doomed.id)
-    said = {"tenant": doomed.id, "delivery": delivery, "attempt": 1, "started_at": clock.now(), "duration_ms": 1}
-    said |= {"outcome": "sent", "status": "sent"}
+    attempt = {"tenant": doomed.id, "delivery": delivery, "attempt": 1, "started_at": clock.now(), "duration_ms": 1}
+    attempt |= {"outcome": "sent", "status": "sent"}
     seen = {"tenant": doomed.id, "type": PLANTED, "first": delivery, "last": delivery, "count": 1, "fields": {}, "cut": False}
     async with worker_pool.connection() as connection:
-        await connection.execute("select signalops.settle_deliveries(%s)", [orjson.dumps([said]).decode()])
+        await connection.execute("select signalops.settle_deliveries(%s)", [orjson.dumps([attempt]).decode()])
         await connection.execute("select signalops.record_event_types(%s)", [orjson.dumps([seen]).decode()])
     assert names(dump(pipeline.owner), doomed) <= {"tenant_deletions", "audit_log", "procrastinate_jobs"}
 
@@ -294,11 +294,11 @@ async def test_a_rate_limited_key_that_is_remembered_leaves_no_bucket(
     pipeline: Pipeline, doomed: Tenant, api_pool: db.Pool
 ) -> None:
     await pipeline.handlers.delete_tenant(doomed.id)
-    wanted = orjson.dumps([{"tenant": doomed.id, "bucket": "tenant", "amount": 1}]).decode()
+    tenant_slug = orjson.dumps([{"tenant": doomed.id, "bucket": "tenant", "amount": 1}]).decode()
     flush = orjson.dumps([{"id": clock.new_id(), "tenant": doomed.id, "buckets": [1]}]).decode()
     async with api_pool.connection() as connection, connection.transaction():
         await connection.execute("select signalops.set_tenant_group(array[%s::uuid])", [doomed.id])
-        await connection.execute("select signalops.take_tokens(%s, %s)", [flush, wanted])
+        await connection.execute("select signalops.take_tokens(%s, %s)", [flush, tenant_slug])
     assert pipeline.rows("select from signalops.rate_buckets where tenant_id = %s", doomed.id) == []
 
 
@@ -317,8 +317,8 @@ async def test_a_job_that_it_shares_with_others_stays_for_them(
     pipeline: Pipeline, acme: Tenant, globex: Tenant, platform: db.Pool
 ) -> None:
     tenants = [acme, globex, acme, globex]
-    told = [{"tenant": tenant.id, "delivery": DeliveryId(clock.new_id())} for tenant in tenants]
-    pipeline.owner.execute("select signalops.enqueue_deliveries(%s)", [orjson.dumps(told).decode()])
+    send_jobs = [{"tenant": tenant.id, "delivery": DeliveryId(clock.new_id())} for tenant in tenants]
+    pipeline.owner.execute("select signalops.enqueue_deliveries(%s)", [orjson.dumps(send_jobs).decode()])
     become(pipeline.owner, acme, "closed")
     await ask(platform, acme.slug, acme.slug)
     await pipeline.handlers.delete_tenant(acme.id)

@@ -14,7 +14,7 @@ from signalops.access.jwks import JwkSet, keys_of
 from signalops.access.jwt_config import Trust
 from signalops.errors import Unauthenticated, Unavailable, Unusable
 from tests.access.issuer import PUBLIC, RSA, jwk_set, serving, signed, verifier
-from tests.support.api import hearing
+from tests.support.api import capture_log
 
 
 async def test_a_new_key_is_known_at_once_and_one_that_was_taken_back_ends_what_is_remembered() -> None:
@@ -36,7 +36,7 @@ async def test_a_flood_of_unknown_keys_makes_one_request() -> None:
         flood = (tokens.verify(signed("RS256", {"kid": f"{n}"}), None) for n in range(200))
         answers = await asyncio.gather(*flood, return_exceptions=True)
         assert {type(answer) for answer in answers} == {Unauthenticated}
-        assert site.asked == 1
+        assert site.requests == 1
         await tokens.verify(signed("RS256", {"kid": "one"}, jti="another"), None)
 
 
@@ -45,7 +45,7 @@ async def test_without_a_pause_each_unknown_key_is_asked_for() -> None:
         keys = site.keys()
         for kid in "abc":
             await keys.find(kid, "RS256")
-        assert site.asked == 3
+        assert site.requests == 3
 
 
 async def _redirected(request: web.Request) -> web.StreamResponse:
@@ -90,7 +90,7 @@ async def test_what_can_not_be_read_leaves_the_keys_as_they_are(answer: Any) -> 
         keys, late = site.keys(timeout=0.5), site.keys(timeout=0.5)
         assert await keys.find("one", "RS256")
         site.answer = answer
-        with hearing("jwks.refresh_failed") as unread:
+        with capture_log("jwks.refresh_failed") as unread:
             assert await keys.find("two", "RS256") is None
             assert unread.qsize() == 1
             assert await keys.find("one", "RS256")
@@ -111,7 +111,7 @@ async def test_a_server_that_is_away_leaves_the_keys_as_they_are() -> None:
 
 async def test_keys_are_read_without_being_asked_for() -> None:
     async with serving() as site:
-        with hearing("jwks.refreshed") as read:
+        with capture_log("jwks.refreshed") as read:
             task = asyncio.create_task(site.keys().run())
             async with asyncio.timeout(5):
                 assert await read.get() == {"keys": 1}

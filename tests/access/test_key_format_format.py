@@ -52,9 +52,9 @@ def test_bcrypt_sees_every_character_of_a_key() -> None:
 
 
 @given(st.integers(8, 56), st.sampled_from(DIGITS))
-def test_one_wrong_character_is_seen_by_the_checksum(place: int, letter: str) -> None:
+def test_one_wrong_character_is_seen_by_the_checksum(place: int, character: str) -> None:
     key = new_key()
-    changed = key[:place] + letter + key[place + 1 :]
+    changed = key[:place] + character + key[place + 1 :]
     assert is_plausible(changed) == (changed == key)
 
 

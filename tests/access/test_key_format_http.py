@@ -12,7 +12,7 @@ from signalops import clock
 from signalops.access import key_service
 from signalops.access.key_format import is_plausible, new_key
 from signalops.config import Settings
-from tests.support.api import SIGNUP, Client, assert_problem, hearing, running
+from tests.support.api import SIGNUP, Client, assert_problem, capture_log, running
 from tests.support.keys import add_key, made, status
 from tests.support.tenants import Tenant
 
@@ -24,8 +24,8 @@ DOCUMENTED = "test_api_key_8077c438f557"
 @pytest.mark.usefixtures("real_bcrypt_cost")
 async def test_a_key_is_made_shown_once_and_let_in(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     ends = (clock.now() + timedelta(days=1)).isoformat()
-    asked = PRODUCER | {"expiresAt": ends, "allowedCidrs": ["127.0.0.1", "10.0.0.0/8"]}
-    answer = await api.post(asked, acme, "/api/keys")
+    requested = PRODUCER | {"expiresAt": ends, "allowedCidrs": ["127.0.0.1", "10.0.0.0/8"]}
+    answer = await api.post(requested, acme, "/api/keys")
     assert answer.status == 201
     assert answer.headers["cache-control"] == "no-store"
     new = answer.json
@@ -56,7 +56,7 @@ async def test_a_test_key_works_as_a_live_one_and_is_shown_as_what_it_is(api: Cl
 
 
 @pytest.mark.parametrize(
-    ("said", "path"),
+    ("changes", "path"),
     [
         ({"label": ""}, "label"),
         ({"label": "l" * 201}, "label"),
@@ -71,19 +71,19 @@ async def test_a_test_key_works_as_a_live_one_and_is_shown_as_what_it_is(api: Cl
     ],
 )
 async def test_what_can_not_be_made_is_refused_by_path(
-    api: Client, owner: psycopg.Connection, acme: Tenant, said: dict[str, Any], path: str
+    api: Client, owner: psycopg.Connection, acme: Tenant, changes: dict[str, Any], path: str
 ) -> None:
-    problem = assert_problem(await api.post(PRODUCER | said, acme, "/api/keys"), 422, "invalid")
+    problem = assert_problem(await api.post(PRODUCER | changes, acme, "/api/keys"), 422, "invalid")
     assert problem["errors"][0]["path"] == path
     assert owner.execute("select from signalops.api_keys").rowcount == 1
 
 
 async def test_a_key_can_not_give_scopes_that_it_lacks(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     weak, weak_id = add_key(owner, acme, new_key(), scopes=["keys:*", "events:read"])
-    asked = PRODUCER | {"scopes": ["events:read", "events:write"]}
-    problem = assert_problem(await api.post(asked, weak, "/api/keys"), 403, "forbidden")
+    requested = PRODUCER | {"scopes": ["events:read", "events:write"]}
+    problem = assert_problem(await api.post(requested, weak, "/api/keys"), 403, "forbidden")
     assert problem["requiredScope"] == "events:write"
-    assert (await api.post(asked, acme, "/api/keys")).status == 201, "a key that has it"
+    assert (await api.post(requested, acme, "/api/keys")).status == 201, "a key that has it"
     assert (await api.post(PRODUCER | {"scopes": ["events:read"]}, weak, "/api/keys")).status == 201, "what it has"
 
     _, strong = await made(api, acme, scopes=["events:write"])
@@ -93,14 +93,14 @@ async def test_a_key_can_not_give_scopes_that_it_lacks(api: Client, owner: psyco
 
 
 async def test_a_key_that_is_held_to_networks_can_not_give_others(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
-    held, _ = add_key(owner, acme, new_key(), cidrs=["127.0.0.0/8"])
+    restricted, _ = add_key(owner, acme, new_key(), cidrs=["127.0.0.0/8"])
     for cidrs, expected in (([], 403), (["0.0.0.0/0"], 403), (["127.0.0.1/32"], 201)):
-        assert (await api.post(PRODUCER | {"allowedCidrs": cidrs}, held, "/api/keys")).status == expected
+        assert (await api.post(PRODUCER | {"allowedCidrs": cidrs}, restricted, "/api/keys")).status == expected
         assert (await api.post(PRODUCER | {"allowedCidrs": cidrs}, acme, "/api/keys")).status == 201
     _, free = await made(api, acme)
     _, inside = await made(api, acme, allowedCidrs=["127.0.0.1"])
-    assert_problem(await api.post({}, held, f"/api/keys/{free}/rotate"), 403, "forbidden")
-    assert (await api.post({}, held, f"/api/keys/{inside}/rotate")).status == 201
+    assert_problem(await api.post({}, restricted, f"/api/keys/{free}/rotate"), 403, "forbidden")
+    assert (await api.post({}, restricted, f"/api/keys/{inside}/rotate")).status == 201
 
 
 async def test_a_key_is_accepted_from_its_networks_alone_remembered_or_not(api: Client, acme: Tenant) -> None:
@@ -128,7 +128,7 @@ async def test_an_address_that_an_untrusted_client_claims_is_not_believed(
 async def test_a_revoked_key_is_refused_by_other_processes_within_a_second(
     settings: Settings, acme: Tenant, globex: Tenant
 ) -> None:
-    with hearing("api_key_cache.invalidated") as doubts:
+    with capture_log("api_key_cache.invalidated") as doubts:
         async with running(settings) as api, running(settings) as other:
             for _ in range(2):
                 assert await doubts.get() == {"reason": "announced"}  # as listening begins
@@ -146,7 +146,7 @@ async def test_a_revoked_key_is_refused_by_other_processes_within_a_second(
 
 async def test_a_key_may_revoke_itself(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     own, own_id = add_key(owner, acme, new_key())
-    with hearing("api_key_cache.invalidated") as doubts:
+    with capture_log("api_key_cache.invalidated") as doubts:
         assert (await api.request("DELETE", f"/api/keys/{own_id}", own)).status == 200
         async with asyncio.timeout(1):
             await doubts.get()
@@ -155,13 +155,13 @@ async def test_a_key_may_revoke_itself(api: Client, owner: psycopg.Connection, a
 
 
 async def test_a_rotated_key_is_accepted_beside_the_new_one_for_a_day(api: Client, acme: Tenant) -> None:
-    said = {"label": "l", "scopes": ["events:read"], "allowedCidrs": ["127.0.0.0/8"], "kind": "test"}
-    old, old_id = await made(api, acme, **said)
+    changes = {"label": "l", "scopes": ["events:read"], "allowedCidrs": ["127.0.0.0/8"], "kind": "test"}
+    old, old_id = await made(api, acme, **changes)
     before = clock.now()
     answer = await api.post({}, acme, f"/api/keys/{old_id}/rotate")
     assert (answer.status, answer.headers["cache-control"]) == (201, "no-store")
     new = answer.json
-    assert {name: new[name] for name in said} == said
+    assert {name: new[name] for name in changes} == changes
     assert (new["replaces"], new["expiresAt"]) == (old_id, None)
     assert new["key"] != old.key
     assert await status(api, old) == 200
@@ -189,7 +189,7 @@ async def test_the_old_key_is_refused_when_the_overlap_is_over(api: Client, acme
 async def test_without_an_overlap_the_old_key_ends_at_once(api: Client, acme: Tenant) -> None:
     old, old_id = await made(api, acme)
     assert await status(api, old) == 200
-    with hearing("api_key_cache.invalidated") as doubts:
+    with capture_log("api_key_cache.invalidated") as doubts:
         new = (await api.post({"overlapSeconds": 0}, acme, f"/api/keys/{old_id}/rotate")).json
         async with asyncio.timeout(1):
             await doubts.get()
@@ -233,11 +233,11 @@ async def test_another_tenant_s_key_is_as_one_that_does_not_exist(
     _, ours = await made(api, acme)
     calls = [("GET", ""), ("POST", "/rotate"), ("DELETE", "")]
     for method, suffix in calls:
-        said = [
+        changes = [
             (await api.request(method, f"/api/keys/{key}{suffix}", acme, json={} if suffix else None))
             for key in (theirs, UNKNOWN, "no-id")
         ]
-        details = {assert_problem(answer, 404, "not-found")["detail"] for answer in said}
+        details = {assert_problem(answer, 404, "not-found")["detail"] for answer in changes}
         assert len(details) == 1
         own = await api.request(method, f"/api/keys/{ours}{suffix}", acme, json={} if suffix else None)
         assert own.status in (200, 201)

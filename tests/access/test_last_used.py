@@ -19,7 +19,7 @@ from signalops.config import Settings
 from signalops.errors import Forbidden, Unauthenticated
 from signalops.types import KeyId
 from tests.sql.wire import statements
-from tests.support.api import hearing, running
+from tests.support.api import capture_log, running
 from tests.support.keys import add_key, status
 from tests.support.tenants import Tenant
 
@@ -102,7 +102,7 @@ async def test_what_could_not_be_written_is_written_later(api_pool: db.Pool, own
     uses = LastUsed(api_pool)
     uses.record(acme.id, KeyId(key))
     owner.execute("alter function signalops.record_key_uses rename to away")
-    with hearing("last_used.flush_failed") as unwritten:
+    with capture_log("last_used.flush_failed") as unwritten:
         await uses.flush()
         assert unwritten.get_nowait()["keys"] == 1
     assert used(owner, key) is None
@@ -114,16 +114,16 @@ async def test_what_could_not_be_written_is_written_later(api_pool: db.Pool, own
 async def test_a_key_that_another_process_writes_or_ends_is_not_waited_for(
     settings: Settings, api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant
 ) -> None:
-    (_, held), (_, free) = add_key(owner, acme, new_key()), add_key(owner, acme, new_key())
-    noted = {(acme.id, KeyId(key)): clock.now() for key in (held, free)}
+    (_, locked), (_, free) = add_key(owner, acme, new_key()), add_key(owner, acme, new_key())
+    noted = {(acme.id, KeyId(key)): clock.now() for key in (locked, free)}
     async with api_pool.connection() as connection:
         await connection.execute("set lock_timeout = '5s'")
         with psycopg.connect(db.admin_url(settings)) as other:
-            other.execute("update signalops.api_keys set revoked_at = now() where id = %s", [held])
+            other.execute("update signalops.api_keys set revoked_at = now() where id = %s", [locked])
             await access_queries.record_uses(connection, noted)
             other.rollback()
         await connection.execute("reset lock_timeout")
-    assert (used(owner, held), used(owner, free) is None) == (None, False)
+    assert (used(owner, locked), used(owner, free) is None) == (None, False)
 
 
 async def test_a_use_is_announced_to_nobody(
@@ -142,5 +142,5 @@ async def test_a_use_is_announced_to_nobody(
         async with db.as_tenant(api_pool, acme.id) as connection:
             await access_queries.revoke_key(connection, acme.id, key)
         owner.execute("select pg_notify('signalops_access', 'end')")
-        heard = [n.payload for n in listening.notifies(timeout=5, stop_after=5)]
-    assert heard == ["before revoked_at", str(key), "before expires_at", str(key), "end"]
+        payloads = [n.payload for n in listening.notifies(timeout=5, stop_after=5)]
+    assert payloads == ["before revoked_at", str(key), "before expires_at", str(key), "end"]

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from signalops.access.jwks import JwkSet
 from signalops.access.tokens import Claims
 from signalops.errors import TooManyFailures, Unauthenticated
-from tests.access.issuer import PRIVATE, RSA, SECRET, TRUST, In, jwk_set, raw, said, serving, signed, verifier
+from tests.access.issuer import PRIVATE, RSA, SECRET, TRUST, In, claims_of, jwk_set, raw, serving, signed, verifier
 
 NOW = int(time.time())
 
@@ -76,7 +76,7 @@ async def test_a_token_says_who_comes_from_where_and_may_do_what() -> None:
     ],
 )
 async def test_what_a_token_must_say(claims: dict[str, Any], detail: str) -> None:
-    assert detail in await refused(_hmac({"alg": "HS256"}, SECRET.encode(), said(**claims)))
+    assert detail in await refused(_hmac({"alg": "HS256"}, SECRET.encode(), claims_of(**claims)))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ async def test_each_public_key_verifies_by_its_own_algorithm_alone(algorithm: st
 async def test_a_key_signs_by_no_other_algorithm_of_its_kind(algorithm: str) -> None:
     async with serving() as site:
         private: Any = None if algorithm == "none" else RSA
-        token = jwt.encode(said(), private, algorithm, headers={"kid": "one"})
+        token = jwt.encode(claims_of(), private, algorithm, headers={"kid": "one"})
         assert "not signed by RS256 or" in await refused(token, site.keys())
 
 
@@ -182,7 +182,7 @@ async def test_a_public_key_is_never_taken_for_a_secret() -> None:
     async with serving() as site:
         for algorithm in ("HS256", "RS256"):
             assert await refused(_hmac({"alg": algorithm, "kid": "one"}, public), site.keys())
-        assert await taken(jwt.encode(said(), PRIVATE["RS256"], "RS256", headers={"kid": "one"}), site.keys())
+        assert await taken(jwt.encode(claims_of(), PRIVATE["RS256"], "RS256", headers={"kid": "one"}), site.keys())
 
 
 async def test_a_remembered_token_ends_with_its_time_and_wrong_ones_are_limited_by_address() -> None:
@@ -211,7 +211,7 @@ async def test_who_was_right_is_no_guesser_when_it_is_verified_again(monkeypatch
 
 
 def _hmac(header: object, key: bytes, payload: object = None) -> str:
-    unsigned = raw(header, said() if payload is None else payload).rpartition(".")[0]
+    unsigned = raw(header, claims_of() if payload is None else payload).rpartition(".")[0]
     mac = hmac.digest(key, unsigned.encode(), hashlib.sha256)
     return f"{unsigned}.{raw(b'', b'', mac).rpartition('.')[2]}"
 

@@ -114,8 +114,8 @@ async def _flushes(home: Installation, buckets: tuple[str, ...]) -> list[float]:
 
 
 def _event(home: Installation, number: int, buckets: tuple[str, ...]) -> Incoming:
-    said = EventIn.model_validate(events.event(is_wanted=False) | {"idempotencyKey": str(clock.new_id())})
-    return incoming(home.tenants[number].id, said)._replace(buckets=buckets)
+    event_in = EventIn.model_validate(events.event(is_wanted=False) | {"idempotencyKey": str(clock.new_id())})
+    return incoming(home.tenants[number].id, event_in)._replace(buckets=buckets)
 
 
 def _say(about: str, rounds: list[Round], base: list[Round] | None = None) -> None:

@@ -134,8 +134,8 @@ def _process(home: Installation, module: list[str], is_ready: Callable[[], bool]
             yield process.pid
         finally:
             _stop(process)
-            if said := re.sub(_USUAL, "", _tail(log), flags=re.MULTILINE):
-                print(f"  {module[0]} said: {said}", file=sys.stderr)
+            if tail := re.sub(_USUAL, "", _tail(log), flags=re.MULTILINE):
+                print(f"  {module[0]} said: {tail}", file=sys.stderr)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -167,14 +167,14 @@ def _environment(home: Installation) -> dict[str, str]:
 
 
 def _answers(url: str) -> Callable[[], bool]:
-    def asked() -> bool:
+    def has_answered() -> bool:
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError):
             return False
 
-    return asked
+    return has_answered
 
 
 def _free_port() -> int:

@@ -58,5 +58,5 @@ def _processor() -> str:
 
 def _wrk() -> str:
     # It tells its version on the way to its usage text, and ends with 1.
-    said = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout
-    return " ".join(said.split()[:2])
+    version = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout
+    return " ".join(version.split()[:2])

@@ -121,8 +121,8 @@ def book(tenants: int, rules: int) -> list[CompiledRules]:
 
     def row(number: int) -> Json:
         pattern = kinds[number % len(kinds)](number)
-        said: Json = {"grammar": 2, "pattern": pattern, **without, "time_window": window if number % 5 == 0 else None}
-        return said | {"id": clock.new_id(), "version": 1, "state_version": 1, "channel_id": clock.new_id()}
+        rule: Json = {"grammar": 2, "pattern": pattern, **without, "time_window": window if number % 5 == 0 else None}
+        return rule | {"id": clock.new_id(), "version": 1, "state_version": 1, "channel_id": clock.new_id()}
 
     every = ([row(tenant * rules + number) for number in range(rules)] for tenant in range(tenants))
     return [compile_rules(1, rows, (), lambda *_: None) for rows in every]
@@ -138,10 +138,10 @@ def main() -> None:
         print(f"  {count:>6} mixed rules, {len(MATCHING)} match {events_per_second(mixed(count).match, small):>10,.0f}")
     gc.collect()
     before, began = psutil.Process().memory_info().rss, time.process_time()
-    held = book(1000, 50)
+    retained = book(1000, 50)
     took = time.process_time() - began
     grown = (psutil.Process().memory_info().rss - before) / 2**20
-    estimated = sum(compiled.size for compiled in held) / 2**20
+    estimated = sum(compiled.size for compiled in retained) / 2**20
     print(f"  1,000 tenants x 50 rules {grown:>10,.0f} MiB, estimated as {estimated:,.0f}; compiled in {took:.1f} s")
 
 

@@ -118,7 +118,7 @@ def _steady(home: Installation, to: Sink, seconds: int) -> Round:
         _await(home, f"select ({_SENT}) = {RATE * WARM_UP}")
         to.seen()
         with metered({"API": api_pid, "worker": pid, "PostgreSQL": home.postmaster()}) as cpu:
-            asked = paced.load(url, home, RATE, seconds, "wanted")
+            measured = paced.load(url, home, RATE, seconds, "wanted")
         _await(home, f"select ({_SENT}) = {RATE * (WARM_UP + seconds)}")
     came = to.seen()
     rows = home.connection.execute("select id::text, extract(epoch from received_at)::float from signalops.events").fetchall()
@@ -127,7 +127,7 @@ def _steady(home: Installation, to: Sink, seconds: int) -> Round:
         raise Wrong(f"{RATE * seconds} events were sent, and {len(took)} webhooks came in")
     cuts = statistics.quantiles(took, n=100, method="inclusive")
     figures = {"event received to webhook received p50, ms": cuts[49], "... p99, ms": cuts[98], "... longest, ms": max(took)}
-    return Round({**figures, "generator late p99, ms": asked["late99"]}, RATE * seconds, seconds, cpu)
+    return Round({**figures, "generator late p99, ms": measured["late99"]}, RATE * seconds, seconds, cpu)
 
 
 def _wait(home: Installation) -> None:

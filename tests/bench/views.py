@@ -192,8 +192,8 @@ def main() -> None:
                 about = f"{EVENTS:,} events, {DELIVERIES:,} deliveries of 200 tenants, 50,000 jobs, 100,000 events in the inbox"
                 _tell(f"{about}:", _measure(home, options.rounds))
                 first, *others = _scrape(home, options.rounds + 1)
-                told = f"p50 {statistics.median(others):.1f}, max {max(others):.1f}, a connection's first {first:.1f}"
-                print(f"\nops.measurements() for a scrape, which may take 50 ms: {told}", flush=True)
+                figures = f"p50 {statistics.median(others):.1f}, max {max(others):.1f}, a connection's first {first:.1f}"
+                print(f"\nops.measurements() for a scrape, which may take 50 ms: {figures}", flush=True)
                 if options.outage:
                     home.connection.execute(_OUTAGE)
                     home.connection.execute("vacuum analyze signalops.deliveries")

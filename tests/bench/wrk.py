@@ -40,12 +40,12 @@ def require() -> None:
 def load(url: str, home: Installation, seconds: int, connections: int = CONNECTIONS, size: int = 1) -> Load:
     """Post events for some seconds on some connections, `size` in a request; raise Wrong unless every answer accepted all."""
     path = "/api/events" if size == 1 else "/api/events/batch"
-    with tempfile.NamedTemporaryFile("wb", suffix=".txt") as told:
-        told.write(orjson.dumps(events.event() | {"idempotencyKey": "@KEY@"}) + b"\n")
-        told.writelines(tenant.key.encode() + b"\n" for tenant in home.tenants[:KEYS])
-        told.flush()
+    with tempfile.NamedTemporaryFile("wb", suffix=".txt") as key_file:
+        key_file.write(orjson.dumps(events.event() | {"idempotencyKey": "@KEY@"}) + b"\n")
+        key_file.writelines(tenant.key.encode() + b"\n" for tenant in home.tenants[:KEYS])
+        key_file.flush()
         options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=10s", "-s", str(_SCRIPT), url + path]
-        command = ["wrk", *options, "--", told.name, str(size), secrets.token_hex(4)]
+        command = ["wrk", *options, "--", key_file.name, str(size), secrets.token_hex(4)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
     return _read(ended.stdout + ended.stderr, connections, size)
 

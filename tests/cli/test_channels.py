@@ -144,10 +144,10 @@ def test_dead_letters_are_counted_before_they_are_retried(so: Run, dead: list[UU
     assert [row["id"] for row in listed] == [str(one) for one in reversed(dead)]
     channel = listed[2]["channel"]["name"]
     answers = iter([False, True])
-    asked: list[str] = []
+    prompts: list[str] = []
 
     def confirm(text: str, abort: bool) -> None:
-        asked.append(text)
+        prompts.append(text)
         if not next(answers):
             raise SystemExit(1)
 
@@ -155,7 +155,7 @@ def test_dead_letters_are_counted_before_they_are_retried(so: Run, dead: list[UU
     assert so("dead-letter", "retry", "--channel", channel).code == 1
     assert states(so) == ["dead"] * 3
     assert so("dead-letter", "retry", "--channel", channel).out == "Retry: 2 dead letters, 0 left.\n"
-    assert asked == ["Retry 2 dead letters?"] * 2
+    assert prompts == ["Retry 2 dead letters?"] * 2
     assert states(so) == ["dead", "retrying", "retrying"]
 
 

@@ -24,7 +24,7 @@ def test_credit_is_granted_listed_and_on_record(signalops: Run, acme: Tenant) ->
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "said"),
+    ("amount", "currency", "message"),
     [
         ("1.5", "JPY", "amount: can't be paid in JPY; write 2."),
         ("0", "USD", "amount: "),
@@ -32,7 +32,7 @@ def test_credit_is_granted_listed_and_on_record(signalops: Run, acme: Tenant) ->
         ("1", "XYZ", "currency: is no currency"),
     ],
 )
-def test_what_can_not_be_paid_is_refused(signalops: Run, acme: Tenant, amount: str, currency: str, said: str) -> None:
+def test_what_can_not_be_paid_is_refused(signalops: Run, acme: Tenant, amount: str, currency: str, message: str) -> None:
     done = signalops(*GRANT, "--amount", amount, "--currency", currency)
     assert done.code == 1
-    assert done.err.startswith(f"signalops: {said}")
+    assert done.err.startswith(f"signalops: {message}")

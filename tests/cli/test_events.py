@@ -25,7 +25,7 @@ def test_an_event_is_sent_once_and_listed(signalops: Run, owner: psycopg.Connect
 
 def test_what_the_api_refuses_is_refused(signalops: Run, owner: psycopg.Connection, acme: Tenant) -> None:
     set_limit(owner, acme.id, "events", hard=0)
-    for arguments, said in (
+    for arguments, message in (
         (SIGNUP, "hard limit"),
         ((*SIGNUP[:4], "user signup"), "dot-separated words"),
         ((*SIGNUP[:6], "[1]"), "object"),
@@ -33,7 +33,7 @@ def test_what_the_api_refuses_is_refused(signalops: Run, owner: psycopg.Connecti
     ):
         refused = signalops(*arguments)
         assert refused.code == 1
-        assert said in refused.err, refused.err
+        assert message in refused.err, refused.err
     owner.execute("update signalops.tenants set status = 'suspended' where slug = 'acme'")
     assert "suspended" in signalops(*SIGNUP).err
     assert owner.execute("select from signalops.events where causation_depth = 0").fetchall() == []

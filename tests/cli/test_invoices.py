@@ -50,9 +50,9 @@ def test_the_life_of_an_invoice(signalops: Run, billed: Tenant) -> None:
     assert signalops("invoice", "show", listed[0]["id"], *OF, "--format", "csv").out.startswith("document.kind,")
 
 
-@pytest.mark.parametrize(("wanted", "said"), [("17", "no number 17"), ("xyz", "neither a number nor an id")])
-def test_an_invoice_that_is_not_there_is_named(signalops: Run, acme: Tenant, wanted: str, said: str) -> None:
-    done = signalops("invoice", "show", wanted, *OF)
+@pytest.mark.parametrize(("number", "message"), [("17", "no number 17"), ("xyz", "neither a number nor an id")])
+def test_an_invoice_that_is_not_there_is_named(signalops: Run, acme: Tenant, number: str, message: str) -> None:
+    done = signalops("invoice", "show", number, *OF)
     assert done.code == 1
-    assert said in done.err
+    assert message in done.err
     assert "signalops invoice list" in done.err

@@ -29,12 +29,12 @@ def test_a_key_is_made_with_networks_and_an_end_rotated_and_revoked(so: Run) -> 
     bounds = ["--expires", "2099-01-01T00:00:00Z", "--cidr", "203.0.113.0/24", "--cidr", "2001:db8::/32"]
     made = json.loads(so("key", "create", *PRODUCER, *bounds, "--test", "--json").out)
     assert is_plausible(made["key"])
-    said = {"kind": "test", "label": "producer", "scopes": ["events:write"], "expiresAt": "2099-01-01T00:00:00Z"}
-    said |= {"allowedCidrs": ["203.0.113.0/24", "2001:db8::/32"]}
-    assert {name: made[name] for name in said} == said
+    expected = {"kind": "test", "label": "producer", "scopes": ["events:write"], "expiresAt": "2099-01-01T00:00:00Z"}
+    expected |= {"allowedCidrs": ["203.0.113.0/24", "2001:db8::/32"]}
+    assert {name: made[name] for name in expected} == expected
     newest, _ = listed(so)
     assert "key" not in newest
-    assert (newest["id"], newest["allowedCidrs"]) == (made["id"], said["allowedCidrs"])
+    assert (newest["id"], newest["allowedCidrs"]) == (made["id"], expected["allowedCidrs"])
 
     new = json.loads(so("key", "rotate", made["id"], "--overlap-seconds", "60", "--json").out)
     assert (new["replaces"], new["kind"], new["label"]) == (made["id"], "test", "producer")

@@ -19,8 +19,8 @@ def so(signalops: Run, acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_a_limit_is_set_listed_and_removed(so: Run) -> None:
     assert so("limit", "set", "--soft", "100", "--hard", "120.5", "--thresholds", "80,50").code == 0
     (limit,) = json.loads(so("limit", "list", "--json").out)
-    said = {"meter": "events", "origin": "tenant", "soft": "100", "hard": "120.5", "thresholds": [50, 80]}
-    assert {name: limit[name] for name in said} == said
+    expected = {"meter": "events", "origin": "tenant", "soft": "100", "hard": "120.5", "thresholds": [50, 80]}
+    assert {name: limit[name] for name in expected} == expected
     assert so("limit", "set", "--hard", "5", "--overage", "accept", "--json").code == 0
     (limit,) = json.loads(so("limit", "list", "--json").out)
     assert (limit["soft"], limit["hard"], limit["overage"]) == (None, "5", "accept")
@@ -30,7 +30,7 @@ def test_a_limit_is_set_listed_and_removed(so: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["set", "--soft", "2", "--hard", "1"], "hard must not be less than soft"),
         (["set"], "name soft, hard or both"),
@@ -40,10 +40,10 @@ def test_a_limit_is_set_listed_and_removed(so: Run) -> None:
         (["remove"], "no limit of its own on events"),
     ],
 )
-def test_what_can_not_be_is_refused_with_the_reason(so: Run, arguments: list[str], said: str) -> None:
+def test_what_can_not_be_is_refused_with_the_reason(so: Run, arguments: list[str], expected: str) -> None:
     done = so("limit", *arguments)
     assert (done.code, done.out) == (1, "")
-    assert said in done.err
+    assert expected in done.err
 
 
 def test_a_tenant_is_made_with_limits(signalops: Run, owner: psycopg.Connection) -> None:

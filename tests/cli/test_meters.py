@@ -23,9 +23,15 @@ def test_a_meter_is_added_listed_and_ended(so: Run) -> None:
     assert so("meter", "add", *TRAFFIC, *grouped).out == "Meter traffic counts from now on.\n"
     assert so("meter", "add", *TRAFFIC, *grouped).out == "Meter traffic counts already.\n"
     (meter,) = json.loads(so("meter", "list", "--json").out)
-    said: dict[str, Any] = {"key": "traffic", "name": "traffic", "aggregation": "sum", "field": "payload.gigabytes", "unit": "GB"}
-    said |= {"groupBy": ["source", "payload.region"], "pattern": {"type": ["file.sent"]}, "origin": "tenant"}
-    assert {name: meter[name] for name in said} == said
+    expected: dict[str, Any] = {
+        "key": "traffic",
+        "name": "traffic",
+        "aggregation": "sum",
+        "field": "payload.gigabytes",
+        "unit": "GB",
+    }
+    expected |= {"groupBy": ["source", "payload.region"], "pattern": {"type": ["file.sent"]}, "origin": "tenant"}
+    assert {name: meter[name] for name in expected} == expected
     assert meter["endedAt"] is None
     assert "payload.gigabytes" in so("meter", "list").out
     assert so("meter", "end", "traffic").out == "Meter traffic counts no more.\n"
@@ -35,7 +41,7 @@ def test_a_meter_is_added_listed_and_ended(so: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["add", "events", "--pattern", '{"type": ["a"]}'], "choose another key"),
         (["add", "a", "--pattern", '{"type": "a"}'], "put the value in a list"),
@@ -43,7 +49,7 @@ def test_a_meter_is_added_listed_and_ended(so: Run) -> None:
         (["end", "unknown"], "no such meter"),
     ],
 )
-def test_what_can_not_be_done_is_said_with_the_remedy(so: Run, arguments: list[str], said: str) -> None:
+def test_what_can_not_be_done_is_said_with_the_remedy(so: Run, arguments: list[str], expected: str) -> None:
     done = so("meter", *arguments)
     assert done.code == 1
-    assert said in done.err
+    assert expected in done.err

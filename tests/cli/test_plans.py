@@ -78,7 +78,7 @@ def test_a_tenant_gets_a_plan_and_is_listed_with_it(signalops: Run, pro: Path, a
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("plan", "show", "gold"), "There is no plan 'gold': see `signalops plan list`."),
         (("plan", "show", "free", "--version", "9"), "There is no version 9 of a plan 'free'"),
@@ -89,10 +89,10 @@ def test_a_tenant_gets_a_plan_and_is_listed_with_it(signalops: Run, pro: Path, a
         (("tenant", "create", "initech", "--plan", "gold"), "there is no plan 'gold'"),
     ],
 )
-def test_what_there_is_not_is_said(signalops: Run, acme: Tenant, arguments: tuple[str, ...], said: str) -> None:
+def test_what_there_is_not_is_said(signalops: Run, acme: Tenant, arguments: tuple[str, ...], message: str) -> None:
     done = signalops(*arguments)
     assert done.code == 1
-    assert said in done.err
+    assert message in done.err
     assert [t["slug"] for t in json.loads(signalops("tenant", "list", "--json").out)] == ["acme"]
 
 

@@ -41,8 +41,8 @@ def test_a_rule_is_added_with_options(rule: Run) -> None:
     done = rule("add", "signups", "--channel", "ops", "--pattern", pattern, "--subject", "s", "--severity", "error")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("Rule signups is added as version 1; its id is ")
-    said = {"pattern": PATTERN, "template": {"subject": "s"}, "severity": "error", "version": 1}
-    assert {name: shown(rule, "signups")[name] for name in said} == said
+    expected = {"pattern": PATTERN, "template": {"subject": "s"}, "severity": "error", "version": 1}
+    assert {name: shown(rule, "signups")[name] for name in expected} == expected
     assert rule("add", "signups", "--channel", "ops", "--pattern", pattern) == Done(
         1, "", "signalops: There is a rule of this name already: choose another name."
     )

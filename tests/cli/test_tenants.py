@@ -16,8 +16,8 @@ BECAUSE = ("--reason", "The invoice of October is not paid.")
 def shown(signalops: Run) -> dict[str, Any]:
     done = signalops("tenant", "show", "acme")
     assert (done.code, done.err) == (0, "")
-    said: dict[str, Any] = json.loads(done.out)
-    return said
+    printed: dict[str, Any] = json.loads(done.out)
+    return printed
 
 
 def test_a_tenant_is_suspended_resumed_and_closed(signalops: Run, acme: Tenant) -> None:
@@ -34,18 +34,18 @@ def test_a_tenant_is_suspended_resumed_and_closed(signalops: Run, acme: Tenant) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "printed"),
     [
         (("resume", "acme"), "The tenant is closed"),
         (("suspend", "acme", *BECAUSE), "The tenant is closed"),
         (("plan", "acme", "free"), "The tenant is closed for ever: make another tenant."),
     ],
 )
-def test_what_is_closed_stays_closed(signalops: Run, acme: Tenant, arguments: tuple[str, ...], said: str) -> None:
+def test_what_is_closed_stays_closed(signalops: Run, acme: Tenant, arguments: tuple[str, ...], printed: str) -> None:
     assert signalops("tenant", "close", "acme", *BECAUSE).code == 0
     done = signalops("tenant", *arguments)
     assert (done.code, done.out) == (1, "")
-    assert said in done.err
+    assert printed in done.err
     assert shown(signalops)["status"] == "closed"
 
 

@@ -24,8 +24,8 @@ async def test_a_token_for_a_user_and_one_for_an_operator(command: Run) -> None:
     operator = command("token", "--operator", "--scope", "tenants:*", "--expires", "15m")
     claims = await _said(operator.out, Settings())
     assert (claims.tenant, claims.scopes) == (None, frozenset({"tenants:*"}))
-    said = jwt.decode(operator.out.strip(), options={"verify_signature": False})
-    assert said["exp"] - said["iat"] == 900
+    decoded = jwt.decode(operator.out.strip(), options={"verify_signature": False})
+    assert decoded["exp"] - decoded["iat"] == 900
 
 
 @pytest.mark.parametrize("arguments", ["", "--operator --tenant acme", "--tenant acme", "--operator --scope events:read",

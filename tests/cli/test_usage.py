@@ -37,9 +37,9 @@ def test_usage_is_printed_by_group(signalops: Run, counters: Counters) -> None:
     meter = counters.make_meter("traffic", "sum", ["payload.region"])
     for region in ("eu", "us"):
         counters.count(clock.now(), meter=meter, aggregation="sum", group_key=f'["{region}"]', value="0.5")
-    asked = ("usage", "show", "--tenant", "acme", "--meter", meter)
-    assert signalops(*asked, "--by-group").out.count('{"payload.region":') == 2
-    used = json.loads(signalops(*asked, "--group", '{"payload.region": "eu"}', "--json").out)
+    arguments = ("usage", "show", "--tenant", "acme", "--meter", meter)
+    assert signalops(*arguments, "--by-group").out.count('{"payload.region":') == 2
+    used = json.loads(signalops(*arguments, "--group", '{"payload.region": "eu"}', "--json").out)
     assert used["quantity"] == "0.5"
 
 

@@ -111,6 +111,6 @@ def _named(selector: promql.VectorSelector) -> str:
     return base if is_part else selector.name
 
 
-def _require(labels: frozenset[str], wanted: Iterable[str], where: str) -> None:
-    unknown = set(wanted) - labels
+def _require(labels: frozenset[str], names: Iterable[str], where: str) -> None:
+    unknown = set(names) - labels
     assert not unknown, f"{where} has no label {', '.join(sorted(unknown))}"

@@ -18,9 +18,9 @@ VARIABLES = {str(field.validation_alias or f"SIGNALOPS_{name.upper()}") for name
 
 
 def test_what_processes_are_told_are_settings() -> None:
-    told = {name for service in SERVICES.values() for name in service.get("environment", ()) if "SIGNALOPS" in name}
-    assert told
-    assert told <= VARIABLES
+    names = {name for service in SERVICES.values() for name in service.get("environment", ()) if "SIGNALOPS" in name}
+    assert names
+    assert names <= VARIABLES
     secrets = {name.upper() for service in _ours() for name in SERVICES[service]["secrets"]}
     assert secrets <= VARIABLES
 
@@ -85,7 +85,7 @@ def test_pgbouncer_is_set_up_as_it_was_tried() -> None:
     assert ours == tried
     program = SERVICES["pgbouncer"]["command"][2].splitlines()[1].replace("$$", "$")
     url = "postgresql://signalops_api:4711ab@postgres/signalops"
-    said = subprocess.run(
+    printed = subprocess.run(
         ["sh", "-c", program.replace("/run/secrets/*", "-").replace("> /tmp/users", "")],
         input=url,
         capture_output=True,
@@ -93,4 +93,4 @@ def test_pgbouncer_is_set_up_as_it_was_tried() -> None:
         check=True,
         timeout=20,
     )
-    assert said.stdout == '"signalops_api" "4711ab"'
+    assert printed.stdout == '"signalops_api" "4711ab"'

@@ -32,13 +32,13 @@ TARGETS = [target for panel in PANELS for target in panel["targets"]]
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
 def test_an_alert_asks_for_what_there_is_and_tells_what_to_do(alert: dict[str, Any]) -> None:
     labels = labels_of(alert["expr"])
-    told = alert["annotations"]
-    assert told.keys() == {"summary", "description"}
-    assert set(re.findall(r"\$labels\.(\w+)", " ".join(told.values()))) <= labels
+    annotations = alert["annotations"]
+    assert annotations.keys() == {"summary", "description"}
+    assert set(re.findall(r"\$labels\.(\w+)", " ".join(annotations.values()))) <= labels
     assert alert["labels"]["severity"] in {"critical", "warning"}
     settings = {f"SIGNALOPS_{name.upper()}" for name in Settings.model_fields}
-    assert set(re.findall(r"SIGNALOPS_[A-Z_]+", told["description"])) <= settings
-    for name in re.findall(r"\bops\.(\w+)", told["description"]):
+    assert set(re.findall(r"SIGNALOPS_[A-Z_]+", annotations["description"])) <= settings
+    for name in re.findall(r"\bops\.(\w+)", annotations["description"]):
         assert re.search(rf"CREATE (VIEW|FUNCTION) ops\.{name}\b", SCHEMA), f"there is no ops.{name}"
 
 
@@ -84,11 +84,11 @@ def test_what_is_asked_for_are_values_that_there_are() -> None:
     queues = re.search(r"FUNCTION ops\.queues.*?ARRAY\[(.*?)\];", SCHEMA, re.DOTALL)
     assert queues
     words = {*get_args(OutcomeKind), *re.findall(r"'(\w+)'", queues[1])}
-    asked = [selector for query in (*ALERTS, *TARGETS) for selector in selectors_of(query["expr"])]
-    for name, values in asked:
+    used = [selector for query in (*ALERTS, *TARGETS) for selector in selectors_of(query["expr"])]
+    for name, values in used:
         known = words.union(re.findall(r"\w+", METRICS[name].help)) if name in METRICS else set[str]()
-        wanted = {v for label in {"state", "outcome", "queue"} & values.keys() for v in values[label].split("|")}
-        assert wanted <= known, f"{name} has never {wanted - known}"
+        expected = {v for label in {"state", "outcome", "queue"} & values.keys() for v in values[label].split("|")}
+        assert expected <= known, f"{name} has never {expected - known}"
 
 
 def test_panels_stand_beside_each_other() -> None:

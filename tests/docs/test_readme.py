@@ -70,8 +70,8 @@ def test_every_setting_stands_in_the_readme_as_it_is() -> None:
 
 def test_every_status_of_a_problem_is_explained() -> None:
     problems = [p for p in vars(errors).values() if isinstance(p, type) and issubclass(p, Problem) and p is not Problem]
-    told = set(re.findall(r"\b[45]\d\d\b", README))
-    untold = {p.kind for p in problems if str(int(p.status)) not in told} - {"not-found", "method-not-allowed"}
+    statuses = set(re.findall(r"\b[45]\d\d\b", README))
+    untold = {p.kind for p in problems if str(int(p.status)) not in statuses} - {"not-found", "method-not-allowed"}
     assert not untold
     assert len({p.kind for p in problems}) == len(problems)
 

@@ -136,10 +136,10 @@ async def test_at_the_hard_limit_the_part_that_fits_is_accepted_in_order(
     api: Client, owner: psycopg.Connection, acme: Tenant
 ) -> None:
     set_limit(owner, acme.id, hard=4)
-    kept: dict[str, Any] = {"type": "kept", "idempotencyKey": "kept"}
-    first = await api.post(kept, acme)
-    items: list[object] = [{"type": "n.0"}, kept, {"type": "n.1", "idempotencyKey": "1"}, {"type": "n.2"}]
-    items += [{"type": "n.3"}, {"type": "n.1", "idempotencyKey": "1"}, kept, {"type": "n.4", "idempotencyKey": "4"}]
+    valid: dict[str, Any] = {"type": "kept", "idempotencyKey": "kept"}
+    first = await api.post(valid, acme)
+    items: list[object] = [{"type": "n.0"}, valid, {"type": "n.1", "idempotencyKey": "1"}, {"type": "n.2"}]
+    items += [{"type": "n.3"}, {"type": "n.1", "idempotencyKey": "1"}, valid, {"type": "n.4", "idempotencyKey": "4"}]
     answer = await _send(api, acme, items)
     expected = "accepted duplicate accepted accepted rejected duplicate duplicate rejected"
     assert _statuses(answer) == expected.split()

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from signalops.config import Settings
-from tests.support.api import SIGNUP, Answer, Blocked, Client, assert_problem, hearing, rows, running
+from tests.support.api import SIGNUP, Answer, Blocked, Client, assert_problem, capture_log, rows, running
 from tests.support.tenants import Tenant, make_tenant, set_limit
 
 _REFUSING = """
@@ -100,7 +100,7 @@ async def test_an_event_that_the_database_refuses_fails_alone(
 ) -> None:
     await api.post(SIGNUP, acme)
     owner.execute(_REFUSING.format(code).encode())
-    with hearing("events.flushed") as flushed:
+    with capture_log("events.flushed") as flushed:
         with _held(owner):
             first = _post(api, acme)
             await blocked_backend()

@@ -8,7 +8,7 @@ import pytest
 
 from signalops.config import Settings
 from signalops.ingest import flush
-from tests.support.api import Client, hearing, running
+from tests.support.api import Client, capture_log, running
 from tests.support.tenants import Tenant
 
 
@@ -48,7 +48,7 @@ async def test_a_tenant_has_a_quarter_of_the_bytes_that_may_wait(
     small, large = {"type": "a"}, {"type": "a", "payload": {"text": "x" * 9_500}}
     await api.post(small, acme)
     await api.post(small, globex)
-    with hearing("events.flushed") as flushed, owner.transaction():
+    with capture_log("events.flushed") as flushed, owner.transaction():
         owner.execute("select from signalops.accepted_counters for update")
         answers = [asyncio.create_task(api.post(large, acme)) for _ in range(3)]
         done, waiting = await asyncio.wait(answers, timeout=5, return_when=asyncio.FIRST_COMPLETED)

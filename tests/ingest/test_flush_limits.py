@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from signalops.config import Settings
-from tests.support.api import SIGNUP, Answer, Client, assert_problem, hearing, rows, running, running_process, stored
+from tests.support.api import SIGNUP, Answer, Client, assert_problem, capture_log, rows, running, running_process, stored
 from tests.support.months import next_month
 from tests.support.rows import add
 from tests.support.tenants import Tenant, make_tenant, set_limit
@@ -102,7 +102,7 @@ async def test_the_soft_limit_is_a_fact_and_an_event_exactly_once(
     apis: list[Client], owner: psycopg.Connection, acme: Tenant
 ) -> None:
     set_limit(owner, acme.id, soft=20)
-    with hearing("usage.soft_limit_reached") as heard:
+    with capture_log("usage.soft_limit_reached") as emitted:
         answers = await _post_at_once(apis, acme, [f"k{number}" for number in range(100)])
     assert {answer.status for answer in answers} == {202}
     ((notice, causation_depth, payload),) = owner.execute(
@@ -111,9 +111,9 @@ async def test_the_soft_limit_is_a_fact_and_an_event_exactly_once(
     assert (payload["limit"], payload["period"]) == (20, f"{datetime.now(UTC):%Y-%m}")
     assert 20 <= payload["accepted"] <= 100
     assert causation_depth == 1
-    fact = heard.get_nowait()
+    fact = emitted.get_nowait()
     assert (fact["tenant"], str(fact["event"])) == (acme.id, notice)
-    assert heard.empty()
+    assert emitted.empty()
     assert rows(owner) | {"jobs": 0} == {"events": 101, "keys": 100, "inbox": 101, "accepted": 100, "jobs": 0}
     shown = (await apis[0].get(f"/api/events/{notice}", acme)).json
     assert (shown["source"], shown["operational"], shown["status"]) == ("signalops", True, "pending")
@@ -146,8 +146,8 @@ async def test_one_key_posted_everywhere_at_once_is_one_event(
     answers = await _post_at_once(apis, acme, ["k"] * 60)
     assert Counter(answer.status for answer in answers) == {202: 1, 200: 59}
     assert len({answer.json["id"] for answer in answers}) == 1
-    told = 0 if hard is None else 1
-    assert rows(owner) == {"events": 1 + told, "keys": 1, "inbox": 1 + told, "accepted": 1, "jobs": 1}
+    notices = 0 if hard is None else 1
+    assert rows(owner) == {"events": 1 + notices, "keys": 1, "inbox": 1 + notices, "accepted": 1, "jobs": 1}
 
 
 async def test_flushes_that_share_tenants_do_not_lock_one_another_out(apis: list[Client], owner: psycopg.Connection) -> None:

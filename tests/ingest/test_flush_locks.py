@@ -39,8 +39,8 @@ async def test_a_locked_tenant_waits_and_nobody_else(
     locker.execute(f"select from signalops.{table} where tenant_id = %s for update".encode(), [acme.id])
     seconds = []
     for _ in range(4):
-        asked = [timed(api, tenant) for tenant in (acme, *others)]
-        (mine, _), *theirs = await asyncio.gather(*asked)
+        requests = [timed(api, tenant) for tenant in (acme, *others)]
+        (mine, _), *theirs = await asyncio.gather(*requests)
         assert_problem(mine, 503, "unavailable")
         assert {answer.status for answer, _ in theirs} == {202}
         seconds += [taken for _, taken in theirs]

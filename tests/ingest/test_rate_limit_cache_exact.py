@@ -59,9 +59,9 @@ async def test_two_processes_hammered_at_once_let_in_what_the_clock_gave_and_no_
         assert set(verdicts(await one.post_batch([SIGNUP] * BURST, acme))) <= {"accepted"}
         assert len(verdicts(await other.post_batch([SIGNUP], acme))) == 1
         before, stored = bucket(owner, acme), rows(owner)["events"]
-        told = await asyncio.gather(*(hammer(api) for _ in range(6) for api in (one, other)))
+        answers = await asyncio.gather(*(hammer(api) for _ in range(6) for api in (one, other)))
     after = bucket(owner, acme)
-    outcomes = list(itertools.chain(*told))
+    outcomes = list(itertools.chain(*answers))
     accepted = outcomes.count("accepted")
     # Drained, and never idle for the seconds that fill it: so what came in is what time brought, to the last token.
     brought = RATE * (after.at - before.at).total_seconds()
@@ -138,16 +138,16 @@ STEP = st.tuples(st.floats(0, 50), st.integers(1, 12), st.booleans())
 )
 @example(rate=1.0, burst=3, key_rate=1.0, key_burst=2, steps=[(0.0, 5, True), (1.0, 2, False), (50.0, 12, True)])
 @trials(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_buckets_do_what_a_naive_model_does(owner: psycopg.Connection, acme: Tenant, **said: Any) -> None:
+def test_the_buckets_do_what_a_naive_model_does(owner: psycopg.Connection, acme: Tenant, **limits_given: Any) -> None:
     """Steps are seconds that pass, events that come, and whether they come with the limited key."""
-    set_rate(owner, acme, said["rate"], said["burst"])
+    set_rate(owner, acme, limits_given["rate"], limits_given["burst"])
     (key,) = owner.execute(
         "update signalops.api_keys set rate_per_second = %s, rate_burst = %s where tenant_id = %s returning id::text",
-        [said["key_rate"], said["key_burst"], acme.id],
+        [limits_given["key_rate"], limits_given["key_burst"], acme.id],
     ).fetchone() or ("",)
-    limits = {"tenant": (said["rate"], said["burst"]), key: (said["key_rate"], said["key_burst"])}
+    limits = {"tenant": (limits_given["rate"], limits_given["burst"]), key: (limits_given["key_rate"], limits_given["key_burst"])}
     owner.execute("delete from signalops.rate_buckets")
-    for seconds, count, with_key in said["steps"]:
+    for seconds, count, with_key in limits_given["steps"]:
         names = [key, "tenant"] if with_key else ["tenant"]
         _one_step(owner, acme, {name: limits[name] for name in names}, seconds, count)
 
@@ -156,21 +156,21 @@ def _one_step(owner: psycopg.Connection, acme: Tenant, limits: dict[str, tuple[f
     owner.execute("update signalops.rate_buckets set at = at - make_interval(secs => %s)", [seconds])
     query = "select bucket, level, at from signalops.rate_buckets where tenant_id = %s"
     before = {name: (level, at) for name, level, at in owner.execute(query, [acme.id])}
-    wanted = [{"tenant": str(acme.id), "bucket": name, "amount": count} for name in limits]
+    asking = [{"tenant": str(acme.id), "bucket": name, "amount": count} for name in limits]
     flush = [{"tenant": str(acme.id), "id": str(clock.new_id()), "buckets": [*range(1, len(limits) + 1)]}] * count
-    told = owner.execute(
-        "select event_id, of_bucket, pace from signalops.take_tokens(%s, %s)", [Jsonb(flush), Jsonb(wanted)]
+    answers = owner.execute(
+        "select event_id, of_bucket, pace from signalops.take_tokens(%s, %s)", [Jsonb(flush), Jsonb(asking)]
     ).fetchall()
     after = {name: (level, at) for name, level, at in owner.execute(query, [acme.id])}
-    held = {}
+    model = {}
     for name, (rate, burst) in limits.items():
         level, at = before.get(name, (float("inf"), after[name][1]))
-        held[name] = min(burst, level + rate * (after[name][1] - at).total_seconds())
-    taken = min(count, *(int(level + 1e-9) for level in held.values()))
-    refused = [pace["wait"] for event, _, pace in told if event is not None]
+        model[name] = min(burst, level + rate * (after[name][1] - at).total_seconds())
+    taken = min(count, *(int(level + 1e-9) for level in model.values()))
+    refused = [pace["wait"] for event, _, pace in answers if event is not None]
     assert len(refused) == count - taken
     assert refused == sorted(refused)
     assert all(wait > 0 for wait in refused)
     for name in limits:
-        assert after[name][0] == pytest.approx(held[name] - taken, abs=1e-6)
+        assert after[name][0] == pytest.approx(model[name] - taken, abs=1e-6)
         assert after[name][0] > -1e-6

@@ -39,7 +39,7 @@ class _Keeping(logging.Handler):
 
 
 @pytest.fixture
-def heard() -> Iterator[list[logging.LogRecord]]:
+def captured() -> Iterator[list[logging.LogRecord]]:
     """What the logger of the facts is told, at every level."""
     handler, logger = _Keeping(), logging.getLogger("signalops")
     before = logger.level
@@ -51,11 +51,11 @@ def heard() -> Iterator[list[logging.LogRecord]]:
 
 
 @pytest.mark.parametrize(("name", "fields", "level"), LEVELS)
-def test_what_is_worth_a_line(heard: list[logging.LogRecord], name: str, fields: dict[str, object], level: str) -> None:
+def test_what_is_worth_a_line(captured: list[logging.LogRecord], name: str, fields: dict[str, object], level: str) -> None:
     logs.lines_of("notable")(name, fields)
-    assert [(record.getMessage(), record.levelname) for record in heard] == [(name, level)]
+    assert [(record.getMessage(), record.levelname) for record in captured] == [(name, level)]
 
 
-def test_every_request_has_one_for_who_wants_them_all(heard: list[logging.LogRecord]) -> None:
+def test_every_request_has_one_for_who_wants_them_all(captured: list[logging.LogRecord]) -> None:
     logs.lines_of("all")("request.answered", ANSWER)
-    assert [record.levelname for record in heard] == ["INFO"]
+    assert [record.levelname for record in captured] == ["INFO"]

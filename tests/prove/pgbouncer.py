@@ -56,7 +56,7 @@ def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     while True:
         with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             return
-        said = log.read_text() if log.exists() else "nothing"
-        assert process.poll() is None, said
-        assert time.monotonic() < until, said
+        log_text = log.read_text() if log.exists() else "nothing"
+        assert process.poll() is None, log_text
+        assert time.monotonic() < until, log_text
         time.sleep(0.02)

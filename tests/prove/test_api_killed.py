@@ -34,7 +34,7 @@ class Site:
 @pytest.fixture
 async def site(traffic: Traffic, settings: Settings, tmp_path: Path) -> AsyncIterator[Site]:
     socket = tmp_path / "api"
-    async with api(settings, socket) as web, worker(settings, kept=True) as jobs, producers(socket, traffic.tenants) as load:
+    async with api(settings, socket) as web, worker(settings, restarts=True) as jobs, producers(socket, traffic.tenants) as load:
         await load.ready()
         yield Site(web, jobs, load)
 

@@ -77,8 +77,8 @@ async def templates_that_never_end(stage: Stage) -> None:
 
 async def trials_of_templates(stage: Stage) -> None:
     trial = {"pattern": {"type": ["order"]}, "channel": str(stage.channel()), "template": {"body": _SLOW_MAP}}
-    asked = {"rule": trial, "event": {"type": "order", "payload": {"x": [{}] * 12_000}}}
-    answers = await asyncio.gather(*(stage.ask("POST", "/api/rules/test", asked) for _ in range(40)))
+    dry_run = {"rule": trial, "event": {"type": "order", "payload": {"x": [{}] * 12_000}}}
+    answers = await asyncio.gather(*(stage.ask("POST", "/api/rules/test", dry_run) for _ in range(40)))
     assert set(answers) == {200, 429}
 
 
@@ -98,7 +98,7 @@ async def wildcards_on_long_arrays(stage: Stage) -> None:
 
 
 async def duplicate_keys_at_the_end(stage: Stage) -> None:
-    keys = ["".join(letters) for letters in itertools.islice(itertools.product(string.ascii_letters, repeat=3), 30_000)]
+    keys = ["".join(characters) for characters in itertools.islice(itertools.product(string.ascii_letters, repeat=3), 30_000)]
     text = ",".join(f'"{key}":1' for key in [*keys, keys[-1]])
     for _ in range(20):
         assert await stage.ask("POST", "/api/events", ('{"type":"order","payload":{' + text + "}}").encode()) == 400

@@ -30,7 +30,7 @@ LEFT = """
   select (select count(*) from signalops.inbox) + (select count(*) from signalops.deliveries where status <> 'sent')
     + (select count(*) from procrastinate.procrastinate_jobs where status in ('todo', 'doing') and queue_name <> 'maintenance')"""
 AGE_SENDING = "update signalops.deliveries set updated_at = updated_at - interval '5 minutes' where status = 'sending'"
-"""A receiver that answers slowly is waited for without a job: such a delivery is sent again five minutes after its worker died."""
+"""The worker waits for a slow receiver without a job: such a delivery is sent again five minutes after the worker died."""
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ async def goes_on(restored: Settings, tenant: Tenant, before: dict[str, UUID], a
         owner.execute(AGE_SENDING)
         async with worker(restored, "--concurrency", "4"):
             await eventually(lambda: owner.execute(LEFT).fetchone() == (0,), 30)
-        kept = [(tenant.id, event) for event in all_of_it.values() if event in stored]
-        assert violations(owner, kept) == []
+        restored_events = [(tenant.id, event) for event in all_of_it.values() if event in stored]
+        assert violations(owner, restored_events) == []
         assert owner.execute("select * from signalops.reconcile(null, null)").fetchall() == []
     async with running(restored) as api:
         key, event = next(iter(before.items()))

@@ -33,10 +33,10 @@ async def test_one_id_leads_from_the_request_to_the_receiver(
         await eventually(lambda: _settled(settings) == 2)
     lines = _lines(capfd.readouterr())
     assert answer.headers["X-Request-Id"] == "order-4711"
-    for name, wanted in (("order-4711", "order-4711"), (plain.json["id"], plain.json["id"])):
+    for name, expected in (("order-4711", "order-4711"), (plain.json["id"], plain.json["id"])):
         (request,) = [r for r in receiver.received if r.headers["X-Request-Id"] == name]
         assert request.headers.get("traceparent", "").startswith(f"00-{TRACE}-") is (name == "order-4711")
-        (attempt,) = [line for line in lines["delivery.attempted"] if line["request_id"] == wanted]
+        (attempt,) = [line for line in lines["delivery.attempted"] if line["request_id"] == expected]
         assert (attempt["outcome"], attempt["tenant"]) == ("sent", str(acme.id))
     (event,) = [line for line in lines["request.answered"] if line["request_id"] == "order-4711"]
     assert (event["operation"], event["status"], event["tenant"]) == ("storeEvent", 202, str(acme.id))

@@ -26,7 +26,7 @@ from signalops.ingest.event_models import Incoming
 from signalops.ingest.limited_meters import with_quantities
 from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
-from signalops.send.dead_letters import dead_letter_queries as letters
+from signalops.send.dead_letters import dead_letter_queries as dead_letter_sql
 from signalops.types import BatchId, DeliveryId, TenantId
 from signalops.usage.invoices.close import Closer
 from signalops.usage.limits import limit_queries as limits
@@ -93,8 +93,8 @@ class Operations:
         async with self.operator.connection() as connection:
             query = "select tenant_id, id from signalops.deliveries where status in ('pending', 'sending') order by random()"
             query += " limit 6"
-            wanted = await (await connection.execute(query)).fetchall()
-        await self.handlers.send_deliveries([(TenantId(tenant), DeliveryId(delivery)) for tenant, delivery in wanted])
+            targets = await (await connection.execute(query)).fetchall()
+        await self.handlers.send_deliveries([(TenantId(tenant), DeliveryId(delivery)) for tenant, delivery in targets])
 
     async def sweep(self) -> None:
         """What workers do from time to time."""
@@ -167,9 +167,9 @@ class Operations:
         async with db.as_tenant(self.api, tenant) as connection:
             chosen = {"ids": None, "kind": None, "channel": None, "rule": None, "error": None, "since": None, "until": None}
             if self.random.random() < 0.7:
-                await letters.retry_dead_letters(connection, tenant, 10, **chosen)
+                await dead_letter_sql.retry_dead_letters(connection, tenant, 10, **chosen)
             else:
-                await letters.discard_dead_letters(connection, tenant, 2, "no use", **chosen)
+                await dead_letter_sql.discard_dead_letters(connection, tenant, 2, "no use", **chosen)
 
 
 @pytest.fixture

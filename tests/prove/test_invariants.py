@@ -53,7 +53,7 @@ async def process_all(traffic: Traffic, worker_pool: db.Pool, settings: Settings
 
 async def test_every_way_to_break_an_invariant_is_named(traffic: Traffic, worker_pool: db.Pool, settings: Settings) -> None:
     await traffic.accept(batches=2)
-    assert [said.split(":")[0] for said in violations(traffic.owner, traffic.acknowledged)] == [
+    assert [violation.split(":")[0] for violation in violations(traffic.owner, traffic.acknowledged)] == [
         "every event is processed",
         "the inbox is empty",
         "usage is the events processed, and those are the events accepted",
@@ -68,8 +68,8 @@ async def test_every_way_to_break_an_invariant_is_named(traffic: Traffic, worker
     for name, statement in BREAKING.items():
         with traffic.owner.transaction(force_rollback=True):
             traffic.owner.execute(statement)
-            said = violations(traffic.owner, traffic.acknowledged)
-        assert any(sentence.startswith(name) for sentence in said), name
+            violation = violations(traffic.owner, traffic.acknowledged)
+        assert any(sentence.startswith(name) for sentence in violation), name
     with pytest.raises(AssertionError, match="proves nothing"):
         Traffic(traffic.owner, worker_pool, []).check()
 
@@ -79,7 +79,7 @@ async def test_every_way_to_break_an_invariant_of_sending_is_named(
 ) -> None:
     await traffic.accept(batches=1)
     await process_all(traffic, worker_pool, settings)
-    assert [said.split(":")[0] for said in unsettled(traffic.owner)] == ["every delivery has ended"]
+    assert [violation.split(":")[0] for violation in unsettled(traffic.owner)] == ["every delivery has ended"]
     traffic.owner.execute("alter table signalops.deliveries disable trigger enforce_transition")
     traffic.owner.execute("update signalops.deliveries set status = 'sent', attempts = 1")
     traffic.owner.execute(

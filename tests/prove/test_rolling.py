@@ -86,8 +86,8 @@ async def test_the_release_before_and_this_one_share_the_work(
 
 async def _more(*loads: Load) -> None:
     """Return when each has had 50 events more stored."""
-    wanted = [load.has(len(load.acknowledged) + 50) for load in loads]
-    await eventually(lambda: all(has() for has in wanted))
+    waiting = [load.has(len(load.acknowledged) + 50) for load in loads]
+    await eventually(lambda: all(has() for has in waiting))
 
 
 async def _drained(owner: psycopg.Connection) -> None:
@@ -121,8 +121,8 @@ def test_a_release_to_come_goes_in_two_stages(settings: Settings, tmp_path: Path
     assert both.run(settings, "migrate", "--stage", "pre").stdout.startswith("applied 9001.add-novelties\n1 migrations, 1")
     migrate.require_current(settings, "api")
     with psycopg.connect(db.admin_url(settings)) as owner:
-        kept = "select has_table_privilege('signalops_operator', 'ops.locks', 'select')"
-        assert owner.execute(kept).fetchone() == (True,)
+        is_granted = "select has_table_privilege('signalops_operator', 'ops.locks', 'select')"
+        assert owner.execute(is_granted).fetchone() == (True,)
     assert both.run(settings, "migrate", "--stage", "pre").stdout.startswith("Nothing to do")
     done = both.run(settings, "migrate", "--stage", "post")
     assert done.stdout.startswith("applied 9002.take-locks\ndropped view ops.locks\n1 migrations, 1 statements"), done.stderr

@@ -40,10 +40,10 @@ BREAK_OFF = """
 
 async def _echo(request: web.Request) -> web.StreamResponse:
     """Answer with all that was sent: 200 at /ok, 500 elsewhere, and as Telegram does where its bots are called."""
-    said = f"{request.path} {dict(request.headers)} {await request.text()}"
+    request_text = f"{request.path} {dict(request.headers)} {await request.text()}"
     if request.path.startswith("/bot"):
-        return telegram_refused(400, said)
-    return web.Response(text=said, status=200 if request.path == "/ok" else 500)
+        return telegram_refused(400, request_text)
+    return web.Response(text=request_text, status=200 if request.path == "/ok" else 500)
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def planted(settings: Settings, echoing: Receiver, mail_server: MailServer, monk
         monkeypatch.setenv(name, value)
     assert settings.database_url is not None
     url = settings.database_url.get_secret_value()
-    held = conninfo_to_dict(url).get("password")
-    return settings.model_copy(update={"database_url": SecretStr(make_conninfo(url, password=held or PLANTED))})
+    login_password = conninfo_to_dict(url).get("password")
+    return settings.model_copy(update={"database_url": SecretStr(make_conninfo(url, password=login_password or PLANTED))})
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ async def test_no_secret_and_no_payload_is_told_whatever_fails(
 
     user = user_headers(planted, acme, "events:write")
     owner.execute(KEEP_ARGUMENTS)
-    worker = Process(planted, "procrastinate", "--log-level=debug", "--app=signalops.worker.app", "worker", kept=True)
+    worker = Process(planted, "procrastinate", "--log-level=debug", "--app=signalops.worker.app", "worker", restarts=True)
     async with running_process(planted) as api, worker:
         await _make_rules(api, acme, channels)
         by_user = await api.request("POST", "/api/events", json=EVENT, headers=user)

@@ -19,7 +19,7 @@ from tests.support.receivers import Answer, Receiver, free_port
 from tests.support.worlds.traffic import Traffic
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-LETTERS = 10_000
+DEAD_LETTERS = 10_000
 
 
 class Site:
@@ -193,8 +193,8 @@ async def test_a_dead_provider_s_deliveries_end_as_letters(
         await eventually(lambda: site.statuses() == {"dead": 6} and site.traffic.is_done(), seconds=30)
     assert unsettled(site.traffic.owner) == []
     site.traffic.check()
-    told = site.traffic.number_of("select from signalops.events where type = 'signalops.delivery.dead'")
-    assert told == 6
+    notified = site.traffic.number_of("select from signalops.events where type = 'signalops.delivery.dead'")
+    assert notified == 6
 
 
 async def test_ten_thousand_letters_retried_at_once_drain(site: Site, settings: Settings) -> None:
@@ -212,13 +212,13 @@ async def test_ten_thousand_letters_retried_at_once_drain(site: Site, settings: 
         )
         insert into signalops.dead_letters (tenant_id, id, kind, event_id, delivery_id, error)
         select tenant_id, id, 'delivery', event_id, id, 'The receiver answered 500.' from died""",
-        [LETTERS // len(site.traffic.tenants) + 1],
+        [DEAD_LETTERS // len(site.traffic.tenants) + 1],
     )
     site.traffic.owner.execute("vacuum analyze")
     retry = """select signalops.retry_dead_letters(t.id, array(
       select l.id from signalops.dead_letters l where l.tenant_id = t.id)) from signalops.tenants t"""
     retried = sum(count for (count,) in site.traffic.owner.execute(retry))
-    assert retried >= LETTERS
+    assert retried >= DEAD_LETTERS
     async with worker(settings):
         await eventually(site.is_sent(retried), seconds=90)
     assert unsettled(site.traffic.owner) == []

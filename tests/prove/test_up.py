@@ -70,16 +70,16 @@ class Up:
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def says(self, words: str) -> str:
         """Read on until a line holds some words; return it. Fail when it ends before."""
         assert self.process.stdout
         for line in self.process.stdout:
-            self.said.append(line)
+            self.lines.append(line)
             if words in line:
                 return line
-        pytest.fail(f"`signalops up` ended without saying {words!r}:\n{''.join(self.said)}")
+        pytest.fail(f"`signalops up` ended without saying {words!r}:\n{''.join(self.lines)}")
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """Press Ctrl-C, or give another signal; check that it ends cleanly, with all that it started."""
@@ -100,7 +100,7 @@ def test_a_strangers_first_minutes(installation: Installation) -> None:
     with installation.up() as up:
         up.says("SignalOps is up at")
         up.says("python -m signalops event trace ID")
-        assert "revoke it" not in "".join(up.said)
+        assert "revoke it" not in "".join(up.lines)
         answer = json.loads(installation.sh(CURL))
         assert answer["status"] == "accepted"
         assert "user@example.com" in up.says("mail to team@acme.example")
@@ -125,8 +125,8 @@ def test_a_strangers_first_minutes(installation: Installation) -> None:
 
     with installation.up() as up:
         up.says("SignalOps is up at")
-        kept = json.loads(installation.signalops("usage", "show", "--tenant", "acme", "--json"))
-        assert kept["accepted"] == 3
+        usage_report = json.loads(installation.signalops("usage", "show", "--tenant", "acme", "--json"))
+        assert usage_report["accepted"] == 3
         up.interrupt()
 
 

@@ -15,7 +15,7 @@ async def test_a_killed_workers_batches_are_processed_by_another_within_15_secon
     await traffic.accept_apart(batches=3)
     traffic.close_gate()
     async with worker(settings) as victim:
-        await eventually(lambda: traffic.held() == 3)
+        await eventually(lambda: traffic.waiting_batches() == 3)
         async with worker(settings):
             await eventually(lambda: traffic.workers() == 2)
             victim.send(signal.SIGKILL)
@@ -32,7 +32,7 @@ async def test_a_frozen_workers_batch_is_processed_by_another_and_not_again_when
     await traffic.accept(batches=1)
     traffic.close_gate()
     async with worker(settings) as frozen:
-        await eventually(lambda: traffic.held() == 1)
+        await eventually(lambda: traffic.waiting_batches() == 1)
         async with worker(settings):
             await eventually(lambda: traffic.workers() == 2)
             frozen.send(signal.SIGSTOP)
@@ -48,7 +48,7 @@ async def test_a_stopped_worker_finishes_what_it_has_and_leaves_the_rest(traffic
     await traffic.accept_apart(batches=6)
     traffic.close_gate()
     async with worker(settings, "--concurrency=4") as first:
-        await eventually(lambda: traffic.held() == 4)
+        await eventually(lambda: traffic.waiting_batches() == 4)
         first.send(signal.SIGTERM)
         traffic.open_gate()
         assert await first.ended() == 0
@@ -63,7 +63,7 @@ async def test_a_stopped_worker_gives_back_what_it_cannot_finish(traffic: Traffi
     await traffic.accept_apart(batches=6)
     traffic.close_gate()
     async with worker(settings, "--concurrency=4", f"--shutdown-graceful-timeout={seconds}") as first:
-        await eventually(lambda: traffic.held() == 4)
+        await eventually(lambda: traffic.waiting_batches() == 4)
         first.send(signal.SIGTERM)
         assert await first.ended() == 0
     assert (traffic.jobs("doing"), traffic.jobs("todo")) == (0, 6)

@@ -30,7 +30,7 @@ async def kill_at_gate(traffic: Traffic, settings: Settings, table: str) -> None
     """Have a worker come as far as a table, and kill it there; the gate is gone then, and the server has noticed."""
     traffic.close_gate(table)
     async with worker(settings) as victim:
-        await eventually(lambda: traffic.held() > 0)
+        await eventually(lambda: traffic.waiting_batches() > 0)
         victim.send(signal.SIGKILL)
         await victim.ended()
     # The backends of the killed worker still stand at the gate: they end there, as they do once they notice.

@@ -168,16 +168,16 @@ async def test_nothing_is_warned_of_where_the_types_are_not_known(
     _catalogue(owner, acme, "known", ["payload.a"])
     _catalogue(owner, acme, "cut", ["payload.a"], cut=True)
     _catalogue(owner, globex, "user.signup", ["payload.a"])
-    asked = {"payload": {"b": ["x"]}}
+    dry_run = {"payload": {"b": ["x"]}}
     patterns: list[tuple[dict[str, Any], int]] = [
-        ({"type": ["known"], **asked}, 1),
-        ({"type": [{"exactly": "known"}], **asked}, 1),
-        ({"type": ["known", "user.signup"], **asked}, 0),
-        ({"type": ["cut"], **asked}, 0),
-        ({"type": [{"prefix": "known"}], **asked}, 0),
-        ({"type": ["known", {"prefix": "k"}], **asked}, 0),
-        (asked, 0),
-        ({"$or": [{"type": ["known"], **asked}, {"source": ["s"], "payload": {"b": ["y"]}}]}, 0),
+        ({"type": ["known"], **dry_run}, 1),
+        ({"type": [{"exactly": "known"}], **dry_run}, 1),
+        ({"type": ["known", "user.signup"], **dry_run}, 0),
+        ({"type": ["cut"], **dry_run}, 0),
+        ({"type": [{"prefix": "known"}], **dry_run}, 0),
+        ({"type": ["known", {"prefix": "k"}], **dry_run}, 0),
+        (dry_run, 0),
+        ({"$or": [{"type": ["known"], **dry_run}, {"source": ["s"], "payload": {"b": ["y"]}}]}, 0),
     ]
     for pattern, warnings in patterns:
         tried = await _try(api, acme, draft(pattern=pattern), {"type": "x"})
@@ -199,14 +199,14 @@ async def test_what_can_t_be_tried_is_refused_by_path(
     add_channel(owner, globex.id, name="ops")
     rule, event = await add(api, acme), (await api.post(SIGNUP, acme)).json["id"]
     unknown = str(clock.new_id())
-    for tenant, asked in (
+    for tenant, dry_run in (
         (acme, {"rule": {"id": unknown}, "event": SIGNUP}),
         (acme, {"rule": {"id": rule["id"], "version": 2}, "event": SIGNUP}),
         (acme, {"rule": draft(), "event": {"id": unknown}}),
         (globex, {"rule": {"id": rule["id"]}, "event": SIGNUP}),
         (globex, {"rule": draft(), "event": {"id": event}}),
     ):
-        assert_problem(await api.post(asked, tenant, f"{RULES}/test"), 404, "not-found")
+        assert_problem(await api.post(dry_run, tenant, f"{RULES}/test"), 404, "not-found")
     refused: list[tuple[dict[str, Any], str]] = [
         ({"event": SIGNUP}, "rule"),
         ({"rule": draft()}, "event"),

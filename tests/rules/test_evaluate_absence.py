@@ -139,8 +139,8 @@ def test_a_notice_is_the_absent_rules_alone(
     event = {"id": str(clock.new_id()), "causation_depth": 1, "type": ABSENT, "source": "signalops", "payload": payload}
     event |= {"occurredAt": clock.now().isoformat(), "attributes": None}
     if replays:
-        wanted = rule if replays == "itself" else clock.new_id()
-        event |= {"replay": str(clock.new_id()), "replay_rules": [str(wanted)]}
+        replayed = rule if replays == "itself" else clock.new_id()
+        event |= {"replay": str(clock.new_id()), "replay_rules": [str(replayed)]}
     results = Results()
     decide(compiled, Part(orders.tenant.id, 1, [event]), results)
     assert len(results.groups) == announced

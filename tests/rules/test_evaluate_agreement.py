@@ -38,8 +38,8 @@ BATCHES = st.lists(st.integers(1, 4), min_size=1, max_size=14)
 
 def measure(kind: Kind, events: Sequence[Seen], minute: int) -> int:
     """Return what the window that ends at a minute holds."""
-    held = [e.value for e in events if minute - SPAN < e.minute <= minute]
-    return {"count": len(held), "sum": sum(held), "distinct": len(set(held))}[kind]
+    values_in_window = [e.value for e in events if minute - SPAN < e.minute <= minute]
+    return {"count": len(values_in_window), "sum": sum(values_in_window), "distinct": len(set(values_in_window))}[kind]
 
 
 def stretches(kind: Kind, events: Sequence[Seen], threshold: int) -> list[Stretch]:
@@ -60,16 +60,16 @@ def naive(kind: Kind, batches: Sequence[Sequence[Seen]], threshold: int) -> list
 
     What was told of the future, negative amounts can take away again: what comes after it is new.
     """
-    told: set[int] = set()
+    fired_at: set[int] = set()
     fired = []
     for n, batch in enumerate(batches):
         events = [event for batch in batches[: n + 1] for event in batch]
         last = max((e.minute for batch in batches[:n] for e in batch), default=-1)
-        known = {minute for minute in told if minute <= last}
+        known = {minute for minute in fired_at if minute <= last}
         touched = {e.minute + m for e in batch for m in range(SPAN)}
         reached = set().union(*(_seen(kind, events, threshold, part) for part in _runs(touched)))
-        told = (told - touched) | reached
-        begun = [min(run) for run in _runs(told) if run & reached and not run & known]
+        fired_at = (fired_at - touched) | reached
+        begun = [min(run) for run in _runs(fired_at) if run & reached and not run & known]
         fired.append(len({_trigger(batch, minute) for minute in begun} - {None}))
     return fired
 
@@ -117,10 +117,10 @@ def evaluated(connection: psycopg.Connection, kind: Kind, batches: Sequence[Sequ
         ]
         row = connection.execute("select signalops.evaluate_stateful_rules(%s)", [Jsonb([group | {"events": events}])]).fetchone()
         assert row is not None
-        told = [match["event"] for match in row[0] if match["outcome"] == "notified"]
+        fired_at = [match["event"] for match in row[0] if match["outcome"] == "notified"]
         assert len(row[0]) == len(batch)
-        assert len(set(told)) == len(told)
-        fired.append(len(told))
+        assert len(set(fired_at)) == len(fired_at)
+        fired.append(len(fired_at))
     return fired
 
 

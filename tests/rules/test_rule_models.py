@@ -25,7 +25,7 @@ WINDOW = {"within": "10m"}
 
 
 @pytest.mark.parametrize(
-    ("said", "path", "message"),
+    ("body", "path", "message"),
     [
         ({"window": WINDOW}, "window", "name one of count, sum and distinct"),
         ({"window": WINDOW | {"count": 1, "sum": {"field": "a", "atLeast": 1}}}, "window", "name one of"),
@@ -51,9 +51,9 @@ WINDOW = {"within": "10m"}
         ({"cooldwon": "1h"}, "cooldwon", "Extra inputs"),
     ],
 )
-def test_what_is_refused(said: dict[str, Any], path: str, message: str) -> None:
+def test_what_is_refused(body: dict[str, Any], path: str, message: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        Conditions.model_validate(said)
+        Conditions.model_validate(body)
     (error,) = refused.value.errors()
     assert ".".join(map(str, error["loc"])) == path
     assert message in error["msg"]
@@ -64,7 +64,7 @@ def test_a_plain_rule_has_no_plan_and_pays_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "has_state"),
+    ("body", "has_state"),
     [
         ({"activeHours": {"timeZone": "UTC"}}, False),
         ({"cooldown": "10m"}, True),
@@ -73,7 +73,7 @@ def test_a_plain_rule_has_no_plan_and_pays_nothing() -> None:
         ({"window": WINDOW | {"count": 5}}, True),
     ],
 )
-def test_which_plans_have_state(said: dict[str, Any], has_state: bool) -> None:
-    plan = RuleConditions.of(Conditions.model_validate(said), 1)
+def test_which_plans_have_state(body: dict[str, Any], has_state: bool) -> None:
+    plan = RuleConditions.of(Conditions.model_validate(body), 1)
     assert plan is not None
     assert plan.has_state is has_state

@@ -35,8 +35,8 @@ async def test_a_rule_is_shown_as_it_was_written(api: Client, acme: Tenant, ops:
     assert shown.headers["etag"] == '"1"'
     assert answer.json == shown.json | {"warnings": []}
     window = {**WHOLE["window"], "allowedLateness": "10m"}
-    said = WHOLE | {"window": window, "cooldown": {"for": "1h30m", "groupBy": []}}
-    assert {name: shown.json[name] for name in said} == said
+    expected = WHOLE | {"window": window, "cooldown": {"for": "1h30m", "groupBy": []}}
+    assert {name: shown.json[name] for name in expected} == expected
     assert shown.json["channel"] == {"id": ops, "name": "ops", "kind": "webhook"}
     assert (shown.json["name"], shown.json["enabled"], shown.json["version"]) == ("signups", True, 1)
     assert shown.json["createdAt"] == shown.json["updatedAt"]
@@ -82,8 +82,8 @@ async def test_rules_are_found_by_what_they_are(api: Client, owner: psycopg.Conn
     await add(api, acme, name="unpaid", channel="pager")
     await add(api, acme, name="off", enabled=False)
 
-    async def found(**wanted: object) -> list[str]:
-        return sorted(rule["name"] for rule in (await api.get(RULES, acme, **wanted)).json["data"])
+    async def found(**filters: object) -> list[str]:
+        return sorted(rule["name"] for rule in (await api.get(RULES, acme, **filters)).json["data"])
 
     assert await found(name="PAID") == ["Paid 100%", "unpaid"]
     assert await found(name="%") == ["Paid 100%"]

@@ -9,8 +9,8 @@ from signalops.rules.rule_models import ActiveHours, Digest
 from signalops.rules.schedule import Hours, digest_due
 
 
-def hours(zone: str = "Europe/Berlin", **said: Any) -> Hours:
-    return Hours.of(ActiveHours.model_validate({"timeZone": zone, **said}))
+def hours(zone: str = "Europe/Berlin", **fields: Any) -> Hours:
+    return Hours.of(ActiveHours.model_validate({"timeZone": zone, **fields}))
 
 
 def utc(text: str) -> datetime:
@@ -22,7 +22,7 @@ NIGHT = {"days": ["fri"], "from": "22:00", "to": "06:00"}
 
 
 @pytest.mark.parametrize(
-    ("said", "moment", "opening"),
+    ("fields", "moment", "opening"),
     [
         pytest.param(WORK, "2026-11-23T07:00", "2026-11-23T07:00", id="the first minute is within"),
         pytest.param(WORK, "2026-11-23T06:59", "2026-11-23T07:00", id="before they begin"),
@@ -40,8 +40,8 @@ NIGHT = {"days": ["fri"], "from": "22:00", "to": "06:00"}
         pytest.param({"from": "02:30", "to": "04:00"}, "2026-10-25T00:00", "2026-10-25T00:30", id="begins in the repeated hour"),
     ],
 )
-def test_the_next_opening(said: dict[str, Any], moment: str, opening: str) -> None:
-    assert hours(**said).opening(utc(moment)) == utc(opening)
+def test_the_next_opening(fields: dict[str, Any], moment: str, opening: str) -> None:
+    assert hours(**fields).opening(utc(moment)) == utc(opening)
 
 
 def test_an_opening_is_within_the_hours_or_the_hours_are_a_gap_of_the_clocks() -> None:

@@ -29,8 +29,8 @@ async def test_a_silence_holds_from_now_for_a_time(api: Client, acme: Tenant) ->
     assert (answer.status, answer.headers["location"]) == (201, f"{SILENCES}/{answer.json['id']}")
     shown = answer.json
     assert (await api.get(answer.headers["location"], acme)).json == shown
-    said = {"pattern": PATTERN, "grammar": 2, "reason": "moving house", "state": "active"}
-    assert {name: shown[name] for name in said} == said
+    expected = {"pattern": PATTERN, "grammar": 2, "reason": "moving house", "state": "active"}
+    assert {name: shown[name] for name in expected} == expected
     begins, ends = datetime.fromisoformat(shown["startsAt"]), datetime.fromisoformat(shown["endsAt"])
     assert ends - begins == timedelta(hours=2)
     assert abs(begins - datetime.now(UTC)) < timedelta(minutes=1)
@@ -43,8 +43,8 @@ async def test_silences_are_listed_by_state_and_page(api: Client, acme: Tenant) 
     ]
     await api.request("DELETE", f"{SILENCES}/{ended}", acme)
 
-    async def ids(**wanted: object) -> list[str]:
-        return [one["id"] for one in (await api.get(SILENCES, acme, **wanted)).json["data"]]
+    async def ids(**filters: object) -> list[str]:
+        return [one["id"] for one in (await api.get(SILENCES, acme, **filters)).json["data"]]
 
     assert await ids() == [ended, scheduled, active]
     for state, one in (("active", active), ("scheduled", scheduled), ("ended", ended)):

@@ -54,7 +54,7 @@ async def test_a_temporary_failure_waits_out_its_step_of_the_schedule(outbox: Ou
     assert [(a["outcome"], a["status_code"]) for a in outbox.attempts(delivery)] == [("transient", 500), ("transient", 502)]
     assert outbox.attempts(delivery)[0]["answer"] == "oops\ufffd"
     assert outbox.attempts(delivery)[0]["error"] == "The receiver answered 500."
-    assert outbox.letters(delivery) == []
+    assert outbox.dead_letters(delivery) == []
 
 
 async def test_a_job_that_comes_back_does_not_cut_the_wait_short(outbox: Outbox, receiver: Receiver) -> None:
@@ -82,9 +82,9 @@ async def test_after_the_last_attempt_there_is_a_dead_letter(outbox: Outbox, rec
 
     row = outbox.row(delivery)
     assert (row["status"], row["attempts"], row["next_attempt_at"]) == ("dead", 2, None)
-    (letter,) = outbox.letters(delivery)
-    assert (letter["id"], letter["kind"], letter["event_id"]) == (delivery, "delivery", row["event_id"])
-    assert letter["error"] == "The receiver answered 503."
+    (dead_letter,) = outbox.dead_letters(delivery)
+    assert (dead_letter["id"], dead_letter["kind"], dead_letter["event_id"]) == (delivery, "delivery", row["event_id"])
+    assert dead_letter["error"] == "The receiver answered 503."
     assert facts[1:] == ["delivery.attempted", "delivery.dead_lettered"]
     assert len(receiver.received) == 2
 
@@ -136,7 +136,7 @@ async def test_of_two_workers_with_one_delivery_success_wins(outbox: Outbox, rec
     assert facts == ["delivery.attempted"]
     assert outbox.row(delivery)["status"] == "sent"
     assert len(outbox.attempts(delivery)) == 2
-    assert outbox.letters(delivery) == []
+    assert outbox.dead_letters(delivery) == []
 
 
 async def test_what_came_of_an_attempt_is_recorded_after_an_outage_and_not_sent_again(
@@ -203,7 +203,7 @@ async def test_what_waits_for_its_hour_is_not_sent_before_the_sweep_wakes_it(out
     channel, _ = await outbox.channel("webhook", url=receiver.url)
     soon = clock.now() + timedelta(hours=1)
     event, rule = outbox.event({}), outbox.rule(channel, {})
-    delivery = outbox.told(channel, event, rule, next_attempt_at=soon)
+    delivery = outbox.add_delivery(channel, event, rule, next_attempt_at=soon)
     await outbox.sender().deliver(outbox.tenant, delivery)
     row = outbox.row(delivery)
     assert (row["status"], row["attempts"], row["next_attempt_at"]) == ("pending", 0, soon)
@@ -229,8 +229,8 @@ async def test_a_template_that_fails_is_a_dead_letter_with_the_reason(
     check_template({part: source})
     delivery = outbox.delivery(channel, **{part: source})
     await outbox.sender().deliver(outbox.tenant, delivery)
-    (letter,) = outbox.letters(delivery)
-    assert reason in letter["error"]
+    (dead_letter,) = outbox.dead_letters(delivery)
+    assert reason in dead_letter["error"]
     assert outbox.attempts(delivery)[0]["outcome"] == "misconfigured"
     assert outbox.row(delivery)["status"] == "dead"
     assert receiver.received == []
@@ -251,8 +251,8 @@ async def test_what_can_t_be_sent_any_more_is_dead_at_once(outbox: Outbox, recei
     delivery = outbox.delivery(channel)
     outbox.owner.execute(damage.encode(), [outbox.tenant])
     await outbox.sender().deliver(outbox.tenant, delivery)
-    (letter,) = outbox.letters(delivery)
-    assert reason in letter["error"]
+    (dead_letter,) = outbox.dead_letters(delivery)
+    assert reason in dead_letter["error"]
     assert outbox.row(delivery)["status"] == "dead"
     assert receiver.received == []
 
@@ -299,14 +299,14 @@ DIGITS = ["99999999999", "99999999999999", "1" + "0" * 30, "9" * 400, "9" * 5000
 DATES = ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 99 Foo", "Fri, 31 Dec 99999 23:59:59 GMT"]
 
 
-@pytest.mark.parametrize("asked", DIGITS + DATES)
+@pytest.mark.parametrize("message", DIGITS + DATES)
 @pytest.mark.parametrize("status", [429, 503])
 async def test_no_retry_after_keeps_an_attempt_off_the_record(
-    outbox: Outbox, receiver: Receiver, status: int, asked: str
+    outbox: Outbox, receiver: Receiver, status: int, message: str
 ) -> None:
     channel, _ = await outbox.channel("webhook", url=receiver.url)
     delivery = outbox.delivery(channel)
-    receiver.answers.append(web.Response(status=status, headers={"Retry-After": asked[:4000]}))
+    receiver.answers.append(web.Response(status=status, headers={"Retry-After": message[:4000]}))
     await outbox.sender().deliver(outbox.tenant, delivery)
     row = outbox.row(delivery)
     assert (row["status"], len(outbox.attempts(delivery))) == ("retrying", 1)
@@ -357,7 +357,7 @@ async def test_a_disabled_rule_s_deliveries_are_not_rendered_any_more(outbox: Ou
     await outbox.sender().deliver(outbox.tenant, delivery)
     await outbox.sender().deliver(outbox.tenant, other)
     assert (outbox.row(delivery)["status"], outbox.row(other)["status"]) == ("dead", "sent")
-    assert outbox.letters(delivery)[0]["error"] == "The rule is disabled: enable it."
+    assert outbox.dead_letters(delivery)[0]["error"] == "The rule is disabled: enable it."
 
 
 @pytest.mark.parametrize("sign", ["late", "cut off", "just begun"])

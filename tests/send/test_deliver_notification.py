@@ -37,12 +37,12 @@ def digest(outbox: Outbox, channel: ChannelId, rule: UUID, ids: list[str], count
         "count": count,
         "events": ids,
     }
-    return outbox.told(channel, outbox.event(payload, "signalops.rule.digest", 1), rule)
+    return outbox.add_delivery(channel, outbox.event(payload, "signalops.rule.digest", 1), rule)
 
 
 async def test_a_plain_rule_s_event_has_no_window_and_no_list(outbox: Outbox, receiver: Receiver) -> None:
     channel = await hook(outbox, receiver)
-    data = await sent(outbox, receiver, outbox.told(channel, outbox.event({}), outbox.rule(channel, {}, "error")))
+    data = await sent(outbox, receiver, outbox.add_delivery(channel, outbox.event({}), outbox.rule(channel, {}, "error")))
     assert data.keys() == {"event", "rule", "subject", "body"}
     assert data["rule"]["severity"] == "error"
 
@@ -50,14 +50,14 @@ async def test_a_plain_rule_s_event_has_no_window_and_no_list(outbox: Outbox, re
 async def test_a_window_is_told_to_the_template_and_the_receiver(outbox: Outbox, receiver: Receiver) -> None:
     channel = await hook(outbox, receiver)
     rule = outbox.rule(channel, {"body": "{{ window.value }} {{ window.group['payload.user'] }} {{ window.until }}"})
-    data = await sent(outbox, receiver, outbox.told(channel, outbox.event({}), rule, window_context=WINDOW))
+    data = await sent(outbox, receiver, outbox.add_delivery(channel, outbox.event({}), rule, window_context=WINDOW))
     assert data["window"] == WINDOW
     assert data["body"] == "5 u1 2026-11-01T12:00:00Z"
 
 
 async def test_a_replay_says_so(outbox: Outbox, receiver: Receiver) -> None:
     channel = await hook(outbox, receiver)
-    delivery = outbox.told(channel, outbox.event({}), outbox.rule(channel, {}), replay_id=clock.new_id())
+    delivery = outbox.add_delivery(channel, outbox.event({}), outbox.rule(channel, {}), replay_id=clock.new_id())
     assert (await sent(outbox, receiver, delivery))["replay"] is True
 
 
@@ -116,7 +116,7 @@ async def test_an_absence_says_since_when(outbox: Outbox, receiver: Receiver) ->
     channel = await hook(outbox, receiver)
     rule = outbox.rule(channel, {})
     payload = {"rule": {"id": str(rule), "version": 1}, "group": {}, "lastSeenAt": "2026-11-01T11:45:00Z", "after": "15m"}
-    data = await sent(outbox, receiver, outbox.told(channel, outbox.event(payload, "signalops.rule.absent", 1), rule))
+    data = await sent(outbox, receiver, outbox.add_delivery(channel, outbox.event(payload, "signalops.rule.absent", 1), rule))
     assert data["subject"] == f"rule {rule}: no event for 15m"
     assert "the last one was seen at 2026-11-01T11:45:00Z" in data["body"]
 
@@ -129,7 +129,7 @@ async def test_such_an_event_of_a_tenant_or_another_rule_is_one_like_any_other(
     rule, other = outbox.rule(channel, {}), outbox.rule(channel, {})
     for told_by, causation_depth in ((rule, 0), (other, 1)):
         payload = {"rule": {"id": str(told_by)}, "events": ["no id"]}
-        data = await sent(outbox, receiver, outbox.told(channel, outbox.event(payload, type_, causation_depth), rule))
+        data = await sent(outbox, receiver, outbox.add_delivery(channel, outbox.event(payload, type_, causation_depth), rule))
         assert data["subject"] == type_
         assert "events" not in data
 

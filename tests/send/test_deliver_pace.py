@@ -44,7 +44,7 @@ class Pace:
     def waiting(self, count: int, channel: ChannelId | None = None, **columns: Any) -> list[DeliveryId]:
         """Store pending deliveries."""
         event = self.outbox.event({})
-        return [self.outbox.told(channel or self.channel, event, self.rule, **columns) for _ in range(count)]
+        return [self.outbox.add_delivery(channel or self.channel, event, self.rule, **columns) for _ in range(count)]
 
     async def deliver(self, *deliveries: DeliveryId, sender: Sender | None = None) -> None:
         await (sender or self.sender).deliver_all([(self.outbox.tenant, delivery) for delivery in deliveries])
@@ -187,7 +187,7 @@ async def test_a_probe_whose_worker_dies_is_followed_by_another_in_half_a_minute
     async with pace.outbox.worker.connection() as connection:
         await connection.execute(
             db.queries("send/send")["claim-deliveries"],
-            {"wanted": Jsonb([{"tenant": str(pace.outbox.tenant), "delivery": str(dead)}]), "busy": list[UUID]()},
+            {"requested": Jsonb([{"tenant": str(pace.outbox.tenant), "delivery": str(dead)}]), "busy": list[UUID]()},
         )
     await pace.deliver(next_one)
     assert pace.outbox.row(next_one)["attempts"] == 0
@@ -438,17 +438,17 @@ async def test_many_workers_sweep_each_delivery_once(pace: Pace) -> None:
     for number in range(4):
         channel, _ = await pace.outbox.channel("webhook", f"c {number}", url="http://127.0.0.1:9/")
         await many(pace, channel, 100)
-    swept = await asyncio.gather(*(pace.sweep() for _ in range(8)))
+    counts = await asyncio.gather(*(pace.sweep() for _ in range(8)))
     deliveries = [send["delivery"] for send in pace.sends()]
-    assert len(deliveries) == sum(swept) == len(set(deliveries)) == 400
+    assert len(deliveries) == sum(counts) == len(set(deliveries)) == 400
 
 
 async def test_the_sweep_stops_when_workers_have_enough_at_hand(pace: Pace) -> None:
     await many(pace, pace.channel, 30_000)
-    swept = 0
+    counts = 0
     while woken := await pace.sweep():
-        swept += woken
-    assert 20_000 <= swept <= 21_000
+        counts += woken
+    assert 20_000 <= counts <= 21_000
     assert len(pace.rows("select from procrastinate.procrastinate_jobs")) <= 1050
 
 
@@ -483,12 +483,12 @@ async def test_a_tenant_s_hundred_thousand_delay_no_other_s_first(pace: Pace) ->
 
 
 async def test_who_sends_more_than_workers_can_waits_for_a_turn(pace: Pace) -> None:
-    wanted = [
+    jobs = [
         {"tenant": str(pace.outbox.tenant), "channel": str(pace.channel), "delivery": str(clock.new_id())} for _ in range(700)
     ]
     granted = []
     for _ in range(3):
-        (row,) = pace.rows("select granted, priority from signalops.assign_slots(%s)", Jsonb(wanted))
+        (row,) = pace.rows("select granted, priority from signalops.assign_slots(%s)", Jsonb(jobs))
         granted.append((row["granted"], row["priority"]))
     assert granted[0] == (700, -5)
     assert granted[1][1] == granted[2][1] == -6

@@ -85,7 +85,7 @@ async def test_values_are_neutralised_in_each_part(outbox: Outbox, mailbox: Mail
     channel, _ = await outbox.channel("email", to=TO)
     name = "<script>\r\nBcc: victim@example.com\x07"
     template = dict.fromkeys(("subject", "body", "html"), "<b>{{ payload.name }}</b>")
-    delivery = outbox.told(channel, outbox.event({"name": name}), outbox.rule(channel, template, "critical"))
+    delivery = outbox.add_delivery(channel, outbox.event({"name": name}), outbox.rule(channel, template, "critical"))
     await outbox.sender(smtp_port=mailbox.port).deliver(outbox.tenant, delivery)
     (mail,) = mailbox.received
     assert outbox.row(delivery)["status"] == "sent"
@@ -135,7 +135,7 @@ async def test_a_line_break_in_the_subject_is_permanent(outbox: Outbox, mailbox:
     delivery = outbox.delivery(channel, subject="Hello\r\nBcc: victim@example.com")
     await outbox.sender(smtp_port=mailbox.port).deliver(outbox.tenant, delivery)
     assert outbox.attempts(delivery)[0]["outcome"] == "permanent"
-    assert "correct the rule's template" in outbox.letters(delivery)[0]["error"]
+    assert "correct the rule's template" in outbox.dead_letters(delivery)[0]["error"]
     assert mailbox.received == []
 
 
@@ -151,7 +151,7 @@ async def test_a_server_that_refuses_connections_is_tried_again(outbox: Outbox) 
 async def test_a_server_that_does_not_answer_in_time_is_tried_again(outbox: Outbox, mailbox: Mailbox) -> None:
     channel, _ = await outbox.channel("email", to=TO)
     delivery = outbox.delivery(channel)
-    mailbox.held = asyncio.Event()
+    mailbox.blocked = asyncio.Event()
     await outbox.sender(smtp_port=mailbox.port, send_timeout=0.3).deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
     assert (attempt["outcome"], attempt["error"]) == ("transient", "The mail server did not answer in time.")
@@ -325,11 +325,11 @@ async def test_a_mail_that_was_cut_off_leaves_no_connection_behind(settings: Set
     async with running(MailServer()) as server, mailing(settings) as mailer:
         where = Server("127.0.0.1", server.port, "none")
         await mailer.send(where, mail())
-        server.held = asyncio.Event()
+        server.blocked = asyncio.Event()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await mailer.send(where, mail())
-        server.held = None
+        server.blocked = None
         await mailer.send(where, mail())
         assert server.peers[-1] != server.peers[0]
 
@@ -348,7 +348,7 @@ async def test_a_burst_shares_the_connections_that_are_allowed(settings: Setting
 async def test_who_finds_no_connection_in_time_has_sent_nothing(settings: Settings) -> None:
     few = settings.model_copy(update={"smtp_connections": 1, "send_timeout": 0.3})
     async with running(MailServer()) as server, mailing(few) as mailer:
-        server.held = asyncio.Event()
+        server.blocked = asyncio.Event()
         mails = (mailer.send(Server("127.0.0.1", server.port, "none"), mail()) for _ in range(3))
         errors = await asyncio.gather(*mails, return_exceptions=True)
         # The last one waits while two others time out one after the other.

@@ -49,10 +49,10 @@ class Names(AbstractResolver):
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
-        self.asked: list[str] = []
+        self.lookups: list[str] = []
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        self.asked.append(host)
+        self.lookups.append(host)
         addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return [
             ResolveResult(
@@ -120,7 +120,7 @@ async def test_no_address_inside_is_connected_to(production: Settings, address: 
             ours.guard.new_socket((family, socket.SOCK_STREAM, 0, "", (address, 443)))
         with pytest.raises(Blocked):
             await ours.guard.connected(NAME, 25)
-    assert names.asked == [NAME, NAME]
+    assert names.lookups == [NAME, NAME]
 
 
 @pytest.mark.parametrize("address", PUBLIC)
@@ -154,9 +154,9 @@ async def test_a_name_that_is_rebound_is_connected_to_as_it_was_checked(only_one
         outside.answers.append(web.Response(headers={"Connection": "close"}))
         assert (await post(ours, url)).kind == "sent"
         assert (await post(ours, url)).kind == "sent"  # a new connection, to the address that was checked
-        assert (len(outside.received), names.asked) == (2, [NAME])
+        assert (len(outside.received), names.lookups) == (2, [NAME])
         assert (await post(ours, f"http://{NAME}:{inside.port}/")).kind == "misconfigured"
-        assert (inside.received, names.asked) == ([], [NAME, NAME])
+        assert (inside.received, names.lookups) == ([], [NAME, NAME])
 
 
 async def test_a_redirect_inside_is_not_followed(only_one: Settings) -> None:
@@ -199,17 +199,17 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
 
 def serving(authority: trustme.CA, name: str) -> tuple[ssl.SSLContext, list[str | None]]:
     """Return the TLS of a receiver, and where the names are noted that it is asked for."""
-    context, asked = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), list[str | None]()
+    context, lookups = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), list[str | None]()
     authority.issue_cert(name).configure_cert(context)
-    context.sni_callback = lambda _, name, __: asked.append(name)
-    return context, asked
+    context.sni_callback = lambda _, name, __: lookups.append(name)
+    return context, lookups
 
 
 async def test_the_receiver_is_called_by_its_name(settings: Settings, authority: trustme.CA) -> None:
-    tls, asked = serving(authority, NAME)
+    tls, lookups = serving(authority, NAME)
     async with listening("127.0.0.1", tls) as receiver, transport(settings, Names(["127.0.0.1"])) as ours:
         assert (await post(ours, f"https://{NAME}:{receiver.port}/")).kind == "sent"
-        assert asked == [NAME]
+        assert lookups == [NAME]
         assert [request.headers["Host"] for request in receiver.received] == [f"{NAME}:{receiver.port}"]
 
 
@@ -253,7 +253,7 @@ async def speaking(*parts: bytes, endless: bytes = b"") -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("raw_answer", "error"),
     [
         (b"", "The receiver broke off the connection."),
         (b"HTTP/1.1 200 O", "The receiver broke off the connection."),
@@ -265,8 +265,8 @@ async def speaking(*parts: bytes, endless: bytes = b"") -> AsyncIterator[str]:
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000_000, "it is not HTTP."),
     ],
 )
-async def test_what_is_no_answer_is_tried_again(settings: Settings, said: bytes, error: str) -> None:
-    async with speaking(said) as url, transport(settings) as ours:
+async def test_what_is_no_answer_is_tried_again(settings: Settings, raw_answer: bytes, error: str) -> None:
+    async with speaking(raw_answer) as url, transport(settings) as ours:
         outcome = await post(ours, url)
     assert (outcome.kind, outcome.status_code) == ("transient", None)
     assert (outcome.error or "").endswith(error)

@@ -14,7 +14,7 @@ from signalops.send.template import PARTS, check, render
 RULE = {"id": "r1", "name": "Welcome", "version": 3, "severity": "warning"}
 
 
-def told(**payload: Any) -> Notification:
+def notification_of(**payload: Any) -> Notification:
     return Notification(event(**payload), RULE)
 
 
@@ -26,21 +26,21 @@ def event(**payload: Any) -> dict[str, Any]:
 def test_a_template_reads_the_event_and_the_rule() -> None:
     subject = "{{ rule.name }} v{{ rule.version }} ({{ rule.severity }}): {{ payload.user.email }}\n"
     body = "{{ type }}|{{ source }}|{{ occurredAt }}|{{ event_id }}|{{ payload.tags | json }}"
-    message = render({"subject": subject, "body": body}, told(user={"email": "a@example.com"}, tags=["x", "y"]))
+    message = render({"subject": subject, "body": body}, notification_of(user={"email": "a@example.com"}, tags=["x", "y"]))
     assert message == Message("Welcome v3 (warning): a@example.com", 'user.signup||2026-11-23T12:00:00+00:00|e1|["x", "y"]')
 
 
 def test_what_a_template_lacks_gets_a_readable_default() -> None:
-    message = render({}, told(email="a@example.com", plan={"name": "prö"}))
+    message = render({}, notification_of(email="a@example.com", plan={"name": "prö"}))
     assert message.subject == "user.signup"
     assert message.body == ('user.signup at 2026-11-23T12:00:00+00:00\n\nemail: a@example.com\nplan: {"name": "prö"}\n')
 
 
 def test_a_missing_field_fails_by_name_unless_the_template_provides_for_it() -> None:
     with pytest.raises(Invalid, match=r"payload\.nmae is undefined; .* default"):
-        render({"body": "{{ payload.nmae }}"}, told(name="A"))
+        render({"body": "{{ payload.nmae }}"}, notification_of(name="A"))
     text = "{{ payload.nmae | default: 'you' }}{% if payload.nmae %}!{% endif %}"
-    assert render({"body": text}, told(name="A")).body == "you"
+    assert render({"body": text}, notification_of(name="A")).body == "you"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_valid_template_passes_the_check() -> None:
 @pytest.mark.parametrize("source", ["{{ payload.__class__ }}", "{{ payload.user.__class__.__mro__ }}", "{{ rule.keys }}"])
 def test_nothing_of_python_is_in_reach(source: str) -> None:
     with pytest.raises(Invalid, match="undefined"):
-        render({"body": source}, told(user="x"))
+        render({"body": source}, notification_of(user="x"))
 
 
 def fill(unit: str, before: str = "", after: str = "", size: int = PARTS["html"]) -> str:
@@ -113,7 +113,7 @@ def test_a_template_that_costs_too_much_or_can_t_be_computed_fails(source: str, 
     payload = {"text": "x" * 10_000, "unseen": "\0" * 10_000, "digits": "9" * 5_000, "list": [0] * 100_000}
     began = time.thread_time()
     with pytest.raises(Invalid, match=f"{part} failed: .*({reason}).*; correct the rule's template"):
-        render({"subject": "s", "body": "b", part: source}, told(**payload))
+        render({"subject": "s", "body": "b", part: source}, notification_of(**payload))
     assert time.thread_time() - began < 2
 
 
@@ -123,7 +123,7 @@ def test_a_value_too_deep_to_be_written_fails(source: dict[str, str]) -> None:
     for _ in range(100_000):
         deep = [deep]
     with pytest.raises(Invalid, match="recursion"):
-        render(source, told(deep=deep))
+        render(source, notification_of(deep=deep))
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -154,13 +154,13 @@ def test_a_text_that_would_keep_the_parser_busy_is_refused_at_once(unit: str, re
 def test_the_longest_template_is_rendered() -> None:
     html = fill("<td>{{ payload.name | upcase }}</td>\n")
     check({"html": html})
-    rendered = render({"html": html}, told(name="<a>")).html
+    rendered = render({"html": html}, notification_of(name="<a>")).html
     assert rendered == html.replace("{{ payload.name | upcase }}", "&lt;A&gt;")
 
 
 def test_each_part_has_its_markup() -> None:
     text = "{{ payload.name }}"
-    notification = told(name="<b>\n*x*")
+    notification = notification_of(name="<b>\n*x*")
     assert render({"subject": text, "body": text, "html": text}, notification) == Message("<b> *x*", "<b>\n*x*", "&lt;b&gt;\n*x*")
     assert render({"body": text}, notification, "telegram").body == "&lt;b&gt;\n*x*"
     assert render({}, notification, "telegram").body.endswith("name: &lt;b&gt;\n*x*\n")
@@ -174,14 +174,14 @@ def test_a_template_reads_why_a_window_fired() -> None:
     body = "{% if window %}{{ window.value }} of {{ window.group['payload.user'] }} since {{ window.since }}{% endif %}"
     notification = Notification(event(), RULE, window=WINDOW)
     assert render({"body": body}, notification).body == "5 of u1 since 2026-11-23T11:50:00+00:00"
-    assert render({"body": body}, told()).body == ""
+    assert render({"body": body}, notification_of()).body == ""
     with pytest.raises(Invalid, match=r"window\.value is undefined"):
-        render({"body": "{{ window.value }}"}, told())
+        render({"body": "{{ window.value }}"}, notification_of())
 
 
 def test_one_event_is_a_list_of_one() -> None:
     body = "{{ count }}: {% for event in events %}{{ event.id }} {{ event.payload.n }}{% endfor %}"
-    assert render({"body": body}, told(n=7)).body == "1: e1 7"
+    assert render({"body": body}, notification_of(n=7)).body == "1: e1 7"
 
 
 def digest(count: int, *listed: dict[str, Any]) -> Notification:
@@ -218,11 +218,11 @@ def test_an_absence_without_a_template_says_since_when(group: dict[str, Any], la
 
 def test_the_largest_text_that_is_allowed_is_rendered() -> None:
     half = "x" * (TEXT_LIMIT // 2)
-    assert len(render({"body": "{{ payload.half | append: payload.half }}"}, told(half=half)).body) == TEXT_LIMIT
+    assert len(render({"body": "{{ payload.half | append: payload.half }}"}, notification_of(half=half)).body) == TEXT_LIMIT
 
 
 def test_the_default_body_is_json_where_it_must_be() -> None:
-    body = json.loads(render({}, told(text='"}, {"'), "json").body)
+    body = json.loads(render({}, notification_of(text='"}, {"'), "json").body)
     assert body["events"][0]["payload"] == {"text": '"}, {"'}
     assert body["text"].endswith('text: "}, {"\n')
     assert (body["rule"]["name"], body["count"]) == ("Welcome", 1)

@@ -35,9 +35,9 @@ CONTRACTS = {
         unread=frozenset({"buckets"}),
     ),
     "MeterAmount": Contract(
-        keys_of(contracts.MeterAmount), (("try_count", "asked"), ("accept", "asked"), ("apply_limits", "asked"))
+        keys_of(contracts.MeterAmount), (("try_count", "demand"), ("accept", "demand"), ("apply_limits", "demand"))
     ),
-    "BucketAmount": Contract(keys_of(contracts.BucketAmount), (("take_tokens", "wanted"), ("lock_buckets", "wanted"))),
+    "BucketAmount": Contract(keys_of(contracts.BucketAmount), (("take_tokens", "requested"), ("lock_buckets", "requested"))),
     "PartRow": Contract(keys_of(contracts.PartRow), (("record_batch", "results -> 'parts'"),)),
     "MatchRow": Contract(
         keys_of(contracts.MatchRow),
@@ -53,8 +53,10 @@ CONTRACTS = {
     "MeteredRow": Contract(keys_of(contracts.MeteredRow), (("count_usage", "metered"),)),
     "BatchEvent": Contract(keys_of(contracts.BatchEvent), (("requeue_events", "events"),)),
     "SeenType": Contract(keys_of(contracts.SeenType), (("record_event_types", "seen"),)),
-    "DeliveryRef": Contract(keys_of(contracts.DeliveryRef), (("claim_deliveries", "wanted"), ("lock_deliveries", "wanted"))),
-    "SettledAttempt": Contract(keys_of(contracts.SettledAttempt), (("settle_delivery", "said"), ("settle_deliveries", "one"))),
+    "DeliveryRef": Contract(
+        keys_of(contracts.DeliveryRef), (("claim_deliveries", "requested"), ("lock_deliveries", "requested"))
+    ),
+    "SettledAttempt": Contract(keys_of(contracts.SettledAttempt), (("settle_delivery", "result"), ("settle_deliveries", "one"))),
     "Line": Contract(keys_of(Line), (("issue_invoice", "lines"),)),
 }
 

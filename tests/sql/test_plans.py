@@ -29,8 +29,8 @@ class Hot:
         self.parameters = parameters
 
     def __repr__(self) -> str:
-        said = self.parameters.get("type") or self.parameters.get("about", "")
-        return f"{self.query} {said}".strip()
+        variant = self.parameters.get("type") or self.parameters.get("about", "")
+        return f"{self.query} {variant}".strip()
 
 
 def part_of(tenant: UUID, meters_version: int) -> dict[str, Any]:
@@ -71,7 +71,7 @@ STATEFUL_RULES = {
     **{"batch_results_pkey": 1, "matches_pkey": 1, "rule_states_pkey": 1, "window_events_pkey": 1, "channel_schedules_pkey": 1}
 }
 METERED = {"batch_results_pkey": 1, "usage_counters_pkey": 1, "usage_distinct_values_pkey": 1}
-TOLD = {
+FIRE_DUE = {
     "tenants_suspended": 1,
     "tenants_pkey": 1,
     "digests_by_due": 1,
@@ -80,7 +80,7 @@ TOLD = {
     "rule_states_pkey": 1,
     "inbox_pkey": 1,
 }
-TIDIED = {
+TIDY = {
     "tenants_suspended": 1,
     "rule_states_by_expiry": 1,
     "rule_states_pkey": 1,
@@ -88,7 +88,7 @@ TIDIED = {
     "deliveries_by_turn": 4,
     "channel_schedules_pkey": 1,
 }
-SWEPT = {
+ENQUEUE_DUE = {
     **{
         "tenants_suspended": 1,
         "channel_schedules_by_due": 1,
@@ -109,9 +109,9 @@ HOT = [
     Hot("worker", "inbox/inbox", "record-batch", METERED, results=metered(), about="metered"),
     Hot("worker", "rules/rules", "active-rules", {}),
     Hot("worker", "usage/meters", "active-meters", {"tenants_pkey": 1, "meters_active": 1}),
-    Hot("worker", "inbox/inbox", "enqueue-due", SWEPT),
-    Hot("worker", "inbox/inbox", "fire-due", TOLD),
-    Hot("worker", "inbox/inbox", "tidy", TIDIED),
+    Hot("worker", "inbox/inbox", "enqueue-due", ENQUEUE_DUE),
+    Hot("worker", "inbox/inbox", "fire-due", FIRE_DUE),
+    Hot("worker", "inbox/inbox", "tidy", TIDY),
     Hot(
         "worker",
         "send/send",
@@ -146,7 +146,7 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
         return row[0] if row else clock.new_id()
 
     now, new = clock.now(), clock.new_id()
-    told = {"id": new, "type": "a.b", "occurred_at": now, "received_at": now, "payload": {}, "key": "new", "hash": "00"}
+    new_event = {"id": new, "type": "a.b", "occurred_at": now, "received_at": now, "payload": {}, "key": "new", "hash": "00"}
     match = {"tenant": tenant, "event": new, "rule": new, "version": 1, "channel": new, "delivery": new}
     decided = {"parts": [part_of(tenant, meters_version=0)], "matches": [match], "dead": []}
     delivery = found("select id from signalops.deliveries where tenant_id = %(tenant)s and status = 'pending' limit 1")
@@ -154,15 +154,15 @@ def parameters_of(owner: psycopg.Connection, tenant: UUID) -> dict[str, Any]:
     attempt |= {"duration_ms": 1, "outcome": "sent", "status": "sent"}
     ids = {"tenant": tenant, "prefix": "xxxxxxxxxxxx7_10", "job": 1, "worker": "w", "priority": 0, "at_most": 1000}
     return ids | {
-        "flush": orjson.dumps([{"tenant": tenant} | told]),
+        "flush": orjson.dumps([{"tenant": tenant} | new_event]),
         "buckets": None,
-        "asked": orjson.dumps([{"tenant": tenant, "meter": "events", "amount": 1, "limited_meters_version": 0}]),
+        "demand": orjson.dumps([{"tenant": tenant, "meter": "events", "amount": 1, "limited_meters_version": 0}]),
         "results": orjson.dumps(decided).decode(),
         "batch": found("select batch from signalops.inbox where tenant_id = %(tenant)s order by batch limit 1"),
         "event": found("select id from signalops.events where tenant_id = %(tenant)s and type = 'rare.type' order by id limit 1"),
-        "wanted": Jsonb([{"tenant": str(tenant), "delivery": str(delivery)}]),
+        "requested": Jsonb([{"tenant": str(tenant), "delivery": str(delivery)}]),
         "busy": list[UUID](),
-        "said": Jsonb([attempt]),
+        "attempts": Jsonb([attempt]),
         **{"status": None, "lower": UUID(int=0), "upper": UUID(int=2**128 - 1), "limit": 20},
     }
 

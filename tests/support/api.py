@@ -160,7 +160,7 @@ async def running(settings: Settings, **options: Any) -> AsyncIterator[Client]:
     config.load()
     server = _Server(config)
     server.lifespan = config.lifespan_class(config)
-    with hearing("api_key_cache.invalidated") as listening:
+    with capture_log("api_key_cache.invalidated") as listening:
         await server.startup()
         async with asyncio.timeout(10):
             await listening.get()  # when it begins to listen: a test that waits for a change must not take that for it
@@ -223,12 +223,12 @@ def blocked_backend(admin: psycopg.Connection, api: Client, database: str) -> Bl
 
 
 @contextmanager
-def hearing(fact: str) -> Iterator[asyncio.Queue[dict[str, Any]]]:
+def capture_log(fact: str) -> Iterator[asyncio.Queue[dict[str, Any]]]:
     """Put the fields of every fact of a name into a queue, for a test to await."""
-    heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    end = telemetry.subscribe(lambda name, fields: heard.put_nowait(fields) if name == fact else None)
+    emitted: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    end = telemetry.subscribe(lambda name, fields: emitted.put_nowait(fields) if name == fact else None)
     try:
-        yield heard
+        yield emitted
     finally:
         end()
 

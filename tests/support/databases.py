@@ -136,8 +136,8 @@ class Databases:
         """End the sessions of a database; return when none is left. (The server's own wait looks every 100 ms only.)"""
         until = time.monotonic() + 10
         owner = self._owners.get(name)
-        kept = owner.info.backend_pid if owner and not owner.closed else None
-        while self.admin.execute(_END_SESSIONS, [name, kept]).rowcount:
+        own = owner.info.backend_pid if owner and not owner.closed else None
+        while self.admin.execute(_END_SESSIONS, [name, own]).rowcount:
             assert time.monotonic() < until, f"sessions of {name} do not end"
             time.sleep(0.001)
 

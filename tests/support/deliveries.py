@@ -10,7 +10,7 @@ from tests.support.api import JSON, Answer, Client
 from tests.support.tenants import Tenant
 from tests.support.worlds.outbox import Outbox
 
-CHANNELS, DELIVERIES, LETTERS = "/api/channels", "/api/deliveries", "/api/dead-letters"
+CHANNELS, DELIVERIES, DEAD_LETTERS = "/api/channels", "/api/deliveries", "/api/dead-letters"
 
 
 def die(owner: psycopg.Connection, tenant: UUID, delivery: UUID, error: str = "The receiver answered 500.") -> None:
@@ -28,9 +28,9 @@ def statuses(outbox: Outbox) -> dict[str, int]:
     return dict(outbox.owner.execute(query).fetchall())
 
 
-async def ids(api: Client, tenant: Tenant, path: str, **wanted: object) -> list[str]:
+async def ids(api: Client, tenant: Tenant, path: str, **filters: object) -> list[str]:
     """Return the ids of a page."""
-    answer = await api.get(path, tenant, **wanted)
+    answer = await api.get(path, tenant, **filters)
     assert answer.status == 200, answer
     return [one["id"] for one in answer.json["data"]]
 

@@ -28,9 +28,9 @@ def add_key(
     return Tenant(tenant.id, tenant.slug, key), key_id
 
 
-async def made(api: Client, tenant: Tenant, **said: object) -> tuple[Tenant, str]:
+async def made(api: Client, tenant: Tenant, **fields: object) -> tuple[Tenant, str]:
     """Have a tenant make a key over HTTP; return the tenant as its bearer, and the key's id."""
-    answer = await api.post({"label": "more", "scopes": ["events:read"], **said}, tenant, "/api/keys")
+    answer = await api.post({"label": "more", "scopes": ["events:read"], **fields}, tenant, "/api/keys")
     assert answer.status == 201, answer
     return Tenant(tenant.id, tenant.slug, answer.json["key"]), answer.json["id"]
 

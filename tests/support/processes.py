@@ -18,12 +18,12 @@ from tests.support.paths import ROOT
 class Process:
     """A process of the tree `root` on a test's database; `kept` is started again whenever it ends, as compose does."""
 
-    def __init__(self, settings: Settings, *arguments: str, kept: bool = False, root: Path = ROOT) -> None:
+    def __init__(self, settings: Settings, *arguments: str, restarts: bool = False, root: Path = ROOT) -> None:
         own = {"DATABASE_URL": db.admin_url(settings), "SIGNALOPS_DATA": str(settings.data), "PYTHONPATH": str(root)}
         self._root = root
         self._environment = {**os.environ, **own}
         self._arguments = arguments
-        self._kept = kept
+        self._restarts = restarts
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.codes: list[int] = []
@@ -34,7 +34,7 @@ class Process:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._kept = False
+        self._restarts = False
         self.send(signal.SIGKILL)
         await self.ended()
 
@@ -51,7 +51,7 @@ class Process:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._keeper)
         except TimeoutError:
-            self._kept = False
+            self._restarts = False
             self.send(signal.SIGKILL)
             await self._keeper
             raise
@@ -65,20 +65,20 @@ class Process:
     async def _keep(self) -> None:
         assert self._process is not None
         self.codes.append(await self._process.wait())
-        while self._kept:
+        while self._restarts:
             await self._start()
             self.codes.append(await self._process.wait())
 
 
-def worker(settings: Settings, *flags: str, kept: bool = False, root: Path = ROOT) -> Process:
+def worker(settings: Settings, *flags: str, restarts: bool = False, root: Path = ROOT) -> Process:
     """Return a worker, in procrastinate's own command line."""
-    return Process(settings, "procrastinate", "--app=signalops.worker.app", "worker", *flags, kept=kept, root=root)
+    return Process(settings, "procrastinate", "--app=signalops.worker.app", "worker", *flags, restarts=restarts, root=root)
 
 
 def api(settings: Settings, socket: Path, root: Path = ROOT) -> Process:
     """Return an API process that listens on a socket of the file system, and is started again whenever it ends."""
     application = ("--factory", "signalops.web.app:create", "--uds", str(socket), "--log-level", "critical")
-    return Process(settings, "uvicorn", *application, kept=True, root=root)
+    return Process(settings, "uvicorn", *application, restarts=True, root=root)
 
 
 async def eventually(holds: Callable[[], object], seconds: float = 15.0) -> None:

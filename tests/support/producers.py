@@ -81,9 +81,9 @@ class Load:
     async def _post(self, tenant: Tenant, key: str) -> tuple[int, UUID | None]:
         body = {"type": "order.paid", "payload": {"key": key, "rare": int(key) % 10 == 0}, "idempotencyKey": key}
         async with self._http.post(URL, json=body, headers=tenant.headers) as answer:
-            said = await answer.json(content_type=None)
-            assert answer.status in (200, 202) or answer.status >= 500, said
-            return answer.status, UUID(said["id"]) if answer.ok else None
+            answered = await answer.json(content_type=None)
+            assert answer.status in (200, 202) or answer.status >= 500, answered
+            return answer.status, UUID(answered["id"]) if answer.ok else None
 
 
 @asynccontextmanager

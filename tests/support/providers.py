@@ -96,12 +96,14 @@ def whatsapp_refused(status: int, code: int, details: str) -> web.Response:
 
 def whatsapp_status(status: str, message: str = "wamid.one", delivery: UUID | None = None) -> dict[str, Any]:
     """Return a status as Meta posts it."""
-    told = {"id": message, "status": status, "timestamp": "1760000000", "recipient_id": "4915112345678"}
+    status_of_message = {"id": message, "status": status, "timestamp": "1760000000", "recipient_id": "4915112345678"}
     if delivery:
-        told["biz_opaque_callback_data"] = str(delivery)
+        status_of_message["biz_opaque_callback_data"] = str(delivery)
     if status == "failed":
-        return told | {"errors": [{"code": 131026, "title": "Message undeliverable", "error_data": {"details": "No WhatsApp"}}]}
-    return told | {"conversation": {"id": "c", "origin": {"type": "utility"}}, "pricing": {"billable": True}}
+        return status_of_message | {
+            "errors": [{"code": 131026, "title": "Message undeliverable", "error_data": {"details": "No WhatsApp"}}]
+        }
+    return status_of_message | {"conversation": {"id": "c", "origin": {"type": "utility"}}, "pricing": {"billable": True}}
 
 
 def whatsapp_post(*statuses: dict[str, Any]) -> bytes:

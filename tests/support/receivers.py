@@ -63,7 +63,7 @@ class Mailbox:
         self.recipients: list[str] = []
         self.replies: deque[str] = deque()
         self.recipient_replies: deque[str] = deque()
-        self.held: asyncio.Event | None = None
+        self.blocked: asyncio.Event | None = None
         self._controller = Controller(self, hostname="127.0.0.1", port=port or free_port(), server_hostname="sink", **options)
 
     async def start(self) -> None:
@@ -84,8 +84,8 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        if self.held:
-            await self.held.wait()
+        if self.blocked:
+            await self.blocked.wait()
         self.recipients += envelope.rcpt_tos
         self.received.append(message_from_bytes(envelope.content, EmailMessage, policy=policy.default))
         return self.replies.popleft() if self.replies else "250 kept"

@@ -30,12 +30,12 @@ def rows_of(tenant: UUID, now: datetime) -> dict[str, Row]:
     slot = {"meter": "events", "period": _MONTH, "hour": now, "group_key": "[]"}
     counted = slot | {"is_late": False, "events": 1, "value": 1}
     billed = {"period": _MONTH, "starts_at": now, "ends_at": now + timedelta(days=31)}
-    told = {"type": "user.signup", "occurred_at": now, "received_at": now, "payload": {}}
+    event = {"type": "user.signup", "occurred_at": now, "received_at": now, "payload": {}}
     return {
         "tenants": {"id": tenant, "slug": f"t-{tenant}", "name": "Tenant"},
         "api_keys": own
         | {"id": tenant, "prefix": "test_api_key_xyz", "hash": "$2b$04$", "label": "l", "scopes": ["events:read"]},
-        "events": own | {"id": tenant, "batch": tenant} | told,
+        "events": own | {"id": tenant, "batch": tenant} | event,
         "idempotency_keys": own | {"key": "k", "event_id": tenant, "body_hash": "\\x68"},
         "event_types": own | {"type": "user.signup", "first_seen_at": now, "last_seen_at": now, "count": 1, "fields": {}},
         "event_schemas": own | {"type": "user.signup", "mode": "warn", "schema": {}},

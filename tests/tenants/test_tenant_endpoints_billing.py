@@ -31,8 +31,8 @@ async def invoices(operator: Operator, of: str = OF_ACME) -> list[tuple[str, int
 
 
 async def test_credit_with_an_idempotency_key_is_granted_once(operator: Operator, acme: Tenant, globex: Tenant) -> None:
-    async def grant(key: str, of: str = OF_ACME, **said: str) -> Answer:
-        return await operator.send("POST", f"{of}/credits", CREDIT | said, idempotency_key=key)
+    async def grant(key: str, of: str = OF_ACME, **fields: str) -> Answer:
+        return await operator.send("POST", f"{of}/credits", CREDIT | fields, idempotency_key=key)
 
     answers = await asyncio.gather(*(grant("k") for _ in range(6)))
     assert sorted(answer.status for answer in answers) == [200] * 5 + [201]
@@ -51,13 +51,13 @@ async def test_credit_with_an_idempotency_key_is_granted_once(operator: Operator
 
 
 async def test_what_can_not_be_granted_is_refused_by_path(operator: Operator, acme: Tenant) -> None:
-    for said, path in (
+    for fields, path in (
         ({"amount": "0.001"}, "amount"),
         ({"amount": "-1"}, "amount"),
         ({"currency": "XYZ"}, "currency"),
         ({"author": "ann"}, "author"),
     ):
-        answer = await operator.send("POST", f"{OF_ACME}/credits", CREDIT | said)
+        answer = await operator.send("POST", f"{OF_ACME}/credits", CREDIT | fields)
         assert [e["path"] for e in assert_problem(answer, 422, "invalid")["errors"]] == [path]
     assert (await operator.get(f"{OF_ACME}/credits")).json["balances"] == []
     await operator.send("POST", f"{OF_ACME}/close", {"reason": "The contract has ended."})
@@ -65,8 +65,8 @@ async def test_what_can_not_be_granted_is_refused_by_path(operator: Operator, ac
 
 
 async def test_a_credit_note_with_an_idempotency_key_is_issued_once(operator: Operator, billed: None) -> None:
-    async def note(key: str, path: str = f"{OF_ACME}/invoices/1", **said: str) -> Answer:
-        return await operator.send("POST", f"{path}/credit-notes", NOTE | said, idempotency_key=key)
+    async def note(key: str, path: str = f"{OF_ACME}/invoices/1", **fields: str) -> Answer:
+        return await operator.send("POST", f"{path}/credit-notes", NOTE | fields, idempotency_key=key)
 
     answers = await asyncio.gather(*(note("k") for _ in range(6)))
     assert sorted(answer.status for answer in answers) == [200] * 5 + [201]

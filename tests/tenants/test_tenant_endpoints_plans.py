@@ -38,13 +38,13 @@ async def test_versions_are_made_once_and_all_stay(operator: Operator, acme: Ten
 
 
 async def test_what_is_no_plan_is_refused_by_path(operator: Operator) -> None:
-    for said, path in (
+    for body, path in (
         ({"baseFee": 49.0}, "baseFee"),
         ({"currency": "XYZ"}, "currency"),
         ({"prices": [{"meter": "unknown", "model": "flat", "amount": "1"}]}, "prices.0.meter"),
         ({"color": "gold"}, "color"),
     ):
-        answer = await operator.send("POST", "/api/plans/gold", GOLD | said)
+        answer = await operator.send("POST", "/api/plans/gold", GOLD | body)
         assert [e["path"] for e in assert_problem(answer, 422, "invalid")["errors"]] == [path]
     assert_problem(await operator.send("POST", "/api/plans/Gold!", GOLD), 422, "invalid")
     assert_problem(await operator.get("/api/plans/gold"), 404, "not-found")

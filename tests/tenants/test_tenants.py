@@ -83,8 +83,8 @@ async def test_what_a_patch_names_is_changed_and_nothing_else(operator: Operator
     rate = {"eventsPerSecond": 2.5, "burst": 10}
     changed = await operator.send("PATCH", "/api/tenants/acme", {"name": "Acme Inc.", "rateLimit": rate})
     assert (changed.json["name"], changed.json["rateLimit"], changed.json["timeZone"]) == ("Acme Inc.", rate, "UTC")
-    kept = await operator.send("PATCH", "/api/tenants/acme", {"timeZone": "Asia/Kolkata"})
-    assert (kept.json["name"], kept.json["rateLimit"], kept.json["timeZone"]) == ("Acme Inc.", rate, "Asia/Kolkata")
+    updated = await operator.send("PATCH", "/api/tenants/acme", {"timeZone": "Asia/Kolkata"})
+    assert (updated.json["name"], updated.json["rateLimit"], updated.json["timeZone"]) == ("Acme Inc.", rate, "Asia/Kolkata")
     assert (await operator.send("PATCH", "/api/tenants/acme", {"rateLimit": None})).json["rateLimit"] is None
     assert (await api.post(SIGNUP, acme)).status == 202
     assert_problem(await operator.send("PATCH", "/api/tenants/acme", {"timeZone": "UTC"}), 409, "conflict")
@@ -144,8 +144,8 @@ async def test_a_tenant_gets_a_plan_and_closing_ends_its_fee(operator: Operator,
     await operator.send("POST", "/api/tenants/initech/plan", {"plan": "gold"})
     shown = (await operator.get("/api/tenants/initech")).json
     assert (shown["plan"], shown["nextPlan"]["version"]) == ("gold", 2)
-    held = {plan["plan"]: plan["tenants"] for plan in (await operator.get("/api/plans")).json["data"]}
-    assert held == {"free": 0, "gold": 1}
+    subscribed = {plan["plan"]: plan["tenants"] for plan in (await operator.get("/api/plans")).json["data"]}
+    assert subscribed == {"free": 0, "gold": 1}
 
     # As if it had been so since yesterday: a plan that is given and taken on one day was never had.
     owner.execute("set session_replication_role = replica")

@@ -22,10 +22,10 @@ ZONES = st.sampled_from(
 DAYS = st.dates(date(2000, 1, 1), date(2037, 12, 1))
 
 
-def span(zone: ZoneInfo = BERLIN, **asked: str) -> Span:
+def span(zone: ZoneInfo = BERLIN, **query_fields: str) -> Span:
     """Return the time of a query, whose from and to are named since and until."""
     names = {"since": "from", "until": "to"}
-    query = validated(UsageQuery, {names.get(name, name): value for name, value in asked.items()})
+    query = validated(UsageQuery, {names.get(name, name): value for name, value in query_fields.items()})
     return Span.of(query, zone, NOW)
 
 
@@ -47,9 +47,9 @@ def test_without_a_time_it_is_the_present_month() -> None:
     ],
 )
 def test_days_begin_by_the_local_clock_and_moments_are_moments(since: str, until: str, hours: int) -> None:
-    asked = span(since=since, until=until)
-    assert asked.upper - asked.lower == timedelta(hours=hours)
-    assert asked.period is None
+    query_fields = span(since=since, until=until)
+    assert query_fields.upper - query_fields.lower == timedelta(hours=hours)
+    assert query_fields.period is None
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_days_begin_by_the_local_clock_and_moments_are_moments(since: str, until
     ],
 )
 def test_more_than_a_year_or_than_a_month_by_hour_is_refused(window: str, until: str, is_refused: bool) -> None:
-    asked = {"since": "2026-10-01", "until": until, "window": window}
+    query_fields = {"since": "2026-10-01", "until": until, "window": window}
     if is_refused:
         with pytest.raises(Invalid, match="to: must be within"):
-            span(BERLIN, **asked)
+            span(BERLIN, **query_fields)
     else:
-        assert span(BERLIN, **asked).lower == starts_at(date(2026, 10, 1), BERLIN)
+        assert span(BERLIN, **query_fields).lower == starts_at(date(2026, 10, 1), BERLIN)
 
 
 def test_within_an_hour_the_full_hour_is_named() -> None:
@@ -104,10 +104,10 @@ def test_an_hour_holds_exactly_the_moments_that_are_counted_in_it(moment: dateti
 
 
 def test_windows_are_cut_at_the_bounds() -> None:
-    asked = span(since="2026-11-10", until="2026-11-20T12:00:00+01:00")
-    assert asked.bounds(starts_at(date(2026, 11, 1), BERLIN), "month") == (asked.lower, asked.upper)
-    assert asked.bounds(asked.lower, "none") == (asked.lower, asked.upper)
-    assert asked.bounds(starts_at(date(2026, 11, 20), BERLIN), "day")[1] == asked.upper
+    query_fields = span(since="2026-11-10", until="2026-11-20T12:00:00+01:00")
+    assert query_fields.bounds(starts_at(date(2026, 11, 1), BERLIN), "month") == (query_fields.lower, query_fields.upper)
+    assert query_fields.bounds(query_fields.lower, "none") == (query_fields.lower, query_fields.upper)
+    assert query_fields.bounds(starts_at(date(2026, 11, 20), BERLIN), "day")[1] == query_fields.upper
 
 
 def test_a_group_is_named_as_it_is_counted() -> None:
@@ -119,6 +119,6 @@ def test_a_group_is_named_as_it_is_counted() -> None:
     long = group_key(["payload.region"], {"payload.region": "x" * 1000})
     assert long.startswith("sha256:")
     assert group_of(["payload.region"], long) == long
-    for known, said in ((paths, "by payload.region, payload.plan"), ([], "without groups")):
-        with pytest.raises(Invalid, match=f"group: payload.x is no field of a meter that counts {said}; leave it out"):
+    for known, message in ((paths, "by payload.region, payload.plan"), ([], "without groups")):
+        with pytest.raises(Invalid, match=f"group: payload.x is no field of a meter that counts {message}; leave it out"):
             group_key(known, {"payload.x": 1})

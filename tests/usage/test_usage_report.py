@@ -135,11 +135,11 @@ async def test_more_windows_than_an_answer_holds_are_refused(api: Client, counte
         "select %s, %s, '2026-02-01Z', format('[%%s]', n), '2026-02-01', 'count', false, 1, 1 from generate_series(1, 10001) n",
         [counters.tenant.id, meter],
     )
-    asked = {"meter": meter, "period": "2026-02"}
-    assert (await api.get("/api/usage", counters.tenant, **asked)).json["quantity"] == "10001"
-    answer = await api.get("/api/usage", counters.tenant, **asked, groupBy="true")
+    query = {"meter": meter, "period": "2026-02"}
+    assert (await api.get("/api/usage", counters.tenant, **query)).json["quantity"] == "10001"
+    answer = await api.get("/api/usage", counters.tenant, **query, groupBy="true")
     assert assert_problem(answer, 422, "invalid")["errors"][0]["path"] == "window"
-    one = (await api.get("/api/usage", counters.tenant, **asked, group='{"payload.id":7}')).json
+    one = (await api.get("/api/usage", counters.tenant, **query, group='{"payload.id":7}')).json
     assert [w["quantity"] for w in one["windows"]] == ["1"]
 
 

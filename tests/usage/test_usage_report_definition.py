@@ -30,7 +30,7 @@ BY = "select bucket, group_key, events, quantity from signalops.usage_by(%s, %s,
 Quantities = dict[tuple[datetime, str], tuple[int, Decimal]]
 
 
-class Asked(NamedTuple):
+class UsageQuery(NamedTuple):
     """The parameters of usage_by behind tenant and meter."""
 
     lower: datetime
@@ -41,7 +41,7 @@ class Asked(NamedTuple):
     until: date | None
 
 
-WHOLE = Asked(datetime(2026, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC), None, False, None, None)
+WHOLE = UsageQuery(datetime(2026, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC), None, False, None, None)
 
 
 class Event(NamedTuple):
@@ -145,18 +145,18 @@ def bucket(hour: datetime, step: str | None, zone: ZoneInfo, lower: datetime) ->
 
 
 def naive(
-    aggregation: str, events: Iterable[Event], adjusted: Iterable[Adjusted], counters: Counters, asked: Asked
+    aggregation: str, events: Iterable[Event], adjusted: Iterable[Adjusted], counters: Counters, query: UsageQuery
 ) -> Quantities:
     """What usage_by must return: every event is looked at, and nothing is kept by the hour."""
     own: dict[tuple[datetime, str], list[Event]] = defaultdict(list)
     added: dict[tuple[datetime, str], Decimal] = defaultdict(Decimal)
 
     def is_asked(hour: datetime, period: date) -> bool:
-        is_billed = (asked.in_period is None or period == asked.in_period) and period <= (asked.until or date.max)
-        return asked.lower <= hour < asked.upper and is_billed
+        is_billed = (query.in_period is None or period == query.in_period) and period <= (query.until or date.max)
+        return query.lower <= hour < query.upper and is_billed
 
     def place(hour: datetime, group_key: str) -> tuple[datetime, str]:
-        return bucket(hour, asked.step, counters.zone, asked.lower), group_key if asked.by_group else "[]"
+        return bucket(hour, query.step, counters.zone, query.lower), group_key if query.by_group else "[]"
 
     for event in events:
         hour = hour_of(event.moment, counters.zone)
@@ -171,13 +171,13 @@ def naive(
     }
 
 
-def questions(zone: ZoneInfo) -> Iterator[Asked]:
+def questions(zone: ZoneInfo) -> Iterator[UsageQuery]:
     """All the ways to ask for two years and for a leap day."""
     december = date(2027, 12, 1)
     starts = [datetime(*day, tzinfo=zone).astimezone(UTC) for day in ((2027, 1, 1), (2029, 1, 1), (2028, 2, 29), (2028, 3, 1))]
     for step, by_group, span in product((None, "hour", "day", "month"), (False, True), (starts[:2], starts[2:])):
         for in_period, until in ((None, None), (december, None), (None, december)):
-            yield Asked(span[0], span[1], step, by_group, in_period, until)
+            yield UsageQuery(span[0], span[1], step, by_group, in_period, until)
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -187,9 +187,9 @@ def test_a_quantity_is_what_all_events_together_make(counters: Counters, zone: s
         meter = counters.make_meter(aggregation, aggregation, ["payload.region"])
         store(counters, meter, aggregation, events)
         adjusted = adjust(counters, meter, events[:40]) if aggregation in ADDITIVE else []
-        for asked in questions(counters.zone):
-            found = {(row[0], row[1]): row[2:] for row in counters.owner.execute(BY, [counters.tenant.id, meter, *asked])}
-            assert found == naive(aggregation, events, adjusted, counters, asked), (aggregation, asked)
+        for query in questions(counters.zone):
+            found = {(row[0], row[1]): row[2:] for row in counters.owner.execute(BY, [counters.tenant.id, meter, *query])}
+            assert found == naive(aggregation, events, adjusted, counters, query), (aggregation, query)
             compared += len(found)
     assert compared > 1000
 
@@ -203,11 +203,11 @@ def test_nothing_counted_is_no_row(counters: Counters, globex: Tenant) -> None:
 @pytest.mark.parametrize("role", ["api", "worker"])
 def test_only_the_tenant_that_is_acted_for_is_read(settings: Settings, counters: Counters, role: db.Role) -> None:
     counters.count(datetime(2027, 1, 1, tzinfo=UTC))
-    asked = [counters.tenant.id, "events", *WHOLE]
+    query = [counters.tenant.id, "events", *WHOLE]
     with psycopg.connect(db.dsn(settings, role)) as connection:
-        assert connection.execute(BY, asked).fetchall() == []
+        assert connection.execute(BY, query).fetchall() == []
         connection.execute("select signalops.set_tenant(%s)", [counters.tenant.id])
-        assert connection.execute(BY, asked).fetchall() == [(WHOLE.lower, "[]", 1, 1)]
+        assert connection.execute(BY, query).fetchall() == [(WHOLE.lower, "[]", 1, 1)]
 
 
 def fill_2027(counters: Counters) -> None:
@@ -225,8 +225,8 @@ def test_a_year_by_day_and_what_is_late_are_read_by_their_indexes(settings: Sett
     fill_2027(counters)
     fill_2027(Counters(counters.owner, globex))
     counters.owner.execute("vacuum analyze signalops.usage_counters")
-    year = Asked(datetime(2027, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC), "day", False, None, None)
-    april = Asked(year.lower, datetime(2027, 4, 1, tzinfo=UTC), None, False, date(2027, 4, 1), None)
+    year = UsageQuery(datetime(2027, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC), "day", False, None, None)
+    april = UsageQuery(year.lower, datetime(2027, 4, 1, tzinfo=UTC), None, False, date(2027, 4, 1), None)
     with psycopg.connect(db.dsn(settings, "api"), autocommit=True) as connection:
         connection.execute("select set_config('signalops.tenant_id', %s, false)", [str(counters.tenant.id)])
         with scanned(connection) as seen:

@@ -13,9 +13,9 @@ from tests.support.counters import Counters
 TEN_MINUTES = timedelta(minutes=10)
 
 
-async def read(api_pool: db.Pool, counters: Counters, **asked: Any) -> Usage:
+async def read(api_pool: db.Pool, counters: Counters, **query: Any) -> Usage:
     async with db.as_tenant(api_pool, counters.tenant.id) as connection:
-        return await usage(connection, counters.tenant.id, UsageQuery.model_validate(asked))
+        return await usage(connection, counters.tenant.id, UsageQuery.model_validate(query))
 
 
 def fill(counters: Counters, first: datetime, end: datetime) -> int:
@@ -66,14 +66,14 @@ async def test_a_day_is_as_long_as_it_is_by_the_clock(api_pool: db.Pool, counter
     events = fill(counters, first, end)
     counters.count(first - timedelta(minutes=1), 1000)
     counters.count(end, 1000)
-    asked = {"from": day.name, "to": str((datetime.fromisoformat(day.name) + timedelta(days=1)).date())}
+    query = {"from": day.name, "to": str((datetime.fromisoformat(day.name) + timedelta(days=1)).date())}
 
-    used = await read(api_pool, counters, **asked)
+    used = await read(api_pool, counters, **query)
     assert (used.since, used.until, used.events) == (first, end, events)
     assert [(w.start, w.end, w.events) for w in used.windows] == [(first, end, events)]
     assert used.windows[0].start.isoformat().startswith(day.name)
 
-    hours = [(*utc(w), w.events) for w in (await read(api_pool, counters, window="hour", **asked)).windows]
+    hours = [(*utc(w), w.events) for w in (await read(api_pool, counters, window="hour", **query)).windows]
     assert len(hours) == day.hours
     assert all(end - start == events * TEN_MINUTES for start, end, events in hours)
     assert [start for start, _, _ in hours] == [first, *(end for _, end, _ in hours[:-1])], "each begins as another ends"

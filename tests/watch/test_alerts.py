@@ -8,7 +8,7 @@ import pytest
 from signalops import db
 from signalops.config import Settings
 from signalops.watch import alerts
-from tests.support.api import Client, hearing
+from tests.support.api import Client, capture_log
 from tests.support.processes import eventually, worker
 from tests.support.receivers import Receiver
 from tests.support.tenants import Tenant, make_tenant
@@ -19,7 +19,7 @@ DIE = """
 LATE = """
   insert into signalops.inbox (tenant_id, event_id, batch)
   values (%s, signalops.new_id(), signalops.uuid7_floor(now() - %s * interval '1 s'))"""
-TOLD = "select type, payload ->> 'alert', payload ->> 'subject' from signalops.events where tenant_id = %s order by id"
+ALERT_EVENTS = "select type, payload ->> 'alert', payload ->> 'subject' from signalops.events where tenant_id = %s order by id"
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ class Watcher:
             {"s": seconds_later},
         )
         await alerts.watch(self._connections, self._ours.slug)
-        told = self._owner.execute(TOLD.encode(), [self._ours.id]).fetchall()
-        return [(kind.rpartition(".")[2], alert, subject) for kind, alert, subject in told]
+        alert_events = self._owner.execute(ALERT_EVENTS.encode(), [self._ours.id]).fetchall()
+        return [(kind.rpartition(".")[2], alert, subject) for kind, alert, subject in alert_events]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def watcher(worker_pool: db.Pool, owner: psycopg.Connection, ours: Tenant) -> Wa
 async def test_each_crossing_is_told_once_and_its_end_once(watcher: Watcher, owner: psycopg.Connection, acme: Tenant) -> None:
     assert await watcher.look() == []
     owner.execute(DIE, [acme.id])
-    with hearing("alert.raised") as raised, hearing("alert.resolved") as resolved:
+    with capture_log("alert.raised") as raised, capture_log("alert.resolved") as resolved:
         assert await watcher.look() == [("raised", "dead_letters", "acme")]
         owner.execute(DIE, [acme.id])
         assert len(await watcher.look(60)) == 1
@@ -157,12 +157,12 @@ async def test_it_does_not_alert_of_itself(watcher: Watcher, owner: psycopg.Conn
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, ours: Tenant) -> None:
+def alert_events(monkeypatch: pytest.MonkeyPatch, ours: Tenant) -> None:
     """Workers know whom to tell."""
     monkeypatch.setenv("SIGNALOPS_PLATFORM_TENANT", ours.slug)
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("alert_events")
 async def test_an_alert_arrives_by_an_ordinary_rule(
     api: Client, settings: Settings, owner: psycopg.Connection, ours: Tenant, receiver: Receiver
 ) -> None:

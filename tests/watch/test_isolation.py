@@ -40,10 +40,10 @@ SEEN = {
 
 async def faults(settings: Settings) -> dict[str, list[str]]:
     async with db.as_owner(settings) as connection:
-        said: dict[str, list[str]] = {}
+        answers: dict[str, list[str]] = {}
         for fault in (await check(connection)).faults:
-            said.setdefault(fault.object, []).append(fault.fault)
-    return said
+            answers.setdefault(fault.object, []).append(fault.fault)
+    return answers
 
 
 async def test_a_database_as_it_is_has_no_fault(settings: Settings) -> None:
@@ -54,8 +54,8 @@ async def test_a_database_as_it_is_has_no_fault(settings: Settings) -> None:
 async def test_a_hole_is_found_by_name(owner: psycopg.Connection, settings: Settings, hole: str) -> None:
     owner.execute("set role signalops_owner")
     owner.execute(HOLES[hole].plant)
-    said = await faults(settings)
-    assert any(SEEN[hole] in line for line in said.get(HOLES[hole].object, [])), said
+    answers = await faults(settings)
+    assert any(SEEN[hole] in line for line in answers.get(HOLES[hole].object, [])), answers
 
 
 def test_what_is_declared_exists(owner: psycopg.Connection) -> None:

@@ -27,11 +27,11 @@ async def findings(databases: Databases) -> list[Finding]:
 
 def blamed(findings: list[Finding]) -> dict[str, list[str]]:
     """Return what is said of each object at fault."""
-    said = defaultdict(list)
+    answers = defaultdict(list)
     for finding in findings:
         if not finding.ok:
-            said[finding.object].append(f"{finding.tried}: {finding.result}")
-    return said
+            answers[finding.object].append(f"{finding.tried}: {finding.result}")
+    return answers
 
 
 @pytest.mark.prove
@@ -64,14 +64,14 @@ async def test_each_hole_is_found_by_name_and_nothing_else_is_blamed(owner: psyc
     for hole in HOLES.values():
         owner.execute(hole.plant)
     async with db.as_owner(settings) as connection:
-        said = blamed(await check(connection))
+        answers = blamed(await check(connection))
     missed = {
-        name: said.get(hole.object)
+        name: answers.get(hole.object)
         for name, hole in HOLES.items()
-        if not any(hole.says in line for line in said.get(hole.object, []))
+        if not any(hole.says in line for line in answers.get(hole.object, []))
     }
     assert missed == {}
-    assert said.keys() - {hole.object for hole in HOLES.values()} == ALSO
+    assert answers.keys() - {hole.object for hole in HOLES.values()} == ALSO
 
 
 @pytest.mark.prove

@@ -13,7 +13,7 @@ from tests.support.api import SIGNUP, Client
 from tests.support.tenants import Tenant
 
 PARENTS = ["delivery_attempts", "deliveries", "matches", "batch_results", "usage_entries", "events", "audit_log"]
-KEPT = Retention(events=400, audit_log=400, jobs=30)
+RETENTION = Retention(events=400, audit_log=400, jobs=30)
 OLD = """
   insert into signalops.events (tenant_id, id, batch, type, occurred_at, received_at, payload)
   select %(tenant)s, signalops.uuid7_floor(at), signalops.uuid7_floor(at), 'a.b', at, at, '{}'
@@ -36,7 +36,7 @@ def old(owner: psycopg.Connection, acme: Tenant) -> list[str]:
 
 @pytest.fixture
 def retainer(worker_pool: db.Pool) -> Retainer:
-    return Retainer(worker_pool, KEPT)
+    return Retainer(worker_pool, RETENTION)
 
 
 async def test_what_expired_goes_as_a_whole_and_the_rest_stays(

@@ -3,7 +3,7 @@
 import pytest
 
 from signalops.config import Settings
-from tests.support.api import SIGNUP, Client, hearing, running
+from tests.support.api import SIGNUP, Client, capture_log, running
 from tests.support.tenants import Tenant
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -44,11 +44,11 @@ async def test_a_batch_shares_its_requests_id_and_a_duplicate_keeps_the_first(ap
     ],
 )
 async def test_every_answer_has_it(api: Client, method: str, path: str, status: int) -> None:
-    with hearing("request.answered") as heard:
+    with capture_log("request.answered") as emitted:
         answer = await api.request(method, path, headers={"X-Request-Id": "asked"})
     assert (answer.status, answer.headers["X-Request-Id"]) == (status, "asked")
-    told = [] if heard.empty() else [heard.get_nowait()["request_id"]]
-    assert told == ([] if path == "/api/docs" else ["asked"])
+    logged = [] if emitted.empty() else [emitted.get_nowait()["request_id"]]
+    assert logged == ([] if path == "/api/docs" else ["asked"])
 
 
 async def test_what_a_browser_may_send_and_read(settings: Settings, acme: Tenant) -> None:

@@ -88,10 +88,10 @@ async def test_a_process_tells_no_secret_and_no_payload(
         )
         answers.append(await api.post(secret, acme))
     output = "".join(capfd.readouterr())
-    told = output + "".join(answer.body.decode() for answer in answers)
+    everything = output + "".join(answer.body.decode() for answer in answers)
     assert {answer.status for answer in answers} >= {202, 401, 422, 503}
-    assert PLANTED not in told
-    assert acme.headers["x-api-key"] not in told
+    assert PLANTED not in everything
+    assert acme.headers["x-api-key"] not in everything
     assert "events.flush_failed" in output
     assert "UndefinedTable (42P01)" in output
 

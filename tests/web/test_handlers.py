@@ -12,7 +12,7 @@ from signalops.types import Caller
 from signalops.web import openapi
 
 
-class Wanted(Query):
+class ExampleQuery(Query):
     """How it is asked."""
 
     loud: bool = False
@@ -30,7 +30,7 @@ class Greetings:
     @for_operators("/api/tenants/{tenant}/greetings/{id}", "greetTenant", "Greet for a tenant", "open tenant")
     @endpoint("PUT /api/greetings/{id}", "greet", "Greet somebody", "events:read")
     async def greet(
-        self, caller: Caller, greeting: UUID, query: Wanted, body: Greeting, if_match: frozenset[str] | None
+        self, caller: Caller, greeting: UUID, query: ExampleQuery, body: Greeting, if_match: frozenset[str] | None
     ) -> Greeting:
         """Greet somebody."""
         return Greeting(text=f"{body.text} {greeting}")

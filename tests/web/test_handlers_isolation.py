@@ -79,14 +79,14 @@ async def ask(api: Client, operation: Operation, probe: Probe, tenant: Tenant, t
     return await api.request(operation.method, path, tenant, params=about(probe.query, thing), **body)
 
 
-def told(answer: Answer, thing: UUID) -> tuple[object, ...]:
+def visible_parts(answer: Answer, thing: UUID) -> tuple[object, ...]:
     """What an answer tells, but for the names that were asked about and what is new in every answer."""
-    kept = {
+    headers_kept = {
         name.lower(): value
         for name, value in answer.headers.items()
         if name.lower() not in ("date", "content-length", "x-request-id")
     }
-    headers = json.dumps(kept, sort_keys=True)
+    headers = json.dumps(headers_kept, sort_keys=True)
     return answer.status, *(_blind(text, thing) for text in (headers, answer.body.decode()))
 
 
@@ -134,12 +134,12 @@ async def test_another_tenants_objects_are_answered_as_nobodys(
     before = belongings(owner, other)
     async for operation, probe in tried(api):
         ours, nobody = arriving(), clock.new_id()
-        asked = f"{operation.name} {probe}"
+        probed = f"{operation.name} {probe}"
         theirs = await ask(api, operation, probe, ours, other.id)
         nobodys = await ask(api, operation, probe, arriving() if probe.body else ours, nobody)
         assert theirs.status != 401, "the positive control: the credentials are right"
-        assert told(theirs, other.id) == told(nobodys, nobody), asked
-        assert belongings(owner, other) == before, f"{asked} changed what the other has"
+        assert visible_parts(theirs, other.id) == visible_parts(nobodys, nobody), probed
+        assert belongings(owner, other) == before, f"{probed} changed what the other has"
 
 
 async def test_ones_own_objects_are_answered_otherwise(api: Client, owner: psycopg.Connection) -> None:
@@ -150,7 +150,7 @@ async def test_ones_own_objects_are_answered_otherwise(api: Client, owner: psyco
         ours, twin, nobody = settle(owner), settle(owner), clock.new_id()
         nobodys = await ask(api, operation, probe, twin, nobody)
         own = await ask(api, operation, probe, ours, ours.id)
-        assert told(own, ours.id) != told(nobodys, nobody), f"{operation.name} {probe}"
+        assert visible_parts(own, ours.id) != visible_parts(nobodys, nobody), f"{operation.name} {probe}"
         assert own.status < 500 or operation.name == "testChannel", f"{operation.name} {probe}"
 
 

@@ -67,8 +67,8 @@ def _shared(headers: object) -> list[str]:
 
 async def test_by_default_pages_of_other_origins_get_nothing(api: Client, acme: Tenant) -> None:
     preflight = {"origin": ORIGIN, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
-    asked = await api.request("OPTIONS", "/api/events", headers=preflight)
-    assert (asked.status, _shared(asked.headers)) == (405, [])
+    preflight_answer = await api.request("OPTIONS", "/api/events", headers=preflight)
+    assert (preflight_answer.status, _shared(preflight_answer.headers)) == (405, [])
     read = await api.request("GET", "/api/events", acme, headers={"origin": ORIGIN})
     assert (read.status, _shared(read.headers)) == (200, [])
 
@@ -78,10 +78,10 @@ async def test_listed_origins_may_call_without_cookies(settings: Settings, acme:
     listed = settings.model_copy(update={"cors_origins": (ORIGIN,)})
     preflight = {"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
     async with running(listed) as api:
-        asked = await api.request("OPTIONS", "/api/events", headers=preflight)
+        preflight_answer = await api.request("OPTIONS", "/api/events", headers=preflight)
         read = await api.request("GET", "/api/events", acme, headers={"origin": origin})
-    assert asked.status == (200 if is_allowed else 400)
-    for answer in (asked, read):
+    assert preflight_answer.status == (200 if is_allowed else 400)
+    for answer in (preflight_answer, read):
         assert answer.headers.get("access-control-allow-origin") == (ORIGIN if is_allowed else None)
         assert "access-control-allow-credentials" not in answer.headers
 

@@ -5,7 +5,7 @@ from starlette.requests import Request
 
 from signalops.errors import Misdirected
 from signalops.web.hosts import HostCheck
-from tests.support.api import hearing
+from tests.support.api import capture_log
 
 TRYING_OUT = HostCheck(is_for_trying_out=True)
 
@@ -34,11 +34,11 @@ def test_this_machine_has_several_names(host: str) -> None:
 
 def test_a_proxy_that_is_not_trusted_is_told_of_once() -> None:
     proxies = HostCheck(is_for_trying_out=False)
-    with hearing("proxy.untrusted") as heard:
+    with capture_log("proxy.untrusted") as emitted:
         proxies.check(request("api.example", "10.0.0.7"))
         # The ASGI server has put the client in the proxy's place where it is trusted.
         proxies.check(request("api.example", "192.0.2.1", x_forwarded_for="192.0.2.1, 10.0.0.8"))
         for _ in range(3):
             proxies.check(request("api.example", "10.0.0.7", x_forwarded_for="192.0.2.1"))
         proxies.check(request("api.example", "10.0.0.9", x_forwarded_for="nonsense"))
-    assert [heard.get_nowait()["address"] for _ in range(heard.qsize())] == ["10.0.0.7", "10.0.0.9"]
+    assert [emitted.get_nowait()["address"] for _ in range(emitted.qsize())] == ["10.0.0.7", "10.0.0.9"]

@@ -92,7 +92,7 @@ async def connected(api: Client) -> AsyncIterator[tuple[asyncio.StreamReader, as
     writer.close()
 
 
-async def told(api: Client, *parts: bytes, pause: float = 0.0) -> bytes:
+async def exchange(api: Client, *parts: bytes, pause: float = 0.0) -> bytes:
     """Send parts, with a pause after each; return all that is answered until the server closes."""
     async with connected(api) as (reader, writer):
         answer = asyncio.create_task(_read(reader))
@@ -126,7 +126,7 @@ def problem(answer: bytes, status: int, kind: str) -> None:
 
 @pytest.mark.parametrize("request_", NO_HTTP)
 async def test_what_is_no_http_or_could_be_read_in_two_ways_is_refused(api: Client, request_: bytes) -> None:
-    problem(await told(api, request_ + GET + b"\r\n"), 400, "malformed")
+    problem(await exchange(api, request_ + GET + b"\r\n"), 400, "malformed")
 
 
 @pytest.mark.parametrize("parts", [1, 40])
@@ -134,25 +134,25 @@ async def test_a_head_has_a_size(api: Client, parts: int) -> None:
     long = GET + b"a: " + b"x" * (2 * MAX_HEAD_BYTES)
     step = len(long) // parts + 1
     pieces = [long[start : start + step] for start in range(0, len(long), step)]
-    problem(await told(api, *pieces, pause=0.001), 431, "head-too-large")
+    problem(await exchange(api, *pieces, pause=0.001), 431, "head-too-large")
 
 
 async def test_a_head_has_so_many_fields_and_an_address_so_many_bytes(api: Client) -> None:
     fields = b"".join(b"h%d: v\r\n" % number for number in range(MAX_FIELDS))
-    problem(await told(api, GET + fields + b"\r\n"), 431, "head-too-large")
+    problem(await exchange(api, GET + fields + b"\r\n"), 431, "head-too-large")
     enough = fields.partition(b"h98:")[0]
-    assert (await told(api, GET + enough + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
-    problem(await told(api, b"GET /" + b"a" * MAX_URL_BYTES + b" HTTP/1.1\r\n\r\n"), 414, "url-too-long")
+    assert (await exchange(api, GET + enough + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    problem(await exchange(api, b"GET /" + b"a" * MAX_URL_BYTES + b" HTTP/1.1\r\n\r\n"), 414, "url-too-long")
 
 
 async def test_what_is_slow_ends(hurried: Client) -> None:
-    assert await told(hurried) == b""
-    assert await told(hurried, *[b"\r\n"] * 50, pause=0.02) == b""
-    problem(await told(hurried, b"GET / HTTP/1.1\r\n", *[b"a"] * 50, pause=0.02), 408, "too-slow")
+    assert await exchange(hurried) == b""
+    assert await exchange(hurried, *[b"\r\n"] * 50, pause=0.02) == b""
+    problem(await exchange(hurried, b"GET / HTTP/1.1\r\n", *[b"a"] * 50, pause=0.02), 408, "too-slow")
 
 
 async def test_a_connection_that_rests_ends_whatever_is_sent_between_requests(hurried: Client) -> None:
-    answer = await told(hurried, GET + b"\r\n", *[b"\r\n"] * 100, pause=0.02)
+    answer = await exchange(hurried, GET + b"\r\n", *[b"\r\n"] * 100, pause=0.02)
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.count(b"HTTP/1.1") == 1
 
@@ -170,8 +170,8 @@ async def test_a_body_that_drips_ends_before_and_after_its_answer(
     hurried: Client, acme: Tenant, owner: psycopg.Connection, head: bytes, drip: bytes
 ) -> None:
     key = b"x-api-key: " + acme.headers["x-api-key"].encode() + b"\r\n"
-    problem(await told(hurried, POST + key + head, *[drip] * 100, pause=0.025), 408, "too-slow")
-    refused = await told(hurried, POST + head, *[drip] * 100, pause=0.025)
+    problem(await exchange(hurried, POST + key + head, *[drip] * 100, pause=0.025), 408, "too-slow")
+    refused = await exchange(hurried, POST + head, *[drip] * 100, pause=0.025)
     assert refused.startswith(b"HTTP/1.1 401")
     assert refused.count(b"HTTP/1.1") == 1
     assert rows(owner) == NOTHING
@@ -181,9 +181,9 @@ async def test_a_body_that_moves_has_a_while_and_no_longer(hurried: Client, acme
     key = b"x-api-key: " + acme.headers["x-api-key"].encode() + b"\r\n"
     head = POST + key + b"Connection: close\r\n"
     parts = [EVENT[start : start + 2] for start in range(0, len(EVENT), 2)]
-    moved = await told(hurried, head + b"Content-Length: %d\r\n\r\n" % len(EVENT), *parts, pause=0.02)
+    moved = await exchange(hurried, head + b"Content-Length: %d\r\n\r\n" % len(EVENT), *parts, pause=0.02)
     assert moved.startswith(b"HTTP/1.1 202")
-    problem(await told(hurried, head + b"Content-Length: 9999\r\n\r\n", *[b" " * 9] * 100, pause=0.03), 408, "too-slow")
+    problem(await exchange(hurried, head + b"Content-Length: 9999\r\n\r\n", *[b" " * 9] * 100, pause=0.03), 408, "too-slow")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ async def test_a_body_that_moves_has_a_while_and_no_longer(hurried: Client, acme
 )
 async def test_framing_has_a_size(api: Client, acme: Tenant, framing: bytes) -> None:
     key = b"x-api-key: " + acme.headers["x-api-key"].encode() + b"\r\n"
-    answer = await told(api, CHUNKED + key + b"\r\n", framing)
+    answer = await exchange(api, CHUNKED + key + b"\r\n", framing)
     assert not answer or answer.startswith(b"HTTP/1.1 4")
 
 
@@ -199,35 +199,35 @@ async def test_trailers_are_no_headers(api: Client, acme: Tenant, owner: psycopg
     key = b"x-api-key: " + acme.headers["x-api-key"].encode() + b"\r\n"
     chunk = b"%x\r\n%b\r\n0\r\n" % (len(EVENT), EVENT)
     ended = CHUNKED + b"Connection: close\r\n"
-    assert (await told(api, ended + b"\r\n" + chunk + key + b"\r\n")).startswith(b"HTTP/1.1 401")
-    assert (await told(api, ended + key + b"\r\n" + chunk + b"a: b\r\n\r\n")).startswith(b"HTTP/1.1 202")
+    assert (await exchange(api, ended + b"\r\n" + chunk + key + b"\r\n")).startswith(b"HTTP/1.1 401")
+    assert (await exchange(api, ended + key + b"\r\n" + chunk + b"a: b\r\n\r\n")).startswith(b"HTTP/1.1 202")
     assert rows(owner)["events"] == 1
 
 
 async def test_pipelined_requests_are_answered_in_turn_and_a_flood_is_cut(api: Client) -> None:
-    few = await told(api, (GET + b"\r\n") * 20 + GET + b"Connection: close\r\n\r\n")
+    few = await exchange(api, (GET + b"\r\n") * 20 + GET + b"Connection: close\r\n\r\n")
     assert few.count(b"HTTP/1.1 200") == 21
-    assert (await told(api, (GET + b"\r\n") * 2000)).count(b"HTTP/1.1 200") < 2000
+    assert (await exchange(api, (GET + b"\r\n") * 2000)).count(b"HTTP/1.1 200") < 2000
 
 
 async def test_nothing_is_answered_in_the_place_of_a_request_that_is_under_way(api: Client) -> None:
-    assert await told(api, POST + b"Content-Length: 2\r\n\r\n{}garbage\r\n\r\n") == b""
+    assert await exchange(api, POST + b"Content-Length: 2\r\n\r\n{}garbage\r\n\r\n") == b""
 
 
 @pytest.mark.parametrize("wish", [b"Connection: upgrade\r\nUpgrade: websocket\r\n", b"Connection: upgrade\r\nUpgrade: h2c\r\n"])
 async def test_what_would_be_another_protocol_is_answered_in_this_one_and_ends(api: Client, wish: bytes) -> None:
-    answer = await told(api, GET + wish + b"\r\n" + GET + b"\r\n")
+    answer = await exchange(api, GET + wish + b"\r\n" + GET + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.count(b"HTTP/1.1") == 1
 
 
 async def test_a_body_that_was_asked_about_and_refused_takes_no_request_for_itself(api: Client, acme: Tenant) -> None:
-    asked = b"Expect: 100-continue\r\nContent-Length: %d\r\n" % len(EVENT)
-    refused = await told(api, POST + asked + b"\r\n")
+    expect_head = b"Expect: 100-continue\r\nContent-Length: %d\r\n" % len(EVENT)
+    refused = await exchange(api, POST + expect_head + b"\r\n")
     assert refused.startswith(b"HTTP/1.1 401")
     key = b"x-api-key: " + acme.headers["x-api-key"].encode() + b"\r\n"
     async with connected(api) as (reader, writer):
-        writer.write(POST + asked + key + b"\r\n")
+        writer.write(POST + expect_head + key + b"\r\n")
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(EVENT)
         assert (await reader.read()).startswith(b"HTTP/1.1 202")
@@ -280,10 +280,10 @@ async def test_there_are_so_many_connections(settings: Settings) -> None:
     async with running(settings, limit_concurrency=2) as api, connected(api) as first, connected(api) as second:
         for _, writer in (first, second):
             writer.write(GET)
-        assert (await told(api, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 503")
-        problem(await told(api, GET + b"\r\n"), 503, "overloaded")
+        assert (await exchange(api, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 503")
+        problem(await exchange(api, GET + b"\r\n"), 503, "overloaded")
     async with running(settings, limit_concurrency=2) as api, connected(api):
-        assert (await told(api, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        assert (await exchange(api, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
 
 
 async def test_who_rests_on_connections_keeps_nobody_out(settings: Settings) -> None:
@@ -291,7 +291,7 @@ async def test_who_rests_on_connections_keeps_nobody_out(settings: Settings) -> 
         for reader, writer in (newer, (older, asking)):
             writer.write(GET + b"\r\n")
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-        assert (await told(api, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        assert (await exchange(api, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
         asking.write(GET + b"Connection: close\r\n\r\n")
         assert (await _read(older)).count(b"HTTP/1.1 200") == 1
 
@@ -299,8 +299,8 @@ async def test_who_rests_on_connections_keeps_nobody_out(settings: Settings) -> 
 @pytest.mark.parametrize("host", [b"x", b"x:80", b"127.0.0.1:3000", b"[::1]:3000", b"", b"x:", b"a.example.", b"%41"])
 async def test_a_host_as_rfc_3986_has_it_is_taken(api: Client, host: bytes) -> None:
     request_ = b"GET /healthz HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
-    assert (await told(api, request_)).startswith(b"HTTP/1.1 200")
+    assert (await exchange(api, request_)).startswith(b"HTTP/1.1 200")
 
 
 async def test_http_1_0_needs_no_host(api: Client) -> None:
-    assert (await told(api, b"GET /healthz HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    assert (await exchange(api, b"GET /healthz HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200")

@@ -8,13 +8,13 @@ SQL = db.queries("access/deletion")
 
 async def begin(connection: db.Connection, slug_or_id: str, confirmed: str) -> str | None:
     """Begin to delete a tenant, named by id or slug; return the verdict of signalops.begin_deletion, None: there is none."""
-    found = await db.row(connection, SQL["begin-deletion"], _texts(wanted=slug_or_id, confirmed=confirmed))
+    found = await db.row(connection, SQL["begin-deletion"], _texts(slug_or_id=slug_or_id, confirmed=confirmed))
     return found["verdict"] if found else None
 
 
 async def find(connection: db.Connection, slug_or_id: str) -> db.Row | None:
     """Return the newest deletion of what has or had an id or a slug."""
-    return await db.row(connection, SQL["find-deletion"], _texts(wanted=slug_or_id))
+    return await db.row(connection, SQL["find-deletion"], _texts(slug_or_id=slug_or_id))
 
 
 async def delete_slice(connection: db.Connection, tenant: TenantId, at_most: int) -> int:

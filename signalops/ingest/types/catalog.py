@@ -136,9 +136,9 @@ class EventTypeCatalog:
 
     def _forget(self) -> None:
         """Forget the tenants without events for the longest time; their types are learned again."""
-        kept = self.remembered_types
+        remembered = self.remembered_types
         for tenant, types in list(self._tenants.items()):
-            if kept <= self._most_kept:
+            if remembered <= self._most_kept:
                 break
             if not any(seen.count for seen in types.values()):  # counted while this flush was written
-                kept -= len(self._tenants.pop(tenant))
+                remembered -= len(self._tenants.pop(tenant))

@@ -14,7 +14,7 @@ from signalops.ingest.types import event_type_queries
 from signalops.ingest.types.validator import Fault, Schema, faults_apart, whole
 from signalops.types import JsonObject, TenantId
 
-_TOO_LONG = "took too long to be held against its schema, with the events before it: send smaller batches"
+_TOO_LONG = "took too long to be validated against its schema, with the events before it: send smaller batches"
 _MAX_BYTES = 32 * 1024 * 1024
 _MIN_BYTES = 3 * 1024
 _MAX_AGE = 300.0

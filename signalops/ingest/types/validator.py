@@ -101,7 +101,7 @@ class Schema:
         """Return the first faults of a payload with about `size` bytes of JSON; none when it is valid."""
         work = size * self.complexity
         if work > _MAX_WORK:
-            return [whole("is too large to be held against its schema: send less, or simplify the schema")]
+            return [whole("is too large to be validated against its schema: send less, or simplify the schema")]
         if self._validator.is_valid(payload):
             return []
         if work > _NAMED:

@@ -99,7 +99,7 @@ class Truncation(ApiModel):
     """Why not everything was looked through, and up to when it was."""
 
     reason: Literal["events", "time", "memory"] = Field(
-        description="Most events or seconds of one backtest, or most groups and window events held at once."
+        description="Most events or seconds of one backtest, or most groups and window events in memory at once."
     )
     until: datetime
 

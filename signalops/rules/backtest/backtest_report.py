@@ -15,15 +15,15 @@ _MICROSECOND, _HOUR, _DAY = timedelta(microseconds=1), timedelta(hours=1), timed
 class Ends:
     """The first and the last `most` items of a series."""
 
-    def __init__(self, most: int, kept: list[list[Any]]) -> None:
+    def __init__(self, most: int, items: list[list[Any]]) -> None:
         self._most = most
-        self.kept = kept
+        self.items = items
 
     def add(self, item: list[Any]) -> None:
         """Add the next item."""
-        self.kept.append(item)
-        if len(self.kept) > 2 * self._most:
-            del self.kept[self._most]
+        self.items.append(item)
+        if len(self.items) > 2 * self._most:
+            del self.items[self._most]
 
 
 @dataclass(slots=True)
@@ -98,11 +98,11 @@ class Report:
 
     def examples(self) -> list[tuple[str, Outcome]]:
         """Return the first and the last matches."""
-        return [(event, outcome) for event, outcome in self._examples.kept]
+        return [(event, outcome) for event, outcome in self._examples.items]
 
     def notifications(self) -> list[Notification]:
         """Return the first and the last notifications."""
-        return [Notification(*item) for item in self._notifications.kept]
+        return [Notification(*item) for item in self._notifications.items]
 
     def result(self, baseline: int | None, truncated: Mapping[str, Any] | None) -> JsonObject:
         """Return the results so far with the API's field names, without examples and messages."""

@@ -145,7 +145,7 @@ class Simulation:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where `state` was taken."""
         if self._plan is not None:
-            self._groups = {key: _Group.of(self._plan, kept) for key, kept in state["groups"].items()}
+            self._groups = {key: _Group.of(self._plan, group) for key, group in state["groups"].items()}
         self._due = [(group.due_at, key) for key, group in self._groups.items() if group.due_at is not None]
         heapq.heapify(self._due)
         self._digest = _Digest(*state["digest"]) if state["digest"] else None

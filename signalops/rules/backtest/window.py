@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 class Window:
     """The events of one group of a window, in the order of their times.
 
-    An event that comes in order costs a few steps; one out of order is held against all those within a span before and
+    An event that comes in order costs a few steps; one out of order is compared with all those within a span before and
     after it, in a count against no more than the threshold's number on each side. As soon as a value is below zero the
     measure can rise by what expires, and stretches can vanish: from then on what was notified is kept, and all is looked at.
     """

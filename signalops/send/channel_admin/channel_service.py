@@ -47,8 +47,8 @@ class ChannelRegistry:
         """Add a channel; Invalid, or Conflict when its name is taken."""
         secret = _plain(new.secret)
         channel = configured(new.kind, new.config)
-        kept = channel.normalize_secret(secret)
-        channel.check(kept, self._settings)
+        normalized = channel.normalize_secret(secret)
+        channel.check(normalized, self._settings)
         added = ChannelId(await db.new_id(connection))
         await channel_queries.add_channel(
             connection,
@@ -57,13 +57,13 @@ class ChannelRegistry:
             name=new.name,
             kind=new.kind,
             config=channel.model_dump(mode="json", exclude_unset=True),
-            secret=None if kept is None else self._keyring.seal(kept),
+            secret=None if normalized is None else self._keyring.seal(normalized),
             enabled=new.enabled,
             retry_schedule=new.retry_schedule,
             max_per_minute=new.max_per_minute,
-            send_target_id=_send_target(tenant, new.kind, channel.account(kept)),
+            send_target_id=_send_target(tenant, new.kind, channel.account(normalized)),
         )
-        return AddedChannel(added, channel.made_here(secret, kept))
+        return AddedChannel(added, channel.made_here(secret, normalized))
 
     async def change(
         self, connection: db.Connection, tenant: TenantId, channel: ChannelId, change: ChannelChange, expected: Expected = None
@@ -72,19 +72,19 @@ class ChannelRegistry:
         locked = await _lock(connection, tenant, channel, expected)
         checked = configured(locked["kind"], change.config)
         secret = _plain(change.secret)
-        kept = self._open(locked["secret"]) if secret is None else checked.normalize_secret(secret)
-        checked.check(kept, self._settings)
-        if secret is not None and kept is not None:
-            locked["secret"] = self._keyring.seal(kept)
+        normalized = self._open(locked["secret"]) if secret is None else checked.normalize_secret(secret)
+        checked.check(normalized, self._settings)
+        if secret is not None and normalized is not None:
+            locked["secret"] = self._keyring.seal(normalized)
         elif not checked.takes_secret:
             locked["secret"] = None
         locked["config"] = checked.model_dump(mode="json", exclude_unset=True)
         locked["retry_schedule"] = change.retry_schedule
         locked["max_per_minute"] = change.max_per_minute
-        locked["send_target_id"] = _send_target(tenant, locked["kind"], checked.account(kept))
+        locked["send_target_id"] = _send_target(tenant, locked["kind"], checked.account(normalized))
         locked["name"] = locked["name"] if change.name is None else change.name
         await channel_queries.change_channel(connection, tenant, channel, _switched(locked, change.enabled))
-        return None if secret is None else checked.made_here(secret, kept)
+        return None if secret is None else checked.made_here(secret, normalized)
 
     async def rotate(
         self, connection: db.Connection, tenant: TenantId, channel: ChannelId, rotation: SecretRotation

@@ -41,9 +41,9 @@ class Channel(BaseModel, ABC):
             raise Invalid(f"A channel of this kind needs no secret: leave it out ({type(self).__name__.lower()}).")
         return None
 
-    def made_here(self, secret: str | None, kept: str | None) -> str | None:
+    def made_here(self, secret: str | None, normalized: str | None) -> str | None:
         """Return what of a new secret was not given but made, and must be shown once."""
-        return kept if secret is None else None
+        return normalized if secret is None else None
 
     def account(self, secret: str | None) -> str | None:
         """Return what the provider counts and blocks by, where several channels may share it: a bot, a number."""

@@ -98,10 +98,10 @@ class WhatsApp(Channel):
             credentials = credentials.model_copy(update={"verify_token": secrets.token_urlsafe(24)})
         return credentials.model_dump_json(exclude_none=True)
 
-    def made_here(self, secret: str | None, kept: str | None) -> str | None:
-        if secret is None or kept is None or Credentials.of(secret).verify_token:
+    def made_here(self, secret: str | None, normalized: str | None) -> str | None:
+        if secret is None or normalized is None or Credentials.of(secret).verify_token:
             return None
-        return Credentials.of(kept).verify_token
+        return Credentials.of(normalized).verify_token
 
     def account(self, secret: str | None) -> str | None:
         return self.phone_number_id

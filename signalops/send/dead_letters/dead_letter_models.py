@@ -12,7 +12,7 @@ from signalops.send.deliveries.delivery_models import ChannelRef, EventRef, Rule
 
 DeadLetterKind = Literal["event", "delivery"]
 
-MAX_LETTERS = 10_000
+MAX_DEAD_LETTERS = 10_000
 """Maximum dead letters that one request retries or discards."""
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="For those who look for it later.")]
@@ -50,7 +50,9 @@ class DeadLetterFilter(RequestModel):
 
 
 class _Choice(RequestModel):
-    ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_LETTERS)] | None = Field(None, description="These letters.")
+    ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_DEAD_LETTERS)] | None = Field(
+        None, description="These dead letters."
+    )
     filter: DeadLetterFilter | None = Field(None, description="Or: those that it lets through, the newest first; {}: all.")
     dry_run: bool = Field(False, description="Only count.")
 
@@ -80,5 +82,5 @@ class DiscardReason(RequestModel):
 class DeadLetterCounts(ApiModel):
     """How many dead letters were, or would be, affected."""
 
-    letters: int = Field(description="Retried or discarded; in a dry run, that would be.")
-    left: int = Field(description="Chosen as well, and left for further requests.")
+    dead_letters: int = Field(description="Retried or discarded; in a dry run, that would be.")
+    remaining: int = Field(description="Selected as well, and left to further requests.")

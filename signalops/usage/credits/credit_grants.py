@@ -57,8 +57,8 @@ async def grant(connection: db.Connection, tenant: TenantId, request: CreditIn, 
     """
     hashed = key and body_hash(request)
     if key and (before := await find_grant(connection, tenant, key)):
-        found, said = before
-        if said != hashed:
+        found, stored = before
+        if stored != hashed:
             raise IdempotencyConflict("The idempotency key came with another grant before: choose another key.")
         return found, False
     fields = request.model_dump(by_alias=False)

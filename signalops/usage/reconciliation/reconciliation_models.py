@@ -37,8 +37,8 @@ class Checked(ApiModel):
     """How many records were compared."""
 
     tenants: int = 0
-    events: int = Field(0, description="Counted events, each held against its entries.")
-    recounted: int = Field(0, description="Of these, held against the meters' patterns anew.")
+    events: int = Field(0, description="Counted events, each compared with its entries.")
+    recounted: int = Field(0, description="Of these, checked against the meters' patterns again.")
     entries: int = 0
     counters: int = 0
     sealed: int = Field(0, description="Daily totals of closed periods.")

@@ -40,7 +40,7 @@ async def read_actions(connection: db.Connection, limit: int, **filters: Any) ->
 )
 async def list_actions(connection: db.Connection, caller: Caller, query: ActionsPage) -> Response:
     """List the actions on what a tenant manages, newest first, whoever did them."""
-    filters = query.wanted(await db.settled(connection))
+    filters = query.filters(await db.settled(connection))
     return query.listed(await read_actions(connection, tenant=caller.tenant, **filters), ActionShown.of)
 
 
@@ -62,4 +62,4 @@ async def get_action(connection: db.Connection, caller: Caller, action: UUID) ->
 )
 async def list_all_actions(connection: db.Connection, operator: Operator, query: ActionsPage) -> Response:
     """List what was done in the whole installation, newest first; on connections of operators."""
-    return query.listed(await read_actions(connection, **query.wanted(await db.settled(connection))), PlatformAction.of)
+    return query.listed(await read_actions(connection, **query.filters(await db.settled(connection))), PlatformAction.of)

@@ -87,7 +87,7 @@ class ActionsPage(Page):
     since: Moment | None = Field(None, alias="from", description="Only from then on (RFC 3339).")
     until: Moment | None = Field(None, alias="to", description="Only before then (RFC 3339).")
 
-    def wanted(self, settled: Settled | None = None) -> JsonObject:
+    def filters(self, settled: Settled | None = None) -> JsonObject:
         """Return what the store is asked for."""
         narrowed = self.model_dump(include={"actor", "action", "target"})
         return {"upwards": self.upwards, **self.window(settled, self.since, self.until), **narrowed}

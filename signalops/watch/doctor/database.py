@@ -49,7 +49,7 @@ INSIDE = (
     Check("waiting jobs", "oldest-job", "Start more workers, or see in their logs what holds them up.", is_warning=True),
     Check("lost events", "lost-batches", "Start a worker: its sweep gives them a new job within a minute."),
     Check("maintenance", "maintenance", "See the worker's log; a worker must serve the queue `maintenance`.", is_warning=True),
-    Check("held events", "suspended-tenants", "Resume the tenants whose events are to go on."),
+    Check("parked events", "suspended-tenants", "Resume the tenants whose events are to go on."),
     Check(
         "vacuum",
         "vacuum",
@@ -164,7 +164,7 @@ async def inside(settings: Settings) -> list[Finding]:
 
 async def _suspended(owner: db.Connection, settings: Settings) -> list[Finding]:
     """Compare what there is with the dump of the schema, and each definition and grant with what was applied."""
-    missing = sorted(_expected() - set(await watch_queries.held(owner, "objects")))
+    missing = sorted(_expected() - set(await watch_queries.names(owner, "objects")))
     differing = [
         line
         for line in await asyncio.to_thread(migrate.differences, settings)
@@ -198,7 +198,7 @@ async def _durability(settings: Settings) -> Finding:
     faults: set[str] = set()
     for role in ("api", "worker"):
         async with db.session(db.dsn(settings, role)) as session:
-            faults |= set(await watch_queries.held(session, "durability"))
+            faults |= set(await watch_queries.names(session, "durability"))
     return _DURABILITY.finding(sorted(faults), "fsync, synchronous_commit and full_page_writes are on")
 
 

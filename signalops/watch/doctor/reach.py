@@ -26,8 +26,8 @@ async def listening(settings: Settings) -> list[Finding]:
         return [Finding("notifications", False, "nobody listens behind the pooler", remedy, is_warning=True)]
     try:
         async with asyncio.timeout(_TIMEOUT):
-            async for heard in db.listen(conninfo, [channel]):
-                if heard:
+            async for notification in db.listen(conninfo, [channel]):
+                if notification:
                     return [Finding("notifications", True, "arrive")]
                 async with db.session(db.dsn(settings, "api")) as other:
                     await watch_queries.notify(other, channel)

@@ -85,7 +85,7 @@ COUNTED = (
     Metric("signalops_pool_connections", "gauge", ("pool", "state"), "Database connections of the process: used or idle."),
     Metric("signalops_pool_waiting", "gauge", ("pool",), "Who waits in the process for a database connection."),
 )
-ASKED = (
+SCRAPE = (
     Metric("signalops_database_up", "gauge", (), "Whether the database answered the scrape: 1 or 0."),
     Metric("signalops_measure_seconds", "gauge", (), "How long the database took to measure itself."),
 )
@@ -100,7 +100,7 @@ MEASURED = (
         "signalops_inbox_oldest_seconds",
         "gauge",
         (),
-        "How long the first has waited, replays and held ones apart; 0 without one.",
+        "How long the first has waited, without replays and parked events; 0 without one.",
     ),
     Metric("signalops_deliveries", "gauge", ("kind", "state"), "Deliveries under way: pending, sending or retrying."),
     Metric(
@@ -125,5 +125,5 @@ MEASURED = (
     Metric("signalops_replication_lag_seconds", "gauge", ("replica",), "How far a replica is behind in replaying."),
     Metric("signalops_db_connections", "gauge", ("role",), "Connections of the database, by the role they work in."),
 )
-METRICS = {metric.name: metric for metric in (*COUNTED, *ASKED, *MEASURED)}
-"""Every metric by name. Processes count COUNTED, the database MEASURED (ops.measurements); ASKED are about that query."""
+METRICS = {metric.name: metric for metric in (*COUNTED, *SCRAPE, *MEASURED)}
+"""Every metric by name. Processes count COUNTED, the database MEASURED (ops.measurements); SCRAPE are about that query."""

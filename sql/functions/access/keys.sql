@@ -1,6 +1,6 @@
 -- API keys: how they are looked up, and which caches are invalidated when one changes.
 
-create or replace function signalops.find_keys(wanted text) returns table (tenant_id uuid, key_id uuid, hash text, scopes text[],
+create or replace function signalops.find_keys(key_prefix text) returns table (tenant_id uuid, key_id uuid, hash text, scopes text[],
   allowed_cidrs cidr[], expires_at timestamptz, tenant_status text, digest bytea, buckets text[], status_reason text)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select k.tenant_id, k.id, k.hash, k.scopes, k.allowed_cidrs, k.expires_at, t.status, k.digest, (
@@ -14,7 +14,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     ) || case when t.rate_per_second is not null then '{tenant}'::text[] else '{}' end,
     t.status_reason
   from signalops.api_keys k join signalops.tenants t on t.id = k.tenant_id
-  where k.prefix = wanted and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
+  where k.prefix = key_prefix and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
 $$;
 comment on function signalops.find_keys is
   'The usable keys with a prefix, with hash, tenant, and the names of the rate limits that apply: the one look-up that happens before a '

@@ -9,11 +9,11 @@ return least(greatest(1, max_per_minute / 60.0), coalesce(tokens, 0)
 comment on function signalops.tokens_at is
   'Tokens of a send target with a rate limit at a moment: a second''s worth at most, and at least one.';
 
-create or replace function signalops.lock_buckets(wanted jsonb) returns void
+create or replace function signalops.lock_buckets(requested jsonb) returns void
 language sql volatile as $$
   -- Lock order: rate_buckets by tenant and bucket, rows that are not there yet included. What is there is only locked.
   insert into signalops.rate_buckets as b (tenant_id, bucket, level)
-  select w.tenant, w.bucket, 'Infinity' from jsonb_to_recordset(wanted) as w (tenant uuid, bucket text)
+  select w.tenant, w.bucket, 'Infinity' from jsonb_to_recordset(requested) as w (tenant uuid, bucket text)
   -- A tenant deleted concurrently must not get rows again.
   where exists (select from signalops.tenants t where t.id = w.tenant and t.status <> 'deleting')
   order by w.tenant, w.bucket collate "C"
@@ -22,7 +22,7 @@ $$;
 comment on function signalops.lock_buckets is
   'Locks the rows of [{tenant, bucket}] until the transaction ends, and makes those that are missing, full.';
 
-create or replace function signalops.take_tokens(flush jsonb, wanted jsonb) returns table (event_id uuid, of_tenant uuid, of_bucket text, pace jsonb)
+create or replace function signalops.take_tokens(flush jsonb, requested jsonb) returns table (event_id uuid, of_tenant uuid, of_bucket text, pace jsonb)
 language plpgsql volatile as $$
 declare
   moment timestamptz;
@@ -38,13 +38,13 @@ declare
   place integer;
   short integer;
 begin
-  perform signalops.lock_buckets(wanted);
+  perform signalops.lock_buckets(requested);
   -- Read after the locks: of two flushes the later one has the later moment, and no moment fills a bucket twice.
   moment := clock_timestamp();
   select array_agg(w.tenant order by w.n), array_agg(w.bucket order by w.n), array_agg(r.rate order by w.n), array_agg(r.burst order by w.n),
     array_agg(l.tokens order by w.n), array_agg(w.amount order by w.n), array_agg(0 order by w.n), bool_and(w.amount <= l.tokens)
   into tenants, names, rates, bursts, lefts, takes, waiting, enough
-  from rows from (jsonb_to_recordset(wanted) as (tenant uuid, bucket text, amount integer)) with ordinality as w (tenant, bucket, amount, n)
+  from rows from (jsonb_to_recordset(requested) as (tenant uuid, bucket text, amount integer)) with ordinality as w (tenant, bucket, amount, n)
   left join lateral (
     (select t.rate_per_second::double precision as rate, t.rate_burst as burst from signalops.tenants t
     where w.bucket = 'tenant' and t.id = w.tenant limit 1)
@@ -107,14 +107,14 @@ return (
     select from jsonb_to_recordset(paced) as p (event_id uuid) where p.event_id = (i.item ->> 'id')::uuid));
 comment on function signalops.without_rate_limited is 'The events of a flush that take_tokens did not refuse.';
 
-create or replace function signalops.recompute_demand(flush jsonb, asked jsonb) returns jsonb
+create or replace function signalops.recompute_demand(flush jsonb, demand jsonb) returns jsonb
 language sql stable
 return (
   select jsonb_agg(w)
   from (
     select i.tenant, m.meter, sum(m.amount) as amount, s.limited_meters_version
     from jsonb_to_recordset(flush) as i (tenant uuid, quantities jsonb)
-    join (select distinct a.tenant, a.limited_meters_version from jsonb_to_recordset(asked) as a (tenant uuid, limited_meters_version bigint)) s on s.tenant = i.tenant
+    join (select distinct a.tenant, a.limited_meters_version from jsonb_to_recordset(demand) as a (tenant uuid, limited_meters_version bigint)) s on s.tenant = i.tenant
     cross join lateral (
       select 'events' as meter, 1::numeric as amount union all
       select u.key, u.value::numeric from jsonb_each_text(i.quantities) as u (key, value)

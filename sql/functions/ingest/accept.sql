@@ -1,6 +1,6 @@
 -- Accepting a flush: the one statement with which the API stores events.
 
-create or replace function signalops.accept(flush jsonb, asked jsonb, in_batch uuid, in_priority integer, buckets jsonb default null)
+create or replace function signalops.accept(flush jsonb, demand jsonb, in_batch uuid, in_priority integer, buckets jsonb default null)
 returns table (event_id uuid, verdict text, first_id uuid, of_meter text, period_end timestamptz, pace jsonb)
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set lock_timeout = '300ms' as $$
 declare
@@ -26,7 +26,7 @@ begin
     place := left(signalops.uuid7_floor(signalops.position_time())::text, 13);
     return query select null::uuid, 'placed', null::uuid, place, null::timestamptz, null::jsonb;
   end if;
-  perform signalops.set_tenant_group((select array_agg(a.tenant) from jsonb_to_recordset(asked) as a (tenant uuid)));
+  perform signalops.set_tenant_group((select array_agg(a.tenant) from jsonb_to_recordset(demand) as a (tenant uuid)));
 
   if buckets is not null then
     -- Lock order: rate_buckets, accepted_counters, idempotency_keys.
@@ -40,27 +40,27 @@ begin
         perform signalops.set_tenant_group(null);
         return;
       end if;
-      asked := signalops.recompute_demand(flush, asked);
+      demand := signalops.recompute_demand(flush, demand);
       admitted := flush;
     end if;
   end if;
 
   select array_agg(c.tenant), array_agg(c.of_meter), array_agg(c.is_calm) into tenants, meters, calms
-  from signalops.try_count(asked, moment) c;
-  if (cardinality(tenants) = jsonb_array_length(asked) and true = all (calms)) is not true then
+  from signalops.try_count(demand, moment) c;
+  if (cardinality(tenants) = jsonb_array_length(demand) and true = all (calms)) is not true then
     -- Rows that this flush made can't be seen by who changes limits. Not waited for, since that one may wait for a row of this flush.
     if false = any (calms) and not pg_try_advisory_xact_lock_shared(hashtext('signalops.new_accepted_counters')) then
       raise 'a limit is being changed' using errcode = 'lock_not_available';
     end if;
     for part in
-      select a.tenant, jsonb_agg(a) as asked, array_agg(a.meter) as meters, array_agg(c.meter) as counted,
+      select a.tenant, jsonb_agg(a) as demand, array_agg(a.meter) as meters, array_agg(c.meter) as counted,
         array_agg(c.meter) filter (where not c.is_calm) as made
-      from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint)
+      from jsonb_to_recordset(demand) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint)
       left join unnest(tenants, meters, calms) as c (tenant, meter, is_calm) on c.tenant = a.tenant and c.meter = a.meter
       group by a.tenant having bool_and(coalesce(c.is_calm, false)) is false order by a.tenant
     loop
       careful := careful || part.tenant;
-      select jsonb_agg(c) into checked from signalops.apply_limits(part.tenant, moment, part.asked, flush, part.counted, part.made) c;
+      select jsonb_agg(c) into checked from signalops.apply_limits(part.tenant, moment, part.demand, flush, part.counted, part.made) c;
       if checked is null then
         return query select null::uuid, 'stale', part.tenant, null::text, null::timestamptz, null::jsonb;
         continue;

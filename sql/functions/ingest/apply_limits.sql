@@ -5,7 +5,7 @@ language sql immutable parallel safe
 return case of_meter when 'events' then 1 else coalesce((event #>> array['quantities', of_meter])::numeric, 0) end;
 comment on function signalops.metered_quantity is 'How much an event of a flush adds to a meter.';
 
-create or replace function signalops.try_count(asked jsonb, moment timestamptz) returns table (tenant uuid, of_meter text, is_calm boolean)
+create or replace function signalops.try_count(demand jsonb, moment timestamptz) returns table (tenant uuid, of_meter text, is_calm boolean)
 language plpgsql volatile as $$
 begin
   -- Lock order: accepted counters by tenant and meter, rows that a month lacks yet included.
@@ -13,7 +13,7 @@ begin
     insert into signalops.accepted_counters as q (tenant_id, period, meter, accepted, limited_meters_version)
     select a.tenant, signalops.period_of(moment, t.time_zone), a.meter, a.amount, a.limited_meters_version
     from (
-      select * from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint) order by a.tenant, a.meter
+      select * from jsonb_to_recordset(demand) as a (tenant uuid, meter text, amount numeric, limited_meters_version bigint) order by a.tenant, a.meter
     ) a
     cross join lateral (select t.time_zone from signalops.tenants t where t.id = a.tenant and t.status <> 'deleting' limit 1) t
     on conflict (tenant_id, period, meter) do update set accepted = q.accepted + excluded.accepted
@@ -25,7 +25,7 @@ comment on function signalops.try_count is
   'Counts [{tenant, meter, amount, limited_meters_version}] and locks their accepted counters. Returns what it counted: calm where that was all there was to do, and not calm '
   'where the row is the first of its month; missing tenants need the slow path: a threshold was reached, or limited_meters_version is stale.';
 
-create or replace function signalops.apply_limits(wanted uuid, moment timestamptz, asked jsonb, offered jsonb, counted text[], made text[])
+create or replace function signalops.apply_limits(for_tenant uuid, moment timestamptz, demand jsonb, offered jsonb, counted text[], made text[])
 returns table (event jsonb, refused_by text, period_end timestamptz)
 language plpgsql volatile as $$
 declare
@@ -41,17 +41,17 @@ declare
   verdicts text[] := '{}';
 begin
   select t.time_zone, signalops.period_of(moment, t.time_zone), t.limited_meters_version into zone, month, version
-  from signalops.tenants t where t.id = wanted and t.status <> 'deleting';
+  from signalops.tenants t where t.id = for_tenant and t.status <> 'deleting';
   -- Undo what try_count has counted, which is counted again below; and the row that it made can be of a newer limited_meters_version.
   update signalops.accepted_counters q set accepted = q.accepted - a.amount, limited_meters_version = case when q.meter = any (made) then version else q.limited_meters_version end
-  from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
-  where a.tenant = wanted and a.meter = any (counted)
-    and q.tenant_id = wanted and q.period = month and q.meter = a.meter;
+  from jsonb_to_recordset(demand) as a (tenant uuid, meter text, amount numeric)
+  where a.tenant = for_tenant and a.meter = any (counted)
+    and q.tenant_id = for_tenant and q.period = month and q.meter = a.meter;
 
   if not exists (
-    select from jsonb_to_recordset(asked) as a (tenant uuid, meter text, limited_meters_version bigint)
-    join signalops.accepted_counters q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
-    where a.tenant = wanted and a.meter = 'events' and a.limited_meters_version = q.limited_meters_version
+    select from jsonb_to_recordset(demand) as a (tenant uuid, meter text, limited_meters_version bigint)
+    join signalops.accepted_counters q on q.tenant_id = for_tenant and q.period = month and q.meter = a.meter
+    where a.tenant = for_tenant and a.meter = 'events' and a.limited_meters_version = q.limited_meters_version
   ) then
     return;
   end if;
@@ -59,11 +59,11 @@ begin
   select array_agg(q.meter order by q.meter), array_agg(r.room order by q.meter),
     array_agg(coalesce(l.overage = 'refuse', false) order by q.meter), bool_and(a.amount <= r.room)
   into meters, rooms, refuses, enough
-  from jsonb_to_recordset(asked) as a (tenant uuid, meter text, amount numeric)
-  join signalops.accepted_counters q on q.tenant_id = wanted and q.period = month and q.meter = a.meter
-  left join lateral signalops.limit_of(wanted, q.meter, (moment at time zone zone)::date) l on true
+  from jsonb_to_recordset(demand) as a (tenant uuid, meter text, amount numeric)
+  join signalops.accepted_counters q on q.tenant_id = for_tenant and q.period = month and q.meter = a.meter
+  left join lateral signalops.limit_of(for_tenant, q.meter, (moment at time zone zone)::date) l on true
   cross join lateral (select coalesce(l.hard - q.accepted, 'Infinity') as room) r
-  where a.tenant = wanted;
+  where a.tenant = for_tenant;
 
   for place in
     select i.item, i.ord::integer, i.stored, min(i.ord) over (partition by coalesce(i.item ->> 'key', E'\n' || i.ord))::integer as first,
@@ -72,9 +72,9 @@ begin
       select o.item, o.ord, k.key is not null as stored
       from jsonb_array_elements(offered) with ordinality as o (item, ord)
       left join lateral (
-        select k.key from signalops.idempotency_keys k where k.tenant_id = wanted and k.key = o.item ->> 'key' limit 1
+        select k.key from signalops.idempotency_keys k where k.tenant_id = for_tenant and k.key = o.item ->> 'key' limit 1
       ) k on not enough
-      where o.item ->> 'tenant' = wanted::text
+      where o.item ->> 'tenant' = for_tenant::text
     ) i
     order by i.ord
   loop

@@ -1,25 +1,25 @@
 -- Processing a batch: it is taken, read and recorded.
 
-create or replace function signalops.take_batch(wanted uuid, job bigint, at_most integer)
+create or replace function signalops.take_batch(first_batch uuid, job bigint, at_most integer)
 returns table (tenant_id uuid, event_id uuid, batch uuid, replay_id uuid)
 -- The triggers of procrastinate's tables name no schema.
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off as $$
 declare
-  batches uuid[] := array[wanted];
+  batches uuid[] := array[first_batch];
   jobs bigint[] := '{}';
   own procrastinate.procrastinate_jobs;
   other record;
   room integer;
   -- A quarter of an hour is of one billing period in every time zone: the usage of its batches may share entries.
-  slot timestamptz := date_bin('15 minutes', signalops.uuid7_time(wanted), '2000-01-01Z');
+  slot timestamptz := date_bin('15 minutes', signalops.uuid7_time(first_batch), '2000-01-01Z');
 begin
   -- The job ends with this transaction: finishing it apart would be one more commit.
   delete from procrastinate.procrastinate_jobs j
-  where j.id = job and j.task_name = 'process_batch' and j.args ->> 'batch' = wanted::text returning j.* into own;
+  where j.id = job and j.task_name = 'process_batch' and j.args ->> 'batch' = first_batch::text returning j.* into own;
   -- What is scheduled was requeued: it may be the rest of a batch, whose first events are on record as counted without others.
   if own.status = 'doing' and own.scheduled_at is null and at_most > 0 then
-    room := at_most - (select count(*) from signalops.inbox i where i.batch = wanted and not i.is_parked);
+    room := at_most - (select count(*) from signalops.inbox i where i.batch = first_batch and not i.is_parked);
     -- A loop locks a few rows more than it takes, where a set would lock all that it considers: those are other workers'.
     for other in
       select j.id, (j.args ->> 'batch')::uuid as batch
@@ -54,7 +54,7 @@ comment on function signalops.take_batch is
   'A worker that falls behind so works in larger batches. Events of suspended tenants are parked. A second worker with the same batch '
   'waits for the first one''s commit and then finds nothing: that is what makes processing exactly-once.';
 
-create or replace function signalops.read_batch(wanted uuid, job bigint, at_most integer)
+create or replace function signalops.read_batch(first_batch uuid, job bigint, at_most integer)
 returns table (tenant uuid, ruleset_version bigint, meters_version bigint, time_zone text, closed_until timestamptz, events text)
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set timezone = 'UTC' as $$
 declare
@@ -66,7 +66,7 @@ begin
   -- A worker that freezes, or whose machine is gone, must not keep the batch from others: its session ends, and all is undone.
   perform set_config('idle_in_transaction_session_timeout', '10s', true);
   select array_agg(t.tenant_id), array_agg(t.event_id), array_agg(t.batch), array_agg(t.replay_id) into tenants, ids, batches, replays
-  from signalops.take_batch(wanted, job, at_most) t;
+  from signalops.take_batch(first_batch, job, at_most) t;
   perform signalops.set_tenant_group(tenants);
   -- From here on, not while another worker has the same batch: counters that somebody has locked must not keep other tenants.
   perform set_config('lock_timeout', '500ms', true);

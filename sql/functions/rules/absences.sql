@@ -3,15 +3,15 @@
 create or replace function signalops.start_absence_timer() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  said record;
+  active record;
 begin
-  select v.state_version, v.absent into said from signalops.rule_versions v
+  select v.state_version, v.absent into active from signalops.rule_versions v
   where v.tenant_id = new.tenant_id and v.rule_id = new.id and v.version = new.active_version;
   -- Groups are known from their first event on; without groups the time runs from the moment the rule is enabled.
-  if new.enabled and coalesce(said.absent -> 'groupBy', '[]') = '[]' and said.absent is not null then
+  if new.enabled and coalesce(active.absent -> 'groupBy', '[]') = '[]' and active.absent is not null then
     insert into signalops.rule_states as g (tenant_id, rule_id, state_version, group_key, labels, due_at, expires_at)
-    values (new.tenant_id, new.id, said.state_version, '[]', '{}',
-      now() + (said.absent ->> 'after')::interval + coalesce(said.absent ->> 'allowedLateness', '0s')::interval, now())
+    values (new.tenant_id, new.id, active.state_version, '[]', '{}',
+      now() + (active.absent ->> 'after')::interval + coalesce(active.absent ->> 'allowedLateness', '0s')::interval, now())
     on conflict (tenant_id, rule_id, state_version, group_key) do update set due_at = excluded.due_at, last_match_at = null
     where tg_op = 'UPDATE' and not old.enabled;
   end if;
@@ -30,7 +30,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 set enable_mergejoin = off as $$
 declare
   in_batch uuid := signalops.new_id();
-  told bigint;
+  emitted_count bigint;
 begin
   -- A suspended tenant's events were refused: what is not known to be absent gets its whole time again.
   update signalops.rule_states g set due_at = late.due_at
@@ -75,11 +75,11 @@ begin
     join signalops.rule_versions v
       on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version and v.state_version = s.state_version
   )
-  select count(*) into told from emitted;
-  if told > 0 then
+  select count(*) into emitted_count from emitted;
+  if emitted_count > 0 then
     perform signalops.enqueue('events', 'process_batch', signalops.priority_event(), jsonb_build_object('batch', in_batch));
   end if;
-  return told;
+  return emitted_count;
 end
 $$;
 comment on function signalops.fire_absences is

@@ -29,7 +29,7 @@ begin
     return; -- a replay of what counts already
   end if;
 
-  with held as materialized (
+  with window_events as materialized (
     select p.part, h.at, h.value, h.distinct_value
     from unnest(touched) as p (part)
     cross join lateral (
@@ -44,11 +44,11 @@ begin
         order by w.at limit 20000)
     ) h
   ), presences as (
-    select h.part, h.at as begins, h.at + span as ends, h.value from held h where kind <> 'distinct'
+    select h.part, h.at as begins, h.at + span as ends, h.value from window_events h where kind <> 'distinct'
     union all
     select d.part, lower(d.presence), upper(d.presence), 1
     from (
-      select h.part, unnest(range_agg(tstzrange(h.at, h.at + span))) as presence from held h where kind = 'distinct' group by h.distinct_value, h.part
+      select h.part, unnest(range_agg(tstzrange(h.at, h.at + span))) as presence from window_events h where kind = 'distinct' group by h.distinct_value, h.part
     ) d
   ), levels as (
     select part, moment, sum(change) over w as level, lead(moment) over w as next
@@ -67,7 +67,7 @@ begin
   )
   -- A sum may also rise when something negative leaves it: that counts once an event sees it, and not in the future.
   select coalesce(range_agg(f.stretch), '{}') into reached
-  from found f where kind <> 'sum' or exists (select from held h where h.part = f.part and f.stretch @> h.at);
+  from found f where kind <> 'sum' or exists (select from window_events h where h.part = f.part and f.stretch @> h.at);
 
   near := notified_ranges * tstzmultirange(tstzrange(lower(touched) - span, upper(touched), '[]'));
   notified_ranges := notified_ranges - touched + reached - tstzmultirange(tstzrange(null, lower(touched) - keep));

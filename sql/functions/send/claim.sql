@@ -6,13 +6,13 @@ create or replace function signalops.claim_delivery(tenant uuid, delivery uuid, 
 )
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
-  asked record;
+  claimable record;
   wait_until timestamptz;
 begin
   perform signalops.set_tenant(tenant);
   -- `not in`: with `in` the planner takes the small partial index deliveries_in_hand and reads all of it, for each claim, once a
   -- burst has made it large.
-  select d.channel_id, coalesce(c.send_target_id, d.channel_id) as send_target, c.max_per_minute, c.enabled into asked
+  select d.channel_id, coalesce(c.send_target_id, d.channel_id) as send_target, c.max_per_minute, c.enabled into claimable
   from signalops.deliveries d
   left join lateral (select * from signalops.channels c where c.tenant_id = tenant and c.id = d.channel_id limit 1) c on true
   where d.tenant_id = tenant and d.id = delivery and d.next_attempt_at is null
@@ -21,15 +21,15 @@ begin
   if not found then
     return;
   end if;
-  if asked.channel_id = any (busy) then
+  if claimable.channel_id = any (busy) then
     wait_until := clock_timestamp() + interval '1 second';
-  elsif asked.enabled then -- what can't be sent need not wait for its dead letter
-    wait_until := signalops.try_acquire_slot(tenant, asked.send_target, delivery, asked.max_per_minute);
+  elsif claimable.enabled then -- what can't be sent need not wait for its dead letter
+    wait_until := signalops.try_acquire_slot(tenant, claimable.send_target, delivery, claimable.max_per_minute);
   end if;
   if wait_until is not null then
     update signalops.deliveries d set status = 'pending', next_attempt_at = wait_until, updated_at = now()
     where d.tenant_id = tenant and d.id = delivery;
-    perform signalops.schedule_channel(tenant, asked.channel_id, wait_until);
+    perform signalops.schedule_channel(tenant, claimable.channel_id, wait_until);
     return;
   end if;
   return query
@@ -38,7 +38,7 @@ begin
       where d.tenant_id = tenant and d.id = delivery
       returning d.event_id, d.rule_id, d.rule_version, d.channel_id, d.attempts, d.attempts_at_reset, d.window_context, d.replay_id
     )
-    select asked.send_target, d.channel_id, d.attempts, d.attempts_at_reset, d.window_context, d.replay_id is not null,
+    select claimable.send_target, d.channel_id, d.attempts, d.attempts_at_reset, d.window_context, d.replay_id is not null,
       -- Only of the rule itself: to another one that matches such an event, and of what a tenant sends by that name, it is an event.
       case when e.causation_depth > 0 and e.payload #>> '{rule,id}' = d.rule_id::text then
         case e.type when 'signalops.rule.digest' then 'digest' when 'signalops.rule.absent' then 'absence' else 'event' end
@@ -66,12 +66,12 @@ comment on function signalops.claim_delivery is
   'Begins an attempt and returns all that it needs; no row if there is nothing to send, or not yet: then it waits for its channel''s turn, a second '
   'if the channel is among the busy. Acts for the tenant. What waits already is not claimed: only the sweep wakes it.';
 
-create or replace function signalops.lock_deliveries(wanted jsonb) returns table (tenant uuid, delivery uuid, channel_id uuid)
+create or replace function signalops.lock_deliveries(requested jsonb) returns table (tenant uuid, delivery uuid, channel_id uuid)
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 begin
   return query
     select w.tenant, w.delivery, d.channel_id
-    from (select * from jsonb_to_recordset(wanted) as w (tenant uuid, delivery uuid) order by w.tenant, w.delivery) w
+    from (select * from jsonb_to_recordset(requested) as w (tenant uuid, delivery uuid) order by w.tenant, w.delivery) w
     cross join lateral (
       -- `attempts` keeps the planner from deliveries_by_rule, of which it would read all that a tenant has, sparing itself the table.
       select d.channel_id from signalops.deliveries d where d.tenant_id = w.tenant and d.id = w.delivery and d.attempts >= 0
@@ -82,7 +82,7 @@ comment on function signalops.lock_deliveries is
   'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all of them before '
   'their send_targets.';
 
-create or replace function signalops.claim_deliveries(wanted jsonb, busy uuid[])
+create or replace function signalops.claim_deliveries(requested jsonb, busy uuid[])
 returns table (tenant uuid, delivery uuid, send_target uuid, channel uuid, attempt smallint, attempts_at_reset smallint, window_context jsonb,
   replay boolean, about text, event json, rule json, template jsonb, kind text, config jsonb, secret bytea, enabled boolean,
   retry_schedule integer[], suppressed boolean)
@@ -91,20 +91,20 @@ declare
   tenants uuid[];
   deliveries uuid[];
   channels uuid[];
-  held uuid[];
+  suspended uuid[];
   one record;
 begin
   -- What a crash of the server takes back is claimed again: no reason to wait for the disk.
   perform set_config('synchronous_commit', 'off', true);
   -- Lock order: all deliveries (lock_deliveries), tenants, send_targets, channel_schedules, these by channel.
-  perform signalops.set_tenant_group((select array_agg(w.tenant) from jsonb_to_recordset(wanted) as w (tenant uuid)));
+  perform signalops.set_tenant_group((select array_agg(w.tenant) from jsonb_to_recordset(requested) as w (tenant uuid)));
   select array_agg(l.tenant order by l.tenant, l.channel_id, l.delivery), array_agg(l.delivery order by l.tenant, l.channel_id, l.delivery),
     array_agg(l.channel_id order by l.tenant, l.channel_id, l.delivery)
-  into tenants, deliveries, channels from signalops.lock_deliveries(wanted) l;
+  into tenants, deliveries, channels from signalops.lock_deliveries(requested) l;
   perform signalops.set_tenant_group(null);
-  held := signalops.lock_suspended_tenants(tenants);
+  suspended := signalops.lock_suspended_tenants(tenants);
   for one in select * from unnest(tenants, deliveries, channels) as u (tenant, delivery, channel) loop
-    if one.tenant = any (held) then
+    if one.tenant = any (suspended) then
       perform signalops.set_tenant(one.tenant);
       update signalops.deliveries d set status = 'pending', next_attempt_at = clock_timestamp(), updated_at = now()
       where d.tenant_id = one.tenant and d.id = one.delivery and d.next_attempt_at is null

@@ -18,7 +18,7 @@ begin
     return 0;
   end if;
   for turn in
-    select q.tenant_id, q.channel_id, c.max_per_minute, o.circuit_open_until, o.tokens, o.refilled_at, h.id as held
+    select q.tenant_id, q.channel_id, c.max_per_minute, o.circuit_open_until, o.tokens, o.refilled_at, h.id as suspended_tenant
     from signalops.channel_schedules q
     left join lateral (
       select * from signalops.channels c where c.tenant_id = q.tenant_id and c.id = q.channel_id limit 1
@@ -31,7 +31,7 @@ begin
     ) h on true
     where q.next_due_at <= now() order by q.next_due_at limit 500 for update of q skip locked
   loop
-    if turn.held is not null and signalops.lock_suspended_tenants(array[turn.held]) is not null then
+    if turn.suspended_tenant is not null and signalops.lock_suspended_tenants(array[turn.suspended_tenant]) is not null then
       update signalops.channel_schedules q set next_due_at = 'infinity'
       where q.tenant_id = turn.tenant_id and q.channel_id = turn.channel_id;
       continue;

@@ -20,24 +20,24 @@ declare
     select from procrastinate.procrastinate_jobs j where j.queue_name = 'deliveries' and j.status = 'todo' offset signalops.delivery_jobs_full());
 begin
   return query
-    with asked as (
-      select m.tenant, m.channel, count(*)::integer as wanted
+    with requested as (
+      select m.tenant, m.channel, count(*)::integer as wanted_slots
       from jsonb_to_recordset(decided) as m (tenant uuid, channel uuid, outcome text, not_before timestamptz)
       where coalesce(m.outcome, 'notified') = 'notified' and m.not_before is null
       -- Lock order: channel_schedules by key.
       group by m.tenant, m.channel order by m.tenant, m.channel
     ), taken as (
       insert into signalops.channel_schedules as q (tenant_id, channel_id, tokens, refilled_at)
-      select a.tenant, a.channel, signalops.channel_burst() - a.wanted, clock_timestamp() from asked a
+      select a.tenant, a.channel, signalops.channel_burst() - a.wanted_slots, clock_timestamp() from requested a
       on conflict (tenant_id, channel_id) do update set refilled_at = clock_timestamp(),
         tokens = excluded.tokens - signalops.channel_burst() + least(signalops.channel_burst(),
           greatest(q.tokens, 0) + signalops.channel_refill() * extract(epoch from clock_timestamp() - q.refilled_at))
       returning q.channel_id, q.tokens
     )
     select a.channel,
-      case when is_full and t.tokens + a.wanted < signalops.channel_idle() then 0 else greatest(0, a.wanted + least(0, floor(t.tokens))::integer) end,
-      case when t.tokens + a.wanted >= signalops.channel_idle() then signalops.priority_idle_channel() else signalops.priority_delivery() end
-    from asked a join taken t on t.channel_id = a.channel;
+      case when is_full and t.tokens + a.wanted_slots < signalops.channel_idle() then 0 else greatest(0, a.wanted_slots + least(0, floor(t.tokens))::integer) end,
+      case when t.tokens + a.wanted_slots >= signalops.channel_idle() then signalops.priority_idle_channel() else signalops.priority_delivery() end
+    from requested a join taken t on t.channel_id = a.channel;
 end
 $$;
 comment on function signalops.assign_slots is

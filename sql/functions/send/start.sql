@@ -39,23 +39,23 @@ $$;
 comment on function signalops.enqueue_new_deliveries is
   'Gives the new deliveries of a batch their jobs, as far as their channels have a turn; the others wait. Locks the channels until the commit.';
 
-create or replace function signalops.enqueue_deliveries(wanted jsonb) returns bigint
+create or replace function signalops.enqueue_deliveries(requested jsonb) returns bigint
 language plpgsql volatile security definer set search_path = procrastinate, pg_temp as $$
 begin
   perform procrastinate_defer_jobs_v1((
     select array_agg(row('deliveries', 'send_delivery', j.priority, null, null,
-      case when jsonb_array_length(j.told) = 1 then j.told -> 0
-        else (j.told -> 0) || jsonb_build_object('more', j.told - 0) end, null)::procrastinate_job_to_defer_v1 order by j.priority desc, j.part)
+      case when jsonb_array_length(j.args) = 1 then j.args -> 0
+        else (j.args -> 0) || jsonb_build_object('more', j.args - 0) end, null)::procrastinate_job_to_defer_v1 order by j.priority desc, j.part)
     from (
-      select p.priority, p.part, jsonb_agg(p.job - 'priority' order by p.place) as told
+      select p.priority, p.part, jsonb_agg(p.job - 'priority' order by p.place) as args
       from (
         select w.job, w.place, r.priority, (row_number() over (partition by r.priority order by w.place) - 1) / signalops.deliveries_per_job() as part
-        from jsonb_array_elements(wanted) with ordinality as w (job, place),
+        from jsonb_array_elements(requested) with ordinality as w (job, place),
           lateral (select coalesce((w.job ->> 'priority')::integer, signalops.priority_delivery())) as r (priority)
       ) p
       group by p.priority, p.part
     ) j));
-  return jsonb_array_length(wanted);
+  return jsonb_array_length(requested);
 end
 $$;
 comment on function signalops.enqueue_deliveries is

@@ -1,10 +1,10 @@
 -- Suspended tenants: what is queued of them is set aside, and released when they are resumed.
 
-create or replace function signalops.lock_suspended_tenants(wanted uuid[]) returns uuid[]
+create or replace function signalops.lock_suspended_tenants(tenant_ids uuid[]) returns uuid[]
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
   select array_agg(h.id) from (
     -- Lock order: tenants by id. Locked, so that none is resumed before what is set aside for it can be seen.
-    select t.id from signalops.tenants t where t.id = any (wanted) and t.status in ('suspended', 'deleting') order by t.id for share
+    select t.id from signalops.tenants t where t.id = any (tenant_ids) and t.status in ('suspended', 'deleting') order by t.id for share
   ) h
 $$;
 comment on function signalops.lock_suspended_tenants is
@@ -13,31 +13,31 @@ comment on function signalops.lock_suspended_tenants is
 create or replace function signalops.park_events(at_most integer) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
-  held uuid[];
+  suspended uuid[];
   digests bigint;
   groups bigint;
 begin
   if not exists (select from signalops.tenants t where t.status in ('suspended', 'deleting')) then
     return 0;
   end if;
-  held := signalops.lock_suspended_tenants(array(
+  suspended := signalops.lock_suspended_tenants(array(
     (select d.tenant_id from signalops.digests d where d.due_at <= now() order by d.due_at limit at_most)
     union
     (select g.tenant_id from signalops.rule_states g where g.due_at <= now() order by g.due_at limit at_most)));
-  if held is null then
+  if suspended is null then
     return 0;
   end if;
   update signalops.digests d set due_at = 'infinity'
   from (
     select d.tenant_id, d.rule_id from signalops.digests d
-    where d.due_at <= now() and d.tenant_id = any (held) order by d.due_at limit at_most for update skip locked
+    where d.due_at <= now() and d.tenant_id = any (suspended) order by d.due_at limit at_most for update skip locked
   ) due
   where d.tenant_id = due.tenant_id and d.rule_id = due.rule_id;
   get diagnostics digests = row_count;
   update signalops.rule_states g set due_at = 'infinity'
   from (
     select g.tenant_id, g.rule_id, g.state_version, g.group_key from signalops.rule_states g
-    where g.due_at <= now() and g.tenant_id = any (held) order by g.due_at limit at_most for update skip locked
+    where g.due_at <= now() and g.tenant_id = any (suspended) order by g.due_at limit at_most for update skip locked
   ) due
   where g.tenant_id = due.tenant_id and g.rule_id = due.rule_id and g.state_version = due.state_version and g.group_key = due.group_key;
   get diagnostics groups = row_count;
@@ -84,8 +84,8 @@ begin
   from (
     select g.tenant_id, g.rule_id, g.state_version, g.group_key from signalops.rule_states g
     where g.tenant_id = tenant and g.due_at = 'infinity' order by g.rule_id, g.state_version, g.group_key limit at_most for update
-  ) held
-  where g.tenant_id = held.tenant_id and g.rule_id = held.rule_id and g.state_version = held.state_version and g.group_key = held.group_key;
+  ) parked
+  where g.tenant_id = parked.tenant_id and g.rule_id = parked.rule_id and g.state_version = parked.state_version and g.group_key = parked.group_key;
   get diagnostics released = row_count;
   return released;
 end

@@ -1,10 +1,10 @@
 -- Billing periods in the time zone of a tenant.
 
-create or replace function signalops.is_time_zone(wanted text) returns boolean
+create or replace function signalops.is_time_zone(zone text) returns boolean
 language plpgsql stable as $$
 begin
-  perform now() at time zone wanted;
-  return wanted ~ '^(UTC|[A-Z][A-Za-z_]+(/[A-Za-z0-9_+-]+)+)$';
+  perform now() at time zone zone;
+  return zone ~ '^(UTC|[A-Z][A-Za-z_]+(/[A-Za-z0-9_+-]+)+)$';
 exception when invalid_parameter_value then
   return false;
 end

@@ -28,7 +28,7 @@ begin
   select m.name, '{}'::jsonb, m.value::double precision
   from (
     select (select count(*) from (select from signalops.inbox limit exactly) i) as inbox,
-      (select count(*) from (select from signalops.inbox where is_parked limit exactly) i) as held,
+      (select count(*) from (select from signalops.inbox where is_parked limit exactly) i) as parked,
       (select count(*) from (select from signalops.dead_letters where resolved_at is null limit exactly) l) as letters,
       pg_stat_get_live_tuples('signalops.inbox'::regclass) as inbox_estimate,
       -- Of the batch, whose id has the time of the insert; a replayed event is older.
@@ -37,7 +37,7 @@ begin
   ) c
   cross join lateral (values
     ('signalops_inbox_events', case when c.inbox < exactly then c.inbox else greatest(c.inbox, c.inbox_estimate) end),
-    ('signalops_inbox_parked_events', c.held),
+    ('signalops_inbox_parked_events', c.parked),
     ('signalops_inbox_oldest_seconds', greatest(extract(epoch from now() - c.oldest), 0)),
     ('signalops_dead_letters', c.letters),
     ('signalops_oldest_transaction_seconds', coalesce(extract(epoch from c.transaction_age), 0))

@@ -1,12 +1,12 @@
 -- Station access: the deletion of tenants.
 
 -- begin-deletion: begins to delete a tenant that is closed, named by id or slug
-select tenant, verdict from signalops.begin_deletion(%(wanted)s, %(confirmed)s);
+select tenant, verdict from signalops.begin_deletion(%(slug_or_id)s, %(confirmed)s);
 
 -- find-deletion: the newest deletion of what had an id or a slug
 select id, slug, begun_at, removed, remaining, finished_at from signalops.tenant_deletions
-where %(wanted)s in (id::text, slug)
-order by id::text = %(wanted)s desc, begun_at desc limit 1;
+where %(slug_or_id)s in (id::text, slug)
+order by id::text = %(slug_or_id)s desc, begun_at desc limit 1;
 
 -- delete-slice: removes a part of a tenant's rows
 select signalops.delete_slice(%(tenant)s, %(at_most)s);

@@ -2,7 +2,7 @@
 
 -- accept: stores a flush of events of many tenants and enqueues one job; returns what was not plainly accepted
 select event_id, verdict, first_id, of_meter, period_end, pace
-from signalops.accept(convert_from(%(flush)s, 'UTF8')::jsonb, convert_from(%(asked)s, 'UTF8')::jsonb, %(batch)s, %(priority)s,
+from signalops.accept(convert_from(%(flush)s, 'UTF8')::jsonb, convert_from(%(demand)s, 'UTF8')::jsonb, %(batch)s, %(priority)s,
   convert_from(%(buckets)s, 'UTF8')::jsonb);
 
 -- await-changed-limits: waits, for a moment, until no limit is being changed

@@ -1,7 +1,7 @@
 -- Station send. All but claim-deliveries and settle-deliveries, which act for the tenants themselves, run in a transaction of it.
 
 -- claim-deliveries: Begins an attempt at each and reads all that it needs; no row where there is nothing to send, or not yet.
-select * from signalops.claim_deliveries(%(wanted)s, %(busy)s);
+select * from signalops.claim_deliveries(%(requested)s, %(busy)s);
 
 -- read-listed-events: The events that a digest lists, in its order; ends after the one with which the payloads exceed 1 MiB.
 -- One after the other: a join would read and unpack all of them first.
@@ -20,4 +20,4 @@ with recursive listed as (
 select event from listed where event is not null order by place;
 
 -- settle-deliveries: Records attempts and what follows from them; returns the deliveries that died.
-select signalops.settle_deliveries(%(said)s);
+select signalops.settle_deliveries(%(attempts)s);

@@ -61,7 +61,7 @@ select array_agg(line) from (
   union all
   select format('constraint %I on %s', c.conname, n.name) from pg_constraint c join named n on n.oid = c.conrelid where c.convalidated
     and c.contype <> 'n' -- which PostgreSQL names from 18 on
-) as held (line);
+) as object (line);
 
 -- queue-grants: whether workers may do with procrastinate's tables, which the dump leaves out, what they must
 select count(*) filter (where not has) = 0,

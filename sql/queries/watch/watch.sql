@@ -4,7 +4,7 @@
 select e.id, e.batch, e.type, e.source, e.occurred_at, e.received_at, e.payload, e.attributes, e.causation_depth, e.status, e.over_limit,
   e.correlation,
   b.job_id, b.worker, b.ruleset_version, b.rules, b.processed_at, d.error, d.died_at,
-  e.status = 'pending' and t.status in ('suspended', 'deleting') as held
+  e.status = 'pending' and t.status in ('suspended', 'deleting') as is_parked
 from signalops.event_status e
 join signalops.tenants t on t.id = e.tenant_id
 left join signalops.batch_results b on b.tenant_id = e.tenant_id and b.batch = e.batch

@@ -137,8 +137,8 @@ async def test_batches_have_at_most_five_hundred_and_jobs_of_their_own(replaying
     sizes = replaying.rows("select count(*) from signalops.inbox group by batch order by 1")
     assert sizes == [(1,), (500,)]
     jobs = "select priority, args from procrastinate.procrastinate_jobs where task_name = 'process_batch' and priority < 0"
-    wanted = replaying.rows("select distinct batch::text from signalops.inbox order by 1")
-    assert [(args["batch"],) for _, args in sorted(replaying.rows(jobs), key=lambda job: job[1]["batch"])] == wanted
+    batches = replaying.rows("select distinct batch::text from signalops.inbox order by 1")
+    assert [(args["batch"],) for _, args in sorted(replaying.rows(jobs), key=lambda job: job[1]["batch"])] == batches
     await replaying.process()
     assert (replaying.used(), replaying.rows("select from signalops.inbox")) == (501, [])
 
@@ -204,7 +204,7 @@ async def test_too_many_are_refused_with_the_remedy(replaying: Replaying) -> Non
 
 
 @pytest.mark.parametrize(
-    ("asked", "path"),
+    ("body", "path"),
     [
         ({}, "events"),
         ({"events": []}, "events"),
@@ -215,5 +215,5 @@ async def test_too_many_are_refused_with_the_remedy(replaying: Replaying) -> Non
         ({"events": [str(UUID(int=1))], "reason": ""}, "reason"),
     ],
 )
-async def test_what_cannot_be_done_names_its_path(replaying: Replaying, asked: dict[str, Any], path: str) -> None:
-    assert path in assert_problem(await replaying.replay(**asked), 422, "invalid")["detail"]
+async def test_what_cannot_be_done_names_its_path(replaying: Replaying, body: dict[str, Any], path: str) -> None:
+    assert path in assert_problem(await replaying.replay(**body), 422, "invalid")["detail"]

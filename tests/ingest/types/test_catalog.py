@@ -12,7 +12,7 @@ from signalops import clock, db
 from signalops.ingest.types import EventTypeCatalog
 from signalops.ingest.types.catalog import MAX_TYPES
 from signalops.job_handlers import JobHandlers
-from tests.support.api import SIGNUP, Client, Process, assert_problem, hearing
+from tests.support.api import SIGNUP, Client, Process, assert_problem, capture_log
 from tests.support.processes import eventually
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant, make_tenant, set_limit
@@ -185,9 +185,9 @@ async def test_what_cannot_be_written_is_told_and_stops_nothing(
     catalogue = EventTypeCatalog(worker_pool)
     owner.execute("revoke insert on signalops.event_types from signalops_worker")
     catalogue.record(acme.id, [noted()])
-    with hearing("types.flush_failed") as told:
+    with capture_log("types.flush_failed") as emitted:
         await catalogue.flush()
-        assert told.get_nowait()["types"] == 1
+        assert emitted.get_nowait()["types"] == 1
     owner.execute("grant insert on signalops.event_types to signalops_worker")
     catalogue.record(acme.id, [noted()])
     await catalogue.flush()

@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 
 from signalops.config import Settings
-from tests.support.api import JSON, NOTHING, SIGNUP, Answer, Client, assert_problem, hearing, rows, running
+from tests.support.api import JSON, NOTHING, SIGNUP, Answer, Client, assert_problem, capture_log, rows, running
 from tests.support.rows import add
 from tests.support.tenants import Tenant, make_tenant
 
@@ -99,7 +99,7 @@ async def becomes(api: Client, tenant: Tenant, status: int) -> None:
 
 
 async def test_a_change_while_nobody_listened_is_live_too(settings: Settings, owner: psycopg.Connection, acme: Tenant) -> None:
-    with hearing("api_key_cache.invalidated") as doubts:
+    with capture_log("api_key_cache.invalidated") as doubts:
         async with running(settings) as api, asyncio.timeout(10):
             assert await doubts.get() == {"reason": "announced"}
             assert (await api.post(BAD, acme)).status == 202
@@ -144,7 +144,7 @@ async def test_a_tenant_has_so_many_schemas(api: Client, owner: psycopg.Connecti
 
 async def test_a_stored_schema_that_cannot_be_used_stops_no_event(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     add(owner, "event_schemas", acme.id, type="user.signup", mode="reject", schema={"type": "strng"})
-    with hearing("schema.compile_failed") as broken:
+    with capture_log("schema.compile_failed") as broken:
         assert (await api.post(BAD, acme)).status == 202
         assert (await api.post(BAD, acme)).status == 202
     assert broken.qsize() == 1
@@ -166,4 +166,4 @@ def test_a_schema_is_announced_with_its_tenant(owner: psycopg.Connection, acme: 
     owner.execute("listen signalops_schemas")
     add(owner, "event_schemas", acme.id, type="a")
     owner.execute("delete from signalops.event_schemas")
-    assert [UUID(heard.payload) for heard in owner.notifies(timeout=5, stop_after=2)] == [acme.id, acme.id]
+    assert [UUID(notification.payload) for notification in owner.notifies(timeout=5, stop_after=2)] == [acme.id, acme.id]

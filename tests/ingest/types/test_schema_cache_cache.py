@@ -39,11 +39,11 @@ async def test_the_book_is_bounded_by_text(api_pool: db.Pool, owner: psycopg.Con
     for tenant in tenants:
         store(owner, tenant, "a", 4000)
     book = SchemaCache(api_pool, most_bytes=10_000)
-    held = [await book.of(tenant.id) for tenant in tenants]
-    assert await book.of(tenants[3].id) is held[3]
-    assert await book.of(tenants[2].id) is held[2]
-    assert await book.of(tenants[0].id) is not held[0]
-    assert await book.of(tenants[3].id) is not held[3], "the least recently used goes first"
+    schemas = [await book.of(tenant.id) for tenant in tenants]
+    assert await book.of(tenants[3].id) is schemas[3]
+    assert await book.of(tenants[2].id) is schemas[2]
+    assert await book.of(tenants[0].id) is not schemas[0]
+    assert await book.of(tenants[3].id) is not schemas[3], "the least recently used goes first"
 
 
 async def test_tenants_without_schemas_take_room_too(api_pool: db.Pool, owner: psycopg.Connection) -> None:

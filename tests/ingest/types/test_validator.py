@@ -88,9 +88,9 @@ def test_formats_are_checked() -> None:
     ],
 )
 def test_what_cannot_be_held_against_is_refused_with_its_path(schema: dict[str, Any], path: str, words: str) -> None:
-    said = refused(schema)
-    assert said[0] == path
-    assert words in said[1]
+    messages = refused(schema)
+    assert messages[0] == path
+    assert words in messages[1]
 
 
 def test_references_that_multiply_or_turn_in_circles_are_refused_at_once() -> None:

@@ -94,14 +94,14 @@ def make_meters(owner: psycopg.Connection, tenant: Tenant) -> None:
 def faults(owner: psycopg.Connection) -> list[str]:
     """Return a sentence for each counter, and each event of an entry, that isn't what the stored events make it."""
     slots = _slots(owner)
-    wanted = {slot: _counted(slot.meter, orders) for slot, orders in slots.items()}
+    expected = {slot: _counted(slot.meter, orders) for slot, orders in slots.items()}
     counted = {Slot(*row[:5]): tuple(row[5:]) for row in owner.execute(COUNTERS)}
     billed = Counter((Slot(*slot), event) for *slot, event in owner.execute(ENTRIES))
     once = Counter((slot, order.id) for slot, orders in slots.items() for order in orders)
     wrong = [
-        f"{slot} is {counted.get(slot)}, and not {wanted.get(slot)}"
-        for slot in wanted.keys() | counted.keys()
-        if counted.get(slot) != wanted.get(slot)
+        f"{slot} is {counted.get(slot)}, and not {expected.get(slot)}"
+        for slot in expected.keys() | counted.keys()
+        if counted.get(slot) != expected.get(slot)
     ]
     return wrong + [
         f"{one} is on entry {billed[one]} times, and not {once[one]}" for one in billed | once if billed[one] != once[one]

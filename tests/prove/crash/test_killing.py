@@ -42,7 +42,7 @@ async def test_what_is_posted_twice_at_once_counts_once_while_workers_are_killed
     socket = tmp_path / "api"
     async with api(settings, socket), producers(socket, shop.tenants) as load, producers(socket, shop.tenants) as twin:
         await load.ready()
-        async with worker(settings, kept=True) as first, worker(settings, kept=True) as second:
+        async with worker(settings, restarts=True) as first, worker(settings, restarts=True) as second:
             running = asyncio.gather(load.run(), twin.run())
             for victim in (first, second, first):
                 await kill_after(STEP, shop, victim)

@@ -62,8 +62,8 @@ async def test_what_was_accepted_counts_once_when_postgresql_is_restarted(
     socket = tmp_path / "api"
     async with (
         api(settings, socket) as web,
-        worker(settings, kept=True),
-        worker(settings, kept=True),
+        worker(settings, restarts=True),
+        worker(settings, restarts=True),
         producers(socket, shop.tenants) as load,
     ):
         await load.ready()
@@ -71,7 +71,7 @@ async def test_what_was_accepted_counts_once_when_postgresql_is_restarted(
         await eventually(load.has(STEP))
         # The lock that the gate waits for goes with the server; what stands there has counted all but its commit.
         shop.close_gate("usage_counters")
-        await eventually(lambda: shop.held() > 0)
+        await eventually(lambda: shop.waiting_batches() > 0)
         # Felt by the workers that stand there, whatever producers notice: a restart may be over between two of their requests.
         started = server_start(shop.owner)
         await asyncio.to_thread(own_cluster.restart, mode)

@@ -56,7 +56,7 @@ async def test_a_batch_counts_once_whenever_its_session_is_ended(shop: Shop, set
     await shop.accept(batches=1)
     shop.close_gate(table)
     async with processing(settings):
-        await eventually(lambda: shop.held() == 1)
+        await eventually(lambda: shop.waiting_batches() == 1)
         assert shop.owner.execute(END_SESSIONS).fetchall() == [(True,)]
         shop.open_gate()
         shop.remove_gate()

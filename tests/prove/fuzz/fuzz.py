@@ -37,13 +37,13 @@ class Fuzz:
     statuses: Counter[int] = field(default_factory=Counter)
     hear: Callable[[Response], None] = lambda _: None
 
-    def run(self, document: dict[str, Any], wanted: Callable[[str], bool] = lambda _: True) -> None:
+    def run(self, document: dict[str, Any], is_tested: Callable[[str], bool] = lambda _: True) -> None:
         """Ask everything that is wanted by its operation's name; raise the faults of all operations together."""
         faults: list[BaseException] = []
         for result in schemathesis.openapi.from_dict(document).get_all_operations():
             assert isinstance(result, Ok), result
             operation = result.ok()
-            if not wanted(operation.definition.raw["operationId"]):
+            if not is_tested(operation.definition.raw["operationId"]):
                 continue
             for mode in GenerationMode:
                 try:
@@ -66,7 +66,7 @@ class Fuzz:
             suppress_health_check=list(HealthCheck),
         )
         @hypothesis.given(operation.as_strategy(generation_mode=mode), strategies.booleans())
-        def asked(case: schemathesis.Case[Any], is_real: bool) -> None:
+        def check_answer(case: schemathesis.Case[Any], is_real: bool) -> None:
             if is_real and "id" in (case.path_parameters or {}):
                 case.path_parameters["id"] = self.thing
             answer = case.call(base_url=self.url, headers=dict(self.headers))
@@ -76,4 +76,4 @@ class Fuzz:
             media = answer.headers.get("content-type", [""])[0]
             assert answer.status_code < 400 or media == "application/problem+json", (answer.status_code, media)
 
-        asked()
+        check_answer()

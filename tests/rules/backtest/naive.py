@@ -17,18 +17,20 @@ def fired(events: Iterable[tuple[Id, int, int | str]], span: int, threshold: int
     what begins with it or after it.
     """
     taken: list[tuple[int, int | str]] = []
-    told: list[Stretch] = []
+    fired_intervals: list[Stretch] = []
     firing = []
     for identity, at, value in events:
         newest = max((time for time, _ in taken), default=at)
-        known = [(begins, min(ends, newest)) for begins, ends in told if begins <= newest]
+        known = [(begins, min(ends, newest)) for begins, ends in fired_intervals if begins <= newest]
         taken.append((at, value))
         found = stretches(taken, span, threshold, distinct=distinct)
         touched = [(max(begins, at), min(ends, at + span)) for begins, ends in found if ends > at and begins < at + span]
         now = [(begins, ends) for begins, ends in touched if any(begins <= time < ends for time, _ in taken)]
-        told = [piece for begins, ends in told for piece in ((begins, min(ends, at)), (max(begins, at + span), ends))]
-        told = _union([(begins, ends) for begins, ends in told + now if begins < ends])
-        if any(_meets(stretch, now) and not _meets(stretch, known) for stretch in told if stretch[0] >= at):
+        fired_intervals = [
+            piece for begins, ends in fired_intervals for piece in ((begins, min(ends, at)), (max(begins, at + span), ends))
+        ]
+        fired_intervals = _union([(begins, ends) for begins, ends in fired_intervals + now if begins < ends])
+        if any(_meets(stretch, now) and not _meets(stretch, known) for stretch in fired_intervals if stretch[0] >= at):
             firing.append(identity)
     return firing
 

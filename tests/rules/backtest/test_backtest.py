@@ -225,11 +225,11 @@ async def test_the_newest_fifty_are_kept(backtesting: Backtesting) -> None:
 
 async def test_it_waits_for_the_result_when_asked_to(backtesting: Backtesting) -> None:
     backtesting.store(plans("pro"))
-    asked = asyncio.create_task(backtesting.ask(backtesting.draft(), wait=10))
+    pending = asyncio.create_task(backtesting.ask(backtesting.draft(), wait=10))
     async with asyncio.timeout(10):
         while await backtesting.run() == 0:
             await backtesting.api.get("/healthz")
-    answer = await asked
+    answer = await pending
     assert (answer.status, answer.json["result"]["matched"]) == (200, 1)
 
 
@@ -252,7 +252,7 @@ async def test_the_scope_is_that_of_rules(backtesting: Backtesting) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "path"),
+    ("pending", "path"),
     [
         ({"from": "tomorrow"}, "from"),
         ({"from": "2100-01-01T00:00:00Z"}, "from"),
@@ -265,9 +265,9 @@ async def test_the_scope_is_that_of_rules(backtesting: Backtesting) -> None:
         ({"rule": {}}, "rule.pattern"),
     ],
 )
-async def test_what_cannot_be_done_names_its_path(backtesting: Backtesting, asked: dict[str, Any], path: str) -> None:
-    rule = asked["rule"] if "rule" in asked else backtesting.draft()
-    answer = await backtesting.ask(rule, **{name: value for name, value in asked.items() if name != "rule"})
+async def test_what_cannot_be_done_names_its_path(backtesting: Backtesting, pending: dict[str, Any], path: str) -> None:
+    rule = pending["rule"] if "rule" in pending else backtesting.draft()
+    answer = await backtesting.ask(rule, **{name: value for name, value in pending.items() if name != "rule"})
     assert path in assert_problem(answer, 422, "invalid")["detail"]
     assert backtesting.number_of("select from signalops.backtests") == 0
 

@@ -25,7 +25,7 @@ FILL = """
 EVENTS = 20_000
 
 
-def held(backtesting: Backtesting) -> Callable[[], bool]:
+def is_waiting(backtesting: Backtesting) -> Callable[[], bool]:
     query = "select from pg_locks where locktype = 'advisory' and objid = 1 and not granted"
     return lambda: backtesting.owner.execute(query).rowcount == 1
 
@@ -43,7 +43,7 @@ async def test_a_killed_worker_costs_nothing_but_time(backtesting: Backtesting, 
     backtesting.owner.execute(GATE)
     backtesting.owner.execute("select pg_advisory_lock(1)")
     async with worker(settings) as first:
-        await eventually(held(backtesting))
+        await eventually(is_waiting(backtesting))
         first.send(signal.SIGKILL)
         await first.ended()
     backtesting.owner.execute("select pg_advisory_unlock(1)")

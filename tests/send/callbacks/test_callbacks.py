@@ -17,7 +17,7 @@ from signalops import clock
 from signalops.access.auth_throttle import MAX_PER_MINUTE
 from signalops.config import Settings
 from signalops.types import ChannelId, DeliveryId
-from tests.support.api import JSON, Answer, Client, assert_problem, hearing, running
+from tests.support.api import JSON, Answer, Client, assert_problem, capture_log, running
 from tests.support.providers import Sns, base, hub_signature, ses_event, whatsapp_post, whatsapp_sent, whatsapp_status
 from tests.support.receivers import Mailbox, Receiver
 from tests.support.tenants import Tenant, make_tenant
@@ -51,9 +51,9 @@ class Line:
         path = f"/api/callbacks/whatsapp/{channel or self.channel}"
         return await self.api.request("POST", path, data=BytesIO(body), headers={**JSON, **signature})
 
-    async def shake_hands(self, asked: dict[str, str], channel: object = None) -> Answer:
+    async def shake_hands(self, query: dict[str, str], channel: object = None) -> Answer:
         path = f"/api/callbacks/whatsapp/{channel or self.channel}"
-        return await self.api.request("GET", path, params=asked)
+        return await self.api.request("GET", path, params=query)
 
     def status(self, delivery: DeliveryId) -> str:
         return str(self.outbox.row(delivery)["status"])
@@ -66,20 +66,20 @@ async def line(outbox: Outbox, api: Client, receiver: Receiver) -> Line:
 
 
 async def test_the_handshake_gives_the_challenge_back(line: Line) -> None:
-    asked = {"hub.mode": "subscribe", "hub.verify_token": VERIFY_TOKEN, "hub.challenge": "1158201444"}
-    answer = await line.shake_hands(asked)
+    query = {"hub.mode": "subscribe", "hub.verify_token": VERIFY_TOKEN, "hub.challenge": "1158201444"}
+    answer = await line.shake_hands(query)
     assert (answer.status, answer.body) == (200, b"1158201444")
     for changed in ({"hub.verify_token": "x" * 20}, {"hub.verify_token": ""}, {"hub.mode": "unsubscribe"}):
-        assert_problem(await line.shake_hands(asked | changed), 403, "forbidden")
-    assert_problem(await line.shake_hands(asked | {"hub.challenge": "<script>"}), 422, "invalid")
-    assert_problem(await line.shake_hands(asked, clock.new_id()), 403, "forbidden")
-    assert_problem(await line.shake_hands(asked, "x"), 404, "not-found")
+        assert_problem(await line.shake_hands(query | changed), 403, "forbidden")
+    assert_problem(await line.shake_hands(query | {"hub.challenge": "<script>"}), 422, "invalid")
+    assert_problem(await line.shake_hands(query, clock.new_id()), 403, "forbidden")
+    assert_problem(await line.shake_hands(query, "x"), 404, "not-found")
 
 
 async def test_a_channel_without_an_app_secret_takes_nothing(line: Line) -> None:
     channel, _ = await line.outbox.channel("whatsapp", "plain", secret="EAAG", **CONFIG)
-    asked = {"hub.mode": "subscribe", "hub.verify_token": "", "hub.challenge": "1"}
-    assert_problem(await line.shake_hands(asked, channel), 403, "forbidden")
+    query = {"hub.mode": "subscribe", "hub.verify_token": "", "hub.challenge": "1"}
+    assert_problem(await line.shake_hands(query, channel), 403, "forbidden")
     body = whatsapp_post(whatsapp_status("delivered"))
     assert_problem(await line.post(body, hub_signature(body, ""), channel), 403, "forbidden")
 
@@ -94,13 +94,13 @@ async def test_statuses_in_any_order_and_repeated_end_at_the_furthest(line: Line
         body = whatsapp_post(whatsapp_status(status, "wamid.one", delivery if carried else None))
         assert (await line.post(body)).status == 200
         assert line.status(delivery) == furthest
-    assert line.outbox.letters(delivery) == []
+    assert line.outbox.dead_letters(delivery) == []
 
 
 async def test_one_post_may_tell_of_many(line: Line) -> None:
     deliveries = [await line.sent(f"wamid.{number}") for number in range(3)]
     statuses = [whatsapp_status(status, f"wamid.{n}") for n in (2, 0, 1) for status in ("read", "delivered")]
-    with hearing("callback.processed") as taken:
+    with capture_log("callback.processed") as taken:
         assert (await line.post(whatsapp_post(*statuses))).status == 200
     assert [line.status(delivery) for delivery in deliveries] == ["read"] * 3
     assert taken.get_nowait() == {"provider": "whatsapp", "tenant": line.outbox.tenant, "received": 6, "applied": 3}
@@ -112,7 +112,7 @@ async def test_a_failure_ends_what_has_not_arrived(line: Line, before: tuple[str
     for status in (*before, "failed", "failed"):
         assert (await line.post(whatsapp_post(whatsapp_status(status, "wamid.one", delivery)))).status == 200
     assert line.status(delivery) == after
-    errors = [letter["error"] for letter in line.outbox.letters(delivery)]
+    errors = [dead_letter["error"] for dead_letter in line.outbox.dead_letters(delivery)]
     assert errors == (["WhatsApp could not deliver it: No WhatsApp (131026)."] if after == "dead" else [])
 
 
@@ -127,16 +127,16 @@ async def test_what_failed_before_does_not_end_what_was_sent_since(line: Line) -
 async def test_statuses_may_overtake_the_record_of_the_answer(line: Line) -> None:
     """What has arrived counts at once; what failed must be told again, since it may be an earlier message."""
     delivery = line.outbox.delivery(line.channel)
-    asked, go = asyncio.Event(), asyncio.Event()
+    query, go = asyncio.Event(), asyncio.Event()
 
     async def answer(_: web.Request) -> web.Response:
-        asked.set()
+        query.set()
         await go.wait()
         return whatsapp_sent()
 
     line.receiver.answers.append(answer)
     sending = asyncio.create_task(line.outbox.sender(whatsapp_url=base(line.receiver)).deliver(line.outbox.tenant, delivery))
-    await asked.wait()
+    await query.wait()
     assert line.status(delivery) == "sending"
     early = await line.post(whatsapp_post(whatsapp_status("failed", "wamid.one", delivery)))
     assert_problem(early, 503, "overloaded")
@@ -197,8 +197,8 @@ async def test_no_channel_speaks_for_another_tenant_s(line: Line, outbox: Outbox
     other = make_tenant(outbox.owner, "other")
     stranger = Outbox(outbox.settings, outbox.worker, outbox.api, outbox.owner, other.id)
     channel, _ = await stranger.channel("whatsapp", secret=SECRET, **CONFIG)
-    for told in (delivery, None):
-        body = whatsapp_post(whatsapp_status("read", "wamid.one", told))
+    for reported in (delivery, None):
+        body = whatsapp_post(whatsapp_status("read", "wamid.one", reported))
         assert (await line.post(body, channel=channel)).status == 200
     assert line.status(delivery) == "sent"
 
@@ -258,8 +258,8 @@ class Mailing:
         return ses_event(self.outbox.tenant, self.delivery, kind, **detail)
 
     async def bounce(self, kind: str = "Permanent", address: str = "Ops@Example.com") -> Answer:
-        said = "smtp; 550 5.1.1 user unknown."
-        recipients = [{"emailAddress": address, "action": "failed", "diagnosticCode": said}]
+        diagnostic = "smtp; 550 5.1.1 user unknown."
+        recipients = [{"emailAddress": address, "action": "failed", "diagnosticCode": diagnostic}]
         return await self.tell("Bounce", bounceType=kind, bounceSubType="General", bouncedRecipients=recipients)
 
     @property
@@ -276,7 +276,7 @@ async def mailing(outbox: Outbox, settings: Settings, receiver: Receiver) -> Asy
     receiver.answers.append(sns.served())
     channel, _ = await outbox.channel("email", to="ops@example.com")
     event = outbox.event({})
-    delivery = outbox.told(channel, event, outbox.rule(channel, {}), status="sent", provider_id="0100-ses-1")
+    delivery = outbox.add_delivery(channel, event, outbox.rule(channel, {}), status="sent", provider_id="0100-ses-1")
     async with running(settings.model_copy(update={"ses_topic_arn": sns.topic, "sns_url": sns.url})) as api:
         yield Mailing(outbox, api, sns, receiver, delivery)
 
@@ -290,15 +290,17 @@ async def test_an_arrival_is_noted(mailing: Mailing, version: str) -> None:
 
 
 async def test_a_bounce_ends_the_delivery_and_suppresses_the_address(mailing: Mailing) -> None:
-    with hearing("address.suppressed") as heard:
+    with capture_log("address.suppressed") as emitted:
         for _ in range(2):
             assert (await mailing.bounce()).status == 200
-    said = "smtp; 550 5.1.1 user unknown"
+    diagnostic = "smtp; 550 5.1.1 user unknown"
     assert mailing.status == "dead"
-    assert [letter["error"] for letter in mailing.outbox.letters(mailing.delivery)] == [f"The mail bounced: {said}."]
-    assert mailing.suppressed() == [("ops@example.com", "bounce", said)]
+    assert [dead_letter["error"] for dead_letter in mailing.outbox.dead_letters(mailing.delivery)] == [
+        f"The mail bounced: {diagnostic}."
+    ]
+    assert mailing.suppressed() == [("ops@example.com", "bounce", diagnostic)]
     fields = {"tenant": mailing.outbox.tenant, "delivery": mailing.delivery, "reason": "bounce"}
-    assert (heard.qsize(), heard.get_nowait()) == (1, fields)
+    assert (emitted.qsize(), emitted.get_nowait()) == (1, fields)
 
 
 async def test_a_complaint_means_that_it_arrived(mailing: Mailing) -> None:

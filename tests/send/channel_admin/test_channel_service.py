@@ -54,8 +54,15 @@ async def test_a_channel_is_added_and_shown(api: Client, acme: Tenant) -> None:
     answer = await do(api, acme, CHANNELS, {**MAIL, "retrySchedule": [5, 60], "maxPerMinute": 30})
     added = answer.json
     assert (answer.status, answer.headers["location"]) == (201, path(added))
-    said = {**MAIL, "enabled": True, "hasSecret": False, "retrySchedule": [5, 60], "maxPerMinute": 30, "disabledBecause": None}
-    assert {name: added[name] for name in said} == said
+    expected = {
+        **MAIL,
+        "enabled": True,
+        "hasSecret": False,
+        "retrySchedule": [5, 60],
+        "maxPerMinute": 30,
+        "disabledBecause": None,
+    }
+    assert {name: added[name] for name in expected} == expected
     shown = await api.get(path(added), acme)
     assert shown.headers["etag"] == answer.headers["etag"]
     assert shown.json == {name: value for name, value in added.items() if name != "secret"}
@@ -86,8 +93,8 @@ async def test_a_verify_token_that_was_made_is_shown_once(api: Client, acme: Ten
     added = await add(api, acme, kind="whatsapp", **body)
     changed = (await put(api, acme, path(added), body)).json
     assert all(len(one["secret"]) > 20 and "EAAG" not in one["secret"] for one in (added, changed))
-    kept = json.dumps({**given, "verifyToken": added["secret"]})
-    assert (await put(api, acme, path(added), {**body, "secret": kept})).json["secret"] is None
+    stored = json.dumps({**given, "verifyToken": added["secret"]})
+    assert (await put(api, acme, path(added), {**body, "secret": stored})).json["secret"] is None
 
 
 async def test_channels_of_one_bot_share_its_outlet(api: Client, acme: Tenant, owner: psycopg.Connection) -> None:

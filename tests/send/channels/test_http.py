@@ -122,6 +122,6 @@ def test_a_slack_channel_s_secret_is_its_webhook_s_url() -> None:
 )
 def test_a_url_of_others_is_no_slack_webhook_s(url: str) -> None:
     channel = configured("slack", {})
-    kept = channel.normalize_secret(url)
+    secret = channel.normalize_secret(url)
     with pytest.raises(Invalid, match=r"begins with https://hooks\.slack\.com/"):
-        channel.check(kept, Settings())
+        channel.check(secret, Settings())

@@ -33,7 +33,7 @@ async def sent(settings: Settings, config: dict[str, Any], body: str, secret: st
 async def test_the_body_is_what_the_template_writes(outbox: Outbox, receiver: Receiver) -> None:
     channel, secret = await outbox.channel("http", url=receiver.url, headers={"X-Team": "shop"})
     event = outbox.event({"name": 'Eve", "admin": "yes\n', "amount": 3})
-    delivery = outbox.told(channel, event, outbox.rule(channel, TEMPLATE))
+    delivery = outbox.add_delivery(channel, event, outbox.rule(channel, TEMPLATE))
     await outbox.sender().deliver(outbox.tenant, delivery)
     (request,) = receiver.received
     assert (request.method, request.path, secret) == ("POST", "/hook", None)

@@ -17,17 +17,17 @@ def slack_is_here(outbox: Outbox, receiver: Receiver) -> None:
     outbox.settings = outbox.settings.model_copy(update={"slack_url": f"{receiver.url}/"})
 
 
-async def told(outbox: Outbox, receiver: Receiver, payload: dict[str, Any], template: dict[str, str]) -> DeliveryId:
+async def notified(outbox: Outbox, receiver: Receiver, payload: dict[str, Any], template: dict[str, str]) -> DeliveryId:
     """Deliver one event through the channel."""
     channel, _ = await outbox.channel("slack", secret=f"{receiver.url}/services/T000/B000/secret")
-    delivery = outbox.told(channel, outbox.event(payload), outbox.rule(channel, template))
+    delivery = outbox.add_delivery(channel, outbox.event(payload), outbox.rule(channel, template))
     await outbox.sender().deliver(outbox.tenant, delivery)
     return delivery
 
 
 async def test_a_message_arrives(outbox: Outbox, receiver: Receiver) -> None:
     receiver.answers.append(web.Response(text="ok"))
-    delivery = await told(outbox, receiver, {"n": 3}, {"subject": "Orders", "body": "*{{ payload.n }}* <https://a.b|new>"})
+    delivery = await notified(outbox, receiver, {"n": 3}, {"subject": "Orders", "body": "*{{ payload.n }}* <https://a.b|new>"})
     (request,) = receiver.received
     assert (request.method, request.path) == ("POST", "/hook/services/T000/B000/secret")
     assert request.headers["Content-Type"] == "application/json; charset=utf-8"
@@ -38,7 +38,7 @@ async def test_a_message_arrives(outbox: Outbox, receiver: Receiver) -> None:
 
 async def test_no_value_mentions_or_links(outbox: Outbox, receiver: Receiver) -> None:
     template = dict.fromkeys(("subject", "body"), "{{ payload.name }}")
-    await told(outbox, receiver, {"name": "<!channel> <@U1> <https://evil.example|log in> & *b*"}, template)
+    await notified(outbox, receiver, {"name": "<!channel> <@U1> <https://evil.example|log in> & *b*"}, template)
     text = json.loads(receiver.received[0].body)["text"]
     subject, body = text.split("\n")
     for part in (subject.removeprefix("*").removesuffix("*"), body):
@@ -48,7 +48,7 @@ async def test_no_value_mentions_or_links(outbox: Outbox, receiver: Receiver) ->
 
 
 async def test_a_text_beyond_the_limit_is_cut(outbox: Outbox, receiver: Receiver) -> None:
-    await told(outbox, receiver, {"text": "ü" * (TEXT_LIMIT + 1)}, {"subject": "", "body": "{{ payload.text }}"})
+    await notified(outbox, receiver, {"text": "ü" * (TEXT_LIMIT + 1)}, {"subject": "", "body": "{{ payload.text }}"})
     assert json.loads(receiver.received[0].body)["text"] == "ü" * (TEXT_LIMIT - 1) + "…"
 
 
@@ -69,14 +69,14 @@ async def test_a_text_beyond_the_limit_is_cut(outbox: Outbox, receiver: Receiver
 )
 async def test_slack_s_word_decides(outbox: Outbox, receiver: Receiver, code: int, answer: str, outcome: str) -> None:
     receiver.answers.append(web.Response(status=code, text=answer))
-    (attempt,) = outbox.attempts(await told(outbox, receiver, {}, {"subject": "x", "body": "y"}))
+    (attempt,) = outbox.attempts(await notified(outbox, receiver, {}, {"subject": "x", "body": "y"}))
     assert (attempt["outcome"], attempt["status_code"], attempt["answer"]) == (outcome, code, answer)
     assert "T000" not in attempt["error"]
 
 
 async def test_a_retry_after_is_honoured(outbox: Outbox, receiver: Receiver) -> None:
     receiver.answers.append(web.Response(status=429, headers={"Retry-After": "900"}))
-    delivery = await told(outbox, receiver, {}, {"subject": "x", "body": "y"})
+    delivery = await notified(outbox, receiver, {}, {"subject": "x", "body": "y"})
     assert outbox.row(delivery)["status"] == "retrying"
     assert 900 <= outbox.row(delivery)["wait"] <= 1080
 

@@ -42,7 +42,7 @@ async def test_a_message_arrives(outbox: Outbox, receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome", "told"),
+    ("answer", "outcome", "error"),
     [
         (lambda: telegram_refused(429, "Too Many Requests", retry_after=31), "throttled", "Too Many Requests"),
         (lambda: telegram_refused(403, "Forbidden: bot was blocked by the user"), "permanent", "blocked"),
@@ -58,14 +58,14 @@ async def test_a_message_arrives(outbox: Outbox, receiver: Receiver) -> None:
         (lambda: web.Response(status=302, headers={"Location": "/elsewhere"}), "transient", "302"),
     ],
 )
-async def test_the_answer_decides(outbox: Outbox, receiver: Receiver, answer: Answer, outcome: str, told: str) -> None:
+async def test_the_answer_decides(outbox: Outbox, receiver: Receiver, answer: Answer, outcome: str, error: str) -> None:
     delivery = outbox.delivery(await bot(outbox))
     receiver.answers.append(answer())
     await outbox.sender(telegram_url=base(receiver), retry_schedule=(1.0,)).deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
     row = outbox.row(delivery)
     assert attempt["outcome"] == outcome
-    assert told in attempt["error"]
+    assert error in attempt["error"]
     assert row["status"] == ("retrying" if outcome in ("transient", "throttled") else "dead")
     assert outcome != "throttled" or row["wait"] >= 31
     assert len(receiver.received) == 1
@@ -82,7 +82,7 @@ async def test_the_token_stays_secret(outbox: Outbox, receiver: Receiver, caplog
     assert len(receiver.received) == up
     assert attempt["error"]
     ours = [record.getMessage() for record in caplog.records if record.name != "aiohttp.access"]  # the stand-in's own
-    told = [str(outbox.attempts(delivery)), str(outbox.letters(delivery)), str(outbox.row(delivery)), *ours]
-    assert [text for text in told if TOKEN in text] == []
+    error = [str(outbox.attempts(delivery)), str(outbox.dead_letters(delivery)), str(outbox.row(delivery)), *ours]
+    assert [text for text in error if TOKEN in text] == []
     config = outbox.owner.execute("select config::text, encode(secret, 'escape') from signalops.channels").fetchone()
     assert TOKEN not in str(config)

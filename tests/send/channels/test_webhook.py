@@ -49,10 +49,10 @@ async def test_the_receiver_can_verify_and_read_it(outbox: Outbox, receiver: Rec
 
 async def test_a_secret_is_rotated_while_both_verify(outbox: Outbox, receiver: Receiver) -> None:
     old, new = (configured("webhook", {"url": receiver.url}).normalize_secret(None) or "" for _ in range(2))
-    channel, kept = await outbox.channel("webhook", secret=f"{new} {old}", url=receiver.url)
+    channel, channel_secret = await outbox.channel("webhook", secret=f"{new} {old}", url=receiver.url)
     await outbox.sender().deliver(outbox.tenant, outbox.delivery(channel))
     (request,) = receiver.received
-    assert kept == f"{new} {old}"
+    assert channel_secret == f"{new} {old}"
     for secret in (old, new):
         Verifier(secret).verify(request.body, dict(request.headers))
         Svix(secret).verify(request.body, dict(request.headers))
@@ -161,8 +161,8 @@ async def test_a_redirect_is_not_followed(outbox: Outbox, receiver: Receiver) ->
     receiver.answers.append(web.Response(status=307, headers={"Location": receiver.url + "/elsewhere"}))
     await outbox.sender().deliver(outbox.tenant, delivery)
     assert [request.path for request in receiver.received] == ["/hook"]
-    (letter,) = outbox.letters(delivery)
-    assert "redirects are not followed" in letter["error"]
+    (dead_letter,) = outbox.dead_letters(delivery)
+    assert "redirects are not followed" in dead_letter["error"]
 
 
 async def test_a_receiver_that_refuses_connections_is_tried_again(outbox: Outbox) -> None:

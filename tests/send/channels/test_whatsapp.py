@@ -64,7 +64,7 @@ async def test_a_parameter_that_can_t_be_rendered_is_a_broken_configuration(outb
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome", "told"),
+    ("answer", "outcome", "error"),
     [
         (lambda: whatsapp_refused(429, 130429, "Cloud API message throughput"), "throttled", "130429"),
         (lambda: whatsapp_refused(400, 131048, "Spam rate limit"), "throttled", "131048"),
@@ -84,11 +84,11 @@ async def test_a_parameter_that_can_t_be_rendered_is_a_broken_configuration(outb
         (lambda: web.json_response({"messages": [{}]}), "transient", "nothing that can be read"),
     ],
 )
-async def test_the_code_decides(outbox: Outbox, receiver: Receiver, answer: Answer, outcome: str, told: str) -> None:
+async def test_the_code_decides(outbox: Outbox, receiver: Receiver, answer: Answer, outcome: str, error: str) -> None:
     delivery = outbox.delivery(await number(outbox))
     receiver.answers.append(answer())
     await outbox.sender(whatsapp_url=base(receiver)).deliver(outbox.tenant, delivery)
     (attempt,) = outbox.attempts(delivery)
     assert attempt["outcome"] == outcome
-    assert told in attempt["error"]
+    assert error in attempt["error"]
     assert outbox.row(delivery)["status"] == ("retrying" if outcome in ("transient", "throttled") else "dead")

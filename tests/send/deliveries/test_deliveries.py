@@ -38,7 +38,7 @@ async def many(outbox: Outbox) -> list[DeliveryId]:
     for half, name in ((STATES[:5], "first"), (STATES[5:], "second")):
         channel, _ = await outbox.channel("email", name=name, to="ops@example.com")
         rule = outbox.rule(channel, {})
-        made += [outbox.told(channel, outbox.event({}), rule, **columns(status)) for status in half]
+        made += [outbox.add_delivery(channel, outbox.event({}), rule, **columns(status)) for status in half]
     return made
 
 
@@ -79,7 +79,7 @@ async def test_a_delivery_is_shown_with_its_attempts(api: Client, acmes: Outbox,
     channel, _ = await acmes.channel("webhook", url=receiver.url)
     window = {"value": 3, "group": {}, "since": "2026-11-01T12:00:00Z", "until": "2026-11-01T12:01:00Z"}
     event, rule = acmes.event({"email": "user@example.com"}), acmes.rule(channel, {})
-    delivery = acmes.told(channel, event, rule, window_context=window)
+    delivery = acmes.add_delivery(channel, event, rule, window_context=window)
     receiver.answers.append(web.Response(status=500, text="x" * 4000))
     await acmes.sender().deliver(acmes.tenant, delivery)
     shown = (await api.get(f"{DELIVERIES}/{delivery}", acme)).json
@@ -106,7 +106,7 @@ async def test_a_dead_delivery_is_retried_with_a_schedule_of_its_own(
 
     answer = await do(api, acme, f"{DELIVERIES}/{delivery}/retry")
     assert (answer.status, answer.json["status"], answer.json["error"]) == (200, "retrying", None)
-    assert (acmes.row(delivery)["attempts_at_reset"], acmes.letters(delivery)[0]["resolution"]) == (2, "retried")
+    assert (acmes.row(delivery)["attempts_at_reset"], acmes.dead_letters(delivery)[0]["resolution"]) == (2, "retried")
     async with acmes.worker.connection() as connection:
         assert await inbox.enqueue_due(connection, 1000) == 1
     await sender.deliver(acmes.tenant, delivery)
@@ -118,7 +118,7 @@ async def test_a_dead_delivery_is_retried_with_a_schedule_of_its_own(
 async def test_a_delivery_that_waits_is_tried_now(api: Client, acmes: Outbox, acme: Tenant, status: str) -> None:
     channel, _ = await acmes.channel("email", to="ops@example.com")
     later = clock.now() + timedelta(hours=1)
-    delivery = acmes.told(channel, acmes.event({}), acmes.rule(channel, {}), status=status, next_attempt_at=later)
+    delivery = acmes.add_delivery(channel, acmes.event({}), acmes.rule(channel, {}), status=status, next_attempt_at=later)
     answer = await do(api, acme, f"{DELIVERIES}/{delivery}/retry")
     assert (answer.status, answer.json["status"]) == (200, status)
     async with acmes.worker.connection() as connection:
@@ -198,7 +198,7 @@ async def test_no_delivery_moves_against_its_ways(acmes: Outbox) -> None:
     channel, _ = await acmes.channel("email", to="ops@example.com")
     rule, ways = acmes.rule(channel, {}), ways_of_the_readme()
     for before, after in product(STATES, STATES):
-        delivery = acmes.told(channel, clock.new_id(), rule, **columns(before))
+        delivery = acmes.add_delivery(channel, clock.new_id(), rule, **columns(before))
         due = clock.now() if after == "retrying" else None
         move = "update signalops.deliveries set status = %s, next_attempt_at = %s where id = %s"
         if before == after or (before, after) in ways:

@@ -8,7 +8,7 @@ import pytest
 
 from signalops.config import Settings
 from tests.sql.ops.conftest import Ops
-from tests.sql.ops.test_views import SECOND, Rule, deliver, letter
+from tests.sql.ops.test_views import SECOND, Rule, dead_letter, deliver
 from tests.support.processes import eventually, worker
 from tests.support.tenants import Tenant
 
@@ -16,7 +16,7 @@ ANY_ID = "01a20862-10b6-70f7-a960-f844b7ad550a"
 
 
 @pytest.mark.parametrize(
-    ("call", "told"),
+    ("call", "message"),
     [
         ("pause_queue('event', 'why')", "there is no queue 'event': it is one of events, deliveries, "),
         ("pause_queue(null, 'why')", "there is no queue NULL"),
@@ -45,8 +45,8 @@ ANY_ID = "01a20862-10b6-70f7-a960-f844b7ad550a"
         ("cancel_job(4711, '')", "say why"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_remedy(ops: Ops, acme: Tenant, call: str, told: str) -> None:
-    with pytest.raises(psycopg.Error, match=told):
+def test_what_makes_no_sense_is_refused_with_the_remedy(ops: Ops, acme: Tenant, call: str, message: str) -> None:
+    with pytest.raises(psycopg.Error, match=message):
         ops.do(call)
     assert [action for _, action, _ in ops.noted()] == ["tenant.created", "key.created"]
 
@@ -144,7 +144,7 @@ def test_a_closed_tenant_stays_closed(ops: Ops, acme: Tenant) -> None:
 
 def dead(ops: Ops, tenant: Tenant, rule: Rule) -> UUID:
     """Make a delivery that died, with its letter; return it."""
-    made = letter(ops, tenant, rule, SECOND)
+    made = dead_letter(ops, tenant, rule, SECOND)
     row = {"rule_id": rule[0], "channel_id": rule[1], "rule_version": 1, "status": "dead", "event_id": made}
     ops.put("deliveries", tenant, id=made, **row)
     return made
@@ -165,9 +165,9 @@ def test_letters_are_retried_of_the_named_tenant_alone(ops: Ops, acme: Tenant, g
 
 
 def test_letters_are_discarded_with_the_reason(ops: Ops, acme: Tenant, rule: Rule) -> None:
-    mine, kept = dead(ops, acme, rule), dead(ops, acme, rule)
+    mine, untouched = dead(ops, acme, rule), dead(ops, acme, rule)
     assert ops.do("discard_dead_letters('acme', %s, 'they moved')", [mine]) == 1
-    assert [row["letter_id"] for row in ops.see("dead_letters")] == [kept]
+    assert [row["letter_id"] for row in ops.see("dead_letters")] == [untouched]
     ended = "select resolution, reason from signalops.dead_letters where resolved_at is not null"
     assert ops.owner.execute(ended).fetchall() == [("discarded", "they moved")]
     assert ops.noted()[-1] == ("acme", "dead-letter.discarded", str(mine))

@@ -100,7 +100,7 @@ def deliver(ops: Ops, tenant: Tenant, rule: Rule, status: str, ago: timedelta, *
         ops.put("deliveries", tenant, id=id_of(ago), event_id=clock.new_id(), **made)
 
 
-def letter(ops: Ops, tenant: Tenant, rule: Rule, ago: timedelta, **more: object) -> UUID:
+def dead_letter(ops: Ops, tenant: Tenant, rule: Rule, ago: timedelta, **more: object) -> UUID:
     """Make a dead letter of a delivery; return it."""
     made = clock.new_id()
     about = {"rule_id": rule[0], "channel_id": rule[1], "event_id": made, "delivery_id": made}
@@ -115,9 +115,9 @@ def test_delivery_health_counts_along_each_channel(ops: Ops, acme: Tenant, globe
         deliver(ops, acme, rule, status, 60 * SECOND, count=count)
     deliver(ops, acme, rule, "sent", 2 * HOUR)
     deliver(ops, acme, rule, "retrying", 2 * HOUR)
-    letter(ops, acme, rule, HOUR)
-    letter(ops, acme, rule, 25 * HOUR)
-    letter(ops, acme, rule, HOUR, resolved_at=clock.now(), resolution="discarded")
+    dead_letter(ops, acme, rule, HOUR)
+    dead_letter(ops, acme, rule, 25 * HOUR)
+    dead_letter(ops, acme, rule, HOUR, resolved_at=clock.now(), resolution="discarded")
     until = clock.now() + HOUR
     ops.put("send_targets", acme, id=rule[1], failures=5, circuit_open_until=until, failing_since=clock.now())
     make_rule(ops.owner, globex, {"type": ["a"]})
@@ -141,8 +141,8 @@ def test_a_deleted_channel_is_shown_while_something_waits_for_it(ops: Ops, acme:
 
 
 def test_dead_letters_are_those_that_wait_for_somebody(ops: Ops, acme: Tenant, globex: Tenant, rule: Rule) -> None:
-    waiting = letter(ops, acme, rule, HOUR)
-    letter(ops, acme, rule, HOUR, resolved_at=clock.now(), resolution="retried")
+    waiting = dead_letter(ops, acme, rule, HOUR)
+    dead_letter(ops, acme, rule, HOUR, resolved_at=clock.now(), resolution="retried")
     event = clock.new_id()
     ops.put("dead_letters", globex, id=event, kind="event", event_id=event, error="poison")
     rows = {row["letter_id"]: row for row in ops.see("dead_letters")}
@@ -160,9 +160,9 @@ def test_slow_rules_tell_what_is_stored_of_them(ops: Ops, acme: Tenant, rule: Ru
     for key in ("a", "b"):
         ops.put("rule_states", acme, **group, group_key=key, labels={}, expires_at=clock.now())
     for _ in range(3):
-        held = {"group_key": "a", "at": clock.now(), "event_id": clock.new_id(), "value": 1}
-        ops.put("window_events", acme, **group, **held)
-    letter(ops, acme, rule, HOUR)
+        window_event = {"group_key": "a", "at": clock.now(), "event_id": clock.new_id(), "value": 1}
+        ops.put("window_events", acme, **group, **window_event)
+    dead_letter(ops, acme, rule, HOUR)
     shown = ops.one("slow_rules")
     counted = ("version", "matches_in_an_hour", "groups", "window_events", "dead_in_a_day", "conditions")
     assert [shown[c] for c in counted] == [1, 2, 2, 3, 1, 1]

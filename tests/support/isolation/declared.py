@@ -11,14 +11,14 @@ ECHOES = {"digest_days"}
 """What these answer is made of their arguments as well: a digest of another id is another one."""
 
 ARGUMENTS: dict[str, dict[str, str]] = {
-    "begin_deletion": {"wanted": "{id}", "confirmed": "x"},
+    "begin_deletion": {"slug_or_id": "{id}", "confirmed": "x"},
     "log_tenant_action": {"action": "x", "target_id": "x", "target": "x", "details": "{{}}"},
     "log_bulk_action": {"action": "x", "details": "{{}}"},
     "emit_and_enqueue": {"event_type": "signalops.isolation", "about": '{{"tenant": "{id}"}}'},
     "apply_provider_status": {"provider": "x", "to_status": "delivered", "because": "x"},
     "requeue_events": {"events": '[{{"id": "{id}"}}]', "wait": "1 second"},
     "burn_credits": {"of_currency": "USD"},
-    "subscribe": {"wanted": "free", "author": "x"},
+    "subscribe": {"new_plan": "free", "author": "x"},
     "grant_credit": {"in_currency": "USD", "reason": "x", "author": "x", "idempotency_key": "x"},
     "issue_invoice": {
         "issued": '{{"tenant_id": "{id}", "id": "{id}", "kind": "invoice", "period": "2026-01-01"}}',

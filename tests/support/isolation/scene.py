@@ -112,5 +112,5 @@ def _collision(outcome: Outcome, role: str) -> Finding:
 
 
 def _anonymous(outcome: Outcome, scratch: Scratch) -> tuple[str, ...]:
-    said = str(outcome).replace(str(scratch.other), "?").replace(str(scratch.nobody), "?")
-    return said, outcome.state, outcome.constraint
+    text = str(outcome).replace(str(scratch.other), "?").replace(str(scratch.nobody), "?")
+    return text, outcome.state, outcome.constraint

@@ -97,8 +97,8 @@ async def _run(connection: db.Connection, actor: Actor, statement: Statement, pa
 
 
 def _refusal(error: psycopg.Error) -> Outcome:
-    said = ". ".join(filter(None, [error.diag.message_primary or str(error), error.diag.message_detail]))
-    return Outcome(0, (), error.sqlstate or "client", said, error.diag.constraint_name or "")
+    message = ". ".join(filter(None, [error.diag.message_primary or str(error), error.diag.message_detail]))
+    return Outcome(0, (), error.sqlstate or "client", message, error.diag.constraint_name or "")
 
 
 class Eyes:

@@ -48,9 +48,9 @@ class Backtesting(World):
             )
         return [str(row[1]) for row in rows]
 
-    async def ask(self, rule: dict[str, Any], **asked: Any) -> Answer:
+    async def ask(self, rule: dict[str, Any], **options: Any) -> Answer:
         """Ask for a backtest from START on; do not wait."""
-        body = {"rule": rule, "from": START.isoformat(), "wait": 0, **asked}
+        body = {"rule": rule, "from": START.isoformat(), "wait": 0, **options}
         return await self.api.post(body, self.tenant, "/api/rules/backtest")
 
     async def run(self, slices: int | None = None) -> int:
@@ -70,9 +70,9 @@ class Backtesting(World):
         ).fetchone()
         return None if row is None else {name: UUID(value) for name, value in row[0].items()}
 
-    async def result(self, rule: dict[str, Any], **asked: Any) -> dict[str, Any]:
+    async def result(self, rule: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Run a whole backtest; return its result."""
-        answer = await self.ask(rule, **asked)
+        answer = await self.ask(rule, **options)
         assert answer.status == 202, answer
         await self.run()
         shown = await self.shown(answer)

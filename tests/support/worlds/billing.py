@@ -20,8 +20,8 @@ GRADUATED = {"model": "graduated", "tiers": [{"upTo": "100", "unitAmount": "0.10
 def plan(*prices: Mapping[str, object], fee: str = "0", currency: str = "USD", meters: Sequence[Row] = ()) -> Row:
     """Return the document of a plan, as it is stored with subscriptions; prices are of events unless they say otherwise."""
     of_events = [{"meter": "events", **price} for price in prices]
-    said = {"name": "Pro", "currency": currency, "baseFee": fee, "prices": of_events, "meters": list(meters)}
-    return PlanDocument.model_validate(said).model_dump(mode="json")
+    body = {"name": "Pro", "currency": currency, "baseFee": fee, "prices": of_events, "meters": list(meters)}
+    return PlanDocument.model_validate(body).model_dump(mode="json")
 
 
 class Billing(World):
@@ -79,7 +79,7 @@ class Billing(World):
         lines = "select * from signalops.invoice_lines where invoice_id = %s order by position"
         return [invoice | {"lines": self.dicts(lines, invoice["id"])} for invoice in invoices]
 
-    def told(self, tenant: Tenant, event: str) -> list[Row]:
+    def invoice_notices(self, tenant: Tenant, event: str) -> list[Row]:
         """Return the payloads of operational events of a tenant."""
         query = "select payload from signalops.events where tenant_id = %s and type = %s order by id"
         return [row["payload"] for row in self.dicts(query, tenant.id, f"signalops.invoice.{event}")]

@@ -24,11 +24,11 @@ class Metering(World):
         self.api = api
         self.handlers = handlers
 
-    async def meter(self, tenant: Tenant, aggregation: str = "count", **said: Any) -> MeterShown:
+    async def meter(self, tenant: Tenant, aggregation: str = "count", **fields: Any) -> MeterShown:
         """Add a meter of all events named after its aggregation; of the field payload.v unless it counts."""
         field = None if aggregation == "count" else "payload.v"
         defaults = {"key": f"m_{aggregation}", "name": "M", "aggregation": aggregation, "field": field}
-        new = MeterIn.model_validate(defaults | {"pattern": {"type": [{"prefix": ""}]}} | said)
+        new = MeterIn.model_validate(defaults | {"pattern": {"type": [{"prefix": ""}]}} | fields)
         async with db.as_tenant(self.api, tenant.id) as connection:
             return (await meter_service.add(connection, tenant.id, new, 50))[0]
 

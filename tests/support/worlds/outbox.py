@@ -52,14 +52,14 @@ class Outbox(World):
         """Store a rule with one version."""
         return add_rule(self.owner, self.tenant, channel, template=template, severity=severity)
 
-    def told(self, channel: ChannelId, event: UUID, rule: UUID, **columns: Any) -> DeliveryId:
+    def add_delivery(self, channel: ChannelId, event: UUID, rule: UUID, **columns: Any) -> DeliveryId:
         """Store the pending delivery of an event by a rule, with further columns of its own."""
         return DeliveryId(add_delivery(self.owner, self.tenant, channel, rule, event, **columns))
 
     def delivery(self, channel: ChannelId, **template: str) -> DeliveryId:
         """Store an event, a rule and the pending delivery, as a processed batch leaves them."""
         event = self.event({"email": "user@example.com", "amount": 1e30})
-        return self.told(channel, event, self.rule(channel, template))
+        return self.add_delivery(channel, event, self.rule(channel, template))
 
     def row(self, delivery: DeliveryId) -> dict[str, Any]:
         """Return the delivery with `wait`, the seconds from its last change to its next attempt."""
@@ -72,7 +72,7 @@ class Outbox(World):
         """Return the attempts on record, in order."""
         return self.dicts("select * from signalops.delivery_attempts where delivery_id = %s order by attempt", delivery)
 
-    def letters(self, delivery: DeliveryId) -> list[dict[str, Any]]:
+    def dead_letters(self, delivery: DeliveryId) -> list[dict[str, Any]]:
         """Return the delivery's dead letters."""
         return self.dicts("select * from signalops.dead_letters where delivery_id = %s", delivery)
 

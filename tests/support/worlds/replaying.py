@@ -35,8 +35,8 @@ class Replaying(World):
             await self.handlers.process_batch(batch, 1)
         return len(batches)
 
-    async def replay(self, **asked: Any) -> Answer:
-        return await self.api.post({"reason": "the receiver lost them", **asked}, self.tenant, "/api/replays")
+    async def replay(self, **options: Any) -> Answer:
+        return await self.api.post({"reason": "the receiver lost them", **options}, self.tenant, "/api/replays")
 
     async def shown(self, answer: Answer) -> dict[str, Any]:
         """Return a replay as it is now."""

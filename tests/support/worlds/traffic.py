@@ -50,7 +50,7 @@ class Traffic(World):
         """Return how many worker processes are registered: each is twice, since it has slots of its own for maintenance."""
         return self.number_of("select from procrastinate.procrastinate_workers") // 2
 
-    def held(self) -> int:
+    def waiting_batches(self) -> int:
         """Return how many batches stand at the gate."""
         return self.number_of(
             "select from pg_locks where locktype = 'advisory' and objid = 1 and not granted and database = "

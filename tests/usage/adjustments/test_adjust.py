@@ -9,7 +9,7 @@ import pytest
 from signalops import clock
 from signalops.config import Settings
 from signalops.usage.time_range import next_month, starts_at
-from tests.support.api import Answer, Blocked, Client, assert_problem, hearing
+from tests.support.api import Answer, Blocked, Client, assert_problem, capture_log
 from tests.support.counters import Counters
 from tests.support.tenants import Tenant, make_tenant, operator_headers
 
@@ -25,8 +25,8 @@ def counters(owner: psycopg.Connection) -> Counters:
     return Counters(owner, make_tenant(owner, "acme", scopes=["usage:adjust", "usage:read"]))
 
 
-async def adjust(api: Client, tenant: Tenant, **said: object) -> Answer:
-    return await api.post({**OFF, **said}, tenant, PATH)
+async def adjust(api: Client, tenant: Tenant, **fields: object) -> Answer:
+    return await api.post({**OFF, **fields}, tenant, PATH)
 
 
 async def used(api: Client, counters: Counters, **params: object) -> str:
@@ -37,7 +37,7 @@ async def used(api: Client, counters: Counters, **params: object) -> str:
 async def test_an_adjustment_is_part_of_usage_and_stays_on_record(api: Client, counters: Counters) -> None:
     now = clock.now()
     counters.count(now, 10)
-    with hearing("usage.adjusted") as heard:
+    with capture_log("usage.adjusted") as emitted:
         answer = await adjust(api, counters.tenant)
     assert answer.status == 201
     made = answer.json
@@ -47,7 +47,7 @@ async def test_an_adjustment_is_part_of_usage_and_stays_on_record(api: Client, c
     shown = (await api.get("/api/usage", counters.tenant)).json
     assert (shown["quantity"], shown["events"], shown["processed"]) == ("13", 10, 10)
     assert (await api.get(PATH, counters.tenant)).json == {"data": [made], "hasMore": False}
-    fact = heard.get_nowait()
+    fact = emitted.get_nowait()
     assert (str(fact["adjustment"]), fact["meter"], fact["author"]) == (made["id"], "events", "ann@example.com")
 
 
@@ -125,8 +125,8 @@ async def test_closing_waits_for_an_adjustment_and_an_adjustment_for_closing(
 
 
 async def test_an_adjustment_with_an_idempotency_key_is_made_once(api: Client, counters: Counters) -> None:
-    async def sent(key: str, tenant: Tenant = counters.tenant, **said: object) -> Answer:
-        return await api.post({**OFF, **said}, tenant, PATH, Idempotency_Key=key)
+    async def sent(key: str, tenant: Tenant = counters.tenant, **fields: object) -> Answer:
+        return await api.post({**OFF, **fields}, tenant, PATH, Idempotency_Key=key)
 
     answers = await asyncio.gather(*(sent("k") for _ in range(8)))
     assert sorted(answer.status for answer in answers) == [200] * 7 + [201]
@@ -159,9 +159,9 @@ async def test_what_cant_be_adjusted_is_refused_by_name(api: Client, counters: C
         ({"author": ""}, "author"),
         ({"price": 1}, "price"),
     ]
-    for said, name in refused:
-        problem = assert_problem(await adjust(api, counters.tenant, **said), 422, "invalid")
-        assert [fault["path"] for fault in problem["errors"]] == [name], said
+    for fields, name in refused:
+        problem = assert_problem(await adjust(api, counters.tenant, **fields), 422, "invalid")
+        assert [fault["path"] for fault in problem["errors"]] == [name], fields
     assert (await api.get(PATH, counters.tenant)).json["data"] == []
     recent = (now - timedelta(days=34, hours=23)).isoformat()
     assert (await adjust(api, counters.tenant, at=recent, meter="sum", quantity="0.5")).status == 201

@@ -16,7 +16,7 @@ from signalops.config import Settings
 from signalops.job_handlers import JobHandlers
 from signalops.send import Sender
 from signalops.usage.invoices import invoice_queries
-from tests.support.api import Blocked, hearing
+from tests.support.api import Blocked, capture_log
 from tests.support.rows import add_meter
 from tests.support.tenants import Tenant
 from tests.support.worlds.billing import APRIL, MARCH, Billing, plan
@@ -52,8 +52,8 @@ async def test_a_period_is_sealed_and_invoiced_once(billing: Billing) -> None:
         ("usage", 25, Decimal("7.50")),
     ]
     assert (invoice["subtotal"], invoice["credited"], invoice["total"]) == (Decimal("56.50"), 0, Decimal("56.50"))
-    (told,) = billing.told(acme, "issued")
-    assert told == {
+    (invoice_notices,) = billing.invoice_notices(acme, "issued")
+    assert invoice_notices == {
         **{"invoice": str(invoice["id"]), "number": 1, "period": "2025-03", "currency": "USD"},
         **{"total": "56.50", "credited": "0.00"},
     }
@@ -241,7 +241,7 @@ async def test_numbers_have_no_gap_when_transactions_are_undone(billing: Billing
     billing.owner.execute(
         "create trigger fail after insert on signalops.invoice_lines for each row execute function signalops.fail()"
     )
-    with hearing("period.close_failed") as stuck, hearing("period.closed") as closed:
+    with capture_log("period.close_failed") as stuck, capture_log("period.closed") as closed:
         await closer.run()
         assert (stuck.get_nowait()["tenant"], closed.qsize()) == (tenants[1].id, 2)
     billing.owner.execute("drop trigger fail on signalops.invoice_lines")
@@ -252,7 +252,7 @@ async def test_numbers_have_no_gap_when_transactions_are_undone(billing: Billing
 async def test_a_tenant_whose_terms_can_not_be_read_keeps_nobody_from_an_invoice(billing: Billing) -> None:
     broken: dict[str, Any] = PRO | {"prices": [{"meter": "events", "model": "unheard-of"}]}
     stuck_one, other = billing.tenant("one", broken), billing.tenant("two", PRO)
-    with hearing("period.close_failed") as stuck:
+    with capture_log("period.close_failed") as stuck:
         assert await billing.close(MARCH) == 1
         assert stuck.get_nowait()["tenant"] == stuck_one.id
     assert len(billing.invoices(other)) == 1

@@ -17,7 +17,7 @@ from signalops.usage.invoices import corrections
 from tests.support.tenants import Tenant
 from tests.support.worlds.billing import MARCH, Billing, plan
 
-SAID = corrections.ReasonAndAuthor(reason="wrong customer", author="ann")
+REASON = corrections.ReasonAndAuthor(reason="wrong customer", author="ann")
 
 
 @pytest.fixture
@@ -52,17 +52,21 @@ async def test_voiding_gives_the_credit_back_and_tells(billing: Billing, operato
     invoice = invoice_of(billing, billed)
     async with operator.transaction():
         await db.set_tenant(operator, billed.id)
-        await corrections.void(operator, billed.id, invoice, SAID)
+        await corrections.void(operator, billed.id, invoice, REASON)
     (voided,) = billing.invoices(billed)
     assert (voided["void_reason"], voided["voided_by"], voided["total"]) == ("wrong customer", "ann", 70)
     assert billing.dicts("select remaining from signalops.credit_grants") == [{"remaining": 30}]
-    (told,) = billing.told(billed, "voided")
-    assert (told["invoice"], told["reason"], told["total"]) == (str(invoice), "wrong customer", "70.00")
+    (invoice_notices,) = billing.invoice_notices(billed, "voided")
+    assert (invoice_notices["invoice"], invoice_notices["reason"], invoice_notices["total"]) == (
+        str(invoice),
+        "wrong customer",
+        "70.00",
+    )
 
     async with operator.transaction():
         await db.set_tenant(operator, billed.id)
         with pytest.raises(Conflict, match="voided already"):
-            await corrections.void(operator, billed.id, invoice, SAID)
+            await corrections.void(operator, billed.id, invoice, REASON)
 
 
 async def test_a_voided_invoice_is_issued_anew_from_the_same_figures(
@@ -74,11 +78,11 @@ async def test_a_voided_invoice_is_issued_anew_from_the_same_figures(
     async with operator.transaction():
         await db.set_tenant(operator, billed.id)
         with pytest.raises(Conflict, match="void it first"):
-            await corrections.reissue(operator, billed.id, invoice, SAID)
-        await corrections.void(operator, billed.id, invoice, SAID)
-        anew = await corrections.reissue(operator, billed.id, invoice, SAID)
+            await corrections.reissue(operator, billed.id, invoice, REASON)
+        await corrections.void(operator, billed.id, invoice, REASON)
+        anew = await corrections.reissue(operator, billed.id, invoice, REASON)
         with pytest.raises(Conflict, match="holds"):
-            await corrections.reissue(operator, billed.id, invoice, SAID)
+            await corrections.reissue(operator, billed.id, invoice, REASON)
     old, new = billing.invoices(billed)
     assert (anew.id, anew.number, new["number"], old["number"]) == (new["id"], 2, 2, 1)
     same = ("period", "starts_at", "ends_at", "currency", "subtotal", "credited", "total")
@@ -101,17 +105,21 @@ async def test_credit_notes_take_at_most_what_is_left(billing: Billing, operator
         with pytest.raises(Invalid, match=r"write at most 0\.00"):
             await corrections.credit(operator, billed.id, invoice, note("0.01"))
         with pytest.raises(Conflict, match="void these first"):
-            await corrections.void(operator, billed.id, invoice, SAID)
+            await corrections.void(operator, billed.id, invoice, REASON)
         with pytest.raises(Conflict, match="takes off an invoice"):
             await corrections.credit(operator, billed.id, first.id, note("1"))
-        await corrections.void(operator, billed.id, second.id, SAID)
+        await corrections.void(operator, billed.id, second.id, REASON)
         third = await corrections.credit(operator, billed.id, invoice, note("0.01"))
     assert (first.number, second.number, third.number) == (1, 2, 3), "a series of its own"
     noted = billing.invoices(billed)[1]
     assert (noted["kind"], noted["corrects"], noted["total"]) == ("credit_note", invoice, Decimal("-69.50"))
     assert [(line["kind"], line["amount"]) for line in noted["lines"]] == [("correction", Decimal("-69.50"))]
-    (told, *_) = billing.told(billed, "credited")
-    assert (told["invoice"], told["creditNote"], told["total"]) == (str(invoice), str(first.id), "-69.50")
+    (invoice_notices, *_) = billing.invoice_notices(billed, "credited")
+    assert (invoice_notices["invoice"], invoice_notices["creditNote"], invoice_notices["total"]) == (
+        str(invoice),
+        str(first.id),
+        "-69.50",
+    )
 
 
 async def test_two_credit_notes_at_once_do_not_take_more(billing: Billing, settings: Settings, billed: Tenant) -> None:
@@ -132,7 +140,7 @@ async def test_nobody_touches_another_tenants(billing: Billing, operator: db.Con
     async with operator.transaction():
         await db.set_tenant(operator, other.id)
         with pytest.raises(NotFound):
-            await corrections.void(operator, other.id, invoice_of(billing, billed), SAID)
+            await corrections.void(operator, other.id, invoice_of(billing, billed), REASON)
         with pytest.raises(NotFound):
             await corrections.credit(operator, other.id, invoice_of(billing, billed), note("1"))
 

@@ -89,7 +89,7 @@ async def test_a_preview_is_what_closing_issues(billing: Billing, api: Client) -
         assert [line | {"id": None} for line in issued["lines"]] == draft["lines"]
         for name in ("currency", "subtotal", "credited", "total"):
             assert draft[name] == issued[name]
-    assert billing.told(acme, "issued")[1]["period"] == "2025-04"
+    assert billing.invoice_notices(acme, "issued")[1]["period"] == "2025-04"
 
 
 async def test_the_preview_is_of_the_present_month_unless_another_is_open(billing: Billing, api: Client) -> None:

@@ -22,8 +22,8 @@ GRADUATED = {
 
 
 def terms(*prices: Mapping[str, object], fee: str = "0", currency: str = "USD") -> Terms:
-    said = {"name": "Pro", "currency": currency, "baseFee": fee, "prices": prices}
-    return terms_of(PlanDocument.model_validate(said).model_dump_json())
+    body = {"name": "Pro", "currency": currency, "baseFee": fee, "prices": prices}
+    return terms_of(PlanDocument.model_validate(body).model_dump_json())
 
 
 def segment(of: Terms, days: int = 31, of_days: int = 31) -> BillingSegment:

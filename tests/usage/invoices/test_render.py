@@ -74,7 +74,7 @@ async def test_credit_pays_what_it_can_and_no_more(billing: Billing, owner: psyc
     assert (first["subtotal"], first["credited"], first["total"]) == (50, 50, 0)
     assert (second["subtotal"], second["credited"], second["total"]) == (50, 20, 30)
     assert [(line["kind"], line["amount"]) for line in second["lines"]] == [("base", 50), ("credit", -20)]
-    assert billing.told(acme, "issued")[1]["credited"] == "20.00"
+    assert billing.invoice_notices(acme, "issued")[1]["credited"] == "20.00"
 
 
 async def test_an_invoice_in_the_tenants_favour_burns_no_credit(billing: Billing, owner: psycopg.Connection) -> None:

@@ -50,7 +50,7 @@ def accepted(owner: psycopg.Connection, tenant: Tenant, meter: str = "traffic") 
     return int(amount)
 
 
-def told(owner: psycopg.Connection, tenant: Tenant) -> list[tuple[str, dict[str, Any]]]:
+def limit_notices(owner: psycopg.Connection, tenant: Tenant) -> list[tuple[str, dict[str, Any]]]:
     """Return the notices of limits, by the amount at which they were emitted."""
     rows = owner.execute(
         "select split_part(type, '.', 3), payload from signalops.events where tenant_id = %s and causation_depth = 1 "

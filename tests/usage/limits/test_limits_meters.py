@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from tests.support.api import SIGNUP, Client, assert_problem, hearing
+from tests.support.api import SIGNUP, Client, assert_problem, capture_log
 from tests.support.months import next_month
 from tests.support.rows import add_meter
 from tests.support.tenants import Tenant, set_limit
-from tests.usage.limits.conftest import Ingest, accepted, make_meter, sent, told
+from tests.usage.limits.conftest import Ingest, accepted, limit_notices, make_meter, sent
 
 
 async def test_an_event_that_does_not_fit_is_refused_and_a_smaller_one_comes_in(
@@ -27,7 +27,7 @@ async def test_an_event_that_does_not_fit_is_refused_and_a_smaller_one_comes_in(
     assert (await api.post(sent(0.5), acme)).status == 202
     assert (accepted(owner, acme), accepted(owner, acme, "events")) == (10, 7)
     # Told as soon as something was refused, and once.
-    assert [(word, payload["meter"]) for word, payload in told(owner, acme)] == [("hard_limit_reached", "traffic")]
+    assert [(word, payload["meter"]) for word, payload in limit_notices(owner, acme)] == [("hard_limit_reached", "traffic")]
 
 
 async def test_repeats_give_the_room_of_every_meter_back(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
@@ -119,10 +119,10 @@ async def test_a_process_that_knows_no_tenant_reads_its_meters_at_the_first_even
 ) -> None:
     make_meter(owner, acme)
     set_limit(owner, acme.id, "traffic", hard=3)
-    with hearing("events.flushed") as heard:
+    with capture_log("events.flushed") as emitted:
         assert [(await api.post(sent(3), acme)).status for _ in range(2)] == [202, 429]
         assert (await api.post(sent(3), globex)).status == 202
-    assert [heard.get_nowait()["events"] for _ in range(4)] == [0, 1, 1, 1]
+    assert [emitted.get_nowait()["events"] for _ in range(4)] == [0, 1, 1, 1]
 
 
 async def test_to_a_limited_meter_what_names_no_time_happens_now(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:

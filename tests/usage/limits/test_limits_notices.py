@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import psycopg
 
-from tests.support.api import SIGNUP, Client, assert_problem, hearing
+from tests.support.api import SIGNUP, Client, assert_problem, capture_log
 from tests.support.rows import add
 from tests.support.tenants import Tenant, make_tenant, set_limit
-from tests.usage.limits.conftest import Ingest, accepted, make_meter, sent, told
+from tests.usage.limits.conftest import Ingest, accepted, limit_notices, make_meter, sent
 
 MONTH = f"{datetime.now(UTC):%Y-%m}"
 
@@ -18,7 +18,7 @@ async def test_each_threshold_is_told_of_once_at_its_amount(api: Client, owner: 
     for _ in range(12):
         await api.post(SIGNUP, acme)
     about = {"meter": "events", "period": MONTH}
-    assert told(owner, acme) == [
+    assert limit_notices(owner, acme) == [
         ("threshold_reached", about | {"percent": 50, "limit": 10, "accepted": 5}),
         ("soft_limit_reached", about | {"limit": 7, "accepted": 7}),
         ("threshold_reached", about | {"percent": 80, "limit": 10, "accepted": 8}),
@@ -29,15 +29,15 @@ async def test_each_threshold_is_told_of_once_at_its_amount(api: Client, owner: 
 
 async def test_a_batch_that_crosses_all_of_them_tells_of_each(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:
     set_limit(owner, acme.id, soft=5, thresholds=[40, 200])
-    with hearing("usage.threshold_reached") as heard:
+    with capture_log("usage.threshold_reached") as emitted:
         await api.post_batch([SIGNUP] * 7, acme)
         await api.post_batch([SIGNUP] * 7, acme)
-    assert [(word, payload["accepted"]) for word, payload in told(owner, acme)] == [
+    assert [(word, payload["accepted"]) for word, payload in limit_notices(owner, acme)] == [
         ("soft_limit_reached", 7),
         ("threshold_reached", 7),
         ("threshold_reached", 14),
     ]
-    assert heard.qsize() == 2
+    assert emitted.qsize() == 2
 
 
 async def test_beyond_a_limit_whose_overage_is_accepted_events_are_marked(
@@ -60,7 +60,7 @@ async def test_beyond_a_limit_whose_overage_is_accepted_events_are_marked(
     listed = (await api.get("/api/events", acme, type="user.signup")).json["data"]
     assert {event["id"] for event in listed if event.get("overLimit")} == {results[2]["id"], over.json["id"]}
     assert accepted(owner, acme, "events") == 4
-    assert [(word, payload.get("overage")) for word, payload in told(owner, acme)] == [("hard_limit_reached", "accept")]
+    assert [(word, payload.get("overage")) for word, payload in limit_notices(owner, acme)] == [("hard_limit_reached", "accept")]
 
 
 async def test_a_limit_that_is_raised_holds_at_once_and_is_told_of_anew(
@@ -74,7 +74,7 @@ async def test_a_limit_that_is_raised_holds_at_once_and_is_told_of_anew(
     assert (await api.post(SIGNUP, acme)).status == 429
     set_limit(owner, acme.id, hard=4, thresholds=[100])
     assert (await api.post(SIGNUP, acme)).status == 429
-    limits = [(word, payload["limit"]) for word, payload in told(owner, acme)]
+    limits = [(word, payload["limit"]) for word, payload in limit_notices(owner, acme)]
     assert sorted(limits) == [(word, n) for word in ("hard_limit_reached", "threshold_reached") for n in (2, 4)]
 
 

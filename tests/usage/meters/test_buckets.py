@@ -36,9 +36,9 @@ def test_hours_and_periods_are_those_of_postgresql(admin: psycopg.Connection, zo
     query = """
       select extract(epoch from date_trunc('hour', m, %(zone)s))::bigint, date_trunc('month', m at time zone %(zone)s)::date
       from unnest(%(moments)s::timestamptz[]) with ordinality as u (m, n) order by n"""
-    wanted = admin.execute(query, {"zone": zone, "moments": moments}).fetchall()
+    expected = admin.execute(query, {"zone": zone, "moments": moments}).fetchall()
     slots = [slot_of(minute(moment), zone, None) for moment in moments]
-    assert [(int(slot.hour.timestamp()), slot.period) for slot in slots] == wanted
+    assert [(int(slot.hour.timestamp()), slot.period) for slot in slots] == expected
     assert not any(slot.is_late for slot in slots)
 
 

@@ -55,7 +55,7 @@ def meters_of(aggregation: str, group_by: list[str]) -> CompiledMeters:
     return compile_meters(1, [row], lambda key, error: pytest.fail(error))
 
 
-def told(event: Seen) -> dict[str, Any]:
+def event_row(event: Seen) -> dict[str, Any]:
     """Return an event as a batch has it."""
     occurred = START + event.half_hour * timedelta(minutes=30)
     payload = {"g": event.group} | ({} if event.value is None else {"v": event.value})
@@ -120,7 +120,7 @@ def test_counters_are_what_the_naive_model_says(connection: psycopg.Connection, 
     @given(st.lists(EVENTS, min_size=1, max_size=4))
     def agree(batches: list[list[Seen]]) -> None:
         closed = [batch[0].is_late for batch in batches]
-        events = [[told(event) for event in batch] for batch in batches]
+        events = [[event_row(event) for event in batch] for batch in batches]
         known = [
             (seen, event["id"], is_closed)
             for batch, batch_events, is_closed in zip(batches, events, closed, strict=True)

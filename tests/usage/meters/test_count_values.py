@@ -87,7 +87,7 @@ def test_what_meters_share_is_read_once_and_as_each_reads_it_alone() -> None:
         "type": "a",
         "payload": {"v": [{"x": 1, "y": "0.5"}, [2, None, -9], {"x": [3, 4]}], "g": ["b", "a"], "v.x": 7},
     }
-    asked = [
+    queries = [
         (aggregation, field, groups, sign)
         for aggregation in ("sum", "latest", "unique_count")
         for field in ("payload.v", "payload.v.x", "payload.v.y", "payload.none")
@@ -96,7 +96,7 @@ def test_what_meters_share_is_read_once_and_as_each_reads_it_alone() -> None:
     ]
     rows = [
         {"key": f"m{n}", "aggregation": aggregation, "field": field, "group_by": groups, **READ, "allows_negative": sign}
-        for n, (aggregation, field, groups, sign) in enumerate(asked)
+        for n, (aggregation, field, groups, sign) in enumerate(queries)
     ]
     compiled = compile_meters(1, rows, lambda key, error: pytest.fail(error))
     together = {meter.key: (reading, group) for meter, reading, group in compiled.read(event)}

@@ -16,8 +16,8 @@ CALLS: dict[str, Any] = {"key": "api_calls", "name": "API calls", "pattern": {"t
 TRAFFIC = CALLS | {"key": "traffic", "aggregation": "sum", "field": "payload.bytes", "groupBy": ["source"], "unit": "GB"}
 
 
-async def add(api: Client, tenant: Tenant, **said: Any) -> int:
-    return (await api.post(CALLS | said, tenant, "/api/meters")).status
+async def add(api: Client, tenant: Tenant, **fields: Any) -> int:
+    return (await api.post(CALLS | fields, tenant, "/api/meters")).status
 
 
 def versions(owner: psycopg.Connection) -> list[tuple[str, int]]:
@@ -60,8 +60,8 @@ async def test_a_key_means_the_same_for_ever(api: Client, acme: Tenant, globex: 
         {"aggregation": "sum", "field": "a"},
         {"groupBy": ["source"]},
     ]
-    for said in others:
-        problem = assert_problem(await api.post(CALLS | said, acme, "/api/meters"), 409, "conflict")
+    for fields in others:
+        problem = assert_problem(await api.post(CALLS | fields, acme, "/api/meters"), 409, "conflict")
         assert "choose another key" in problem["detail"]
     problem = assert_problem(await api.post(CALLS | {"unit": "calls"}, acme, "/api/meters"), 409, "conflict")
     assert "end it first" in problem["detail"]
@@ -72,7 +72,7 @@ async def test_a_key_means_the_same_for_ever(api: Client, acme: Tenant, globex: 
 
 
 @pytest.mark.parametrize(
-    ("said", "path"),
+    ("fields", "path"),
     [
         ({"key": "events"}, "key"),
         ({"key": "API calls"}, "key"),
@@ -89,8 +89,8 @@ async def test_a_key_means_the_same_for_ever(api: Client, acme: Tenant, globex: 
         ({"groupby": []}, "groupby"),
     ],
 )
-async def test_what_can_not_be_counted_is_refused_by_path(api: Client, acme: Tenant, said: Any, path: str) -> None:
-    problem = assert_problem(await api.post(CALLS | said, acme, "/api/meters"), 422, "invalid")
+async def test_what_can_not_be_counted_is_refused_by_path(api: Client, acme: Tenant, fields: Any, path: str) -> None:
+    problem = assert_problem(await api.post(CALLS | fields, acme, "/api/meters"), 422, "invalid")
     assert [fault["path"] for fault in problem["errors"]] == [path]
 
 

@@ -19,7 +19,7 @@ PER_CALL = {"meter": "api_calls", "model": "per_unit", "unitAmount": "0.01"}
 LIMITED = {"meter": "api_calls", "soft": "800", "hard": "1000", "thresholds": [50], "overage": "accept"}
 
 
-class Held(NamedTuple):
+class Subscription(NamedTuple):
     """A plan, and the first day on which a tenant has it."""
 
     plan: str
@@ -45,12 +45,12 @@ class Office:
             await db.set_tenant(connection, tenant.id)
             return await plan_queries.subscribe(connection, tenant.id, plan_queries.SubscriptionChoice(plan, at_once), "ann")
 
-    def held(self, tenant: Tenant) -> list[Held]:
+    def subscriptions(self, tenant: Tenant) -> list[Subscription]:
         """The tenant's plans after its first, by their first days."""
         rows = self.owner.execute(
             "select plan, starts_on from signalops.subscriptions where tenant_id = %s order by starts_on offset 1", [tenant.id]
         )
-        return [Held(*row) for row in rows]
+        return [Subscription(*row) for row in rows]
 
     def had(self, tenant: Tenant, plan: str, starts_on: date, **terms: Any) -> None:
         """Let a tenant have had a plan from a day on."""

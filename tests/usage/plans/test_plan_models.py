@@ -45,8 +45,8 @@ def test_a_document_is_the_same_after_it_was_written_and_read() -> None:
 
 def test_amounts_are_decimals_and_never_floats() -> None:
     number = TypeAdapter(Number)
-    said = ("49.00", 49, "0.000000000001", "999999999999999", Decimal("1E-7"))
-    assert [number.validate_python(n) for n in said] == [Decimal(str(n)) for n in said]
+    amounts = ("49.00", 49, "0.000000000001", "999999999999999", Decimal("1E-7"))
+    assert [number.validate_python(n) for n in amounts] == [Decimal(str(n)) for n in amounts]
     for wrong in (49.0, 0.1, True, None, "", "-1", -1, "1e3", "NaN", "1,5", " 1", "1.", "٣", "1" * 16, "0.0000000000001"):
         with pytest.raises(ValidationError, match=r'must be a decimal as a string, such as "49\.00"'):
             number.validate_python(wrong)

@@ -15,7 +15,7 @@ from signalops.usage.meters.compiled_meters import compile_meters
 from signalops.usage.meters.meter_models import MeterIn
 from tests.support.api import Blocked
 from tests.support.tenants import Tenant, make_tenant
-from tests.usage.plans.conftest import CALLS, LIMITED, PER_CALL, Held, Office
+from tests.usage.plans.conftest import CALLS, LIMITED, PER_CALL, Office, Subscription
 
 
 async def test_a_tenant_has_the_free_plan_from_the_first_day_of_its_period_on(office: Office, acme: Tenant) -> None:
@@ -39,7 +39,7 @@ async def test_a_plan_begins_today_or_with_the_next_month_where_the_tenant_is(of
     today, next_month = office.days(acme)
     assert await office.subscribe(acme, "pro", at_once=False) == ("pro", 1, next_month)
     assert await office.subscribe(acme, "pro", at_once=True) == ("pro", 1, today)
-    assert office.held(acme) == [Held("pro", today)]
+    assert office.subscriptions(acme) == [Subscription("pro", today)]
 
 
 async def test_the_last_word_wins(office: Office, acme: Tenant) -> None:
@@ -49,12 +49,12 @@ async def test_the_last_word_wins(office: Office, acme: Tenant) -> None:
     await office.subscribe(acme, "pro")
     await office.subscribe(acme, "team", at_once=False)
     await office.subscribe(acme, "solo", at_once=False)
-    assert office.held(acme) == [Held("pro", today), Held("solo", next_month)]
+    assert office.subscriptions(acme) == [Subscription("pro", today), Subscription("solo", next_month)]
     await office.subscribe(acme, "pro", at_once=False)  # back to what it has
-    assert office.held(acme) == [Held("pro", today)]
+    assert office.subscriptions(acme) == [Subscription("pro", today)]
     await office.subscribe(acme, "solo", at_once=False)
     await office.subscribe(acme, "team")
-    assert office.held(acme) == [Held("team", today)], "a change at once withdraws what was scheduled"
+    assert office.subscriptions(acme) == [Subscription("team", today)], "a change at once withdraws what was scheduled"
 
 
 async def test_the_version_that_a_tenant_has_is_not_begun_anew(office: Office, old: Tenant) -> None:
@@ -62,7 +62,7 @@ async def test_the_version_that_a_tenant_has_is_not_begun_anew(office: Office, o
     await office.define("pro")
     office.had(old, "pro", date(2023, 2, 1))
     assert await office.subscribe(old, "pro") == ("pro", 1, date(2023, 2, 1))
-    assert office.held(old) == [Held("pro", date(2023, 2, 1))]
+    assert office.subscriptions(old) == [Subscription("pro", date(2023, 2, 1))]
     await office.define("pro", baseFee="11")
     today, _ = office.days(old)
     assert await office.subscribe(old, "pro") == ("pro", 2, today)
@@ -92,10 +92,10 @@ async def test_a_meter_that_counts_something_else_stands_in_the_way_and_nothing_
     await office.define("pro", meters=[CALLS], limits=[LIMITED])
     await office.define("odd", meters=[{**CALLS, "aggregation": "sum", "field": "payload.n"}])
     await office.subscribe(acme, "pro", at_once=False)
-    held = office.held(acme)
+    subscriptions = office.subscriptions(acme)
     with pytest.raises(Conflict, match=r"the meter api_calls counted something else before: choose another key"):
         await office.subscribe(acme, "odd")
-    assert office.held(acme) == held
+    assert office.subscriptions(acme) == subscriptions
     assert office.owner.execute("select count(*) from signalops.limits where origin = 'plan'").fetchone() == (1,)
     await office.subscribe(globex, "odd")
 
@@ -186,7 +186,7 @@ async def test_two_changes_at_the_same_time_come_one_after_the_other(
         second = asyncio.create_task(office.subscribe(acme, "team"))
         await blocked_backend()
     assert await second == ("team", 1, today)
-    assert office.held(acme) == [Held("team", today)]
+    assert office.subscriptions(acme) == [Subscription("team", today)]
     assert next_month > today
 
 

@@ -16,8 +16,8 @@ from signalops.usage.plans.pricing import WHOLE, price
 PRICE: TypeAdapter[Price] = TypeAdapter(Price)
 
 
-def priced(said: dict[str, Any], quantity: str | int, share: Fraction = WHOLE) -> Decimal:
-    return price(PRICE.validate_python({"meter": "events", **said}), Decimal(quantity), share).amount
+def priced(price_body: dict[str, Any], quantity: str | int, share: Fraction = WHOLE) -> Decimal:
+    return price(PRICE.validate_python({"meter": "events", **price_body}), Decimal(quantity), share).amount
 
 
 def tiers(*rows: tuple[int | None, str, str]) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ AUTUMN = tiers((1000, "0.01", "0"), (10_000, "0.008", "0"), (None, "0.005", "0")
 
 
 @pytest.mark.parametrize(
-    ("said", "quantity", "amount"),
+    ("price_body", "quantity", "amount"),
     [
         *(({"model": "volume", "tiers": STRIPE}, n, a) for n, a in ((1, 7), (5, 35), (6, 39), (20, 120), (25, 150))),
         *(({"model": "graduated", "tiers": STRIPE}, n, a) for n, a in ((5, 35), (6, "41.5"), (20, "127.5"))),
@@ -52,8 +52,8 @@ AUTUMN = tiers((1000, "0.01", "0"), (10_000, "0.008", "0"), (None, "0.005", "0")
         ({"model": "graduated", "tiers": AUTUMN}, 15_000, 107),
     ],
 )
-def test_published_examples(said: dict[str, Any], quantity: int, amount: str | int) -> None:
-    assert priced(said, quantity) == Decimal(amount)
+def test_published_examples(price_body: dict[str, Any], quantity: int, amount: str | int) -> None:
+    assert priced(price_body, quantity) == Decimal(amount)
 
 
 FLAT_FEES = tiers((1000, "0.01", "5"), (2000, "0.005", "3"), (None, "0", "1"))
@@ -78,29 +78,29 @@ MODELS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("said", MODELS, ids=lambda said: said["model"])
+@pytest.mark.parametrize("price_body", MODELS, ids=lambda price_body: price_body["model"])
 @pytest.mark.parametrize("quantity", ["-5", "0", "99.999", "100"])
-def test_up_to_what_is_included_nothing_is_charged_not_even_a_flat_fee(said: dict[str, Any], quantity: str) -> None:
-    done = price(PRICE.validate_python({"meter": "events", **said}), Decimal(quantity))
+def test_up_to_what_is_included_nothing_is_charged_not_even_a_flat_fee(price_body: dict[str, Any], quantity: str) -> None:
+    done = price(PRICE.validate_python({"meter": "events", **price_body}), Decimal(quantity))
     assert [done.amount, done.quantity, *done.steps] == [0, 0]
-    assert priced(said, "100.001") > 0
+    assert priced(price_body, "100.001") > 0
 
 
 def test_a_flat_price_is_due_without_usage_and_by_its_days() -> None:
-    said = {"model": "flat", "amount": "31"}
-    assert [priced(said, n, Fraction(7, 31)) for n in (-1, 0, 1000)] == [7, 7, 7]
+    price_body = {"model": "flat", "amount": "31"}
+    assert [priced(price_body, n, Fraction(7, 31)) for n in (-1, 0, 1000)] == [7, 7, 7]
 
 
 def test_a_share_prorates_what_is_included_and_leaves_bounds_alone() -> None:
-    said = {"model": "volume", "included": "310", "tiers": FLAT_FEES}
-    done = price(PRICE.validate_python({"meter": "events", **said}), Decimal(1100), Fraction(10, 31))
+    price_body = {"model": "volume", "included": "310", "tiers": FLAT_FEES}
+    done = price(PRICE.validate_python({"meter": "events", **price_body}), Decimal(1100), Fraction(10, 31))
     assert [done.included, done.quantity, done.amount] == [100, 1000, 15]
 
 
 def test_a_half_that_only_fractions_see_is_rounded_up() -> None:
     """10 - 100/31 units at 0.0155 cost exactly 0.105; decimals that are cut on the way may lie below it."""
-    said = {"model": "per_unit", "included": "10", "unitAmount": "0.0155"}
-    amount = priced(said, 10, Fraction(10, 31))
+    price_body = {"model": "per_unit", "included": "10", "unitAmount": "0.0155"}
+    amount = priced(price_body, 10, Fraction(10, 31))
     assert amount == Decimal("0.105")
     assert rounded(amount, "USD") == Decimal("0.11")
 
@@ -167,9 +167,9 @@ class Naive:
         return amount * len(opening)
 
 
-def offered(used: tuple[int, int, tuple[int, int]], **said: Any) -> Decimal:
+def offered(used: tuple[int, int, tuple[int, int]], **price_body: Any) -> Decimal:
     tenths, included, (days, of_days) = used
-    of = PRICE.validate_python({"meter": "events", "included": included, **said})
+    of = PRICE.validate_python({"meter": "events", "included": included, **price_body})
     return price(of, Decimal(tenths) / 10, Fraction(days, of_days)).amount
 
 

@@ -124,8 +124,8 @@ class UsageHistory:
         self.owner.execute(CURED.encode())
         dead = [str(event) for (event,) in self.owner.execute("select id from signalops.dead_letters order by id")]
         retry, discard = {"ids": dead[:1]}, {"ids": dead[1:2], "reason": "no use"}
-        assert (await self.api.post(retry, self.acme, "/api/dead-letters/retry")).json["letters"] == 1
-        assert (await self.api.post(discard, self.acme, "/api/dead-letters/discard")).json["letters"] == 1
+        assert (await self.api.post(retry, self.acme, "/api/dead-letters/retry")).json["deadLetters"] == 1
+        assert (await self.api.post(discard, self.acme, "/api/dead-letters/discard")).json["deadLetters"] == 1
         await self.process()
         replay = {"events": dead[:1], "reason": "again"}
         assert (await self.api.post(replay, self.acme, "/api/replays")).status == 202
@@ -133,8 +133,8 @@ class UsageHistory:
 
     async def adjust(self) -> None:
         """Correct usage."""
-        asked = {"meter": "events", "quantity": "2", "reason": "a test run", "author": "ann"}
-        assert (await self.api.post(asked, self.acme, "/api/usage/adjustments")).status == 201
+        body = {"meter": "events", "quantity": "2", "reason": "a test run", "author": "ann"}
+        assert (await self.api.post(body, self.acme, "/api/usage/adjustments")).status == 201
 
     async def correct(self) -> None:
         """Void acme's first invoice, issue it anew, and credit a part of that."""

@@ -6,7 +6,7 @@ import pytest
 
 from signalops import db, processor
 from signalops.usage.reconciliation.reconcile import audit
-from tests.support.api import hearing
+from tests.support.api import capture_log
 from tests.usage.reconciliation.conftest import UsageHistory
 
 REACHED = "signalops.usage.cardinality_limit_reached"
@@ -20,8 +20,8 @@ async def assert_audited(history: UsageHistory) -> None:
 
 
 async def usage(history: UsageHistory, meter: str) -> dict[str, Any]:
-    asked = {"meter": meter, "window": "month", "groupBy": "true"}
-    shown: dict[str, Any] = (await history.api.get("/api/usage", history.acme, **asked)).json
+    query = {"meter": meter, "window": "month", "groupBy": "true"}
+    shown: dict[str, Any] = (await history.api.get("/api/usage", history.acme, **query)).json
     return shown
 
 
@@ -45,18 +45,18 @@ async def test_beyond_the_limit_totals_stay_exact_and_nothing_more_is_kept(histo
     await history.post(history.acme, *({"v": n, "k": str(n)} for n in range(2, 10)))
     await history.process()
     sizes = history.owner.execute("select rows from signalops.usage_row_counts").fetchall()
-    assert sizes == [(kept := rows(history),)]
-    assert kept >= 30
-    with hearing("usage.cardinality_limit_reached") as heard:
+    assert sizes == [(row_count := rows(history),)]
+    assert row_count >= 30
+    with capture_log("usage.cardinality_limit_reached") as emitted:
         await history.handlers.tidy()
-    assert heard.get_nowait()["tenant"] == history.acme.id
+    assert emitted.get_nowait()["tenant"] == history.acme.id
     events = history.owner.execute("select payload, causation_depth from signalops.events where type = %s", [REACHED]).fetchall()
-    assert [(told["limit"], told["rows"], causation_depth) for told, causation_depth in events] == [(30, kept, 1)]
+    assert [(payload["limit"], payload["rows"], causation_depth) for payload, causation_depth in events] == [(30, row_count, 1)]
     await history.post(history.acme, *({"v": n, "k": str(n)} for n in range(10, 30)))
     await history.post(history.globex, {"v": 1, "k": "1"})
     await history.process()
     await history.handlers.tidy()
-    assert rows(history) == kept
+    assert rows(history) == row_count
     after = await usage(history, "m_sum")
     assert (after["quantity"], after["events"], after["isLimited"]) == (str(sum(range(30))), 30, True)
     assert [w["quantity"] for w in after["windows"] if w["group"] is None] == [str(sum(range(10, 30)))]

@@ -37,13 +37,13 @@ async def test_it_says_what_was_checked_and_that_all_is_proven(proven: UsageHist
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [(("--tenant", "nobody"), "There is no tenant 'nobody'"), (("--period", "2026-13"), "is no billing period")],
 )
-async def test_what_there_is_not_is_refused(proven: UsageHistory, audit: Audit, arguments: tuple[str, str], said: str) -> None:
+async def test_what_there_is_not_is_refused(proven: UsageHistory, audit: Audit, arguments: tuple[str, str], message: str) -> None:
     done = await audit(proven, *arguments)
     assert done.code == 1
-    assert said in done.err
+    assert message in done.err
 
 
 async def test_a_difference_is_told_in_its_period_and_exits_with_one(history: UsageHistory, audit: Audit) -> None:
@@ -54,8 +54,8 @@ async def test_a_difference_is_told_in_its_period_and_exits_with_one(history: Us
     done = await audit(history)
     assert done.code == 1
     assert f"{len(raised)} differences" in done.out
-    told = (await audit(history, "--json")).json["differences"]
-    assert {(d["tenant"], d["check"], d["period"]) for d in told} == {("acme", "counter", raised[0])}
+    differences = (await audit(history, "--json")).json["differences"]
+    assert {(d["tenant"], d["check"], d["period"]) for d in differences} == {("acme", "counter", raised[0])}
     assert (await audit(history, "--period", raised[0])).code == 1
     for other in (
         "2026-01",

@@ -24,7 +24,7 @@ TABLES = (
     "idempotency_keys",
     "backtests",
 )
-SWEPT = ("backtests", "dead_letters", "idempotency_keys")
+EXPIRED_TABLES = ("backtests", "dead_letters", "idempotency_keys")
 AGE = "update signalops.tenants set created_at = now() - interval '900 days', closed_until = now() - interval '9 days'"
 
 
@@ -34,7 +34,7 @@ async def expire(settings: Settings, retention_days: int = 400, at_most: int = 7
     async with db.pool(settings, "worker", 1) as pool, pool.connection() as connection:
         while slices := await retention.expire(connection, retention_days, at_most):
             for relation, rows in slices:
-                assert rows <= at_most or relation in SWEPT, relation
+                assert rows <= at_most or relation in EXPIRED_TABLES, relation
                 removed[relation] += rows
     return +removed
 
@@ -156,8 +156,8 @@ async def test_events_are_kept_while_a_retention_a_period_or_their_work_asks_for
     owner.execute("update signalops.tenants set retention_days = 30 where id = %s", [acme.id])
     assert (days_kept(owner, acme), days_kept(owner, globex)) == (30, 400)
     owner.execute("update signalops.tenants set retention_days = 800 where id = %s", [globex.id])
-    kept = "select extract(epoch from now() - signalops.global_retention_cutoff(400))::float8 / 86400"
-    assert owner.execute(kept.encode()).fetchone() == (800,)
+    retained_days = "select extract(epoch from now() - signalops.global_retention_cutoff(400))::float8 / 86400"
+    assert owner.execute(retained_days.encode()).fetchone() == (800,)
 
     # A period that is frozen and not closed, and one that goes on.
     owner.execute("update signalops.tenants set retention_days = 1 where id = %s", [acme.id])
@@ -168,9 +168,9 @@ async def test_events_are_kept_while_a_retention_a_period_or_their_work_asks_for
         [acme.id],
     )
     assert days_kept(owner, acme) == 42
-    held = "insert into signalops.inbox (tenant_id, event_id, batch, is_parked) "
-    held += "values (%s, signalops.uuid7_floor(now() - interval '50 days'), signalops.new_id(), true)"
-    owner.execute(held.encode(), [acme.id])
+    park_event = "insert into signalops.inbox (tenant_id, event_id, batch, is_parked) "
+    park_event += "values (%s, signalops.uuid7_floor(now() - interval '50 days'), signalops.new_id(), true)"
+    owner.execute(park_event.encode(), [acme.id])
     assert days_kept(owner, acme) == 50
     sending = "insert into signalops.deliveries (tenant_id, id, event_id, rule_id, rule_version, channel_id) "
     sending += "select %s, i, signalops.uuid7_floor(now() - interval '60 days'), i, 1, i from signalops.new_id() as i"

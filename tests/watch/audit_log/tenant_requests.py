@@ -171,8 +171,8 @@ def prepare(owner: psycopg.Connection, tenant: UUID) -> dict[str, str]:
     add_delivery(owner, tenant, **of_event, id=ids["waiting"], status="retrying", next_attempt_at=due)
     for name in (f"dead{n}" for n in range(1, 7)):
         add_delivery(owner, tenant, **of_event, id=ids[name], status="dead")
-        letter = {"kind": "delivery", "event_id": event, "delivery_id": ids[name]}
-        add(owner, "dead_letters", tenant, id=ids[name], **letter)
+        dead_letter = {"kind": "delivery", "event_id": event, "delivery_id": ids[name]}
+        add(owner, "dead_letters", tenant, id=ids[name], **dead_letter)
     bounced = {"address": "user@example.com", "delivery_id": ids["waiting"]}
     add(owner, "suppressions", tenant, id=ids["suppression"], **bounced)
     return ids | {"type": "user.signup", "meter": "calls"}

@@ -61,8 +61,8 @@ class Traveller:
         assert [one["action"] for one in noted] == [*step.besides, step.action], step.operation
         whose = UUID(self.names["tenant"]) if tenant is None else tenant
         for one in noted:
-            told = tuple(one[name] for name in ("tenant_id", "actor_kind", "actor", "address", "operation"))
-            assert told == (whose, *self._actor, "127.0.0.1", step.operation)
+            entry = tuple(one[name] for name in ("tenant_id", "actor_kind", "actor", "address", "operation"))
+            assert entry == (whose, *self._actor, "127.0.0.1", step.operation)
         self._check(step, noted[-1])
 
     def _check(self, step: Step, done: dict[str, Any]) -> None:
@@ -76,10 +76,10 @@ class Traveller:
         names = {**self.names, **({step.keeps: "x"} if step.keeps not in self.names and step.keeps else {})}
         unknown = dict.fromkeys(names, str(clock.new_id()))
         path = step.path.format_map(unknown if is_wrong and step.body in (None, {}) else names)
-        said = orjson.dumps(NONSENSE if is_wrong and step.body else step.body).decode()
+        request_body = orjson.dumps(NONSENSE if is_wrong and step.body else step.body).decode()
         for name, value in names.items():
-            said = said.replace(f"{{{name}}}", value)
-        body: dict[str, Any] = {} if step.body is None else {"data": BytesIO(said.encode())}
+            request_body = request_body.replace(f"{{{name}}}", value)
+        body: dict[str, Any] = {} if step.body is None else {"data": BytesIO(request_body.encode())}
         headers = self._headers | (JSON if body else {})
         answer = await self._api.request(step.method, path, headers=headers, **body)
         assert (answer.status >= 400) == is_wrong, (step.operation, answer)

@@ -75,8 +75,8 @@ async def test_what_is_rolled_back_was_not_done(api_pool: db.Pool, owner: psycop
     with pytest.raises(psycopg.errors.DivisionByZero):
         await fail()
     [done] = noted(owner, acme, "silence.")
-    said = [done[name] for name in ("actor_kind", "actor", "address", "operation")]
-    assert said == ["user", "ursula", "203.0.113.7", "addSilence"]
+    actor_fields = [done[name] for name in ("actor_kind", "actor", "address", "operation")]
+    assert actor_fields == ["user", "ursula", "203.0.113.7", "addSilence"]
 
 
 async def test_who_acts_at_once_is_told_apart(api_pool: db.Pool, owner: psycopg.Connection, acme: Tenant) -> None:
@@ -86,8 +86,8 @@ async def test_who_acts_at_once_is_told_apart(api_pool: db.Pool, owner: psycopg.
             await connection.execute(SILENCE.replace("'r' || n", "%s").encode(), [acme.id, f"by {number}", 1])
 
     await asyncio.gather(*(asyncio.create_task(act(number)) for number in range(20)))
-    told = {(one["actor"], one["operation"], one["target"]) for one in noted(owner, acme, "silence.")}
-    assert told == {(f"user {n}", f"operation {n}", f"by {n}") for n in range(20)}
+    entries = {(one["actor"], one["operation"], one["target"]) for one in noted(owner, acme, "silence.")}
+    assert entries == {(f"user {n}", f"operation {n}", f"by {n}") for n in range(20)}
     async with api_pool.connection() as connection:
         row = await (await connection.execute("select current_setting('signalops.action', true)")).fetchone()
     assert row in (("",), (None,)), "a connection that is given back forgets who acted"
@@ -151,8 +151,8 @@ def test_no_secret_of_a_channel_or_key_is_noted(owner: psycopg.Connection, acme:
 
 def test_what_is_long_is_cut_and_marked(owner: psycopg.Connection, acme: Tenant) -> None:
     make_rule(owner, acme, {"type": ["x" * 9000]})
-    told = noted(owner, acme, "rule.")[0]["change"]["after"]["pattern"]
-    assert (len(told["cut"]), told["characters"]) == (8192, 9000 + len('{"type": [""]}'))
+    entries = noted(owner, acme, "rule.")[0]["change"]["after"]["pattern"]
+    assert (len(entries["cut"]), entries["characters"]) == (8192, 9000 + len('{"type": [""]}'))
 
 
 def test_a_tenant_is_noted_to_itself_and_its_end_to_the_installation(owner: psycopg.Connection, acme: Tenant) -> None:

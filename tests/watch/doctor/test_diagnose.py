@@ -23,7 +23,7 @@ OF_THE_WORK = [
     "waiting jobs",
     "lost events",
     "maintenance",
-    "held events",
+    "parked events",
     "vacuum",
     "documented key",
     "connections",

@@ -64,35 +64,35 @@ async def test_the_scrape_tells_what_the_database_holds(ops: Ops, api: Client, a
     fill(ops, acme, globex)
     with ops.owner.transaction():
         ops.owner.execute("analyze signalops.deliveries")
-        told = await scrape(api)
-    assert told("database_up") == 1
-    assert 0 < told("measure_seconds") < 2
-    assert told("jobs", queue="events", state="ready") == 1
-    assert told("jobs", queue="deliveries", state="doing") == told("jobs", queue="deliveries", state="failed") == 1
-    assert told("jobs", queue="backtests", state="ready") == told("oldest_job_seconds", queue="backtests") == 0
-    assert 90 <= told("oldest_job_seconds", queue="events") < 110
-    assert (told("queue_paused", queue="deliveries"), told("queue_paused", queue="events")) == (1, 0)
-    assert (told("workers", state="alive"), told("workers", state="silent")) == (1, 1)
-    assert (told("inbox_events"), told("inbox_parked_events")) == (2, 1)
-    assert 50 <= told("inbox_oldest_seconds") < 70
-    deliveries = [told("deliveries", kind="webhook", state=state) for state in ("pending", "sending", "retrying")]
+        scraped = await scrape(api)
+    assert scraped("database_up") == 1
+    assert 0 < scraped("measure_seconds") < 2
+    assert scraped("jobs", queue="events", state="ready") == 1
+    assert scraped("jobs", queue="deliveries", state="doing") == scraped("jobs", queue="deliveries", state="failed") == 1
+    assert scraped("jobs", queue="backtests", state="ready") == scraped("oldest_job_seconds", queue="backtests") == 0
+    assert 90 <= scraped("oldest_job_seconds", queue="events") < 110
+    assert (scraped("queue_paused", queue="deliveries"), scraped("queue_paused", queue="events")) == (1, 0)
+    assert (scraped("workers", state="alive"), scraped("workers", state="silent")) == (1, 1)
+    assert (scraped("inbox_events"), scraped("inbox_parked_events")) == (2, 1)
+    assert 50 <= scraped("inbox_oldest_seconds") < 70
+    deliveries = [scraped("deliveries", kind="webhook", state=state) for state in ("pending", "sending", "retrying")]
     assert deliveries == [1, 1, 2]
-    assert (told("circuit_breakers", kind="webhook", state="open"), told("circuit_breakers", kind="webhook", state="closed")) == (
-        1,
-        1,
-    )
-    assert told("channels_disabled", kind="webhook") == 1
-    assert told("dead_letters") == 1
-    assert told("limit_used_ratio", tenant="acme", meter="events") == 0.4
-    assert told("limit_used_ratio", tenant="globex", meter="events") == 1.2
-    assert told("oldest_transaction_seconds") > 0
-    assert told("partition_months_ahead", table="events") == 3
-    assert told("db_connections", role="api") >= 3
-    assert told("db_connections", role="platform") >= 1
+    assert (
+        scraped("circuit_breakers", kind="webhook", state="open"),
+        scraped("circuit_breakers", kind="webhook", state="closed"),
+    ) == (1, 1)
+    assert scraped("channels_disabled", kind="webhook") == 1
+    assert scraped("dead_letters") == 1
+    assert scraped("limit_used_ratio", tenant="acme", meter="events") == 0.4
+    assert scraped("limit_used_ratio", tenant="globex", meter="events") == 1.2
+    assert scraped("oldest_transaction_seconds") > 0
+    assert scraped("partition_months_ahead", table="events") == 3
+    assert scraped("db_connections", role="api") >= 3
+    assert scraped("db_connections", role="platform") >= 1
     ((bytes_,),) = ops.owner.execute(
         "select sum(pg_total_relation_size(inhrelid)) from pg_inherits where inhparent = 'signalops.deliveries'::regclass"
     )
-    assert told("table_bytes", table="deliveries") == bytes_ > 0
+    assert scraped("table_bytes", table="deliveries") == bytes_ > 0
 
 
 async def test_what_the_database_measures_is_what_the_table_of_names_has(
@@ -121,20 +121,20 @@ async def test_without_the_database_the_processes_still_tell(api: Client, admin:
     allow = sql.SQL("alter database {} allow_connections {}")
     admin.execute(allow.format(sql.Identifier(database), sql.Literal(False)))
     admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [database])
-    told = await scrape(api)
-    assert told.has("database_up")
-    assert told("database_up") == 0
-    assert told.has("pool_connections")
-    assert not told.has("jobs")
+    scraped = await scrape(api)
+    assert scraped.has("database_up")
+    assert scraped("database_up") == 0
+    assert scraped.has("pool_connections")
+    assert not scraped.has("jobs")
     admin.execute(allow.format(sql.Identifier(database), sql.Literal(True)))
 
 
 async def test_without_a_login_for_operators_the_processes_still_tell(settings: Settings) -> None:
     own = settings.model_copy(update={"database_url": None, "api_database_url": settings.database_url})
     async with running(own) as api:
-        told = await scrape(api)
-    assert told.has("database_up")
-    assert told("database_up") == 0
+        scraped = await scrape(api)
+    assert scraped.has("database_up")
+    assert scraped("database_up") == 0
 
 
 async def test_only_who_has_the_token_or_is_this_machine_may_ask(api: Client, settings: Settings) -> None:

@@ -17,7 +17,7 @@ import pytest
 from signalops.config import Settings
 from signalops.watch.metrics.registry import begin, exposition
 from signalops.watch.metrics.serve import served
-from tests.support.api import SIGNUP, Client, hearing
+from tests.support.api import SIGNUP, Client, capture_log
 from tests.support.processes import Process
 from tests.support.rules import make_rule
 from tests.support.tenants import Tenant
@@ -49,12 +49,12 @@ async def begun(client: Client, processes: int) -> Scrape:
     async with asyncio.timeout(20):
         while True:
             try:
-                told = await scrape(client)
+                scraped = await scrape(client)
             except aiohttp.ClientError:
                 continue
-            connections = [told("pool_connections", pool="single", state=state) for state in ("used", "idle")]
+            connections = [scraped("pool_connections", pool="single", state=state) for state in ("used", "idle")]
             if sum(connections) == processes:
-                return told
+                return scraped
             await asyncio.sleep(0.05)
 
 
@@ -83,15 +83,15 @@ async def test_what_goes_in_is_counted_once_by_whichever_process(
             assert (await client.post(SIGNUP, acme, idempotency_key="k")).status == status
         assert (await client.post({"type": "no type"}, acme)).status == 422
         assert (await client.post_batch([SIGNUP, {"type": "no type"}, SIGNUP], acme)).status == 202
-        told = await scrape(client)
-        assert told("requests_total", operation="live", status="200") == 20
-        assert told("requests_total", operation="storeEvent", status="202") == 21
-        assert told("request_seconds_count", operation="storeEvent") == 23
+        scraped = await scrape(client)
+        assert scraped("requests_total", operation="live", status="200") == 20
+        assert scraped("requests_total", operation="storeEvent", status="202") == 21
+        assert scraped("request_seconds_count", operation="storeEvent") == 23
         outcomes = ("accepted", "duplicate", "refused", "over_limit")
-        assert [told("events_total", outcome=outcome) for outcome in outcomes] == [23, 1, 2, 0]
-        assert told("rejections_total", reason="invalid") == 2
-        assert told("flush_events_sum") == 24
-        assert told("flush_seconds_count") == told("flush_events_count") > 0
+        assert [scraped("events_total", outcome=outcome) for outcome in outcomes] == [23, 1, 2, 0]
+        assert scraped("rejections_total", reason="invalid") == 2
+        assert scraped("flush_events_sum") == 24
+        assert scraped("flush_seconds_count") == scraped("flush_events_count") > 0
         assert (await client.post({"type": "order.paid"}, acme)).status == 202
         await worked(worker_port, 25)  # with the event that tells of the delivery's death
         await outlived(client, tmp_path)
@@ -104,21 +104,29 @@ async def worked(port: int, events: int) -> None:
     """Wait until a worker has processed so many events and tried their deliveries; look at all that it told of."""
     async with asyncio.timeout(20):
         while True:
-            told = await asyncio.to_thread(ask, port)
-            is_counted = told("processed_events_total") == events and told("lag_seconds_count") == told("batches_total")
-            if is_counted and told("deliveries_dead_lettered_total"):
+            scraped = await asyncio.to_thread(ask, port)
+            is_counted = scraped("processed_events_total") == events and scraped("lag_seconds_count") == scraped("batches_total")
+            if is_counted and scraped("deliveries_dead_lettered_total"):
                 break
             await asyncio.sleep(0.05)  # it answers in the process that is to do the work
     # A scrape reads one metric after the other while they move: only the next one has all that led to the last of them.
-    told = await asyncio.to_thread(ask, port)
-    assert told("matches_total") == 1
-    assert told("batches_total") == told("batch_seconds_count") == told("lag_seconds_count") > 0
-    assert 0 < told("lag_seconds_sum") < 20 * told("lag_seconds_count")
+    scraped = await asyncio.to_thread(ask, port)
+    assert scraped("matches_total") == 1
+    assert scraped("batches_total") == scraped("batch_seconds_count") == scraped("lag_seconds_count") > 0
+    assert 0 < scraped("lag_seconds_sum") < 20 * scraped("lag_seconds_count")
     # The channel has no secret to sign with.
-    assert told("attempts_total", kind="webhook", outcome="misconfigured") == told("attempt_seconds_count", kind="webhook") == 1
-    assert told("pool_connections", pool="worker", state="used") + told("pool_connections", pool="worker", state="idle") > 0
-    assert (told("events_dead_lettered_total"), told("deliveries_dead_lettered_total"), told("jobs_rescued_total")) == (0, 1, 0)
-    assert told.has("jobs_requeued_total")
+    assert (
+        scraped("attempts_total", kind="webhook", outcome="misconfigured")
+        == scraped("attempt_seconds_count", kind="webhook")
+        == 1
+    )
+    assert scraped("pool_connections", pool="worker", state="used") + scraped("pool_connections", pool="worker", state="idle") > 0
+    assert (scraped("events_dead_lettered_total"), scraped("deliveries_dead_lettered_total"), scraped("jobs_rescued_total")) == (
+        0,
+        1,
+        0,
+    )
+    assert scraped.has("jobs_requeued_total")
 
 
 async def outlived(client: Client, folder: Path) -> None:
@@ -136,16 +144,16 @@ async def outlived(client: Client, folder: Path) -> None:
 
 async def test_a_worker_tells_at_any_free_port_and_works_on_where_it_is_taken() -> None:
     begin("worker")
-    with hearing("metrics.served") as heard, served("127.0.0.1", 0):
-        port = heard.get_nowait()["port"]
-        told = await asyncio.to_thread(ask, port)
-        assert {family.name for family in told.families} >= {"signalops_batches", "process_cpu_seconds"}
-        with hearing("metrics.listen_failed") as unheard, served("127.0.0.1", port):
+    with capture_log("metrics.served") as emitted, served("127.0.0.1", 0):
+        port = emitted.get_nowait()["port"]
+        scraped = await asyncio.to_thread(ask, port)
+        assert {family.name for family in scraped.families} >= {"signalops_batches", "process_cpu_seconds"}
+        with capture_log("metrics.listen_failed") as unheard, served("127.0.0.1", port):
             assert unheard.get_nowait()["port"] == port
     with pytest.raises(OSError, match="refused"):
         await asyncio.to_thread(ask, port)
-    with hearing("metrics.served") as heard, served("127.0.0.1", None):
-        assert heard.empty()
+    with capture_log("metrics.served") as emitted, served("127.0.0.1", None):
+        assert emitted.empty()
 
 
 def test_a_process_that_has_only_just_opened_its_file_fails_no_scrape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

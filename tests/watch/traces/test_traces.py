@@ -72,9 +72,9 @@ async def test_one_trace_leads_from_the_producer_to_the_receiver(
     (request,) = receiver.received
     assert request.headers["traceparent"] == f"00-{TRACE}-{sent.span_id.hex()}-01"
     assert 0 < stored.end_time_unix_nano - stored.start_time_unix_nano < 10e9
-    told = {a.key: a.value for a in stored.attributes}
-    assert told["http.response.status_code"].int_value == 202
-    assert told["signalops.tenant"].string_value == str(acme.id)
+    span_attributes = {a.key: a.value for a in stored.attributes}
+    assert span_attributes["http.response.status_code"].int_value == 202
+    assert span_attributes["signalops.tenant"].string_value == str(acme.id)
 
 
 def test_nobody_pays_for_what_nobody_asks_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,13 @@ end
 $$;
 comment on function signalops.enqueue_deletion is 'Enqueues the deletion of a tenant; returns the job.';
 
-create or replace function signalops.begin_deletion(wanted text, confirmed text) returns table (tenant uuid, verdict text)
+create or replace function signalops.begin_deletion(slug_or_id text, confirmed text) returns table (tenant uuid, verdict text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   doomed record;
 begin
   select t.id, t.slug, t.status into doomed from signalops.tenants t
-  where wanted in (t.id::text, t.slug) order by t.id::text = wanted desc limit 1 for no key update;
+  where slug_or_id in (t.id::text, t.slug) order by t.id::text = slug_or_id desc limit 1 for no key update;
   if not found then
     return;
   elsif confirmed is distinct from doomed.slug then
@@ -58,12 +58,12 @@ begin
   for one in
     select j.id, (
       -- Deliveries of several tenants may share a job.
-      select jsonb_agg(told.one order by told.place)
+      select jsonb_agg(job_args.one order by job_args.place)
       from (
         select j.args - 'more' as one, 0 as place
         union all select m.one, m.place from jsonb_array_elements(j.args -> 'more') with ordinality as m (one, place)
-      ) told
-      where told.one ->> 'tenant' is distinct from tenant::text
+      ) job_args
+      where job_args.one ->> 'tenant' is distinct from tenant::text
     ) as others
     from procrastinate.procrastinate_jobs j
     where j.status <> 'doing' and j.task_name <> 'delete_tenant' and j.args::text like '%' || tenant || '%'

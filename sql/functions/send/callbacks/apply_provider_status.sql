@@ -1,9 +1,9 @@
 -- Callbacks of providers: which delivery they are about, and what they change.
 
-create or replace function signalops.find_called_channel(wanted uuid) returns table (tenant_id uuid, secret bytea)
+create or replace function signalops.find_called_channel(channel uuid) returns table (tenant_id uuid, secret bytea)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select c.tenant_id, c.secret from signalops.channels c
-  where c.id = wanted and c.kind = 'whatsapp' and c.deleted_at is null and c.secret is not null
+  where c.id = channel and c.kind = 'whatsapp' and c.deleted_at is null and c.secret is not null
 $$;
 comment on function signalops.find_called_channel is
   'The channel of a provider''s callback, with the encrypted secret that authenticates the provider: looked up before a tenant is known.';

@@ -19,13 +19,13 @@ create or replace trigger fill_dead_letter before insert on signalops.dead_lette
 comment on trigger fill_dead_letter on signalops.dead_letters is 'Dead letters are filtered by rule and channel.';
 
 create or replace function signalops.pick_dead_letters(
-  tenant uuid, letters uuid[] default null, of_kind text default null, channel uuid default null, rule uuid default null, like_error
+  tenant uuid, dead_letter_ids uuid[] default null, of_kind text default null, channel uuid default null, rule uuid default null, like_error
   text default null, since timestamptz default null, until timestamptz default null, at_most integer default 10000, beyond uuid default
   null, upwards boolean default false
 ) returns setof signalops.dead_letters
 language sql stable as $$
   select l.* from signalops.dead_letters l
-  where l.tenant_id = tenant and l.resolved_at is null and (letters is null or l.id = any (letters))
+  where l.tenant_id = tenant and l.resolved_at is null and (dead_letter_ids is null or l.id = any (dead_letter_ids))
     and (of_kind is null or l.kind = of_kind) and (channel is null or l.channel_id = channel)
     and (rule is null or l.rule_id = rule) and (like_error is null or strpos(lower(l.error), lower(like_error)) > 0)
     and (since is null or l.died_at >= since) and (until is null or l.died_at < until)
@@ -39,7 +39,7 @@ comment on function signalops.pick_dead_letters is
   'The unresolved dead letters of a tenant, newest first, filtered by ids, kind (event, delivery), channel, rule, a part of the '
   'error, and when they died. Count them before you retry them. A page begins after a dead letter, and can be read upwards.';
 
-create or replace function signalops.retry_dead_letters(tenant uuid, letters uuid[]) returns bigint
+create or replace function signalops.retry_dead_letters(tenant uuid, dead_letter_ids uuid[]) returns bigint
 language plpgsql volatile as $$
 declare
   retried uuid[];
@@ -47,11 +47,11 @@ declare
   batches uuid[];
 begin
   -- Lock order: deliveries by id, which guard their dead letters; dead_letters by id; send_targets; channel_schedules.
-  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (letters) order by d.id for update;
-  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null order by l.id for update;
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (dead_letter_ids) order by d.id for update;
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (dead_letter_ids) and l.resolved_at is null order by l.id for update;
   with ended as (
     update signalops.dead_letters l set resolved_at = now(), resolution = 'retried', reason = null
-    where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null
+    where l.tenant_id = tenant and l.id = any (dead_letter_ids) and l.resolved_at is null
     returning l.kind, l.id, l.error
   ), again as (
     -- They wait for their channel's turn, which keeps them from pushing others aside.
@@ -87,15 +87,15 @@ comment on function signalops.retry_dead_letters is
   'many: select signalops.retry_dead_letters(TENANT, array(select id from signalops.pick_dead_letters(TENANT, ...))). Returns how many. What could '
   'not be rendered is rendered by the active version of its rule, all else by the version that it had; the circuits of the channels are closed.';
 
-create or replace function signalops.discard_dead_letters(tenant uuid, letters uuid[], because text) returns bigint
+create or replace function signalops.discard_dead_letters(tenant uuid, dead_letter_ids uuid[], because text) returns bigint
 language plpgsql volatile as $$
 declare
   discarded uuid[];
 begin
-  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null order by l.id for update;
+  perform from signalops.dead_letters l where l.tenant_id = tenant and l.id = any (dead_letter_ids) and l.resolved_at is null order by l.id for update;
   with ended as (
     update signalops.dead_letters l set resolved_at = now(), resolution = 'discarded', reason = because
-    where l.tenant_id = tenant and l.id = any (letters) and l.resolved_at is null
+    where l.tenant_id = tenant and l.id = any (dead_letter_ids) and l.resolved_at is null
     returning l.id
   )
   select array_agg(e.id) into discarded from ended e;

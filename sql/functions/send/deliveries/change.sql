@@ -28,17 +28,17 @@ comment on function signalops.pick_deliveries is
   'A page of a tenant''s deliveries in some states, of a rule and a channel (NULL: any), between two ids, newest first or upwards. It goes from '
   'each pair of a rule and its channel to the next: one index serves all filters, however rare what they let through is among millions.';
 
-create or replace function signalops.cancel_deliveries(tenant uuid, wanted uuid[]) returns setof uuid
+create or replace function signalops.cancel_deliveries(tenant uuid, delivery_ids uuid[]) returns setof uuid
 language plpgsql volatile as $$
 declare
   cancelled uuid[];
 begin
   -- Lock order: deliveries by id. Before the update: when a row changed while the update below waited for it, PostgreSQL 18.4 crashed as it
   -- evaluated the sub-select on a partitioned table once more (EvalPlanQual, signal 11).
-  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (wanted) order by d.id for update;
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (delivery_ids) order by d.id for update;
   with ended as (
     update signalops.deliveries d set status = 'cancelled', next_attempt_at = null, updated_at = now()
-    where d.tenant_id = tenant and d.id = any (wanted) and (d.status in ('pending', 'retrying')
+    where d.tenant_id = tenant and d.id = any (delivery_ids) and (d.status in ('pending', 'retrying')
       -- In hand of a worker that is gone or late: longer than any attempt takes, or after one that has left no record.
       or d.status = 'sending' and (d.updated_at < now() - signalops.circuit_probe_timeout() or d.attempts > 1 and not exists (
         select from signalops.delivery_attempts a
@@ -53,16 +53,16 @@ $$;
 comment on function signalops.cancel_deliveries is
   'Cancels deliveries that wait, or whose worker is gone or late; returns which. One that is just being sent, or has ended, stays as it is.';
 
-create or replace function signalops.retry_deliveries(tenant uuid, wanted uuid[]) returns setof uuid
+create or replace function signalops.retry_deliveries(tenant uuid, delivery_ids uuid[]) returns setof uuid
 language plpgsql volatile as $$
 declare
   retried uuid[];
   channels uuid[];
 begin
-  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (wanted) order by d.id for update;
+  perform from signalops.deliveries d where d.tenant_id = tenant and d.id = any (delivery_ids) order by d.id for update;
   with waking as (
     update signalops.deliveries d set next_attempt_at = now(), updated_at = now()
-    where d.tenant_id = tenant and d.id = any (wanted) and d.next_attempt_at is not null
+    where d.tenant_id = tenant and d.id = any (delivery_ids) and d.next_attempt_at is not null
     returning d.id, d.channel_id
   )
   select array_agg(id), array_agg(distinct channel_id order by channel_id) into retried, channels from waking;

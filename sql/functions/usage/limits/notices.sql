@@ -1,6 +1,6 @@
 -- Limits: the notices when usage reaches a threshold.
 
-create or replace function signalops.emit_limit_notices(wanted uuid, moment timestamptz, in_batch uuid, meters text[], refusing text[])
+create or replace function signalops.emit_limit_notices(for_tenant uuid, moment timestamptz, in_batch uuid, meters text[], refusing text[])
 returns table (event_id uuid, verdict text, of_meter text)
 language plpgsql volatile as $$
 declare
@@ -9,11 +9,11 @@ begin
   for quota in
     select q.period, q.meter, q.accepted, q.notified, l.overage, l.hard, coalesce(l.hard, l.soft) as whole, p.points,
       exists (
-        select from signalops.limits f where f.tenant_id = wanted and f.meter = q.meter and f.starts_on < q.period + interval '1 month'
+        select from signalops.limits f where f.tenant_id = for_tenant and f.meter = q.meter and f.starts_on < q.period + interval '1 month'
           and f.starts_on > (moment at time zone t.time_zone)::date) as is_changing
     from signalops.tenants t
     join signalops.accepted_counters q on q.tenant_id = t.id and q.period = signalops.period_of(moment, t.time_zone) and q.meter = any (meters)
-    left join lateral signalops.limit_of(wanted, q.meter, (moment at time zone t.time_zone)::date) l on true
+    left join lateral signalops.limit_of(for_tenant, q.meter, (moment at time zone t.time_zone)::date) l on true
     cross join lateral (
       select coalesce(jsonb_object_agg(p.name, trim_scale(p.at)) filter (where (q.notified ->> p.name)::numeric >= p.at is not true), '{}') as points
       from (
@@ -21,10 +21,10 @@ begin
         select percent::text, percent * coalesce(l.hard, l.soft) / 100 from unnest(l.thresholds) as percent
       ) p where p.at is not null
     ) p
-    where t.id = wanted order by q.meter
+    where t.id = for_tenant order by q.meter
   loop
     return query
-      select signalops.emit(wanted, in_batch, 'signalops.usage.' || k.kind || '_reached',
+      select signalops.emit(for_tenant, in_batch, 'signalops.usage.' || k.kind || '_reached',
         jsonb_build_object('meter', quota.meter, 'period', to_char(quota.period, 'YYYY-MM'), 'accepted', trim_scale(quota.accepted))
         || case k.kind when 'threshold' then jsonb_build_object('limit', trim_scale(quota.whole), 'percent', p.key::integer)
           when 'hard_limit' then jsonb_build_object('limit', p.value, 'overage', quota.overage)
@@ -41,7 +41,7 @@ begin
       cross join lateral (
         select p.value::numeric <= quota.accepted or (p.key = 'hard' and quota.meter = any (refusing)) as is_reached) r
     ) p
-    where q.tenant_id = wanted and q.period = quota.period and q.meter = quota.meter
+    where q.tenant_id = for_tenant and q.period = quota.period and q.meter = quota.meter
       and (p.reached <> '{}' or q.next_threshold <> p.next);
   end loop;
 end

@@ -5,7 +5,7 @@ language sql immutable parallel safe
 return (terms ->> 'baseFee')::numeric > 0 or terms -> 'prices' <> '[]';
 comment on function signalops.has_any_price is 'Whether anything costs something under these terms.';
 
-create or replace function signalops.subscribe(tenant uuid, wanted text, at_once boolean, author text, wanted_version integer default null)
+create or replace function signalops.subscribe(tenant uuid, new_plan text, at_once boolean, author text, new_version integer default null)
 returns signalops.subscriptions
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -21,9 +21,9 @@ begin
     raise 'there is no tenant %', tenant using errcode = 'no_data_found';
   end if;
   select * into offer from signalops.plans p
-  where p.plan = wanted and (wanted_version is null or p.version = wanted_version) order by p.version desc limit 1;
+  where p.plan = new_plan and (new_version is null or p.version = new_version) order by p.version desc limit 1;
   if not found then
-    raise 'there is no plan %: make it first', concat_ws(' in version ', wanted, wanted_version) using errcode = 'no_data_found';
+    raise 'there is no plan %: make it first', concat_ws(' in version ', new_plan, new_version) using errcode = 'no_data_found';
   end if;
   starts := case when at_once then today else date_trunc('month', today) + interval '1 month' end;
 

@@ -41,7 +41,7 @@ comment on function signalops.set_plan_limits is 'Sets the limits of a plan from
 create or replace function signalops.billing_segments(tenant uuid, in_period date)
 returns table (plan text, version integer, terms jsonb, starts_on date, ends_on date, days integer, of_days integer)
 language sql stable parallel safe as $$
-  with held as (
+  with subscribed as (
     select s.plan, s.version, s.terms, greatest(s.starts_on, in_period) as first_day,
       least(lead(s.starts_on, 1, 'infinity') over (order by s.starts_on), (in_period + interval '1 month')::date) as next_day
     from signalops.subscriptions s
@@ -49,7 +49,7 @@ language sql stable parallel safe as $$
   )
   select h.plan, h.version, h.terms, h.first_day, h.next_day, h.next_day - h.first_day,
     (in_period + interval '1 month')::date - in_period
-  from held h where h.first_day < h.next_day order by h.first_day
+  from subscribed h where h.first_day < h.next_day order by h.first_day
 $$;
 comment on function signalops.billing_segments is
   'The billing segments of a period (named by its first day) under one plan each, in order: from starts_on until before ends_on, which are days of the '
@@ -57,14 +57,14 @@ comment on function signalops.billing_segments is
 
 create or replace function signalops.end_unneeded_meters(tenant uuid) returns bigint
 language sql volatile as $$
-  with kept as (
+  with remaining as (
     select s.terms, lead(s.starts_on, 1, 'infinity') over (order by s.starts_on) as next_day
     from signalops.subscriptions s where s.tenant_id = tenant
   ), ended as (
     update signalops.meters m set ended_at = now()
     from signalops.tenants t
     where t.id = tenant and m.tenant_id = tenant and m.origin = 'plan' and m.end_version is null and not exists (
-      select from kept k
+      select from remaining k
       -- A plan that is over has days in a period that is still open: what happened then is still to be counted.
       where k.next_day > (t.closed_until at time zone t.time_zone)::date
         and k.terms -> 'meters' @> jsonb_build_array(jsonb_build_object('key', m.key))

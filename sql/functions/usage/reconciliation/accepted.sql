@@ -121,7 +121,7 @@ language sql stable as $$
   ), counters as (
     select c.* from span s
     join signalops.usage_counters c on c.tenant_id = s.tenant_id and (of_period is null or c.period = of_period) and c.hour >= s.since
-  ), held as (
+  ), stored_rows as (
     select tenant_id, period, format('%s %s %s', meter, hour, group_key) as subject, l.events as expected_events, c.events as found_events,
       case c.aggregation when 'max' then l.most when 'min' then l.least when 'latest' then l.latest else l.total end as expected_value,
       c.value as found_value, coalesce(l.is_late = c.is_late, true) as is_placed
@@ -132,7 +132,7 @@ language sql stable as $$
       else format('%s events, %s', h.expected_events, coalesce(trim_scale(h.expected_value)::text, 'no value')) end,
     case when h.found_events is null then 'no counter'
       else format('%s events, %s', h.found_events, coalesce(trim_scale(h.found_value)::text, 'no value')) end
-  from held h
+  from stored_rows h
   where (h.expected_events, h.expected_value) is distinct from (h.found_events, h.found_value) or not h.is_placed
 $$;
 comment on function signalops.reconcile_counters is

@@ -22,10 +22,10 @@ comment on trigger refuse_truncation on signalops.audit_log is 'What was done st
 create or replace function signalops.write_audit_log(tenant uuid, action text, target_id text, target text, change jsonb) returns void
 language plpgsql volatile as $$
 declare
-  said jsonb := nullif(current_setting('signalops.action', true), '');
+  request_context jsonb := nullif(current_setting('signalops.action', true), '');
   -- That of SET ROLE, also within a SECURITY DEFINER function.
   as_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
-  kind text := coalesce(said #>> '{actor,kind}', case when as_role in ('signalops_api', 'signalops_worker', 'signalops_platform')
+  kind text := coalesce(request_context #>> '{actor,kind}', case when as_role in ('signalops_api', 'signalops_worker', 'signalops_platform')
     then 'system' else 'sql' end);
 begin
   -- What the processes make by themselves, such as invoices, is on record itself; what they change of people's is noted.
@@ -33,8 +33,8 @@ begin
     return;
   end if;
   insert into signalops.audit_log (tenant_id, id, actor_kind, actor, address, operation, action, target_id, target, change)
-  values (tenant, signalops.new_id(), kind, coalesce(said #>> '{actor,name}', case kind when 'sql' then session_user else as_role end),
-    said ->> 'address', said ->> 'operation', write_audit_log.action, write_audit_log.target_id, left(write_audit_log.target, 500), write_audit_log.change);
+  values (tenant, signalops.new_id(), kind, coalesce(request_context #>> '{actor,name}', case kind when 'sql' then session_user else as_role end),
+    request_context ->> 'address', request_context ->> 'operation', write_audit_log.action, write_audit_log.target_id, left(write_audit_log.target, 500), write_audit_log.change);
 end
 $$;
 comment on function signalops.write_audit_log is
@@ -69,13 +69,13 @@ comment on function signalops.without_secrets is
 create or replace function signalops.truncated_for_log(value jsonb, is_secret boolean) returns jsonb
 language plpgsql immutable as $$
 declare
-  told jsonb := case when not is_secret or value = 'null' then value
+  logged_value jsonb := case when not is_secret or value = 'null' then value
     when jsonb_typeof(value) = 'object' then signalops.without_secrets(value) else '"***"' end;
 begin
-  if length(told::text) > 8192 then
-    return jsonb_build_object('cut', left(told::text, 8192), 'characters', length(told::text));
+  if length(logged_value::text) > 8192 then
+    return jsonb_build_object('cut', left(logged_value::text, 8192), 'characters', length(logged_value::text));
   end if;
-  return told;
+  return logged_value;
 end
 $$;
 comment on function signalops.truncated_for_log is

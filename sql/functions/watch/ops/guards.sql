@@ -3,13 +3,13 @@
 create or replace function ops.find_tenant(named text) returns uuid
 language plpgsql stable as $$
 declare
-  wanted uuid := (select t.id from signalops.tenants t where t.slug = named or t.id::text = named);
+  found_tenant uuid := (select t.id from signalops.tenants t where t.slug = named or t.id::text = named);
 begin
-  if wanted is null then
+  if found_tenant is null then
     raise 'there is no tenant %: give its slug or id, as in select distinct tenant from ops.tenant_usage', quote_nullable(named)
       using errcode = 'no_data_found';
   end if;
-  return wanted;
+  return found_tenant;
 end
 $$;
 comment on function ops.find_tenant is 'The tenant of a slug or an id, or an error.';

@@ -74,7 +74,7 @@ declare
   part record;
   gone bigint;
   removed bigint := 0;
-  told jsonb := '{}';
+  deleted jsonb := '{}';
 begin
   -- What was given another chance since is spared until that is over.
   for part in
@@ -91,14 +91,14 @@ begin
     gone := signalops.expire_rows(tenant, part.target, part.key, before, at_most - removed, part.spared);
     removed := removed + gone;
     if gone > 0 then
-      told := told || jsonb_build_object(part.target, gone);
+      deleted := deleted || jsonb_build_object(part.target, gone);
     end if;
     exit when removed >= at_most;
   end loop;
   if removed < at_most then
     update signalops.retention_watermarks x set is_expiring = false where x.tenant_id = tenant;
   end if;
-  return told;
+  return deleted;
 end
 $$;
 comment on function signalops.expire_tenant is
@@ -152,7 +152,7 @@ declare
   one record;
   swept text;
   gone bigint;
-  told jsonb;
+  deleted jsonb;
 begin
   if not pg_try_advisory_xact_lock(hashtext('signalops.expire')) then
     return;
@@ -163,9 +163,9 @@ begin
     perform signalops.begin_expiry(retention_days);
   end if;
   for one in select x.tenant_id, signalops.uuid7_floor(x.kept_since) as before from signalops.retention_watermarks x where x.is_expiring order by x.tenant_id loop
-    told := signalops.expire_tenant(one.tenant_id, one.before, at_most);
-    if told <> '{}' then
-      return query select t.key, t.value::bigint from jsonb_each_text(told) t;
+    deleted := signalops.expire_tenant(one.tenant_id, one.before, at_most);
+    if deleted <> '{}' then
+      return query select t.key, t.value::bigint from jsonb_each_text(deleted) t;
       return;
     end if;
   end loop;

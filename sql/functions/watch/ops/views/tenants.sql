@@ -21,7 +21,7 @@ comment on column ops.inbox_by_tenant.oldest_age is 'How long ago that is.';
 
 create or replace view ops.slow_rules as
 select t.slug as tenant, r.tenant_id, r.name as rule, r.id as rule_id, r.active_version as version, r.enabled, v.conditions,
-  octet_length(v.pattern::text) as pattern_bytes, coalesce(m.matches, 0) as matches_in_an_hour, g.groups, h.held as window_events,
+  octet_length(v.pattern::text) as pattern_bytes, coalesce(m.matches, 0) as matches_in_an_hour, g.groups, h.retained as window_events,
   d.dead as dead_in_a_day
 from signalops.rules r
 join signalops.tenants t on t.id = r.tenant_id
@@ -38,7 +38,7 @@ cross join lateral (
   select count(*) as groups from signalops.rule_states n where n.tenant_id = r.tenant_id and n.rule_id = r.id
 ) g
 cross join lateral (
-  select count(*) as held from signalops.window_events n where n.tenant_id = r.tenant_id and n.rule_id = r.id
+  select count(*) as retained from signalops.window_events n where n.tenant_id = r.tenant_id and n.rule_id = r.id
 ) h
 cross join lateral (
   select count(*) as dead from signalops.dead_letters n
