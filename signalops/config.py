@@ -1,12 +1,9 @@
 """Every setting, in one typed model: read from the environment, validated at start; secrets are never printed."""
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from functools import cache, lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -277,20 +274,6 @@ def is_this_machine(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def ensure_secret_file(file: Path, make: Callable[[], bytes]) -> None:
-    """Make a secret's file, for its owner alone, unless it is there."""
-    if file.exists():
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # Link a finished file: a concurrent writer or reader then finds the whole secret of the first process.
-    with NamedTemporaryFile("wb", dir=file.parent, prefix=f".{file.name}-") as draft:
-        draft.write(make())
-        draft.flush()
-        os.fsync(draft.fileno())
-        with suppress(FileExistsError):
-            os.link(draft.name, file)
 
 
 def send_to_this_machine() -> None:

@@ -2,8 +2,9 @@
 
 from cryptography.fernet import Fernet
 
-from signalops.config import Settings, ensure_secret_file
+from signalops.config import Settings
 from signalops.errors import Unusable
+from signalops.secret_file import ensure_secret_file
 
 
 def secret_keys(settings: Settings) -> list[str]:

@@ -2285,7 +2285,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION signalops.evaluate_stateful_rules(groups jsonb) IS 'Decides what follows from matches of rules with state: [{tenant, rule, version, since, channel, group, labels, kind, threshold, span, lateness, cooldown, digest_due, events: [{event, at, value, distinct_value, verdict, not_before, delivery, replay, causation_depth}]}], one distinct_value per group; verdict is silenced or outside_hours when no notification follows. Returns matches with their outcomes, as record_batch takes them.';
+COMMENT ON FUNCTION signalops.evaluate_stateful_rules(groups jsonb) IS 'Decides what follows from matches of rules with state: [{tenant, rule, version, state_version, channel, group, labels, kind, threshold, span, lateness, cooldown, digest_due, events: [{event, at, value, distinct_value, verdict, not_before, delivery, replay, causation_depth}]}], one item per group; verdict is silenced or outside_hours when no notification follows. Returns matches with their outcomes, as record_batch takes them.';
 
 CREATE FUNCTION signalops.events_wait_alert() RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

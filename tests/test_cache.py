@@ -101,4 +101,4 @@ def test_many_invalidated_tags_take_bounded_memory(monkeypatch: pytest.MonkeyPat
     for number in range(1000):
         cache.invalidate(number)
     assert len(cache._invalidated) <= 100
-    assert cache.get("a") is None, "what can't be told apart any more is looked up again"
+    assert cache.get("a") is None, "an entry whose generation is unknown is loaded again"

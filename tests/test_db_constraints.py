@@ -1,4 +1,4 @@
-"""Refusals by constraints: what people can run into is said in their words, all else stays the database's error."""
+"""Constraint violations: those that users can cause become problems in plain words, all others stay database errors."""
 
 import re
 

@@ -34,7 +34,7 @@ def role(request: pytest.FixtureRequest) -> db.Role:
 
 @pytest.fixture
 async def pool(settings: Settings, role: db.Role) -> AsyncIterator[db.Pool]:
-    """A pool of one connection: whoever is next gets the one that was used before, or what replaced it."""
+    """A pool of one connection: the next user gets the connection that was used before, or its replacement."""
     async with db.pool(settings, role, 1) as connections:
         yield connections
 

@@ -14,7 +14,7 @@ COMMANDS = [
 
 
 async def run(folder: Path, *arguments: str) -> tuple[int | None, str]:
-    """Run the command line in a folder, with no setting but where that is; return its exit code and what it said."""
+    """Run the command line in a folder, with only the setting of that folder; return its exit code and output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SIGNALOPS_", "DATABASE_URL"))}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "signalops", *arguments),

@@ -67,7 +67,7 @@ async def test_its_events_wait_and_those_of_others_in_the_batch_do_not(pipeline:
     assert parked(pipeline) == [(acme.id,), (acme.id,)]
     pipeline.owner.execute("update signalops.inbox set batch = signalops.uuid7_floor(now() - interval '1 hour')")
     await tick(pipeline)
-    assert queued(pipeline) == [], "no sweep gives a job to what is held"
+    assert queued(pipeline) == [], "no sweep enqueues parked events"
 
 
 async def test_what_is_resumed_goes_on_the_oldest_first_and_is_counted_once(

@@ -1,4 +1,4 @@
-"""The sweeps: what is due gets a job, what lost its job gets another, what a dead worker held is given back."""
+"""The sweeps: due work gets a job, work that lost its job gets another, a dead worker's jobs are requeued."""
 
 import asyncio
 

@@ -15,7 +15,7 @@ ONE, OTHER = TenantId(UUID(int=1)), TenantId(UUID(int=2))
 
 
 def spin_in_c() -> bool:
-    """Keep the interpreter's lock in one call for ever: what no thread and no signal handler gets past."""
+    """Hold the GIL in one call that never returns: neither a thread nor a signal handler can interrupt it."""
     return 1.5 in range(10**18)
 
 

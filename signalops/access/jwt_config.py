@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import jwt
 
 from signalops import clock
-from signalops.config import Settings, ensure_secret_file
+from signalops.config import Settings
 from signalops.errors import Unusable
+from signalops.secret_file import ensure_secret_file
 
 _OURS = "signalops"
 _MIN_BYTES = 32  # RFC 7518, section 3.2: a key as long as the hash

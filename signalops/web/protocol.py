@@ -6,7 +6,6 @@ of pipelined requests and responses that nobody reads all end with 4xx and the c
 
 import asyncio
 import math
-import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
@@ -18,19 +17,16 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from signalops import correlation
 from signalops.config import Settings
 from signalops.errors import HeadTooLarge, Malformed, Overloaded, Problem, TooSlow, UrlTooLong
 from signalops.types import JsonObject
-from signalops.web.headers import SECURE
+from signalops.web.framing import check_framing, closes, problem_headers
 
 MAX_URL_BYTES = 8 * 1024
 MAX_HEAD_BYTES = 32 * 1024
 MAX_FIELDS = 100
 _MAX_PIPELINED = 100
 _SPARE_CONNECTIONS = 100
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.vV]+\])(?::[0-9]*)?")
-"""RFC 3986, section 3.2.2; empty where the target has no authority."""
 _FRAMING = 7
 """Bytes of framing that each byte of a body excuses: in chunks of one byte there are five."""
 
@@ -148,7 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        _check_framing(self.parser.get_http_version(), self.headers)
+        check_framing(self.parser.get_http_version(), self.headers)
         if len(self.connections) > self._most_connections:
             self.app = _overloaded
         now = self.loop.time()
@@ -191,7 +187,7 @@ class BoundedProtocol(HttpToolsProtocol):
             or cycle.response_started
             or self.flow.write_paused
             or not cycle.keep_alive
-            or _closes(headers)
+            or closes(headers)
         ):
             return False
         lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
@@ -278,44 +274,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def _rendered(self, problem: Problem) -> bytes:
         status = HTTPStatus(problem.status)
         body = orjson.dumps(problem.document())
-        headers = [*self.server_state.default_headers, *_headers(problem, body)]
+        headers = [*self.server_state.default_headers, *problem_headers(problem, body)]
         lines = [f"HTTP/1.1 {status} {status.phrase}".encode(), *(b"%b: %b" % header for header in headers), b"", body]
         return b"\r\n".join(lines)
-
-
-def _check_framing(version: str, headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse what RFC 9112, sections 3.2 and 6.1, has a server refuse, since others read it otherwise."""
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) != 1 and (version != "1.0" or hosts):
-        raise Malformed("A request has one header Host: send it once.")
-    if hosts and not _HOST.fullmatch(hosts[0]):
-        raise Malformed("The header Host is no name or address with or without a port: check the client.")
-    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
-    if codings and version == "1.0":
-        raise Malformed("HTTP/1.0 has no Transfer-Encoding: send Content-Length, or HTTP/1.1.")
-    if codings and codings != [b"chunked"]:
-        raise Malformed("The only Transfer-Encoding here is chunked: compress by Content-Encoding.")
-
-
-def _closes(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"connection" for name, _ in headers)
-
-
-def _headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
-    own = {name.lower().encode(): value.encode() for name, value in problem.headers.items()}
-    return [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-        (b"x-request-id", correlation.new().encode()),
-        *SECURE,
-        *own.items(),
-    ]
 
 
 async def _overloaded(_: Scope, __: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     problem = Overloaded("Too many connections: try again.", headers={"Retry-After": "5"})
     body = orjson.dumps(problem.document())
-    headers = _headers(problem, body)
+    headers = problem_headers(problem, body)
     await send({"type": "http.response.start", "status": problem.status, "headers": headers, "trailers": False})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,4 +1,4 @@
-"""Wrong keys: limited by the address that they come from, told from right ones without bcrypt, and nobody else's trouble."""
+"""Wrong keys: throttled by client address, rejected without bcrypt where possible, and without effect on other clients."""
 
 import asyncio
 import threading
@@ -130,7 +130,7 @@ async def test_a_wrong_key_of_our_format_never_reaches_bcrypt(
     checks.clear()
     assert (await api.get("/api/events", bearer)).status == 200
     assert checks == [], "nor does a right one"
-    # Wrong keys with a right checksum and the right prefix, as whoever has seen the list of keys could make them.
+    # Wrong keys with a right checksum and the right prefix, as anyone who has seen the list of keys could make them.
     other = new_key()
     owner.execute("update signalops.api_keys set prefix = %s where id = %s", [other[:PREFIX], key])
     assert (await api.get("/api/events", Tenant(acme.id, "", other))).status == 401

@@ -1,4 +1,4 @@
-"""The life of API keys over HTTP: made and shown once, held to networks and an end, rotated, and revoked."""
+"""API keys over HTTP: created and shown once, restricted to networks and an expiry, rotated, and revoked."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -88,7 +88,7 @@ async def test_a_key_can_not_give_scopes_that_it_lacks(api: Client, owner: psyco
 
     _, strong = await made(api, acme, scopes=["events:write"])
     problem = assert_problem(await api.post({}, weak, f"/api/keys/{strong}/rotate"), 403, "forbidden")
-    assert problem["requiredScope"] == "events:write", "rotating a key gives it to whoever does"
+    assert problem["requiredScope"] == "events:write", "who rotates a key receives its secret"
     assert (await api.post({}, weak, f"/api/keys/{weak_id}/rotate")).status == 201
 
 

@@ -1,4 +1,4 @@
-"""When keys were last used: written at most once a minute, by nothing but keys that were let in, and told to nobody."""
+"""When keys were last used: written at most once a minute, only for accepted keys, and without notifications."""
 
 from datetime import datetime, timedelta
 from pathlib import Path

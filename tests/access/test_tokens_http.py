@@ -1,4 +1,4 @@
-"""Bearer tokens over HTTP: who they let in, who is refused, and how that is told."""
+"""Bearer tokens over HTTP: which are accepted, which are refused, and the answers."""
 
 import asyncio
 from uuid import UUID

@@ -52,7 +52,7 @@ def _wrong_key(number: int, right: str) -> str:
 
 @contextmanager
 def _guessing(url: str, home: Installation) -> Iterator[Counter[int]]:
-    """Send wrong keys at a steady rate meanwhile; yield the statuses with which they are answered."""
+    """Send wrong keys at a steady rate during the block; yield the statuses of the answers."""
     statuses: Counter[int] = Counter()
     is_over = threading.Event()
 

@@ -13,7 +13,7 @@ from tests.bench.installation import Installation, Server
 EVENTS = 50_000
 FLUSH = 40
 WANTED_EACH = 10
-"""One event of ten is wanted by a rule, and makes a delivery."""
+"""One event of ten matches a rule, and makes a delivery."""
 _LANES = 2
 
 
@@ -41,7 +41,7 @@ async def _lane(connections: db.Pool, home: Installation, starts: range) -> None
 
 
 def _made(home: Installation, posted: list[EventIn], number: int) -> Incoming:
-    # Not `number % WANTED_EACH`: always the same tenants would have the wanted events.
+    # Not `number % WANTED_EACH`: always the same tenants would have the matching events.
     is_wanted = number // len(home.tenants) % WANTED_EACH == 0
     event = posted[is_wanted].model_copy(update={"idempotency_key": f"backlog-{number}"})
     return incoming(home.tenants[number % len(home.tenants)].id, event)

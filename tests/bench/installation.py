@@ -119,7 +119,7 @@ class Server:
         return str(row[0])
 
     def close(self) -> None:
-        """Drop what is not kept."""
+        """Drop the databases that are not reused."""
         self._made.close()
 
     @contextmanager
@@ -177,7 +177,7 @@ def _digest() -> str:
 
 
 def track_commits(settings: Settings) -> None:
-    """Have the embedded server remember when a transaction committed, for which it must be started anew once."""
+    """Have the embedded server remember when a transaction committed, for which it must be restarted once."""
     handle = embedded.make_server(settings.data, settings.embedded_version)
     with psycopg.connect(db.admin_url(settings), autocommit=True) as connection:
         if connection.execute("show track_commit_timestamp").fetchone() == ("on",):

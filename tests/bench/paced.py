@@ -1,6 +1,6 @@
 """A steady load from a process of its own: `python -m tests.bench.paced URL RATE SECONDS [wanted]`, API keys on standard input.
 
-With `wanted`, one rule wants each event.
+With `wanted`, one rule matches each event.
 
 Requests start at fixed times, whatever became of those before (an open loop), and their time begins before they wait for a
 connection: a slow server can't hide by slowing the generator. Prints {"statuses": {status: count}, "p50", "p99", "late99"} in

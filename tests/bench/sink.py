@@ -1,6 +1,6 @@
 """The receivers of the benchmark, as cheap as they can be: `python -m tests.bench.sink` prints {"http": port, "smtp": port}.
 
-A webhook is answered with 204 at once, its id and Unix time kept; GET gives what was kept since the last GET. A mail is taken.
+A webhook is answered with 204 at once, its id and Unix time stored; GET returns those since the last GET. Mails are accepted.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""signalops channel, delivery and dead-letter: what is added, tried, retried and discarded on the command line."""
+"""signalops channel, delivery and dead-letter: create, test, retry and discard on the command line."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What can't be done is said in one sentence, without a traceback and without a password."""
+"""Errors of the command line are one sentence, without a traceback and without a password."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""signalops tenant: tenants are suspended, closed, held to rates and given versions of plans on the command line."""
+"""signalops tenant: suspend and close tenants, set rate limits and plan versions on the command line."""
 
 import json
 from pathlib import Path

@@ -38,7 +38,7 @@ def test_every_secret_is_declared_and_made(tmp_path: Path) -> None:
     assert {name: secret["file"] for name, secret in COMPOSE["secrets"].items()} == {name: f"./.secrets/{name}" for name in made}
     assert {name for service in SERVICES.values() for name in service.get("secrets", ())} == made.keys()
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL, timeout=20)
-    assert made == {path.name: path.read_text() for path in (tmp_path / ".secrets").iterdir()}, "what is there is kept"
+    assert made == {path.name: path.read_text() for path in (tmp_path / ".secrets").iterdir()}, "existing files are unchanged"
 
 
 def test_what_is_mounted_exists() -> None:
@@ -76,7 +76,7 @@ def _ours() -> set[str]:
 
 
 def test_pgbouncer_is_set_up_as_it_was_tried() -> None:
-    """By its file, as the tests run it, but for the size of its pools and where it listens."""
+    """By its file, as the tests run it, except pool sizes and addresses."""
     keys = ("pool_mode", "auth_type", "unix_socket_dir")
     ours, tried = (
         {key: value for key, value in re.findall(r"^ *(\w+) =(.*)$", text, re.MULTILINE) if key in keys}

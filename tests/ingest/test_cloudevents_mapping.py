@@ -1,4 +1,4 @@
-"""CloudEvents become events: what is kept, what is refused."""
+"""CloudEvents become events: which attributes are stored, which are refused."""
 
 from typing import Any
 

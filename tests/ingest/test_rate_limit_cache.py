@@ -1,4 +1,4 @@
-"""Rate limits of events over HTTP: what is taken, what is refused, and what is told."""
+"""Rate limits of events over HTTP: what is accepted, what is refused, and the headers."""
 
 import asyncio
 

@@ -40,7 +40,7 @@ class _Keeping(logging.Handler):
 
 @pytest.fixture
 def captured() -> Iterator[list[logging.LogRecord]]:
-    """What the logger of the facts is told, at every level."""
+    """The records of the telemetry logger, at every level."""
     handler, logger = _Keeping(), logging.getLogger("signalops")
     before = logger.level
     logger.addHandler(handler)

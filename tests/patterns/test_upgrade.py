@@ -1,4 +1,4 @@
-"""Rules of every earlier grammar are accepted for ever: stored examples, upgraded and still deciding alike."""
+"""Rules of every earlier grammar stay valid: stored examples are upgraded and decide as before."""
 
 import json
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""One tenant does its worst, and another's single events are answered and processed within a second meanwhile.
+"""One tenant does its worst, while another tenant's single events are answered and processed within a second.
 
 Nine in ten are, and each within a few seconds: a machine that others use stalls now and then, for all its processes.
 
-Each attack is one that once stopped all tenants, for seconds or for ever; the bound that stops it has tests of its own.
+Each attack is one that once stopped all tenants, for seconds or permanently; the bound that stops it has tests of its own.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from tests.support.tenants import Tenant
 MAX_SECONDS = 1.0
 """Seconds until nine in ten of the other tenant's events are answered, and until they are processed."""
 NEVER = 8.0
-"""Seconds that none of them takes; the attacks stopped all tenants for 16 s to for ever."""
+"""Seconds that none of them takes; before the fixes, attacks stopped all tenants for 16 s or longer."""
 EVENTS = 25
 APART = 0.2
 LATENCY = """

@@ -42,7 +42,7 @@ def refusing(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Receiver:
 
 
 class Producers:
-    """Who post events under keys of their own, and note those that they were told are stored."""
+    """Post events under their own idempotency keys, and record those that were acknowledged."""
 
     def __init__(self, api: Client, tenant: Tenant) -> None:
         self._api = api

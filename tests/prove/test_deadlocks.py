@@ -44,7 +44,7 @@ AT_ONCE = 16
 TENANTS = 4
 KEYS = 6
 HARMLESS = (*db.BUSY, db.OUTDATED, Problem)
-"""What the code around these statements expects: a lock is not waited for, a batch is processed anew, there is nothing to do."""
+"""Errors that the callers of these statements handle: lock timeout, a batch that must be processed again, nothing to do."""
 METERS = {"m_sum": "sum", "m_unique": "unique_count", "m_group": "count"}
 DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
 

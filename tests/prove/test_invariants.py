@@ -37,7 +37,7 @@ BREAKING: dict[str, LiteralString] = {
 UNSETTLING: dict[str, LiteralString] = {
     "every delivery has ended": """
         update signalops.deliveries set status = 'pending', next_attempt_at = now()""",
-    "what is dead has its letter, and nothing else has one": "update signalops.deliveries set status = 'dead'",
+    "every dead delivery has a dead letter, and no other delivery has one": "update signalops.deliveries set status = 'dead'",
     "no attempt has a number beyond those that were made": "update signalops.deliveries set attempts = 0",
     "what is sent has a success on record": "delete from signalops.delivery_attempts",
 }

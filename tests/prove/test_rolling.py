@@ -110,7 +110,7 @@ TAKE = "-- Takes away what this release needs.\n-- Stage: post\ndrop table if ex
 
 
 def test_a_release_to_come_goes_in_two_stages(settings: Settings, tmp_path: Path) -> None:
-    """What it adds leaves this release running, what it takes away does not; and the order is kept."""
+    """Additions leave this release running, removals do not; and the order of the stages is enforced."""
     both = after(tmp_path / "both", without="ops.locks", m9001_add_novelties=ADD, m9002_take_locks=TAKE)
     late = after(tmp_path / "late", m9002_take_locks=TAKE, m9003_add_novelties=ADD)
     refused = late.run(settings, "migrate", "--stage", "pre")

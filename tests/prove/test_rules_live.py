@@ -1,4 +1,4 @@
-"""A change of a rule is live in every worker at once, and no event is held against half of it."""
+"""A changed rule is live in every worker at once, and no event is evaluated by half of the change."""
 
 import asyncio
 
@@ -34,7 +34,7 @@ async def test_events_sent_after_a_change_are_decided_by_it_in_every_worker(
             event = {"type": "order.paid", "payload": {"turn": turn}}
             answers = await asyncio.gather(*(client.post(event, acme) for _ in range(EVENTS)))
             expected |= {answer.json["id"]: turn + 1 for answer in answers}
-            # What was sent before a change and is processed after it is held against the rule as it is then.
+            # An event sent before a change and processed after it is evaluated by the changed rule.
             await eventually(lambda: owner.execute("select from signalops.inbox").rowcount == 0)
     matched = owner.execute("select event_id::text, rule_version from signalops.matches").fetchall()
     assert dict(matched) == expected

@@ -46,7 +46,7 @@ class Installation:
         return done.stdout
 
     def sh(self, command: str) -> str:
-        """Run a command of the README, as written but for the port."""
+        """Run a command of the README as written, except the port."""
         command = command.replace("localhost:3000", f"localhost:{self.port}")
         return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True).stdout
 

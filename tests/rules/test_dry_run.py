@@ -1,4 +1,4 @@
-"""POST /api/rules/test: one event held against one rule; why, the message, and what else would happen."""
+"""POST /api/rules/test: one event evaluated by one rule; the reason, the message, and what else would happen."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

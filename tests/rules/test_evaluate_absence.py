@@ -23,7 +23,7 @@ def expire(orders: Orders) -> None:
 
 
 async def look(orders: Orders) -> int:
-    """Sweep for absences, several workers at once; process what they told; return how many deliveries there are."""
+    """Run the absence sweep by several workers at once; process the emitted events; return the number of deliveries."""
     await asyncio.gather(*(orders.handlers.fire_due() for _ in range(4)))
     for (batch,) in orders.rows("select distinct batch from signalops.inbox"):
         await orders.handlers.process_batch(batch, 1)

@@ -58,7 +58,7 @@ def stretches(kind: Kind, events: Sequence[Seen], threshold: int) -> list[Stretc
 def naive(kind: Kind, batches: Sequence[Sequence[Seen]], threshold: int) -> list[int]:
     """Return how many notifications each batch brings about.
 
-    What was told of the future, negative amounts can take away again: what comes after it is new.
+    A later negative amount can undo an interval that fired already: what fires after it is new.
     """
     fired_at: set[int] = set()
     fired = []

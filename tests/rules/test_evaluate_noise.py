@@ -1,4 +1,4 @@
-"""Cooldowns, digests, active hours and silences: who is told of what fires, how often, and when."""
+"""Cooldowns, digests, active hours and silences: who is notified, how often, and when."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -181,7 +181,7 @@ async def test_of_two_changes_at_once_one_wins(api: Client, settings: Settings, 
 async def test_so_many_versions_are_made_in_a_month_also_of_rules_that_are_deleted(
     settings: Settings, acme: Tenant, globex: Tenant, owner: psycopg.Connection
 ) -> None:
-    """Each is kept for ever, with 64 KB of pattern and template."""
+    """Versions are never deleted, and each can have 64 KB of pattern and template."""
     add_channel(owner, globex.id, name="ops")
     async with running(settings.model_copy(update={"max_rules": 2})) as few:
         for n in range(10):

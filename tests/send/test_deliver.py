@@ -1,4 +1,4 @@
-"""What becomes of a delivery: its states, its attempts on record, its dead letter."""
+"""A delivery's states, attempts and dead letter."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Pace: circuits, rate limits and turns, in PostgreSQL, exact whoever sends; time passes by moving what is stored."""
+"""Circuit breakers, rate limits and fair queueing in PostgreSQL, exact for any number of workers; tests move stored times."""
 
 import asyncio
 from collections import Counter

@@ -234,7 +234,7 @@ Speech = Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]
 
 @asynccontextmanager
 async def speaking(*parts: bytes, endless: bytes = b"") -> AsyncIterator[str]:
-    """A server that answers any connection so, and then hangs up or goes on for ever."""
+    """A server that sends an answer to any connection, and then closes it or never ends."""
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"{}")

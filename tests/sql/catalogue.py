@@ -87,7 +87,7 @@ RULES = [
     ),
     Rule(
         # The slug is the one name across tenants: the command line's, and no role of the product may probe it.
-        "every unique index begins with the tenant, but for the slug",
+        "every unique index begins with the tenant, except the slug's",
         f"""select i.indexrelid::regclass::text from pg_index i join ({TABLES}) as t on t.oid = i.indrelid
         join pg_attribute a on a.attrelid = t.oid and a.attnum = i.indkey[0]
         where i.indisunique and a.attname <> t.key and i.indexrelid <> 'signalops.tenants_slug_key'::regclass""",
@@ -142,7 +142,7 @@ RULES = [
         "take_batch",
     ),
     Rule(
-        "every view asks for the rights of whoever looks",
+        "every view uses the rights of the role that queries it",
         """select relname from pg_class where relnamespace = 'signalops'::regnamespace and relkind = 'v'
           and not coalesce(reloptions @> '{security_invoker=true}', false)""",
         "alter view signalops.event_status reset (security_invoker)",

@@ -51,7 +51,7 @@ class Answer:
 
 
 class Client:
-    """Speaks to one running API process, as one tenant unless told otherwise."""
+    """A client of one running API process, by default of one tenant."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self.url = url

@@ -13,7 +13,7 @@ from signalops.config import Settings
 
 
 class Done(NamedTuple):
-    """How a command ended, and what it said."""
+    """Exit code and output of a command."""
 
     code: int
     out: str

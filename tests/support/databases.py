@@ -96,7 +96,7 @@ class Databases:
         del self._uses[name]
 
     def close(self) -> None:
-        """Drop every database that is not kept."""
+        """Drop every database, except those of failed tests."""
         for name in list(self._uses):
             self._drop(name)
         self._admin.close()

@@ -64,7 +64,7 @@ def _named_for(tenant: UUID) -> dict[str, dict[str, Any]]:
 
 
 def belongings(owner: psycopg.Connection, tenant: Tenant) -> dict[str, str]:
-    """Return a digest of each table's rows of a tenant, and of the jobs that name it; but for what the use of its keys notes."""
+    """Return a digest of each table's rows of a tenant and of its jobs, without the last use of keys."""
     tables = owner.execute(
         "select c.relname, case when c.relname = 'tenants' then 'id' else 'tenant_id' end from pg_class c "
         "where c.relnamespace = 'signalops'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition "

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 Acknowledged = Iterable[tuple[UUID, UUID]]
-"""(tenant, event) of each event whose producer was told that it is stored."""
+"""(tenant, event) of each acknowledged event."""
 
 INVARIANTS: dict[str, LiteralString] = {
     "every acknowledged event is stored once": """
@@ -57,7 +57,7 @@ SENDING: dict[str, LiteralString] = {
     "every delivery has ended": """
         select id, status, attempts from signalops.deliveries
         where next_attempt_at is not null or status not in ('sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed')""",
-    "what is dead has its letter, and nothing else has one": """
+    "every dead delivery has a dead letter, and no other delivery has one": """
         select d.id, d.status, l.error from signalops.deliveries d
         full join (select * from signalops.dead_letters where kind = 'delivery' and resolved_at is null) l
           on l.tenant_id = d.tenant_id and l.delivery_id = d.id

@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 
 
 class Process:
-    """A process of the tree `root` on a test's database; `kept` is started again whenever it ends, as compose does."""
+    """A process of the tree `root` on a test's database; with `restarts` it is started again when it ends, as by compose."""
 
     def __init__(self, settings: Settings, *arguments: str, restarts: bool = False, root: Path = ROOT) -> None:
         own = {"DATABASE_URL": db.admin_url(settings), "SIGNALOPS_DATA": str(settings.data), "PYTHONPATH": str(root)}

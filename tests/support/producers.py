@@ -1,4 +1,4 @@
-"""Producers that never give up: each posts an event under its own key until it is told that the event is stored."""
+"""Producers that never give up: each posts an event under its own idempotency key until the event is acknowledged."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence

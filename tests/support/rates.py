@@ -21,7 +21,7 @@ def set_rate(owner: psycopg.Connection, tenant: Tenant, rate: float | None, burs
 
 
 def bucket(owner: psycopg.Connection, tenant: Tenant, name: str = "tenant") -> Bucket:
-    """Return what a bucket held, and when."""
+    """Return the tokens of a bucket, and when."""
     query = "select level, at from signalops.rate_buckets where tenant_id = %s and bucket = %s"
     row = owner.execute(query, [tenant.id, name]).fetchone()
     assert row is not None, f"there is no bucket {name}"

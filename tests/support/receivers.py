@@ -29,7 +29,7 @@ class Received:
 
 
 class Receiver:
-    """An HTTP server that keeps what it is sent, and answers what it is told to, 204 otherwise."""
+    """An HTTP server that stores requests, and returns the configured answers, else 204."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []

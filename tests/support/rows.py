@@ -17,7 +17,7 @@ NOBODY_LISTENS = "http://127.0.0.1:9/"
 
 
 def insert(connection: psycopg.Connection, table: str, row: Row) -> int:
-    """Insert a row, as whoever the connection is; return how many were."""
+    """Insert a row by the connection's role; return the number of rows."""
     columns = sql.SQL(", ").join(map(sql.Identifier, row))
     statement = sql.SQL("insert into {0} ({1}) select {1} from jsonb_populate_record(null::{0}, %s)").format(
         sql.Identifier("signalops", table), columns

@@ -93,8 +93,8 @@ async def test_an_invoice_is_voided_and_issued_anew(operator: Operator, billing:
     assert (voided.status, voided.json["number"], voided.json["voidReason"]) == (200, 1, WHY["reason"])
     assert_problem(await operator.send("POST", f"{OF_ACME}/invoices/1/void", WHY), 409, "conflict")
     assert_problem(await operator.send("POST", f"{OF_ACME}/invoices/1/credit-notes", NOTE), 409, "conflict")
-    anew = await operator.send("POST", f"{OF_ACME}/invoices/{voided.json['id']}/reissue", WHY)
-    assert (anew.status, anew.json["number"], anew.json["total"]) == (201, 3, "100.00")
+    reissued = await operator.send("POST", f"{OF_ACME}/invoices/{voided.json['id']}/reissue", WHY)
+    assert (reissued.status, reissued.json["number"], reissued.json["total"]) == (201, 3, "100.00")
     assert_problem(await operator.send("POST", f"{OF_ACME}/invoices/1/reissue", WHY), 409, "conflict")
     assert await invoices(operator) == [("invoice", 1, "100.00", True), ("invoice", 3, "100.00", False)]
     assert await invoices(operator, OF_GLOBEX) == [("invoice", 2, "100.00", False)]

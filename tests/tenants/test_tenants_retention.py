@@ -1,4 +1,4 @@
-"""For how long a tenant's events are kept: by its plan, or as an operator says; the tenant is told, and the audit log."""
+"""Retention of a tenant's events: by its plan or by an operator; with a notice to the tenant and an audit log entry."""
 
 import psycopg
 

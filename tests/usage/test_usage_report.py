@@ -150,7 +150,7 @@ async def test_reading_usage_needs_its_scope(api: Client, owner: psycopg.Connect
 
 
 async def test_a_total_has_every_digit_of_its_windows(api: Client, counters: Counters) -> None:
-    """Python rounds sums to 28 digits unless it is told not to."""
+    """Python's default decimal context rounds sums to 28 digits."""
     meter = counters.make_meter("traffic", "sum")
     for day, value in (("2026-02-01", "99999999999999999999.999999999999999999"), ("2026-02-02", "0.000000000000000002")):
         counters.count(at(day), meter=meter, aggregation="sum", value=value)

@@ -147,7 +147,7 @@ def bucket(hour: datetime, step: str | None, zone: ZoneInfo, lower: datetime) ->
 def naive(
     aggregation: str, events: Iterable[Event], adjusted: Iterable[Adjusted], counters: Counters, query: UsageQuery
 ) -> Quantities:
-    """What usage_by must return: every event is looked at, and nothing is kept by the hour."""
+    """The result that usage_by must return, computed from every event instead of hourly counters."""
     own: dict[tuple[datetime, str], list[Event]] = defaultdict(list)
     added: dict[tuple[datetime, str], Decimal] = defaultdict(Decimal)
 

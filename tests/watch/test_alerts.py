@@ -1,4 +1,4 @@
-"""What an operator must know is told once when it begins and once when it is over, as an event of the operators' own tenant."""
+"""An alert is emitted once when it is raised and once when it is resolved, as an event of the operators' own tenant."""
 
 from contextlib import closing
 
@@ -37,7 +37,7 @@ class Watcher:
         self._ours = ours
 
     async def look(self, seconds_later: int = 0) -> list[tuple[str, ...]]:
-        """Look, when some seconds have passed; return what was told till now: (raised or resolved, alert, subject)."""
+        """Evaluate the alerts some seconds later; return all alert events so far: (raised or resolved, alert, subject)."""
         self._owner.execute(
             "update signalops.alerts set breached_at = breached_at - %(s)s * interval '1 s', "
             "recovering_since = recovering_since - %(s)s * interval '1 s'",
@@ -78,7 +78,7 @@ async def test_what_lasts_for_a_moment_or_hovers_is_not_told_anew(
     owner.execute("delete from signalops.inbox")
     assert await watcher.look(60) == []
     owner.execute(LATE.encode(), [acme.id, 80])
-    assert await watcher.look() == []  # it begins anew
+    assert await watcher.look() == []  # the period starts again
     assert await watcher.look(15) == [("raised", "events_wait", "")]
     for lag in (40, 80, 40, 80):
         owner.execute(

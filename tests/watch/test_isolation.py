@@ -27,7 +27,7 @@ SEEN = {
     "a view with its owner's rights": "by the rights of its owner",
     "a view that hides whose a row is": "nothing separates tenants",
     "a materialized view": "is granted select",
-    "a function that acts for whom it is told": "declare it with the reason",
+    "a function that acts for a tenant given as an argument": "declare it with the reason",
     "a function that tells that something exists by refusing it": "the search path of its caller",
     "a unique index across tenants, of what tenants choose": "because of another's",
     "a unique index across tenants, of ids": "because of another's",
@@ -35,7 +35,7 @@ SEEN = {
     "a sequence that numbers the rows of all": "counts the rows of all tenants",
     "a sequence that may be looked at": "counts the rows of all tenants",
 }
-"""By the name of the hole, what must be said of it. What only shows when it is tried is found by test_isolation_tries.py."""
+"""Seeded leak -> the finding it must cause. Leaks that only an attempt can find are in test_isolation_tries.py."""
 
 
 async def faults(settings: Settings) -> dict[str, list[str]]:

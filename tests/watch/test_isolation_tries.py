@@ -26,7 +26,7 @@ async def findings(databases: Databases) -> list[Finding]:
 
 
 def blamed(findings: list[Finding]) -> dict[str, list[str]]:
-    """Return what is said of each object at fault."""
+    """Return the findings of each object at fault."""
     answers = defaultdict(list)
     for finding in findings:
         if not finding.ok:

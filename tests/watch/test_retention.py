@@ -48,7 +48,7 @@ async def test_what_expired_goes_as_a_whole_and_the_rest_stays(
     assert (await retainer.run(5))[0] == []
     assert owner.execute("select id::text from signalops.events").fetchall() == [(stored.json["id"],)]
     differences = owner.execute('select "check", subject from signalops.reconcile(null, null)').fetchall()
-    assert differences == [("chain", "closed until")]  # the closing was only said; of what is gone nothing
+    assert differences == [("chain", "closed until")]  # a dry run: nothing was removed
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ async def test_what_is_needed_stays(retainer: Retainer, old: list[str], owner: p
 async def test_nobody_waits_for_a_partition_that_can_not_go_yet(
     retainer: Retainer, old: list[str], api: Client, acme: Tenant, settings: Settings
 ) -> None:
-    """A dump reads all tables for hours: whoever wants to drop one must not stand before all who write to it."""
+    """A dump reads all tables for hours: a DROP that waits for it must not block the writers behind it."""
     with psycopg.connect(db.admin_url(settings)) as dump:
         dump.execute("lock table signalops.delivery_attempts, signalops.events in access share mode")
         dropping = asyncio.create_task(retainer.run(5))

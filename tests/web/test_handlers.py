@@ -19,7 +19,7 @@ class ExampleQuery(Query):
 
 
 class Greeting(BaseModel):
-    """What is said."""
+    """A text."""
 
     text: str
 

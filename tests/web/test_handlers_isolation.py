@@ -80,7 +80,7 @@ async def ask(api: Client, operation: Operation, probe: Probe, tenant: Tenant, t
 
 
 def visible_parts(answer: Answer, thing: UUID) -> tuple[object, ...]:
-    """What an answer tells, but for the names that were asked about and what is new in every answer."""
+    """The parts of an answer that could reveal something: without the requested ids and what differs in every answer."""
     headers_kept = {
         name.lower(): value
         for name, value in answer.headers.items()

@@ -1,4 +1,4 @@
-"""Past events run through the rules again, on purpose: told anew and marked, billed once."""
+"""Replays: past events run through the rules again; notified again and marked, billed once."""
 
 import asyncio
 from datetime import timedelta

@@ -23,7 +23,7 @@ async def test_what_is_being_read_when_it_changes_is_not_kept(api_pool: db.Pool,
     await reading
     assert list(await book.of(acme.id)) == ["a"]
     store(owner, acme, "b")
-    assert list(await book.of(acme.id)) == ["a"], "kept until it is told"
+    assert list(await book.of(acme.id)) == ["a"], "cached until it is invalidated"
     book.cache.invalidate_all()
     assert sorted(await book.of(acme.id)) == ["a", "b"]
 

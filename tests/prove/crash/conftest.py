@@ -1,4 +1,4 @@
-"""Shops: tenants whose orders are metered in every way; a rule is told of the rare ones, another of every tenth."""
+"""Shops: tenants whose orders are metered in every way; one rule matches rare orders, another every tenth."""
 
 from collections.abc import Sequence
 from uuid import UUID

@@ -88,7 +88,7 @@ class Relay:
         return statement if self._times[statement] == 1 else f"{statement} {self._times[statement]}"
 
     async def pass_by(self, boundary: str) -> None:
-        """Go by a boundary, or stay there for ever."""
+        """Pass a boundary, or block there until the process is killed."""
         self.trail.append(boundary)
         if self._stops(boundary):
             self.stopped.set()

@@ -1,4 +1,4 @@
-"""Requests made up from the OpenAPI document by schemathesis, valid ones and others, each answer held against the document."""
+"""Requests generated from the OpenAPI document by schemathesis, valid and invalid; answers are validated against the document."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ class Fuzz:
     hear: Callable[[Response], None] = lambda _: None
 
     def run(self, document: dict[str, Any], is_tested: Callable[[str], bool] = lambda _: True) -> None:
-        """Ask everything that is wanted by its operation's name; raise the faults of all operations together."""
+        """Test the operations whose names are selected; raise the faults of all together."""
         faults: list[BaseException] = []
         for result in schemathesis.openapi.from_dict(document).get_all_operations():
             assert isinstance(result, Ok), result

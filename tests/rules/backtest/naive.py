@@ -1,4 +1,4 @@
-"""Windows by their definition: all stretches are found anew for each event, from nothing but the list of events."""
+"""Windows by their definition: recomputes all intervals for each event from the list of events."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
@@ -12,7 +12,7 @@ def fired(events: Iterable[tuple[Id, int, int | str]], span: int, threshold: int
     """Return which events (id, time, value), in the order in which they are processed, bring a new stretch about.
 
     A count is the sum of ones; `distinct` counts different values instead. Of the stretches that an event changes, those in
-    which no event happens may never come true (with weights below zero) and are left to the next one; and what was told of
+    which no event happens may never come true (with weights below zero) and are left to the next one; and what fired for
     the time after the newest event before is not known yet: it can be taken away, and come again. An event brings about
     what begins with it or after it.
     """

@@ -54,7 +54,7 @@ class Rule:
         return [self.receive(time) for time in times]
 
     def end(self, at: float) -> list[tuple[str, float]]:
-        """Let time pass; return what was told and at which minute."""
+        """Let time pass; return the notifications and their minutes."""
         self.simulation.finish(since_epoch(minutes(at)))
         return [(one.kind, (one.at - since_epoch(START)) / 60_000_000) for one in self.notifications]
 

@@ -125,7 +125,7 @@ async def test_what_failed_before_does_not_end_what_was_sent_since(line: Line) -
 
 
 async def test_statuses_may_overtake_the_record_of_the_answer(line: Line) -> None:
-    """What has arrived counts at once; what failed must be told again, since it may be an earlier message."""
+    """A delivered message counts at once; a failure must be reported again, since it may be about an earlier message."""
     delivery = line.outbox.delivery(line.channel)
     query, go = asyncio.Event(), asyncio.Event()
 

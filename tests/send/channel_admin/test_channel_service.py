@@ -1,4 +1,4 @@
-"""Channels over HTTP: added, shown, changed, tried out, rotated and deleted; and what is never told."""
+"""Channels over HTTP: create, show, update, test, rotate and delete; and secrets that are never shown."""
 
 import asyncio
 import base64

@@ -107,6 +107,6 @@ async def test_a_put_may_be_repeated_on_a_fresh_connection_as_it_was(settings: S
     ]
     await transport.close()
     assert kinds == ["sent", "transient"]
-    _, first, again = receiver.received  # the client takes it that the kept connection had been closed
+    _, first, again = receiver.received  # the client assumes that the idle connection was closed
     assert (first.body, first.headers) == (again.body, again.headers)
     assert first.body == b"{}"

@@ -29,7 +29,7 @@ POISON = """
 
 @pytest.fixture
 async def dead(acmes: Outbox) -> list[DeliveryId]:
-    """Two letters of one channel and rule, one of another; the last has died last."""
+    """Two dead letters of one channel and rule, one of another; the last one died last."""
     made = []
     for name, errors in (("first", ["The receiver answered 500.", "TLS failed."]), ("second", ["No such user."])):
         channel, _ = await acmes.channel("email", name=name, to="ops@example.com")

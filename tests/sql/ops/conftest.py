@@ -73,7 +73,7 @@ class Ops:
         self._operator.execute(statement.encode())
 
     def frozen(self, call: str) -> Any:
-        """Call a function in a transaction that sees nothing that happens meanwhile."""
+        """Call a function in a transaction whose snapshot is older than what happens during the call."""
         with self._operator.transaction():
             self._operator.execute("set transaction isolation level repeatable read")
             return self.do(call)
@@ -107,5 +107,5 @@ def id_of(ago: timedelta) -> UUID:
 
 
 def is_about(shown: timedelta | None, expected: timedelta) -> bool:
-    """Tell whether what a view computed from the clock is what was put in, but for the time since."""
+    """Return whether a view shows the stored age, plus the seconds since it was stored."""
     return shown is not None and expected <= shown < expected + timedelta(seconds=20)

@@ -99,7 +99,7 @@ async def test_workers_let_a_paused_queue_wait_and_go_on_when_it_is_resumed(ops:
     async with worker(settings):
         await eventually(is_swept)
         assert ops.one("queue_health where queue = 'events'")["ready"] == 1
-        assert ops.one("queue_health where queue = 'maintenance'")["ready"] <= 5, "no jobs pile up meanwhile"
+        assert ops.one("queue_health where queue = 'maintenance'")["ready"] <= 5, "no jobs pile up while it is paused"
         ops.do("resume_queue('events')")
         await eventually(lambda: ops.one("queue_health where queue = 'events'")["ready"] == 0)
     assert ops.see("job_history") == []
@@ -143,7 +143,7 @@ def test_a_closed_tenant_stays_closed(ops: Ops, acme: Tenant) -> None:
 
 
 def dead(ops: Ops, tenant: Tenant, rule: Rule) -> UUID:
-    """Make a delivery that died, with its letter; return it."""
+    """Make a dead delivery with its dead letter; return the delivery."""
     made = dead_letter(ops, tenant, rule, SECOND)
     row = {"rule_id": rule[0], "channel_id": rule[1], "rule_version": 1, "status": "dead", "event_id": made}
     ops.put("deliveries", tenant, id=made, **row)

@@ -4,7 +4,7 @@ from typing import LiteralString, NamedTuple
 
 
 class Hole(NamedTuple):
-    """A statement that opens a hole, the object that must be named, and words of what must be said of it."""
+    """A statement that opens a leak, the object that the finding must name, and words of the finding."""
 
     plant: LiteralString
     object: str
@@ -132,7 +132,7 @@ HOLES = {
         "ask(inet)",
         "say what to call it with for what",
     ),
-    "a function that acts for whom it is told": Hole(
+    "a function that acts for a tenant given as an argument": Hole(
         """create function signalops.become(tenant uuid) returns void language plpgsql as $$
         begin perform signalops.set_tenant(tenant); end $$""",
         "become(uuid)",

@@ -1,4 +1,4 @@
-"""What credits should do, said anew and naively: one coin at a time."""
+"""A naive model of credits: burns one unit at a time."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""A period is closed once, by whoever comes, when nobody can count into it any more; and all or nothing of it is done."""
+"""A period is closed once, by any of several workers, when no transaction can count into it any more; all or nothing."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""What is wrong with an invoice is voided, issued anew or credited; the invoice itself stays as it was."""
+"""A wrong invoice is voided, reissued or credited; the invoice itself never changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -80,11 +80,11 @@ async def test_a_voided_invoice_is_issued_anew_from_the_same_figures(
         with pytest.raises(Conflict, match="void it first"):
             await corrections.reissue(operator, billed.id, invoice, REASON)
         await corrections.void(operator, billed.id, invoice, REASON)
-        anew = await corrections.reissue(operator, billed.id, invoice, REASON)
+        reissued = await corrections.reissue(operator, billed.id, invoice, REASON)
         with pytest.raises(Conflict, match="holds"):
             await corrections.reissue(operator, billed.id, invoice, REASON)
     old, new = billing.invoices(billed)
-    assert (anew.id, anew.number, new["number"], old["number"]) == (new["id"], 2, 2, 1)
+    assert (reissued.id, reissued.number, new["number"], old["number"]) == (new["id"], 2, 2, 1)
     same = ("period", "starts_at", "ends_at", "currency", "subtotal", "credited", "total")
     assert [new[name] for name in same] == [old[name] for name in same]
     assert (new["customer"], new["author"], new["reason"]) == ("Right Inc.", "ann", "wrong customer")

@@ -1,4 +1,4 @@
-"""Limits begin anew with the tenant's own month; and flushes that make a month's first rows don't lock one another out."""
+"""Limits restart with the month of the tenant's time zone; flushes that insert a month's first rows do not deadlock."""
 
 import asyncio
 import random

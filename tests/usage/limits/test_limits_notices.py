@@ -1,4 +1,4 @@
-"""Soft and hard limits and thresholds: what is told of, refused and marked; and limits that change."""
+"""Soft and hard limits and thresholds: which notices are emitted, what is refused and marked; and limits that change."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -110,7 +110,7 @@ def test_what_meters_share_is_read_once_and_as_each_reads_it_alone() -> None:
 
 
 def test_a_long_array_costs_fifty_meters_one_walk() -> None:
-    """Each by itself takes 0.3 s; a worker's transaction is ended after ten, and such a batch would come back for ever."""
+    """Each by itself takes 0.3 s; a worker's transaction is ended after ten, and such a batch would be retried without end."""
     rows = [{"key": f"m{n}", "aggregation": "sum", "field": "payload.v", "group_by": [], **READ} for n in range(50)]
     compiled = compile_meters(1, rows, lambda key, error: pytest.fail(error))
     began = time.process_time()

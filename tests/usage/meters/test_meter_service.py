@@ -114,7 +114,7 @@ async def test_there_are_as_many_as_the_installation_allows(settings: Settings, 
             assert await add(few, acme) == 201
         await few.request("DELETE", "/api/meters/api_calls", acme)
         problem = assert_problem(await few.post(CALLS, acme, "/api/meters"), 409, "conflict")
-        assert "within 30 days" in problem["detail"], "those that ended are kept for ever"
+        assert "within 30 days" in problem["detail"], "ended meters are never deleted"
 
 
 async def test_lists_are_paged_by_key(api: Client, acme: Tenant) -> None:

@@ -1,4 +1,4 @@
-"""What a plan may say, and how each mistake is told."""
+"""Which plans are valid, and the error text of each mistake."""
 
 from decimal import Decimal
 from typing import Any

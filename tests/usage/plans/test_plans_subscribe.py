@@ -58,7 +58,7 @@ async def test_the_last_word_wins(office: Office, acme: Tenant) -> None:
 
 
 async def test_the_version_that_a_tenant_has_is_not_begun_anew(office: Office, old: Tenant) -> None:
-    """Else its tiers would begin anew in the middle of the month."""
+    """Otherwise its tiers would start again in the middle of the month."""
     await office.define("pro")
     office.had(old, "pro", date(2023, 2, 1))
     assert await office.subscribe(old, "pro") == ("pro", 1, date(2023, 2, 1))

@@ -137,7 +137,7 @@ class UsageHistory:
         assert (await self.api.post(body, self.acme, "/api/usage/adjustments")).status == 201
 
     async def correct(self) -> None:
-        """Void acme's first invoice, issue it anew, and credit a part of that."""
+        """Void acme's first invoice, reissue it, and credit a part of the new one."""
         async with db.as_owner(self.settings) as connection:
             await db.set_tenant(connection, self.acme.id)
             query = "select id from signalops.invoices where tenant_id = %s order by number limit 1"

@@ -124,7 +124,7 @@ async def test_what_expires_goes_whole_and_the_audit_of_the_rest_is_clean(histor
     again = await history.api.post({"type": "order", "payload": {"v": 1}, "idempotencyKey": "once"}, history.acme)
     assert (again.status, again.json["id"] == first) == (202, False)
 
-    # What was accepted within an hour of what is kept is not looked at: clocks differ. Here they do not.
+    # Events within an hour of the retention cutoff are not compared, since clocks differ. Here they do not.
     history.owner.execute("update signalops.retention_watermarks set kept_since = kept_since - interval '1 hour'")
     assert await differences(history) == []
 
@@ -142,7 +142,7 @@ async def test_what_expires_goes_whole_and_the_audit_of_the_rest_is_clean(histor
 
 
 def days_kept(owner: psycopg.Connection, tenant: Tenant) -> float:
-    """Return for how many days a tenant's events are kept, as things are."""
+    """Return the retention of a tenant's events in days."""
     query = "select extract(epoch from now() - since)::float8 / 86400 from signalops.retention_cutoffs(400) where tenant = %s"
     row = owner.execute(query, [tenant.id]).fetchone()
     assert row is not None
@@ -177,7 +177,7 @@ async def test_events_are_kept_while_a_retention_a_period_or_their_work_asks_for
     owner.execute(sending.encode(), [acme.id])
     assert days_kept(owner, acme) == 60
 
-    # Nothing is there to remove; but from where on all is kept is noted of the tenant that keeps less, and never goes back.
+    # Nothing is removed; but the watermark of the tenant with the shorter retention is stored, and never moves back.
     await expire(history.settings)
     since = (
         "select tenant_id, extract(epoch from now() - kept_since)::int / 86400, is_expiring from signalops.retention_watermarks"

@@ -1,4 +1,4 @@
-"""What the audit log is not told of, each with the reason; whatever else is not logged is a fault."""
+"""Operations that are not in the audit log, each with the reason; any other one that is not logged is a defect."""
 
 NOT_LOGGED = {
     "audit_log": "is the log",

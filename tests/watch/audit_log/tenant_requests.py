@@ -163,7 +163,7 @@ def make_traveller(owner: psycopg.Connection) -> Tenant:
 
 
 def prepare(owner: psycopg.Connection, tenant: UUID) -> dict[str, str]:
-    """Store what only processes make: an event, deliveries, dead letters, a suppressed address; return their names and ids."""
+    """Store rows that processes write: an event, deliveries, dead letters, a suppressed address; return their names and ids."""
     ids = {name: str(clock.new_id()) for name in ("event", "waiting", "suppression", *(f"dead{n}" for n in range(1, 7)))}
     event = add_event(owner, tenant, id=ids["event"])
     of_event = {"channel": event, "rule": event, "event": event}

@@ -23,7 +23,7 @@ from tests.support.tenants import Tenant
 from tests.watch.doctor.test_diagnose import faults, only_fault
 
 LASTS = {-1: ("expired", True), 10: ("lasts till", True), 30: ("lasts till", False)}
-"""By the days that a certificate has left: what is told of it, and whether that is a warning."""
+"""Days until a certificate expires -> the finding's text, and whether it is a warning."""
 
 
 def tls(days: int) -> ssl.SSLContext:

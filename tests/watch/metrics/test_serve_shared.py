@@ -101,7 +101,7 @@ async def test_what_goes_in_is_counted_once_by_whichever_process(
 
 
 async def worked(port: int, events: int) -> None:
-    """Wait until a worker has processed so many events and tried their deliveries; look at all that it told of."""
+    """Wait until a worker has processed so many events and tried their deliveries; check all metrics of it."""
     async with asyncio.timeout(20):
         while True:
             scraped = await asyncio.to_thread(ask, port)
