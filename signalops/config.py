@@ -126,10 +126,10 @@ class Settings(BaseSettings):
     jwt_audience: str | None = Field(None, description="Audience that tokens must name (`aud`): this installation.")
     jwt_leeway_seconds: float = Field(30, ge=0, le=300, description="Allowed difference of the issuer's clock in seconds.")
     jwt_tenant_claim: str = Field(
-        "tenant", min_length=1, description="Claim that holds a user's tenant, as id or slug; operators' tokens lack it."
+        "tenant", min_length=1, description="Claim that contains a user's tenant, as id or slug; operators' tokens lack it."
     )
     jwt_scope_claim: str = Field(
-        "scope", min_length=1, description="Claim that holds the scopes: text with blanks between them, or a list."
+        "scope", min_length=1, description="Claim that contains the scopes: text with blanks between them, or a list."
     )
 
     request_rate: float = Field(

@@ -82,7 +82,7 @@ class Conflict(Problem):
 class PreconditionFailed(Problem):
     status = HTTPStatus.PRECONDITION_FAILED
     kind = "precondition-failed"
-    title = "It was changed meanwhile"
+    title = "It was changed by another request"
 
 
 class TooLarge(Problem):
@@ -122,7 +122,7 @@ class Invalid(Problem):
 
     @classmethod
     def of(cls, error: ValidationError, value: object = UNKNOWN) -> Self:
-        """Translate pydantic's errors: `errors` holds a path and a message for each, `detail` the first of them."""
+        """Translate pydantic's errors: `errors` has a path and a message for each, `detail` the first of them."""
         faults = faults_of(error, value)
         detail = f"{faults[0].path or 'body'}: {faults[0].message}."
         return cls(detail, errors=[fault._asdict() for fault in faults])

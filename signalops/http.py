@@ -54,7 +54,7 @@ class Query(RequestModel):
         parameters = dict(request.query_params)
         for name, value in parameters.items():
             if "\0" in value:
-                raise Invalid.at(name, "must hold no U+0000")
+                raise Invalid.at(name, "must contain no U+0000")
         return validated(cls, parameters)
 
 

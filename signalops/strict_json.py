@@ -45,19 +45,19 @@ def parse(body: bytes) -> Any:
         _check_depth(value)
     # orjson keeps the last of two equal keys, rounds long integers and lets U+0000 pass. A colon of the text that is missing
     # when the value is written out again stood behind a key that was dropped; only an escaped colon could hide that, and
-    # what holds an escape goes the long way, which costs fifteen times as much.
+    # a string with an escape goes the long way, which costs fifteen times as much.
     written = orjson.dumps(value)
     if b"\\u" in body or body.count(b":") != written.count(b":") or _LONG_NUMBER in body.translate(_DIGITS_TO_ZERO):
         json.loads(body, object_pairs_hook=_unique, parse_int=_integer)
         if _NUL.search(written):
-            raise Malformed("A string holds U+0000, which PostgreSQL can't store: remove it.")
+            raise Malformed("A string contains U+0000, which PostgreSQL can't store: remove it.")
     return value
 
 
 def parse_array(body: bytes, most: int) -> list[Any]:
     """Parse an array; an item that `parse` would refuse is replaced by its Malformed. Raise Malformed when it is no array.
 
-    Where items must be cut apart, one more than `most` is the last: a few megabytes can hold a million of them.
+    Where items must be cut apart, one more than `most` is the last: a few megabytes can contain a million of them.
     """
     try:
         items = parse(body)
@@ -124,12 +124,12 @@ def _containers(body: bytes) -> int:
     if opening > MAX_CONTAINERS:
         outside = _STRING.sub(b"", body)
         if outside.count(b"{") + outside.count(b"[") > MAX_CONTAINERS:
-            raise TooLarge(f"The body holds more than {MAX_CONTAINERS:,} arrays and objects: send less at once.")
+            raise TooLarge(f"The body contains more than {MAX_CONTAINERS:,} arrays and objects: send less at once.")
     return opening
 
 
 def _check_depth(value: Any) -> None:
-    # Level by level: a call for each of the millions of lists that 8 MiB can hold took up to 7 s.
+    # Level by level: a call for each of the millions of lists that 8 MiB can contain took up to 7 s.
     level = [value]
     for _ in range(DEPTH + 1):
         level = [

@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 EVENTS = {
     "api.started": ("host", "port"),
     "api.stopped": (),
-    "request.answered": ("operation", "status", "reason", "duration_ms", "tenant", "request_id"),
+    "request.answered": ("operation", "method", "path", "status", "reason", "duration_ms", "tenant", "request_id"),
     "clock.corrected": ("seconds",),
     "events.flushed": ("batch", "events", "not_accepted", "duplicates", "over_limit", "duration_ms", "request_ids"),
     "events.flush_failed": ("events", "error"),

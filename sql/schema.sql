@@ -433,7 +433,7 @@ declare
   checked jsonb;
   taken jsonb := '[]';
   careful uuid[] := '{}';
-  telling jsonb := '[]';
+  due_notices jsonb := '[]';
   fresh bigint;
   notices bigint;
   emitted bigint := 0;
@@ -490,7 +490,7 @@ begin
       taken := taken || (
         select coalesce(jsonb_agg(c.event), '[]')
         from jsonb_to_recordset(checked) as c (event jsonb, refused_by text) where c.refused_by is null);
-      telling := telling || jsonb_build_object('tenant', part.tenant, 'meters', part.meters, 'refusing', (
+      due_notices := due_notices || jsonb_build_object('tenant', part.tenant, 'meters', part.meters, 'refusing', (
         select array_agg(distinct c.refused_by) from jsonb_to_recordset(checked) as c (refused_by text)));
     end loop;
     perform signalops.update_counters(taken, moment, 1);
@@ -507,7 +507,7 @@ begin
       select g.event_id, g.verdict, g.first_id, null::text, null::timestamptz, null::jsonb from signalops.uncount_duplicates(admitted, moment, place) g;
   end if;
 
-  for part in select * from jsonb_to_recordset(telling) as t (tenant uuid, meters text[], refusing text[])
+  for part in select * from jsonb_to_recordset(due_notices) as t (tenant uuid, meters text[], refusing text[])
   loop
     return query
       select t.event_id, t.verdict, part.tenant, t.of_meter, null::timestamptz, null::jsonb
@@ -700,7 +700,7 @@ CREATE FUNCTION signalops.alert_conditions(platform uuid) RETURNS TABLE(alert te
   from ops.partitions p group by p.parent having min(p.months_ahead) <= signalops.partitions_ahead_alert()
   union all
   select 'channels_disabled', t.slug, 'warning', count(*), true, interval '0', interval '0',
-    'channels of the tenant were disabled, since their receivers did not answer for days', 'Tell the tenant; it enables them again.'
+    'channels of the tenant were disabled, since their receivers did not answer for days', 'Notify the tenant; it enables them again.'
   from signalops.channels c join signalops.tenants t on t.id = c.tenant_id
   where not c.enabled and c.deleted_at is null and c.disabled_because is not null and c.tenant_id is distinct from platform
   group by t.slug
@@ -1160,7 +1160,7 @@ begin
       update signalops.deliveries d set status = 'pending', next_attempt_at = clock_timestamp(), updated_at = now()
       where d.tenant_id = one.tenant and d.id = one.delivery and d.next_attempt_at is null
         and d.status not in ('retrying', 'sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed');
-      -- For ever, as far as the sweep can see: resuming the tenant wakes its channels.
+      -- Without end for the sweep: resuming the tenant wakes its channels.
       perform signalops.schedule_channel(one.tenant, one.channel, 'infinity');
       continue;
     end if;
@@ -3063,7 +3063,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.lock_deliveries(requested jsonb) IS 'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all of them before their send_targets.';
+COMMENT ON FUNCTION signalops.lock_deliveries(requested jsonb) IS 'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: a transaction with several locks all of them before their send_targets.';
 
 CREATE FUNCTION signalops.lock_suspended_tenants(tenant_ids uuid[]) RETURNS uuid[]
     LANGUAGE sql SECURITY DEFINER
@@ -3331,7 +3331,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION signalops.notify_key_change() IS 'Tells every API process to look one key up again, or what it remembers of one tenant: what was revoked or suspended is refused from then on.';
+COMMENT ON FUNCTION signalops.notify_key_change() IS 'Has every API process invalidate one cached key, or the cache of one tenant: a revoked key or suspended tenant is refused from then on.';
 
 CREATE FUNCTION signalops.notify_schema_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -4529,7 +4529,7 @@ begin
   insert into signalops.usage_hash_chain (tenant_id, period, digest, previous, days)
   values (tenant, of_period, signalops.digest_days(tenant, of_period, before), before, sealed);
 
-  -- Lock order: billing_periods, tenants. Locked before looking, as subscribe does: the plan that is given meanwhile may need the meters of the one before.
+  -- Lock order: billing_periods, tenants. Locked before looking, as subscribe does: a plan that is given at the same time may need the meters of the one before.
   perform from signalops.tenants t where t.id = tenant for no key update;
   perform signalops.end_unneeded_meters(tenant);
   update signalops.billing_periods b set closed_at = now() where b.tenant_id = tenant and b.period = of_period;
@@ -6748,7 +6748,7 @@ ALTER TABLE ONLY signalops.idempotency_keys FORCE ROW LEVEL SECURITY;
 
 COMMENT ON TABLE signalops.idempotency_keys IS 'Which key stored which event: the second request with a key gets the first one''s answer.';
 COMMENT ON COLUMN signalops.idempotency_keys.tenant_id IS 'Whose key it is; two tenants may use the same one.';
-COMMENT ON COLUMN signalops.idempotency_keys.key IS 'As sent; for CloudEvents source and id, with a line feed between (no plain key holds one).';
+COMMENT ON COLUMN signalops.idempotency_keys.key IS 'As sent; for CloudEvents source and id, with a line feed between (no plain key contains one).';
 COMMENT ON COLUMN signalops.idempotency_keys.event_id IS 'The event that was stored under it.';
 COMMENT ON COLUMN signalops.idempotency_keys.body_hash IS 'SHA-256 of the canonical event: another body under the same key is refused.';
 
@@ -8105,7 +8105,7 @@ COMMENT ON POLICY owner_acts ON signalops.retired_invoice_numbers IS 'The deleti
 
 CREATE POLICY owner_acts ON signalops.rule_states TO signalops_owner USING (true) WITH CHECK (true);
 
-COMMENT ON POLICY owner_acts ON signalops.rule_states IS 'fire_absences and expire_rule_states sweep all tenants; start_absence_timer acts for whoever changes a rule.';
+COMMENT ON POLICY owner_acts ON signalops.rule_states IS 'fire_absences and expire_rule_states sweep all tenants; start_absence_timer acts for the tenant whose rule changes.';
 
 CREATE POLICY owner_acts ON signalops.rule_versions TO signalops_owner USING (true) WITH CHECK (true);
 

@@ -58,7 +58,7 @@ class Keys:
         async with transaction() as connection:
             return _made(request, await key_service.add(connection, caller.tenant, body, secret))
 
-    @endpoint("GET /api/keys/{id}", "getKey", "Show a key, but for the key itself", "keys:*")
+    @endpoint("GET /api/keys/{id}", "getKey", "Show a key's metadata, without its secret", "keys:*")
     async def get_key(self, connection: db.Connection, caller: Caller, key: UUID) -> KeyShown:
         """Show the metadata of a key, without the key itself."""
         return await key_service.show(connection, caller.tenant, key)

@@ -94,7 +94,7 @@ async def rotate(connection: db.Connection, tenant: TenantId, old: KeyShown, rot
 
     That ends no later than the key that makes it, which may be the old one; Forbidden when it is asked to.
     """
-    # First, which holds the row: of two at once the second finds the successor of the first.
+    # First, since this locks the row: of two at once the second finds the successor of the first.
     if not await access_queries.end_key(connection, tenant, old.id, rotation.overlap_seconds):
         raise Conflict("The key is revoked or has expired: create a new one.")
     lifetime = old.expires_at and clock.now() + (old.expires_at - old.created_at)

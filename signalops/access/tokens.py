@@ -155,13 +155,13 @@ class Tokens:
 def _claims(claims: JsonObject, trust: Trust) -> Claims:
     subject, tenant, scopes = claims["sub"], claims.get(trust.tenant_claim), claims.get(trust.scope_claim, "")
     times = [claims.get(name, 0) for name in ("exp", "nbf", "iat")]
-    # A number of 400 digits is one that no float can hold.
+    # A number of 400 digits is one that no float can represent.
     if any(type(time) not in (int, float) or not abs(time) <= _LATEST for time in times):
         raise refusal("The token has a time that is no number, or beyond the year 9999.")
     # It goes into the audit log, where a control character or half of a surrogate pair would not be stored.
     if not 1 <= len(subject) <= _MAX_SUBJECT or not subject.isprintable():
         raise refusal("The token has a subject that is empty, too long or not printable.")
-    # Whoever has this claim is a tenant's, whatever its value: never an operator.
+    # A caller with this claim belongs to a tenant, whatever its value: never an operator.
     if trust.tenant_claim in claims and not isinstance(tenant, str):
         raise refusal("The token names a tenant by something else than text.")
     return Claims(subject, tenant, _scopes(scopes), claims["exp"])

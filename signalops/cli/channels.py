@@ -38,7 +38,7 @@ commands.add(Channels.disable_channel, "disable", done="Channel {name} is disabl
 commands.add(
     Channels.enable_channel,
     "enable",
-    done="Channel {name} is enabled. What died meanwhile: signalops dead-letter list --channel {id}",
+    done="Channel {name} is enabled. Dead letters of the time before: signalops dead-letter list --channel {id}",
     example="hook",
 )
 commands.add(Channels.delete_channel, "delete", done="Channel {name} is deleted.", example="hook")

@@ -95,4 +95,7 @@ def _cell(value: object) -> str:
 def console() -> Console:
     """Return what prints for people: a tenant's text stays as it is, and what is piped on has lines of any length."""
     width = None if sys.stdout.isatty() else _ANY_LENGTH
-    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True, width=width)
+    is_plain = bool(os.environ.get("NO_COLOR"))  # rich alone would still print bold and dim
+    return Console(
+        markup=False, emoji=False, highlight=False, soft_wrap=True, width=width, color_system=None if is_plain else "auto"
+    )

@@ -108,7 +108,7 @@ def smoke(
     async def stations() -> None:
         base = url or f"http://{settings().host}:{settings().port}"
         async for station in walk(base, key, settings()):
-            typer.echo(f"{station.milliseconds:9.1f} ms  {station.name:10} {station.detail}")
+            typer.echo(station.line())
 
     asyncio.run(stations())
 

@@ -43,7 +43,7 @@ def set_(
     if as_json:
         show_json(terms.model_dump(mode="json"))
     else:
-        typer.echo(f"The limit on {meter} holds from now on.")
+        typer.echo(f"The limit on {meter} is in effect from now on.")
 
 
 @app.command(epilog="Example: signalops limit remove --tenant acme --meter events")

@@ -117,7 +117,7 @@ def _cases(file: Path) -> list[JsonObject]:
     # As the reference reads patterns: the last of two equal keys counts, and numbers keep all their digits.
     cases = read_json(file.read_text(), unique_keys=False)
     if not isinstance(cases, list) or not all(isinstance(case, dict) for case in cases):
-        raise ValueError(f"{file} must hold a JSON list of {{name, pattern, event}}.")
+        raise ValueError(f"{file} must contain a JSON list of {{name, pattern, event}}.")
     return cases
 
 

@@ -27,7 +27,10 @@ _WELCOME = NewRule(
 )
 # Written in the first grammar, which stays accepted.
 _BIG_ORDERS = NewRule(
-    name="tell the shop of paid orders", grammar=1, pattern={"type": "order.paid", "payload.currency": "EUR"}, channel="the shop"
+    name="notify the shop of paid orders",
+    grammar=1,
+    pattern={"type": "order.paid", "payload.currency": "EUR"},
+    channel="the shop",
 )
 
 

@@ -25,10 +25,14 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: signalops seed")(seed)
 
 
-def up() -> None:
+def up(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print the log lines of the processes instead of a summary.")
+    ] = False,
+) -> None:
     """Start everything on this machine: PostgreSQL, API, worker, and a sink that shows the mails and webhooks."""
     send_to_this_machine()
-    supervising.up(settings())
+    supervising.up(settings(), is_verbose=verbose)
 
 
 def serve(

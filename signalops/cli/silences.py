@@ -47,7 +47,7 @@ def add(
     if as_json:
         show_json(silence.model_dump(mode="json"))
     else:
-        typer.echo(f"Silence {silence.id} holds from {_minute(silence.starts_at)} to {_minute(silence.ends_at)}.")
+        typer.echo(f"Silence {silence.id} is active from {_minute(silence.starts_at)} to {_minute(silence.ends_at)}.")
 
 
 def _minute(moment: datetime) -> str:

@@ -15,11 +15,13 @@ _PROBLEMS: Mapping[str, Callable[[str], Problem]] = {
     "channels_by_name": lambda _: Conflict("There is a channel of this name already: choose another name."),
     "channels_secret_destination": lambda _: Invalid.at("secret", "would be sent elsewhere than it was given for; give it again"),
     "meters_one_meaning": lambda why: Conflict(f"The plan can't be given ({why})."),
-    "plans_pkey": lambda _: Conflict("Somebody else made that version of the plan meanwhile: look at it and try again."),
+    "plans_pkey": lambda _: Conflict(
+        "Somebody else created that version of the plan at the same time: look at it and try again."
+    ),
     "rules_by_name": lambda _: Conflict("There is a rule of this name already: choose another name."),
     "subscriptions_currency": lambda why: Conflict(f"The plan can't be given ({why})."),
     "subscriptions_tenant_id_starts_on_key": lambda _: Conflict(
-        "Somebody else gave the tenant a plan meanwhile: look at it and try again."
+        "Somebody else gave the tenant a plan at the same time: look at it and try again."
     ),
     "tenants_fixed_time_zone": lambda why: Conflict(f"The time zone can't be set: {why}."),
     "tenants_slug_key": lambda _: Conflict("There is a tenant of this slug already: choose another slug."),

@@ -27,7 +27,7 @@ _JSON_TYPE = shape(
 )
 """The subtype json, or one with the suffix +json (JSON format, section 3.1)."""
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_MAX_KEY_BYTES = 2048  # an entry of a PostgreSQL index holds 2,704 bytes
+_MAX_KEY_BYTES = 2048  # an entry of a PostgreSQL index has at most 2,704 bytes
 _OWN = ("type", "source", "time", "data", "specversion", "datacontenttype")
 
 

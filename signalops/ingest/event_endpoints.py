@@ -204,7 +204,7 @@ def _items(media: str, body: bytes) -> Sequence[object]:
             headers={"Accept": f"application/json, {_NDJSON[0]}, {cloudevents.BATCH}"},
         )
     if len(items) > MAX_IN_BATCH:
-        raise TooLarge(f"A batch holds at most {MAX_IN_BATCH} events: split it.")
+        raise TooLarge(f"A batch has at most {MAX_IN_BATCH} events: split it.")
     return items
 
 

@@ -85,7 +85,7 @@ def _outcome(verdict: str, first: EventId, meter: str, end: datetime) -> Stored 
             headers={"Location": f"/api/events/{first}"},
         )
     return QuotaExceeded(
-        f"The month's hard limit of {meter} is reached: it starts anew at {end:%Y-%m-%dT%H:%MZ}, or raise the limit.",
+        f"The month's hard limit of {meter} is reached: it starts again at {end:%Y-%m-%dT%H:%MZ}, or raise the limit.",
         headers={"Retry-After": str(int((end - clock.now()).total_seconds()) + 1)},
         meter=meter,
         periodEnd=end.isoformat(),

@@ -153,7 +153,7 @@ def _between(below: object, low: float, above: object, high: float, path: str) -
 def _number(operand: object, path: str) -> float:
     number = comparable(operand)
     if number is None:
-        raise PatternError(path, "a bound is not a number that a double holds exactly", "write a smaller JSON number")
+        raise PatternError(path, "a bound is not a number that a double represents exactly", "write a smaller JSON number")
     return number
 
 

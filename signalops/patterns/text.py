@@ -12,7 +12,7 @@ MAX_EXACT_INT = 2**53
 def read_json(text: str | bytes, *, unique_keys: bool = True) -> object:
     """Parse one JSON text, refusing what readers disagree on: duplicate keys, NaN, Infinity, anything after the value.
 
-    A number that a double can't hold comes back as `Decimal`, so that nothing is rounded silently.
+    A number that a double can't represent comes back as `Decimal`, so that nothing is rounded silently.
     unique_keys: False lets the last of duplicate keys win, for a file whose parts are judged one by one.
 
     Raises: ValueError with one sentence.
@@ -30,7 +30,7 @@ def read_json(text: str | bytes, *, unique_keys: bool = True) -> object:
 
 
 def comparable(value: object) -> float | None:
-    """The number as comparisons see it; None for other types and for numbers that a double can't hold.
+    """The number as comparisons see it; None for other types and for numbers that a double can't represent.
 
     The test is the shortest decimal form of the nearest double, as in ComparableNumber of aws/event-ruler.
     """

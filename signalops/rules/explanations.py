@@ -53,7 +53,7 @@ def silences_of(silences: Sequence[Mapping[str, Any]], seen: Mapping[str, object
     """Yield the silences that suppress an event's notifications."""
     for one in silences:
         if one["starts_at"] <= now and compiled(one["grammar"], one["pattern"]).matches(seen):
-            yield f"A silence until {one['ends_at'].isoformat(timespec='minutes')} holds it back: {one['reason']}."
+            yield f"A silence until {one['ends_at'].isoformat(timespec='minutes')} suppresses it: {one['reason']}."
 
 
 def threshold(window: Window) -> tuple[str, Any]:

@@ -43,8 +43,8 @@ class RuleCache:
             return compiling()
         # In a thread, one at a time: a tenant with very many rules that changes them all day must not stop the others' batches.
         async with self._compiling:
-            meanwhile = self._cache.get(tenant.int)
-            return meanwhile if meanwhile and meanwhile.version >= version else await asyncio.to_thread(compiling)
+            cached = self._cache.get(tenant.int)
+            return cached if cached and cached.version >= version else await asyncio.to_thread(compiling)
 
 
 def _report(tenant: TenantId, rule: RuleId, error: str) -> None:

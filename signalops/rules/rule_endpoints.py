@@ -79,7 +79,7 @@ class Rules:
     @endpoint(
         "POST /api/rules/test",
         "testRule",
-        "Hold one event against a rule, without sending",
+        "Evaluate a rule on one event, without sending",
         "rules:*",
         problems=(errors.NotFound,),
     )

@@ -86,7 +86,7 @@ class RuleRegistry:
         most = self._most * MAX_VERSIONS
         if await rule_queries.count_versions(connection, tenant) > most:
             raise Conflict(
-                f"{most} versions of rules were made within 30 days, which are kept for ever: wait, change fewer rules, or have "
+                f"{most} versions of rules were made within 30 days, and are never deleted: wait, change fewer rules, or have "
                 "SIGNALOPS_MAX_RULES raised."
             )
 

@@ -63,8 +63,8 @@ class Sender:
         No transaction is open while a provider answers. If the record fails, the error is raised and the delivery
         stays `sending`: the job's next run sends again with the same id, so the receiver is notified at least once.
 
-        Whoever takes longer than LINGER seconds is waited for without the job, whose place in the worker is for others; should
-        the worker die then, the sweep for what lost its job sends it again.
+        An attempt that takes longer than LINGER seconds continues without its job, whose slot in the worker is free for others;
+        should the worker die then, `enqueue_lost_deliveries` has it sent again.
         """
         busy = [channel for channel, count in self._in_hand.items() if count >= MAX_PER_CHANNEL]
         async with self._pool.connection() as connection:

@@ -95,7 +95,7 @@ def _check_tags(source: str) -> None:
         if end < 0:
             raise LiquidSyntaxError(f"a tag is not closed within {TAG_LIMIT} characters", token=None)
         if _GAP.search(source, start, end):
-            raise LiquidSyntaxError("a tag holds more than 100 blanks in a row", token=None)
+            raise LiquidSyntaxError("a tag contains more than 100 blanks in a row", token=None)
         position = end + 2
     if sum(1 for _ in _VERBATIM.finditer(source)) > VERBATIM_LIMIT:
         raise LiquidSyntaxError(f"there are more than {VERBATIM_LIMIT} raw and doc tags", token=None)

@@ -30,7 +30,7 @@ class Mail(NamedTuple):
 def written(headers: Mapping[str, str], text: str, html: str | None) -> bytes:
     """Return a mail of these headers, whose values are ASCII, with a text and perhaps HTML beside it.
 
-    Raises ValueError if a header would hold a line break, or can't be sent.
+    Raises ValueError if a header would contain a line break, or can't be sent.
     """
     body = EmailMessage(_POLICY)
     body.set_content(text)
@@ -46,7 +46,7 @@ def prose(name: str, text: str) -> str:
     Raises ValueError for a line break.
     """
     if "\r" in text or "\n" in text:
-        raise ValueError(f"the header {name} holds a line break")
+        raise ValueError(f"the header {name} contains a line break")
     if len(name) + 2 + len(text) <= _LINE and _PLAIN.fullmatch(text) and "=?" not in text:
         return text
     return " ".join(f"=?utf-8?b?{base64.b64encode(part).decode()}?=" for part in _parts(text))
@@ -90,5 +90,5 @@ def _folded(name: str, value: str) -> str:
         lines[-1] += f" {word}"
     # One header a line, and nothing in it that could begin another: whatever was encoded before.
     if not _HEADER.fullmatch("".join(lines)):
-        raise ValueError(f"the header {name} holds a line break, or what mail can't carry")
+        raise ValueError(f"the header {name} contains a line break, or what mail can't carry")
     return "\r\n".join(lines) + "\r\n"

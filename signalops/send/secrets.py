@@ -22,7 +22,7 @@ class SecretBox:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError as error:
             raise Unusable(
-                "SIGNALOPS_SECRET_KEY (or secret.key in the data folder) holds no Fernet keys: "
+                "SIGNALOPS_SECRET_KEY (or secret.key in the data folder) contains no Fernet keys: "
                 "a key is 32 bytes in URL-safe base64, several are separated by commas."
             ) from error
 

@@ -62,7 +62,7 @@ class Blocked(Exception):
 class Guard(AbstractResolver):
     """Checks urls, names and addresses. As aiohttp's resolver and maker of sockets it has every connection pass here.
 
-    Names are resolved by `resolver`, by default c-ares: a name whose DNS server hangs must not hold up a thread each.
+    Names are resolved by `resolver`, by default c-ares: a name whose DNS server hangs must not block a thread each.
     """
 
     def __init__(self, settings: Settings, resolver: AbstractResolver | None = None) -> None:
@@ -76,7 +76,7 @@ class Guard(AbstractResolver):
         if url.scheme not in self._schemes:
             raise Blocked("The url must begin with https://: plain HTTP is not allowed here.")
         if url.raw_user is not None or url.raw_password is not None:
-            raise Blocked("The url must hold no user and no password: remove them.")
+            raise Blocked("The url must contain no user and no password: remove them.")
         self._check_port(url.port, self._ports)
         self._check_host(url.raw_host or "")
 

@@ -52,7 +52,7 @@ def render(template: Mapping[str, str], notification: Notification, markup: Mark
     """Return the message of a notification, its body for a markup; Invalid, with the remedy, if that fails.
 
     What comes from the event is neutralised: in the subject as one line of plain text, in the html part as HTML. What a tenant
-    wrote may do what nobody foresaw: to be called by `rendered`, but for a template of our own.
+    wrote may do what nobody foresaw: to be called by `rendered` alone, except for templates of our own.
     """
     part = partial(_part, template, notification, time.thread_time() + TIME_LIMIT)
     return Message(

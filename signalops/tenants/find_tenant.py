@@ -40,7 +40,7 @@ async def lock_open_tenant(connection: db.Connection, slug_or_id: str) -> FoundT
     """Find a tenant to give it something new; Conflict also when it is closed."""
     locked = await lock_tenant(connection, slug_or_id)
     if locked.status == "closed":
-        raise Conflict("The tenant is closed for ever: make another tenant.")
+        raise Conflict("The tenant is closed permanently: make another tenant.")
     return locked
 
 

@@ -94,7 +94,9 @@ async def resume_tenant(connection: db.Connection, operator: Operator, tenant: F
     return await tenant_service.show(connection, tenant.id)
 
 
-@endpoint(f"POST {_ONE}/close", "closeTenant", "Close a tenant for ever", "tenants:*", lock="tenant", problems=(errors.Conflict,))
+@endpoint(
+    f"POST {_ONE}/close", "closeTenant", "Close a tenant permanently", "tenants:*", lock="tenant", problems=(errors.Conflict,)
+)
 async def close_tenant(connection: db.Connection, operator: Operator, tenant: FoundTenant, body: SuspensionReason) -> TenantShown:
     """Close a tenant permanently: its requests are refused, and it costs nothing from today on."""
     await tenant_service.close(connection, tenant, body.reason, operator.author)

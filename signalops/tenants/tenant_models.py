@@ -65,7 +65,7 @@ class TenantSummary(ApiModel):
     name: str
     time_zone: str
     status: TenantStatus = Field(
-        description="suspended: requests are refused, and what was accepted waits; closed: refused for ever; deleting: it goes."
+        description="suspended: requests are refused, accepted events wait; closed: refused permanently; deleting: its data goes."
     )
     status_reason: str | None = Field(description="Why; null: active, or nobody said.")
     status_since: datetime

@@ -54,12 +54,12 @@ class Probes:
         self._pools = pools
         self._is_draining = is_draining
 
-    @endpoint("GET /healthz", "live", "Tell that the process lives", None)
+    @endpoint("GET /healthz", "live", "Report that the process is alive", None)
     async def healthz(self) -> Health:
         """Answer that the process is alive."""
         return Health(status="ok")
 
-    @endpoint("GET /readyz", "ready", "Tell whether requests can be served", None, problems=(errors.Unavailable,))
+    @endpoint("GET /readyz", "ready", "Report whether requests can be served", None, problems=(errors.Unavailable,))
     async def readyz(self) -> Health:
         """Answer whether requests can be served: all pools reach the database, and the process is not draining."""
         if self._is_draining():

@@ -12,7 +12,7 @@ SQL = db.queries("watch/isolation")
 FUNCTIONS = {
     "set_tenant": "says for whom a transaction acts: its caller has authenticated the tenant; the transaction's end forgets it",
     "set_tenant_group": "says which tenants the rows of a flush or batch are of; the functions that use it take it back",
-    "accept": "a flush holds events of many tenants, each of which the API has authenticated; it answers with verdicts alone",
+    "accept": "a flush has events of many tenants, each of which the API has authenticated; it answers with verdicts alone",
     "read_batch": "a batch has events of many tenants; its id is never shown to a tenant",
     "record_batch": "writes what came of a batch, for the tenants whose events were in it",
     "record_event_types": "notes the types of a batch's events, for the tenants whose events were in it",

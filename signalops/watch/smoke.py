@@ -32,6 +32,10 @@ class Station(NamedTuple):
     milliseconds: float
     detail: str
 
+    def line(self) -> str:
+        """Return it as one line of output."""
+        return f"{self.milliseconds:9.1f} ms  {self.name:10} {self.detail}"
+
 
 async def walk(base_url: str, key: str, settings: Settings) -> AsyncIterator[Station]:
     """Post one event and yield each step when it completes: received, answered, processed, delivered, counted.

@@ -40,7 +40,7 @@ _PROBLEM = {
         "detail": {"type": "string", "description": "What is wrong, and how to mend it."},
         "instance": {"type": "string", "description": "The path that was asked for."},
         "errors": {"type": "array", "items": {"type": "object"}, "description": "Each fault: path, message and often remedy."},
-        "periodEnd": {"type": "string", "format": "date-time", "description": "When a spent limit starts anew."},
+        "periodEnd": {"type": "string", "format": "date-time", "description": "When a spent limit starts again."},
     },
 }
 

@@ -22,6 +22,8 @@ def report(request: Request, operation: str | None, status: int, reason: str | N
     telemetry.emit(
         "request.answered",
         operation=operation,
+        method=request.scope["method"],
+        path=request.scope["path"],
         status=status,
         reason=reason,
         duration_ms=milliseconds,

@@ -12,7 +12,7 @@ language sql volatile
 as $$ select set_config('signalops.tenant_id', tenant::text, true) $$;
 comment on function signalops.set_tenant is 'Sets the tenant of this transaction; the end of the transaction forgets it.';
 
--- A flush holds events of many tenants. One statement for all of them costs half of one statement per tenant (measured with
+-- A flush has events of many tenants. One statement for all of them costs half of one statement per tenant (measured with
 -- 64 events of 50 tenants), so for its duration the rows of exactly these tenants are visible.
 create or replace function signalops.current_tenant_group() returns uuid[]
 language sql stable parallel safe
@@ -73,7 +73,7 @@ begin
       ('ruleset_versions', 'tenant_id', '{worker}', null),
       ('silences', 'tenant_id', '{}', null),
       ('matches', 'tenant_id', '{worker}', 'flush_digests records the match.'),
-      ('rule_states', 'tenant_id', '{worker}', 'fire_absences and expire_rule_states sweep all tenants; start_absence_timer acts for whoever changes a rule.'),
+      ('rule_states', 'tenant_id', '{worker}', 'fire_absences and expire_rule_states sweep all tenants; start_absence_timer acts for the tenant whose rule changes.'),
       ('window_events', 'tenant_id', '{worker}', 'expire_rule_states removes what is past.'),
       ('digests', 'tenant_id', '{worker}', 'flush_digests sweeps all tenants for what is due.'),
       ('backtests', 'tenant_id', '{}', 'Those of expired time are found by reading through the table.'),

@@ -92,7 +92,7 @@ comment on column signalops.api_keys.digest is
   'since it could be made.';
 comment on column signalops.api_keys.made_by is
   'The key that it was made by: it ends no later, and pays from that one''s bucket, too. NULL: a person made it.';
--- Serves find_keys. Not unique: uniqueness across tenants would tell one tenant of another's key.
+-- Serves find_keys. Not unique: uniqueness across tenants would reveal one tenant's to another key.
 create index api_keys_by_prefix on signalops.api_keys (prefix);
 -- Serves add-key: a key has one successor, also when two ask for it at once. Partial, and so none that the planner probes in find_keys.
 create unique index api_keys_by_replaced on signalops.api_keys (tenant_id, replaces) where replaces is not null;

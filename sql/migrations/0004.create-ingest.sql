@@ -45,7 +45,7 @@ create table signalops.idempotency_keys (
 ) with (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 comment on table signalops.idempotency_keys is 'Which key stored which event: the second request with a key gets the first one''s answer.';
 comment on column signalops.idempotency_keys.tenant_id is 'Whose key it is; two tenants may use the same one.';
-comment on column signalops.idempotency_keys.key is 'As sent; for CloudEvents source and id, with a line feed between (no plain key holds one).';
+comment on column signalops.idempotency_keys.key is 'As sent; for CloudEvents source and id, with a line feed between (no plain key contains one).';
 comment on column signalops.idempotency_keys.event_id is 'The event that was stored under it.';
 comment on column signalops.idempotency_keys.body_hash is 'SHA-256 of the canonical event: another body under the same key is refused.';
 

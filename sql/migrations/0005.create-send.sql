@@ -38,7 +38,7 @@ comment on column signalops.channels.send_target_id is
 comment on column signalops.channels.max_per_minute is 'Rate limit of its send target in messages per minute; NULL: none.';
 -- Serves add-channel: a tenant has one channel of a name.
 create unique index channels_by_name on signalops.channels (tenant_id, name) where deleted_at is null;
--- Serves find_called_channel. Not unique: uniqueness across tenants would tell one tenant of another's.
+-- Serves find_called_channel. Not unique: uniqueness across tenants would reveal one tenant's to another.
 create index channels_by_id on signalops.channels (id);
 
 create table signalops.send_targets (

@@ -37,7 +37,7 @@ def test_the_life_of_an_invoice(signalops: Run, billed: Tenant) -> None:
     assert "Credit note 1 of -9.00 is issued." in signalops("invoice", "credit-note", "1", *OF, *WHY, "--amount", "9").out
     assert "Corrects" in signalops("invoice", "show", "1", "--credit-note", *OF, "--format", "html").out
     refused = signalops("invoice", "void", "1", *OF, *WHY)
-    assert (refused.code, refused.err) == (1, "signalops: Credit notes hold against the invoice: void these first.")
+    assert (refused.code, refused.err) == (1, "signalops: The invoice has credit notes: void these first.")
     assert "It is void." in signalops("invoice", "void", "1", "--credit-note", *OF, *WHY).out
     assert "It is void." in signalops("invoice", "void", "1", *OF, *WHY).out
     assert "Invoice 2 of 49.00 is issued." in signalops("invoice", "reissue", "1", *OF, *WHY).out

@@ -38,7 +38,7 @@ def test_a_tenant_is_suspended_resumed_and_closed(signalops: Run, acme: Tenant) 
     [
         (("resume", "acme"), "The tenant is closed"),
         (("suspend", "acme", *BECAUSE), "The tenant is closed"),
-        (("plan", "acme", "free"), "The tenant is closed for ever: make another tenant."),
+        (("plan", "acme", "free"), "The tenant is closed permanently: make another tenant."),
     ],
 )
 def test_what_is_closed_stays_closed(signalops: Run, acme: Tenant, arguments: tuple[str, ...], printed: str) -> None:

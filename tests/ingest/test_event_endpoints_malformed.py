@@ -45,7 +45,7 @@ async def test_a_control_character_in_an_attribute_is_refused_before_the_databas
 ) -> None:
     for name in ("ce_subject", "ce_dataschema", "ce_id", "ce_source", "ce_myextension"):
         problem = assert_problem(await api.post({}, acme, **(BINARY | {name: "%00"})), 422, "invalid")
-        assert problem["errors"][0]["message"] == "must hold no control characters"
+        assert problem["errors"][0]["message"] == "must contain no control characters"
     assert rows(owner) == NOTHING
 
 

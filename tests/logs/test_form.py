@@ -15,7 +15,8 @@ from signalops import telemetry, logs
 from signalops.config import Settings
 logs.install(Settings(log_format={form!r}))
 telemetry.subscribe(logs.lines_of("all"))
-telemetry.emit("request.answered", operation="storeEvent", status=202, reason=None, duration_ms=1.25, tenant=None, request_id="c")
+fields = dict(method="POST", path="/", status=202, reason=None, duration_ms=1.25, tenant=None, request_id="c")
+telemetry.emit("request.answered", operation="storeEvent", **fields)
 logging.getLogger("elsewhere").warning("it said %s", "\\x1b[31mred\\x1b[0m\\u202eevil")
 try:
     raise OSError("broken \\x1b[2J pipe")

@@ -145,7 +145,7 @@ async def test_an_active_silence_is_noted(api: Client, acme: Tenant) -> None:
         assert (await api.post(silence | later, acme, "/api/silences")).status == 201
     notes = (await _try(api, acme, draft(), SIGNUP))["notes"]
     assert len(notes) == 1
-    assert notes[0].endswith("holds it back: moving house.")
+    assert notes[0].endswith("suppresses it: moving house.")
 
 
 async def test_a_field_that_a_type_never_had_is_warned_of(api: Client, owner: psycopg.Connection, acme: Tenant) -> None:

@@ -34,7 +34,7 @@ class DeletionShown(ApiModel):
     begun_at: datetime = Field(description="When it was asked for.")
     finished_at: datetime | None = Field(description="When nothing was left.")
     tables: list[TableDeleted] = Field(
-        description="Once it is finished every table that holds rows of tenants; before, those of which rows were removed."
+        description="Once it is finished every table with rows of tenants; before, those of which rows were removed."
     )
 
     @classmethod

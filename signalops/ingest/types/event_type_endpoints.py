@@ -61,7 +61,7 @@ class EventTypes:
     @endpoint(
         "PUT /api/event-types/{type}/schema",
         "putSchema",
-        "Hold the payloads of a type against a JSON Schema",
+        "Validate the payloads of a type by a JSON Schema",
         "rules:*",
         most_bytes=2 * MAX_BYTES,
     )

@@ -32,7 +32,7 @@ _EXTREME = re.compile(rb"[0-9]e[-+]?[0-9]{2}")
 _NAMED = 20_000
 """The same, up to which faults are named: 0.1 s in the worst case that was found."""
 _MAX_MESSAGE = 200
-# Some 30,000 bytes of automaton hold every pattern that people write; at 250 KB of text a worse one takes 0.1 s.
+# Some 30,000 bytes of automaton are enough for every pattern that people write; at 250 KB of text a worse one takes 0.1 s.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=30_000)
 _DRAFTS: dict[str, type[jsonschema_rs.Draft202012Validator] | type[jsonschema_rs.Draft7Validator]] = {
     "https://json-schema.org/draft/2020-12/schema": jsonschema_rs.Draft202012Validator,

@@ -25,7 +25,7 @@ class Backtests:
     @endpoint(
         "POST /api/rules/backtest",
         "startBacktest",
-        "Hold a rule against past events; sends nothing",
+        "Evaluate a rule on past events; sends nothing",
         "rules:*",
         answers={200: Backtest, 202: Backtest},
         problems=(errors.NotFound, errors.Conflict),

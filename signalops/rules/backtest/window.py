@@ -142,7 +142,7 @@ class Window:
         here = bisect_right(self._entries, at, key=_at)
         high = bisect_right(self._entries, at + self._span, key=_at)
         if self._neighbours is not None:
-            # A window around the time that holds more than these holds enough, with them alone. Those at the very time don't
+            # A window around the time with more than these has enough, with them alone. Those at the very time don't
             # count among the ones before it: a stretch that ends there must be seen whole.
             low = max(low, bisect_left(self._entries, at, key=_at) - self._neighbours)
             high = min(high, here + self._neighbours)

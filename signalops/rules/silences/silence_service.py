@@ -27,7 +27,7 @@ async def add(connection: db.Connection, tenant: TenantId, new: NewSilence) -> U
         ends_at=new.until,
         reason=new.reason,
     )
-    # Counted after the insert, whose trigger holds the tenant's row of ruleset_versions: two at once can't both be the last.
+    # Counted after the insert, whose trigger locks the tenant's row of ruleset_versions: two at once can't both be the last.
     if len(await rule_queries.active_silences(connection, tenant)) > MAX_SILENCES:
         raise Conflict(f"There are {MAX_SILENCES} silences already: end one, or make one of several.")
     return silence

@@ -73,7 +73,7 @@ class Event(_Part):
         if self.event_type in ("Delivery", "Complaint"):
             return ProviderStatus(name, "delivered", delivery)
         if self.event_type == "Reject":
-            return ProviderStatus(name, "dead", delivery, "SES rejected the mail: it holds what it takes for a virus.")
+            return ProviderStatus(name, "dead", delivery, "SES rejected the mail: it contains what it takes for a virus.")
         if not self._is_final:
             return None
         detail = next((one.detail for one in self.addresses_to_suppress()), None)

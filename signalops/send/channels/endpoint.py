@@ -49,7 +49,7 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
 
 def _without_credentials(url: HttpUrl) -> HttpUrl:
     if url.username or url.password:
-        raise ValueError("must hold no user and no password: it can be read")
+        raise ValueError("must contain no user and no password: it can be read")
     return url
 
 

@@ -39,7 +39,7 @@ class Slack(Channel):
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
         self.check(envelope.secret, transport.settings)
         assert envelope.secret is not None
-        # What an event may hold is no reason to fetch a page and show it.
+        # What an event may contain is no reason to fetch a page and show it.
         message = {"text": _text(envelope), "unfurl_links": False, "unfurl_media": False}
         headers = {"Content-Type": "application/json; charset=utf-8"}
         return await transport.call(Request(envelope.secret, json.dumps(message).encode(), headers), _classify)

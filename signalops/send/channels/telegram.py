@@ -58,7 +58,7 @@ class Telegram(Channel):
             return Outcome("misconfigured", error="The Telegram channel has no bot token: give it one.")
         url = f"{transport.settings.telegram_url}/bot{token}/sendMessage"
         headers = {"Content-Type": "application/json"}
-        # The url holds the token: who answers may repeat it, and what Telegram says becomes the error.
+        # The url contains the token: who answers may repeat it, and what Telegram says becomes the error.
         request = Request(url, orjson.dumps(await asyncio.to_thread(self.body, envelope)), headers, secret=token)
         return await transport.call(request, classify)
 

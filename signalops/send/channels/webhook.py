@@ -31,7 +31,7 @@ class Webhook(Endpoint):
         if secret is None:
             return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
         if not all(24 <= len(key) <= 64 for key in _keys(secret)):
-            raise Invalid("The secret must hold 24 to 64 bytes: leave it out to have one made.")
+            raise Invalid("The secret must contain 24 to 64 bytes: leave it out to have one made.")
         return secret
 
     async def send(self, envelope: Envelope, transport: Transport) -> Outcome:
@@ -80,5 +80,5 @@ def _body(envelope: Envelope) -> bytes:
     if notification.replay:
         data["replay"] = True
     document = {"type": event["type"], "timestamp": event["occurredAt"], "data": data}
-    # Not orjson, which refuses integers beyond 64 bits; a payload may hold them.
+    # Not orjson, which refuses integers beyond 64 bits; a payload may contain them.
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -44,7 +44,7 @@ async def void(connection: db.Connection, tenant: TenantId, invoice: UUID, decis
     """Void an invoice or a credit note, once, and return the credit that it used. Conflict if it has valid credit notes."""
     locked = await _lock_invoice(connection, tenant, invoice)
     if locked["left"] != locked["total"]:
-        raise Conflict("Credit notes hold against the invoice: void these first.")
+        raise Conflict("The invoice has credit notes: void these first.")
     await invoice_queries.void_invoice(connection, tenant, invoice, **decision.model_dump())
 
 
@@ -52,9 +52,9 @@ async def reissue(connection: db.Connection, tenant: TenantId, invoice: UUID, de
     """Reissue a voided invoice: the same lines, since the sealed figures are the same, and a new number."""
     voided = await _lock(connection, tenant, invoice)
     if voided["kind"] != "invoice" or voided["voided_at"] is None:
-        raise Conflict("Only a voided invoice is issued anew: void it first.")
+        raise Conflict("Only a voided invoice can be reissued: void it first.")
     if await invoice_queries.is_invoiced(connection, tenant, voided["period"], voided["currency"]):
-        raise Conflict(f"Another invoice of {voided['period']:%Y-%m} holds: void it first.")
+        raise Conflict(f"Another invoice of {voided['period']:%Y-%m} is valid: void it first.")
     read = await invoice_queries.read_invoice(connection, tenant, invoice)
     assert read is not None, "it is locked"
     names = Line.__dataclass_fields__
@@ -106,7 +106,7 @@ async def _lock_invoice(connection: db.Connection, tenant: TenantId, invoice: UU
     """Return an invoice that is not voided, locked."""
     locked = await _lock(connection, tenant, invoice)
     if locked["voided_at"] is not None:
-        raise Conflict("It is voided already: issue a period anew with `signalops invoice reissue`.")
+        raise Conflict("It is voided already: reissue it with `signalops invoice reissue`.")
     return locked
 
 

@@ -99,7 +99,7 @@ async def void(connection: db.Connection, operator: Operator, tenant: FoundTenan
 @endpoint(
     f"POST {_ONE}/reissue",
     "reissueInvoice",
-    "Issue a voided invoice anew, with the same figures",
+    "Reissue a voided invoice, with the same figures",
     "tenants:*",
     status=201,
     lock="tenant",

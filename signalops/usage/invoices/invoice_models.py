@@ -183,9 +183,9 @@ class InvoiceSummary(_Shown):
     total: Exact = Field(description="What is due; below zero: in the customer's favour.")
     issued_at: datetime
     corrects: UUID | None = Field(description="The invoice that a credit note takes off.")
-    reason: str | None = Field(description="Of a credit note, or of an invoice that was issued anew.")
+    reason: str | None = Field(description="Of a credit note, or of a reissued invoice.")
     author: str
-    voided_at: datetime | None = Field(description="null: it holds.")
+    voided_at: datetime | None = Field(description="null: it is valid.")
     void_reason: str | None
     voided_by: str | None
 

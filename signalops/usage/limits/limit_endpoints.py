@@ -11,7 +11,7 @@ _TENANTS = "/api/tenants/{tenant}/limits"
 
 
 @for_operators(_TENANTS, "listTenantLimits", "Show a tenant's limits, and how much of them is used")
-@endpoint("GET /api/limits", "listLimits", "Show the limits that hold, and how much of them is used", "usage:read")
+@endpoint("GET /api/limits", "listLimits", "Show the limits in effect, and how much of them is used", "usage:read")
 async def list_limits(connection: db.Connection, caller: Caller) -> LimitList:
     """Show the limits in effect, and how much of them is used."""
     return LimitList(data=await limit_service.list_limits(connection, caller.tenant))
@@ -20,7 +20,7 @@ async def list_limits(connection: db.Connection, caller: Caller) -> LimitList:
 @endpoint(
     f"PUT {_TENANTS}/{{meter}}",
     "setTenantLimit",
-    "Set a limit of the tenant's own; it holds at once",
+    "Set a limit of the tenant's own, in effect at once",
     "tenants:*",
     lock="open tenant",
 )

@@ -15,7 +15,7 @@ class LimitShown(ApiModel):
 
     meter: str = Field(examples=["events"])
     origin: Literal["tenant", "plan"] = Field(description="The tenant's own, or its plan's.")
-    starts_on: date = Field(description="Since when it holds, in the tenant's time zone.")
+    starts_on: date = Field(description="Since when it is in effect, in the tenant's time zone.")
     soft: Exact | None = Field(description="At which a notice is emitted.")
     hard: Exact | None = Field(description="Beyond which events are refused, or accepted and marked.")
     thresholds: list[int] = Field(description="Percentages of hard (of soft, without hard) at which notices are emitted.")

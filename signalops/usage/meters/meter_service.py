@@ -23,12 +23,12 @@ async def add(connection: db.Connection, tenant: TenantId, new: MeterIn, most: i
     is_new = await meter_queries.add_meter(connection, tenant, new)
     known = await _known(connection, tenant, new)
     assert known is not None
-    # After it was added, which holds the tenant's row: two at once can't both be the last.
+    # After it was added, which locks the tenant's row: two at once can't both be the last.
     counting, recent = await meter_queries.count_meters(connection, tenant)
     if is_new and counting > most:
         raise Conflict(f"There are {most} meters already: end one, or have SIGNALOPS_MAX_METERS raised.")
     if is_new and recent > most * MAX_RESULT:
-        raise Conflict(f"{most * MAX_RESULT} meters were made within 30 days, which are kept for ever: wait, or change fewer.")
+        raise Conflict(f"{most * MAX_RESULT} meters were made within 30 days, and are never deleted: wait, or change fewer.")
     return known, is_new
 
 

@@ -75,7 +75,7 @@ COUNTED = (
         "signalops_deliveries_dead_lettered_total", "counter", (), "Deliveries that were given up: dead letters.", part="worker"
     ),
     Metric("signalops_jobs_rescued_total", "counter", (), "Jobs of silent workers that were given to others.", part="worker"),
-    Metric("signalops_jobs_requeued_total", "counter", (), "Jobs that were missing and made anew.", part="worker"),
+    Metric("signalops_jobs_requeued_total", "counter", (), "Jobs that were missing and enqueued again.", part="worker"),
     Metric(
         "signalops_clock_correction_seconds",
         "gauge",

@@ -22,7 +22,7 @@ class MetricsHttp:
     @endpoint(
         "GET /metrics",
         "scrape",
-        "Tell Prometheus what the installation does",
+        "Export metrics for Prometheus",
         None,
         answers={200: Text},
         problems=(NotFound,),

@@ -42,7 +42,7 @@ begin
 end
 $$;
 comment on function signalops.notify_key_change is
-  'Tells every API process to look one key up again, or what it remembers of one tenant: what was revoked or suspended is refused from then on.';
+  'Has every API process invalidate one cached key, or the cache of one tenant: a revoked key or suspended tenant is refused from then on.';
 
 -- For each row that has changed: for each statement, whoever revoked a revoked key again made all processes look up all keys.
 create or replace trigger notify_key_change after update on signalops.api_keys for each row

@@ -14,7 +14,7 @@ declare
   checked jsonb;
   taken jsonb := '[]';
   careful uuid[] := '{}';
-  telling jsonb := '[]';
+  due_notices jsonb := '[]';
   fresh bigint;
   notices bigint;
   emitted bigint := 0;
@@ -71,7 +71,7 @@ begin
       taken := taken || (
         select coalesce(jsonb_agg(c.event), '[]')
         from jsonb_to_recordset(checked) as c (event jsonb, refused_by text) where c.refused_by is null);
-      telling := telling || jsonb_build_object('tenant', part.tenant, 'meters', part.meters, 'refusing', (
+      due_notices := due_notices || jsonb_build_object('tenant', part.tenant, 'meters', part.meters, 'refusing', (
         select array_agg(distinct c.refused_by) from jsonb_to_recordset(checked) as c (refused_by text)));
     end loop;
     perform signalops.update_counters(taken, moment, 1);
@@ -88,7 +88,7 @@ begin
       select g.event_id, g.verdict, g.first_id, null::text, null::timestamptz, null::jsonb from signalops.uncount_duplicates(admitted, moment, place) g;
   end if;
 
-  for part in select * from jsonb_to_recordset(telling) as t (tenant uuid, meters text[], refusing text[])
+  for part in select * from jsonb_to_recordset(due_notices) as t (tenant uuid, meters text[], refusing text[])
   loop
     return query
       select t.event_id, t.verdict, part.tenant, t.of_meter, null::timestamptz, null::jsonb

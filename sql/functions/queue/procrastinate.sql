@@ -54,7 +54,7 @@ END;
 $$;
 
 -- The plans of the queue's hot functions are pinned. A jobs table that is vacuumed while empty leaves cached generic plans that scan it
--- as if it still were (8,000 jobs: 3.1 s a fetch). Planning anew each time avoids that, and costs more than the work itself: 762 us a
+-- as if it still were (8,000 jobs: 3.1 s a fetch). Planning each time avoids that, and costs more than the work itself: 762 us a
 -- fetch, 375 with a kept plan. So the one right plan is kept: along the indexes, nested loops, no sort.
 do $$
 declare

@@ -79,7 +79,7 @@ begin
 end
 $$;
 comment on function signalops.lock_deliveries is
-  'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: whoever handles several locks all of them before '
+  'Locks [{tenant, delivery}] in one order and returns those that are there, with their channels: a transaction with several locks all of them before '
   'their send_targets.';
 
 create or replace function signalops.claim_deliveries(requested jsonb, busy uuid[])
@@ -109,7 +109,7 @@ begin
       update signalops.deliveries d set status = 'pending', next_attempt_at = clock_timestamp(), updated_at = now()
       where d.tenant_id = one.tenant and d.id = one.delivery and d.next_attempt_at is null
         and d.status not in ('retrying', 'sent', 'delivered', 'read', 'dead', 'cancelled', 'suppressed');
-      -- For ever, as far as the sweep can see: resuming the tenant wakes its channels.
+      -- Without end for the sweep: resuming the tenant wakes its channels.
       perform signalops.schedule_channel(one.tenant, one.channel, 'infinity');
       continue;
     end if;

@@ -11,7 +11,7 @@ order by id::text = %(slug_or_id)s desc, begun_at desc limit 1;
 -- delete-slice: removes a part of a tenant's rows
 select signalops.delete_slice(%(tenant)s, %(at_most)s);
 
--- running-transactions: those of this database, but for this one; one that only reads has no other number
+-- running-transactions: those of this database, except this one; one that only reads has no other number
 select coalesce(array_agg(l.virtualtransaction), '{}') from pg_locks l
 join pg_stat_activity a on a.pid = l.pid and a.datname = current_database() and a.usename is not null
 where l.locktype = 'virtualxid' and l.granted and l.pid <> pg_backend_pid();

@@ -14,10 +14,10 @@ select set_config('lock_timeout', '100ms', true);
 select signalops.set_tenant(%(tenant)s), signalops.requeue_events(%(tenant)s, %(events)s::text::jsonb,
   make_interval(secs => %(seconds)s), %(priority)s);
 
--- park-events: takes what is due of tenants that are held out of the sweeps' way
+-- park-events: takes what is due of suspended tenants out of the sweeps' way
 select signalops.park_events(%(at_most)s);
 
--- resume: lets a part of what is held of a resumed tenant go on
+-- resume: lets a part of what is parked of a resumed tenant go on
 select signalops.resume_tenants(%(at_most)s);
 
 -- enqueue-due: gives a job to deliveries whose next attempt is due
@@ -26,7 +26,7 @@ select signalops.enqueue_due_deliveries(%(at_most)s);
 -- enqueue-lost: gives a new job to what has none any more
 select signalops.enqueue_lost_batches('10 seconds', %(at_most)s), signalops.enqueue_lost_deliveries('5 minutes', %(at_most)s);
 
--- fire-due: closes the digests that are due, and tells of absences
+-- fire-due: closes the digests that are due, and emits absences
 select signalops.flush_digests(%(at_most)s), signalops.fire_absences(%(at_most)s);
 
 -- tidy: removes what rules remember in vain, and finds channels whose deliveries wait unnoticed

@@ -14,7 +14,7 @@ select w.id from unnest(%(rules)s::uuid[]) as w (id)
 where not exists (
   select from signalops.rules r where r.tenant_id = %(tenant)s and r.id = w.id and r.deleted_at is null);
 
--- refill-inbox: puts events into the inbox anew, but for those that another replay has just put there; returns the batches they are in
+-- refill-inbox: puts events into the inbox again, except those that another replay has just put there; returns the batches they are in
 insert into signalops.inbox (tenant_id, event_id, batch, replay_id)
 select %(tenant)s, w.event, w.batch, %(replay)s from unnest(%(events)s::uuid[], %(batches)s::uuid[]) as w (event, batch)
 on conflict do nothing

@@ -6,7 +6,7 @@ select pg_advisory_xact_lock(hashtextextended('signalops.backtests ' || %(tenant
 -- count-unfinished: how many backtests of a tenant are not over
 select count(*) from signalops.backtests where tenant_id = %(tenant)s and status in ('queued', 'running');
 
--- add-backtest: stores what is asked for, enqueues its first slice, and drops what is over but for the newest 49
+-- add-backtest: stores what is asked for, enqueues its first slice, and drops what is over, except the newest 49
 with added as (
   insert into signalops.backtests (tenant_id, id, request, starts_at, ends_at)
   values (%(tenant)s, %(id)s, %(request)s, %(starts_at)s, %(ends_at)s)
@@ -40,7 +40,7 @@ where tenant_id = %(tenant)s and id = %(id)s and status in ('queued', 'running')
 -- The policies let the planner expect a fraction of a tenant's rows: it would then collect and sort all that are left, for each page.
 select set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true);
 
--- read-past: a tenant's next events between two ids, in the order of receipt; no more at once than is held lightly
+-- read-past: a tenant's next events between two ids, in the order of receipt; no more at once than fits into memory
 select json_agg(json_build_object('id', id, 'causation_depth', causation_depth, 'attributes', attributes, 'type', type, 'source', source,
   'occurredAt', occurred_at, 'payload', payload) order by id)::text
 from (
@@ -67,7 +67,7 @@ from (
 ) page
 where coalesce(bytes_before, 0) < %(bytes)s;
 
--- read-events: some events by their ids, as templates see them; no more at once than is held lightly
+-- read-events: some events by their ids, as templates see them; no more at once than fits into memory
 select json_agg(json_build_object('id', id, 'type', type, 'source', source, 'occurredAt', occurred_at, 'payload', payload))::text
 from (
   select e.*, sum(pg_column_size(e.payload)) over (order by e.id rows between unbounded preceding and 1 preceding) as bytes_before

@@ -28,10 +28,10 @@ from signalops.rules r
 join signalops.rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.active_version
 where r.tenant_id = %(tenant)s and r.deleted_at is null;
 
--- count-versions: how many versions of rules a tenant has made in the last 30 days; they are kept for ever
+-- count-versions: how many versions of rules a tenant has made in the last 30 days; they are never deleted
 select count(*) from signalops.rule_versions where tenant_id = %(tenant)s and created_at > now() - interval '30 days';
 
--- lock-rule: a rule as it stands, held until the transaction ends
+-- lock-rule: a rule as it stands, locked until the transaction ends
 -- Alone, not joined with its version: who had to wait for the lock would join the new row with the version of before.
 select name, enabled, active_version from signalops.rules
 where tenant_id = %(tenant)s and id = %(id)s and deleted_at is null

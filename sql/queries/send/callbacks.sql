@@ -1,4 +1,4 @@
--- Station send: what providers call back, and suppressed addresses. In a transaction of the tenant, but for the first.
+-- Station send: what providers call back, and suppressed addresses. In a transaction of the tenant, except the first.
 
 -- find-called-channel: whose channel is called back, and its sealed secret, before any tenant is known
 select tenant_id, secret from signalops.find_called_channel(%(channel)s);

@@ -25,8 +25,8 @@ where tenant_id = %(tenant)s and deleted_at is null and id > %(lower)s and id < 
 order by case when %(upwards)s then id end, id desc
 limit %(limit)s;
 
--- lock-channel: a channel with its sealed secret, held until the transaction ends
--- For update, not less: a rule that is being added holds the key, so to delete a channel waits for it.
+-- lock-channel: a channel with its encrypted secret, locked until the transaction ends
+-- For update, not less: a rule that is being added locks the key, so to delete a channel waits for it.
 select kind, name, config, secret, enabled, disabled_because, retry_schedule, max_per_minute, send_target_id, updated_at
 from signalops.channels
 where tenant_id = %(tenant)s and id = %(id)s and deleted_at is null

@@ -76,18 +76,18 @@ select id from signalops.invoices where tenant_id = %(tenant)s and kind = %(kind
 -- find-credit-note: the credit note that was sent with an idempotency key
 select id, body_hash from signalops.invoices where tenant_id = %(tenant)s and idempotency_key = %(key)s;
 
--- lock-invoice: an invoice, held until the end of the transaction
+-- lock-invoice: an invoice, locked until the end of the transaction
 select * from signalops.invoices where tenant_id = %(tenant)s and id = %(id)s for no key update;
 
--- sum-credit-notes: what the credit notes that hold take off an invoice
+-- sum-credit-notes: what the valid credit notes take off an invoice
 select coalesce(sum(total), 0) as noted from signalops.invoices
 where tenant_id = %(tenant)s and corrects = %(id)s and voided_at is null;
 
--- is-invoiced: whether a period has an invoice in a currency that holds
+-- is-invoiced: whether a period has an invoice in a currency that is valid
 select exists (select from signalops.invoices where tenant_id = %(tenant)s and period = %(period)s and currency = %(currency)s
   and kind = 'invoice' and voided_at is null);
 
--- void-invoice: voids an invoice, gives its credit back, and tells the tenant
+-- void-invoice: voids an invoice, gives its credit back, and notifies the tenant
 with voided as (
   update signalops.invoices set voided_at = now(), void_reason = %(reason)s, voided_by = %(author)s
   where tenant_id = %(tenant)s and id = %(id)s returning *

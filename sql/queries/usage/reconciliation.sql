@@ -10,7 +10,7 @@ order by period nulls first, "check", subject;
 -- reconcile-numbers: gaps in the numbers of invoices and credit notes, of all tenants
 select period, "check", subject, expected, found from signalops.reconcile_numbers() order by subject;
 
--- reconcile-counts: how much of a tenant was held against one another, in a period or at all
+-- reconcile-counts: how much of a tenant was compared, in a period or at all
 select coalesce(n.events, 0)::bigint as events, n.entries,
   (select count(*) from signalops.usage_counters c
     where c.tenant_id = %(tenant)s and (%(period)s::date is null or c.period = %(period)s)) as counters,

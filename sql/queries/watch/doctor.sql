@@ -3,8 +3,8 @@
 -- version: whether this PostgreSQL is supported
 select current_setting('server_version_num')::integer / 10000 between 15 and 18, 'PostgreSQL ' || current_setting('server_version');
 
--- roles: whether our roles exist, and row-level security holds for them
-select count(fault) = 0, coalesce(string_agg(name || ' ' || fault, ', '), format('%s roles, row-level security holds for each', count(*)))
+-- roles: whether our roles exist, and row-level security applies to them
+select count(fault) = 0, coalesce(string_agg(name || ' ' || fault, ', '), format('%s roles, row-level security applies to each', count(*)))
 from (
   select name, case when r.oid is null then 'is missing' when r.rolsuper then 'is a superuser' when r.rolbypassrls
     then 'has BYPASSRLS' end as fault
@@ -12,7 +12,7 @@ from (
   left join pg_roles r on r.rolname = name
 ) as roles;
 
--- login: as whom a process acts, and by which login; whether that one is held by row-level security; whether statements are compiled
+-- login: as whom a process acts, and by which login; whether that one is restricted by row-level security; whether statements are compiled
 select not (r.rolsuper or r.rolbypassrls), current_user::text, session_user::text, current_setting('jit')::boolean from pg_roles r where r.rolname = session_user;
 
 -- protection: whether row-level security guards every tenant table, and every partition
@@ -40,7 +40,7 @@ from (
   where c.relnamespace = 'signalops'::regnamespace and c.relkind = 'p'
 ) as parts;
 
--- objects: what the schema holds, as sql/catalogue.txt names it; invalid, disabled and unvalidated is as good as missing
+-- objects: what the schema contains, as sql/catalogue.txt names it; invalid, disabled and unvalidated is as good as missing
 with named as (
   select c.oid, c.relkind, format('%I.%I', n.nspname, c.relname) as name
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -154,7 +154,7 @@ from signalops.find_keys('test_api_key_807') where tenant_status = 'active';
 -- clock: what time it is on the server
 select true, clock_timestamp()::text;
 
--- notify: tells whoever listens on a channel, with nothing to say
+-- notify: notifies the listeners of a channel, without a payload
 select pg_notify(%s, '');
 
 -- maintenance: whether the jobs that keep the installation in order do

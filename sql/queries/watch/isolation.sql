@@ -23,7 +23,7 @@ select kind, name as object, 'every role' as role, case when not is_owned then '
   else 'row-level security is not enabled and forced' end as fault
 from relations where not is_owned or relkind in ('r', 'p') and not is_forced
 union all
-select kind, name, role, format('is granted %%s, which no policy stops or which tells what exists', privilege) from granted
+select kind, name, role, format('is granted %%s, which no policy stops or which reveals what exists', privilege) from granted
 where privilege in ('truncate', 'references', 'trigger')
 union all
 select kind, name, role, format('is granted %%s, and nothing separates tenants in it', privilege) from granted

@@ -69,7 +69,7 @@ async def test_voiding_gives_the_credit_back_and_tells(billing: Billing, operato
             await corrections.void(operator, billed.id, invoice, REASON)
 
 
-async def test_a_voided_invoice_is_issued_anew_from_the_same_figures(
+async def test_a_voided_invoice_is_reissued_from_the_same_figures(
     billing: Billing, operator: db.Connection, billed: Tenant
 ) -> None:
     invoice = invoice_of(billing, billed)
@@ -81,7 +81,7 @@ async def test_a_voided_invoice_is_issued_anew_from_the_same_figures(
             await corrections.reissue(operator, billed.id, invoice, REASON)
         await corrections.void(operator, billed.id, invoice, REASON)
         reissued = await corrections.reissue(operator, billed.id, invoice, REASON)
-        with pytest.raises(Conflict, match="holds"):
+        with pytest.raises(Conflict, match="is valid"):
             await corrections.reissue(operator, billed.id, invoice, REASON)
     old, new = billing.invoices(billed)
     assert (reissued.id, reissued.number, new["number"], old["number"]) == (new["id"], 2, 2, 1)

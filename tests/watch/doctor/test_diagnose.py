@@ -175,7 +175,7 @@ async def test_a_fault_of_the_database_is_found(healthy: Settings, owner: psycop
 def test_a_role_that_passes_row_level_security_is_found(owner: psycopg.Connection, too_much: str) -> None:
     """Roles belong to the whole server: only a transaction that is rolled back may touch them."""
     query = db.queries("watch/doctor")["roles"]
-    assert owner.execute(query).fetchone() == (True, "5 roles, row-level security holds for each")
+    assert owner.execute(query).fetchone() == (True, "5 roles, row-level security applies to each")
     with owner.transaction(force_rollback=True):
         owner.execute(f"alter role signalops_api {too_much}".encode())
         ok, detail = owner.execute(query).fetchone() or (None, None)

@@ -120,7 +120,7 @@ begin
   insert into signalops.usage_hash_chain (tenant_id, period, digest, previous, days)
   values (tenant, of_period, signalops.digest_days(tenant, of_period, before), before, sealed);
 
-  -- Lock order: billing_periods, tenants. Locked before looking, as subscribe does: the plan that is given meanwhile may need the meters of the one before.
+  -- Lock order: billing_periods, tenants. Locked before looking, as subscribe does: a plan that is given at the same time may need the meters of the one before.
   perform from signalops.tenants t where t.id = tenant for no key update;
   perform signalops.end_unneeded_meters(tenant);
   update signalops.billing_periods b set closed_at = now() where b.tenant_id = tenant and b.period = of_period;

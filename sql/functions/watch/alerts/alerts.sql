@@ -61,7 +61,7 @@ language sql stable as $$
   from ops.partitions p group by p.parent having min(p.months_ahead) <= signalops.partitions_ahead_alert()
   union all
   select 'channels_disabled', t.slug, 'warning', count(*), true, interval '0', interval '0',
-    'channels of the tenant were disabled, since their receivers did not answer for days', 'Tell the tenant; it enables them again.'
+    'channels of the tenant were disabled, since their receivers did not answer for days', 'Notify the tenant; it enables them again.'
   from signalops.channels c join signalops.tenants t on t.id = c.tenant_id
   where not c.enabled and c.deleted_at is null and c.disabled_because is not null and c.tenant_id is distinct from platform
   group by t.slug
