@@ -2,10 +2,11 @@
 
 import typer
 
-from signalops.cli.common import AsJson, as_owner, show_rows
+from signalops.cli.common import AsJson, as_owner
+from signalops.cli.output import show_rows
 from signalops.watch.alerts import open_alerts
 
-app = typer.Typer(no_args_is_help=True, help="Show alerts of the installation.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

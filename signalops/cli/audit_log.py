@@ -1,12 +1,13 @@
 """signalops audit-log list: who changed which object."""
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, as_owner, show_json, show_rows
+from signalops.cli.common import AsJson, as_owner
+from signalops.cli.output import show_json, show_rows
+from signalops.cli.times import Since
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.tenants.tenant_queries import find_tenant
@@ -14,7 +15,7 @@ from signalops.types import JsonObject
 from signalops.watch.audit_log.audit_log_endpoints import read_actions
 from signalops.watch.audit_log.audit_log_models import ActionsPage, PlatformAction
 
-app = typer.Typer(no_args_is_help=True, help="Show the audit log: who changed what.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
@@ -30,12 +31,12 @@ def list_(
     action: Annotated[str | None, typer.Option(help="Only actions with this prefix, such as rule. or key.created.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only of this key (its id), subject or login.")] = None,
     target: Annotated[str | None, typer.Option(help="Only actions on this object, by its id.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only from this time on (local).")] = None,
+    since: Since = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of entries.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Show who did what to what people manage, newest first; --json has what it changed."""
-    filters = {"action": action, "actor": actor, "target": target, "from": since and since.astimezone().isoformat()}
+    filters = {"action": action, "actor": actor, "target": target, "from": since}
     parameters = validated(ActionsPage, filters).filters() | {"limit": limit}
 
     async def reading(connection: db.Connection) -> list[JsonObject]:
@@ -48,11 +49,11 @@ def list_(
     if as_json:
         show_json([one.model_dump(mode="json") for one in actions])
     else:
-        columns = ("at", "actor", "address", "operation", "action", "target", "id")
+        columns = ("at", "actor", "action", "target", "id")
         show_rows([_line(one) for one in actions], columns, as_json=False)
 
 
 def _line(one: PlatformAction) -> JsonObject:
     named = one.model_dump(include={"address", "operation", "action", "id"})
     target = one.target and (one.target.name or one.target.id)
-    return {**named, "at": f"{one.at:%Y-%m-%d %H:%M:%S}Z", "actor": f"{one.actor.kind} {one.actor.name}", "target": target}
+    return {**named, "at": one.at, "actor": f"{one.actor.kind} {one.actor.name}", "target": target}

@@ -1,7 +1,6 @@
 """signalops rule backtest and signalops replay: evaluate a rule on past events, or process them again. Needs a running worker."""
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -9,8 +8,10 @@ from uuid import UUID
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, TenantSlug, for_tenant
+from signalops.cli.output import show_json, show_rows
 from signalops.cli.rule_args import find, read_object
+from signalops.cli.times import Since, Until, past
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.http import validated
@@ -23,21 +24,18 @@ from signalops.templates import SendTemplates
 from signalops.types import JsonObject, TenantId
 
 _POLL = 0.2
-From = Annotated[datetime, typer.Option("--from", help="Events received at or after this time (UTC).")]
-To = Annotated[datetime | None, typer.Option(help="Events received before this time; default: now.")]
+From = Annotated[
+    str, typer.Option("--since", "--from", parser=past, metavar="TIME", help="Events received at or after this time, or 30d ago.")
+]
 
 
-def register(app: typer.Typer, rules: typer.Typer) -> None:
-    """Add the commands to the command line and to those of rules."""
-    example = "signalops rule backtest --tenant acme --rule signups --from 2026-11-01"
-    rules.command(epilog=f"Example: {example}")(backtest)
-    app.command(epilog="Example: signalops replay --tenant acme --event ID --reason 'receiver was down'")(replay)
+app = typer.Typer()
 
 
 def backtest(
     tenant: TenantSlug,
     since: From,
-    to: To = None,
+    to: Until = None,
     rule: Annotated[str | None, typer.Option(help="A stored rule, by name or id.")] = None,
     version: Annotated[int | None, typer.Option(help="Which version of it; default: the active one.")] = None,
     file: Annotated[
@@ -56,7 +54,7 @@ def backtest(
     async def asking(connection: db.Connection, tenant_id: TenantId) -> UUID:
         stored = {"id": (await find(connection, tenant_id, rule)).id} if rule else {}
         chosen = stored | (read_object(file) if file else {"version": version})
-        span = {"from": _moment(since), "to": to and _moment(to)}
+        span = {"from": since, "to": to}
         request = validated(BacktestRequest, {"rule": chosen, **span, "types": types or None, "examples": examples})
         return await desk.ask(connection, tenant_id, request)
 
@@ -69,12 +67,13 @@ def backtest(
         raise Unusable(f"The backtest is {found['status']}: {found['error'] or 'ask for it again'}.")
 
 
+@app.command(epilog="Example: signalops replay --tenant acme --event ID --reason 'receiver was down'")
 def replay(
     tenant: TenantSlug,
     reason: Annotated[str, typer.Option(help="The reason; it is stored.")],
     event: Annotated[list[UUID] | None, typer.Option(help="An event, by its id; repeatable.")] = None,
-    since: Annotated[datetime | None, typer.Option("--from", help="Or: events received at or after this time.")] = None,
-    to: To = None,
+    since: Since = None,
+    to: Until = None,
     kind: Annotated[str | None, typer.Option("--type", help="Only events of this type.")] = None,
     rule: Annotated[list[str] | None, typer.Option(help="Only this rule decides, by name or id; repeatable.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
@@ -84,7 +83,7 @@ def replay(
 
     async def replaying(connection: db.Connection, tenant_id: TenantId) -> ReplayDryRun | ReplayStarted:
         rules = [(await find(connection, tenant_id, name)).id for name in rule or ()]
-        span = {"from": since and _moment(since), "to": to and _moment(to), "type": kind}
+        span = {"from": since, "to": to, "type": kind}
         parameters = {"events": event or None, **span, "rules": rules or None, "reason": reason, "dryRun": dry_run}
         most = settings().max_replayed_events
         return await start(connection, tenant_id, validated(ReplayRequest, parameters), most)
@@ -121,7 +120,3 @@ def _print(result: JsonObject) -> None:
     for sent in result["messages"]:
         subject = sent["message"]["subject"] if sent["message"] else f"fails: {sent['fault']}"
         typer.echo(f"{sent['at']} {sent['kind']} {subject}")
-
-
-def _moment(naive: datetime) -> str:
-    return naive.replace(tzinfo=UTC).isoformat()

@@ -8,9 +8,11 @@ import typer
 from pydantic import SecretStr
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
+from signalops.cli.common import AsJson, TenantSlug, for_tenant
 from signalops.cli.derived import Commands
+from signalops.cli.output import moment, show_done, show_json
 from signalops.cli.rule_args import read_object
+from signalops.cli.times import seconds
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.http import validated
@@ -23,7 +25,7 @@ from signalops.send.channel_admin.channel_test import try_out
 from signalops.send.transport import Transport
 from signalops.types import ChannelId, ChannelKind, JsonObject, TenantId
 
-app = typer.Typer(no_args_is_help=True, help="Add, test and list channels.")
+app = typer.Typer(no_args_is_help=True)
 
 
 async def channel_id(connection: db.Connection, tenant: TenantId, named: str) -> UUID:
@@ -32,7 +34,7 @@ async def channel_id(connection: db.Connection, tenant: TenantId, named: str) ->
 
 
 commands = Commands(app, "channel", lambda: Channels(settings()), {"channel": channel_id})
-commands.add(Channels.list_channels, "list", columns="name kind config enabled disabledBecause id")
+commands.add(Channels.list_channels, "list", columns="name kind config enabled health")
 commands.add(Channels.get_channel, "show", example="hook")
 commands.add(Channels.disable_channel, "disable", done="Channel {name} is disabled.", example="hook")
 commands.add(
@@ -41,15 +43,21 @@ commands.add(
     done="Channel {name} is enabled. Dead letters of the time before: signalops dead-letter list --channel {id}",
     example="hook",
 )
-commands.add(Channels.delete_channel, "delete", done="Channel {name} is deleted.", example="hook")
+commands.add(
+    Channels.delete_channel,
+    "delete",
+    done="Channel {name} is deleted.",
+    example="hook",
+    confirm="Delete channel {channel} for good?",
+)
 
 ChannelName = Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's name or id.")]
 
 
 @app.command(
-    epilog="""Example: signalops channel add --tenant acme hook --kind http --config '{"url": "https://example.com/hook"}'"""
+    epilog="""Example: signalops channel create --tenant acme hook --kind http --config '{"url": "https://example.com/hook"}'"""
 )
-def add(
+def create(
     tenant: TenantSlug,
     name: Annotated[str, typer.Argument(help="The channel's name.")],
     email: Annotated[str | None, typer.Option(help="Notify by mail to this address.")] = None,
@@ -100,15 +108,16 @@ def try_now(tenant: TenantSlug, channel: ChannelName, as_json: AsJson = False) -
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: signalops channel rotate --tenant acme hook --overlap 3600")
+@app.command(epilog="Example: signalops channel rotate --tenant acme hook --overlap 1h")
 def rotate(
     tenant: TenantSlug,
     channel: ChannelName,
     secret: Annotated[str | None, typer.Option(help="The new secret; - asks for it; default: one is made.")] = None,
-    overlap: Annotated[int | None, typer.Option(help="Seconds for which the old secret signs as well; default: a day.")] = None,
+    overlap: Annotated[str, typer.Option(metavar="DURATION", help="How long the old secret signs as well, such as 1h.")] = "1d",
+    as_json: AsJson = False,
 ) -> None:
     """Replace a webhook's signing secret; the new one is shown this once."""
-    options = {} if overlap is None else {"overlapSeconds": overlap}
+    options = {"overlapSeconds": seconds(overlap)}
     rotation = validated(SecretRotation, {"secret": _secret(secret), **options})
 
     async def rotating(connection: db.Connection, tenant_id: TenantId) -> tuple[str | None, Any]:
@@ -116,9 +125,9 @@ def rotate(
         return await ChannelRegistry(settings()).rotate(connection, tenant_id, ChannelId(found.id), rotation)
 
     made, until = for_tenant(tenant, rotating)
-    typer.echo(f"The old secret of {channel} signs as well until {until.isoformat(timespec='seconds')}.")
-    if made:
-        typer.echo(f"The new one, shown this once: {made}")
+    once = f"\nThe new one, shown this once: {made}" if made else ""
+    sentence = f"The old secret of {channel} signs as well until {moment(until)}.{once}"
+    show_done(sentence, {"secret": made, "oldSecretUntil": until}, as_json)
 
 
 async def _tried(tenant: TenantId, opened: OpenedChannel) -> ChannelTestResult:

@@ -1,32 +1,31 @@
-"""Helpers that the commands share: a transaction as the owner, the current tenant, and output."""
+"""Helpers that the commands share: a transaction as the owner, and the tenant."""
 
 import asyncio
 import getpass
 import os
-import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
-import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from signalops import db, migrate
+from signalops.cli.command_table import running
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.tenants.tenant_queries import find_tenant
-from signalops.types import Actor, JsonObject, TenantId
+from signalops.types import Actor, TenantId
 
 Result = TypeVar("Result")
-_ANY_LENGTH = 100_000
-
-running: ContextVar[str] = ContextVar("running", default="")
-"""The command that runs, in its own words without the values: `key create`."""
 
 TenantSlug = Annotated[str, typer.Option("--tenant", "-t", help="The tenant's slug or id.", envvar="SIGNALOPS_TENANT")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def required(tenant: str) -> str:
+    """Return the tenant that an option names; a usage error without one."""
+    if not tenant:
+        raise typer.BadParameter("Missing option '--tenant' / '-t'.")
+    return tenant
 
 
 def as_owner(work: Callable[[db.Connection], Awaitable[Result]]) -> Result:
@@ -60,42 +59,3 @@ def for_tenant(slug: str, work: Callable[[db.Connection, TenantId], Awaitable[Re
         return await work(connection, found.id)
 
     return as_owner(acting)
-
-
-def show_json(value: object) -> None:
-    """Print a value as JSON."""
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
-
-
-def show_rows(rows: Sequence[JsonObject], columns: Sequence[str], as_json: bool) -> None:
-    """Print rows as a table of some columns, or all of them as JSON."""
-    if as_json:
-        show_json(rows)
-        return
-    cells = {column: [_cell(row.get(column)) for row in rows] for column in columns}
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column, values in cells.items():
-        # An id is there to be copied: on a narrow terminal the other columns give way.
-        least = max(map(len, values), default=0) if column == "id" else None
-        table.add_column(column, overflow="fold", min_width=least)
-    for line in zip(*cells.values(), strict=True):
-        table.add_row(*line)
-    console().print(table)
-
-
-def _cell(value: object) -> str:
-    """Write a value for people: a thing by its name, and what has no shorter form as JSON."""
-    if isinstance(value, dict) and "name" in value:
-        return str(value["name"])
-    if isinstance(value, (dict, list)):
-        return orjson.dumps(value).decode()
-    return "" if value is None else str(value)
-
-
-def console() -> Console:
-    """Return what prints for people: a tenant's text stays as it is, and what is piped on has lines of any length."""
-    width = None if sys.stdout.isatty() else _ANY_LENGTH
-    is_plain = bool(os.environ.get("NO_COLOR"))  # rich alone would still print bold and dim
-    return Console(
-        markup=False, emoji=False, highlight=False, soft_wrap=True, width=width, color_system=None if is_plain else "auto"
-    )

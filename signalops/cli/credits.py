@@ -5,16 +5,18 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, TenantSlug, for_tenant
 from signalops.cli.derived import Commands
+from signalops.cli.output import show_json, show_rows
+from signalops.cli.times import ahead
 from signalops.http import validated
 from signalops.types import JsonObject, TenantId
 from signalops.usage.credits import credit_endpoints, credit_grants
 from signalops.usage.credits.credit_models import CreditIn
 
-app = typer.Typer(no_args_is_help=True, help="Grant credit, and list its use.")
+app = typer.Typer(no_args_is_help=True)
 commands = Commands(app, "credit")
-commands.add(credit_endpoints.list_entries, "history", columns="createdAt kind amount currency reason invoice id")
+commands.add(credit_endpoints.list_entries, "history", columns="createdAt kind amount currency reason")
 
 
 @app.command(
@@ -28,7 +30,8 @@ def grant(
     author: Annotated[str, typer.Option(help="The person responsible.")],
     priority: Annotated[int, typer.Option(help="0 to 100: the lowest is burned first.")] = 50,
     expires: Annotated[
-        str | None, typer.Option(help="An invoice issued from then on can't use it (RFC 3339); default: never.")
+        str | None,
+        typer.Option(parser=ahead, metavar="TIME", help="An invoice issued from then on can't use it; default: never."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -8,18 +8,20 @@ import typer
 
 from signalops import db
 from signalops.cli.channels import channel_id
-from signalops.cli.common import TenantSlug, for_tenant
+from signalops.cli.common import AsJson, TenantSlug, for_tenant
 from signalops.cli.derived import Commands
+from signalops.cli.output import show_done
+from signalops.cli.times import Since, Until
 from signalops.errors import Unusable
 from signalops.http import validated
 from signalops.send.dead_letters import dead_letter_endpoints, dead_letter_service
 from signalops.send.dead_letters.dead_letter_models import DeadLetterCounts, DeadLetterDiscard, DeadLetterKind, DeadLetterRetry
 from signalops.types import JsonObject, TenantId
 
-app = typer.Typer(no_args_is_help=True, help="List, retry and discard dead letters.")
+app = typer.Typer(no_args_is_help=True)
 commands = Commands(app, "dead-letter", resolve={"channel": channel_id})
 commands.add(
-    dead_letter_endpoints.list_dead_letters, "list", columns="kind diedAt error rule channel id", example="--error 'answered 500'"
+    dead_letter_endpoints.list_dead_letters, "list", columns="diedAt kind rule channel error id", example="--error 'answered 500'"
 )
 commands.add(dead_letter_endpoints.get_dead_letter, "show")
 
@@ -29,8 +31,6 @@ Ids = Annotated[list[UUID] | None, typer.Argument(help="These dead letters; or n
 All = Annotated[bool, typer.Option("--all", help="All unresolved dead letters.")]
 Kind = Annotated[DeadLetterKind | None, typer.Option(help="Only events, or only deliveries.")]
 Error = Annotated[str | None, typer.Option(help="Only with this in their error, in any case.")]
-Since = Annotated[str | None, typer.Option("--from", help="Only those that died at or after this time (RFC 3339).")]
-Until = Annotated[str | None, typer.Option("--to", help="Only those that died before this time (RFC 3339).")]
 Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Request = TypeVar("Request", DeadLetterRetry, DeadLetterDiscard)
 Work = Callable[[db.Connection, TenantId, Request], Awaitable[DeadLetterCounts]]
@@ -48,11 +48,12 @@ def retry(
     since: Since = None,
     until: Until = None,
     yes: Sure = False,
+    as_json: AsJson = False,
 ) -> None:
     """Retry dead letters; prints how many and asks first. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
     request = validated(DeadLetterRetry, _choice(tenant, ids, every, narrowed))
-    _do(tenant, request, dead_letter_service.retry_many, "Retry", yes)
+    _do(tenant, request, dead_letter_service.retry_many, "Retry", yes, as_json)
 
 
 @app.command(epilog="Example: signalops dead-letter discard --tenant acme --error 'no such user' --reason 'left the company'")
@@ -68,21 +69,25 @@ def discard(
     since: Since = None,
     until: Until = None,
     yes: Sure = False,
+    as_json: AsJson = False,
 ) -> None:
     """Discard dead letters for good; prints how many and asks first. They stay on record. At most 10,000 at once."""
     narrowed = {"kind": kind, "channel": channel, "rule": rule, "error": error, "from": since, "to": until}
     request = validated(DeadLetterDiscard, {**_choice(tenant, ids, every, narrowed), "reason": reason})
-    _do(tenant, request, dead_letter_service.discard_many, "Discard", yes)
+    _do(tenant, request, dead_letter_service.discard_many, "Discard", yes, as_json)
 
 
-def _do(tenant: str, request: Request, work: Work[Request], verb: str, yes: bool) -> None:
+def _do(tenant: str, request: Request, work: Work[Request], verb: str, yes: bool, as_json: bool) -> None:
     """Print how many dead letters are selected, ask for confirmation, and retry or discard them."""
     counted = for_tenant(tenant, lambda connection, tenant_id: dead_letter_service.count(connection, tenant_id, request))
     beyond = f" (and {counted.remaining} are left for next time)" if counted.remaining else ""
+    if not counted.dead_letters:
+        show_done("No dead letters.", counted.model_dump(by_alias=True), as_json)
+        return
     if not yes:
         typer.confirm(f"{verb} {counted.dead_letters} dead letters{beyond}?", abort=True)
     done = for_tenant(tenant, lambda connection, tenant_id: work(connection, tenant_id, request))
-    typer.echo(f"{verb}: {done.dead_letters} dead letters, {done.remaining} left.")
+    show_done(f"{verb}: {done.dead_letters} dead letters, {done.remaining} remain.", done.model_dump(by_alias=True), as_json)
 
 
 def _choice(tenant: str, ids: list[UUID] | None, every: bool, narrowed: JsonObject) -> JsonObject:

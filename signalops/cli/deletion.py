@@ -7,7 +7,8 @@ import typer
 from signalops import db
 from signalops.access.deletion.deletion_models import DeletionShown
 from signalops.access.deletion.deletion_service import begin, show
-from signalops.cli.common import AsJson, as_owner, show_json, show_rows
+from signalops.cli.common import AsJson, as_owner
+from signalops.cli.output import show_json, show_rows
 from signalops.errors import NotFound, Problem, Unusable
 
 

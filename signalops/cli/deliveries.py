@@ -6,9 +6,9 @@ from signalops.cli.channels import channel_id
 from signalops.cli.derived import Commands
 from signalops.send.deliveries import delivery_endpoints
 
-app = typer.Typer(no_args_is_help=True, help="List deliveries with their attempts, retry and cancel them.")
+app = typer.Typer(no_args_is_help=True)
 commands = Commands(app, "delivery", resolve={"channel": channel_id})
-commands.add(delivery_endpoints.list_deliveries, "list", columns="status attempts nextAttemptAt rule channel error id")
+commands.add(delivery_endpoints.list_deliveries, "list", columns="updatedAt status event channel lastError id")
 commands.add(delivery_endpoints.get_delivery, "show")
 commands.add(delivery_endpoints.retry_delivery, "retry", done="Delivery {id} is tried again now, through {channel[name]}.")
 commands.add(delivery_endpoints.cancel_delivery, "cancel", done="Delivery {id} is cancelled.")

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
+from datetime import datetime
 from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from uuid import UUID
@@ -14,10 +15,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, actor, as_owner, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, TenantSlug, actor, as_owner, for_tenant, required
+from signalops.cli.output import show_record, show_rows
+from signalops.cli.remote import id_by_name, remote, with_api
 from signalops.cli.rule_args import read_object
+from signalops.cli.times import ahead, past
 from signalops.endpoint import Handler, declared
 from signalops.http import Response, validated
+from signalops.send.api_client import ApiClient
 from signalops.tenants.find_tenant import FIND
 from signalops.types import Caller, FoundTenant, JsonObject, Operator, PlatformScope, Scope, TenantId
 
@@ -28,6 +33,7 @@ _UNSAID = ("if_match", "idempotency_key")
 _MAX_PAGE = 100
 _SAMPLE_ID = "01a20862-10b6-70f7-a960-f844b7ad550a"
 _Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of items.")]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 _Slug = Annotated[str, typer.Argument(help="The tenant's slug or id.")]
 
 
@@ -46,13 +52,16 @@ class Commands:
         self._make = make
         self._resolve = resolve or {}
 
-    def add(self, handler: Handler, verb: str, *, columns: str = "", done: str = "", example: str = "") -> None:
+    def add(
+        self, handler: Handler, verb: str, *, columns: str = "", done: str = "", example: str = "", confirm: str = ""
+    ) -> None:
         """Add a command that calls a handler.
 
         columns: of the table of a list. done: the sentence after a change, with what was given and the members of the answer
-        in braces; without it the answer is shown as JSON. example: what is named in it, where that is not an id alone.
+        in braces; without it the answer is shown. example: what is named in it, where that is not an id alone.
+        confirm: the question before a change that loses something, which --yes answers.
         """
-        command = _Command(handler, columns.split(), done, self._make, self._resolve)
+        command = _Command(handler, columns.split(), done, self._make, self._resolve, _plural(self._noun), confirm)
 
         def run(**arguments: Any) -> None:
             command.run(arguments)
@@ -74,6 +83,8 @@ class _Command(NamedTuple):
     done: str
     make: Callable[[], object] | None
     resolve: Mapping[str, Resolve]
+    plural: str
+    confirm: str
 
     def parameters(self) -> list[inspect.Parameter]:
         """Return the arguments and options, made of what the handler needs."""
@@ -82,11 +93,13 @@ class _Command(NamedTuple):
             if name in ("query", "body"):
                 found |= _options(annotation)
             elif name == "caller":
-                found["tenant"] = TenantSlug, inspect.Parameter.empty
+                found["tenant"] = TenantSlug, ""
             elif annotation is FoundTenant:
                 found[name] = _Slug, inspect.Parameter.empty
             elif _is_id(annotation) or annotation is str:
                 found[name] = self._argument(name, annotation), inspect.Parameter.empty
+        if self.confirm:
+            found["yes"] = _Yes, False
         found["as_json"] = AsJson, False
         keyword = inspect.Parameter.KEYWORD_ONLY
         return [inspect.Parameter(n, keyword, annotation=a, default=d) for n, (a, d) in found.items()]
@@ -99,17 +112,42 @@ class _Command(NamedTuple):
 
     def run(self, arguments: JsonObject) -> None:
         as_json = arguments.pop("as_json")
-        if "caller" in declared(self.handler).parameters:
-            slug = arguments.pop("tenant")
+        if self.confirm and not arguments.pop("yes"):
+            typer.confirm(self.confirm.format(**arguments), abort=True)
+        if "caller" in declared(self.handler).parameters and (at := remote()):
+            arguments.pop("tenant")
+            answer = with_api(at, lambda api: self._over_http(api, arguments))
+        elif "caller" in declared(self.handler).parameters:
+            slug = required(arguments.pop("tenant"))
             answer = for_tenant(slug, lambda connection, tenant: self._answer(connection, tenant, arguments))
         else:
             answer = as_owner(lambda connection: self._answer(connection, None, arguments))
         if "data" in answer:
-            show_rows(answer["data"], self.columns, as_json)
+            show_rows(answer["data"], self.columns, as_json, f"No {self.plural}.")
         elif self.done and not as_json:
             typer.echo(self.done.format(**arguments | answer))
         else:
-            show_json(answer)
+            show_record(answer, as_json)
+
+    async def _over_http(self, api: ApiClient, given: JsonObject) -> JsonObject:
+        """Return the endpoint's answer by HTTP, all pages of a list up to --limit."""
+        endpoint = declared(self.handler)
+        path = endpoint.path
+        for name in self.resolve.keys() & given.keys():
+            if given[name]:
+                given[name] = await id_by_name(api, _collection(endpoint.path, name), given[name])
+        for name, value in given.items():
+            path = path.replace("{id}" if _is_id(endpoint.parameters.get(name)) else f"{{{name}}}", str(value))
+        body_model = endpoint.parameters.get("body")
+        body = _said(body_model, given) if body_model else None
+        query = {name: _in_query(value) for name, value in _said(endpoint.query, given).items()} if endpoint.query else {}
+        if "limit" not in given:
+            return await api.request(endpoint.method, path, query=query, body=body)
+
+        async def page(query_values: JsonObject) -> JsonObject:
+            return await api.get(path, **{name: _in_query(value) for name, value in query_values.items()})
+
+        return {"data": await _pages(page, query, given["limit"])}
 
     async def _answer(self, connection: db.Connection, tenant: TenantId | None, given: JsonObject) -> JsonObject:
         if tenant:
@@ -123,7 +161,11 @@ class _Command(NamedTuple):
         query_values = _said(query, given)
         if "limit" not in given:
             return await self._call(arguments | {"query": validated(query, query_values)})
-        return {"data": await self._pages(arguments, query, query_values, given["limit"])}
+
+        async def page(values: JsonObject) -> JsonObject:
+            return await self._call(arguments | {"query": validated(query, values)})
+
+        return {"data": await _pages(page, query_values, given["limit"])}
 
     async def _arguments(self, connection: db.Connection, tenant: TenantId | None, arguments: JsonObject) -> JsonObject:
         """Return the arguments of the handler except its query."""
@@ -139,25 +181,37 @@ class _Command(NamedTuple):
             offered["tenant"] = await FIND[endpoint.lock](connection, arguments["tenant"])
         return {name: value for name, value in offered.items() if name in endpoint.parameters}
 
-    async def _pages(
-        self, arguments: JsonObject, query: type[BaseModel], query_values: JsonObject, limit: int
-    ) -> list[JsonObject]:
-        """Return up to `limit` items of a list, page by page."""
-        items: list[JsonObject] = []
-        while len(items) < limit:
-            page = validated(query, query_values | {"limit": min(limit - len(items), _MAX_PAGE)})
-            answer = await self._call(arguments | {"query": page})
-            items += answer["data"]
-            if not answer["hasMore"]:
-                break
-            query_values["startingAfter"] = next(str(items[-1][name]) for name in ("id", "key", "type") if name in items[-1])
-        return items
-
     async def _call(self, arguments: JsonObject) -> JsonObject:
         handler = self.handler.__get__(self.make()) if self.make else self.handler
         result = await handler(**arguments)
         answer: JsonObject = orjson.loads(result.body) if isinstance(result, Response) else result.model_dump(mode="json")
         return answer
+
+
+async def _pages(page: Callable[[JsonObject], Awaitable[JsonObject]], query: JsonObject, limit: int) -> list[JsonObject]:
+    """Return up to `limit` items of a list, page by page."""
+    items: list[JsonObject] = []
+    while len(items) < limit:
+        answer = await page(query | {"limit": min(limit - len(items), _MAX_PAGE)})
+        items += answer["data"]
+        if not answer["hasMore"]:
+            break
+        query["startingAfter"] = next(str(items[-1][name]) for name in ("id", "key", "type") if name in items[-1])
+    return items
+
+
+def _collection(path: str, noun: str) -> str:
+    """Return the address of the list in which a name is looked up: that of the path, or of what a filter names."""
+    return path.partition("/{")[0] if "{id}" in path else f"/api/{noun}s"
+
+
+def _in_query(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _plural(noun: str) -> str:
+    words = noun.replace("-", " ")
+    return f"{words[:-1]}ies" if words.endswith("y") and words != "key" else f"{words}s"
 
 
 def _is_id(annotation: Any) -> bool:
@@ -177,6 +231,8 @@ def _option(name: str, field: FieldInfo) -> tuple[Any, Any]:
     is_clearable = not field.is_required() and NoneType in get_args(field.annotation)
     kind = kind if kind is bool or get_origin(kind) is Literal or (kind is int and not is_clearable) else str
     flag = "--" + re.sub(r"([A-Z])", lambda capital: f"-{capital[0].lower()}", field.alias or name)
+    if _kind(field) is datetime:
+        return _time_option(flag, field)
     flags = (flag, f"--no-{flag[2:]}") if kind is bool and field.default is None else (flag,)
     option = typer.Option("/".join(flags), help=field.description)
     if field.is_required():
@@ -184,10 +240,18 @@ def _option(name: str, field: FieldInfo) -> tuple[Any, Any]:
     return Annotated[kind | None, option], field.default if kind is bool else None
 
 
+def _time_option(flag: str, field: FieldInfo) -> tuple[Any, Any]:
+    """Return an option that reads a time in every form; those of a range are --since and --until as well."""
+    flags = {"--from": ("--since", flag), "--to": ("--until", flag)}.get(flag, (flag,))
+    read = past if len(flags) > 1 else ahead
+    return Annotated[str | None, typer.Option(*flags, parser=read, metavar="TIME", help=field.description)], None
+
+
 def _kind(field: FieldInfo) -> Any:
-    """Return the type of a field, without None."""
+    """Return the type of a field, without None and without what Annotated adds."""
     kinds = get_args(field.annotation)
-    return next(one for one in kinds if one is not NoneType) if NoneType in kinds else field.annotation
+    kind = next(one for one in kinds if one is not NoneType) if NoneType in kinds else field.annotation
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _said(model: type[BaseModel], arguments: JsonObject) -> JsonObject:

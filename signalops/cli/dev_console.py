@@ -18,7 +18,7 @@ import orjson
 from rich.text import Text
 
 from signalops import db
-from signalops.cli.common import console
+from signalops.cli.output import console
 from signalops.types import JsonObject
 
 SQL = db.queries("watch/dev_console")

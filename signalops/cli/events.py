@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, as_owner, show_json
+from signalops.cli.common import AsJson, TenantSlug, as_owner, required
 from signalops.cli.derived import Commands
 from signalops.cli.inspect import trace
+from signalops.cli.listen import tail
+from signalops.cli.output import show_done
+from signalops.cli.remote import remote, with_api
 from signalops.cli.rule_args import read_object
 from signalops.config import settings
 from signalops.errors import Problem, Unusable
@@ -20,20 +23,20 @@ from signalops.ingest.rate_limit_cache import RateLimitCache
 from signalops.ingest.types import SchemaCache
 from signalops.ingest.types.schema_cache import PayloadValidator
 from signalops.tenants.tenant_queries import find_tenant
-from signalops.types import TenantId
+from signalops.types import JsonObject, TenantId
 from signalops.usage.limits import LimitedMeters
 
-app = typer.Typer(no_args_is_help=True, help="Send and list events.")
+app = typer.Typer(no_args_is_help=True)
 # The list needs none of what events are stored with.
 commands = Commands(app, "event", lambda: object.__new__(Events))
-commands.add(Events.list_events, "list", columns="receivedAt type status source id", example="--type user.signup")
+commands.add(Events.list_events, "list", columns="receivedAt type status id", example="--type user.signup")
 
 
 @app.command(epilog="""Example: signalops event send --tenant acme user.signup --payload '{"email":"user@example.com"}'""")
 def send(
-    tenant: TenantSlug,
     type_: Annotated[str, typer.Argument(metavar="TYPE", help="The event's type.")],
-    payload: Annotated[str, typer.Option(help="An object (JSON), or @FILE.")] = "{}",
+    tenant: TenantSlug = "",
+    payload: Annotated[str, typer.Option(help="An object (JSON), @FILE, or - for standard input.")] = "{}",
     source: Annotated[str | None, typer.Option(help="Where it comes from.")] = None,
     occurred_at: Annotated[str | None, typer.Option(help="When it happened (RFC 3339); default: now.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="A second event with this key stores nothing new.")] = None,
@@ -41,13 +44,15 @@ def send(
 ) -> None:
     """Store an event as the API does: once, counted, and processed by the next worker."""
     fields = {"type": type_, "source": source, "occurredAt": occurred_at, "idempotencyKey": idempotency_key}
-    document = {name: value for name, value in fields.items() if value is not None}
-    event = validated(EventIn, document | {"payload": read_object(payload)})
-    stored = asyncio.run(_stored(_active(tenant), event))
-    if as_json:
-        show_json({"id": str(stored.id), "status": stored.status})
+    document: JsonObject = {name: value for name, value in fields.items() if value is not None}
+    document["payload"] = read_object(payload)
+    event = validated(EventIn, document)
+    if at := remote():
+        answer = with_api(at, lambda api: api.post("/api/events", document))
     else:
-        typer.echo(f"{stored.status} {stored.id}; see `signalops event trace {stored.id}`")
+        stored = asyncio.run(_stored(_active(required(tenant)), event))
+        answer = {"id": str(stored.id), "status": stored.status}
+    show_done(f"{answer['status']} {answer['id']}; see `signalops event trace {answer['id']}`", answer, as_json)
 
 
 def _active(slug: str) -> TenantId:
@@ -76,4 +81,5 @@ async def _stored(tenant: TenantId, event: EventIn) -> Stored:
     return outcome
 
 
-app.command("trace", epilog="Example: signalops event trace 01a20862-10b6-70f7-a960-f844b7ad550a")(trace)
+app.command("trace", epilog="Example: signalops event trace --last")(trace)
+app.command("tail", epilog="Example: signalops event tail --type user.signup")(tail)

@@ -11,8 +11,9 @@ import typer
 from pydantic import BaseModel
 
 from signalops import db, migrate, telemetry
-from signalops.cli.common import AsJson, Result, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, Result, TenantSlug, for_tenant
 from signalops.cli.derived import Commands
+from signalops.cli.output import show_done, show_json, show_rows
 from signalops.config import settings
 from signalops.http import validated
 from signalops.types import JsonObject, TenantId
@@ -22,11 +23,9 @@ from signalops.usage.invoices.invoice_models import DraftShown, InvoiceShown
 from signalops.usage.invoices.invoice_reader import find, read
 from signalops.usage.invoices.invoice_reader import preview as preview_of
 
-app = typer.Typer(no_args_is_help=True, help="Show invoices, close periods, void and correct invoices.")
+app = typer.Typer(no_args_is_help=True)
 commands = Commands(app, "invoice")
-commands.add(
-    invoice_endpoints.list_invoices, "list", columns="kind number period currency subtotal credited total issuedAt voidedAt id"
-)
+commands.add(invoice_endpoints.list_invoices, "list", columns="kind number period total currency issuedAt")
 
 InvoiceRef = Annotated[str, typer.Argument(help="Its number, or its id.")]
 IsNote = Annotated[bool, typer.Option("--credit-note", help="The number is a credit note's.")]
@@ -79,11 +78,13 @@ def preview(
 
 
 @app.command(epilog="Example: signalops invoice void 17 --tenant acme --reason 'wrong customer' --author ann")
-def void(invoice: InvoiceRef, tenant: TenantSlug, reason: Reason, author: Author, is_note: IsNote = False) -> None:
+def void(
+    invoice: InvoiceRef, tenant: TenantSlug, reason: Reason, author: Author, is_note: IsNote = False, as_json: AsJson = False
+) -> None:
     """Void an invoice or a credit note; the credit that it used comes back."""
     decision = corrections.ReasonAndAuthor(reason=reason, author=author)
     for_tenant(tenant, _on(invoice, is_note, lambda c, t, found: corrections.void(c, t, found, decision)))
-    typer.echo("It is void. To bill the period all the same: signalops invoice reissue")
+    show_done("It is void. To bill the period all the same: signalops invoice reissue", {"voided": invoice}, as_json)
 
 
 @app.command(
@@ -96,19 +97,20 @@ def credit_note(
     amount: Annotated[str, typer.Option(help="At most what is left of the invoice.")],
     reason: Reason,
     author: Author,
+    as_json: AsJson = False,
 ) -> None:
     """Issue a credit note, which takes an amount off an invoice."""
     request = validated(corrections.CreditNoteRequest, {"amount": amount, "reason": reason, "author": author})
     issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.credit(c, t, found, request)))
-    typer.echo(f"Credit note {issued.number} of {issued.total} is issued.")
+    show_done(f"Credit note {issued.number} of {issued.total} is issued.", issued._asdict(), as_json)
 
 
 @app.command(epilog="Example: signalops invoice reissue 17 --tenant acme --reason 'right customer' --author ann")
-def reissue(invoice: InvoiceRef, tenant: TenantSlug, reason: Reason, author: Author) -> None:
+def reissue(invoice: InvoiceRef, tenant: TenantSlug, reason: Reason, author: Author, as_json: AsJson = False) -> None:
     """Reissue a voided invoice: the same figures, a new number."""
     decision = corrections.ReasonAndAuthor(reason=reason, author=author)
     issued = for_tenant(tenant, _on(invoice, False, lambda c, t, found: corrections.reissue(c, t, found, decision)))
-    typer.echo(f"Invoice {issued.number} of {issued.total} is issued.")
+    show_done(f"Invoice {issued.number} of {issued.total} is issued.", issued._asdict(), as_json)
 
 
 @app.command(epilog="Example: signalops invoice close")

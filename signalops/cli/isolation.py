@@ -2,15 +2,14 @@
 
 import typer
 
-from signalops.cli.common import AsJson, as_owner, show_json, show_rows
+from signalops.cli.common import AsJson, as_owner
+from signalops.cli.output import show_json, show_rows
 from signalops.watch.isolation import FUNCTIONS, INDEXES, OPERATORS, check
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(epilog="Example: signalops isolation-check --json")(isolation_check)
+app = typer.Typer()
 
 
+@app.command(epilog="Example: signalops isolation-check --json")
 def isolation_check(as_json: AsJson = False) -> None:
     """Check every table, view, function, index and sequence: forced row-level security, policies, grants, definers.
 

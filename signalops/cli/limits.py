@@ -4,19 +4,18 @@ from typing import Annotated
 
 import typer
 
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
+from signalops.cli.common import AsJson, TenantSlug, for_tenant
 from signalops.cli.derived import Commands
+from signalops.cli.output import show_done, show_json
 from signalops.errors import Invalid
 from signalops.http import validated
 from signalops.usage.limits import limit_endpoints, limit_service
 from signalops.usage.meters.meter_models import DEFAULT
 from signalops.usage.plans.plan_models import LimitTerms
 
-app = typer.Typer(no_args_is_help=True, help="Limit the usage that a tenant may have accepted in a month.")
+app = typer.Typer(no_args_is_help=True)
 commands = Commands(app, "limit")
-commands.add(
-    limit_endpoints.list_limits, "list", columns="meter origin soft hard thresholds overage period accepted percent notified"
-)
+commands.add(limit_endpoints.list_limits, "list", columns="meter origin soft hard accepted percent")
 Meter = Annotated[str, typer.Option(help="The key of a meter that counts or sums; events: all events.")]
 
 
@@ -46,11 +45,11 @@ def set_(
         typer.echo(f"The limit on {meter} is in effect from now on.")
 
 
-@app.command(epilog="Example: signalops limit remove --tenant acme --meter events")
-def remove(tenant: TenantSlug, meter: Meter = DEFAULT) -> None:
+@app.command(epilog="Example: signalops limit delete --tenant acme --meter events")
+def delete(tenant: TenantSlug, meter: Meter = DEFAULT, as_json: AsJson = False) -> None:
     """Remove a tenant's own limit: its plan's limit, if any, takes effect immediately."""
     for_tenant(tenant, lambda connection, tenant_id: limit_service.remove_limit(connection, tenant_id, meter))
-    typer.echo(f"The tenant's own limit on {meter} is removed.")
+    show_done(f"The tenant's own limit on {meter} is deleted.", {"meter": meter}, as_json)
 
 
 def _percentages(text: str) -> list[int]:

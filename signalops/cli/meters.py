@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
+from signalops.cli.common import AsJson, TenantSlug, for_tenant
 from signalops.cli.derived import Commands
+from signalops.cli.output import show_json
 from signalops.cli.rule_args import read_object
 from signalops.config import settings
 from signalops.http import validated
@@ -13,24 +14,19 @@ from signalops.usage.meters import meter_service
 from signalops.usage.meters.meter_endpoints import Meters
 from signalops.usage.meters.meter_models import MeterIn
 
-app = typer.Typer(no_args_is_help=True, help="Define meters: what to count of events besides their number.")
+app = typer.Typer(no_args_is_help=True)
 commands = Commands(app, "meter", lambda: Meters(settings().max_meters))
-commands.add(
-    Meters.list_meters,
-    "list",
-    columns="key name aggregation field pattern groupBy unit origin createdAt endedAt",
-    example="--ended",
-)
+commands.add(Meters.list_meters, "list", columns="key name aggregation field pattern endedAt", example="--ended")
 commands.add(Meters.get_meter, "show", example="traffic")
 commands.add(Meters.end_meter, "end", done="Meter {key} counts no more.", example="traffic")
 Key = Annotated[str, typer.Argument(help="The meter's key, such as api_calls.")]
 
 
 @app.command(
-    epilog="""Example: signalops meter add --tenant acme traffic --pattern '{"type": ["file.sent"]}' """
+    epilog="""Example: signalops meter create --tenant acme traffic --pattern '{"type": ["file.sent"]}' """
     "--aggregation sum --field payload.gigabytes --unit GB --group-by payload.region"
 )
-def add(
+def create(
     tenant: TenantSlug,
     key: Key,
     pattern: Annotated[str, typer.Option(help="Which events: an event pattern (JSON), or @FILE.")],

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, as_owner, console, show_json
+from signalops.cli.common import AsJson, as_owner
 from signalops.cli.derived import Commands
+from signalops.cli.output import console, show_json, show_record
 from signalops.cli.rule_args import read_object
 from signalops.errors import NotFound, Unusable
 from signalops.http import validated
@@ -17,9 +18,9 @@ from signalops.usage.plans.money import rounded
 from signalops.usage.plans.plan_models import PlanDocument, Price
 from signalops.usage.plans.pricing import Step, price
 
-app = typer.Typer(no_args_is_help=True, help="Create plans, and price usage with them.")
+app = typer.Typer(no_args_is_help=True)
 commands = Commands(app, "plan")
-commands.add(plan_endpoints.list_plans, "list", columns="plan version name currency baseFee tenants createdAt")
+commands.add(plan_endpoints.list_plans, "list", columns="plan version name baseFee currency tenants")
 
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's name, such as pro.")]
 Version = Annotated[int | None, typer.Option(help="One of its versions; default: the newest.")]
@@ -47,9 +48,9 @@ def create(
 
 
 @app.command(epilog="Example: signalops plan show pro --version 1")
-def show(plan: PlanName, version: Version = None) -> None:
-    """Show a plan as JSON, as `plan create` takes it."""
-    show_json(_document(plan, version)[1].model_dump(mode="json"))
+def show(plan: PlanName, version: Version = None, as_json: AsJson = False) -> None:
+    """Show a plan; with --json, or written to a file, as `plan create` takes it."""
+    show_record(_document(plan, version)[1].model_dump(mode="json"), as_json)
 
 
 @app.command("price", epilog="Example: signalops plan price pro --meter api_calls --quantity 12345")

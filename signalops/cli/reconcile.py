@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, as_owner, show_json, show_rows
+from signalops.cli.common import AsJson, as_owner
+from signalops.cli.output import show_json, show_rows
 from signalops.errors import Unusable
 from signalops.tenants.tenant_queries import every_tenant
 from signalops.usage.reconciliation.reconcile import audit as run

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, show_json
+from signalops.cli.common import AsJson
+from signalops.cli.output import show_json
 from signalops.config import settings
 from signalops.watch.retention import Retainer, Retention
 
-app = typer.Typer(no_args_is_help=True, help="Delete expired data.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

@@ -1,5 +1,6 @@
 """Parses the rules that commands take as arguments or files."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -44,13 +45,19 @@ async def shown(connection: db.Connection, tenant: TenantId, rule: RuleId) -> Ru
     return found.model_copy(update={"warnings": warnings})
 
 
+def _content(text: str | Path) -> bytes:
+    if text == "-":
+        return sys.stdin.buffer.read()
+    file = text if isinstance(text, Path) else Path(text[1:]) if text.startswith("@") else None
+    return file.read_bytes() if file else str(text).encode()
+
+
 def read_object(text: str | Path) -> JsonObject:
-    """Read a JSON object from a file, from a text, or from the file that `@` names; Unusable."""
+    """Read a JSON object from a file, from a text, from the file that `@` names, or from standard input by `-`; Unusable."""
     try:
-        file = text if isinstance(text, Path) else Path(text[1:]) if text.startswith("@") else None
-        value = strict_json.parse(file.read_bytes() if file else str(text).encode())
+        value = strict_json.parse(_content(text))
     except (Malformed, OSError) as error:
-        raise Unusable(f"{text} can't be read ({error}): give a JSON object.") from error
+        raise Unusable(f'{text} can\'t be read ({error}): write a JSON object such as {{"type": ["user.signup"]}}.') from error
     if not isinstance(value, dict):
         raise Unusable(f'{text} must be a JSON object, such as {{"type": ["user.signup"]}}.')
     return value

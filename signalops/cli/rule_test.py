@@ -10,7 +10,8 @@ import typer
 from pydantic import ValidationError
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
+from signalops.cli.common import AsJson, TenantSlug, for_tenant
+from signalops.cli.output import show_json
 from signalops.cli.rule_args import find, read_object
 from signalops.errors import Invalid, Unusable
 from signalops.http import validated

@@ -7,8 +7,10 @@ import typer
 
 from signalops import db
 from signalops.cli import rule_test
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.backtest import backtest
+from signalops.cli.common import AsJson, TenantSlug, for_tenant
 from signalops.cli.derived import Commands
+from signalops.cli.output import show_json, show_rows
 from signalops.cli.rule_args import RuleName, find, read_object, registry, rule_id, shown
 from signalops.config import settings
 from signalops.http import validated
@@ -20,15 +22,22 @@ from signalops.rules.rule_service import RuleChange
 from signalops.templates import SendTemplates
 from signalops.types import JsonObject, Severity, TenantId
 
-app = typer.Typer(no_args_is_help=True, help="Add, change and list rules, show their versions, and try them.")
+app = typer.Typer(no_args_is_help=True)
 commands = Commands(app, "rule", lambda: Rules(SendTemplates(), settings().max_rules), {"rule": rule_id})
-commands.add(Rules.list_rules, "list", columns="name enabled version severity pattern channel id")
+commands.add(Rules.list_rules, "list", columns="name enabled severity pattern channel")
 commands.add(Rules.get_rule, "show", example="'new signups' > rule.json")
 commands.add(Rules.list_versions, "versions", columns="version createdAt grammar severity pattern", example="'new signups'")
 commands.add(Rules.enable_rule, "enable", done="Rule {name} is enabled.", example="'new signups'")
 commands.add(Rules.disable_rule, "disable", done="Rule {name} is disabled.", example="'new signups'")
-commands.add(Rules.delete_rule, "delete", done="Rule {name} is deleted; its name is free again.", example="'new signups'")
+commands.add(
+    Rules.delete_rule,
+    "delete",
+    done="Rule {name} is deleted; its name is free again.",
+    example="'new signups'",
+    confirm="Delete rule {rule} for good?",
+)
 rule_test.register(app)
+app.command(epilog="Example: signalops rule backtest --tenant acme --rule signups --from 2026-11-01")(backtest)
 
 DraftFile = Annotated[
     Path | None, typer.Option("--file", exists=True, dir_okay=False, help="The whole rule as JSON; options go before it.")
@@ -42,9 +51,9 @@ Urgency = Annotated[Severity | None, typer.Option(help="How urgent it is.")]
 
 
 @app.command(
-    epilog="""Example: signalops rule add --tenant acme 'new signups' --channel ops --pattern '{"type": ["user.signup"]}'"""
+    epilog="""Example: signalops rule create --tenant acme 'new signups' --channel ops --pattern '{"type": ["user.signup"]}'"""
 )
-def add(
+def create(
     tenant: TenantSlug,
     name: Annotated[str | None, typer.Argument(help="The channel's name.")] = None,
     channel: Channel = None,

@@ -12,19 +12,10 @@ from signalops.cli import seed as seeding
 from signalops.cli import up as supervising
 from signalops.config import send_to_this_machine, settings
 
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command(epilog="Example: signalops up, and in another terminal the curl that it prints.")(up)
-    app.command(epilog="Example: signalops serve --port 3000")(serve)
-    app.command(
-        epilog="Example: signalops work --queues events,maintenance --concurrency 8",
-        context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["--help"]},
-    )(work)
-    app.command("migrate", epilog="Example: DATABASE_URL=postgresql://... signalops migrate")(migrate_)
-    app.command(epilog="Example: signalops seed")(seed)
+app = typer.Typer()
 
 
+@app.command(epilog="Example: signalops up, and in another terminal the curl that it prints.")
 def up(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print the log lines of the processes instead of a summary.")
@@ -35,6 +26,7 @@ def up(
     supervising.up(settings(), is_verbose=verbose)
 
 
+@app.command(epilog="Example: signalops serve --port 3000")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
@@ -80,11 +72,16 @@ def _listened(host: str) -> str | list[str]:
         return "127.0.0.1"
 
 
+@app.command(
+    epilog="Example: signalops work --queues events,maintenance --concurrency 8",
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["--help"]},
+)
 def work(context: typer.Context) -> None:
     """Start a worker; takes the options of `procrastinate worker`, such as --queues, --concurrency and --name."""
     become_worker(context.args)
 
 
+@app.command("migrate", epilog="Example: DATABASE_URL=postgresql://... signalops migrate")
 def migrate_(
     down: Annotated[bool, typer.Option("--down", help="Roll everything back instead. ALL DATA IS LOST.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
@@ -116,6 +113,7 @@ def _report(done: migrate.Upgrade) -> None:
     typer.echo(summary if done else "Nothing to do: the schema is current.")
 
 
+@app.command(epilog="Example: signalops seed")
 def seed() -> None:
     """Create the demonstration tenant acme, with its key, two channels and two rules; safe to run again."""
     send_to_this_machine()

@@ -1,38 +1,37 @@
 """signalops silence: time ranges in which matching events send no notification."""
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json
+from signalops.cli.common import AsJson, TenantSlug, for_tenant
 from signalops.cli.derived import Commands
+from signalops.cli.output import moment, show_json
 from signalops.cli.rule_args import read_object
+from signalops.cli.times import ahead
 from signalops.http import validated
 from signalops.rules.silences import silence_endpoints, silence_service
 from signalops.rules.silences.silence_models import NewSilence, SilenceShown
 from signalops.types import TenantId
 
-app = typer.Typer(
-    no_args_is_help=True, help="Suppress the notifications of some events for a time range; they are counted as usual."
-)
+app = typer.Typer(no_args_is_help=True)
 commands = Commands(app, "silence")
-commands.add(silence_endpoints.list_silences, "list", columns="state startsAt endsAt pattern reason id")
+commands.add(silence_endpoints.list_silences, "list", columns="state startsAt endsAt reason id")
 commands.add(silence_endpoints.get_silence, "show")
 commands.add(silence_endpoints.end_silence, "end", done="Silence {id} is over since {endsAt}.")
 
 
 @app.command(
-    epilog="""Example: signalops silence add --tenant acme --pattern '{"source": ["db-3"]}' --for 2h --reason 'new disk'"""
+    epilog="""Example: signalops silence create --tenant acme --pattern '{"source": ["db-3"]}' --for 2h --reason 'new disk'"""
 )
-def add(
+def create(
     tenant: TenantSlug,
     pattern: Annotated[str, typer.Option(help="Which events: an event pattern (JSON), or @FILE.")],
     reason: Annotated[str, typer.Option(help="For those who wonder where their notification is.")],
     duration: Annotated[str | None, typer.Option("--for", help="How long, such as 90s, 2h or 7d.")] = None,
-    until: Annotated[str | None, typer.Option(help="Instead: until when (RFC 3339).")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="From when on (RFC 3339); default: now.")] = None,
+    until: Annotated[str | None, typer.Option(parser=ahead, metavar="TIME", help="Instead: until when.")] = None,
+    start: Annotated[str | None, typer.Option("--from", parser=ahead, metavar="TIME", help="From when on; default: now.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Suppress the notifications of matching events for a time range."""
@@ -47,8 +46,4 @@ def add(
     if as_json:
         show_json(silence.model_dump(mode="json"))
     else:
-        typer.echo(f"Silence {silence.id} is active from {_minute(silence.starts_at)} to {_minute(silence.ends_at)}.")
-
-
-def _minute(moment: datetime) -> str:
-    return moment.isoformat(timespec="minutes")
+        typer.echo(f"Silence {silence.id} is active from {moment(silence.starts_at)} to {moment(silence.ends_at)}.")

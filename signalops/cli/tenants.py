@@ -5,18 +5,19 @@ from typing import Annotated
 import typer
 
 from signalops import db
-from signalops.cli.common import AsJson, as_owner, show_json
+from signalops.cli.common import AsJson, as_owner
 from signalops.cli.deletion import delete
 from signalops.cli.derived import Commands
+from signalops.cli.output import show_json
 from signalops.http import validated
 from signalops.tenants import find_tenant, tenant_endpoints, tenant_service
 from signalops.tenants.tenant_models import PlanSubscription, TenantIn
 from signalops.usage.meters.meter_models import DEFAULT
 from signalops.usage.plans.plan_queries import SubscriptionStart
 
-app = typer.Typer(no_args_is_help=True, help="Create and list tenants, suspend and close them, give them plans.")
+app = typer.Typer(no_args_is_help=True)
 commands = Commands(app, "tenant")
-commands.add(tenant_endpoints.list_tenants, "list", columns="slug name plan status timeZone id")
+commands.add(tenant_endpoints.list_tenants, "list", columns="slug name plan status timeZone")
 commands.add(tenant_endpoints.get_tenant, "show", example="acme")
 commands.add(
     tenant_endpoints.change_tenant,
@@ -36,6 +37,7 @@ commands.add(
     "close",
     done="{slug} is closed. To remove all that it has: signalops tenant delete {slug} --confirm {slug}",
     example="acme --reason 'The contract has ended.'",
+    confirm="Close tenant {tenant} permanently?",
 )
 
 _NOBODY = "command line"
@@ -60,8 +62,8 @@ def create(
     new = validated(TenantIn, content)
     tenant = as_owner(lambda connection: tenant_service.create(connection, new, _NOBODY))
     if as_json:
-        named = {"id": tenant, "slug": slug, "name": new.name, "time_zone": new.time_zone}
-        show_json(named | {"plan": plan, "soft_limit": soft, "hard_limit": hard})
+        named = {"id": tenant, "slug": slug, "name": new.name, "timeZone": new.time_zone}
+        show_json(named | {"plan": plan, "softLimit": soft, "hardLimit": hard})
     else:
         typer.echo(f"Tenant {slug} is made. Next: signalops key create --tenant {slug} --label 'first key'")
 

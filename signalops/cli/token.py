@@ -1,26 +1,23 @@
 """signalops token: mint a bearer token, where this installation signs its own."""
 
 import getpass
-import re
-from datetime import timedelta
 from typing import Annotated, get_args
 
 import typer
 
 from signalops.access.jwt_config import Trust, mint, trust_of
+from signalops.cli.times import seconds
 from signalops.config import settings
 from signalops.errors import Unusable
 from signalops.types import PlatformScope, Scope
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LONGEST = timedelta(days=365)
+_LONGEST = 365 * 86_400
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(epilog="Example: signalops token --operator --scope 'tenants:*' --expires 15m")(token)
+app = typer.Typer()
 
 
+@app.command(epilog="Example: signalops token --operator --scope 'tenants:*' --expires 15m")
 def token(
     tenant: Annotated[
         str | None, typer.Option("--tenant", "-t", help="The id or the slug of the tenant whose user it is for.")
@@ -51,8 +48,7 @@ def _scopes(scopes: list[str], possible: tuple[str, ...]) -> list[str]:
 
 
 def _seconds(text: str) -> int:
-    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
-    length = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
-    if length is None or length > _LONGEST:
+    length = seconds(text)
+    if not 0 < length <= _LONGEST:
         raise Unusable(f"--expires {text} is no length of time up to a year: write 90s, 15m, 1h or 7d.")
-    return int(length.total_seconds())
+    return length

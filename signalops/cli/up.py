@@ -36,7 +36,7 @@ SignalOps is up at {base} ({seconds:.1f} s). Try, in another terminal:
     -H "x-api-key: {key}" \\
     -d '{{"type":"user.signup","payload":{{"email":"user@example.com"}}}}'
 
-  {program} event trace ID            the path of that event, with the id from the answer
+  {program} event trace --last        the path of that event
   {program} usage show --tenant acme  what was counted
   {program} psql                      look into the tables
   {base}/api/docs  the API

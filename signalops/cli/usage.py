@@ -6,7 +6,8 @@ import typer
 
 from signalops import db
 from signalops.cli import reconcile
-from signalops.cli.common import AsJson, TenantSlug, for_tenant, show_json, show_rows
+from signalops.cli.common import AsJson, TenantSlug, for_tenant
+from signalops.cli.output import lines_of, show_json, show_rows
 from signalops.cli.rule_args import read_object
 from signalops.config import settings
 from signalops.http import validated
@@ -17,7 +18,7 @@ from signalops.usage.adjustments.adjustment_models import AdjustmentIn
 from signalops.usage.usage_models import Usage, UsageQuery
 from signalops.usage.usage_report import usage as read_usage
 
-app = typer.Typer(no_args_is_help=True, help="Show what was counted, correct it, and check it against the events.")
+app = typer.Typer(no_args_is_help=True)
 reconcile.register(app)
 
 
@@ -47,8 +48,7 @@ def show(
         show_json(found)
         return
     windows = found.pop("windows")
-    columns = [name for name in found if found[name] is not None]
-    show_rows([found], columns, as_json=False)
+    typer.echo("\n".join(lines_of({name: value for name, value in found.items() if value is not None})) + "\n")
     grouped = ["group"] if by_group else []
     show_rows(windows, ["start", "end", *grouped, "quantity", "events"], as_json=False)
 

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Self
 
+from signalops.durations import duration
 from signalops.patterns import Grouping, Measured
-from signalops.rules.rule_models import Absence, Conditions, Digest, Window, duration
+from signalops.rules.rule_models import Absence, Conditions, Digest, Window
 from signalops.rules.schedule import Hours, digest_due
 
 Kind = Literal["each", "count", "sum", "distinct", "absent"]

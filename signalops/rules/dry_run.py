@@ -10,12 +10,13 @@ from pydantic import Discriminator, Field, Tag
 
 from signalops import clock, db, sandbox
 from signalops.clock import Moment
+from signalops.durations import duration
 from signalops.errors import Invalid, NotFound
 from signalops.models import ApiModel, RequestModel
 from signalops.patterns import Explanation, Grouping, LeafShown, TooCostly, explain, flattened
 from signalops.rules import rule_queries
 from signalops.rules.explanations import explain_match, silences_of, threshold
-from signalops.rules.rule_models import Window, duration
+from signalops.rules.rule_models import Window
 from signalops.rules.rule_responses import RuleWarning
 from signalops.rules.rule_service import warnings_of
 from signalops.rules.rule_source import ChosenRule, ResolvedRule, choose

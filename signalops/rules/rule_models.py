@@ -2,32 +2,22 @@
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_serializer, model_validator
 
+from signalops.durations import duration
 from signalops.models import RequestModel
 from signalops.patterns import CURRENT_GRAMMAR, FieldPath, GroupBy
 from signalops.types import JsonObject, Severity
 
 MAX_COUNT = 10_000
 """The largest threshold of a count or of distinct values: what one evaluation of a window may have to read."""
-_UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile(r"(?=\d)(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", re.ASCII)
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: Sequence[Day] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-def duration(text: str) -> timedelta:
-    """Parse a duration such as 90s, 10m, 1h30m or 7d; ValueError."""
-    parts = _DURATION.fullmatch(text)
-    if parts is None:
-        raise ValueError("must be a duration such as 90s, 10m, 1h30m or 7d")
-    return timedelta(seconds=sum(int(n or 0) * unit for n, unit in zip(parts.groups(), _UNITS.values(), strict=True)))
 
 
 def _between(least: str, most: str) -> AfterValidator:

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from signalops.rules.rule_models import DAYS, ActiveHours, Digest, duration
+from signalops.durations import duration
+from signalops.rules.rule_models import DAYS, ActiveHours, Digest
 
 _DAY = timedelta(days=1)
 

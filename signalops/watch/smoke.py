@@ -4,13 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from signalops import clock
 from signalops.config import Settings
 from signalops.errors import Unusable
-from signalops.send.transport import Transport
+from signalops.send.api_client import ApiClient, api_client
 from signalops.types import JsonObject
 
 EVENT = {"type": "user.signup", "source": "signalops smoke", "payload": {"email": "user@example.com"}}
@@ -18,8 +17,6 @@ EVENT = {"type": "user.signup", "source": "signalops smoke", "payload": {"email"
 BOUND = 15.0
 """Timeout of each step in seconds."""
 _POLL = 0.02
-# It calls the operator's own installation, not what a tenant names.
-_ANYWHERE = {"send_allowed_networks": (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")), "send_ports": (), "send_plain_http": True}
 
 
 class Station(NamedTuple):
@@ -43,55 +40,24 @@ async def walk(base_url: str, key: str, settings: Settings) -> AsyncIterator[Sta
     The key needs the scopes events:write, events:read and usage:read. Unusable, with the remedy, when a request is refused or
     a station is not reached within BOUND seconds.
     """
-    transport = Transport(settings.model_copy(update=_ANYWHERE))
-    try:
-        async for station in _stations(_Api(transport, base_url.rstrip("/"), key)):
+    async with api_client(base_url, key, settings) as api:
+        async for station in _stations(api):
             yield station
-    finally:
-        await transport.close()
 
 
-class _Api:
-    """The requests of the walk."""
-
-    def __init__(self, transport: Transport, base_url: str, key: str) -> None:
-        self._http = transport.http()
-        self._base_url = base_url
-        self._headers = {"x-api-key": key}
-
-    async def post(self, path: str, body: JsonObject) -> JsonObject:
-        return await self._answer("POST", path, body)
-
-    async def get(self, path: str) -> JsonObject:
-        return await self._answer("GET", path, None)
-
-    async def get_until(
-        self, path: str, is_there: Callable[[JsonObject], bool], failure: Callable[[JsonObject], str]
-    ) -> JsonObject:
-        """Ask again and again until the answer is the one waited for."""
-        deadline = time.perf_counter() + BOUND
-        while not is_there(answer := await self.get(path)):
-            if time.perf_counter() > deadline:
-                raise Unusable(f"After {BOUND:.0f} s {failure(answer)}")
-            await asyncio.sleep(_POLL)
-        return answer
-
-    async def _answer(self, method: str, path: str, body: JsonObject | None) -> JsonObject:
-        try:
-            async with self._http.request(method, self._base_url + path, json=body, headers=self._headers) as response:
-                answer: JsonObject = await response.json(content_type=None)
-        except OSError as error:
-            raise Unusable(
-                f"Nothing answers at {self._base_url} ({error}): start it with `signalops up`, or correct the URL."
-            ) from error
-        except ValueError as error:
-            raise Unusable(f"{self._base_url} is not SignalOps (its answer is no JSON): correct the URL.") from error
-        if not response.ok:
-            raise Unusable(f"{method} {path} was answered with {response.status}: {answer.get('detail', answer)}")
-        return answer
+async def _until(
+    api: ApiClient, path: str, is_there: Callable[[JsonObject], bool], failure: Callable[[JsonObject], str]
+) -> JsonObject:
+    """Ask again and again until the answer is the one waited for."""
+    deadline = time.perf_counter() + BOUND
+    while not is_there(answer := await api.get(path)):
+        if time.perf_counter() > deadline:
+            raise Unusable(f"After {BOUND:.0f} s {failure(answer)}")
+        await asyncio.sleep(_POLL)
+    return answer
 
 
-async def _stations(api: _Api) -> AsyncIterator[Station]:
+async def _stations(api: ApiClient) -> AsyncIterator[Station]:
     # Asked before, it also has the key verified: the slow check of its hash is no part of an event's way.
     usage = await api.get("/api/usage")
     posted_at, began = clock.now(), time.perf_counter()
@@ -101,12 +67,12 @@ async def _stations(api: _Api) -> AsyncIterator[Station]:
     event = await api.get(path)
     yield Station("received", _since(posted_at, event["receivedAt"]), f"{event['type']} {event['id']}")
     yield Station("answered", answered, f"stored and {answer['status']}")
-    event = await api.get_until(path, lambda event: event["status"] != "pending", _not_processed)
+    event = await _until(api, path, lambda event: event["status"] != "pending", _not_processed)
     yield _processed(posted_at, event)
-    event = await api.get_until(path, _is_settled, _not_delivered)
+    event = await _until(api, path, _is_settled, _not_delivered)
     for delivery in event["deliveries"]:
         yield _delivered(posted_at, delivery)
-    counted = await api.get_until("/api/usage", lambda now: now["processed"] > usage["processed"], _not_counted)
+    counted = await _until(api, "/api/usage", lambda now: now["processed"] > usage["processed"], _not_counted)
     yield Station("counted", _milliseconds(began), f"{counted['processed']} events processed in {counted['period']}")
 
 

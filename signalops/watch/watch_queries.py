@@ -41,6 +41,12 @@ async def tenant_of(connection: db.Connection, event: EventId) -> TenantRef | No
     return await db.record(connection, TenantRef, SQL["tenant-of-event"], {"event": event})
 
 
+async def newest_event(connection: db.Connection) -> EventId | None:
+    """Return the id of the event that was stored last, of any tenant; as the owner."""
+    found = await db.value(connection, SQL["newest-event"])
+    return None if found is None else EventId(found)
+
+
 async def examine(connection: db.Connection, query: str) -> tuple[bool, str]:
     """Run a check of doctor.sql; return whether all is well, and what was found."""
     first, second = await db.the_tuple(connection, db.queries("watch/doctor")[query])

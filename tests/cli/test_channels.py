@@ -73,9 +73,9 @@ def states(so: Run) -> list[str]:
 
 def test_a_channel_of_any_kind_is_added_and_no_secret_shown(so: Run) -> None:
     token = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsawx"
-    done = so("channel", "add", "bot", "--kind", "telegram", "--config", '{"chatId": 42}', "--secret", token)
+    done = so("channel", "create", "bot", "--kind", "telegram", "--config", '{"chatId": 42}', "--secret", token)
     assert (done.code, done.out) == (0, "Channel bot is added.\n")
-    done = so("channel", "add", "hook", "--webhook", "https://example.com/")
+    done = so("channel", "create", "hook", "--webhook", "https://example.com/")
     assert "shown this once: whsec_" in done.out
     assert [row["name"] for row in rows(so, "channel", "list")] == ["hook", "bot"]
     shown = so("channel", "show", "bot").out
@@ -94,17 +94,17 @@ def test_a_channel_of_any_kind_is_added_and_no_secret_shown(so: Run) -> None:
     ],
 )
 def test_a_channel_that_can_t_be_is_refused(so: Run, arguments: list[str], words: str) -> None:
-    done = so("channel", "add", "x", *arguments)
+    done = so("channel", "create", "x", *arguments)
     assert (done.code, len(done.err.splitlines())) == (1, 1)
     assert words in done.err
     assert rows(so, "channel", "list") == []
 
 
 def test_a_channel_is_tried_switched_rotated_and_deleted(so: Run, hook: str) -> None:
-    so("channel", "add", "hook", "--webhook", hook)
+    so("channel", "create", "hook", "--webhook", hook)
     done = so("channel", "test", "hook")
     assert (done.code, done.out.startswith("sent in "), "answered 204" in done.out) == (0, True, True)
-    so("channel", "add", "nobody", "--webhook", "http://127.0.0.1:9/")
+    so("channel", "create", "nobody", "--webhook", "http://127.0.0.1:9/")
     done = so("channel", "test", "nobody", "--json")
     assert (done.code, json.loads(done.out)["outcome"]) == (1, "transient")
     for word, enabled in (("disable", False), ("enable", True)):
@@ -113,14 +113,14 @@ def test_a_channel_is_tried_switched_rotated_and_deleted(so: Run, hook: str) -> 
     done = so("channel", "rotate", "hook", "--overlap", "60")
     assert "signs as well until" in done.out
     assert "shown this once: whsec_" in done.out
-    assert so("channel", "delete", "hook").out == "Channel hook is deleted.\n"
+    assert so("channel", "delete", "hook", "--yes").out == "Channel hook is deleted.\n"
     assert "There is no channel 'hook'" in so("channel", "test", "hook").err
 
 
 def test_a_channel_in_use_is_not_deleted(so: Run, owner: psycopg.Connection, acme: Tenant) -> None:
     make_rule(owner, acme, {"type": ["a"]})
     (channel,) = rows(so, "channel", "list")
-    done = so("channel", "delete", channel["name"])
+    done = so("channel", "delete", channel["name"], "--yes")
     assert (done.code, "Enabled rules notify through it ('rule " in done.err) == (1, True)
 
 
@@ -154,15 +154,15 @@ def test_dead_letters_are_counted_before_they_are_retried(so: Run, dead: list[UU
     monkeypatch.setattr("typer.confirm", confirm)
     assert so("dead-letter", "retry", "--channel", channel).code == 1
     assert states(so) == ["dead"] * 3
-    assert so("dead-letter", "retry", "--channel", channel).out == "Retry: 2 dead letters, 0 left.\n"
+    assert so("dead-letter", "retry", "--channel", channel).out == "Retry: 2 dead letters, 0 remain.\n"
     assert prompts == ["Retry 2 dead letters?"] * 2
     assert states(so) == ["dead", "retrying", "retrying"]
 
 
 def test_dead_letters_are_discarded_with_a_reason(so: Run, owner: psycopg.Connection, dead: list[UUID]) -> None:
     done = so("dead-letter", "discard", str(dead[0]), "--reason", "gone", "--yes")
-    assert done.out == "Discard: 1 dead letters, 0 left.\n"
-    assert so("dead-letter", "discard", "--all", "--reason", "all", "--yes").out == "Discard: 2 dead letters, 0 left.\n"
+    assert done.out == "Discard: 1 dead letters, 0 remain.\n"
+    assert so("dead-letter", "discard", "--all", "--reason", "all", "--yes").out == "Discard: 2 dead letters, 0 remain.\n"
     assert rows(so, "dead-letter", "list") == []
     reasons = owner.execute("select reason from signalops.dead_letters order by id").fetchall()
     assert reasons == [("gone",), ("all",), ("all",)]

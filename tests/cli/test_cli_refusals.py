@@ -13,7 +13,7 @@ from signalops.errors import Unusable
 from tests.support.command import Run
 from tests.support.tenants import Tenant
 
-ONE_RULE = ("rule", "add", "--tenant", "acme", "--channel", "ops", "--pattern", '{"type": ["a"]}')
+ONE_RULE = ("rule", "create", "--tenant", "acme", "--channel", "ops", "--pattern", '{"type": ["a"]}')
 
 
 @pytest.mark.parametrize("arguments", [["tenant", "list"], ["psql", "-c", "select 1"], ["serve"]])

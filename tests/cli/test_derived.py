@@ -6,6 +6,7 @@ import pytest
 import typer
 
 from signalops import cli, db
+from signalops.cli import tenants
 from signalops.cli.derived import Commands
 from signalops.endpoint import endpoint
 from signalops.http import Page, Response, listed
@@ -36,7 +37,7 @@ def test_a_list_goes_on_over_pages_until_the_limit(
     Commands(numbers, "number").add(list_numbers, "list", columns="number id")
     tree = typer.Typer()
     tree.add_typer(numbers, name="number")
-    tree.add_typer(cli.tenants.app, name="tenant")  # a program of one group would take its name for granted
+    tree.add_typer(tenants.app, name="tenant")  # a program of one group would take its name for granted
     monkeypatch.setattr(cli, "_tree", lambda: typer.main.get_command(tree))
     done = signalops("number", "list", "--tenant", "acme", "--limit", str(limit), "--over", str(over), "--json")
     assert [one["number"] for one in json.loads(done.out)] == list(range(over + 1, over + expected + 1))

@@ -13,8 +13,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from signalops import clock, db
-from signalops.cli.common import console
 from signalops.cli.inspect import _tree
+from signalops.cli.output import console
 from signalops.config import Settings
 from tests.support.command import Run
 from tests.support.rules import make_rule
@@ -24,12 +24,11 @@ MARKUP = "x [/y] [bold]z :smile:"
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(signalops: Run, acme: Tenant, owner: psycopg.Connection) -> None:
-    rule = make_rule(owner, acme, {"type": ["a"]})
+    make_rule(owner, acme, {"type": ["a"]})
     owner.execute("update signalops.rules set name = %s", [MARKUP])
     done = signalops("rule", "list", "--tenant", acme.slug)
     assert done.code == 0
     assert MARKUP in done.out
-    assert str(rule) in done.out
 
 
 def test_a_path_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,12 +43,12 @@ def test_a_path_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.Ca
     assert all(text in out for text in ("[/t] i of acme", "dead: [/e]", "worker w[/]"))
 
 
-def test_ids_are_whole_on_a_narrow_terminal(settings: Settings, acme: Tenant, owner: psycopg.Connection) -> None:
+def test_long_text_loses_nothing_on_a_narrow_terminal(settings: Settings, acme: Tenant, owner: psycopg.Connection) -> None:
     """As on a terminal of 80 columns; the other columns are folded, and lose nothing."""
-    rule = make_rule(owner, acme, {"type": ["user.signup"], "payload": {"a_long_field": ["a long value " * 10]}})
+    make_rule(owner, acme, {"type": ["user.signup"], "payload": {"a_long_field": ["a long value " * 10]}})
     environment = {**os.environ, "DATABASE_URL": db.admin_url(settings), "COLUMNS": "80", "TERM": "xterm"}
     shown = _on_terminal([sys.executable, "-m", "signalops", "rule", "list", "--tenant", acme.slug], environment)
-    assert str(rule) in shown
+    assert shown.replace("\r\n", " ").count("long") == 11  # of the field and ten times of its value
     assert "…" not in shown
 
 

@@ -25,7 +25,7 @@ def test_a_limit_is_set_listed_and_removed(so: Run) -> None:
     (limit,) = json.loads(so("limit", "list", "--json").out)
     assert (limit["soft"], limit["hard"], limit["overage"]) == (None, "5", "accept")
     assert "accept" in so("limit", "list").out
-    assert so("limit", "remove").code == 0
+    assert so("limit", "delete").code == 0
     assert json.loads(so("limit", "list", "--json").out) == []
 
 
@@ -37,7 +37,7 @@ def test_a_limit_is_set_listed_and_removed(so: Run) -> None:
         (["set", "--hard", "many"], "hard"),
         (["set", "--hard", "1", "--thresholds", "50,most"], "thresholds: write whole percentages"),
         (["set", "--hard", "1", "--meter", "unknown"], "there is no meter 'unknown' that counts or sums"),
-        (["remove"], "no limit of its own on events"),
+        (["delete"], "no limit of its own on events"),
     ],
 )
 def test_what_can_not_be_is_refused_with_the_reason(so: Run, arguments: list[str], expected: str) -> None:

@@ -20,8 +20,8 @@ def so(signalops: Run, acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_a_meter_is_added_listed_and_ended(so: Run) -> None:
     grouped = ["--unit", "GB", "--group-by", "source", "--group-by", "payload.region"]
-    assert so("meter", "add", *TRAFFIC, *grouped).out == "Meter traffic counts from now on.\n"
-    assert so("meter", "add", *TRAFFIC, *grouped).out == "Meter traffic counts already.\n"
+    assert so("meter", "create", *TRAFFIC, *grouped).out == "Meter traffic counts from now on.\n"
+    assert so("meter", "create", *TRAFFIC, *grouped).out == "Meter traffic counts already.\n"
     (meter,) = json.loads(so("meter", "list", "--json").out)
     expected: dict[str, Any] = {
         "key": "traffic",
@@ -36,16 +36,16 @@ def test_a_meter_is_added_listed_and_ended(so: Run) -> None:
     assert "payload.gigabytes" in so("meter", "list").out
     assert so("meter", "end", "traffic").out == "Meter traffic counts no more.\n"
     assert json.loads(so("meter", "list", "--ended", "--json").out)[0]["endedAt"] is not None
-    again = so("meter", "add", *TRAFFIC, *grouped, "--json")
+    again = so("meter", "create", *TRAFFIC, *grouped, "--json")
     assert json.loads(again.out)["endedAt"] is None
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["add", "events", "--pattern", '{"type": ["a"]}'], "choose another key"),
-        (["add", "a", "--pattern", '{"type": "a"}'], "put the value in a list"),
-        (["add", "a", "--pattern", '{"type": ["a"]}', "--aggregation", "sum"], "needs the field"),
+        (["create", "events", "--pattern", '{"type": ["a"]}'], "choose another key"),
+        (["create", "a", "--pattern", '{"type": "a"}'], "put the value in a list"),
+        (["create", "a", "--pattern", '{"type": ["a"]}', "--aggregation", "sum"], "needs the field"),
         (["end", "unknown"], "no such meter"),
     ],
 )

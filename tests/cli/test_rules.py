@@ -38,32 +38,32 @@ def shown(rule: Run, name: str) -> dict[str, Any]:
 
 def test_a_rule_is_added_with_options(rule: Run) -> None:
     pattern = json.dumps(PATTERN)
-    done = rule("add", "signups", "--channel", "ops", "--pattern", pattern, "--subject", "s", "--severity", "error")
+    done = rule("create", "signups", "--channel", "ops", "--pattern", pattern, "--subject", "s", "--severity", "error")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("Rule signups is added as version 1; its id is ")
     expected = {"pattern": PATTERN, "template": {"subject": "s"}, "severity": "error", "version": 1}
     assert {name: shown(rule, "signups")[name] for name in expected} == expected
-    assert rule("add", "signups", "--channel", "ops", "--pattern", pattern) == Done(
+    assert rule("create", "signups", "--channel", "ops", "--pattern", pattern) == Done(
         1, "", "signalops: There is a rule of this name already: choose another name."
     )
-    assert "pattern: is required" in rule("add", "x", "--channel", "ops").err
-    assert "channel: there is no channel 'nobody'" in rule("add", "x", "--channel", "nobody", "--pattern", pattern).err
+    assert "pattern: is required" in rule("create", "x", "--channel", "ops").err
+    assert "channel: there is no channel 'nobody'" in rule("create", "x", "--channel", "nobody", "--pattern", pattern).err
 
 
 def test_a_whole_rule_comes_from_a_file_and_options_go_before_it(rule: Run, tmp_path: Path) -> None:
     whole = draft(window={"count": 3, "within": "1m"}, template={"body": "b"})
-    done = rule("add", "--file", file(tmp_path / "rule.json", whole), "--severity", "critical", "--json")
+    done = rule("create", "--file", file(tmp_path / "rule.json", whole), "--severity", "critical", "--json")
     added = json.loads(done.out)
     assert (added["name"], added["severity"], added["window"]["count"]) == ("signups", "critical", 3)
     assert added["warnings"] == []
     for text in ("{", "[]", '{"a": 1, "a": 2}', '{"name": "\\u0000"}'):
-        done = rule("add", "--file", file(tmp_path / "bad.json", text))
+        done = rule("create", "--file", file(tmp_path / "bad.json", text))
         assert (done.code, len(done.err.splitlines())) == (1, 1)
         assert "bad.json" in done.err
 
 
 def test_what_an_update_does_not_name_stays(rule: Run, tmp_path: Path) -> None:
-    rule("add", "--file", file(tmp_path / "rule.json", draft(window={"count": 3, "within": "1m"})))
+    rule("create", "--file", file(tmp_path / "rule.json", draft(window={"count": 3, "within": "1m"})))
     assert rule("update", "signups", "--severity", "error", "--subject", "s").out == ("Version 2 of rule signups decides.\n")
     now = shown(rule, "signups")
     assert (now["severity"], now["window"]["count"], now["template"]) == ("error", 3, {"subject": "s"})
@@ -75,7 +75,7 @@ def test_what_an_update_does_not_name_stays(rule: Run, tmp_path: Path) -> None:
 
 
 def test_versions_are_listed_compared_and_rolled_back_to(rule: Run) -> None:
-    rule("add", "signups", "--channel", "ops", "--pattern", json.dumps(PATTERN))
+    rule("create", "signups", "--channel", "ops", "--pattern", json.dumps(PATTERN))
     rule("update", "signups", "--severity", "error")
     assert [one["version"] for one in json.loads(rule("versions", "signups", "--json").out)] == [2, 1]
     assert "error" in rule("versions", "signups").out
@@ -89,11 +89,11 @@ def test_versions_are_listed_compared_and_rolled_back_to(rule: Run) -> None:
 
 
 def test_a_rule_is_disabled_enabled_and_deleted(rule: Run) -> None:
-    rule("add", "signups", "--channel", "ops", "--pattern", json.dumps(PATTERN))
+    rule("create", "signups", "--channel", "ops", "--pattern", json.dumps(PATTERN))
     for word, enabled in (("disable", False), ("enable", True)):
         assert rule(word, "signups").out == f"Rule signups is {word}d.\n"
         assert shown(rule, "signups")["enabled"] is enabled
-    assert rule("delete", "signups").code == 0
+    assert rule("delete", "signups", "--yes").code == 0
     assert json.loads(rule("list", "--json").out) == []
     assert rule("show", "signups").code == 1
 
@@ -115,7 +115,7 @@ def test_a_rule_is_validated_without_a_database(command: Run, tmp_path: Path) ->
 
 
 def test_a_rule_is_tried_on_an_event(rule: Run, tmp_path: Path) -> None:
-    rule("add", "signups", "--channel", "ops", "--pattern", json.dumps(PATTERN), "--subject", "{{ payload.email }}")
+    rule("create", "signups", "--channel", "ops", "--pattern", json.dumps(PATTERN), "--subject", "{{ payload.email }}")
     sample = file(tmp_path / "event.json", SIGNUP)
     done = rule("test", "--rule", "signups", "--sample", sample)
     assert done.code == 0
@@ -131,7 +131,7 @@ def test_a_rule_is_tried_on_an_event(rule: Run, tmp_path: Path) -> None:
 def test_a_silence_is_made_listed_and_ended(signalops: Run, acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGNALOPS_TENANT", acme.slug)
     pattern = json.dumps(PATTERN)
-    done = signalops("silence", "add", "--pattern", pattern, "--for", "2h", "--reason", "moving house", "--json")
+    done = signalops("silence", "create", "--pattern", pattern, "--for", "2h", "--reason", "moving house", "--json")
     silence = json.loads(done.out)
     assert (silence["state"], silence["pattern"]) == ("active", PATTERN)
     listed = signalops("silence", "list").out
@@ -139,5 +139,5 @@ def test_a_silence_is_made_listed_and_ended(signalops: Run, acme: Tenant, monkey
     assert "moving house" in listed
     assert signalops("silence", "end", silence["id"]).code == 0
     assert [one["state"] for one in json.loads(signalops("silence", "list", "--json").out)] == ["ended"]
-    assert "name either endsAt or duration" in signalops("silence", "add", "--pattern", pattern, "--reason", "r").err
+    assert "name either endsAt or duration" in signalops("silence", "create", "--pattern", pattern, "--reason", "r").err
     assert "There is no such silence" in signalops("silence", "end", str(clock.new_id())).err

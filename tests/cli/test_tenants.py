@@ -28,7 +28,7 @@ def test_a_tenant_is_suspended_resumed_and_closed(signalops: Run, acme: Tenant) 
     assert signalops("tenant", "suspend", "acme", *BECAUSE).code == 1
     assert signalops("tenant", "resume", "acme").out == "acme is active.\n"
     assert (shown(signalops)["status"], shown(signalops)["statusReason"]) == ("active", None)
-    done = signalops("tenant", "close", str(acme.id), "--reason", "The contract has ended.")
+    done = signalops("tenant", "close", str(acme.id), "--yes", "--reason", "The contract has ended.")
     assert (done.code, "is closed" in done.out) == (0, True)
     assert (shown(signalops)["status"], shown(signalops)["plan"]) == ("closed", "free")
 
@@ -42,7 +42,7 @@ def test_a_tenant_is_suspended_resumed_and_closed(signalops: Run, acme: Tenant) 
     ],
 )
 def test_what_is_closed_stays_closed(signalops: Run, acme: Tenant, arguments: tuple[str, ...], printed: str) -> None:
-    assert signalops("tenant", "close", "acme", *BECAUSE).code == 0
+    assert signalops("tenant", "close", "acme", "--yes", *BECAUSE).code == 0
     done = signalops("tenant", *arguments)
     assert (done.code, done.out) == (1, "")
     assert printed in done.err
@@ -84,7 +84,7 @@ def test_a_tenant_gets_another_version_than_the_newest(
 
 
 @pytest.mark.parametrize(
-    "arguments", [("show",), ("suspend", *BECAUSE), ("resume",), ("close", *BECAUSE), ("update", "--name", "n")]
+    "arguments", [("show",), ("suspend", *BECAUSE), ("resume",), ("close", "--yes", *BECAUSE), ("update", "--name", "n")]
 )
 def test_a_tenant_that_there_is_not_is_said(signalops: Run, acme: Tenant, arguments: tuple[str, ...]) -> None:
     command, *more = arguments
@@ -94,6 +94,6 @@ def test_a_tenant_that_there_is_not_is_said(signalops: Run, acme: Tenant, argume
 
 
 def test_a_reason_is_not_empty(signalops: Run, acme: Tenant) -> None:
-    for command in ("suspend", "close"):
-        assert signalops("tenant", command, "acme", "--reason", "").code == 1
+    for command in (("suspend",), ("close", "--yes")):
+        assert signalops("tenant", *command, "acme", "--reason", "").code == 1
     assert shown(signalops)["status"] == "active"

@@ -30,10 +30,15 @@ async def test_a_token_for_a_user_and_one_for_an_operator(command: Run) -> None:
 
 @pytest.mark.parametrize("arguments", ["", "--operator --tenant acme", "--tenant acme", "--operator --scope events:read",
     "--tenant acme --scope tenants:*", "--operator --scope tenants:* --expires 0s",
-    "--operator --scope tenants:* --expires 9999d", "--operator --scope tenants:* --expires soon"])  # fmt: skip
+    "--operator --scope tenants:* --expires 9999d"])  # fmt: skip
 def test_what_makes_no_sense_is_refused(command: Run, arguments: str) -> None:
     done = command("token", *arguments.split())
     assert (done.code, done.out) == (1, "")
+
+
+def test_a_duration_that_is_none_is_refused_with_an_example(command: Run) -> None:
+    done = command("token", "--operator", "--scope", "tenants:*", "--expires", "soon")
+    assert (done.code, done.out, "such as 90s, 10m" in done.err) == (2, "", True)
 
 
 async def test_an_embedded_installation_makes_its_own_secret(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,9 @@ def counters(owner: psycopg.Connection, acme: Tenant) -> Counters:
 def test_usage_is_printed_for_people_and_for_scripts(signalops: Run, counters: Counters) -> None:
     done = signalops("usage", "show", "--tenant", "acme")
     assert (done.code, done.err) == (0, "")
-    summary, day = done.out.splitlines()[1], done.out.splitlines()[3]
-    assert summary.split()[:3] == ["events", "Events", "count"]
-    assert day.split()[2:] == ["10", "10"]
+    lines = done.out.splitlines()
+    assert [line.split() for line in lines[:3]] == [["meter:", "events"], ["name:", "Events"], ["aggregation:", "count"]]
+    assert lines[-1].split()[4:] == ["10", "10"]
     period = f"{clock.now():%Y-%m}"
     used = json.loads(signalops("usage", "show", "--tenant", "acme", "--period", period, "--window", "none", "--json").out)
     assert (used["period"], used["processed"], len(used["windows"])) == (period, 10, 1)

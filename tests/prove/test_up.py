@@ -99,7 +99,7 @@ def installation(tmp_path: Path) -> Installation:
 def test_a_strangers_first_minutes(installation: Installation) -> None:
     with installation.up() as up:
         up.says("SignalOps is up at")
-        up.says("python -m signalops event trace ID")
+        up.says("python -m signalops event trace --last")
         up.says("counted ")  # of the greeting
         assert "revoke it" not in "".join(up.lines)
         answer = json.loads(installation.sh(CURL))

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from signalops.durations import duration
 from signalops.rules.conditions import RuleConditions
-from signalops.rules.rule_models import Conditions, duration
+from signalops.rules.rule_models import Conditions
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("7d", 604_800), ("1d2h3m4s", 93_784)])

@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 
 from signalops import clock
 from signalops.clock import Moment
+from signalops.durations import duration
 from signalops.models import ApiModel, PageOf, RequestModel
 from signalops.patterns import CURRENT_GRAMMAR
-from signalops.rules.rule_models import Duration, duration
+from signalops.rules.rule_models import Duration
 from signalops.types import JsonObject
 
 State = Literal["scheduled", "active", "ended"]

@@ -29,7 +29,7 @@ class Webhook(Endpoint):
 
     def normalize_secret(self, secret: str | None) -> str:
         if secret is None:
-            return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+            return make_secret()
         if not all(24 <= len(key) <= 64 for key in _keys(secret)):
             raise Invalid("The secret must contain 24 to 64 bytes: leave it out to have one made.")
         return secret
@@ -41,6 +41,11 @@ class Webhook(Endpoint):
         signature = signed(envelope.secret, f"msg_{envelope.delivery.hex}", body)
         headers = {**self.headers, "Content-Type": "application/json", **signature}
         return await transport.call(Request(str(self.url), body, headers))
+
+
+def make_secret() -> str:
+    """Return a new signing secret of 256 random bits."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def signed(secret: str, message_id: str, body: bytes, timestamp: int | None = None) -> dict[str, str]:

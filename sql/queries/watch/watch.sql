@@ -37,5 +37,8 @@ order by d.id;
 -- ready: answers when the database does
 select 1;
 
+-- newest-event: the id of the event that was stored last, for the owner's command line
+select e.id from signalops.events e order by e.id desc limit 1;
+
 -- tenant-of-event: whose event an id is, for the owner's command line
 select t.id, t.slug from signalops.tenants t join signalops.events e on e.tenant_id = t.id and e.id = %(event)s;
