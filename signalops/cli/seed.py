@@ -19,7 +19,7 @@ _PREFIX = "test_api_key_807"
 _HASH = "$2a$12$6/BEeH39Jw5EpbWPIFiNxOq2/LONKgWDev/dUicvliI47gBP4q/we"
 _SCOPES = ["events:write", "events:read", "rules:*", "channels:*", "deliveries:*", "meters:*", "usage:read"]
 
-_WELCOME = NewRule(
+WELCOME = NewRule(
     name="greet new users",
     pattern={"type": ["user.signup"]},
     channel="mail to the team",
@@ -50,11 +50,11 @@ async def _seed(settings: Settings) -> str:
         key = {"prefix": _PREFIX, "hash": _HASH, "label": "first documentation", "scopes": _SCOPES}
         await access.add_key(connection, tenant=tenant, id=clock.new_id(), **key)
         url = f"http://127.0.0.1:{settings.sink_port}/hooks/shop"
-        mail = NewChannel(name=_WELCOME.channel, kind="email", config={"to": "team@acme.example"})
+        mail = NewChannel(name=WELCOME.channel, kind="email", config={"to": "team@acme.example"})
         hook = NewChannel(name=_BIG_ORDERS.channel, kind="webhook", config={"url": url})
         for channel in (mail, hook):
             await ChannelRegistry(settings).add(connection, tenant, channel)
         registry = RuleRegistry(SendTemplates(), settings.max_rules)
-        for rule in (_WELCOME, _BIG_ORDERS):
+        for rule in (WELCOME, _BIG_ORDERS):
             await registry.add(connection, tenant, rule)
     return f"The tenant acme is made, with the key {KEY}, two channels and two rules."

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Literal
 
 import aiohttp
@@ -63,7 +64,7 @@ class Transport:
                 timeout=aiohttp.ClientTimeout(total=self.settings.send_timeout),
                 # The session serves all tenants: one receiver's cookie must not reach another tenant's request.
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "SignalOps", "Accept-Encoding": "identity"},
+                headers={"User-Agent": f"SignalOps/{version('signalops')}", "Accept-Encoding": "identity"},
                 # Some compress anyhow: an answer is kept as it came rather than unpacked to any size.
                 auto_decompress=False,
                 trust_env=False,  # no proxy and no password from the environment

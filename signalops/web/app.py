@@ -60,7 +60,7 @@ from signalops.watch.metrics.metrics_endpoint import MetricsHttp
 from signalops.watch.metrics.metrics_subscriber import record
 from signalops.watch.metrics.registry import begin
 from signalops.watch.traces import spans_of
-from signalops.web import headers, openapi
+from signalops.web import headers, openapi, pages
 from signalops.web.admission import Admission
 from signalops.web.direct import DirectRoutes
 from signalops.web.drain import drain_first
@@ -150,7 +150,11 @@ class Api:
             return Response(content, media_type="application/json")
 
         async def page(_: Request) -> Response:
-            return HTMLResponse(openapi.PAGE, headers={"Content-Security-Policy": openapi.CSP})
+            return HTMLResponse(pages.API_PAGE, headers={"Content-Security-Policy": pages.API_CSP})
+
+        async def start(request: Request) -> Response:
+            base_url = str(request.base_url).rstrip("/")
+            return HTMLResponse(pages.start_page(base_url), headers={"Content-Security-Policy": pages.START_CSP})
 
         application = Starlette(
             routes=[
@@ -160,6 +164,7 @@ class Api:
                 ),
                 Route("/api/openapi.json", document),
                 Route("/api/docs", page),
+                Route("/", start),
                 Mount("/api/swagger-ui", StaticFiles(directory=openapi.SWAGGER_UI)),
             ],
             middleware=headers.middleware(self.endpoints, self._config.cors_origins, lambda: self._draining),

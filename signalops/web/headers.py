@@ -1,9 +1,10 @@
 """Security headers of every response: no sniffing, framing, caching or leaking; no CORS by default.
 
-The response also carries the request id.
+The response also has the request id and the version of SignalOps.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from signalops import correlation
 from signalops.endpoint import Endpoint
 
+_VERSION = (b"x-signalops-version", version("signalops").encode())
 SECURE: tuple[tuple[bytes, bytes], ...] = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -22,7 +24,10 @@ SECURE: tuple[tuple[bytes, bytes], ...] = (
 )
 """The headers of every response unless its handler sets them, as OWASP's REST Security Cheat Sheet lists them."""
 _BY_TLS = (*SECURE, (b"strict-transport-security", b"max-age=31536000"))
-_EXPOSED = ("ETag", "Idempotent-Replayed", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
+_EXPOSED = (
+    *("ETag", "Idempotent-Replayed", "Location", "RateLimit", "RateLimit-Policy"),
+    *("Retry-After", "X-Request-Id", "X-SignalOps-Version"),
+)
 
 
 class CommonHeaders:
@@ -57,7 +62,7 @@ def common(scope: Scope, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[b
         names.add(b"cache-control")  # a file of the installation, the same for everybody
     more = _BY_TLS if scope["scheme"] == "https" else SECURE
     named = (b"x-request-id", scope["correlation"].id.encode())
-    return [*headers, named, *(header for header in more if header[0] not in names)]
+    return [*headers, named, _VERSION, *(header for header in more if header[0] not in names)]
 
 
 def middleware(endpoints: Iterable[Endpoint], origins: Sequence[str], is_draining: Callable[[], bool]) -> list[Middleware]:

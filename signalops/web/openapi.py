@@ -1,22 +1,30 @@
 """Builds the OpenAPI 3.1 document from the endpoints and their models; Swagger UI shows it."""
 
 import inspect
-from base64 import b64encode
 from collections.abc import Sequence
 from functools import reduce
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import get_args
 
 import orjson
 import swagger_ui_bundle
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from signalops.endpoint import Endpoint, Text
 from signalops.errors import Problem
 from signalops.types import JsonObject, PlatformScope
+from signalops.web.api_groups import GROUPS, group_of
+from signalops.web.channel_docs import describe_kinds
+from signalops.web.components import Components
+from signalops.web.examples import EXAMPLES
+from signalops.web.webhook_docs import webhooks
 
+_ABOUT = """\
+Events in, once; the tenant's rules decide; notifications out; usage counted.
+
+Start with **storeEvent**: authorise with a key, and run its example. Every refusal is a problem document (RFC 9457),
+whose `detail` is the remedy. Lists have cursors: pass the last id of a page as `startingAfter`."""
 SWAGGER_UI = Path(swagger_ui_bundle.swagger_ui_path)
 _IN_PATH = {
     "id": {"type": "string", "format": "uuid"},
@@ -28,51 +36,6 @@ _IN_PATH = {
     "meter": {"type": "string", "maxLength": 100},
     "invoice": {"type": "string", "maxLength": 36, "description": "Its number or id."},
 }
-_PROBLEM = {
-    "type": "object",
-    "title": "Problem",
-    "description": "A refusal (RFC 9457); some kinds have further members.",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "examples": ["urn:signalops:problem:invalid"]},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What is wrong, and how to mend it."},
-        "instance": {"type": "string", "description": "The path that was asked for."},
-        "errors": {"type": "array", "items": {"type": "object"}, "description": "Each fault: path, message and often remedy."},
-        "periodEnd": {"type": "string", "format": "date-time", "description": "When a spent limit starts again."},
-    },
-}
-
-
-class Components:
-    """The schemas that the document refers to, by the names of their models."""
-
-    def __init__(self) -> None:
-        self.schemas: JsonObject = {"Problem": _PROBLEM}
-        self._by_mode: dict[tuple[str, str], Any] = {}
-
-    def refer(self, shape: Any, mode: Literal["validation", "serialization"]) -> JsonObject:
-        """Return a reference to the schema of a shape, or the schema itself when it has no name."""
-        schema = self.inline(shape, mode)
-        if not (isinstance(shape, type) and issubclass(shape, BaseModel)):
-            return schema
-        self._add(shape.__name__, schema, mode)
-        return {"$ref": f"#/components/schemas/{shape.__name__}"}
-
-    def inline(self, shape: Any, mode: Literal["validation", "serialization"]) -> JsonObject:
-        """Return the schema of a shape; those that it refers to are components."""
-        schema = TypeAdapter(shape).json_schema(ref_template="#/components/schemas/{model}", mode=mode)
-        for name, component in schema.pop("$defs", {}).items():
-            self._add(name, component, mode)
-        return schema
-
-    def _add(self, name: str, schema: Any, mode: str) -> None:
-        if self._by_mode.setdefault((name, mode), schema) != schema:
-            raise ValueError(f"Two models are called {name}: rename one, or one would be described as the other.")
-        self.schemas[name] = schema
-
-
 _rendered: dict[tuple[str, ...], bytes] = {}
 
 
@@ -90,19 +53,30 @@ def document(endpoints: Sequence[Endpoint]) -> JsonObject:
     paths: JsonObject = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _described(endpoint, components)
+    describe_kinds(components)
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "SignalOps",
-            "version": version("signalops"),
-            "description": "Events in, once; the tenant's rules decide; notifications out; usage counted.",
-        },
+        "info": {"title": "SignalOps", "version": version("signalops"), "description": _ABOUT},
+        "servers": [{"url": "/", "description": "This installation"}],
+        "tags": [{"name": group.name, "description": group.about} for group in GROUPS],
         "paths": paths,
+        "webhooks": webhooks(),
         "components": {
             "schemas": components.schemas,
             "securitySchemes": {
-                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "key": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "x-api-key",
+                    "description": "An API key of a tenant, from `signalops key create` or POST /api/keys. "
+                    "`signalops up` prints that of its demonstration tenant.",
+                },
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A token of your identity provider, or from `signalops token`. Operators' endpoints need one.",
+                },
             },
         },
     }
@@ -110,6 +84,8 @@ def document(endpoints: Sequence[Endpoint]) -> JsonObject:
 
 def _described(endpoint: Endpoint, components: Components) -> JsonObject:
     shown: JsonObject = {"operationId": endpoint.name, "summary": endpoint.summary}
+    if group := group_of(endpoint):
+        shown["tags"] = [group]
     shown["description"] = inspect.getdoc(endpoint.handler) or ""
     if endpoint.scope:
         for_operators = endpoint.scope in get_args(PlatformScope)
@@ -121,7 +97,11 @@ def _described(endpoint: Endpoint, components: Components) -> JsonObject:
     if parameters:
         shown["parameters"] = parameters
     if endpoint.content:
-        content = {media: {"schema": components.refer(body, "validation")} for media, body in endpoint.content.items()}
+        examples = EXAMPLES.get(endpoint.name, {})
+        content = {
+            media: {"schema": components.refer(body, "validation")} | ({"example": examples[media]} if media in examples else {})
+            for media, body in endpoint.content.items()
+        }
         shown["requestBody"] = {"required": True, "content": content}
     answers = {
         str(status): {
@@ -147,8 +127,21 @@ def _with_problem(answers: JsonObject, problem: type[Problem]) -> JsonObject:
     status = str(int(problem.status))
     before = answers.get(status, {}).get("description")
     described = f"{before}; or: {problem.title}" if before else problem.title
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return answers | {status: {"description": described, "content": {"application/problem+json": {"schema": schema}}}}
+    content = answers.get(status, {}).get("content") or {
+        "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+    }
+    content["application/problem+json"]["examples"][problem.kind] = {"summary": problem.title, "value": _example_of(problem)}
+    return answers | {status: {"description": described, "content": content}}
+
+
+def _example_of(problem: type[Problem]) -> JsonObject:
+    detail = (problem.__doc__ or problem.title).strip()
+    return {
+        "type": f"urn:signalops:problem:{problem.kind}",
+        "title": problem.title,
+        "status": int(problem.status),
+        "detail": detail,
+    }
 
 
 def _path_parameters(path: str) -> list[JsonObject]:
@@ -169,18 +162,3 @@ def _header_parameters(endpoint: Endpoint) -> list[JsonObject]:
         {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
         for name, about in endpoint.headers.items()
     ]
-
-
-_START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#ui"})'
-PAGE = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>SignalOps API</title>
-<link rel="stylesheet" href="swagger-ui/swagger-ui.css"></head>
-<body><div id="ui"></div><script src="swagger-ui/swagger-ui-bundle.js"></script>
-<script>{_START}</script></body></html>
-"""
-CSP = (
-    f"default-src 'none'; script-src 'self' 'sha256-{b64encode(sha256(_START.encode()).digest()).decode()}'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
-"""The content security policy of the page: its own script, the files of this server, and the styles that Swagger UI sets."""

@@ -96,7 +96,7 @@ class Callbacks:
         "Take what became of mails sent by Amazon SES",
         None,
         problems=(*_REFUSALS, *_TAKING),
-        bodies={"text/plain": sns.SnsPost},
+        bodies={"text/plain": sns.SnsPost, "application/json": sns.SnsPost},
     )
     async def take_ses(self, request: Request) -> CallbackAccepted:
         """Take an event of Amazon SES, signed by SNS for the installation's topic; confirm its subscription."""
