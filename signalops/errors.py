@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from signalops.types import JsonObject
 from signalops.validation import UNKNOWN, faults_of
@@ -121,10 +121,11 @@ class Invalid(Problem):
     title = "The request is not valid"
 
     @classmethod
-    def of(cls, error: ValidationError, value: object = UNKNOWN) -> Self:
+    def of(cls, error: ValidationError, value: object = UNKNOWN, model: type[BaseModel] | None = None) -> Self:
         """Translate pydantic's errors: `errors` has a path and a message for each, `detail` the first of them."""
-        faults = faults_of(error, value)
-        detail = f"{faults[0].path or 'body'}: {faults[0].message}."
+        faults = faults_of(error, value, model)
+        more = f" And {len(faults) - 1} more: see errors." if len(faults) > 1 else ""
+        detail = f"{faults[0].path or 'body'}: {faults[0].message}.{more}"
         return cls(detail, errors=[fault._asdict() for fault in faults])
 
     @classmethod

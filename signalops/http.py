@@ -119,7 +119,7 @@ def validated(model: type[Model], value: object) -> Model:
     try:
         return model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise Invalid.of(error, value) from error
+        raise Invalid.of(error, value, model) from error
 
 
 async def read_model(request: Request, model: type[Model], most: int) -> Model:

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+from signalops.suggestions import suggestion
 
 MAX_FAULTS = 100
 UNKNOWN = object()
@@ -17,7 +19,7 @@ _MESSAGES: Mapping[str, str] = {
     "bool_type": "must be true or false",
     "decimal_parsing": "must be a number",
     "dict_type": "must be an object",
-    "extra_forbidden": "unknown field; remove it",
+    "extra_forbidden": "unknown field",
     "finite_number": "must be a finite number",
     "float_parsing": "must be a number",
     "float_type": "must be a number",
@@ -67,15 +69,20 @@ class Fault(NamedTuple):
     message: str
 
 
-def faults_of(error: ValidationError, value: object = UNKNOWN) -> list[Fault]:
+def faults_of(error: ValidationError, value: object = UNKNOWN, model: type[BaseModel] | None = None) -> list[Fault]:
     """Return what is wrong with a value, one fault for each field; without the value, paths are read off the error alone.
+
+    With the model, an unknown field names the one that was meant.
 
     Of a union pydantic has an error for each of its members; the field is one all the same, and must be any of them.
     """
     messages: dict[str, list[str]] = {}
     for one in error.errors(include_url=False, include_input=False):
         path = ".".join(_steps(one["loc"], value, one["type"]))
-        messages.setdefault(path, []).append(_message(one["type"], one["msg"], one.get("ctx", {})))
+        message = _message(one["type"], one["msg"], one.get("ctx", {}))
+        if one["type"] == "extra_forbidden" and model:
+            message = suggestion(model, one["loc"][:-1], str(one["loc"][-1]))
+        messages.setdefault(path, []).append(message)
     return [Fault(path, _joined(list(dict.fromkeys(some)))) for path, some in messages.items()][:MAX_FAULTS]
 
 

@@ -142,7 +142,7 @@ async def test_every_fault_of_a_body_is_told_at_once(api: Client, acme: Tenant) 
     assert {fault["path"]: fault["message"] for fault in problem["errors"]} == {
         "type": "is required",
         "payload": "must be an object",
-        "kind": "unknown field; remove it",
+        "kind": "unknown field; the fields are type, payload, source, occurredAt, idempotencyKey",
     }
 
 

@@ -80,7 +80,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"reason": None}, "reason", "is required"),
     ({"pattern": {"type": []}}, "pattern.type", "an empty list"),
     ({"grammar": 9}, "pattern", "grammar 9 is unknown"),
-    ({"rule": "x"}, "rule", "remove it"),
+    ({"rule": "x"}, "rule", "unknown field"),
 ]
 
 

@@ -31,7 +31,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"severity": "loud"}, "severity", "'info'"),
     ({"name": ""}, "name", "at least 1 character"),
     ({"name": "x" * 201}, "name", "at most 200 characters"),
-    ({"surprise": 1}, "surprise", "remove it"),
+    ({"surprise": 1}, "surprise", "unknown field"),
     ({"window": {"count": 3}}, "window.within", "is required"),
     ({"window": {"count": 3, "within": "10 minutes"}}, "window.within", "90s"),
     ({"window": {"count": 3, "within": "8d"}}, "window.within", "7d"),

@@ -33,6 +33,6 @@ def configured(kind: ChannelKind, config: Mapping[str, Any]) -> Channel:
     try:
         return CHANNELS[kind].model_validate(config)
     except ValidationError as error:
-        invalid = Invalid.of(error, config)
+        invalid = Invalid.of(error, config, CHANNELS[kind])
         faults = [fault | {"path": f"config.{fault['path']}".rstrip(".")} for fault in invalid.members["errors"]]
         raise Invalid(f"The configuration of the {kind} channel is not valid: {invalid.detail}", errors=faults) from error

@@ -125,12 +125,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"name": ""}, "name", "at least 1"),
     ({"config": {"to": "a@example.com,b@example.com"}}, "config.to", "one address"),
     ({"config": {}}, "config.to", "is required"),
-    ({"config": {"to": "a@example.com", "cc": "b"}}, "config.cc", "remove it"),
+    ({"config": {"to": "a@example.com", "cc": "b"}}, "config.cc", "unknown field"),
     ({"kind": "webhook", "config": {"url": "ftp://example.com"}}, "config.url", "scheme"),
     ({"retrySchedule": [0]}, "retrySchedule.0", "at least 1"),
     ({"retrySchedule": [1] * 21}, "retrySchedule", "at most 20"),
     ({"retrySchedule": []}, "retrySchedule", "at least 1"),
-    ({"secrets": "x"}, "secrets", "remove it"),
+    ({"secrets": "x"}, "secrets", "unknown field"),
 ]
 
 

@@ -65,8 +65,8 @@ PER_UNIT = {"meter": "events", "model": "per_unit", "unitAmount": "1"}
         ({"prices": [{**PER_UNIT, "meter": "calls"}]}, "prices.0.meter", "add it to meters, or name events"),
         ({"prices": [{**PER_UNIT, "included": 1.5}]}, "prices.0.included", "as a string"),
         ({"prices": [{**PER_UNIT, "model": "stairs"}]}, "prices.0", "flat, per_unit, package, graduated or volume"),
-        ({"prices": [{**PER_UNIT, "size": "1"}]}, "prices.0.size", "remove it"),
-        ({"prices": [{"meter": "events", "model": "flat", "amount": "1", "included": "1"}]}, "prices.0.included", "remove"),
+        ({"prices": [{**PER_UNIT, "size": "1"}]}, "prices.0.size", "leave it out"),
+        ({"prices": [{"meter": "events", "model": "flat", "amount": "1", "included": "1"}]}, "prices.0.included", "leave it out"),
         ({"prices": [{"meter": "events", "model": "package", "size": 0, "amount": "1"}]}, "prices.0.size", "than 0"),
         *(
             ({"prices": [{"meter": "events", "model": model, "tiers": wrong}]}, "prices.0.tiers", remedy)
@@ -87,7 +87,7 @@ PER_UNIT = {"meter": "events", "model": "per_unit", "unitAmount": "1"}
         ({"meters": [CALLS, PEAK, CALLS]}, "meters.2.key", "keep one"),
         ({"meters": [{**CALLS, "pattern": {"type": "api.call"}}]}, "meters.0.pattern.type", "put the value in a list"),
         ({"meters": [{**CALLS, "key": "events"}]}, "meters.0.key", "choose another key"),
-        ({"taxes": []}, "taxes", "remove it"),
+        ({"taxes": []}, "taxes", "unknown field"),
     ],
 )
 def test_each_mistake_is_told_by_its_path_with_the_remedy(changes: dict[str, Any], path: str, remedy: str) -> None:
