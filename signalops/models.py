@@ -1,8 +1,9 @@
 """The base models of the API: camelCase in JSON, snake_case in Python."""
 
-from typing import Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 Item = TypeVar("Item")
@@ -26,6 +27,22 @@ class RequestModel(ApiModel):
     """A body, or a part of one; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class WritableModel(RequestModel):
+    """A body that may be a document as it was read, with its `id`: its read-only fields are accepted, and change nothing.
+
+    Without the `id` they are unknown fields: somebody means to change them.
+    """
+
+    READ_ONLY: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_read_only(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "id" not in value:
+            return value
+        return {name: item for name, item in value.items() if name not in cls.READ_ONLY}
 
 
 class PageOf(ApiModel, Generic[Item]):

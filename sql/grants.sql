@@ -48,7 +48,8 @@ grant select, insert, update on signalops.rate_buckets, signalops.channels, sign
   signalops.ruleset_versions, signalops.silences, signalops.accepted_counters to signalops_api;
 grant select, insert, update, delete on signalops.event_schemas, signalops.backtests to signalops_api;
 grant insert (tenant_id, id, prefix, hash, label, scopes, expires_at, allowed_cidrs, replaces, rate_per_second, rate_burst,
-  digest, made_by), update (expires_at, revoked_at, digest) on signalops.api_keys to signalops_api;
+  digest, made_by), update (label, expires_at, allowed_cidrs, rate_per_second, rate_burst, revoked_at, digest)
+  on signalops.api_keys to signalops_api;
 grant update (rule_version, status, next_attempt_at, updated_at, attempts_at_reset) on signalops.deliveries to signalops_api;
 grant update (resolved_at, resolution, reason) on signalops.dead_letters to signalops_api;
 grant insert (tenant_id, key, first_version, name, aggregation, field, grammar, pattern, group_by, unit, allows_negative), update
@@ -94,7 +95,8 @@ grant select (id, slug, name, status, created_at, time_zone, rate_per_second, ra
   status_reason, retention_days) on signalops.tenants to signalops_platform;
 grant select (tenant_id, id, prefix, label, scopes, created_at, expires_at, revoked_at, allowed_cidrs, replaces, last_used_at,
   rate_per_second, rate_burst, made_by), insert (tenant_id, id, prefix, hash, label, scopes, expires_at, allowed_cidrs, replaces,
-  rate_per_second, rate_burst, digest, made_by), update (expires_at, revoked_at) on signalops.api_keys to signalops_platform;
+  rate_per_second, rate_burst, digest, made_by), update (label, expires_at, allowed_cidrs, rate_per_second, rate_burst, revoked_at)
+  on signalops.api_keys to signalops_platform;
 grant select (tenant_id, key, first_version, name, aggregation, group_by, unit) on signalops.meters to signalops_platform;
 grant update (soft, hard, thresholds, overage, set_at) on signalops.limits to signalops_platform;
 grant insert (plan, version, grammar, document) on signalops.plans to signalops_platform;

@@ -8772,8 +8772,8 @@ GRANT SELECT(prefix),INSERT(prefix) ON TABLE signalops.api_keys TO signalops_pla
 GRANT INSERT(hash) ON TABLE signalops.api_keys TO signalops_api;
 GRANT INSERT(hash) ON TABLE signalops.api_keys TO signalops_platform;
 
-GRANT INSERT(label) ON TABLE signalops.api_keys TO signalops_api;
-GRANT SELECT(label),INSERT(label) ON TABLE signalops.api_keys TO signalops_platform;
+GRANT INSERT(label),UPDATE(label) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(label),INSERT(label),UPDATE(label) ON TABLE signalops.api_keys TO signalops_platform;
 
 GRANT INSERT(scopes) ON TABLE signalops.api_keys TO signalops_api;
 GRANT SELECT(scopes),INSERT(scopes) ON TABLE signalops.api_keys TO signalops_platform;
@@ -8786,19 +8786,19 @@ GRANT SELECT(expires_at),INSERT(expires_at),UPDATE(expires_at) ON TABLE signalop
 GRANT UPDATE(revoked_at) ON TABLE signalops.api_keys TO signalops_api;
 GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE signalops.api_keys TO signalops_platform;
 
-GRANT INSERT(allowed_cidrs) ON TABLE signalops.api_keys TO signalops_api;
-GRANT SELECT(allowed_cidrs),INSERT(allowed_cidrs) ON TABLE signalops.api_keys TO signalops_platform;
+GRANT INSERT(allowed_cidrs),UPDATE(allowed_cidrs) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(allowed_cidrs),INSERT(allowed_cidrs),UPDATE(allowed_cidrs) ON TABLE signalops.api_keys TO signalops_platform;
 
 GRANT INSERT(replaces) ON TABLE signalops.api_keys TO signalops_api;
 GRANT SELECT(replaces),INSERT(replaces) ON TABLE signalops.api_keys TO signalops_platform;
 
 GRANT SELECT(last_used_at) ON TABLE signalops.api_keys TO signalops_platform;
 
-GRANT INSERT(rate_per_second) ON TABLE signalops.api_keys TO signalops_api;
-GRANT SELECT(rate_per_second),INSERT(rate_per_second) ON TABLE signalops.api_keys TO signalops_platform;
+GRANT INSERT(rate_per_second),UPDATE(rate_per_second) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(rate_per_second),INSERT(rate_per_second),UPDATE(rate_per_second) ON TABLE signalops.api_keys TO signalops_platform;
 
-GRANT INSERT(rate_burst) ON TABLE signalops.api_keys TO signalops_api;
-GRANT SELECT(rate_burst),INSERT(rate_burst) ON TABLE signalops.api_keys TO signalops_platform;
+GRANT INSERT(rate_burst),UPDATE(rate_burst) ON TABLE signalops.api_keys TO signalops_api;
+GRANT SELECT(rate_burst),INSERT(rate_burst),UPDATE(rate_burst) ON TABLE signalops.api_keys TO signalops_platform;
 
 GRANT INSERT(digest),UPDATE(digest) ON TABLE signalops.api_keys TO signalops_api;
 GRANT INSERT(digest) ON TABLE signalops.api_keys TO signalops_platform;

@@ -79,6 +79,12 @@ async def count_usable_keys(connection: db.Connection, tenant: TenantId) -> int:
     return int(await db.value(connection, SQL["count-usable-keys"], {"tenant": tenant}) or 0)
 
 
+async def change_key(connection: db.Connection, tenant: TenantId, key: UUID, rate: RateLimit | None, **fields: Any) -> bool:
+    """Store {label, expires_at, allowed_cidrs} and the rate limit of a usable key; False when it is not usable."""
+    rates = {"rate_per_second": rate and rate.events_per_second, "rate_burst": rate and rate.burst}
+    return bool(await db.value(connection, SQL["change-key"], {"tenant": tenant, "id": key, **rates, **fields}))
+
+
 async def end_key(connection: db.Connection, tenant: TenantId, key: UUID, seconds: int) -> bool:
     """Have a key expire in some seconds, or as it does already if that is sooner; False when it is not usable."""
     fields = {"tenant": tenant, "id": key, "seconds": seconds}

@@ -8,7 +8,7 @@ from signalops import db, errors
 from signalops.access import access_queries, key_service
 from signalops.access.digests import Digests
 from signalops.access.key_format import KeyKind
-from signalops.access.key_models import CreatedKey, KeyList, KeyRotation, KeyShown, NewKey, Revocation
+from signalops.access.key_models import CreatedKey, KeyList, KeyPatch, KeyRotation, KeyShown, NewKey, Revocation
 from signalops.access.key_service import Secret, make_secret
 from signalops.endpoint import endpoint, for_operators
 from signalops.http import Page, Request, Response, answer
@@ -62,6 +62,12 @@ class Keys:
     async def get_key(self, connection: db.Connection, caller: Caller, key: UUID) -> KeyShown:
         """Show the metadata of a key, without the key itself."""
         return await key_service.show(connection, caller.tenant, key)
+
+    @for_operators(_TENANTS + "/{id}", "patchTenantKey", "Change some fields of a tenant's key", "open tenant")
+    @endpoint("PATCH /api/keys/{id}", "patchKey", "Change some fields of a key", "keys:*", problems=(errors.Conflict,))
+    async def patch_key(self, connection: db.Connection, caller: Caller, key: UUID, body: KeyPatch) -> KeyShown:
+        """Change label, expiry, networks or rate limit; scopes never change: rotate the key, or create another."""
+        return await key_service.patch(connection, caller, key, body)
 
     @for_operators(_TENANTS + "/{id}", "revokeTenantKey", "Refuse a tenant's key from now on")
     @endpoint("DELETE /api/keys/{id}", "revokeKey", "Refuse a key from now on", "keys:*")

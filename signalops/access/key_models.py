@@ -12,7 +12,7 @@ from signalops.access.key_format import KeyKind
 from signalops.access.request_limiter import RateLimit
 from signalops.clock import Moment
 from signalops.http import Query
-from signalops.models import ApiModel, PageOf, RequestModel
+from signalops.models import ApiModel, PageOf, RequestModel, WritableModel
 from signalops.types import Scope
 
 DAY = 86_400
@@ -53,6 +53,18 @@ class KeyRotation(RequestModel):
     expires_at: Expiry | None = Field(
         None, description="From when the new key is refused; without it, it lives as long as the old one was meant to."
     )
+
+
+class KeyPatch(WritableModel):
+    """What is changed of a key; what is left out stays."""
+
+    READ_ONLY = frozenset({"id", "kind", "prefix", "scopes", "replaces", "madeBy", "createdAt", "revokedAt", "lastUsedAt"})
+    label: str = Field(default_factory=str, min_length=1, max_length=200)
+    expires_at: Expiry | None = Field(None, description="From when it is refused; null: never.")
+    allowed_cidrs: list[Cidr] = Field(
+        [], max_length=MAX_NETWORKS, description="Networks from which it is accepted; none: from everywhere."
+    )
+    rate_limit: RateLimit | None = None
 
 
 class Revocation(Query):

@@ -12,7 +12,7 @@ from signalops.access import access_queries
 from signalops.access.addresses import are_within
 from signalops.access.digests import Digests
 from signalops.access.key_format import PREFIX, KeyKind, hash_key, new_key
-from signalops.access.key_models import CreatedKey, KeyRotation, KeyShown, NewKey
+from signalops.access.key_models import CreatedKey, KeyPatch, KeyRotation, KeyShown, NewKey
 from signalops.access.request_limiter import RateLimit
 from signalops.errors import Conflict, Forbidden, NotFound
 from signalops.types import Caller, KeyId, TenantId
@@ -101,6 +101,19 @@ async def rotate(connection: db.Connection, tenant: TenantId, old: KeyShown, rot
     ends = await _end(connection, tenant, secret.made_by, rotation.expires_at, lifetime)
     gift = NewKeyFields(old.label, [*old.scopes], old.allowed_cidrs, ends, old.rate_limit, secret.made_by, old.id)
     return await _add(connection, tenant, gift, secret)
+
+
+async def patch(connection: db.Connection, caller: Caller, key: UUID, change: KeyPatch) -> KeyShown:
+    """Change the fields that are set of a usable key. NotFound, Conflict, or Forbidden for rights that the caller lacks."""
+    old = await show(connection, caller.tenant, key)
+    new = old.model_copy(update={name: getattr(change, name) for name in change.model_fields_set})
+    await refuse_escalation(connection, caller, new)
+    if "expires_at" in change.model_fields_set:
+        new.expires_at = await _end(connection, caller.tenant, caller.key, change.expires_at, None)
+    fields = {"label": new.label, "expires_at": new.expires_at, "allowed_cidrs": [str(one) for one in new.allowed_cidrs]}
+    if not await access_queries.change_key(connection, caller.tenant, key, new.rate_limit, **fields):
+        raise Conflict("The key is revoked or has expired: create a new one.")
+    return await show(connection, caller.tenant, key)
 
 
 async def revoke(connection: db.Connection, tenant: TenantId, key: UUID, with_children: bool = False) -> KeyShown:

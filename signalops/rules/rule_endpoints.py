@@ -12,7 +12,7 @@ from signalops.locks import Places
 from signalops.models import RequestModel
 from signalops.rules import rule_queries, rule_service
 from signalops.rules.dry_run import DryRunRequest, DryRunResult, prepare, preview
-from signalops.rules.rule_models import NewRule
+from signalops.rules.rule_models import NewRule, RulePatch
 from signalops.rules.rule_responses import Diff, RuleList, RuleShown, VersionList, VersionShown
 from signalops.rules.rule_service import Expected, RuleChange, RuleRegistry
 from signalops.rules.validate import Templates
@@ -109,6 +109,22 @@ class Rules:
     ) -> Response:
         """Change the content of a rule: a new version becomes active, unless its content is the same."""
         await self._registry.change(connection, caller.tenant, rule, body, _expected(if_match))
+        return await self._written(connection, caller.tenant, rule)
+
+    @endpoint(
+        "PATCH /api/rules/{id}",
+        "patchRule",
+        "Change some fields of a rule: a new version",
+        "rules:*",
+        answers={200: RuleShown},
+        problems=(errors.Conflict,),
+        headers=_IF_MATCH,
+    )
+    async def patch_rule(
+        self, connection: db.Connection, caller: Caller, rule: RuleId, body: RulePatch, if_match: frozenset[str] | None
+    ) -> Response:
+        """Change the fields that are named; null clears an optional one. The rest stays as it is."""
+        await self._registry.patch(connection, caller.tenant, rule, body, _expected(if_match))
         return await self._written(connection, caller.tenant, rule)
 
     @endpoint("DELETE /api/rules/{id}", "deleteRule", "Delete a rule", "rules:*", answers={200: RuleShown}, headers=_IF_MATCH)

@@ -1,15 +1,15 @@
 """The request model of a rule: pattern, conditions, channel, noise control."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_serializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_serializer, field_validator, model_validator
 
 from signalops.durations import duration
-from signalops.models import RequestModel
+from signalops.models import RequestModel, WritableModel
 from signalops.patterns import CURRENT_GRAMMAR, FieldPath, GroupBy
 from signalops.types import JsonObject, Severity
 
@@ -144,8 +144,14 @@ class Conditions(_Part):
         return self
 
 
-class RuleDraft(Conditions):
+READ_ONLY = frozenset({"id", "version", "stateVersion", "createdAt", "updatedAt", "warnings"})
+"""Fields of a rule that is shown, which a request can't set."""
+
+
+class RuleDraft(WritableModel, Conditions):
     """The content of one version of a rule."""
+
+    READ_ONLY = READ_ONLY
 
     grammar: int = Field(CURRENT_GRAMMAR, description="1: field path to value; 2: event patterns.")
     pattern: JsonObject = Field(description="Which events.", examples=[{"type": ["user.signup"]}])
@@ -153,9 +159,28 @@ class RuleDraft(Conditions):
     template: dict[str, str] = Field(default_factory=dict, description="{subject, body, html} in Liquid.")
     severity: Severity = "info"
 
+    @field_validator("channel", mode="before")
+    @classmethod
+    def _by_id(cls, value: Any) -> Any:
+        """Read a channel as a rule shows it: an object with its id."""
+        return value["id"] if isinstance(value, Mapping) and "id" in value else value
+
 
 class NewRule(RuleDraft):
     """A rule to be stored."""
 
     name: str = Field(min_length=1, max_length=200)
     enabled: bool = True
+
+
+class RulePatch(WritableModel, Conditions):
+    """What is changed of a rule; what is left out stays."""
+
+    READ_ONLY = READ_ONLY
+    grammar: int | None = None
+    pattern: JsonObject | None = None
+    channel: JsonObject | str | None = Field(None, description="The channel to notify: its id or its name.")
+    template: dict[str, str] | None = None
+    severity: Severity | None = None
+    name: str | None = Field(None, min_length=1, max_length=200)
+    enabled: bool | None = None

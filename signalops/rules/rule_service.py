@@ -11,9 +11,10 @@ from pydantic import Field
 
 from signalops import db
 from signalops.errors import Conflict, NotFound, PreconditionFailed
+from signalops.http import validated
 from signalops.rules import rule_queries
 from signalops.rules.compiled import MAX_CONDITIONS
-from signalops.rules.rule_models import NewRule, RuleDraft
+from signalops.rules.rule_models import NewRule, RuleDraft, RulePatch
 from signalops.rules.rule_responses import Diff, RuleShown, RuleWarning, VersionShown, compare
 from signalops.rules.validate import Fault, Templates, compiled, faults_of, never_seen, pinned_types, refuse
 from signalops.types import JsonObject, RuleId, TenantId
@@ -74,6 +75,15 @@ class RuleRegistry:
         if after != locked:
             await rule_queries.change_rule(connection, tenant, rule, **after)
         await _check_room(connection, tenant)
+
+    async def patch(
+        self, connection: db.Connection, tenant: TenantId, rule: RuleId, patch: RulePatch, expected: Expected = None
+    ) -> None:
+        """Change the fields that are set; Invalid if the rule would not be valid with them."""
+        await _lock(connection, tenant, rule, expected)
+        current = as_change(await show(connection, tenant, rule)).model_dump(mode="json", by_alias=True, exclude_none=True)
+        changed = patch.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        await self.change(connection, tenant, rule, validated(RuleChange, current | changed), expected)
 
     async def roll_back(
         self, connection: db.Connection, tenant: TenantId, rule: RuleId, version: int, expected: Expected = None

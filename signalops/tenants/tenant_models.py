@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from signalops.access.request_limiter import RateLimit
 from signalops.http import Page
-from signalops.models import ApiModel, PageOf, RequestModel
+from signalops.models import ApiModel, PageOf, RequestModel, WritableModel
 from signalops.types import RetentionDays, TenantStatus
 from signalops.usage.limits.limit_models import LimitShown
 from signalops.usage.plans.plan_models import LimitTerms
@@ -104,8 +104,12 @@ class TenantIn(Settings):
     limits: list[LimitTerms] = Field([], max_length=100, description="Its own, which go before its plan's.")
 
 
-class TenantPatch(Settings):
+class TenantPatch(WritableModel, Settings):
     """What is changed of a tenant; what is left out stays."""
+
+    READ_ONLY = frozenset(
+        {*("id", "slug", "status", "statusReason", "statusSince", "createdAt"), *("plan", "nextPlan", "limits", "usage")}
+    )
 
     name: Name = Field(default_factory=str)
     time_zone: TimeZone = Field(default_factory=str)

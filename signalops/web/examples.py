@@ -50,6 +50,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "startBacktest": {"application/json": {"rule": _DRAFT, "from": "2026-01-01T00:00:00Z", "types": ["user.signup"]}},
     "addRule": {"application/json": _RULE},
     "changeRule": {"application/json": _DRAFT | {"severity": "warning"}},
+    "patchRule": {"application/json": {"severity": "error", "cooldown": {"for": "10m"}}},
     "rollBackRule": {"application/json": {"version": 1}},
     "testRule": {"application/json": {"rule": _DRAFT, "event": _SIGNUP}},
     "addSilence": {
@@ -57,6 +58,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     },
     "addChannel": {"application/json": {"name": "ops", "kind": "email", "config": {"to": "ops@example.com"}}},
     "changeChannel": {"application/json": {"config": {"to": "oncall@example.com"}, "maxPerMinute": 30}},
+    "patchChannel": {"application/json": {"maxPerMinute": 60}},
     "rotateSecret": {"application/json": _ROTATION},
     "retryDeadLetters": {"application/json": {"filter": {"error": "answered 500"}, "dryRun": True}},
     "discardDeadLetters": {
@@ -90,12 +92,15 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         }
     },
     "setTenantLimit": {"application/json": {"soft": "100000", "hard": "120000", "thresholds": [50, 80, 100]}},
+    "patchTenantLimit": {"application/json": {"hard": "150000"}},
     "setTenantPlan": {"application/json": {"plan": "free"}},
     "voidInvoice": {"application/json": _REASON},
     "reissueInvoice": {"application/json": _REASON},
     "creditInvoice": {"application/json": _REASON | {"amount": "1.00"}},
     "createKey": {"application/json": _KEY},
     "createTenantKey": {"application/json": _KEY},
+    "patchKey": {"application/json": {"label": "billing service"}},
+    "patchTenantKey": {"application/json": {"label": "billing service"}},
     "rotateKey": {"application/json": _ROTATION},
     "rotateTenantKey": {"application/json": _ROTATION},
     "createTenant": {"application/json": {"slug": "initech", "name": "Initech", "timeZone": "Europe/Berlin"}},

@@ -1,4 +1,4 @@
-"""What the API may do with keys in the database: make and end those of the tenant it acts for, and no more."""
+"""What the API may do with keys in the database: make, change and end those of the tenant it acts for, and no more."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +50,7 @@ def test_the_api_makes_and_ends_keys_of_its_tenant_alone(owner: psycopg.Connecti
 
 
 @pytest.mark.parametrize(
-    "column", ["tenant_id", "id", "prefix", "hash", "label", "scopes", "allowed_cidrs", "replaces", "created_at", "last_used_at"]
+    "column", ["tenant_id", "id", "prefix", "hash", "scopes", "replaces", "made_by", "created_at", "last_used_at"]
 )
 def test_the_api_changes_nothing_else_of_a_key(owner: psycopg.Connection, acme: Tenant, column: str) -> None:
     with acting(owner, "api", acme), pytest.raises(REFUSED, match="permission denied"):

@@ -13,6 +13,7 @@ from signalops.send.channel_admin.channel_models import (
     ChangedChannel,
     ChannelChange,
     ChannelList,
+    ChannelPatch,
     ChannelsPage,
     ChannelTestResult,
     NewChannel,
@@ -88,6 +89,23 @@ class Channels:
     ) -> Response:
         """Change a channel; its secret, name and whether it is enabled stay when they are left out, its kind always."""
         made = await self._registry.change(connection, caller.tenant, channel, body, if_match)
+        shown = await channel_service.show(connection, caller.tenant, channel)
+        return _answer(ChangedChannel(**shown.model_dump(), secret=made))
+
+    @endpoint(
+        f"PATCH {_ONE}",
+        "patchChannel",
+        "Change some fields of a channel",
+        "channels:*",
+        answers={200: ChangedChannel},
+        problems=(errors.Conflict,),
+        headers=_IF_MATCH,
+    )
+    async def patch_channel(
+        self, connection: db.Connection, caller: Caller, channel: ChannelId, body: ChannelPatch, if_match: Expected
+    ) -> Response:
+        """Change the fields that are named; null sets the installation's default. The rest stays as it is."""
+        made = await self._registry.patch(connection, caller.tenant, channel, body, if_match)
         shown = await channel_service.show(connection, caller.tenant, channel)
         return _answer(ChangedChannel(**shown.model_dump(), secret=made))
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, SecretStr
 
 from signalops.http import Page
-from signalops.models import ApiModel, PageOf, RequestModel
+from signalops.models import ApiModel, PageOf, RequestModel, WritableModel
 from signalops.send.message_models import OutcomeKind
 from signalops.types import ChannelKind, JsonObject
 
@@ -18,7 +18,11 @@ Step = Annotated[int, Field(ge=1, le=30 * 86400)]
 DAY = 86400
 
 
-class _Content(RequestModel):
+CHANNEL_READ_ONLY = frozenset({"id", "kind", "hasSecret", "disabledBecause", "pausedUntil", "health", "createdAt", "updatedAt"})
+"""Fields of a channel that is shown, which a request can't set."""
+
+
+class _Content(WritableModel):
     config: JsonObject = Field(description="What the kind needs and may be read.", examples=[{"to": "ops@example.com"}])
     secret: Secret | None = Field(None, description="What may not be read again: a token, a password, a signing secret.")
     retry_schedule: Annotated[list[Step], Field(min_length=1, max_length=20)] | None = Field(
@@ -40,6 +44,20 @@ class NewChannel(_Content):
 class ChannelChange(_Content):
     """What a channel is from now on; secret, name and whether it is enabled stay when they are left out."""
 
+    READ_ONLY = CHANNEL_READ_ONLY
+
+    name: Name | None = None
+    enabled: bool | None = None
+
+
+class ChannelPatch(WritableModel):
+    """What is changed of a channel; what is left out stays."""
+
+    READ_ONLY = CHANNEL_READ_ONLY
+    config: JsonObject | None = Field(None, description="The whole configuration of its kind.")
+    secret: Secret | None = None
+    retry_schedule: Annotated[list[Step], Field(min_length=1, max_length=20)] | None = None
+    max_per_minute: int | None = Field(None, ge=1, le=1_000_000)
     name: Name | None = None
     enabled: bool | None = None
 

@@ -11,7 +11,14 @@ from signalops import clock, db
 from signalops.config import Settings
 from signalops.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from signalops.send.channel_admin import channel_queries
-from signalops.send.channel_admin.channel_models import ChannelChange, NewChannel, SecretRotation, StoredChannel, tag_of
+from signalops.send.channel_admin.channel_models import (
+    ChannelChange,
+    ChannelPatch,
+    NewChannel,
+    SecretRotation,
+    StoredChannel,
+    tag_of,
+)
 from signalops.send.channel_admin.channel_queries import LockedChannel
 from signalops.send.channels import configured
 from signalops.send.channels.base import Channel
@@ -85,6 +92,15 @@ class ChannelRegistry:
         locked["name"] = locked["name"] if change.name is None else change.name
         await channel_queries.change_channel(connection, tenant, channel, _switched(locked, change.enabled))
         return None if secret is None else checked.made_here(secret, normalized)
+
+    async def patch(
+        self, connection: db.Connection, tenant: TenantId, channel: ChannelId, patch: ChannelPatch, expected: Expected = None
+    ) -> str | None:
+        """Change the fields that are set, as `change` does."""
+        locked = await _lock(connection, tenant, channel, expected)
+        current = {name: locked[name] for name in ("config", "retry_schedule", "max_per_minute")}
+        changed = {name: getattr(patch, name) for name in patch.model_fields_set}
+        return await self.change(connection, tenant, channel, ChannelChange.model_validate(current | changed), expected)
 
     async def rotate(
         self, connection: db.Connection, tenant: TenantId, channel: ChannelId, rotation: SecretRotation

@@ -5,7 +5,7 @@ from signalops.endpoint import endpoint, for_operators
 from signalops.types import Caller, FoundTenant, Operator
 from signalops.usage.limits import limit_service
 from signalops.usage.limits.limit_models import LimitList
-from signalops.usage.plans.plan_models import LimitAmounts, LimitTerms
+from signalops.usage.plans.plan_models import LimitAmounts, LimitPatch, LimitTerms
 
 _TENANTS = "/api/tenants/{tenant}/limits"
 
@@ -29,6 +29,22 @@ async def set_limit(
 ) -> LimitList:
     """Set a tenant's own limit, which takes precedence over its plan's. It takes effect immediately."""
     await limit_service.set_limit(connection, tenant.id, LimitTerms(meter=meter, **body.model_dump()))
+    return LimitList(data=await limit_service.list_limits(connection, tenant.id))
+
+
+@endpoint(
+    f"PATCH {_TENANTS}/{{meter}}",
+    "patchTenantLimit",
+    "Change some fields of a limit of the tenant's own",
+    "tenants:*",
+    lock="open tenant",
+    problems=(errors.Conflict,),
+)
+async def patch_limit(
+    connection: db.Connection, operator: Operator, tenant: FoundTenant, meter: str, body: LimitPatch
+) -> LimitList:
+    """Change the fields that are named of a tenant's own limit; null takes an amount away. The rest stays as it is."""
+    await limit_service.patch_limit(connection, tenant.id, meter, body)
     return LimitList(data=await limit_service.list_limits(connection, tenant.id))
 
 

@@ -4,10 +4,11 @@ from decimal import Decimal
 
 from signalops import db
 from signalops.errors import Invalid, NotFound
+from signalops.http import validated
 from signalops.types import TenantId
 from signalops.usage.limits import limit_queries
 from signalops.usage.limits.limit_models import LimitShown
-from signalops.usage.plans.plan_models import LimitTerms
+from signalops.usage.plans.plan_models import LimitPatch, LimitTerms
 
 
 async def set_limit(connection: db.Connection, tenant: TenantId, terms: LimitTerms, at: str = "meter") -> None:
@@ -15,6 +16,16 @@ async def set_limit(connection: db.Connection, tenant: TenantId, terms: LimitTer
     fields = terms.model_dump() | {"thresholds": sorted(set(terms.thresholds))}
     if not await limit_queries.set_limit(connection, tenant=tenant, **fields):
         raise Invalid.at(at, f"there is no meter {terms.meter!r} that counts or sums: limits are for these")
+
+
+async def patch_limit(connection: db.Connection, tenant: TenantId, meter: str, patch: LimitPatch) -> None:
+    """Change the fields that are set of a tenant's own limit; NotFound without one, Invalid if nothing is limited any more."""
+    own = [limit for limit in await list_limits(connection, tenant) if limit.meter == meter and limit.origin == "tenant"]
+    if not own:
+        raise NotFound(f"The tenant has no limit of its own on {meter}: set one.")
+    current = own[0].model_dump(mode="json", include={"soft", "hard", "thresholds", "overage"})
+    changed = patch.model_dump(mode="json", exclude_unset=True)
+    await set_limit(connection, tenant, validated(LimitTerms, current | changed | {"meter": meter}))
 
 
 async def remove_limit(connection: db.Connection, tenant: TenantId, meter: str) -> None:

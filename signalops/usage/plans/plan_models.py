@@ -124,6 +124,15 @@ class LimitAmounts(_Terms):
         return self
 
 
+class LimitPatch(_Terms):
+    """What is changed of a limit; what is left out stays."""
+
+    soft: Number | None = None
+    hard: Number | None = None
+    thresholds: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = Field((), max_length=20)
+    overage: Literal["refuse", "accept"] = "refuse"
+
+
 class LimitTerms(LimitAmounts):
     """The limits of a meter that counts or sums, in a period."""
 

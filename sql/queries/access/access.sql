@@ -33,6 +33,12 @@ update signalops.api_keys set expires_at = least(expires_at, now() + make_interv
 where tenant_id = %(tenant)s and id = %(id)s and revoked_at is null and (expires_at is null or expires_at > now())
 returning id;
 
+-- change-key: stores what can be changed of a usable key; returns it
+update signalops.api_keys set label = %(label)s, expires_at = %(expires_at)s, allowed_cidrs = %(allowed_cidrs)s::cidr[],
+  rate_per_second = %(rate_per_second)s, rate_burst = %(rate_burst)s
+where tenant_id = %(tenant)s and id = %(id)s and revoked_at is null and (expires_at is null or expires_at > now())
+returning id;
+
 -- revoke-key: refuses a key from now on, and perhaps all that came of it: made by it, or in its place
 with recursive doomed as (
   select %(id)s::uuid as id

@@ -27,13 +27,23 @@ STEPS = [
     ),
     Step("createTenantKey", "POST", f"{_OF}/keys", "key.created", "key", KEY, after=KEY, keeps="key"),
     Step(
+        *("patchTenantKey", "PATCH", f"{_OF}/keys/{{key}}", "key.changed", "key", {"label": "shop"}),
+        before={"label": "first"},
+        after={"label": "shop"},
+    ),
+    Step(
         *("rotateTenantKey", "POST", f"{_OF}/keys/{{key}}/rotate", "key.rotated", "successor", {}),
         besides=("key.changed",),
         keeps="successor",
     ),
     Step("revokeTenantKey", "DELETE", f"{_OF}/keys/{{successor}}", "key.revoked", "successor"),
     Step("setTenantLimit", "PUT", _LIMIT, "limit.created", "meter", {"hard": "100"}, after={"hard": 100}),
-    Step("removeTenantLimit", "DELETE", _LIMIT, "limit.deleted", "meter", before={"hard": 100}),
+    Step(
+        *("patchTenantLimit", "PATCH", _LIMIT, "limit.changed", "meter", {"hard": "200"}),
+        before={"hard": 100},
+        after={"hard": 200},
+    ),
+    Step("removeTenantLimit", "DELETE", _LIMIT, "limit.deleted", "meter", before={"hard": 200}),
     Step(
         *("adjustTenantUsage", "POST", f"{_OF}/adjustments", "adjustment.created", "adjustment", OFF),
         after={"quantity": -3, "author": "olga"},

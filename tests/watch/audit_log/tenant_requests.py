@@ -44,6 +44,11 @@ STEPS = [
         before={"config": {"url": "http://127.0.0.1:9/***"}},
         after={"config": {"url": "http://127.0.0.1:19/***"}},
     ),
+    Step(
+        *("patchChannel", "PATCH", "/api/channels/{channel}", "channel.changed", "channel", {"maxPerMinute": 9}),
+        before={"max_per_minute": None},
+        after={"max_per_minute": 9},
+    ),
     Step("testChannel", "POST", "/api/channels/{channel}/test", "channel.tested", "channel", {}),
     Step(
         *("rotateSecret", "POST", "/api/channels/{channel}/rotate-secret", "channel.changed", "channel", {}),
@@ -72,8 +77,13 @@ STEPS = [
         after={"name": "new signups", "severity": "critical", "active_version": 2},
     ),
     Step(
-        *("rollBackRule", "POST", "/api/rules/{rule}/rollback", "rule.changed", "rule", {"version": 1}),
+        *("patchRule", "PATCH", "/api/rules/{rule}", "rule.changed", "rule", {"severity": "error"}),
         before={"severity": "critical"},
+        after={"severity": "error", "name": None},
+    ),
+    Step(
+        *("rollBackRule", "POST", "/api/rules/{rule}/rollback", "rule.changed", "rule", {"version": 1}),
+        before={"severity": "error"},
         after={"severity": "info"},
     ),
     Step(
@@ -148,8 +158,13 @@ STEPS = [
         keeps="key",
     ),
     Step(
+        *("patchKey", "PATCH", "/api/keys/{key}", "key.changed", "key", {"label": "shop"}),
+        before={"label": "producer"},
+        after={"label": "shop"},
+    ),
+    Step(
         *("rotateKey", "POST", "/api/keys/{key}/rotate", "key.rotated", "successor", {}),
-        after={"label": "producer", "hash": "***"},
+        after={"label": "shop", "hash": "***"},
         besides=("key.changed",),
         keeps="successor",
     ),

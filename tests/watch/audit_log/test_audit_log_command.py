@@ -33,6 +33,5 @@ def test_what_was_done_is_shown_narrowed(signalops: Run, acme: Tenant, globex: T
     assert {one["target"]["name"] for one in everyone} == {"acme", "globex"}
     assert signalops("audit-log", "list", "--since", "2999-01-01", "--json").out.strip() == "[]"
     line = signalops("audit-log", "list", "--tenant", "acme", "--action", "key.", "--limit", "1").out
-    assert "key create" in line
     assert "key.created" in line
     assert "there is no tenant 'nobody'" in signalops("audit-log", "list", "--tenant", "nobody").err.lower()
