@@ -106,7 +106,8 @@ grant execute on function ops.measurements, signalops.add_adjustment, signalops.
   signalops.return_credits, signalops.secret_destination, signalops.subscribe to signalops_platform;
 
 -- People who run the installation: views of schema ops and its functions.
-grant select on ops.actions, ops.alerts, ops.backtests, ops.sessions, ops.connections, ops.dead_letters, ops.delivery_health,
+grant select on ops.actions, ops.alerts, ops.backtests, ops.sessions, ops.connections, ops.dead_letters, ops.deliveries, ops.delivery_health,
+  ops.outlook,
   ops.inbox_by_tenant, ops.job_history, ops.locks, ops.partitions, ops.running_jobs, ops.workers, ops.queue_health,
   ops.slow_rules, ops.tables, ops.tenant_usage to signalops_operator;
 grant execute on function ops.activity, ops.cancel_deliveries, ops.cancel_job, ops.discard_dead_letters, ops.drain_queue,

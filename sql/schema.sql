@@ -5709,7 +5709,7 @@ COMMENT ON COLUMN signalops.rules.deleted_at IS 'When it was deleted; NULL: it i
 CREATE VIEW ops.dead_letters AS
  SELECT t.slug AS tenant,
     l.tenant_id,
-    l.id AS letter_id,
+    l.id AS dead_letter_id,
     l.kind,
     l.died_at,
     regexp_replace(l.error, '([(:"]|\s'').*'::text, ''::text) AS error,
@@ -5726,7 +5726,7 @@ CREATE VIEW ops.dead_letters AS
 COMMENT ON VIEW ops.dead_letters IS 'Events and deliveries that were given up and wait for somebody to look: see ops.retry_dead_letters and ops.discard_dead_letters. One tenant''s are read along dead_letters_open.';
 COMMENT ON COLUMN ops.dead_letters.tenant IS 'The tenant''s slug.';
 COMMENT ON COLUMN ops.dead_letters.tenant_id IS 'Its id.';
-COMMENT ON COLUMN ops.dead_letters.letter_id IS 'The dead letter: the id of its event or delivery.';
+COMMENT ON COLUMN ops.dead_letters.dead_letter_id IS 'The dead letter: the id of its event or delivery.';
 COMMENT ON COLUMN ops.dead_letters.kind IS 'event or delivery.';
 COMMENT ON COLUMN ops.dead_letters.died_at IS 'When it was given up.';
 COMMENT ON COLUMN ops.dead_letters.error IS 'Why, without what the error quotes: that may be of a payload, and is in the tenant''s own.';
@@ -5734,6 +5734,84 @@ COMMENT ON COLUMN ops.dead_letters.rule IS 'The rule that asked for the delivery
 COMMENT ON COLUMN ops.dead_letters.channel IS 'The channel; NULL: it is an event.';
 COMMENT ON COLUMN ops.dead_letters.event_id IS 'The event.';
 COMMENT ON COLUMN ops.dead_letters.delivery_id IS 'The delivery; NULL: it is an event.';
+
+CREATE TABLE signalops.delivery_attempts (
+    tenant_id uuid NOT NULL,
+    delivery_id uuid NOT NULL,
+    attempt smallint NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration_ms integer NOT NULL,
+    outcome text NOT NULL,
+    status_code integer,
+    answer text,
+    error text,
+    request_id text,
+    CONSTRAINT delivery_attempts_answer_check CHECK ((length(answer) <= 2048)),
+    CONSTRAINT delivery_attempts_duration_ms_check CHECK ((duration_ms >= 0)),
+    CONSTRAINT delivery_attempts_error_check CHECK ((length(error) <= 500)),
+    CONSTRAINT delivery_attempts_outcome_check CHECK ((outcome = ANY (ARRAY['sent'::text, 'transient'::text, 'permanent'::text, 'throttled'::text, 'misconfigured'::text, 'gone'::text, 'suppressed'::text]))),
+    CONSTRAINT delivery_attempts_request_id_check CHECK ((length(request_id) <= 200))
+)
+PARTITION BY RANGE (delivery_id);
+
+ALTER TABLE ONLY signalops.delivery_attempts FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.delivery_attempts IS 'The attempts of deliveries. A missing number was interrupted: its worker died.';
+COMMENT ON COLUMN signalops.delivery_attempts.tenant_id IS 'Whose notification it is.';
+COMMENT ON COLUMN signalops.delivery_attempts.delivery_id IS 'The delivery.';
+COMMENT ON COLUMN signalops.delivery_attempts.attempt IS '1, 2, 3 ...';
+COMMENT ON COLUMN signalops.delivery_attempts.started_at IS 'When the provider was called.';
+COMMENT ON COLUMN signalops.delivery_attempts.duration_ms IS 'Milliseconds until its answer, or until there was none.';
+COMMENT ON COLUMN signalops.delivery_attempts.outcome IS 'sent; transient, throttled (retried); permanent, misconfigured = configuration or template (not retried); gone = the receiver wants no more (its channel is disabled); suppressed = not asked, since it said no before.';
+COMMENT ON COLUMN signalops.delivery_attempts.status_code IS 'HTTP status or SMTP code; NULL: no answer.';
+COMMENT ON COLUMN signalops.delivery_attempts.answer IS 'The first 2 KiB of the answer.';
+COMMENT ON COLUMN signalops.delivery_attempts.error IS 'The error in a sentence; NULL when sent.';
+COMMENT ON COLUMN signalops.delivery_attempts.request_id IS 'The receiver''s own id of the request, for its support; NULL: it named none.';
+
+CREATE VIEW ops.deliveries AS
+ SELECT t.slug AS tenant,
+    d.tenant_id,
+    d.id AS delivery_id,
+    d.event_id,
+    d.status,
+    r.name AS rule,
+    c.name AS channel,
+    c.kind,
+    d.attempts,
+    d.next_attempt_at,
+    d.updated_at,
+    (now() - d.updated_at) AS unchanged_for,
+    a.outcome AS last_outcome,
+    a.status_code AS last_status_code,
+    regexp_replace(a.error, '([(:"]|\s'').*'::text, ''::text) AS last_error
+   FROM ((((signalops.deliveries d
+     JOIN signalops.tenants t ON ((t.id = d.tenant_id)))
+     LEFT JOIN signalops.rules r ON (((r.tenant_id = d.tenant_id) AND (r.id = d.rule_id))))
+     LEFT JOIN signalops.channels c ON (((c.tenant_id = d.tenant_id) AND (c.id = d.channel_id))))
+     LEFT JOIN LATERAL ( SELECT n.outcome,
+            n.status_code,
+            n.error
+           FROM signalops.delivery_attempts n
+          WHERE ((n.tenant_id = d.tenant_id) AND (n.delivery_id = d.id))
+          ORDER BY n.attempt DESC
+         LIMIT 1) a ON (true));
+
+COMMENT ON VIEW ops.deliveries IS 'Deliveries with their last attempt. One delivery is found by tenant_id and delivery_id along the primary key; narrow a list by tenant_id and status.';
+COMMENT ON COLUMN ops.deliveries.tenant IS 'The tenant''s slug.';
+COMMENT ON COLUMN ops.deliveries.tenant_id IS 'Its id.';
+COMMENT ON COLUMN ops.deliveries.delivery_id IS 'The delivery.';
+COMMENT ON COLUMN ops.deliveries.event_id IS 'The event that it is about.';
+COMMENT ON COLUMN ops.deliveries.status IS 'pending, sending, retrying, sent, delivered, read, dead, cancelled or suppressed.';
+COMMENT ON COLUMN ops.deliveries.rule IS 'The rule that asked for it; NULL: it was deleted.';
+COMMENT ON COLUMN ops.deliveries.channel IS 'The channel; NULL: it was deleted.';
+COMMENT ON COLUMN ops.deliveries.kind IS 'email, telegram, whatsapp, webhook, slack or http.';
+COMMENT ON COLUMN ops.deliveries.attempts IS 'Attempts begun.';
+COMMENT ON COLUMN ops.deliveries.next_attempt_at IS 'When it is tried next; NULL: it has a job, or is over.';
+COMMENT ON COLUMN ops.deliveries.updated_at IS 'When its status changed last.';
+COMMENT ON COLUMN ops.deliveries.unchanged_for IS 'How long ago that is.';
+COMMENT ON COLUMN ops.deliveries.last_outcome IS 'What the last attempt came to; NULL: there was none.';
+COMMENT ON COLUMN ops.deliveries.last_status_code IS 'The status that its receiver answered; NULL: none.';
+COMMENT ON COLUMN ops.deliveries.last_error IS 'Why the last attempt failed, without what the error quotes; NULL: it did not.';
 
 CREATE TABLE signalops.rule_versions (
     tenant_id uuid NOT NULL,
@@ -5827,7 +5905,11 @@ CREATE VIEW ops.delivery_health AS
     o.circuit_open_until,
     o.failing_since,
     n.oldest,
-    (now() - n.oldest) AS oldest_age
+    (now() - n.oldest) AS oldest_age,
+        CASE
+            WHEN (o.failing_since IS NOT NULL) THEN regexp_replace(o.last_error, '([(:"]|\s'').*'::text, ''::text)
+            ELSE NULL::text
+        END AS last_error
    FROM ((((signalops.channels c
      JOIN signalops.tenants t ON ((t.id = c.tenant_id)))
      LEFT JOIN ( SELECT p.tenant_id,
@@ -5885,6 +5967,7 @@ COMMENT ON COLUMN ops.delivery_health.circuit_open_until IS 'Until when its circ
 COMMENT ON COLUMN ops.delivery_health.failing_since IS 'Since when every attempt has failed; NULL: it works.';
 COMMENT ON COLUMN ops.delivery_health.oldest IS 'When the first of those that are not over was asked for; NULL: all are.';
 COMMENT ON COLUMN ops.delivery_health.oldest_age IS 'How long ago that is.';
+COMMENT ON COLUMN ops.delivery_health.last_error IS 'What the last attempt that failed came to, without what the error quotes; NULL: it works.';
 
 CREATE TABLE signalops.inbox (
     tenant_id uuid NOT NULL,
@@ -6046,6 +6129,167 @@ COMMENT ON COLUMN ops.partitions.holds_to IS 'And before.';
 COMMENT ON COLUMN ops.partitions.rows_estimate IS 'Its rows as of the last vacuum or analyze; 0: neither has been, or it is empty.';
 COMMENT ON COLUMN ops.partitions.bytes IS 'With its indexes.';
 COMMENT ON COLUMN ops.partitions.months_ahead IS 'For how many whole months after this one the table has a place; three, when all is well.';
+
+CREATE VIEW ops.tables AS
+ SELECT s.schemaname AS schema,
+    s.relname AS "table",
+    s.n_live_tup AS live_rows,
+    s.n_dead_tup AS dead_rows,
+    round(((100.0 * (s.n_dead_tup)::numeric) / (NULLIF((s.n_live_tup + s.n_dead_tup), 0))::numeric), 1) AS dead_percent,
+    ((b.heap * s.n_dead_tup) / NULLIF((s.n_live_tup + s.n_dead_tup), 0)) AS dead_bytes_estimate,
+    v.due AS vacuum_due_at,
+    b.heap AS bytes,
+    pg_indexes_size((s.relid)::regclass) AS index_bytes,
+    GREATEST(s.last_vacuum, s.last_autovacuum) AS last_vacuum,
+    s.last_autovacuum,
+    GREATEST(s.last_analyze, s.last_autoanalyze) AS last_analyze,
+    age(c.relfrozenxid) AS xid_age
+   FROM (((pg_stat_all_tables s
+     JOIN pg_class c ON (((c.oid = s.relid) AND (c.relkind = 'r'::"char"))))
+     CROSS JOIN LATERAL ( SELECT pg_table_size((s.relid)::regclass) AS heap) b)
+     CROSS JOIN LATERAL ( SELECT (((COALESCE(max(o.option_value) FILTER (WHERE (o.option_name = 'autovacuum_vacuum_threshold'::text)), current_setting('autovacuum_vacuum_threshold'::text)))::double precision + ((COALESCE(max(o.option_value) FILTER (WHERE (o.option_name = 'autovacuum_vacuum_scale_factor'::text)), current_setting('autovacuum_vacuum_scale_factor'::text)))::double precision * GREATEST(c.reltuples, (0)::real))))::bigint AS due
+           FROM pg_options_to_table(c.reloptions) o(option_name, option_value)) v)
+  WHERE (s.schemaname = ANY (ARRAY['signalops'::name, 'procrastinate'::name, 'ops'::name]));
+
+COMMENT ON VIEW ops.tables IS 'Tables and partitions: how much of them is dead, when autovacuum comes, and when it came. Reads statistics alone.';
+COMMENT ON COLUMN ops.tables.schema IS 'Its schema.';
+COMMENT ON COLUMN ops.tables."table" IS 'The table or partition.';
+COMMENT ON COLUMN ops.tables.live_rows IS 'Rows, estimated by the server.';
+COMMENT ON COLUMN ops.tables.dead_rows IS 'Rows that were deleted or replaced and not vacuumed yet, estimated by the server.';
+COMMENT ON COLUMN ops.tables.dead_percent IS 'Dead rows of all.';
+COMMENT ON COLUMN ops.tables.dead_bytes_estimate IS 'Their share of the table: what a vacuum would free for new rows. What it has freed already, and is not used, only pgstattuple knows.';
+COMMENT ON COLUMN ops.tables.vacuum_due_at IS 'At so many dead rows autovacuum comes.';
+COMMENT ON COLUMN ops.tables.bytes IS 'Its size without indexes.';
+COMMENT ON COLUMN ops.tables.index_bytes IS 'The size of its indexes.';
+COMMENT ON COLUMN ops.tables.last_vacuum IS 'When it was vacuumed last, by whomever; NULL: never since statistics were reset.';
+COMMENT ON COLUMN ops.tables.last_autovacuum IS 'When autovacuum did; NULL: never.';
+COMMENT ON COLUMN ops.tables.last_analyze IS 'When it was analyzed last, by whomever; NULL: never.';
+COMMENT ON COLUMN ops.tables.xid_age IS 'Transactions since it was frozen; at autovacuum_freeze_max_age it is vacuumed whatever its settings.';
+
+CREATE TABLE signalops.accepted_counters (
+    tenant_id uuid NOT NULL,
+    period date NOT NULL,
+    accepted numeric DEFAULT 0 NOT NULL,
+    meter text DEFAULT 'events'::text NOT NULL,
+    notified jsonb DEFAULT '{}'::jsonb NOT NULL,
+    next_threshold numeric DEFAULT 0 NOT NULL,
+    limited_meters_version bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT accepted_counters_accepted_check CHECK (((accepted >= (0)::numeric) AND (accepted < 'Infinity'::numeric))),
+    CONSTRAINT accepted_counters_notified_check CHECK ((jsonb_typeof(notified) = 'object'::text)),
+    CONSTRAINT accepted_counters_period_check CHECK ((EXTRACT(day FROM period) = (1)::numeric))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY signalops.accepted_counters FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE signalops.accepted_counters IS 'What was accepted in a month of each limited meter and of events, counted in the accepting transaction: the limit is exact across processes.';
+COMMENT ON COLUMN signalops.accepted_counters.tenant_id IS 'Whose count it is.';
+COMMENT ON COLUMN signalops.accepted_counters.period IS 'First day of the calendar month, in the tenant''s time zone.';
+COMMENT ON COLUMN signalops.accepted_counters.accepted IS 'The amount accepted; duplicates, refusals and operational events do not count.';
+COMMENT ON COLUMN signalops.accepted_counters.meter IS 'The meter''s key.';
+COMMENT ON COLUMN signalops.accepted_counters.notified IS 'The amounts of which the tenant was notified, by threshold or limit: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
+COMMENT ON COLUMN signalops.accepted_counters.next_threshold IS 'Fast-path bound: below this amount no limit or threshold can be reached, so accept skips all checks. 0: unknown, take the slow path.';
+COMMENT ON COLUMN signalops.accepted_counters.limited_meters_version IS 'The tenants.limited_meters_version of its counts; a row with an older one (its meter had no limit) starts again from usage_counters.';
+
+CREATE VIEW ops.tenant_usage AS
+ SELECT t.slug AS tenant,
+    t.id AS tenant_id,
+    q.meter,
+    q.period,
+    q.accepted,
+    l.soft,
+    l.hard,
+    l.overage,
+    round((((100)::numeric * q.accepted) / NULLIF(COALESCE(l.hard, l.soft), (0)::numeric)), 1) AS percent,
+    (COALESCE(c.events, (0)::numeric) + COALESCE(e.events, (0)::numeric)) AS counted
+   FROM (((((signalops.tenants t
+     CROSS JOIN LATERAL ( SELECT signalops.period_of(now(), t.time_zone) AS period,
+            ((now() AT TIME ZONE t.time_zone))::date AS today) p)
+     JOIN signalops.accepted_counters q ON (((q.tenant_id = t.id) AND (q.period = p.period))))
+     LEFT JOIN LATERAL ( SELECT n.tenant_id,
+            n.meter,
+            n.origin,
+            n.starts_on,
+            n.soft,
+            n.hard,
+            n.thresholds,
+            n.overage,
+            n.set_at
+           FROM signalops.limits n
+          WHERE ((n.tenant_id = t.id) AND (n.meter = q.meter) AND (n.starts_on <= p.today))
+          ORDER BY n.origin DESC, n.starts_on DESC
+         LIMIT 1) l ON (true))
+     CROSS JOIN LATERAL ( SELECT sum(u.events) AS events
+           FROM signalops.usage_counters u
+          WHERE ((u.tenant_id = t.id) AND (u.meter = q.meter) AND (u.period = p.period) AND (NOT u.is_late) AND (u.hour >= signalops.period_start(p.period, t.time_zone)))) c)
+     CROSS JOIN LATERAL ( SELECT sum(u.events) AS events
+           FROM signalops.usage_counters u
+          WHERE ((u.tenant_id = t.id) AND (u.meter = q.meter) AND (u.period = p.period) AND u.is_late)) e);
+
+COMMENT ON VIEW ops.tenant_usage IS 'What each tenant has used of its meters in this month, in its time zone. Reads the month''s counters.';
+COMMENT ON COLUMN ops.tenant_usage.tenant IS 'The tenant''s slug.';
+COMMENT ON COLUMN ops.tenant_usage.tenant_id IS 'Its id.';
+COMMENT ON COLUMN ops.tenant_usage.meter IS 'The meter''s key; events: all events.';
+COMMENT ON COLUMN ops.tenant_usage.period IS 'The first day of the month.';
+COMMENT ON COLUMN ops.tenant_usage.accepted IS 'The amount accepted, in the meter''s unit.';
+COMMENT ON COLUMN ops.tenant_usage.soft IS 'The amount at which the tenant is notified; NULL: none.';
+COMMENT ON COLUMN ops.tenant_usage.hard IS 'The amount beyond which it is refused, or marked; NULL: none.';
+COMMENT ON COLUMN ops.tenant_usage.overage IS 'Overage beyond hard: refuse or accept; NULL: it never had a limit.';
+COMMENT ON COLUMN ops.tenant_usage.percent IS 'Accepted of hard (of soft, without hard); NULL: there is no limit.';
+COMMENT ON COLUMN ops.tenant_usage.counted IS 'Events processed and billed in this month, late ones too; what is accepted above it waits, died, or belongs to another month.';
+
+CREATE VIEW ops.outlook AS
+ SELECT what,
+    subject,
+    round(used, 3) AS used,
+    detail,
+    remedy
+   FROM ( SELECT 'hard limit'::text AS what,
+            ((u.tenant || ' '::text) || u.meter) AS subject,
+            (u.percent / (100)::numeric) AS used,
+            ((((u.accepted || ' of '::text) || u.hard) || ' in '::text) || to_char((u.period)::timestamp with time zone, 'YYYY-MM'::text)) AS detail,
+            'Raise the limit: signalops limit set'::text AS remedy
+           FROM ops.tenant_usage u
+          WHERE (u.hard > (0)::numeric)
+        UNION ALL
+         SELECT 'partitions'::text,
+            p.parent,
+            GREATEST((0)::numeric, ((1)::numeric - ((min(p.months_ahead))::numeric / 3.0))) AS "greatest",
+            (min(p.months_ahead) || ' months ahead'::text),
+            'See that a worker takes the queue maintenance: signalops doctor'::text
+           FROM ops.partitions p
+          GROUP BY p.parent
+        UNION ALL
+         SELECT 'transaction ids'::text,
+            (((t.schema)::text || '.'::text) || (t."table")::text),
+            ((t.xid_age)::numeric / 2147483648.0),
+            (t.xid_age || ' transactions old'::text),
+            'Vacuum the table; end what holds back its horizon: ops.sessions'::text
+           FROM ops.tables t
+        UNION ALL
+         SELECT 'dead rows'::text,
+            (((t.schema)::text || '.'::text) || (t."table")::text),
+            ((t.dead_rows)::numeric / (NULLIF(t.vacuum_due_at, 0))::numeric),
+            ((t.dead_rows || ' dead rows, autovacuum comes at '::text) || t.vacuum_due_at),
+            'See that autovacuum is on and not behind'::text
+           FROM ops.tables t
+          WHERE (t.vacuum_due_at > 0)
+        UNION ALL
+         SELECT 'connections'::text,
+            NULL::text,
+            (sum(c.sessions) / (max(c.max_connections))::numeric),
+            ((sum(c.sessions) || ' of '::text) || max(c.max_connections)),
+            'Raise max_connections, or put PgBouncer before the server'::text
+           FROM ops.connections c) o
+  WHERE (used IS NOT NULL)
+  ORDER BY o.used DESC;
+
+COMMENT ON VIEW ops.outlook IS 'What runs out next, the fullest first: limits, partitions, transaction ids, connections, and tables that await vacuum.';
+COMMENT ON COLUMN ops.outlook.what IS 'hard limit, partitions, transaction ids, dead rows or connections.';
+COMMENT ON COLUMN ops.outlook.subject IS 'The tenant and meter, or the table; NULL: the whole server.';
+COMMENT ON COLUMN ops.outlook.used IS 'How much of it is used up: at 1 it breaks, or for dead rows autovacuum comes.';
+COMMENT ON COLUMN ops.outlook.detail IS 'The figures.';
+COMMENT ON COLUMN ops.outlook.remedy IS 'What to do.';
 
 CREATE TABLE ops.paused_queues (
     queue text NOT NULL,
@@ -6279,114 +6523,6 @@ COMMENT ON COLUMN ops.slow_rules.groups IS 'Groups that it remembers, each a row
 COMMENT ON COLUMN ops.slow_rules.window_events IS 'Events in its windows.';
 COMMENT ON COLUMN ops.slow_rules.dead_in_a_day IS 'Its deliveries that died in the last 24 hours and wait for somebody to look, as for a template that fails.';
 
-CREATE VIEW ops.tables AS
- SELECT s.schemaname AS schema,
-    s.relname AS "table",
-    s.n_live_tup AS live_rows,
-    s.n_dead_tup AS dead_rows,
-    round(((100.0 * (s.n_dead_tup)::numeric) / (NULLIF((s.n_live_tup + s.n_dead_tup), 0))::numeric), 1) AS dead_percent,
-    ((b.heap * s.n_dead_tup) / NULLIF((s.n_live_tup + s.n_dead_tup), 0)) AS dead_bytes_estimate,
-    v.due AS vacuum_due_at,
-    b.heap AS bytes,
-    pg_indexes_size((s.relid)::regclass) AS index_bytes,
-    GREATEST(s.last_vacuum, s.last_autovacuum) AS last_vacuum,
-    s.last_autovacuum,
-    GREATEST(s.last_analyze, s.last_autoanalyze) AS last_analyze,
-    age(c.relfrozenxid) AS xid_age
-   FROM (((pg_stat_all_tables s
-     JOIN pg_class c ON (((c.oid = s.relid) AND (c.relkind = 'r'::"char"))))
-     CROSS JOIN LATERAL ( SELECT pg_table_size((s.relid)::regclass) AS heap) b)
-     CROSS JOIN LATERAL ( SELECT (((COALESCE(max(o.option_value) FILTER (WHERE (o.option_name = 'autovacuum_vacuum_threshold'::text)), current_setting('autovacuum_vacuum_threshold'::text)))::double precision + ((COALESCE(max(o.option_value) FILTER (WHERE (o.option_name = 'autovacuum_vacuum_scale_factor'::text)), current_setting('autovacuum_vacuum_scale_factor'::text)))::double precision * GREATEST(c.reltuples, (0)::real))))::bigint AS due
-           FROM pg_options_to_table(c.reloptions) o(option_name, option_value)) v)
-  WHERE (s.schemaname = ANY (ARRAY['signalops'::name, 'procrastinate'::name, 'ops'::name]));
-
-COMMENT ON VIEW ops.tables IS 'Tables and partitions: how much of them is dead, when autovacuum comes, and when it came. Reads statistics alone.';
-COMMENT ON COLUMN ops.tables.schema IS 'Its schema.';
-COMMENT ON COLUMN ops.tables."table" IS 'The table or partition.';
-COMMENT ON COLUMN ops.tables.live_rows IS 'Rows, estimated by the server.';
-COMMENT ON COLUMN ops.tables.dead_rows IS 'Rows that were deleted or replaced and not vacuumed yet, estimated by the server.';
-COMMENT ON COLUMN ops.tables.dead_percent IS 'Dead rows of all.';
-COMMENT ON COLUMN ops.tables.dead_bytes_estimate IS 'Their share of the table: what a vacuum would free for new rows. What it has freed already, and is not used, only pgstattuple knows.';
-COMMENT ON COLUMN ops.tables.vacuum_due_at IS 'At so many dead rows autovacuum comes.';
-COMMENT ON COLUMN ops.tables.bytes IS 'Its size without indexes.';
-COMMENT ON COLUMN ops.tables.index_bytes IS 'The size of its indexes.';
-COMMENT ON COLUMN ops.tables.last_vacuum IS 'When it was vacuumed last, by whomever; NULL: never since statistics were reset.';
-COMMENT ON COLUMN ops.tables.last_autovacuum IS 'When autovacuum did; NULL: never.';
-COMMENT ON COLUMN ops.tables.last_analyze IS 'When it was analyzed last, by whomever; NULL: never.';
-COMMENT ON COLUMN ops.tables.xid_age IS 'Transactions since it was frozen; at autovacuum_freeze_max_age it is vacuumed whatever its settings.';
-
-CREATE TABLE signalops.accepted_counters (
-    tenant_id uuid NOT NULL,
-    period date NOT NULL,
-    accepted numeric DEFAULT 0 NOT NULL,
-    meter text DEFAULT 'events'::text NOT NULL,
-    notified jsonb DEFAULT '{}'::jsonb NOT NULL,
-    next_threshold numeric DEFAULT 0 NOT NULL,
-    limited_meters_version bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT accepted_counters_accepted_check CHECK (((accepted >= (0)::numeric) AND (accepted < 'Infinity'::numeric))),
-    CONSTRAINT accepted_counters_notified_check CHECK ((jsonb_typeof(notified) = 'object'::text)),
-    CONSTRAINT accepted_counters_period_check CHECK ((EXTRACT(day FROM period) = (1)::numeric))
-)
-WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
-
-ALTER TABLE ONLY signalops.accepted_counters FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.accepted_counters IS 'What was accepted in a month of each limited meter and of events, counted in the accepting transaction: the limit is exact across processes.';
-COMMENT ON COLUMN signalops.accepted_counters.tenant_id IS 'Whose count it is.';
-COMMENT ON COLUMN signalops.accepted_counters.period IS 'First day of the calendar month, in the tenant''s time zone.';
-COMMENT ON COLUMN signalops.accepted_counters.accepted IS 'The amount accepted; duplicates, refusals and operational events do not count.';
-COMMENT ON COLUMN signalops.accepted_counters.meter IS 'The meter''s key.';
-COMMENT ON COLUMN signalops.accepted_counters.notified IS 'The amounts of which the tenant was notified, by threshold or limit: {"50": 60000, "soft": 100000, "hard": 120000}, where 50 is a threshold.';
-COMMENT ON COLUMN signalops.accepted_counters.next_threshold IS 'Fast-path bound: below this amount no limit or threshold can be reached, so accept skips all checks. 0: unknown, take the slow path.';
-COMMENT ON COLUMN signalops.accepted_counters.limited_meters_version IS 'The tenants.limited_meters_version of its counts; a row with an older one (its meter had no limit) starts again from usage_counters.';
-
-CREATE VIEW ops.tenant_usage AS
- SELECT t.slug AS tenant,
-    t.id AS tenant_id,
-    q.meter,
-    q.period,
-    q.accepted,
-    l.soft,
-    l.hard,
-    l.overage,
-    round((((100)::numeric * q.accepted) / NULLIF(COALESCE(l.hard, l.soft), (0)::numeric)), 1) AS percent,
-    (COALESCE(c.events, (0)::numeric) + COALESCE(e.events, (0)::numeric)) AS counted
-   FROM (((((signalops.tenants t
-     CROSS JOIN LATERAL ( SELECT signalops.period_of(now(), t.time_zone) AS period,
-            ((now() AT TIME ZONE t.time_zone))::date AS today) p)
-     JOIN signalops.accepted_counters q ON (((q.tenant_id = t.id) AND (q.period = p.period))))
-     LEFT JOIN LATERAL ( SELECT n.tenant_id,
-            n.meter,
-            n.origin,
-            n.starts_on,
-            n.soft,
-            n.hard,
-            n.thresholds,
-            n.overage,
-            n.set_at
-           FROM signalops.limits n
-          WHERE ((n.tenant_id = t.id) AND (n.meter = q.meter) AND (n.starts_on <= p.today))
-          ORDER BY n.origin DESC, n.starts_on DESC
-         LIMIT 1) l ON (true))
-     CROSS JOIN LATERAL ( SELECT sum(u.events) AS events
-           FROM signalops.usage_counters u
-          WHERE ((u.tenant_id = t.id) AND (u.meter = q.meter) AND (u.period = p.period) AND (NOT u.is_late) AND (u.hour >= signalops.period_start(p.period, t.time_zone)))) c)
-     CROSS JOIN LATERAL ( SELECT sum(u.events) AS events
-           FROM signalops.usage_counters u
-          WHERE ((u.tenant_id = t.id) AND (u.meter = q.meter) AND (u.period = p.period) AND u.is_late)) e);
-
-COMMENT ON VIEW ops.tenant_usage IS 'What each tenant has used of its meters in this month, in its time zone. Reads the month''s counters.';
-COMMENT ON COLUMN ops.tenant_usage.tenant IS 'The tenant''s slug.';
-COMMENT ON COLUMN ops.tenant_usage.tenant_id IS 'Its id.';
-COMMENT ON COLUMN ops.tenant_usage.meter IS 'The meter''s key; events: all events.';
-COMMENT ON COLUMN ops.tenant_usage.period IS 'The first day of the month.';
-COMMENT ON COLUMN ops.tenant_usage.accepted IS 'The amount accepted, in the meter''s unit.';
-COMMENT ON COLUMN ops.tenant_usage.soft IS 'The amount at which the tenant is notified; NULL: none.';
-COMMENT ON COLUMN ops.tenant_usage.hard IS 'The amount beyond which it is refused, or marked; NULL: none.';
-COMMENT ON COLUMN ops.tenant_usage.overage IS 'Overage beyond hard: refuse or accept; NULL: it never had a limit.';
-COMMENT ON COLUMN ops.tenant_usage.percent IS 'Accepted of hard (of soft, without hard); NULL: there is no limit.';
-COMMENT ON COLUMN ops.tenant_usage.counted IS 'Events processed and billed in this month, late ones too; what is accepted above it waits, died, or belongs to another month.';
-
 CREATE TABLE signalops.api_keys (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -6570,39 +6706,6 @@ COMMENT ON COLUMN signalops.credit_grants.author IS 'Who answers for it.';
 COMMENT ON COLUMN signalops.credit_grants.created_at IS 'When it was granted.';
 COMMENT ON COLUMN signalops.credit_grants.idempotency_key IS 'With which it was sent; NULL: without one.';
 COMMENT ON COLUMN signalops.credit_grants.body_hash IS 'SHA-256 of what was sent with the key: the key stands for nothing else.';
-
-CREATE TABLE signalops.delivery_attempts (
-    tenant_id uuid NOT NULL,
-    delivery_id uuid NOT NULL,
-    attempt smallint NOT NULL,
-    started_at timestamp with time zone NOT NULL,
-    duration_ms integer NOT NULL,
-    outcome text NOT NULL,
-    status_code integer,
-    answer text,
-    error text,
-    request_id text,
-    CONSTRAINT delivery_attempts_answer_check CHECK ((length(answer) <= 2048)),
-    CONSTRAINT delivery_attempts_duration_ms_check CHECK ((duration_ms >= 0)),
-    CONSTRAINT delivery_attempts_error_check CHECK ((length(error) <= 500)),
-    CONSTRAINT delivery_attempts_outcome_check CHECK ((outcome = ANY (ARRAY['sent'::text, 'transient'::text, 'permanent'::text, 'throttled'::text, 'misconfigured'::text, 'gone'::text, 'suppressed'::text]))),
-    CONSTRAINT delivery_attempts_request_id_check CHECK ((length(request_id) <= 200))
-)
-PARTITION BY RANGE (delivery_id);
-
-ALTER TABLE ONLY signalops.delivery_attempts FORCE ROW LEVEL SECURITY;
-
-COMMENT ON TABLE signalops.delivery_attempts IS 'The attempts of deliveries. A missing number was interrupted: its worker died.';
-COMMENT ON COLUMN signalops.delivery_attempts.tenant_id IS 'Whose notification it is.';
-COMMENT ON COLUMN signalops.delivery_attempts.delivery_id IS 'The delivery.';
-COMMENT ON COLUMN signalops.delivery_attempts.attempt IS '1, 2, 3 ...';
-COMMENT ON COLUMN signalops.delivery_attempts.started_at IS 'When the provider was called.';
-COMMENT ON COLUMN signalops.delivery_attempts.duration_ms IS 'Milliseconds until its answer, or until there was none.';
-COMMENT ON COLUMN signalops.delivery_attempts.outcome IS 'sent; transient, throttled (retried); permanent, misconfigured = configuration or template (not retried); gone = the receiver wants no more (its channel is disabled); suppressed = not asked, since it said no before.';
-COMMENT ON COLUMN signalops.delivery_attempts.status_code IS 'HTTP status or SMTP code; NULL: no answer.';
-COMMENT ON COLUMN signalops.delivery_attempts.answer IS 'The first 2 KiB of the answer.';
-COMMENT ON COLUMN signalops.delivery_attempts.error IS 'The error in a sentence; NULL when sent.';
-COMMENT ON COLUMN signalops.delivery_attempts.request_id IS 'The receiver''s own id of the request, for its support; NULL: it named none.';
 
 CREATE TABLE signalops.digests (
     tenant_id uuid NOT NULL,
@@ -8712,6 +8815,11 @@ GRANT SELECT ON TABLE signalops.rules TO signalops_worker;
 
 GRANT SELECT ON TABLE ops.dead_letters TO signalops_operator;
 
+GRANT SELECT ON TABLE signalops.delivery_attempts TO signalops_api;
+GRANT SELECT,INSERT ON TABLE signalops.delivery_attempts TO signalops_worker;
+
+GRANT SELECT ON TABLE ops.deliveries TO signalops_operator;
+
 GRANT SELECT,INSERT ON TABLE signalops.rule_versions TO signalops_api;
 GRANT SELECT ON TABLE signalops.rule_versions TO signalops_worker;
 
@@ -8731,6 +8839,16 @@ GRANT SELECT ON TABLE ops.locks TO signalops_operator;
 
 GRANT SELECT ON TABLE ops.partitions TO signalops_operator;
 
+GRANT SELECT ON TABLE ops.tables TO signalops_operator;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE signalops.accepted_counters TO signalops_api;
+GRANT SELECT ON TABLE signalops.accepted_counters TO signalops_worker;
+GRANT SELECT ON TABLE signalops.accepted_counters TO signalops_platform;
+
+GRANT SELECT ON TABLE ops.tenant_usage TO signalops_operator;
+
+GRANT SELECT ON TABLE ops.outlook TO signalops_operator;
+
 GRANT SELECT(queue) ON TABLE ops.paused_queues TO signalops_worker;
 
 GRANT SELECT ON TABLE ops.running_jobs TO signalops_operator;
@@ -8749,14 +8867,6 @@ GRANT SELECT ON TABLE signalops.window_events TO signalops_api;
 GRANT SELECT,INSERT,DELETE ON TABLE signalops.window_events TO signalops_worker;
 
 GRANT SELECT ON TABLE ops.slow_rules TO signalops_operator;
-
-GRANT SELECT ON TABLE ops.tables TO signalops_operator;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE signalops.accepted_counters TO signalops_api;
-GRANT SELECT ON TABLE signalops.accepted_counters TO signalops_worker;
-GRANT SELECT ON TABLE signalops.accepted_counters TO signalops_platform;
-
-GRANT SELECT ON TABLE ops.tenant_usage TO signalops_operator;
 
 GRANT SELECT ON TABLE signalops.api_keys TO signalops_api;
 
@@ -8822,9 +8932,6 @@ GRANT SELECT ON TABLE signalops.credit_entries TO signalops_platform;
 GRANT SELECT ON TABLE signalops.credit_grants TO signalops_api;
 GRANT SELECT ON TABLE signalops.credit_grants TO signalops_worker;
 GRANT SELECT ON TABLE signalops.credit_grants TO signalops_platform;
-
-GRANT SELECT ON TABLE signalops.delivery_attempts TO signalops_api;
-GRANT SELECT,INSERT ON TABLE signalops.delivery_attempts TO signalops_worker;
 
 GRANT SELECT ON TABLE signalops.digests TO signalops_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE signalops.digests TO signalops_worker;

@@ -140,7 +140,7 @@ def psql(arguments: Annotated[list[str] | None, typer.Argument(help="Passed on t
     bundled = not config.database_url
     program = str(embedded.program(config.embedded_version, "psql")) if bundled else "psql"
     conninfo, password = db.without_password(db.admin_url(config))
-    environment = {**os.environ, "PGOPTIONS": "-c search_path=signalops,procrastinate"}
+    environment = {**os.environ, "PGOPTIONS": "-c search_path=signalops,ops,procrastinate"}
     if password is not None:
         environment["PGPASSWORD"] = password
     try:

@@ -159,7 +159,7 @@ def test_letters_are_retried_of_the_named_tenant_alone(ops: Ops, acme: Tenant, g
     assert ops.do("retry_dead_letters('acme', %s)", [other]) == 0
     assert ops.do("retry_dead_letters('acme', %s)", [mine, other]) == 1
     assert statuses(ops) == ["retrying", "dead"]
-    assert [row["letter_id"] for row in ops.see("dead_letters")] == [other]
+    assert [row["dead_letter_id"] for row in ops.see("dead_letters")] == [other]
     assert ops.noted()[-1] == ("acme", "dead-letter.retried", str(mine))
     assert ops.do("retry_dead_letters('acme', %s)", [mine]) == 0, "they are retried already"
 
@@ -167,7 +167,7 @@ def test_letters_are_retried_of_the_named_tenant_alone(ops: Ops, acme: Tenant, g
 def test_letters_are_discarded_with_the_reason(ops: Ops, acme: Tenant, rule: Rule) -> None:
     mine, untouched = dead(ops, acme, rule), dead(ops, acme, rule)
     assert ops.do("discard_dead_letters('acme', %s, 'they moved')", [mine]) == 1
-    assert [row["letter_id"] for row in ops.see("dead_letters")] == [untouched]
+    assert [row["dead_letter_id"] for row in ops.see("dead_letters")] == [untouched]
     ended = "select resolution, reason from signalops.dead_letters where resolved_at is not null"
     assert ops.owner.execute(ended).fetchall() == [("discarded", "they moved")]
     assert ops.noted()[-1] == ("acme", "dead-letter.discarded", str(mine))

@@ -6,7 +6,18 @@ import pytest
 from tests.sql.ops.conftest import Ops
 
 VIEWS = {
-    *("actions", "backtests", "connections", "dead_letters", "delivery_health", "inbox_by_tenant", "job_history", "locks"),
+    *(
+        "actions",
+        "backtests",
+        "connections",
+        "dead_letters",
+        "deliveries",
+        "delivery_health",
+        "outlook",
+        "inbox_by_tenant",
+        "job_history",
+        "locks",
+    ),
     *("alerts", "partitions", "queue_health", "running_jobs", "sessions", "slow_rules", "tables", "tenant_usage", "workers"),
 }
 FUNCTIONS = {

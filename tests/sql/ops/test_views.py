@@ -92,6 +92,9 @@ def test_inbox_by_tenant_counts_each_tenants(ops: Ops, acme: Tenant, globex: Ten
     assert is_about(rows["acme"]["oldest_age"], 30 * SECOND)
 
 
+ATTEMPT = {"started_at": clock.now(), "duration_ms": 1, "outcome": "transient"}
+
+
 def deliver(ops: Ops, tenant: Tenant, rule: Rule, status: str, ago: timedelta, *, count: int = 1) -> None:
     """Make deliveries of a rule in a status, asked for so long ago."""
     due = clock.now() if status == "retrying" else None
@@ -145,7 +148,7 @@ def test_dead_letters_are_those_that_wait_for_somebody(ops: Ops, acme: Tenant, g
     dead_letter(ops, acme, rule, HOUR, resolved_at=clock.now(), resolution="retried")
     event = clock.new_id()
     ops.put("dead_letters", globex, id=event, kind="event", event_id=event, error="poison")
-    rows = {row["letter_id"]: row for row in ops.see("dead_letters")}
+    rows = {row["dead_letter_id"]: row for row in ops.see("dead_letters")}
     assert {row["tenant"] for row in rows.values()} == {"acme", "globex"}
     assert rows.keys() == {waiting, event}
     assert (rows[waiting]["rule"], rows[waiting]["channel"]) == (f"rule {rule[0]}", f"channel {rule[1]}")
@@ -295,3 +298,27 @@ def test_actions_have_no_details(ops: Ops, acme: Tenant) -> None:
         *("tenant.changed", "acme"),
     )
     assert "change" not in shown
+
+
+def test_a_delivery_is_shown_with_its_last_error_but_not_what_that_quotes(ops: Ops, acme: Tenant, rule: Rule) -> None:
+    deliver(ops, acme, rule, "retrying", 60 * SECOND)
+    delivery = ops.one("deliveries")["delivery_id"]
+    for attempt, error in ((1, "The receiver did not answer."), (2, "The receiver answered 500: secret")):
+        ops.put("delivery_attempts", acme, delivery_id=delivery, attempt=attempt, **ATTEMPT | {"error": error})
+    shown = ops.one("deliveries")
+    assert (shown["tenant"], shown["status"], shown["last_outcome"]) == ("acme", "retrying", "transient")
+    assert shown["last_error"] == "The receiver answered 500"
+    ops.put("send_targets", acme, id=rule[1], failures=5, failing_since=clock.now(), last_error="answered 500: secret")
+    assert ops.one("delivery_health where pending + sending + retrying > 0")["last_error"] == "answered 500"
+
+
+def test_the_outlook_shows_what_runs_out_first(ops: Ops, acme: Tenant) -> None:
+    set_limit(ops.owner, acme.id, "events", hard=100)
+    period = clock.now().date().replace(day=1)
+    ops.put("accepted_counters", acme, period=period, meter="events", accepted=97)
+    rows = ops.see("outlook")
+    assert {row["what"] for row in rows} >= {"hard limit", "partitions", "transaction ids", "connections"}
+    assert [row["used"] for row in rows] == sorted((row["used"] for row in rows), reverse=True)
+    [limit] = [row for row in rows if row["what"] == "hard limit"]
+    assert (limit["subject"], float(limit["used"]), limit["detail"].startswith("97 of 100")) == ("acme events", 0.97, True)
+    assert all(row["remedy"] for row in rows)

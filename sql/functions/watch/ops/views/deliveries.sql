@@ -5,7 +5,8 @@ select t.slug as tenant, c.tenant_id, c.name as channel, c.id as channel_id, c.k
   coalesce(n.pending, 0) as pending, coalesce(n.sending, 0) as sending, coalesce(n.retrying, 0) as retrying, d.dead as dead_in_a_day,
   n.sent as sent_in_an_hour, n.tried as tried_in_an_hour, round(n.sent::numeric / nullif(n.tried, 0), 4) as success_ratio,
   case when o.circuit_open_until > now() then 'open' when o.circuit_open_until is not null then 'half-open' else 'closed' end as breaker,
-  o.circuit_open_until, o.failing_since, n.oldest, now() - n.oldest as oldest_age
+  o.circuit_open_until, o.failing_since, n.oldest, now() - n.oldest as oldest_age,
+  case when o.failing_since is not null then regexp_replace(o.last_error, '([(:"]|\s'').*', '') end as last_error
 from signalops.channels c
 join signalops.tenants t on t.id = c.tenant_id
 left join (
@@ -62,11 +63,43 @@ comment on column ops.delivery_health.circuit_open_until is 'Until when its circ
 comment on column ops.delivery_health.failing_since is 'Since when every attempt has failed; NULL: it works.';
 comment on column ops.delivery_health.oldest is 'When the first of those that are not over was asked for; NULL: all are.';
 comment on column ops.delivery_health.oldest_age is 'How long ago that is.';
+comment on column ops.delivery_health.last_error is
+  'What the last attempt that failed came to, without what the error quotes; NULL: it works.';
+
+create or replace view ops.deliveries as
+select t.slug as tenant, d.tenant_id, d.id as delivery_id, d.event_id, d.status, r.name as rule, c.name as channel, c.kind, d.attempts,
+  d.next_attempt_at, d.updated_at, now() - d.updated_at as unchanged_for, a.outcome as last_outcome, a.status_code as last_status_code,
+  regexp_replace(a.error, '([(:"]|\s'').*', '') as last_error
+from signalops.deliveries d
+join signalops.tenants t on t.id = d.tenant_id
+left join signalops.rules r on r.tenant_id = d.tenant_id and r.id = d.rule_id
+left join signalops.channels c on c.tenant_id = d.tenant_id and c.id = d.channel_id
+left join lateral (
+  select n.outcome, n.status_code, n.error from signalops.delivery_attempts n
+  where n.tenant_id = d.tenant_id and n.delivery_id = d.id order by n.attempt desc limit 1
+) a on true;
+comment on view ops.deliveries is
+  'Deliveries with their last attempt. One delivery is found by tenant_id and delivery_id along the primary key; narrow a list by tenant_id and status.';
+comment on column ops.deliveries.tenant is 'The tenant''s slug.';
+comment on column ops.deliveries.tenant_id is 'Its id.';
+comment on column ops.deliveries.delivery_id is 'The delivery.';
+comment on column ops.deliveries.event_id is 'The event that it is about.';
+comment on column ops.deliveries.status is 'pending, sending, retrying, sent, delivered, read, dead, cancelled or suppressed.';
+comment on column ops.deliveries.rule is 'The rule that asked for it; NULL: it was deleted.';
+comment on column ops.deliveries.channel is 'The channel; NULL: it was deleted.';
+comment on column ops.deliveries.kind is 'email, telegram, whatsapp, webhook, slack or http.';
+comment on column ops.deliveries.attempts is 'Attempts begun.';
+comment on column ops.deliveries.next_attempt_at is 'When it is tried next; NULL: it has a job, or is over.';
+comment on column ops.deliveries.updated_at is 'When its status changed last.';
+comment on column ops.deliveries.unchanged_for is 'How long ago that is.';
+comment on column ops.deliveries.last_outcome is 'What the last attempt came to; NULL: there was none.';
+comment on column ops.deliveries.last_status_code is 'The status that its receiver answered; NULL: none.';
+comment on column ops.deliveries.last_error is 'Why the last attempt failed, without what the error quotes; NULL: it did not.';
 
 create or replace view ops.dead_letters AS
  SELECT t.slug AS tenant,
     l.tenant_id,
-    l.id AS letter_id,
+    l.id AS dead_letter_id,
     l.kind,
     l.died_at,
     regexp_replace(l.error, '([(:"]|\s'').*', '') AS error,
@@ -84,7 +117,7 @@ comment on view ops.dead_letters is
   'along dead_letters_open.';
 comment on column ops.dead_letters.tenant is 'The tenant''s slug.';
 comment on column ops.dead_letters.tenant_id is 'Its id.';
-comment on column ops.dead_letters.letter_id is 'The dead letter: the id of its event or delivery.';
+comment on column ops.dead_letters.dead_letter_id is 'The dead letter: the id of its event or delivery.';
 comment on column ops.dead_letters.kind is 'event or delivery.';
 comment on column ops.dead_letters.died_at is 'When it was given up.';
 comment on column ops.dead_letters.error is 'Why, without what the error quotes: that may be of a payload, and is in the tenant''s own.';
