@@ -42,7 +42,8 @@ class WritableModel(RequestModel):
     def _without_read_only(cls, value: Any) -> Any:
         if not isinstance(value, Mapping) or "id" not in value:
             return value
-        return {name: item for name, item in value.items() if name not in cls.READ_ONLY}
+        ignored = cls.READ_ONLY - set(cls.json_names())
+        return {name: item for name, item in value.items() if name not in ignored}
 
 
 class PageOf(ApiModel, Generic[Item]):

@@ -59,12 +59,12 @@ class KeyPatch(WritableModel):
     """What is changed of a key; what is left out stays."""
 
     READ_ONLY = frozenset({"id", "kind", "prefix", "scopes", "replaces", "madeBy", "createdAt", "revokedAt", "lastUsedAt"})
-    label: str = Field(default_factory=str, min_length=1, max_length=200)
+    label: str = Field(default_factory=str, min_length=1, max_length=200, description="What it is for.")
     expires_at: Expiry | None = Field(None, description="From when it is refused; null: never.")
     allowed_cidrs: list[Cidr] = Field(
         [], max_length=MAX_NETWORKS, description="Networks from which it is accepted; none: from everywhere."
     )
-    rate_limit: RateLimit | None = None
+    rate_limit: RateLimit | None = Field(None, description="Of its events; null: as many as come.")
 
 
 class Revocation(Query):

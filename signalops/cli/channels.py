@@ -36,6 +36,12 @@ async def channel_id(connection: db.Connection, tenant: TenantId, named: str) ->
 commands = Commands(app, "channel", lambda: Channels(settings()), {"channel": channel_id})
 commands.add(Channels.list_channels, "list", columns="name kind config enabled health")
 commands.add(Channels.get_channel, "show", example="hook")
+commands.add(
+    Channels.patch_channel,
+    "update",
+    done="Channel {name} is changed.",
+    example="hook --max-per-minute 30 --retry-schedule 10,60,300",
+)
 commands.add(Channels.disable_channel, "disable", done="Channel {name} is disabled.", example="hook")
 commands.add(
     Channels.enable_channel,

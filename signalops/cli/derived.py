@@ -19,7 +19,7 @@ from signalops.cli.common import AsJson, TenantSlug, actor, as_owner, for_tenant
 from signalops.cli.output import show_record, show_rows
 from signalops.cli.remote import id_by_name, remote, with_api
 from signalops.cli.rule_args import read_object
-from signalops.cli.times import ahead, past
+from signalops.cli.times import ahead_or_null, past
 from signalops.endpoint import Handler, declared
 from signalops.http import Response, validated
 from signalops.send.api_client import ApiClient
@@ -243,7 +243,7 @@ def _option(name: str, field: FieldInfo) -> tuple[Any, Any]:
 def _time_option(flag: str, field: FieldInfo) -> tuple[Any, Any]:
     """Return an option that reads a time in every form; those of a range are --since and --until as well."""
     flags = {"--from": ("--since", flag), "--to": ("--until", flag)}.get(flag, (flag,))
-    read = past if len(flags) > 1 else ahead
+    read = past if len(flags) > 1 else ahead_or_null
     return Annotated[str | None, typer.Option(*flags, parser=read, metavar="TIME", help=field.description)], None
 
 
@@ -264,4 +264,7 @@ def _value(field: FieldInfo, text: Any) -> Any:
     if text == "null" and NoneType in get_args(field.annotation):
         return None
     kind = _kind(field)
-    return read_object(text) if isinstance(kind, type) and issubclass(kind, BaseModel) else text
+    if get_origin(kind) is list:
+        return [part.strip() for part in text.split(",")]
+    is_object = get_origin(kind) is dict or (isinstance(kind, type) and issubclass(kind, BaseModel))
+    return read_object(text) if is_object else text

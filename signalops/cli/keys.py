@@ -37,6 +37,9 @@ async def key_id(connection: db.Connection, tenant: TenantId, named: str) -> UUI
 commands = Commands(app, "key", lambda: Keys(Digests.of(settings())), {"key": key_id})
 commands.add(Keys.list_keys, "list", columns="label prefix scopes lastUsedAt revokedAt")
 commands.add(Keys.get_key, "show", example="producer")
+commands.add(
+    Keys.patch_key, "update", done="The key {id} is changed.", example="producer --label billing --allowed-cidrs 10.0.0.0/8"
+)
 commands.add(Keys.revoke_key, "revoke", done="The key {id} is revoked.", example="producer", confirm="Revoke key {key} for good?")
 SCOPES: tuple[str, ...] = get_args(Scope)
 ON_REQUEST = {"usage:adjust"}

@@ -73,7 +73,10 @@ def try_out(
     sample: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Instead: file of an event as JSON.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Test one event against one rule: prints why it matches or not, and the message. Sends nothing."""
+    """Test one event against one rule: prints why it matches or not, and the message. Sends nothing.
+
+    Exit code 0: it matches and the message can be rendered; 1 otherwise.
+    """
     if (rule is None) == (file is None) or (event is None) == (sample is None):
         raise Unusable("Name one rule (--rule or --file) and one event (--event or --sample).")
 
@@ -88,7 +91,7 @@ def try_out(
         show_json(seen.model_dump(mode="json"))
     else:
         _print(seen)
-    sys.exit(0 if seen.matches else 1)
+    sys.exit(0 if seen.matches and not seen.fault else 1)
 
 
 def _print(seen: DryRunResult) -> None:
@@ -98,9 +101,10 @@ def _print(seen: DryRunResult) -> None:
         typer.echo(f"  {'+' if leaf.matched else '-'} {leaf.path} {leaf.condition}: {values}")
     if seen.message:
         typer.echo(f"\n{seen.message.subject}\n\n{seen.message.body}")
-    notes = [*seen.notes, *([seen.fault] if seen.fault else []), *(f"{w.path}: {w.message}." for w in seen.warnings)]
-    for note in notes:
+    for note in [*seen.notes, *(f"{w.path}: {w.message}." for w in seen.warnings)]:
         typer.echo(f"* {note}")
+    if seen.fault:
+        typer.echo(f"error: {seen.fault} A delivery of this event would be dead.", err=True)
 
 
 def _faults(error: Unusable | Invalid | ValidationError) -> list[str]:

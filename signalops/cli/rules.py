@@ -160,4 +160,4 @@ def _print_change(rule: RuleShown, sentence: str, as_json: bool) -> None:
         return
     typer.echo(sentence)
     for warning in rule.warnings or ():
-        typer.echo(f"signalops: {warning.path}: {warning.message}.", err=True)
+        typer.echo(f"warning: {warning.path}: {warning.message}.", err=True)

@@ -22,6 +22,11 @@ def ahead(text: str) -> str:
     return _time(text, 1)
 
 
+def ahead_or_null(text: str) -> str:
+    """Return a time as `ahead` does, or `null`, which takes the time away."""
+    return text if text == "null" else ahead(text)
+
+
 def seconds(text: str) -> int:
     """Return the seconds of a duration; a bare number is seconds."""
     return int(text) if text.isascii() and text.isdigit() else int(_length(text).total_seconds())

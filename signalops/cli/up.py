@@ -27,6 +27,8 @@ SQL = db.queries("watch/dev_console")
 _PARTS = {"api": ("serve",), "worker": ("work",)}
 _RESTART = 1.0
 _POLL = 0.1
+_WORKER_METRICS_PORT = 9464
+"""The usual port of Prometheus exporters of OpenTelemetry; the worker goes on without it if it is taken."""
 _FOR_CONSOLE = {"SIGNALOPS_LOG_FORMAT": "json", "SIGNALOPS_LOG_REQUESTS": "all"}
 
 _TRY_NEXT = """
@@ -40,6 +42,7 @@ SignalOps is up at {base} ({seconds:.1f} s). Try, in another terminal:
   {program} usage show --tenant acme  what was counted
   {program} psql                      look into the tables
   {base}/api/docs  the API
+  {base}/metrics and http://localhost:{metrics_port}/metrics  Prometheus metrics of API and worker
 
 {log}Mails and webhooks are shown here. Ctrl-C ends everything.
 """
@@ -68,6 +71,7 @@ def up(settings: Settings, *, is_verbose: bool) -> None:
     environment = {
         "SIGNALOPS_DRAIN_SECONDS": "0",
         "SIGNALOPS_OWN_HOST_ONLY": "true",
+        "SIGNALOPS_WORKER_METRICS_PORT": str(_WORKER_METRICS_PORT),
         **os.environ,
         **({} if is_verbose else _FOR_CONSOLE),
         "DATABASE_URL": url,
@@ -172,7 +176,11 @@ class _Supervisor:
                 return
         log = _LOGS.format(folder=self._settings.data / "log") if self._console else ""
         seconds = time.monotonic() - self._began
-        typer.echo(_TRY_NEXT.format(base=base, seconds=seconds, key=seed.KEY, program=program(), log=log))
+        typer.echo(
+            _TRY_NEXT.format(
+                base=base, seconds=seconds, key=seed.KEY, program=program(), log=log, metrics_port=_WORKER_METRICS_PORT
+            )
+        )
         await self._walk(base)
 
     async def _walk(self, base: str) -> None:

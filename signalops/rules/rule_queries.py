@@ -92,6 +92,11 @@ async def known_fields(connection: db.Connection, tenant: TenantId, types: froze
     return frozenset(path for row in rows for path in row["paths"])
 
 
+async def type_examples(connection: db.Connection, tenant: TenantId, types: frozenset[str]) -> list[db.Row]:
+    """Return a recent event {id, type, source, occurredAt, payload} of each of some types that has one."""
+    return await db.values(connection, SQL["type-examples"], {"tenant": tenant, "types": list(types)})
+
+
 async def find_event(connection: db.Connection, tenant: TenantId, event: EventId) -> db.Row | None:
     """Return event {id, type, source, occurredAt, payload} and attributes; None if the tenant has no such event."""
     return await db.row(connection, SQL["find-event"], {"tenant": tenant, "id": event})

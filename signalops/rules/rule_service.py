@@ -4,24 +4,26 @@ Each function runs in a transaction of the tenant. A version never changes: ever
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from uuid import UUID
 
 import orjson
 from pydantic import Field
 
 from signalops import db
-from signalops.errors import Conflict, NotFound, PreconditionFailed
+from signalops.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from signalops.http import validated
 from signalops.rules import rule_queries
 from signalops.rules.compiled import MAX_CONDITIONS
 from signalops.rules.rule_models import NewRule, RuleDraft, RulePatch
 from signalops.rules.rule_responses import Diff, RuleShown, RuleWarning, VersionShown, compare
-from signalops.rules.validate import Fault, Templates, compiled, faults_of, never_seen, pinned_types, refuse
+from signalops.rules.validate import Fault, RenderContext, Templates, compiled, faults_of, never_seen, pinned_types, refuse
 from signalops.types import JsonObject, RuleId, TenantId
 
 Expected = frozenset[int] | None
 """The active versions that a change may be made of; None: any."""
 
+_NO_RULE = UUID(int=0)
 _SAID = RuleDraft.json_names()
 _COUNTED = ("grammar", "pattern", "window", "absent")
 """When one of these changes, a window or absence counts afresh."""
@@ -122,14 +124,36 @@ async def checked(connection: db.Connection, tenant: TenantId, templates: Templa
 
 
 async def warnings_of(connection: db.Connection, tenant: TenantId, templates: Templates, draft: RuleDraft) -> list[RuleWarning]:
-    """Return which fields a draft reads that no event of its types ever had; nothing if a type is not known."""
+    """Return which fields a draft reads that no event of its types ever had, or else for which recent event its template fails.
+
+    Nothing if a type is not known.
+    """
     pattern = compiled(draft.grammar, draft.pattern)
     types = pinned_types(pattern)
     fields = await rule_queries.known_fields(connection, tenant, types) if types else None
-    if fields is None:
+    if types is None or fields is None:
         return []
     unseen = await asyncio.to_thread(never_seen, draft, pattern, fields, templates)
-    return [RuleWarning(path=path, message=f"no event of this type ever had {field}: check its name") for path, field in unseen]
+    if unseen:
+        return [
+            RuleWarning(path=path, message=f"no event of this type ever had {field}: check its name") for path, field in unseen
+        ]
+    return [warning async for warning in _failing(connection, tenant, templates, draft, types)]
+
+
+async def _failing(
+    connection: db.Connection, tenant: TenantId, templates: Templates, draft: RuleDraft, types: frozenset[str]
+) -> AsyncIterator[RuleWarning]:
+    """Yield a warning for each type for whose recent event a rule without window and digest can't render its template."""
+    if draft.window or draft.absent or draft.digest or not draft.template:
+        return
+    rule = {"id": str(_NO_RULE), "name": "draft", "version": 1, "severity": draft.severity}
+    for event in await rule_queries.type_examples(connection, tenant, types):
+        try:
+            await templates.render(tenant, "email", draft.template, RenderContext(event, rule, "event", None, []))
+        except Invalid as error:
+            message = f"can't be rendered for a recent event of the type {event['type']}: {error.detail.removesuffix('.')}"
+            yield RuleWarning(path="template", message=message)
 
 
 async def enable(connection: db.Connection, tenant: TenantId, rule: RuleId, expected: Expected = None) -> None:

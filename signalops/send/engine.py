@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import Any
 
@@ -50,9 +51,19 @@ def filter_names() -> set[str]:
     return set(_environment().filters)
 
 
+_CALLED = {"upper": "upcase", "lower": "downcase", "len": "size", "length": "size", "trim": "strip", "title": "capitalize"}
+"""What other template languages call a filter."""
+
+
 def unknown_filters(source: str) -> list[str]:
     """Return the filters that a part uses and that do not exist: Liquid itself would find out only as it renders."""
     return sorted(_analysis(source).filters.keys() - _environment().filters)
+
+
+def near_filter(name: str) -> str | None:
+    """Return the filter that a name which does not exist may mean: by what other languages call it, or by a typing error."""
+    close = get_close_matches(name, _environment().filters, n=1)
+    return _CALLED.get(name) or (close[0] if close else None)
 
 
 def check_arguments(source: str) -> None:

@@ -40,7 +40,9 @@ def check(template: Mapping[str, object]) -> None:
         except LiquidError as error:
             raise Invalid(f"The template's {part} is not valid Liquid: {error.message}.") from error
         if unknown:
-            raise Invalid(f"The template's {part} uses the filter {unknown[0]!r}, which does not exist: remove it.")
+            near = engine.near_filter(unknown[0])
+            remedy = f"did you mean {near!r}?" if near else "remove it"
+            raise Invalid(f"The template's {part} uses the filter {unknown[0]!r}, which does not exist ({remedy}).")
         if strange:
             raise Invalid(
                 f"The template's {part} reads {strange[0]!r}, which does not exist: write one of {', '.join(NAMES)}; a field "

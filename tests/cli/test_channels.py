@@ -110,6 +110,10 @@ def test_a_channel_is_tried_switched_rotated_and_deleted(so: Run, hook: str) -> 
     for word, enabled in (("disable", False), ("enable", True)):
         assert so("channel", word, "hook").out.startswith(f"Channel hook is {word}d.")
         assert json.loads(so("channel", "show", "hook").out)["enabled"] is enabled
+    changed = so("channel", "update", "hook", "--max-per-minute", "30", "--retry-schedule", "10, 60", "--json").json
+    assert (changed["maxPerMinute"], changed["retrySchedule"], changed["name"]) == (30, [10, 60], "hook")
+    assert so("channel", "update", "hook", "--max-per-minute", "null").out == "Channel hook is changed.\n"
+    assert so("channel", "show", "hook").json["maxPerMinute"] is None
     done = so("channel", "rotate", "hook", "--overlap", "60")
     assert "signs as well until" in done.out
     assert "shown this once: whsec_" in done.out

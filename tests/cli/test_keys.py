@@ -74,6 +74,17 @@ def test_what_can_not_be_made_is_said_with_the_remedy(so: Run, owner: psycopg.Co
     assert so("key", "create").code == 0
 
 
+def test_a_key_is_changed_by_its_label(so: Run) -> None:
+    so("key", "create", "--label", "producer")
+    networks = ("--allowed-cidrs", "10.0.0.0/8,192.0.2.0/24", "--expires-at", "90d")
+    changed = so("key", "update", "producer", *networks, "--json").json
+    assert (changed["allowedCidrs"], changed["expiresAt"] is None) == (["10.0.0.0/8", "192.0.2.0/24"], False)
+    assert so("key", "update", "producer", "--expires-at", "null", "--json").json["expiresAt"] is None
+    so("key", "create", "--label", "producer")
+    assert "There are several keys 'producer'" in so("key", "show", "producer").err
+    assert so("key", "show", changed["prefix"]).json["id"] == changed["id"]
+
+
 def test_a_time_that_is_none_is_refused_with_the_forms_that_there_are(so: Run) -> None:
     done = so("key", "create", "--expires", "tomorrow")
     assert (done.code, "'tomorrow' is no time: write an RFC 3339 time such as" in done.err) == (2, True)

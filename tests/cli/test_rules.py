@@ -141,3 +141,23 @@ def test_a_silence_is_made_listed_and_ended(signalops: Run, acme: Tenant, monkey
     assert [one["state"] for one in json.loads(signalops("silence", "list", "--json").out)] == ["ended"]
     assert "name either endsAt or duration" in signalops("silence", "create", "--pattern", pattern, "--reason", "r").err
     assert "There is no such silence" in signalops("silence", "end", str(clock.new_id())).err
+
+
+def test_a_rule_as_it_is_shown_is_a_file_for_update(rule: Run, tmp_path: Path) -> None:
+    rule("create", "signups", "--channel", "ops", "--pattern", json.dumps(PATTERN))
+    shown = tmp_path / "rule.json"
+    shown.write_text(rule("show", "signups").out)
+    done = rule("update", "signups", "--file", str(shown), "--severity", "error", "--json")
+    assert (done.code, done.json["version"], done.json["severity"]) == (0, 2, "error"), done
+
+
+def test_a_template_that_fails_for_the_event_fails_the_test(rule: Run, tmp_path: Path) -> None:
+    whole = draft(template={"subject": "Hello {{ payload.name }}"})
+    sample = file(tmp_path / "event.json", {"type": "user.signup", "payload": {}})
+    done = rule("test", "--file", file(tmp_path / "rule.json", whole), "--sample", sample)
+    assert (done.code, done.err.startswith("error: ")) == (1, True), done
+
+
+def test_a_filter_of_another_language_is_named_by_its_own_word(rule: Run, tmp_path: Path) -> None:
+    whole = draft(template={"subject": "{{ payload.name | upper }}"})
+    assert "did you mean 'upcase'?" in rule("validate", file(tmp_path / "rule.json", whole)).err

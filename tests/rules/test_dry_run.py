@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from signalops import clock
 from tests.support import rows
@@ -221,3 +222,19 @@ async def test_what_can_t_be_tried_is_refused_by_path(
     for body, path in refused:
         problem = assert_problem(await api.post(body, acme, f"{RULES}/test"), 422, "invalid")
         assert problem["errors"][0]["path"] == path, body
+
+
+async def test_a_template_that_fails_for_a_recent_event_is_warned_of(
+    api: Client, owner: psycopg.Connection, acme: Tenant
+) -> None:
+    _catalogue(owner, acme, "user.signup", ["payload.email", "payload.when"])
+    event = {"id": str(clock.new_id()), "type": "user.signup", "source": None, "occurredAt": clock.now().isoformat()}
+    example = Jsonb(event | {"payload": {"email": "a@example.com"}})
+    owner.execute("update signalops.event_types set example = %s", [example])
+    pattern = {"type": ["user.signup"]}
+    rule = await add(api, acme, pattern=pattern, template={"subject": "{{ payload.email }} {{ payload.when }}"})
+    [warning] = rule["warnings"]
+    assert warning["path"] == "template"
+    assert warning["message"].startswith("can't be rendered for a recent event of the type user.signup: ")
+    fine = {"subject": "{{ payload.email }} {{ payload.when | default: 'once' }}"}
+    assert (await change(api, acme, rule["id"], pattern=pattern, template=fine)).get("warnings") == []

@@ -55,11 +55,13 @@ class ChannelPatch(WritableModel):
 
     READ_ONLY = CHANNEL_READ_ONLY
     config: JsonObject | None = Field(None, description="The whole configuration of its kind.")
-    secret: Secret | None = None
-    retry_schedule: Annotated[list[Step], Field(min_length=1, max_length=20)] | None = None
-    max_per_minute: int | None = Field(None, ge=1, le=1_000_000)
-    name: Name | None = None
-    enabled: bool | None = None
+    secret: Secret | None = Field(None, description="A new token, password or signing secret.")
+    retry_schedule: Annotated[list[Step], Field(min_length=1, max_length=20)] | None = Field(
+        None, description="Seconds before each further attempt; null: the installation's."
+    )
+    max_per_minute: int | None = Field(None, ge=1, le=1_000_000, description="Messages a minute; null: as many as there are.")
+    name: Name | None = Field(None, description="What it is called from now on.")
+    enabled: bool | None = Field(None, description="Whether it is used.")
 
 
 class ChannelHealth(ApiModel):

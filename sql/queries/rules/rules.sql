@@ -103,6 +103,9 @@ where tenant_id = %(tenant)s and id = %(id)s and ends_at > now();
 select type, fields_cut, array(select jsonb_object_keys(fields)) as paths from signalops.event_types
 where tenant_id = %(tenant)s and type = any(%(types)s);
 
+-- type-examples: a recent event of each of some types, as templates see it
+select example from signalops.event_types where tenant_id = %(tenant)s and type = any(%(types)s) and example is not null;
+
 -- find-event: an event as patterns and templates see it
 select json_build_object('id', id, 'type', type, 'source', source, 'occurredAt', occurred_at, 'payload', payload) as event,
   attributes
