@@ -1,6 +1,7 @@
 """signalops dead-letter: list, retry and discard dead letters."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -9,8 +10,9 @@ import typer
 from signalops import db
 from signalops.cli.channels import channel_id
 from signalops.cli.common import AsJson, TenantSlug, for_tenant
-from signalops.cli.derived import Commands
+from signalops.cli.derived import Commands, Resolve
 from signalops.cli.output import show_done
+from signalops.cli.rule_args import rule_id
 from signalops.cli.times import Since, Until
 from signalops.errors import Unusable
 from signalops.http import validated
@@ -19,14 +21,14 @@ from signalops.send.dead_letters.dead_letter_models import DeadLetterCounts, Dea
 from signalops.types import JsonObject, TenantId
 
 app = typer.Typer(no_args_is_help=True)
-commands = Commands(app, "dead-letter", resolve={"channel": channel_id})
+commands = Commands(app, "dead-letter", resolve={"channel": channel_id, "rule": rule_id})
 commands.add(
     dead_letter_endpoints.list_dead_letters, "list", columns="diedAt kind rule channel error id", example="--error 'answered 500'"
 )
 commands.add(dead_letter_endpoints.get_dead_letter, "show")
 
 ChannelOption = Annotated[str | None, typer.Option("--channel", help="Only through this channel (name or id).")]
-RuleOption = Annotated[UUID | None, typer.Option("--rule", help="Only those of this rule (id).")]
+RuleOption = Annotated[str | None, typer.Option("--rule", help="Only those of this rule (name or id).")]
 Ids = Annotated[list[UUID] | None, typer.Argument(help="These dead letters; or name them by the options.")]
 All = Annotated[bool, typer.Option("--all", help="All unresolved dead letters.")]
 Kind = Annotated[DeadLetterKind | None, typer.Option(help="Only events, or only deliveries.")]
@@ -98,9 +100,15 @@ def _choice(tenant: str, ids: list[UUID] | None, every: bool, narrowed: JsonObje
     return {"ids": ids} if ids else {"filter": named}
 
 
+async def _resolved(resolve: Resolve, text: str, connection: db.Connection, tenant: TenantId) -> UUID:
+    return await resolve(connection, tenant, text)
+
+
 def _filter(tenant: str, narrowed: JsonObject) -> JsonObject:
-    """Return what was named, the channel by its id."""
+    """Return what was named, channel and rule by their ids."""
     named = {name: value for name, value in narrowed.items() if value is not None}
-    if channel := named.get("channel"):
-        named["channel"] = for_tenant(tenant, lambda connection, tenant_id: channel_id(connection, tenant_id, channel))
+    for noun, resolve in (("channel", channel_id), ("rule", rule_id)):
+        if noun in named:
+            text = named[noun]
+            named[noun] = for_tenant(tenant, partial(_resolved, resolve, text))
     return named

@@ -76,12 +76,14 @@ class DevConsole:
             case "delivery.attempted":
                 if self._may_print(line):
                     self._show(await self._delivery(connection, line))
+            case "delivery.dead_lettered":
+                self._show(Text(f"{'':10}   it is a dead letter: signalops dead-letter list", style="yellow"))
             case _ if line.get("level") in ("warning", "error", "critical"):
                 self._show(_problem(line))
 
     def _is_quiet(self, line: JsonObject) -> bool:
         is_poll = self.is_walking and line["method"] == "GET" and line["status"] < 400
-        return is_poll or line.get("operation") in _QUIET
+        return is_poll or line.get("operation") in _QUIET or line["path"] == "/favicon.ico"
 
     def _may_print(self, line: JsonObject) -> bool:
         """Return whether a line is printed: under load people read a count."""
@@ -117,8 +119,7 @@ class DevConsole:
         return await db.row(connection, SQL[query], {"tenant": line.get("tenant"), **parameters}) or {}
 
     def _show(self, text: Text) -> None:
-        is_narrow = self._console.is_terminal
-        self._console.print(text, no_wrap=is_narrow, overflow="ellipsis" if is_narrow else "ignore", crop=is_narrow)
+        self._console.print(text, soft_wrap=not self._console.is_terminal)
 
 
 def _begin(line: JsonObject) -> Text:

@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 from uuid import UUID
 
+import orjson
 import typer
 from rich.text import Text
 from rich.tree import Tree
@@ -119,13 +120,14 @@ def doctor(as_json: AsJson = False) -> None:
 def smoke(
     url: Annotated[str | None, typer.Option(help="Where the API is; default: this machine.")] = None,
     key: Annotated[str, typer.Option(help="An API key; default: the documentation's.", envvar="SIGNALOPS_KEY")] = KEY,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each step as a line of JSON.")] = False,
 ) -> None:
     """Send one event through the running system, and print each step with its time."""
 
     async def stations() -> None:
         base = url or f"http://{settings().host}:{settings().port}"
         async for station in walk(base, key, settings()):
-            typer.echo(station.line())
+            typer.echo(orjson.dumps(station._asdict()) if as_json else station.line())
 
     asyncio.run(stations())
 

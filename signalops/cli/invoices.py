@@ -114,7 +114,7 @@ def reissue(invoice: InvoiceRef, tenant: TenantSlug, reason: Reason, author: Aut
 
 
 @app.command(epilog="Example: signalops invoice close")
-def close() -> None:
+def close(as_json: AsJson = False) -> None:
     """Close the periods of all tenants that are due, and invoice them, as a worker does each minute."""
     telemetry.subscribe(lambda name, fields: typer.echo(f"{name} {fields}") if name == "period.close_failed" else None)
 
@@ -123,7 +123,8 @@ def close() -> None:
             return await Closer(connections, timedelta(hours=settings().close_after_hours)).run()
 
     migrate.require_current(settings(), "worker")
-    typer.echo(f"Closed: {asyncio.run(closing())} periods.")
+    closed = asyncio.run(closing())
+    show_done(f"Closed: {closed} periods.", {"closed": closed}, as_json)
 
 
 def _on(

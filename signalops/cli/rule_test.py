@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from signalops import db
 from signalops.cli.common import AsJson, TenantSlug, for_tenant
-from signalops.cli.output import show_json
+from signalops.cli.output import show_done, show_json
 from signalops.cli.rule_args import find, read_object
 from signalops.errors import Invalid, Unusable
 from signalops.http import validated
@@ -52,16 +52,21 @@ def match(
     sys.exit(0 if matches else 1)
 
 
-def validate(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File of a rule as JSON.")]) -> None:
+def validate(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File of a rule as JSON.")], as_json: AsJson = False
+) -> None:
     """Check a rule without a database; print "valid", or each fault with its path and remedy. Exit code 2: invalid."""
     try:
         draft = validated(RuleChange, read_object(file))
         refuse(faults_of(draft, SendTemplates()))
     except (Unusable, Invalid, ValidationError) as error:
-        for line in _faults(error):
+        faults = _faults(error)
+        if as_json:
+            show_json({"valid": False, "faults": faults})
+        for line in faults:
             typer.echo(f"signalops: {line}", err=True)
         sys.exit(2)
-    typer.echo("valid")
+    show_done("valid", {"valid": True, "faults": []}, as_json)
 
 
 def try_out(

@@ -6,6 +6,8 @@ from typing import Annotated, get_args
 import typer
 
 from signalops.access.jwt_config import Trust, mint, trust_of
+from signalops.cli.common import AsJson
+from signalops.cli.output import show_done
 from signalops.cli.times import seconds
 from signalops.config import settings
 from signalops.errors import Unusable
@@ -26,12 +28,14 @@ def token(
     scope: Annotated[list[str] | None, typer.Option(help="What it may do; repeat for several.")] = None,
     subject: Annotated[str | None, typer.Option(help="Who it is for, as the audit log names them. Default: you.")] = None,
     expires: Annotated[str, typer.Option(help="How long it is valid, such as 90s, 15m, 1h or 7d.")] = "1h",
+    as_json: AsJson = False,
 ) -> None:
     """Print a token for the header `Authorization: Bearer`. It can't be taken back: let it end soon."""
     if operator == (tenant is not None):
         raise Unusable("Say for whom it is: either --tenant and its slug, or --operator.")
     scopes = _scopes(scope or [], get_args(PlatformScope if operator else Scope))
-    typer.echo(mint(_trust(), subject or getpass.getuser(), tenant, scopes, _seconds(expires)))
+    minted = mint(_trust(), subject or getpass.getuser(), tenant, scopes, _seconds(expires))
+    show_done(minted, {"token": minted, "expiresIn": _seconds(expires)}, as_json)
 
 
 def _trust() -> Trust:

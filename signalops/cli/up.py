@@ -42,11 +42,12 @@ SignalOps is up at {base} ({seconds:.1f} s). Try, in another terminal:
   {program} usage show --tenant acme  what was counted
   {program} psql                      look into the tables
   {base}/api/docs  the API
-  {base}/metrics and http://localhost:{metrics_port}/metrics  Prometheus metrics of API and worker
+  {base}/metrics and
+  http://localhost:{metrics_port}/metrics   Prometheus metrics of API and worker
 
 {log}Mails and webhooks are shown here. Ctrl-C ends everything.
 """
-_LOGS = "Log lines of the processes are in {folder}; --verbose prints them here. "
+_LOGS = "Log lines of the processes are in {folder}; --verbose prints them here.\n"
 _MAX_LINE = 2**20
 """Bytes of a log line that are read at once; a batch that fails can quote much."""
 _OPEN_KEY = "The documentation's key opens the tenant acme on this server: revoke it before others can reach it."

@@ -79,6 +79,10 @@ def test_a_request_and_its_delivery_are_a_line_each(installation: Installation, 
         terminal.shows("mail to team@acme.example")
         installation.sh(CURL.replace('"type"', '"typ"'))
         assert "POST /api/events  422  invalid  acme" in terminal.shows("  422  ")
+        installation.sh(CURL.replace('"email"', '"mail"'))
+        assert "misconfigured" in terminal.shows("-> email .*misconfigured")
+        assert "payload.email" in terminal.shows("payload.email"), "the whole error, in as many lines as it takes"
+        terminal.shows("it is a dead letter")
         assert COLOUR.search(terminal.text)
         plain = COLOUR.sub("", terminal.text)
         assert "{" not in plain.replace("{}", "")  # no log line of a machine
