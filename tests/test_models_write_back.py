@@ -60,6 +60,8 @@ async def test_a_channel_is_written_back_and_patched(api: Client, acme: Tenant) 
     assert (patched["maxPerMinute"], patched["name"], patched["config"]) == (None, "mail", MAIL["config"])
     moved = await change(api, acme, "PATCH", path, {"config": {"to": "on-call@example.com"}})
     assert (moved["config"], moved["name"]) == ({"to": "on-call@example.com"}, "mail")
+    empty = assert_problem(await api.request("PATCH", path, acme, json={"config": None}), 422, "invalid")
+    assert empty["errors"] == [{"path": "config", "message": "must be an object"}]
     refused = assert_problem(await api.request("PATCH", path, acme, json={"kind": "slack"}), 422, "invalid")
     assert refused["errors"][0]["path"] == "kind", "nothing is dropped in silence"
 

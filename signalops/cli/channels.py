@@ -106,10 +106,10 @@ def try_now(tenant: TenantSlug, channel: ChannelName, as_json: AsJson = False) -
 
     result = asyncio.run(_tried(*for_tenant(tenant, opening)))
     if as_json:
-        show_json(result.model_dump())
+        show_json(result.model_dump(by_alias=True))
     else:
         answer = "" if result.status_code is None else f", answered {result.status_code}"
-        typer.echo(f"{result.outcome} in {result.milliseconds} ms{answer}. {result.error or ''}".rstrip())
+        typer.echo(f"{result.outcome} in {result.duration_ms} ms{answer}. {result.error or ''}".rstrip())
     if result.outcome != "sent":
         raise typer.Exit(1)
 

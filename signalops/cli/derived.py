@@ -196,7 +196,7 @@ async def _pages(page: Callable[[JsonObject], Awaitable[JsonObject]], query: Jso
         items += answer["data"]
         if not answer["hasMore"]:
             break
-        query["startingAfter"] = next(str(items[-1][name]) for name in ("id", "key", "type") if name in items[-1])
+        query["startingAfter"] = next(str(items[-1][name]) for name in ("id", "key", "type", "version") if name in items[-1])
     return items
 
 

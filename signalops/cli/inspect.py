@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 import typer
+from pydantic.alias_generators import to_camel
 from rich.text import Text
 from rich.tree import Tree
 
@@ -92,7 +93,7 @@ def _tree(shown: JsonObject) -> Tree:
         channel = delivery["channel"]
         named = f" {channel['name']!r}" if "name" in channel else ""
         branch = tree.add(f"delivery {delivery['id']} by {channel['kind']}{named}: {delivery['status']}")
-        for attempt in delivery["attempts"]:
+        for attempt in delivery["attemptLog"]:
             why = f" {attempt['error']}" if attempt["error"] else ""
             status = f" {attempt['statusCode']}" if attempt["statusCode"] else ""
             took = f"{attempt['durationMs']} ms"
@@ -107,7 +108,7 @@ def doctor(as_json: AsJson = False) -> None:
     """Check this installation and print each fault with its remedy; exit code 1 if there is one."""
     findings = asyncio.run(diagnose(settings()))
     if as_json:
-        show_json([finding._asdict() for finding in findings])
+        show_json([{to_camel(name): value for name, value in finding._asdict().items()} for finding in findings])
     else:
         for finding in findings:
             mark = "ok     " if finding.ok else "warning" if finding.is_warning else "WRONG  "

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 class PatternError(ValueError):
     """A pattern that can't be evaluated.
 
-    path: where in the pattern, such as `payload.amount[0].numeric`; empty for the pattern as a whole.
+    path: where in the pattern, such as `payload.amount.0.numeric`; empty for the pattern as a whole.
     reason, remedy: a clause each, without a full stop.
     """
 

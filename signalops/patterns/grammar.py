@@ -95,7 +95,7 @@ class _Reader:
         result: list[Branch] = []
         for position, alternative in enumerate(alternatives):
             if not isinstance(alternative, Mapping):
-                raise PatternError(f"{path}[{position}]", "an alternative that is not an object", "write an object")
+                raise PatternError(f"{path}.{position}", "an alternative that is not an object", "write an object")
             result += self.read_object(alternative, steps, branches, in_or=True)
             _bounded(result, path)
         return result
@@ -107,7 +107,7 @@ class _Reader:
             raise PatternError(path, "an empty list", "name at least one value, or remove the field")
         if path.count(".") >= MAX_DEPTH:
             raise PatternError(path[:100], f"a name of more than {MAX_DEPTH} steps", "write a flatter pattern")
-        leaf = Leaf(path, tuple(items), tuple(read_condition(item, f"{path}[{n}]") for n, item in enumerate(items)))
+        leaf = Leaf(path, tuple(items), tuple(read_condition(item, f"{path}.{n}") for n, item in enumerate(items)))
         self._count(leaf)
         return leaf
 

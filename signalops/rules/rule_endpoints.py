@@ -38,7 +38,7 @@ class VersionsPage(Query):
     """Query of a list of versions, newest first."""
 
     limit: int = Field(20, ge=1, le=100, description="Most versions of a page.")
-    before: Version = Field(_LATEST, description="Only versions before this one.")
+    starting_after: Version = Field(_LATEST, description="The last version of the page before: the next older ones.")
 
 
 class DiffQuery(Query):
@@ -164,7 +164,7 @@ class Rules:
     async def list_versions(self, connection: db.Connection, caller: Caller, rule: RuleId, query: VersionsPage) -> Response:
         """List the versions of a rule, newest first."""
         await rule_service.show(connection, caller.tenant, rule)
-        rows = await rule_queries.list_versions(connection, caller.tenant, rule, query.before, query.limit + 1)
+        rows = await rule_queries.list_versions(connection, caller.tenant, rule, query.starting_after, query.limit + 1)
         return listed(rows, query.limit, lambda row: VersionShown.model_validate(row).document())
 
     @endpoint(

@@ -49,5 +49,6 @@ def _delivery(row: JsonObject) -> JsonObject:
         "window": row["window_context"],
         "replay": row["replay_id"],
         "error": row["dead_because"],
-        "attempts": row["attempt_log"],
+        "attempts": len(row["attempt_log"]),
+        "attemptLog": row["attempt_log"],
     }

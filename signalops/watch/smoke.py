@@ -88,7 +88,7 @@ def _delivered(posted_at: datetime, delivery: JsonObject) -> Station:
     channel = delivery["channel"]
     if delivery["status"] == "dead":
         raise Unusable(f"The delivery through {channel['name']} was given up ({delivery['error']}): correct the channel.")
-    last = delivery["attempts"][-1]
+    last = delivery["attemptLog"][-1]
     detail = f"by {channel['kind']} through {channel['name']}, attempt {last['attempt']} took {last['durationMs']} ms"
     return Station("delivered", _since(posted_at, last["startedAt"]) + last["durationMs"], detail)
 
@@ -102,7 +102,7 @@ def _not_processed(_: JsonObject) -> str:
 
 
 def _not_delivered(event: JsonObject) -> str:
-    errors = {attempt["error"] for delivery in event["deliveries"] for attempt in delivery["attempts"] if attempt["error"]}
+    errors = {attempt["error"] for delivery in event["deliveries"] for attempt in delivery["attemptLog"] if attempt["error"]}
     reasons = f" ({' '.join(sorted(errors))})" if errors else ""
     return f"a delivery is not made{reasons}: check its channel, and that a worker takes the queue deliveries."
 

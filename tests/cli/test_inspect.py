@@ -34,7 +34,7 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(signalops: Run, acme: T
 def test_a_path_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     done = {"processedAt": clock.now(), "job": 1, "worker": "w[/]", "error": "[/e]", "rulesEvaluated": 1, "rulesetVersion": 1}
     attempt = {"attempt": 1, "startedAt": "now", "durationMs": 1, "outcome": "misconfigured", "statusCode": 500, "error": MARKUP}
-    delivery = {"id": "d", "channel": {"kind": "email"}, "status": "dead", "attempts": [attempt]}
+    delivery = {"id": "d", "channel": {"kind": "email"}, "status": "dead", "attemptLog": [attempt]}
     shown = {"type": "[/t]", "id": "i", "tenant": "acme", "status": "dead", "receivedAt": clock.now(), "batch": 1}
     shown |= {"processing": done, "matches": [{"name": MARKUP, "version": 1, "outcome": "notified"}], "deliveries": [delivery]}
     console().print(_tree(shown | {"usage": {"period": "2026-11", "accepted": 1, "processed": 1}}))

@@ -35,7 +35,7 @@ async def test_every_version_stays_as_it_was(api: Client, acme: Tenant) -> None:
         (1, "info"),
     ]
     assert listed["hasMore"] is False
-    page = (await api.get(f"{RULES}/{rule['id']}/versions", acme, limit=2, before=4)).json
+    page = (await api.get(f"{RULES}/{rule['id']}/versions", acme, limit=2, startingAfter=4)).json
     assert (page["data"], page["hasMore"]) == (listed["data"][1:3], True)
     for number, version in enumerate(reversed(listed["data"]), 1):
         shown = (await api.get(f"{RULES}/{rule['id']}/versions/{number}", acme)).json

@@ -13,10 +13,10 @@ from tests.support.tenants import Tenant
 pytestmark = pytest.mark.usefixtures("ops")
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
-    ({"pattern": {"payload": {"a": [{"prefx": "x"}]}}}, "pattern.payload.a[0]", "prefix"),
+    ({"pattern": {"payload": {"a": [{"prefx": "x"}]}}}, "pattern.payload.a.0", "prefix"),
     ({"pattern": {"type": []}}, "pattern.type", "name at least one value"),
     ({"pattern": {}}, "pattern", "name at least one field"),
-    ({"pattern": {"a": [{"numeric": [">", 5, "<", 1]}]}}, "pattern.a[0].numeric", "swap"),
+    ({"pattern": {"a": [{"numeric": [">", 5, "<", 1]}]}}, "pattern.a.0.numeric", "swap"),
     ({"pattern": {"a": [str(n) for n in range(10_000)]}}, "pattern", "several rules"),
     ({"pattern": {f"f{n}": ["x"] for n in range(257)}}, "pattern.f256", "split the rule"),
     ({"pattern": [1]}, "pattern", "must be an object"),

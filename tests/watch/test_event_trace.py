@@ -44,7 +44,7 @@ async def test_a_processed_event_names_its_job_its_rules_and_its_deliveries(pipe
     assert shown["matches"] == [{"id": rules[0], "name": f"rule {rules[0]}", "version": 1, "outcome": "notified"}]
     (delivery,) = shown["deliveries"]
     assert delivery["rule"] == {"id": rules[0], "version": 1}
-    assert (delivery["status"], delivery["attempts"], delivery["error"]) == ("pending", [], None)
+    assert (delivery["status"], delivery["attempts"], delivery["attemptLog"], delivery["error"]) == ("pending", 0, [], None)
 
 
 async def test_a_delivery_shows_its_attempts_and_why_it_died(pipeline: Pipeline, acme: Tenant) -> None:
@@ -56,7 +56,7 @@ async def test_a_delivery_shows_its_attempts_and_why_it_died(pipeline: Pipeline,
     (shown,) = (await path(pipeline, acme))["deliveries"]
     assert (shown["id"], shown["status"], shown["nextAttemptAt"]) == (delivery, "dead", None)
     assert shown["error"] == "The channel is disabled: enable it."
-    (attempt,) = shown["attempts"]
+    (attempt,) = shown["attemptLog"]
     assert (attempt["attempt"], attempt["outcome"], attempt["error"]) == (1, "misconfigured", shown["error"])
 
 

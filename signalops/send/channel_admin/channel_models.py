@@ -142,7 +142,7 @@ class ChannelTestResult(ApiModel):
     status_code: int | None = Field(description="HTTP status or SMTP code.")
     answer: str | None = Field(description="The first 2 KiB of the answer.")
     error: str | None = Field(description="What went wrong, in a sentence.")
-    milliseconds: int
+    duration_ms: int
 
 
 def tag_of(updated_at: datetime) -> str:

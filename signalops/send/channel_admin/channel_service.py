@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from signalops import clock, db
 from signalops.config import Settings
@@ -100,7 +100,11 @@ class ChannelRegistry:
         locked = await _lock(connection, tenant, channel, expected)
         current = {name: locked[name] for name in ("config", "retry_schedule", "max_per_minute")}
         changed = {name: getattr(patch, name) for name in patch.model_fields_set}
-        return await self.change(connection, tenant, channel, ChannelChange.model_validate(current | changed), expected)
+        try:
+            change = ChannelChange.model_validate(current | changed)
+        except ValidationError as error:  # null, where something is required
+            raise Invalid.of(error, model=ChannelChange) from error
+        return await self.change(connection, tenant, channel, change, expected)
 
     async def rotate(
         self, connection: db.Connection, tenant: TenantId, channel: ChannelId, rotation: SecretRotation

@@ -32,7 +32,7 @@ async def try_out(tenant: TenantId, opened: OpenedChannel, transport: Transport)
         status_code=outcome.status_code,
         answer=outcome.answer,
         error=outcome.error,
-        milliseconds=round((time.perf_counter() - began) * 1000),
+        duration_ms=round((time.perf_counter() - began) * 1000),
     )
 
 

@@ -62,7 +62,7 @@ class TraceQuery(Query):
     """Which page of the events behind a figure."""
 
     limit: int = Field(20, ge=1, le=100, description="Most events of a page.")
-    after: str | None = Field(None, pattern=_CURSOR, description="The next of the page before.")
+    starting_after: str | None = Field(None, pattern=_CURSOR, description="The next of the page before.")
 
 
 class TracedEvent(ApiModel):

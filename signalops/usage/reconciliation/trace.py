@@ -29,7 +29,7 @@ async def events_of_line(connection: db.Connection, tenant: TenantId, line: UUID
     if of["since"] is not None and began < of["since"]:
         raise _gone(of)
     parameters = {"meter": of["meter"], "period": of["period"], "lower": of["starts_at"], "upper": of["ends_at"]}
-    entry, position = _read(query.after)
+    entry, position = _read(query.starting_after)
     rows = await reconciliation_queries.trace_line(
         connection, tenant, **parameters, entry=entry, position=position, limit=query.limit + 1
     )

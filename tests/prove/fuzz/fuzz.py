@@ -13,7 +13,11 @@ from schemathesis.core.result import Ok
 from schemathesis.core.transport import Response
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks as conformance
+from schemathesis.specs.openapi import schemas
 
+_LOADED_HERE = schemas
+"""In the main thread: loaded at first use, in the thread that asks, it was parsed beside another module now and then, which
+Python 3.11 does not survive (AST constructor recursion depth mismatch)."""
 _CHECKS = [
     checks.not_a_server_error,
     conformance.status_code_conformance,

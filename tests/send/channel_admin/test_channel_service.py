@@ -278,7 +278,7 @@ async def test_a_test_notification_is_sent_at_once_and_stored_nowhere(
     receiver.answers += [web.Response(text="thanks"), web.Response(status=503, text="later")]
     result = (await api.request("POST", path(added, "/test"), acme)).json
     assert (result["outcome"], result["statusCode"], result["answer"], result["error"]) == ("sent", 200, "thanks", None)
-    assert 0 <= result["milliseconds"] < 10_000
+    assert 0 <= result["durationMs"] < 10_000
     document = Verifier(added["secret"]).verify(receiver.received[0].body, dict(receiver.received[0].headers))
     assert (document["type"], "test notification" in document["data"]["body"]) == ("signalops.test", True)
     result = (await api.request("POST", path(added, "/test"), acme)).json

@@ -31,7 +31,7 @@ async def trace(history: UsageHistory, line: str, limit: int = 7) -> list[dict[s
         seen += page["data"]
         if not page["hasMore"]:
             return seen
-        cursor = {"after": page["next"]}
+        cursor = {"startingAfter": page["next"]}
 
 
 @pytest.mark.parametrize("kind", ["usage", "late"])
@@ -54,7 +54,7 @@ async def test_what_counts_no_events_has_none(proven: UsageHistory) -> None:
         assert_problem(await proven.api.get(f"/api/usage/lines/{line}/events", proven.acme), 404, "not-found")
     line = lines(proven, "usage")[0][0]
     assert_problem(await proven.api.get(f"/api/usage/lines/{line}/events", proven.globex), 404, "not-found")
-    for query in ({"after": "x"}, {"limit": 0}, {"page": 2}):
+    for query in ({"startingAfter": "x"}, {"limit": 0}, {"page": 2}):
         answer = await proven.api.get(f"/api/usage/lines/{line}/events", proven.acme, **query)
         problem = assert_problem(answer, 422, "invalid")
         assert [fault["path"] for fault in problem["errors"]] == list(query)

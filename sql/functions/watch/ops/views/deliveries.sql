@@ -96,22 +96,14 @@ comment on column ops.deliveries.last_outcome is 'What the last attempt came to;
 comment on column ops.deliveries.last_status_code is 'The status that its receiver answered; NULL: none.';
 comment on column ops.deliveries.last_error is 'Why the last attempt failed, without what the error quotes; NULL: it did not.';
 
-create or replace view ops.dead_letters AS
- SELECT t.slug AS tenant,
-    l.tenant_id,
-    l.id AS dead_letter_id,
-    l.kind,
-    l.died_at,
-    regexp_replace(l.error, '([(:"]|\s'').*', '') AS error,
-    r.name AS rule,
-    c.name AS channel,
-    l.event_id,
-    l.delivery_id
-   FROM (((signalops.dead_letters l
-     JOIN signalops.tenants t ON ((t.id = l.tenant_id)))
-     LEFT JOIN signalops.rules r ON (((r.tenant_id = l.tenant_id) AND (r.id = l.rule_id))))
-     LEFT JOIN signalops.channels c ON (((c.tenant_id = l.tenant_id) AND (c.id = l.channel_id))))
-  WHERE (l.resolved_at IS NULL);
+create or replace view ops.dead_letters as
+select t.slug as tenant, l.tenant_id, l.id as dead_letter_id, l.kind, l.died_at, regexp_replace(l.error, '([(:"]|\s'').*', '') as error,
+  r.name as rule, c.name as channel, l.event_id, l.delivery_id
+from signalops.dead_letters l
+join signalops.tenants t on t.id = l.tenant_id
+left join signalops.rules r on r.tenant_id = l.tenant_id and r.id = l.rule_id
+left join signalops.channels c on c.tenant_id = l.tenant_id and c.id = l.channel_id
+where l.resolved_at is null;
 comment on view ops.dead_letters is
   'Events and deliveries that were given up and wait for somebody to look: see ops.retry_dead_letters and ops.discard_dead_letters. One tenant''s are read '
   'along dead_letters_open.';

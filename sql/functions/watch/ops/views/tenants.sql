@@ -62,19 +62,13 @@ comment on column ops.slow_rules.window_events is 'Events in its windows.';
 comment on column ops.slow_rules.dead_in_a_day is
   'Its deliveries that died in the last 24 hours and wait for somebody to look, as for a template that fails.';
 
-create or replace view ops.backtests AS
- SELECT t.slug AS tenant,
-    b.tenant_id,
-    b.id AS backtest_id,
-    b.status,
-    b.scanned AS events,
-    b.created_at AS requested_at,
-    b.updated_at AS saved_at,
-    (b.updated_at - b.created_at) AS took,
-    round(((b.scanned)::numeric / NULLIF(EXTRACT(epoch FROM (b.updated_at - b.created_at)), (0)::numeric))) AS events_per_second,
-    regexp_replace(b.error, '([(:"]|\s'').*', '') AS error
-   FROM (signalops.backtests b
-     JOIN signalops.tenants t ON ((t.id = b.tenant_id)));
+create or replace view ops.backtests as
+select t.slug as tenant, b.tenant_id, b.id as backtest_id, b.status, b.scanned as events, b.created_at as requested_at,
+  b.updated_at as saved_at, b.updated_at - b.created_at as took,
+  round(b.scanned::numeric / nullif(extract(epoch from b.updated_at - b.created_at), 0::numeric)) as events_per_second,
+  regexp_replace(b.error, '([(:"]|\s'').*', '') as error
+from signalops.backtests b
+join signalops.tenants t on t.id = b.tenant_id;
 comment on view ops.backtests is 'Backtests, of which a tenant keeps 50, and how fast they went: rules alone against stored events.';
 comment on column ops.backtests.tenant is 'The tenant''s slug.';
 comment on column ops.backtests.tenant_id is 'Its id.';
