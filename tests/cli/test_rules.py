@@ -104,7 +104,7 @@ def test_a_rule_is_validated_without_a_database(command: Run, tmp_path: Path) ->
     done = command("rule", "validate", file(tmp_path / "bad.json", bad))
     lines = done.err.splitlines()
     assert (done.code, done.out, len(lines)) == (2, "", 2)
-    assert lines[0].startswith('signalops: pattern.payload.a[0]: unknown operator "prefx"; perhaps you mean "prefix"')
+    assert lines[0].startswith('signalops: pattern.payload.a.0: unknown operator "prefx"; perhaps you mean "prefix"')
     assert lines[1].startswith("signalops: template.body: ")
     invalid: list[object] = [{}, draft(window={"count": 0, "within": "soon"}), [], "{"]
     for value in invalid:
