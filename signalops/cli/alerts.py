@@ -16,5 +16,5 @@ def _group() -> None:
 
 @app.command("list", epilog="Example: signalops alert list --json")
 def list_(as_json: AsJson = False) -> None:
-    """List the alerts that were raised and are not over, the oldest first."""
-    show_rows(as_owner(open_alerts), ("alert", "subject", "value", "since", "raisedAt"), as_json)
+    """List the alerts that were raised and are not over, the oldest first; one that recovers is over after some minutes."""
+    show_rows(as_owner(open_alerts), ("alert", "subject", "value", "since", "raisedAt", "recoveringSince"), as_json)

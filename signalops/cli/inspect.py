@@ -123,7 +123,7 @@ def smoke(
     key: Annotated[str, typer.Option(help="An API key; default: the documentation's.", envvar="SIGNALOPS_KEY")] = KEY,
     as_json: Annotated[bool, typer.Option("--json", help="Print each step as a line of JSON.")] = False,
 ) -> None:
-    """Send one event through the running system, and print each step with its time."""
+    """Send one event through the running system, and print each step with its time. It counts as an event of the key's tenant."""
 
     async def stations() -> None:
         base = url or f"http://{settings().host}:{settings().port}"

@@ -151,6 +151,8 @@ def _between(below: object, low: float, above: object, high: float, path: str) -
 
 
 def _number(operand: object, path: str) -> float:
+    if isinstance(operand, str):
+        raise PatternError(path, f"a bound is a string, {operand[:20]!r}", "write a number without quotes, such as 100")
     number = comparable(operand)
     if number is None:
         raise PatternError(path, "a bound is not a number that a double represents exactly", "write a smaller JSON number")

@@ -55,7 +55,9 @@ FIND: dict[Lock, Callable[[db.Connection, str], Awaitable[FoundTenant]]] = {
 async def move(connection: db.Connection, locked: FoundTenant, status: TenantStatus, reason: str | None = None) -> None:
     """Change the status of a locked tenant; Conflict when the transition is not allowed."""
     if locked.status not in _FROM[status]:
-        raise Conflict(f"The tenant is {locked.status}: only one that is {' or '.join(sorted(_FROM[status]))} can be that.")
+        possible = " or ".join(sorted(_FROM[status]))
+        already = " already" if locked.status == status else ""
+        raise Conflict(f"The tenant is {locked.status}{already}: a tenant becomes {status} from {possible}.")
     await tenant_queries.move_tenant(connection, locked.id, status, reason)
     telemetry.emit("tenant.status_changed", tenant=locked.id, status=status, reason=reason)
 

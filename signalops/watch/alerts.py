@@ -29,5 +29,5 @@ async def record_maintenance_run(connections: db.Pool, job: str, error: str | No
 
 
 async def open_alerts(connection: db.Connection) -> list[db.Row]:
-    """Return the alerts that were raised and are not over, as {alert, subject, value, since, raisedAt}, the oldest first."""
+    """Return the alerts that are not over, as {alert, subject, value, since, raisedAt, recoveringSince}, the oldest first."""
     return await db.rows(connection, SQL["open-alerts"])

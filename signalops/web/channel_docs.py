@@ -1,4 +1,4 @@
-"""The configuration of each kind of channel in the API documentation: a union, told apart by `kind`."""
+"""The configuration of each kind of channel in the API documentation: a union with the discriminator `kind`."""
 
 from signalops.send.channels import CHANNELS
 from signalops.web.components import Components

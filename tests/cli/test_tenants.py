@@ -97,3 +97,9 @@ def test_a_reason_is_not_empty(signalops: Run, acme: Tenant) -> None:
     for command in (("suspend",), ("close", "--yes")):
         assert signalops("tenant", *command, "acme", "--reason", "").code == 1
     assert shown(signalops)["status"] == "active"
+
+
+def test_what_is_suspended_already_is_said(signalops: Run, acme: Tenant) -> None:
+    assert signalops("tenant", "suspend", "acme", *BECAUSE).code == 0
+    again = signalops("tenant", "suspend", "acme", *BECAUSE)
+    assert (again.code, "The tenant is suspended already: a tenant becomes suspended from active." in again.err) == (1, True)

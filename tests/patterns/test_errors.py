@@ -37,6 +37,7 @@ def _fault(pattern: Any) -> PatternError:
         ({"a": [{"cidr": "::1/128"}]}, "a.0.cidr", "128 mask bits"),
         ({"a": [{"cidr": "::ffff:a00:0/104"}]}, "a.0.cidr", "104 mask bits"),
         ({"a": [{"numeric": 5}]}, "a.0.numeric", "not a list"),
+        ({"a": [{"numeric": [">", "100"]}]}, "a.0.numeric", "a bound is a string"),
         ({"a": [{"numeric": [">", 5, "<"]}]}, "a.0.numeric", "3 elements"),
         ({"a": [{"numeric": [">", 5, "<", 5]}]}, "a.0.numeric", "lower bound"),
         ({"a": [{"numeric": ["<", 5, ">", 1]}]}, "a.0.numeric", "not a range"),

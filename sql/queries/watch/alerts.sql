@@ -7,4 +7,5 @@ select alert, subject, became from signalops.evaluate_alerts(%(platform)s);
 select signalops.record_maintenance_run(%(job)s, %(error)s);
 
 -- open-alerts: what was raised and is not over
-select alert, subject, value, breached_at as "since", raised_at as "raisedAt" from ops.alerts order by raised_at, alert, subject;
+select alert, subject, value, breached_at as "since", raised_at as "raisedAt", recovering_since as "recoveringSince"
+from ops.alerts order by raised_at, alert, subject;
