@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from datetime import datetime
 from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from urllib.parse import quote
 from uuid import UUID
 
 import orjson
@@ -137,7 +138,7 @@ class _Command(NamedTuple):
             if given[name]:
                 given[name] = await id_by_name(api, _collection(endpoint.path, name), given[name])
         for name, value in given.items():
-            path = path.replace("{id}" if _is_id(endpoint.parameters.get(name)) else f"{{{name}}}", str(value))
+            path = path.replace("{id}" if _is_id(endpoint.parameters.get(name)) else f"{{{name}}}", quote(str(value), safe=""))
         body_model = endpoint.parameters.get("body")
         body = _said(body_model, given) if body_model else None
         query = {name: _in_query(value) for name, value in _said(endpoint.query, given).items()} if endpoint.query else {}

@@ -7,7 +7,7 @@ from signalops.types import PlatformScope
 
 
 class Group(NamedTuple):
-    """A tag of the OpenAPI document, and the beginnings of the addresses below it."""
+    """A tag of the OpenAPI document, and the beginnings of its addresses; operators' endpoints are found by their scope."""
 
     name: str
     about: str
@@ -15,10 +15,10 @@ class Group(NamedTuple):
 
 
 OPERATORS = Group(
-    "Operators: tenants", "Tenants of the installation, their keys and their audit log. With an operator's token.", ("/api/",)
+    "Operators: tenants", "Tenants of the installation, their keys and their audit log. With an operator's token.", ()
 )
 OPERATORS_BILLING = Group(
-    "Operators: billing", "Plans, limits, credit, adjustments and invoices of tenants. With an operator's token.", ("/api/plans",)
+    "Operators: billing", "Plans, limits, credit, adjustments and invoices of tenants. With an operator's token.", ()
 )
 GROUPS = (
     Group("Events", "Send events, one or up to 1,000 at once, and see what became of each.", ("/api/events",)),

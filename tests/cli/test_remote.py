@@ -66,6 +66,11 @@ async def test_what_is_refused_is_said(far: Run, api: Client, acme: Tenant, monk
     assert "Missing option '--tenant'" in (await beside(far, "event", "list")).err
 
 
+async def test_a_name_with_a_slash_stays_one_part_of_the_path(far: Run) -> None:
+    done = await beside(far, "meter", "show", "../usage")
+    assert (done.code, "GET /api/meters/..%2Fusage was answered with 404" in done.err) == (1, True), done
+
+
 async def test_listen_prints_events_and_forwards_them_signed(api: Client, acme: Tenant, receiver: Receiver) -> None:
     arguments = ("listen", "--url", api.url, "--key", acme.key, "--forward-to", receiver.url)
     process = await asyncio.create_subprocess_exec(
